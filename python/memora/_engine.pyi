@@ -1,0 +1,214 @@
+"""Types of the native module: the engine of memora, written in Rust.
+
+All methods release the GIL while they wait for a server. Times are Unix time in UTC seconds unless a
+name says otherwise; dates in answers are text in the site's own time zone, as Frappe writes them.
+"""
+
+from typing import Any, Final, Literal, TypedDict, final
+
+__version__: Final[str]
+
+class Question(TypedDict):
+    """One tracked question of a student. Dates: `YYYY-MM-DD HH:MM:SS` in the site's time zone."""
+
+    question_id: str
+    stability: int
+    next_review_date: str
+    last_review_date: str | None
+    subject: str | None
+    topic: str | None
+
+class DueAnswer(TypedDict):
+    """What `Engine.due` returns. `season` is None when no season is active."""
+
+    questions: list[Question]
+    total_due: int
+    is_degraded: bool
+    season: str | None
+    source: Literal["cache", "database", "safe_mode", "none"]
+
+class SubmitAnswer(TypedDict):
+    """What `Engine.submit` returns once every answer is durable.
+
+    `drain_wanted` is true for the one submission that should queue the drain job.
+    `new_stability_counts` has the keys "1" to "4".
+    """
+
+    persistence_job_id: str
+    season: str
+    processed: int
+    correct: int
+    remaining_items: int
+    new_stability_counts: dict[str, int]
+    drain_wanted: bool
+
+class DrainReport(TypedDict):
+    """What one `Engine.drain` did. `remaining` counts the submissions still in the journal."""
+
+    submissions: int
+    answers: int
+    set_aside: int
+    remaining: int
+
+class CacheStats(TypedDict):
+    """One student's cache of one season."""
+
+    complete: bool
+    records: int
+    due: int
+    memory_bytes: int
+
+class JournalStatus(TypedDict):
+    """The backlog of unsaved reviews, and how durable the journal's Redis is set up."""
+
+    reachable: bool
+    backlog: int
+    oldest_age_seconds: float
+    appendonly: bool
+    appendfsync: str
+    maxmemory_policy: str
+    durable: bool
+    warning: str | None
+
+class MemoraError(Exception):
+    """Base of everything the engine raises. `args[0]` says what happened and what to do."""
+
+class InvalidInput(MemoraError):
+    """The caller's data cannot be accepted; nothing was saved."""
+
+class SeasonUnavailable(MemoraError):
+    """No season is active, or the season cannot take answers any more; nothing was saved."""
+
+class RateLimited(MemoraError):
+    """Safe Mode has no room for this read. `args[1]` is the number of seconds to wait."""
+
+class ServiceUnavailable(MemoraError):
+    """A server that this call cannot do without is down; nothing was acknowledged."""
+
+class EngineFault(MemoraError):
+    """A defect or a wrong set-up: an administrator has to look. The cause is in the message."""
+
+@final
+class Settings:
+    """Where one site's servers are, and its limits.
+
+    Args:
+        site: prefix of every Redis key; Frappe's db_name.
+        cache_url, journal_url: `redis://[user:password@]host:port[/db]` or `unix://path`
+            (Frappe's redis_cache and redis_queue).
+        database_name, database_user, database_password, database_host, database_port, database_socket:
+            the site's MariaDB. A socket wins over host and port.
+        time_zone: IANA name of the site's time zone (System Settings).
+        max_questions: most questions a student may track in a season (srs_max_questions).
+        redis_timeout_ms, database_timeout_ms: longest wait for one reply.
+        cache_ttl_seconds: a student's cache goes after this long without an answer.
+        trust_lease_ms: how long a process trusts the cache between two looks at the journal's Redis.
+
+    Raises:
+        InvalidInput: a URL, time zone or limit that cannot be used.
+    """
+
+    def __new__(
+        cls,
+        *,
+        site: str,
+        cache_url: str,
+        journal_url: str,
+        database_name: str,
+        database_user: str,
+        database_password: str,
+        database_host: str = "127.0.0.1",
+        database_port: int = 3306,
+        database_socket: str | None = None,
+        time_zone: str = "UTC",
+        max_questions: int = 20000,
+        redis_timeout_ms: int = 150,
+        database_timeout_ms: int = 5000,
+        cache_ttl_seconds: int = 604800,
+        trust_lease_ms: int = 300,
+    ) -> Settings: ...
+
+@final
+class Engine:
+    """One site's engine. Cheap to make (connects on first use), safe over threads and forks."""
+
+    def __new__(cls, settings: Settings) -> Engine: ...
+
+    # -- students -----------------------------------------------------------------------------
+    def due(
+        self, player: str, limit: int = 20, subject: str | None = None, topic: str | None = None
+    ) -> DueAnswer:
+        """The student's due questions of the active season, most overdue first.
+
+        Args:
+            player: the session's user.
+            limit: 1 to 50.
+            subject: only this subject, filtered before the limit.
+            topic: focus mode, that topic only (spec section 2); limit is then not used.
+
+        Raises:
+            InvalidInput, RateLimited, ServiceUnavailable.
+        """
+
+    def submit(
+        self, player: str, session_data: str | None = None, responses: str | None = None
+    ) -> SubmitAnswer:
+        """Take a review session's answers: exactly one of the two JSON texts of spec section 3.
+
+        Returns when the answers are durable and the next read shows them.
+
+        Raises:
+            InvalidInput, SeasonUnavailable, ServiceUnavailable: nothing was saved.
+        """
+
+    def rate(
+        self, player: str, interactions: str, subject: str | None = None, topic: str | None = None
+    ) -> SubmitAnswer:
+        """Take a lesson's interactions (JSON list; spec section 3, process_srs_batch): the same journal."""
+
+    def persistence_status(
+        self, player: str, job_id: str
+    ) -> Literal["pending", "persisted", "failed"] | None:
+        """Where a submission of this player is on its way to MariaDB. None: not a job of this player."""
+
+    # -- background ---------------------------------------------------------------------------
+    def drain(self, seconds: float = 60.0) -> DrainReport:
+        """Write what has gathered in the journal to MariaDB, until it is empty or the time is over."""
+
+    def rehydrate(self, player: str, season: str) -> int:
+        """Load a student's records of a season from MariaDB and the journal into the cache: how many."""
+
+    def journal_status(self) -> JournalStatus: ...
+    def season_changed(self) -> None:
+        """Forget which season is active. Call after a season was saved or deleted."""
+
+    def links_changed(self) -> None:
+        """Forget which subjects and topics exist. Call after one was renamed or deleted."""
+
+    # -- one student's cache, for memora.services.srs_redis_manager -------------------------------
+    def cache_available(self) -> bool: ...
+    def cache_add(self, player: str, season: str, items: list[tuple[str, float]]) -> int:
+        """Set (question_id, Unix time of the next review) in the cache only; how many were set."""
+
+    def cache_remove(self, player: str, season: str, question_id: str) -> bool: ...
+    def cache_due(self, player: str, season: str, limit: int = 20) -> list[tuple[str, float]]:
+        """(question_id, Unix time) that the cache alone knows to be due, most overdue first."""
+
+    def cache_scores(self, player: str, season: str) -> dict[str, float]: ...
+    def cache_count_due(self, player: str, season: str) -> int: ...
+    def cache_clear(self, player: str, season: str) -> bool: ...
+    def cache_stats(self, player: str, season: str) -> CacheStats: ...
+    def due_in_season(self, player: str, season: str, limit: int = 20) -> list[Question]:
+        """Due questions of a season by name; loads the cache first if it is not complete."""
+
+    # -- storage ------------------------------------------------------------------------------
+    def prepare_storage(self) -> list[str]:
+        """Give the tables their keys, collation, partitions and index. Safe to run twice.
+
+        Returns: one line for each change made; empty when nothing was to do.
+        """
+
+    def create_partition(self, season: str) -> bool:
+        """Make the season's partition. False: it was there already."""
+
+    def partition_exists(self, season: str) -> bool: ...

@@ -1,0 +1,97 @@
+//! A circuit breaker: no request waits for a server that is known to be down.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+const FIRST_PAUSE: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// What the breaker lets a caller do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Permit {
+    /// The server worked last time.
+    Normal,
+    /// The pause is over: this caller, and no other, may look whether the server is back.
+    Probe,
+    /// The server is taken to be down.
+    Refused,
+}
+
+/// The state of one server as this process sees it.
+pub struct Breaker {
+    start: Instant,
+    failures: AtomicU32,
+    closed_again_at_ms: AtomicU64,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Breaker { start: Instant::now(), failures: AtomicU32::new(0), closed_again_at_ms: AtomicU64::new(0) }
+    }
+}
+
+impl Breaker {
+    /// Asks for permission to use the server.
+    pub fn permit(&self) -> Permit {
+        if self.failures.load(Ordering::Acquire) == 0 {
+            return Permit::Normal;
+        }
+        let due = self.closed_again_at_ms.load(Ordering::Acquire);
+        let now = self.elapsed_ms();
+        if now < due {
+            return Permit::Refused;
+        }
+        let next = now + self.pause_ms();
+        match self.closed_again_at_ms.compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Permit::Probe,
+            Err(_) => Permit::Refused,
+        }
+    }
+
+    /// The server answered.
+    pub fn succeeded(&self) {
+        if self.failures.load(Ordering::Acquire) != 0 {
+            self.failures.store(0, Ordering::Release);
+        }
+    }
+
+    /// The server did not answer.
+    pub fn failed(&self) {
+        self.failures.fetch_add(1, Ordering::AcqRel);
+        self.closed_again_at_ms.store(self.elapsed_ms() + self.pause_ms(), Ordering::Release);
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn pause_ms(&self) -> u64 {
+        let doublings = self.failures.load(Ordering::Acquire).saturating_sub(1).min(8);
+        let pause = (FIRST_PAUSE * 2u32.pow(doublings)).min(LONGEST_PAUSE);
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn opens_after_a_failure_and_closes_after_a_success() {
+        let breaker = Breaker::default();
+        assert_eq!(breaker.permit(), Permit::Normal);
+        breaker.failed();
+        assert_eq!(breaker.permit(), Permit::Refused);
+        breaker.succeeded();
+        assert_eq!(breaker.permit(), Permit::Normal);
+    }
+
+    #[test]
+    fn lets_one_caller_probe_after_the_pause() {
+        let breaker = Breaker::default();
+        breaker.failed();
+        breaker.closed_again_at_ms.store(0, Ordering::Release);
+        assert_eq!(breaker.permit(), Permit::Probe);
+        assert_eq!(breaker.permit(), Permit::Refused);
+    }
+}

@@ -1,0 +1,108 @@
+//! Time: the present in UTC, and the site's own zone, in which Frappe stores naive dates.
+//!
+//! A naive date is turned into Unix time by one fixed rule (the earlier of two readings when clocks go
+//! back, the later side of the gap when they go forward), so cache and database always agree.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use jiff::civil::{Date, DateTime};
+use jiff::tz::TimeZone;
+use jiff::{Timestamp, ToSpan};
+
+use crate::error::{Error, Result};
+
+/// The present as Unix time in microseconds (UTC).
+pub fn now_us() -> i64 {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// The site's time zone.
+#[derive(Clone, Debug)]
+pub struct SiteZone(TimeZone);
+
+impl SiteZone {
+    /// Looks the zone up by its IANA name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is no such zone.
+    pub fn named(name: &str) -> Result<SiteZone> {
+        TimeZone::get(name).map(SiteZone).map_err(|_| {
+            Error::InvalidInput(format!(
+                "time zone {name:?} is not known: set the site's time zone in System Settings to an IANA name"
+            ))
+        })
+    }
+
+    /// Unix seconds to the naive date that Frappe stores.
+    pub fn naive(&self, unix_seconds: i64) -> DateTime {
+        self.0.to_datetime(Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH))
+    }
+
+    /// A naive date of the site to Unix seconds.
+    pub fn unix(&self, naive: DateTime) -> i64 {
+        self.0.to_ambiguous_timestamp(naive).compatible().map_or(0, Timestamp::as_second)
+    }
+
+    /// The site's day at a moment.
+    pub fn day(&self, unix_seconds: i64) -> Date {
+        self.naive(unix_seconds).date()
+    }
+
+    /// The same time of day some days on, in Unix seconds: what Frappe's `add_days` means.
+    pub fn add_days(&self, unix_seconds: i64, days: i32) -> i64 {
+        let naive = self.naive(unix_seconds);
+        self.unix(naive.checked_add(days.days()).unwrap_or(naive))
+    }
+
+    /// A date as Frappe writes it: `YYYY-MM-DD HH:MM:SS`.
+    pub fn text(&self, unix_seconds: i64) -> String {
+        let naive = self.naive(unix_seconds);
+        format!(
+            "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+            naive.year(),
+            naive.month(),
+            naive.day(),
+            naive.hour(),
+            naive.minute(),
+            naive.second()
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn zone(name: &str) -> SiteZone {
+        SiteZone::named(name).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn keeps_the_time_of_day_over_a_change_of_clocks() {
+        let new_york = zone("America/New_York");
+        // 2026-03-07 12:00 EST; the clocks go forward on the 8th.
+        let before = 1_772_902_800;
+        assert_eq!(new_york.text(before), "2026-03-07 12:00:00");
+        assert_eq!(new_york.text(new_york.add_days(before, 1)), "2026-03-08 12:00:00");
+        assert_eq!(new_york.add_days(before, 1) - before, 23 * 3600);
+    }
+
+    #[test]
+    fn an_unknown_zone_is_refused() {
+        assert!(matches!(SiteZone::named("Mars/Olympus"), Err(Error::InvalidInput(_))));
+    }
+
+    proptest! {
+        /// What `add_days` gives survives the way through a naive column unchanged.
+        #[test]
+        fn scores_round_trip(seconds in 1_500_000_000i64..2_500_000_000, days in 0i32..30) {
+            for name in ["UTC", "Asia/Amman", "America/New_York", "Australia/Lord_Howe"] {
+                let zone = zone(name);
+                let score = zone.add_days(seconds, days);
+                prop_assert_eq!(zone.unix(zone.naive(score)), score);
+            }
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Which questions a student has to review now (spec sections 2 and 4).
+
+use crate::clock::now_us;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::focus;
+use crate::mariadb::records;
+use crate::redis::cache::{self, Student, Wanted};
+use crate::rehydrate::Attempt;
+use crate::review::Review;
+use crate::trust::Lease;
+
+/// The most questions in one answer.
+pub const LARGEST_LIMIT: u32 = 50;
+/// The most questions in one answer of Safe Mode.
+pub const SAFE_MODE_LIMIT: u32 = 10;
+
+/// How many are due, and those to show.
+type Selected = (u64, Vec<Review>);
+
+/// What a student asks for.
+#[derive(Clone, Debug)]
+pub struct DueQuery {
+    /// Most questions wanted, 1 to 50.
+    pub limit: u32,
+    /// Only this subject.
+    pub subject: Option<String>,
+    /// Focus mode: only this topic.
+    pub topic: Option<String>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The cache, filled for this call where it was not.
+    Cache,
+    /// MariaDB: the season does not use the cache.
+    Database,
+    /// MariaDB, since the cache cannot be reached.
+    SafeMode,
+    /// No season is active.
+    Nothing,
+}
+
+/// The answer to [`Engine::due`].
+#[derive(Debug)]
+pub struct DueAnswer {
+    /// Most overdue first.
+    pub reviews: Vec<Review>,
+    /// How many are due, also past the limit.
+    pub total: u64,
+    /// The active season.
+    pub season: Option<String>,
+    /// Where it came from.
+    pub source: Source,
+    /// The answer is cut short or may miss answers that wait in a journal out of reach.
+    pub is_degraded: bool,
+}
+
+impl DueAnswer {
+    fn no_season() -> DueAnswer {
+        DueAnswer { reviews: Vec::new(), total: 0, season: None, source: Source::Nothing, is_degraded: false }
+    }
+}
+
+impl DueQuery {
+    /// Checks the query.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`].
+    pub fn check(&self) -> Result<()> {
+        if !(1..=LARGEST_LIMIT).contains(&self.limit) {
+            return Err(Error::InvalidInput(format!("limit is 1 to {LARGEST_LIMIT}, not {}", self.limit)));
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// A student's due questions of the active season.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`], [`Error::RateLimited`], or [`Error::Unavailable`] of the database.
+    pub fn due(&self, player: &str, query: &DueQuery) -> Result<DueAnswer> {
+        query.check()?;
+        let process = self.process();
+        let answer = self.with_cache(&process, |lease| self.due_from_cache(&process, lease, player, query));
+        match answer {
+            Err(error) if error.is_failure_of(Server::Cache) => {
+                self.due_in_safe_mode(&process, player, query)
+            }
+            answer => answer,
+        }
+    }
+
+    fn due_from_cache(
+        &self,
+        process: &Process,
+        lease: &Lease,
+        player: &str,
+        query: &DueQuery,
+    ) -> Result<Attempt<DueAnswer>> {
+        let active = self.active_season(process, lease)?;
+        let Some(season) = active.name.as_deref().filter(|_| active.uses_cache) else {
+            // Only the cache's word for the season is needed.
+            return self.confirm_season(process, &active.token)?.and_then(|()| match &active.name {
+                Some(season) => self.due_from_database(process, season, player, query, Source::Database),
+                None => Ok(DueAnswer::no_season()),
+            });
+        };
+        let found = self.due_in(process, lease, (player, season), &active.token, query)?;
+        found.and_then(|((total, reviews), is_whole)| {
+            let season = Some(season.to_owned());
+            Ok(DueAnswer { reviews, total, season, source: Source::Cache, is_degraded: !is_whole })
+        })
+    }
+
+    /// Asks the cache, and fills it where it is cold. The flag is false when the journal could not be asked.
+    fn due_in(
+        &self,
+        process: &Process,
+        lease: &Lease,
+        (player, season): (&str, &str),
+        season_token: &str,
+        query: &DueQuery,
+    ) -> Result<Attempt<(Selected, bool)>> {
+        let student =
+            Student { keys: &self.settings.keys, player, season, season_token, generation: lease.generation };
+        let fence = process.token();
+        let now = now_us() / 1_000_000;
+        let asked = if query.subject.is_none() && query.topic.is_none() {
+            Self::ask_cache(process, lease, |cache| {
+                self.cache_scripts.due(cache, student, now, query.limit, &fence)
+            })?
+            .and_then(|warm| Ok(warm.map(|due| (due.total, due.reviews))))?
+        } else {
+            Self::ask_cache(process, lease, |cache| {
+                self.cache_scripts.lookup(cache, student, &[], &Wanted::All, &fence)
+            })?
+            .and_then(|warm| Ok(warm.map(|all| self.select(all.reviews, query, now))))?
+        };
+        asked.and_then(|warm| match warm {
+            Some(selected) => Ok((selected, true)),
+            None => {
+                let records = self.load_and_fill(process, lease, player, season, &fence)?;
+                Ok((self.select(records.reviews, query, now), records.is_whole))
+            }
+        })
+    }
+
+    fn confirm_season(&self, process: &Process, token: &str) -> Result<Attempt<()>> {
+        let keys = &self.settings.keys;
+        let actual = process.cache.with(|cache| cache::active_season(cache, keys))?;
+        Ok(if actual.as_deref() == Some(token) { Attempt::Done(()) } else { Attempt::OtherSeason(actual) })
+    }
+
+    fn due_in_safe_mode(&self, process: &Process, player: &str, query: &DueQuery) -> Result<DueAnswer> {
+        let Some((season, uses_cache)) = self.season_from_database(process)? else {
+            return Ok(DueAnswer::no_season());
+        };
+        if !uses_cache {
+            return self.due_from_database(process, &season, player, query, Source::Database);
+        }
+        self.admit_in_safe_mode(process, player)?;
+        let query = DueQuery { limit: query.limit.min(SAFE_MODE_LIMIT), ..query.clone() };
+        let mut answer = self.due_from_database(process, &season, player, &query, Source::SafeMode)?;
+        answer.reviews.truncate(SAFE_MODE_LIMIT as usize);
+        answer.is_degraded = true;
+        Ok(answer)
+    }
+
+    /// From MariaDB, with what waits in the journal laid over it.
+    fn due_from_database(
+        &self,
+        process: &Process,
+        season: &str,
+        player: &str,
+        query: &DueQuery,
+        source: Source,
+    ) -> Result<DueAnswer> {
+        let now = now_us() / 1_000_000;
+        let (pending, is_whole) = self.pending(process, player, season)?;
+        let (total, reviews) = if query.topic.is_none() && pending.reviews.is_empty() {
+            let zone = &self.settings.zone;
+            let subject = query.subject.as_deref();
+            process
+                .database
+                .with(|database| records::due(database, zone, (player, season), subject, now, query.limit))?
+        } else {
+            let records = self.load_records(process, player, season)?;
+            self.select(records.reviews, query, now)
+        };
+        let season = Some(season.to_owned());
+        Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole })
+    }
+
+    /// Answers a query from all of a student's records.
+    fn select(&self, mut reviews: Vec<Review>, query: &DueQuery, now: i64) -> Selected {
+        let is_wanted =
+            |wanted: &Option<String>, actual: &Option<String>| wanted.is_none() || wanted == actual;
+        reviews.retain(|review| {
+            is_wanted(&query.subject, &review.subject) && is_wanted(&query.topic, &review.topic)
+        });
+        let due = reviews.iter().filter(|review| review.next_review <= now).count() as u64;
+        if query.topic.is_some() {
+            let zone = &self.settings.zone;
+            return (due, focus::pick(reviews, zone, zone.day(now), random_below()));
+        }
+        reviews.retain(|review| review.next_review <= now);
+        reviews.sort_unstable_by(|one, other| one.due_order().cmp(&other.due_order()));
+        reviews.truncate(query.limit as usize);
+        (due, reviews)
+    }
+}
+
+/// Numbers that are good enough to shuffle questions with.
+fn random_below() -> impl FnMut(usize) -> usize {
+    use std::hash::{BuildHasher, RandomState};
+    let source = RandomState::new();
+    let mut count = 0u64;
+    move |below| {
+        count += 1;
+        (source.hash_one(count) % below.max(1) as u64) as usize
+    }
+}
+
+impl Engine {
+    /// The due questions of a season by its name, whether it is active or not.
+    ///
+    /// # Errors
+    /// When a server that is needed is down.
+    pub fn due_in_season(&self, player: &str, season: &str, limit: u32) -> Result<Vec<Review>> {
+        let query = DueQuery { limit, subject: None, topic: None };
+        query.check()?;
+        let process = self.process();
+        let found = self.with_cache(&process, |lease| {
+            let active = self.active_season(&process, lease)?;
+            self.due_in(&process, lease, (player, season), &active.token, &query)
+        });
+        match found {
+            Err(error) if error.is_failure_of(Server::Cache) => {
+                Ok(self.due_from_database(&process, season, player, &query, Source::Database)?.reviews)
+            }
+            found => found.map(|((_, reviews), _)| reviews),
+        }
+    }
+}

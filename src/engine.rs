@@ -1,0 +1,99 @@
+//! One site's engine: its connections, and what this process remembers.
+//!
+//! Frappe's web server and its workers fork. Everything that must not be used on both sides of a fork is
+//! in [`Process`], which knows the process that it belongs to; another process makes its own and leaks the
+//! inherited one, so that no socket is shared and no lock from before the fork is touched.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::error::Server;
+use crate::mariadb::DatabaseServer;
+use crate::pool::Pool;
+use crate::redis::RedisServer;
+use crate::redis::cache::CacheScripts;
+use crate::redis::journal::JournalScripts;
+use crate::safe_mode::Refusals;
+use crate::season::ActiveSeason;
+use crate::settings::Settings;
+use crate::trust::TrustMemory;
+
+/// One site's engine. Cheap to make: it connects on first use.
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) cache_scripts: CacheScripts,
+    pub(crate) journal_scripts: JournalScripts,
+    process: ArcSwap<Process>,
+}
+
+/// What belongs to one process.
+pub struct Process {
+    id: u32,
+    pub(crate) cache: Pool<RedisServer>,
+    pub(crate) journal: Pool<RedisServer>,
+    pub(crate) database: Pool<DatabaseServer>,
+    pub(crate) background: Pool<DatabaseServer>,
+    pub(crate) trust: Mutex<TrustMemory>,
+    pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
+    pub(crate) refusals: Mutex<Refusals>,
+    tokens: AtomicU64,
+}
+
+impl Engine {
+    /// An engine for these settings.
+    pub fn new(settings: Settings) -> Engine {
+        let process = ArcSwap::from_pointee(Process::new(&settings));
+        Engine {
+            settings,
+            cache_scripts: CacheScripts::default(),
+            journal_scripts: JournalScripts::default(),
+            process,
+        }
+    }
+
+    /// What belongs to the process that asks.
+    pub(crate) fn process(&self) -> Arc<Process> {
+        let current = self.process.load();
+        if current.id == std::process::id() {
+            return Arc::clone(&current);
+        }
+        let own = Arc::new(Process::new(&self.settings));
+        let previous = self.process.compare_and_swap(&*current, Arc::clone(&own));
+        if !Arc::ptr_eq(&previous, &current) {
+            // Another thread of this process was first.
+            return Arc::clone(&previous);
+        }
+        // Never dropped: dropping would say goodbye on sockets that the parent still uses.
+        std::mem::forget(Arc::clone(&previous));
+        own
+    }
+}
+
+impl Process {
+    fn new(settings: &Settings) -> Process {
+        Process {
+            id: std::process::id(),
+            cache: Pool::new(Server::Cache, settings.cache.clone()),
+            journal: Pool::new(Server::Journal, settings.journal.clone()),
+            database: Pool::new(Server::Database, settings.database.clone()),
+            background: Pool::new(Server::Database, settings.background.clone()),
+            trust: Mutex::default(),
+            season: Mutex::default(),
+            refusals: Mutex::default(),
+            tokens: AtomicU64::new(0),
+        }
+    }
+
+    /// A text that no other call, process or machine makes.
+    pub(crate) fn token(&self) -> String {
+        let count = self.tokens.fetch_add(1, Ordering::Relaxed);
+        format!("{:x}-{:x}-{count:x}", crate::clock::now_us(), self.id)
+    }
+}
+
+/// Locks what a panic elsewhere cannot have left half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

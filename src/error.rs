@@ -1,0 +1,117 @@
+//! The one hierarchy of errors. Every message says what happened, to what, and what to do.
+
+use std::fmt;
+
+/// A server that the engine depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Server {
+    /// Frappe's `redis_cache`.
+    Cache,
+    /// Frappe's `redis_queue`, which keeps the journal.
+    Journal,
+    /// The site's MariaDB.
+    Database,
+}
+
+impl fmt::Display for Server {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Server::Cache => "cache (redis_cache)",
+            Server::Journal => "journal (redis_queue)",
+            Server::Database => "database (MariaDB)",
+        })
+    }
+}
+
+/// Everything that can go wrong in the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller's data cannot be accepted; nothing was saved.
+    #[error("{0}")]
+    InvalidInput(String),
+
+    /// No season takes answers; nothing was saved.
+    #[error("{0}")]
+    SeasonUnavailable(String),
+
+    /// Safe Mode has no room for this read.
+    #[error(
+        "Reviews are served from a reserve for the moment. Please wait {retry_after} seconds and try again."
+    )]
+    RateLimited {
+        /// Seconds until a read has room again.
+        retry_after: u64,
+    },
+
+    /// The server gave no answer: it is down, hangs, or its breaker is open.
+    #[error("the {server} cannot be reached: {cause}. Check that it runs; memora recovers by itself.")]
+    Unavailable {
+        /// Which server.
+        server: Server,
+        /// What the connection reported.
+        cause: String,
+        /// True when the connection broke at once, so that a fresh one may succeed.
+        broken: bool,
+    },
+
+    /// The server answered, with an error.
+    #[error("the {server} refused a command: {cause}. Check its log and its settings.")]
+    Refused {
+        /// Which server.
+        server: Server,
+        /// The server's own words.
+        cause: String,
+        /// MariaDB's error number, 0 for Redis.
+        code: u16,
+    },
+
+    /// Something that should not be: a defect, or data that others wrote.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// The engine's result type.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// Turns an error of the Redis client into ours.
+    pub fn from_redis(server: Server, error: &::redis::RedisError) -> Error {
+        let gone = error.is_io_error()
+            || error.is_timeout()
+            || error.is_connection_dropped()
+            || matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN"));
+        let cause = error.to_string();
+        if gone {
+            let broken = !error.is_timeout() && !error.is_connection_refusal() && error.is_io_error();
+            Error::Unavailable { server, cause, broken }
+        } else {
+            Error::Refused { server, cause, code: 0 }
+        }
+    }
+
+    /// Turns an error of the MariaDB client into ours.
+    pub fn from_mariadb(error: mysql::Error) -> Error {
+        let server = Server::Database;
+        match error {
+            mysql::Error::MySqlError(error) => {
+                Error::Refused { server, cause: error.message, code: error.code }
+            }
+            mysql::Error::IoError(error) => {
+                let timeout =
+                    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+                Error::Unavailable { server, cause: error.to_string(), broken: !timeout }
+            }
+            other => Error::Unavailable { server, cause: other.to_string(), broken: true },
+        }
+    }
+
+    /// True when `server` could not be used, for whatever reason.
+    pub fn is_failure_of(&self, failed: Server) -> bool {
+        matches!(self, Error::Unavailable { server, .. } | Error::Refused { server, .. } if *server == failed)
+    }
+
+    /// True when the connection the error came from must not be used again.
+    pub fn spoils_connection(&self) -> bool {
+        !matches!(self, Error::Refused { .. } | Error::InvalidInput(_) | Error::SeasonUnavailable(_))
+    }
+}

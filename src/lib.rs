@@ -1,0 +1,50 @@
+//! The engine of memora: spaced-repetition schedules for schools, behind a Frappe app.
+//!
+//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `safe_mode`, `status`, `partition`. Rules that
+//! touch no server are in `ladder`, `focus`, `submission`. Only `redis` speaks Redis, only `mariadb` SQL.
+#![deny(unsafe_code)]
+
+pub mod breaker;
+pub mod clock;
+pub mod drain;
+pub mod due;
+pub mod engine;
+pub mod error;
+pub mod focus;
+pub mod ladder;
+pub mod mariadb;
+pub mod partition;
+pub mod pool;
+mod python;
+pub mod redis;
+pub mod rehydrate;
+pub mod review;
+pub mod safe_mode;
+pub mod season;
+pub mod settings;
+pub mod status;
+pub mod student_cache;
+pub mod submission;
+pub mod submit;
+pub mod trust;
+
+/// The module `memora._engine`.
+#[pyo3::pymodule]
+mod _engine {
+    #[pymodule_export]
+    use crate::python::{
+        Engine, EngineFault, InvalidInput, MemoraError, RateLimited, SeasonUnavailable, ServiceUnavailable,
+        Settings,
+    };
+
+    use pyo3::prelude::*;
+
+    /// Rust's log records go to Python's logging, under the names `memora_engine.*`.
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        // A second initialisation, as in a sub-interpreter, keeps the first logger.
+        let _ = pyo3_log::try_init();
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! The only place that speaks SQL.
+
+pub mod limiter;
+pub mod records;
+pub mod seasons;
+pub mod storage;
+
+use std::time::Duration;
+
+use mysql::prelude::{FromRow, Queryable};
+use mysql::{Conn, OptsBuilder, Params, Value};
+
+use crate::clock::SiteZone;
+use crate::error::{Error, Result, Server};
+use crate::pool::{Connect, PROBE_TIMEOUT};
+
+/// The longest that connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// MariaDB's number for a transaction that lost a deadlock.
+pub const DEADLOCK: u16 = 1213;
+/// MariaDB's number for a lock that was not had in time.
+pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
+
+/// How to reach the site's database.
+#[derive(Clone)]
+pub struct DatabaseServer {
+    options: OptsBuilder,
+    timeout: Duration,
+}
+
+/// Where the site's database is, and who asks.
+pub struct DatabaseAddress<'a> {
+    /// Host name or address.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// Unix socket; wins over host and port.
+    pub socket: Option<&'a str>,
+    /// User.
+    pub user: &'a str,
+    /// The user's password.
+    pub password: &'a str,
+    /// Database.
+    pub name: &'a str,
+}
+
+impl DatabaseServer {
+    /// Takes the address; `timeout` bounds the wait for each reply.
+    pub fn at(address: &DatabaseAddress<'_>, timeout: Duration) -> DatabaseServer {
+        let options = OptsBuilder::new()
+            .ip_or_hostname(Some(address.host))
+            .tcp_port(address.port)
+            .socket(address.socket)
+            .prefer_socket(false)
+            .user(Some(address.user))
+            .pass(Some(address.password))
+            .db_name(Some(address.name))
+            .tcp_nodelay(true)
+            .init(vec![
+                "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=10, \
+                 lock_wait_timeout=20, time_zone='+00:00'",
+            ]);
+        DatabaseServer { options, timeout }
+    }
+}
+
+impl Connect for DatabaseServer {
+    type Connection = Conn;
+
+    fn connect(&self, probe: bool) -> Result<Conn> {
+        let connect = if probe { PROBE_TIMEOUT } else { CONNECT_TIMEOUT };
+        let options = self
+            .options
+            .clone()
+            .tcp_connect_timeout(Some(connect))
+            .read_timeout(Some(self.timeout))
+            .write_timeout(Some(self.timeout));
+        Conn::new(options).map_err(|error| match Error::from_mariadb(error) {
+            // A server that refuses us (too many connections, shutting down, wrong password) is of no use now.
+            Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: false },
+            error => error,
+        })
+    }
+}
+
+/// All rows of a statement.
+pub fn rows<T: FromRow>(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<Vec<T>> {
+    connection.exec(sql, params).map_err(Error::from_mariadb)
+}
+
+/// The first row of a statement.
+pub fn row<T: FromRow>(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<Option<T>> {
+    connection.exec_first(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Runs a statement for its effect.
+pub fn run(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<()> {
+    connection.exec_drop(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Runs a statement that takes no parameters and cannot be prepared.
+pub fn run_text(connection: &mut Conn, sql: &str) -> Result<()> {
+    connection.query_drop(sql).map_err(Error::from_mariadb)
+}
+
+/// Runs `work` in one transaction: all of it or nothing.
+pub fn in_transaction<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+    run_text(connection, "START TRANSACTION")?;
+    match work(connection) {
+        Ok(value) => {
+            run_text(connection, "COMMIT")?;
+            Ok(value)
+        }
+        Err(error) => {
+            if !matches!(error, Error::Unavailable { .. }) {
+                run_text(connection, "ROLLBACK")?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// A list of `count` placeholders.
+pub fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(",")
+}
+
+/// Unix seconds as the naive date that Frappe stores.
+pub fn date_value(zone: &SiteZone, unix_seconds: i64) -> Value {
+    date_value_us(zone, unix_seconds, 0)
+}
+
+/// Unix seconds and microseconds as the naive date that Frappe stores.
+pub fn date_value_us(zone: &SiteZone, unix_seconds: i64, microseconds: u32) -> Value {
+    let naive = zone.naive(unix_seconds);
+    let part = |number: i8| u8::try_from(number).unwrap_or(0);
+    Value::Date(
+        u16::try_from(naive.year()).unwrap_or(0),
+        part(naive.month()),
+        part(naive.day()),
+        part(naive.hour()),
+        part(naive.minute()),
+        part(naive.second()),
+        microseconds,
+    )
+}
+
+/// The naive date that Frappe stores as Unix seconds; `None` for NULL and for dates that do not exist.
+pub fn unix_value(zone: &SiteZone, value: &Value) -> Option<i64> {
+    let Value::Date(year, month, day, hour, minute, second, _) = value else {
+        return None;
+    };
+    let part = |number: &u8| i8::try_from(*number).ok();
+    let naive = jiff::civil::DateTime::new(
+        i16::try_from(*year).ok()?,
+        part(month)?,
+        part(day)?,
+        part(hour)?,
+        part(minute)?,
+        part(second)?,
+        0,
+    );
+    naive.ok().map(|naive| zone.unix(naive))
+}
+
+/// The numbers of errors that the data itself causes, wherever and whenever it is written: NULL where none
+/// may be, out of range, not a date, not text, too long, no partition, a CHECK, a foreign key, a trigger.
+const DATA_ERRORS: [u16; 13] = [1048, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1452, 1526, 1644, 4025];
+
+/// Whether an error means that this data can never be written. All others pass by themselves or by an
+/// administrator's hand, and the data waits for that.
+pub fn is_data_error(error: &Error) -> bool {
+    matches!(error, Error::Refused { server: Server::Database, code, .. } if DATA_ERRORS.contains(code))
+}

@@ -1,0 +1,314 @@
+//! The big table: one student's records, and writing new states.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mysql::prelude::Queryable;
+use mysql::{Conn, Value};
+
+use super::{date_value, date_value_us, placeholders, row, rows, unix_value};
+use crate::clock::SiteZone;
+use crate::error::{Error, Result};
+use crate::review::Review;
+
+const COLUMNS: &str =
+    "question_id, stability, next_review_date, last_review_date, answered_at_us, subject, topic";
+
+type Row = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>);
+
+fn review(zone: &SiteZone, row: Row) -> Review {
+    let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = row;
+    Review {
+        question_id,
+        stability: u8::try_from(stability.clamp(0, 4)).unwrap_or(0),
+        next_review: unix_value(zone, &next_review).unwrap_or(0),
+        last_review: unix_value(zone, &last_review),
+        answered_at_us: answered_at_us.unwrap_or(0),
+        subject: subject.filter(|name| !name.is_empty()),
+        topic: topic.filter(|name| !name.is_empty()),
+    }
+}
+
+/// All records of a student in a season: one range of the primary key.
+pub fn of_student(connection: &mut Conn, zone: &SiteZone, player: &str, season: &str) -> Result<Vec<Review>> {
+    let sql = format!("SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ?");
+    let rows = connection.exec_iter(sql, (player, season)).map_err(Error::from_mariadb)?;
+    let mut reviews = Vec::new();
+    for row in rows {
+        let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
+        let row =
+            row.map_err(|error| Error::Fault(format!("a record of {player} cannot be read: {error}")))?;
+        reviews.push(review(zone, row));
+    }
+    Ok(reviews)
+}
+
+/// Some records of a student, locked until the transaction ends.
+pub fn lock(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    (player, season): (&str, &str),
+    question_ids: &[String],
+) -> Result<Vec<Review>> {
+    let list = placeholders(question_ids.len());
+    let sql = format!(
+        "SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` \
+         WHERE player = ? AND season = ? AND question_id IN ({list}) FOR UPDATE"
+    );
+    let mut params: Vec<Value> = vec![player.into(), season.into()];
+    params.extend(question_ids.iter().map(Value::from));
+    Ok(rows(connection, &sql, params)?.into_iter().map(|row| review(zone, row)).collect())
+}
+
+/// The first `limit` due records of a student and how many are due, through the composite index.
+pub fn due(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    (player, season): (&str, &str),
+    subject: Option<&str>,
+    now: i64,
+    limit: u32,
+) -> Result<(u64, Vec<Review>)> {
+    let filter = if subject.is_some() { " AND subject = ?" } else { "" };
+    let condition = format!("player = ? AND season = ? AND next_review_date <= ?{filter}");
+    let table = "`tabPlayer Memory Tracker` FORCE INDEX (player_season_next_review_date)";
+    let mut params: Vec<Value> = vec![player.into(), season.into(), date_value(zone, now)];
+    params.extend(subject.map(Value::from));
+    let total = row(connection, &format!("SELECT COUNT(*) FROM {table} WHERE {condition}"), params.clone())?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date, question_id LIMIT {limit}"
+    );
+    let reviews = rows(connection, &sql, params)?.into_iter().map(|row| review(zone, row)).collect();
+    Ok((total.unwrap_or(0), reviews))
+}
+
+/// A new state on its way to the table.
+pub struct NewState<'a> {
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// The state.
+    pub review: &'a Review,
+}
+
+impl NewState<'_> {
+    /// The order of the primary key.
+    pub fn key(&self) -> (&str, &str, &str) {
+        (self.player, self.season, &self.review.question_id)
+    }
+}
+
+/// The assignments run from left to right: `answered_at_us`, which all others compare with, comes last.
+const UPSERT: &str = "\
+    INSERT INTO `tabPlayer Memory Tracker` \
+    (name, creation, modified, modified_by, owner, player, season, question_id, stability, next_review_date, \
+     last_review_date, subject, topic, answered_at_us) \
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+    ON DUPLICATE KEY UPDATE \
+    modified = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(modified), modified), \
+    modified_by = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(modified_by), modified_by), \
+    stability = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(stability), stability), \
+    next_review_date = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(next_review_date), next_review_date), \
+    last_review_date = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(last_review_date), last_review_date), \
+    subject = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(subject), subject), \
+    topic = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(topic), topic), \
+    answered_at_us = GREATEST(VALUES(answered_at_us), COALESCE(answered_at_us, 0))";
+
+/// Writes states with MariaDB's bulk protocol. Writing one twice changes nothing, and an older state never
+/// overwrites a newer one. Sort them by their key first: the table is then written in its own order.
+pub fn upsert(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -> Result<()> {
+    let names = Names::new();
+    let params = states.iter().map(|state| {
+        let review = state.review;
+        let (seconds, microseconds) = split(review.answered_at_us);
+        let answered = date_value_us(zone, seconds, microseconds);
+        // The student's own answer keeps its microseconds; Frappe's other dates have none.
+        let last_review = match review.last_review {
+            Some(last) if last == seconds => answered.clone(),
+            Some(last) => date_value(zone, last),
+            None => Value::NULL,
+        };
+        let row: Vec<Value> = vec![
+            names.next().into(),
+            answered.clone(),
+            answered,
+            state.player.into(),
+            state.player.into(),
+            state.player.into(),
+            state.season.into(),
+            review.question_id.as_str().into(),
+            review.stability.into(),
+            date_value(zone, review.next_review),
+            last_review,
+            review.subject.as_deref().into(),
+            review.topic.as_deref().into(),
+            review.answered_at_us.into(),
+        ];
+        row
+    });
+    connection.exec_batch(UPSERT, params).map_err(Error::from_mariadb)
+}
+
+/// Microseconds as seconds and the rest.
+pub fn split(microseconds: i64) -> (i64, u32) {
+    let rest = u32::try_from(microseconds.rem_euclid(1_000_000)).unwrap_or(0);
+    (microseconds.div_euclid(1_000_000), rest)
+}
+
+/// What ties an acknowledgement to what was persisted.
+pub struct Audit<'a> {
+    /// The job id that the student was given.
+    pub job_id: &'a str,
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// How many states were written.
+    pub answers: usize,
+    /// Time of the answers, Unix microseconds.
+    pub answered_at_us: i64,
+    /// Time of this writing, Unix microseconds.
+    pub persisted_at_us: i64,
+    /// SHA-256 over the acknowledged states, hexadecimal.
+    pub checksum: String,
+}
+
+/// Writes audit records. Writing one twice changes nothing.
+pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Result<()> {
+    let date = |microseconds| {
+        let (seconds, rest) = split(microseconds);
+        date_value_us(zone, seconds, rest)
+    };
+    let params = audits.iter().map(|audit| {
+        let persisted = date(audit.persisted_at_us);
+        let row: Vec<Value> = vec![
+            audit.job_id.into(),
+            persisted.clone(),
+            persisted.clone(),
+            audit.player.into(),
+            audit.player.into(),
+            audit.player.into(),
+            audit.season.into(),
+            u64::try_from(audit.answers).unwrap_or(u64::MAX).into(),
+            date(audit.answered_at_us),
+            persisted,
+            audit.checksum.as_str().into(),
+        ];
+        row
+    });
+    let sql = "INSERT INTO `tabMemory Review Audit` \
+        (name, creation, modified, modified_by, owner, player, season, answers, answered_at, persisted_at, checksum) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE name = name";
+    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// A record that cannot be written, and why.
+pub struct Poison<'a> {
+    /// The submission's job id.
+    pub job_id: &'a str,
+    /// Place of the record in the submission, from 0.
+    pub ordinal: usize,
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// The question, or nothing when not even that can be read.
+    pub question_id: &'a str,
+    /// Why it cannot be written.
+    pub reason: &'a str,
+    /// The record as the journal had it.
+    pub payload: &'a str,
+}
+
+/// Sets a record aside for an administrator. Doing it twice changes nothing.
+pub fn set_aside(connection: &mut Conn, zone: &SiteZone, now_us: i64, poison: &Poison<'_>) -> Result<()> {
+    let (seconds, rest) = split(now_us);
+    let now = date_value_us(zone, seconds, rest);
+    let cut = |text: &str| text.chars().take(140).collect::<String>();
+    let reason: String = poison.reason.chars().take(1_000).collect();
+    let params: Vec<Value> = vec![
+        format!("{}-{}", poison.job_id, poison.ordinal).into(),
+        now.clone(),
+        now.clone(),
+        "Administrator".into(),
+        "Administrator".into(),
+        cut(poison.player).into(),
+        cut(poison.season).into(),
+        poison.job_id.into(),
+        cut(poison.question_id).into(),
+        reason.into(),
+        poison.payload.into(),
+        now,
+    ];
+    let sql = "INSERT INTO `tabPoison Review` \
+        (name, creation, modified, modified_by, owner, player, season, job_id, question_id, reason, payload, set_aside_at) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE name = name";
+    super::run(connection, sql, params)
+}
+
+/// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was written.
+pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<bool>> {
+    let poisoned: Option<u8> = row(
+        connection,
+        "SELECT 1 FROM `tabPoison Review` \
+         WHERE name >= CONCAT(?, '-') AND name < CONCAT(?, '.') AND player = ? AND replayed_at IS NULL LIMIT 1",
+        (job_id, job_id, player),
+    )?;
+    if poisoned.is_some() {
+        return Ok(Some(false));
+    }
+    let sql = "SELECT 1 FROM `tabMemory Review Audit` WHERE name = ? AND player = ?";
+    let audited: Option<u8> = row(connection, sql, (job_id, player))?;
+    Ok(audited.map(|_| true))
+}
+
+/// Names for new rows: they grow with time, so the index on them is filled at its end, and no two are alike.
+struct Names {
+    time: u64,
+    process: u64,
+}
+
+static NAMED: AtomicU64 = AtomicU64::new(0);
+
+impl Names {
+    fn new() -> Names {
+        Names {
+            time: u64::try_from(crate::clock::now_us()).unwrap_or(0),
+            process: u64::from(std::process::id()) % 46_656,
+        }
+    }
+
+    fn next(&self) -> String {
+        let count = NAMED.fetch_add(1, Ordering::Relaxed) % 60_466_176;
+        format!("{}{}{}", base36(self.time, 10), base36(count, 5), base36(self.process, 3))
+    }
+}
+
+fn base36(mut number: u64, width: usize) -> String {
+    let mut digits = vec![b'0'; width];
+    for digit in digits.iter_mut().rev() {
+        let value = u8::try_from(number % 36).unwrap_or(0);
+        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        number /= 36;
+    }
+    String::from_utf8_lossy(&digits).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_grow_and_differ() {
+        let names = Names::new();
+        let made: Vec<String> = (0..1_000).map(|_| names.next()).collect();
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(made.iter().all(|name| name.len() == 18));
+    }
+
+    #[test]
+    fn base36_counts() {
+        assert_eq!(base36(35, 2), "0z");
+        assert_eq!(base36(36, 2), "10");
+    }
+}

@@ -1,0 +1,55 @@
+//! Which season is active, and which subjects and topics exist.
+
+use mysql::Conn;
+
+use super::row;
+use crate::error::Result;
+
+/// The active season and whether it uses the cache. Of several, the one that today lies in wins, then the
+/// one that began last. `today` is the site's day as `YYYY-MM-DD`.
+pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool)>> {
+    row(
+        connection,
+        "SELECT name, enable_redis FROM `tabGame Subscription Season` WHERE is_active = 1 \
+         ORDER BY (start_date <= ? AND end_date >= ?) DESC, start_date DESC, name DESC LIMIT 1",
+        (today, today),
+    )
+}
+
+/// Whether a Game Subject or Game Topic of exactly this name exists; MariaDB alone would ignore its case.
+pub fn link_exists(connection: &mut Conn, link: Link, name: &str) -> Result<bool> {
+    let sql = match link {
+        Link::Subject => "SELECT name FROM `tabGame Subject` WHERE name = ?",
+        Link::Topic => "SELECT name FROM `tabGame Topic` WHERE name = ?",
+    };
+    let found: Option<String> = row(connection, sql, (name,))?;
+    Ok(found.as_deref() == Some(name))
+}
+
+/// What a record can point to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A Game Subject.
+    Subject,
+    /// A Game Topic.
+    Topic,
+}
+
+impl Link {
+    /// The member of the set of known links in the cache.
+    pub fn member(self, name: &str) -> String {
+        match self {
+            Link::Subject => format!("subject:{name}"),
+            Link::Topic => format!("topic:{name}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Link {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.write_str(match self {
+            Link::Subject => "subject",
+            Link::Topic => "topic",
+        })
+    }
+}

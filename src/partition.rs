@@ -1,0 +1,31 @@
+//! The table's shape on disk: keys, collation, a partition for each season (spec section 5).
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::mariadb::storage;
+
+impl Engine {
+    /// Gives the tables their keys, collation, partitions and index. Returns a line for each change.
+    ///
+    /// # Errors
+    /// When the table has records that fit no primary key, or MariaDB is down.
+    pub fn prepare_storage(&self) -> Result<Vec<String>> {
+        self.process().background.with(storage::prepare)
+    }
+
+    /// Makes a season's partition. False: it was there.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidInput`] for a name that no season has.
+    pub fn create_partition(&self, season: &str) -> Result<bool> {
+        self.process().background.with(|database| storage::create_partition(database, season))
+    }
+
+    /// Whether a season has its partition.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn partition_exists(&self, season: &str) -> Result<bool> {
+        self.process().database.with(|database| storage::partition_exists(database, season))
+    }
+}

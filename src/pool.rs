@@ -1,0 +1,100 @@
+//! Connections to one server, kept between calls, behind a breaker.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::breaker::{Breaker, Permit};
+use crate::error::{Error, Result, Server};
+
+const MOST_IDLE: usize = 64;
+
+/// How a pool makes its connections.
+pub trait Connect {
+    /// A connection that is ready for commands.
+    type Connection;
+
+    /// Connects. With `probe`, waits only briefly: the server was down a moment ago.
+    fn connect(&self, probe: bool) -> Result<Self::Connection>;
+}
+
+/// How long a probe of a server that was down may take.
+pub const PROBE_TIMEOUT: Duration = Duration::from_millis(40);
+
+/// A pool of connections to one server.
+pub struct Pool<C: Connect> {
+    server: Server,
+    connector: C,
+    idle: Mutex<Vec<C::Connection>>,
+    breaker: Breaker,
+}
+
+impl<C: Connect> Pool<C> {
+    /// A pool without connections yet; they are made on first use.
+    pub fn new(server: Server, connector: C) -> Self {
+        Pool { server, connector, idle: Mutex::new(Vec::new()), breaker: Breaker::default() }
+    }
+
+    /// Runs `work` on a connection.
+    ///
+    /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken: it has
+    /// to be safe to repeat.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] without waiting while the breaker is open; else what `work` returned.
+    pub fn with<T>(&self, mut work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
+        let permit = self.breaker.permit();
+        if permit == Permit::Refused {
+            return Err(Error::Unavailable {
+                server: self.server,
+                cause: "it did not answer a moment ago".into(),
+                broken: false,
+            });
+        }
+        if let Some(connection) = (permit == Permit::Normal).then(|| self.take()).flatten() {
+            match self.run(connection, &mut work) {
+                Err(Error::Unavailable { broken: true, .. }) => self.lock().clear(),
+                outcome => return self.note(outcome),
+            }
+        }
+        let outcome = self
+            .connector
+            .connect(permit == Permit::Probe)
+            .and_then(|connection| self.run(connection, &mut work));
+        self.note(outcome)
+    }
+
+    fn run<T>(
+        &self,
+        mut connection: C::Connection,
+        work: &mut impl FnMut(&mut C::Connection) -> Result<T>,
+    ) -> Result<T> {
+        let outcome = work(&mut connection);
+        if !outcome.as_ref().is_err_and(Error::spoils_connection) {
+            let mut idle = self.lock();
+            if idle.len() < MOST_IDLE {
+                idle.push(connection);
+            }
+        }
+        outcome
+    }
+
+    fn note<T>(&self, outcome: Result<T>) -> Result<T> {
+        match &outcome {
+            Err(Error::Unavailable { server, cause, .. }) if *server == self.server => {
+                log::warn!("the {server} does not answer: {cause}");
+                self.lock().clear();
+                self.breaker.failed();
+            }
+            _ => self.breaker.succeeded(),
+        }
+        outcome
+    }
+
+    fn take(&self) -> Option<C::Connection> {
+        self.lock().pop()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<C::Connection>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,436 @@
+//! What is asked of the cache's Redis: one student's sorted set and details, the active season, known links.
+
+use ::redis::{FromRedisValue, Value};
+
+use super::keys::Keys;
+use super::{LuaScript, RedisConnection, ScriptCall, text, unexpected};
+use crate::error::{Error, Result};
+use crate::review::Review;
+
+/// The latest moment that a score can mean; the completeness marker lies far behind it.
+const END_OF_TIME: i64 = 99_999_999_999;
+
+/// The cache's scripts.
+pub struct CacheScripts {
+    due: LuaScript,
+    lookup: LuaScript,
+    fill: LuaScript,
+    apply: LuaScript,
+}
+
+impl Default for CacheScripts {
+    fn default() -> Self {
+        CacheScripts {
+            due: LuaScript::new(include_str!("lua/due.lua")),
+            lookup: LuaScript::new(include_str!("lua/lookup.lua")),
+            fill: LuaScript::new(include_str!("lua/fill.lua")),
+            apply: LuaScript::new(include_str!("lua/apply.lua")),
+        }
+    }
+}
+
+/// One student in one season, as the cache of one generation knows him.
+#[derive(Clone, Copy)]
+pub struct Student<'a> {
+    /// The names of the keys.
+    pub keys: &'a Keys,
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// What `srs-season` holds while the caller's idea of the active season is right.
+    pub season_token: &'a str,
+    /// The generation in which a cached set can be believed.
+    pub generation: u64,
+}
+
+impl Student<'_> {
+    fn schedule(&self) -> String {
+        self.keys.schedule(self.player, self.season)
+    }
+
+    fn details(&self) -> String {
+        self.keys.details(self.player, self.season)
+    }
+
+    fn fence(&self) -> String {
+        self.keys.fence(self.player, self.season)
+    }
+}
+
+/// What a read of the cache found.
+pub enum Found<T> {
+    /// Another season is active: the value of `srs-season`, `None` where it is not cached.
+    OtherSeason(Option<String>),
+    /// The student's set is not complete. The caller's fence is set.
+    Cold,
+    /// The set is complete.
+    Warm(T),
+}
+
+/// The due questions of a warm cache.
+pub struct Due {
+    /// All that are due.
+    pub total: u64,
+    /// The first of them, most overdue first.
+    pub reviews: Vec<Review>,
+}
+
+/// What a warm cache tells a submission.
+pub struct Lookup {
+    /// Whether each link asked for is known to exist.
+    pub links: Vec<bool>,
+    /// The head that the set was computed from.
+    pub head: i64,
+    /// How many questions the student tracks.
+    pub records: u64,
+    /// The records asked for, as far as there are any.
+    pub reviews: Vec<Review>,
+}
+
+/// What a lookup asks for.
+pub enum Wanted<'a> {
+    /// These questions only.
+    Questions(&'a [String]),
+    /// Every record.
+    All,
+}
+
+impl CacheScripts {
+    /// The first `limit` due questions and how many there are.
+    pub fn due(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        now: i64,
+        limit: u32,
+        fence: &str,
+    ) -> Result<Found<Due>> {
+        let call = self
+            .due
+            .call(&[student.keys.active_season(), student.schedule(), student.details(), student.fence()])
+            .arg(student.season_token)
+            .arg(student.generation)
+            .arg(now)
+            .arg(limit)
+            .arg(fence);
+        let mut answer = Answer::of(connection.script(&call)?)?;
+        match answer.kind.as_str() {
+            "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
+            "cold" => Ok(Found::Cold),
+            "warm" => {
+                let total = answer.number()?;
+                let ids = answer.list()?;
+                let details = answer.list()?;
+                let pairs = ids.into_iter().zip(details);
+                Ok(Found::Warm(Due { total, reviews: reviews(pairs)? }))
+            }
+            _ => Err(answer.unknown()),
+        }
+    }
+
+    /// What a submission has to know; `links` are members of the set of known links.
+    pub fn lookup(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        links: &[String],
+        wanted: &Wanted<'_>,
+        fence: &str,
+    ) -> Result<Found<Lookup>> {
+        let keys = student.keys;
+        let mut call = self
+            .lookup
+            .call(&[
+                keys.active_season(),
+                student.schedule(),
+                student.details(),
+                student.fence(),
+                keys.links(),
+            ])
+            .arg(student.season_token)
+            .arg(student.generation)
+            .arg(fence)
+            .arg(links.len())
+            .arg(links);
+        if let Wanted::Questions(ids) = wanted {
+            call = call.arg(ids);
+        }
+        let mut answer = Answer::of(connection.script(&call)?)?;
+        match answer.kind.as_str() {
+            "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
+            "cold" => Ok(Found::Cold),
+            "warm" => {
+                let links = answer.list()?.iter().map(|known| *known == Value::Int(1)).collect();
+                let head = answer.number()?;
+                let records = answer.number()?;
+                let details = answer.list()?;
+                let reviews = match wanted {
+                    Wanted::All => reviews(pairs(details))?,
+                    Wanted::Questions(ids) => {
+                        let ids = ids.iter().map(|id| Value::BulkString(id.clone().into_bytes()));
+                        reviews(ids.zip(details).filter(|(_, detail)| *detail != Value::Nil))?
+                    }
+                };
+                Ok(Found::Warm(Lookup { links, head, records, reviews }))
+            }
+            _ => Err(answer.unknown()),
+        }
+    }
+
+    /// Caches all records of a student. False: an answer, another load or an eviction came in between.
+    pub fn fill(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        fence: &str,
+        head: i64,
+        reviews: &[Review],
+        seconds_to_live: u64,
+    ) -> Result<bool> {
+        let mut call = self
+            .fill
+            .call(&[student.schedule(), student.details(), student.fence()])
+            .arg(fence)
+            .arg(student.generation)
+            .arg(head)
+            .arg(seconds_to_live);
+        push_reviews(&mut call, reviews);
+        connection.script(&call)
+    }
+
+    /// Shows an acknowledged submission. Returns how many questions are due then; `None`: the student's
+    /// cache was dropped instead.
+    pub fn apply(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        heads: (i64, i64),
+        reviews: &[Review],
+        now: i64,
+        seconds_to_live: u64,
+    ) -> Result<Option<u64>> {
+        let mut call = self
+            .apply
+            .call(&[student.schedule(), student.details(), student.fence()])
+            .arg(student.generation)
+            .arg(heads.0)
+            .arg(heads.1)
+            .arg(seconds_to_live)
+            .arg(now);
+        push_reviews(&mut call, reviews);
+        connection.script(&call)
+    }
+}
+
+/// Drops a student's cache and makes loads that are under way void. True: there was one.
+pub fn drop_student(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    player: &str,
+    season: &str,
+) -> Result<bool> {
+    let names = [keys.schedule(player, season), keys.details(player, season), keys.fence(player, season)];
+    let dropped: u32 = connection.command(redis::cmd("DEL").arg(&names))?;
+    Ok(dropped > 0)
+}
+
+/// Sets the fence of a load.
+pub fn set_fence(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    player: &str,
+    season: &str,
+    fence: &str,
+) -> Result<()> {
+    let key = keys.fence(player, season);
+    connection.command(redis::cmd("SET").arg(key).arg(fence).arg("EX").arg(60))
+}
+
+/// What `srs-season` holds.
+pub fn active_season(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<String>> {
+    connection.command(redis::cmd("GET").arg(keys.active_season()))
+}
+
+/// Remembers the active season.
+pub fn remember_season(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    token: &str,
+    seconds_to_live: u64,
+) -> Result<()> {
+    connection.command(redis::cmd("SET").arg(keys.active_season()).arg(token).arg("EX").arg(seconds_to_live))
+}
+
+/// Forgets the active season.
+pub fn forget_season(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.active_season()))
+}
+
+/// Remembers links that exist.
+pub fn remember_links(connection: &mut RedisConnection, keys: &Keys, links: &[String]) -> Result<()> {
+    connection.command(redis::cmd("SADD").arg(keys.links()).arg(links))
+}
+
+/// Forgets which links exist.
+pub fn forget_links(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.links()))
+}
+
+/// Cached dates of a student, by question, up to a moment, most overdue first. The cache alone is asked,
+/// complete or not.
+pub fn scores(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    until: Option<i64>,
+    limit: Option<u32>,
+) -> Result<Vec<(String, f64)>> {
+    let mut command = redis::cmd("ZRANGEBYSCORE");
+    command
+        .arg(keys.schedule(player, season))
+        .arg("-inf")
+        .arg(until.unwrap_or(END_OF_TIME))
+        .arg("WITHSCORES");
+    if let Some(limit) = limit {
+        command.arg("LIMIT").arg(0).arg(limit);
+    }
+    connection.command(&command)
+}
+
+/// How many cached dates of a student lie at or before a moment.
+pub fn count(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    until: Option<i64>,
+) -> Result<u64> {
+    let key = keys.schedule(player, season);
+    connection.command(redis::cmd("ZCOUNT").arg(key).arg("-inf").arg(until.unwrap_or(END_OF_TIME)))
+}
+
+/// Sets dates in the cache only. What else is cached of a question stays.
+pub fn put(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    dates: &[(String, i64)],
+) -> Result<()> {
+    let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
+    let ids: Vec<&str> = dates.iter().map(|(id, _)| id.as_str()).collect();
+    let known: Vec<Option<String>> = connection.command(redis::cmd("HMGET").arg(&details).arg(&ids))?;
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    for ((id, date), detail) in dates.iter().zip(known) {
+        let detail = detail.and_then(|detail| Review::from_detail(id.clone(), &detail));
+        let mut review = detail.unwrap_or_else(|| Review::new(id));
+        review.next_review = *date;
+        pipeline.cmd("ZADD").arg(&schedule).arg(date).arg(id).ignore();
+        pipeline.cmd("HSET").arg(&details).arg(id).arg(review.detail()).ignore();
+    }
+    connection.pipeline(&pipeline)
+}
+
+/// Takes one question out of the cache only. True: it was there.
+pub fn remove(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    question_id: &str,
+) -> Result<bool> {
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    pipeline.cmd("ZREM").arg(keys.schedule(player, season)).arg(question_id);
+    pipeline.cmd("HDEL").arg(keys.details(player, season)).arg(question_id).ignore();
+    let (removed,): (u32,) = connection.pipeline(&pipeline)?;
+    Ok(removed > 0)
+}
+
+/// A student's cache in numbers: generation of its marker, bytes of memory.
+pub fn weigh(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+) -> Result<(Option<u64>, u64)> {
+    let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("ZSCORE").arg(&schedule).arg("");
+    pipeline.cmd("MEMORY").arg("USAGE").arg(&schedule);
+    pipeline.cmd("MEMORY").arg("USAGE").arg(&details);
+    let (marker, schedule, details): (Option<u64>, Option<u64>, Option<u64>) =
+        connection.pipeline(&pipeline)?;
+    Ok((marker, schedule.unwrap_or(0) + details.unwrap_or(0)))
+}
+
+fn push_reviews(call: &mut ScriptCall, reviews: &[Review]) {
+    for review in reviews {
+        call.push(review.next_review);
+        call.push(&review.question_id);
+        call.push(review.detail());
+    }
+}
+
+fn pairs(values: Vec<Value>) -> impl Iterator<Item = (Value, Value)> {
+    let mut values = values.into_iter();
+    std::iter::from_fn(move || Some((values.next()?, values.next()?)))
+}
+
+/// Reads ids and details; the nameless field is the head and no question.
+fn reviews(pairs: impl Iterator<Item = (Value, Value)>) -> Result<Vec<Review>> {
+    let mut reviews = Vec::new();
+    for (id, detail) in pairs {
+        let id = text(id)?;
+        if id.is_empty() {
+            continue;
+        }
+        let detail = text(detail)?;
+        let review = Review::from_detail(id, &detail).ok_or_else(|| {
+            Error::Fault(format!("the cache holds a detail that memora did not write: {detail:?}"))
+        })?;
+        reviews.push(review);
+    }
+    Ok(reviews)
+}
+
+/// A script's answer: what kind it is, then its parts in order.
+struct Answer {
+    kind: String,
+    parts: std::vec::IntoIter<Value>,
+}
+
+impl Answer {
+    fn of(value: Value) -> Result<Answer> {
+        let Value::Array(parts) = value else {
+            return Err(unexpected(&value));
+        };
+        let mut parts = parts.into_iter();
+        let kind = text(parts.next().unwrap_or(Value::Nil))?;
+        Ok(Answer { kind, parts })
+    }
+
+    fn next(&mut self) -> Value {
+        self.parts.next().unwrap_or(Value::Nil)
+    }
+
+    fn list(&mut self) -> Result<Vec<Value>> {
+        match self.next() {
+            Value::Array(values) => Ok(values),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    fn number<T: FromRedisValue>(&mut self) -> Result<T> {
+        T::from_redis_value(self.next()).map_err(|error| Error::Fault(error.to_string()))
+    }
+
+    fn optional_text(&mut self) -> Result<Option<String>> {
+        match self.next() {
+            Value::Nil => Ok(None),
+            value => text(value).map(Some),
+        }
+    }
+
+    fn unknown(&self) -> Error {
+        Error::Fault(format!("a script of memora answered {:?}", self.kind))
+    }
+}

@@ -1,0 +1,210 @@
+//! Loading a student's records from MariaDB and the journal, and caching them.
+//!
+//! The journal is read before the table: an answer that has left the journal by then is in the table. A
+//! fence, set before either is read, keeps a load from undoing an answer that comes in meanwhile.
+
+use std::collections::HashMap;
+
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::mariadb::records;
+use crate::redis::RedisConnection;
+use crate::redis::cache::{self, Found, Student};
+use crate::redis::journal::Pending;
+use crate::review::Review;
+use crate::trust::Lease;
+
+/// All that is known of a student in a season.
+pub struct Records {
+    /// Every tracked question.
+    pub reviews: Vec<Review>,
+    /// Time of the newest state, Unix microseconds; 0 without records.
+    pub head: i64,
+    /// False when the journal could not be asked: answers on their way to MariaDB may be missing.
+    pub is_whole: bool,
+}
+
+impl Engine {
+    /// Caches a student's records of a season. Returns how many there are.
+    ///
+    /// # Errors
+    /// When a server that is needed is down; nothing is cached then.
+    pub fn rehydrate(&self, player: &str, season: &str) -> Result<usize> {
+        let process = self.process();
+        let lease = self.lease(&process)?;
+        let fence = process.token();
+        process.cache.with(|cache| cache::set_fence(cache, &self.settings.keys, player, season, &fence))?;
+        let records = self.load_and_fill(&process, &lease, player, season, &fence)?;
+        Ok(records.reviews.len())
+    }
+
+    /// Loads a student's records and caches them if nothing came in between since `fence` was set.
+    pub(crate) fn load_and_fill(
+        &self,
+        process: &Process,
+        lease: &Lease,
+        player: &str,
+        season: &str,
+        fence: &str,
+    ) -> Result<Records> {
+        let records = self.load_records(process, player, season)?;
+        // Without the journal the set could lack answers; it must not be taken for complete later.
+        if records.is_whole {
+            let student = Student {
+                keys: &self.settings.keys,
+                player,
+                season,
+                season_token: "",
+                generation: lease.generation,
+            };
+            let seconds_to_live = self.settings.cache_ttl_seconds;
+            let filled = process.cache.with(|cache| {
+                self.cache_scripts.fill(
+                    cache,
+                    student,
+                    fence,
+                    records.head,
+                    &records.reviews,
+                    seconds_to_live,
+                )
+            });
+            match filled {
+                Ok(true) => {}
+                Ok(false) => {
+                    log::debug!("the records of {player} changed while they were loaded; not cached")
+                }
+                Err(error) => log::warn!("the records of {player} could not be cached: {error}"),
+            }
+        }
+        Ok(records)
+    }
+
+    /// Loads a student's records of a season: the table's, and over them what waits in the journal.
+    pub(crate) fn load_records(&self, process: &Process, player: &str, season: &str) -> Result<Records> {
+        let (pending, is_whole) = self.pending(process, player, season)?;
+        let zone = &self.settings.zone;
+        let mut reviews =
+            process.database.with(|database| records::of_student(database, zone, player, season))?;
+        overlay(&mut reviews, pending.reviews);
+        let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
+        Ok(Records { reviews, head: newest.max(pending.head), is_whole })
+    }
+
+    /// What of a student waits in the journal; false when it cannot be asked.
+    pub(crate) fn pending(&self, process: &Process, player: &str, season: &str) -> Result<(Pending, bool)> {
+        let asked = process
+            .journal
+            .with(|journal| self.journal_scripts.pending(journal, &self.settings.keys, player, season));
+        match asked {
+            Ok(pending) => Ok((pending, true)),
+            Err(error) if error.is_failure_of(Server::Journal) => Ok((Pending::default(), false)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks the cache about a student: `None` when it is cold.
+    pub(crate) fn ask_cache<T>(
+        process: &Process,
+        lease: &Lease,
+        mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
+    ) -> Result<Attempt<Option<T>>> {
+        process.cache.with(|cache| {
+            if *lease.run_id != cache.run_id {
+                return Ok(Attempt::Restarted(cache.run_id.clone()));
+            }
+            Ok(match ask(cache)? {
+                Found::Warm(value) => Attempt::Done(Some(value)),
+                Found::Cold => Attempt::Done(None),
+                Found::OtherSeason(token) => Attempt::OtherSeason(token),
+            })
+        })
+    }
+
+    /// Runs `work` with the lease that a connection to the cache fits, and tries again when the cache
+    /// restarted or another season became active.
+    pub(crate) fn with_cache<T>(
+        &self,
+        process: &Process,
+        mut work: impl FnMut(&Lease) -> Result<Attempt<T>>,
+    ) -> Result<T> {
+        for _ in 0..5 {
+            let lease = self.lease(process)?;
+            match work(&lease)? {
+                Attempt::Done(value) => return Ok(value),
+                Attempt::Restarted(run_id) => {
+                    self.cache_restarted(process, &run_id)?;
+                }
+                Attempt::OtherSeason(token) => {
+                    let newer = token.as_deref().and_then(crate::season::generation_of);
+                    if newer.is_some_and(|generation| generation > lease.generation) && lease.is_confirmed {
+                        self.drop_lease(process);
+                    } else {
+                        self.season_changed_to(process, &lease, token)?;
+                    }
+                }
+            }
+        }
+        Err(Error::Unavailable {
+            server: Server::Cache,
+            cause: "it changes faster than it can be read".to_owned(),
+            broken: false,
+        })
+    }
+}
+
+/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to settle.
+pub(crate) enum Attempt<T> {
+    /// It worked.
+    Done(T),
+    /// The cache has another run id than the lease: this one.
+    Restarted(String),
+    /// The cache remembers another active season: this token.
+    OtherSeason(Option<String>),
+}
+
+impl<T> Attempt<T> {
+    /// Goes on with the value of a try that worked.
+    pub(crate) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U>) -> Result<Attempt<U>> {
+        Ok(match self {
+            Attempt::Done(value) => Attempt::Done(next(value)?),
+            Attempt::Restarted(run_id) => Attempt::Restarted(run_id),
+            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
+        })
+    }
+}
+
+/// Puts newer states over older ones, question by question.
+pub fn overlay(reviews: &mut Vec<Review>, newer: Vec<Review>) {
+    if newer.is_empty() {
+        return;
+    }
+    let mut places: HashMap<String, usize> =
+        reviews.iter().enumerate().map(|(place, review)| (review.question_id.clone(), place)).collect();
+    for review in newer {
+        match places.get(&review.question_id) {
+            Some(place) if reviews[*place].answered_at_us < review.answered_at_us => reviews[*place] = review,
+            Some(_) => {}
+            None => {
+                places.insert(review.question_id.clone(), reviews.len());
+                reviews.push(review);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn review(id: &str, answered_at_us: i64) -> Review {
+        Review { answered_at_us, ..Review::new(id) }
+    }
+
+    #[test]
+    fn the_newest_state_of_each_question_wins() {
+        let mut reviews = vec![review("a", 5), review("b", 5)];
+        overlay(&mut reviews, vec![review("a", 4), review("b", 6), review("c", 2), review("c", 1)]);
+        let times: Vec<i64> = reviews.iter().map(|review| review.answered_at_us).collect();
+        assert_eq!(times, [5, 6, 2]);
+    }
+}

@@ -1,0 +1,132 @@
+//! A review: the state of one question of one student in one season. One type from the door to the table.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a question after its last answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Wire", into = "Wire")]
+pub struct Review {
+    /// The question, 1 to 140 characters.
+    pub question_id: String,
+    /// 0 to 4.
+    pub stability: u8,
+    /// Unix time in seconds (UTC) of the next review.
+    pub next_review: i64,
+    /// Unix time in seconds (UTC) of the student's last answer to this question.
+    pub last_review: Option<i64>,
+    /// Unix time in microseconds (UTC) of the answer that last changed this state: it orders states.
+    pub answered_at_us: i64,
+    /// Name of a Game Subject.
+    pub subject: Option<String>,
+    /// Name of a Game Topic.
+    pub topic: Option<String>,
+}
+
+/// What the journal carries: the fields of [`Review`] in their order, without their names.
+type Wire = (String, u8, i64, Option<i64>, i64, Option<String>, Option<String>);
+
+impl From<Wire> for Review {
+    fn from(wire: Wire) -> Self {
+        let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = wire;
+        Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic }
+    }
+}
+
+impl From<Review> for Wire {
+    fn from(review: Review) -> Self {
+        (
+            review.question_id,
+            review.stability,
+            review.next_review,
+            review.last_review,
+            review.answered_at_us,
+            review.subject,
+            review.topic,
+        )
+    }
+}
+
+impl Review {
+    /// A question without a record yet.
+    pub fn new(question_id: &str) -> Review {
+        Review {
+            question_id: question_id.to_owned(),
+            stability: 0,
+            next_review: 0,
+            last_review: None,
+            answered_at_us: 0,
+            subject: None,
+            topic: None,
+        }
+    }
+
+    /// What the cache keeps beside the date: numbers separated by commas, then the length of the subject
+    /// in bytes, the subject and the topic. An empty name means none.
+    pub fn detail(&self) -> String {
+        let subject = self.subject.as_deref().unwrap_or_default();
+        let topic = self.topic.as_deref().unwrap_or_default();
+        let last_review = self.last_review.map(|seconds| seconds.to_string()).unwrap_or_default();
+        format!(
+            "{},{},{last_review},{},{},{subject}{topic}",
+            self.stability,
+            self.next_review,
+            self.answered_at_us,
+            subject.len()
+        )
+    }
+
+    /// Reads what [`Review::detail`] wrote. `None` when it is something else.
+    pub fn from_detail(question_id: String, detail: &str) -> Option<Review> {
+        let mut parts = detail.splitn(6, ',');
+        let stability = parts.next()?.parse().ok()?;
+        let next_review = parts.next()?.parse().ok()?;
+        let last_review = match parts.next()? {
+            "" => None,
+            seconds => Some(seconds.parse().ok()?),
+        };
+        let answered_at_us = parts.next()?.parse().ok()?;
+        let subject_length: usize = parts.next()?.parse().ok()?;
+        let names = parts.next()?;
+        let (subject, topic) = (names.get(..subject_length)?, names.get(subject_length..)?);
+        let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let (subject, topic) = (name(subject), name(topic));
+        Some(Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic })
+    }
+
+    /// Orders as the cache does: most overdue first, then by the bytes of the id.
+    pub fn due_order(&self) -> (i64, &[u8]) {
+        (self.next_review, self.question_id.as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reviews() -> impl Strategy<Value = Review> {
+        let name = proptest::option::of("[^\\x00]{1,20}");
+        ("[^\\x00]{1,20}", 0u8..=4, any::<i64>(), any::<Option<i64>>(), any::<i64>(), name.clone(), name)
+            .prop_map(Review::from)
+    }
+
+    proptest! {
+        #[test]
+        fn detail_round_trips(review in reviews()) {
+            let read = Review::from_detail(review.question_id.clone(), &review.detail());
+            prop_assert_eq!(read, Some(review));
+        }
+
+        #[test]
+        fn journal_round_trips(review in reviews()) {
+            let text = serde_json::to_string(&review).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let read: Review = serde_json::from_str(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(read, review);
+        }
+
+        #[test]
+        fn any_other_detail_is_refused_without_a_panic(text in "\\PC*") {
+            let _ = Review::from_detail("q".into(), &text);
+        }
+    }
+}

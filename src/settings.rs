@@ -1,0 +1,99 @@
+//! Where one site's servers are, and its limits. One value, checked once.
+
+use std::time::Duration;
+
+use crate::clock::SiteZone;
+use crate::error::{Error, Result, Server};
+use crate::mariadb::{DatabaseAddress, DatabaseServer};
+use crate::redis::RedisServer;
+use crate::redis::keys::Keys;
+
+/// Everything the engine has to be told.
+#[derive(Clone)]
+pub struct Settings {
+    /// The names of the site's keys.
+    pub keys: Keys,
+    /// The cache's Redis.
+    pub cache: RedisServer,
+    /// The journal's Redis.
+    pub journal: RedisServer,
+    /// The database, for students: short waits.
+    pub database: DatabaseServer,
+    /// The database, for work in the background: long waits.
+    pub background: DatabaseServer,
+    /// The site's time zone.
+    pub zone: SiteZone,
+    /// Most questions a student may track in a season.
+    pub max_questions: u64,
+    /// Seconds that a student's cache lives without an answer.
+    pub cache_ttl_seconds: u64,
+    /// How long a process believes the cache between two looks at the journal.
+    pub trust_lease: Duration,
+}
+
+/// The settings as plain values.
+pub struct PlainSettings<'a> {
+    /// Prefix of every key: Frappe's db_name.
+    pub site: &'a str,
+    /// URL of the cache's Redis.
+    pub cache_url: &'a str,
+    /// URL of the journal's Redis.
+    pub journal_url: &'a str,
+    /// The site's database.
+    pub database: DatabaseAddress<'a>,
+    /// IANA name of the site's time zone.
+    pub time_zone: &'a str,
+    /// Most questions a student may track in a season.
+    pub max_questions: u64,
+    /// Longest wait for one reply of a Redis, in milliseconds.
+    pub redis_timeout_ms: u64,
+    /// Longest wait for one reply of MariaDB, in milliseconds, where a student waits.
+    pub database_timeout_ms: u64,
+    /// Seconds that a student's cache lives without an answer.
+    pub cache_ttl_seconds: u64,
+    /// Milliseconds that a process believes the cache between two looks at the journal.
+    pub trust_lease_ms: u64,
+}
+
+/// How long background work waits for one reply: an ALTER TABLE over the whole table can take hours.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+/// The journal keeps a student's head for 30 days; a cached set that lived longer could miss an answer.
+const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
+
+impl Settings {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] names the setting that cannot be used.
+    pub fn check(plain: &PlainSettings<'_>) -> Result<Settings> {
+        let refuse =
+            |what: &str| Err(Error::InvalidInput(format!("memora's settings cannot be used: {what}")));
+        if plain.site.is_empty() || plain.site.contains('|') {
+            return refuse("site is Frappe's db_name: not empty and without |");
+        }
+        for (name, value, least, most) in [
+            ("redis_timeout_ms", plain.redis_timeout_ms, 10, 60_000),
+            ("database_timeout_ms", plain.database_timeout_ms, 10, 600_000),
+            ("cache_ttl_seconds", plain.cache_ttl_seconds, 60, LONGEST_CACHE_TTL_SECONDS),
+            ("trust_lease_ms", plain.trust_lease_ms, 1, 10_000),
+            ("max_questions", plain.max_questions, 1, 1_000_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return refuse(&format!("{name} is {least} to {most}, not {value}"));
+            }
+        }
+        let redis_timeout = Duration::from_millis(plain.redis_timeout_ms);
+        let database_timeout = Duration::from_millis(plain.database_timeout_ms);
+        Ok(Settings {
+            keys: Keys::of_site(plain.site),
+            cache: RedisServer::at(Server::Cache, plain.cache_url, redis_timeout)?,
+            journal: RedisServer::at(Server::Journal, plain.journal_url, redis_timeout)?,
+            database: DatabaseServer::at(&plain.database, database_timeout),
+            background: DatabaseServer::at(&plain.database, BACKGROUND_TIMEOUT),
+            zone: SiteZone::named(plain.time_zone)?,
+            max_questions: plain.max_questions,
+            cache_ttl_seconds: plain.cache_ttl_seconds,
+            trust_lease: Duration::from_millis(plain.trust_lease_ms),
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! Where a submission is on its way, and how the journal does.
+
+use crate::clock::now_us;
+use crate::engine::Engine;
+use crate::error::{Error, Result, Server};
+use crate::mariadb::records;
+use crate::redis::{RedisConnection, journal};
+
+/// Longest job id that is looked up.
+const LONGEST_JOB_ID: usize = 100;
+
+/// Where a submission is on its way to MariaDB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// In the journal.
+    Pending,
+    /// In MariaDB.
+    Persisted,
+    /// Some of it was set aside, for an administrator to look at.
+    Failed,
+}
+
+/// The backlog, and how safe it is.
+#[derive(Debug)]
+pub struct JournalStatus {
+    /// Whether the journal answers; all else is empty when not.
+    pub is_reachable: bool,
+    /// Submissions that wait.
+    pub backlog: u64,
+    /// Age of the oldest, in seconds.
+    pub oldest_age_seconds: f64,
+    /// The server's `appendonly`.
+    pub appendonly: bool,
+    /// The server's `appendfsync`.
+    pub appendfsync: String,
+    /// The server's `maxmemory-policy`.
+    pub maxmemory_policy: String,
+    /// What an administrator should change.
+    pub warning: Option<String>,
+}
+
+impl Engine {
+    /// Where a submission of this player is. `None`: it is no submission of his.
+    ///
+    /// # Errors
+    /// When a server that is needed is down.
+    pub fn persistence_status(&self, player: &str, job_id: &str) -> Result<Option<Persistence>> {
+        let is_stream_id = job_id.split_once('-').is_some_and(|(time, count)| {
+            [time, count]
+                .iter()
+                .all(|part| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
+        });
+        if !is_stream_id && !job_id.starts_with("direct-") || job_id.len() > LONGEST_JOB_ID {
+            return Ok(None);
+        }
+        let process = self.process();
+        if is_stream_id {
+            let keys = &self.settings.keys;
+            let waiting = process.journal.with(|journal| match journal::find(journal, keys, job_id) {
+                // A number that Redis finds too large for an id is none of ours.
+                Err(Error::Refused { .. }) => Ok(None),
+                found => found,
+            })?;
+            if let Some(entry) = waiting {
+                return Ok((entry.player == player).then_some(Persistence::Pending));
+            }
+        }
+        let outcome = process.database.with(|database| records::outcome(database, player, job_id))?;
+        Ok(outcome.map(|is_whole| if is_whole { Persistence::Persisted } else { Persistence::Failed }))
+    }
+
+    /// The backlog of unsaved reviews, its age, and the durability of the journal.
+    ///
+    /// # Errors
+    /// Only for faults: a journal out of reach is part of the answer.
+    pub fn journal_status(&self) -> Result<JournalStatus> {
+        let asked = self.process().journal.with(|journal| self.look_at(journal));
+        match asked {
+            Err(error) if error.is_failure_of(Server::Journal) => Ok(JournalStatus {
+                is_reachable: false,
+                backlog: 0,
+                oldest_age_seconds: 0.0,
+                appendonly: false,
+                appendfsync: String::new(),
+                maxmemory_policy: String::new(),
+                warning: Some(error.to_string()),
+            }),
+            asked => asked,
+        }
+    }
+
+    fn look_at(&self, journal: &mut RedisConnection) -> Result<JournalStatus> {
+        let (backlog, oldest) = journal::backlog(journal, &self.settings.keys)?;
+        let oldest_ms = oldest.as_deref().and_then(|id| id.split('-').next()?.parse::<i64>().ok());
+        let age_ms = oldest_ms.map_or(0, |oldest| (now_us() / 1_000 - oldest).max(0));
+        let mut setting = |name| Ok::<_, Error>(journal::setting(journal, name)?.unwrap_or_default());
+        let appendonly = setting("appendonly")? == "yes";
+        let appendfsync = setting("appendfsync")?;
+        let maxmemory_policy = setting("maxmemory-policy")?;
+        let warning = warning(appendonly, &appendfsync, &maxmemory_policy).map(str::to_owned);
+        Ok(JournalStatus {
+            is_reachable: true,
+            backlog,
+            oldest_age_seconds: age_ms as f64 / 1_000.0,
+            appendonly,
+            appendfsync,
+            maxmemory_policy,
+            warning,
+        })
+    }
+}
+
+/// What is unsafe about a journal's settings.
+fn warning(appendonly: bool, appendfsync: &str, maxmemory_policy: &str) -> Option<&'static str> {
+    if !matches!(maxmemory_policy, "noeviction" | "") {
+        return Some("redis_queue may evict answers: set its maxmemory-policy to noeviction.");
+    }
+    match (appendonly, appendfsync) {
+        (true, "always") => None,
+        (true, "everysec") => Some(
+            "redis_queue keeps answers over a crash of Redis, but a power cut can take the last second: set \
+             appendfsync to always where that matters.",
+        ),
+        (true, _) => {
+            Some("redis_queue leaves it to the system when answers reach the disk: set appendfsync.")
+        }
+        (false, _) => Some("redis_queue loses unsaved answers when it crashes: set appendonly yes."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_safest_settings_pass_without_a_warning() {
+        assert_eq!(warning(true, "always", "noeviction"), None);
+        for (appendonly, appendfsync, policy) in [
+            (false, "always", "noeviction"),
+            (true, "everysec", "noeviction"),
+            (true, "no", "noeviction"),
+            (true, "always", "allkeys-lru"),
+        ] {
+            assert!(warning(appendonly, appendfsync, policy).is_some());
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! What comes in: the two forms of a review session and a lesson's interactions (spec section 3), read and
+//! checked. Pure: no server.
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::ladder;
+
+/// Most answers in one submission.
+pub const MOST_ANSWERS: usize = 50;
+/// Most characters in a question id; the column holds no more.
+pub const LONGEST_QUESTION_ID: usize = 140;
+/// Most bytes of JSON that are looked at: 50 answers of the longest ids are a tenth of it.
+const MOST_BYTES: usize = 1 << 20;
+/// The quality of an answer from which on it counts as right.
+const RIGHT_QUALITY: u8 = 3;
+
+/// One answer, whatever form it came in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The question.
+    pub question_id: String,
+    /// What was seen of the student.
+    pub observed: Observed,
+}
+
+/// What was seen of the student, and by which rule it counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Observed {
+    /// In a review session.
+    Review {
+        /// The answer was right.
+        is_correct: bool,
+        /// Milliseconds it took.
+        duration_ms: u64,
+    },
+    /// In a lesson.
+    Lesson {
+        /// How many attempts it took.
+        attempts: u64,
+        /// Milliseconds it took.
+        duration_ms: u64,
+    },
+}
+
+impl Observed {
+    /// The stability after this, and the days until the next review.
+    pub fn rate(self, stability: u8) -> (u8, i32) {
+        match self {
+            Observed::Review { is_correct, duration_ms } => {
+                let after = ladder::stability_after_answer(stability, is_correct, duration_ms);
+                (after, ladder::days_after_answer(after))
+            }
+            Observed::Lesson { attempts, duration_ms } => {
+                let after = ladder::stability_after_lesson(attempts, duration_ms);
+                (after, ladder::days_after_lesson(after))
+            }
+        }
+    }
+
+    /// Whether it counts as a right answer.
+    pub fn is_correct(self) -> bool {
+        match self {
+            Observed::Review { is_correct, .. } => is_correct,
+            Observed::Lesson { attempts, .. } => attempts <= 1,
+        }
+    }
+}
+
+/// Everything of one call.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Submission {
+    /// In the order they were given.
+    pub answers: Vec<Answer>,
+    /// Given to questions that have none yet.
+    pub subject: Option<String>,
+    /// Given to questions that have none yet.
+    pub topic: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SessionData {
+    answers: Vec<SessionAnswer>,
+    #[serde(default)]
+    session_meta: Option<SessionMeta>,
+}
+
+#[derive(Default, Deserialize)]
+struct SessionMeta {
+    #[serde(default)]
+    subject: Option<String>,
+    #[serde(default)]
+    topic: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct SessionAnswer {
+    question_id: String,
+    is_correct: Truth,
+    #[serde(default)]
+    time_spent_ms: Option<f64>,
+    #[serde(default)]
+    duration_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Response {
+    question_id: String,
+    quality: u8,
+    #[serde(default)]
+    response_time_ms: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Interaction {
+    question_id: String,
+    #[serde(default)]
+    duration_ms: Option<f64>,
+    #[serde(default)]
+    time_spent_ms: Option<f64>,
+    #[serde(default)]
+    attempts_count: Option<u64>,
+}
+
+/// JavaScript and Python clients send true and false, forms send 1 and 0.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Truth {
+    Bool(bool),
+    Number(u8),
+}
+
+impl Submission {
+    /// Reads the session form: `{answers: [...], session_meta: {...}, ...}`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] says what is wrong; nothing of it is used then.
+    pub fn from_session_data(json: &str) -> Result<Submission> {
+        let data: SessionData = read("session_data", json)?;
+        check_count(data.answers.len())?;
+        let answers = data.answers.into_iter().map(|answer| {
+            let is_correct = match answer.is_correct {
+                Truth::Bool(is_correct) => is_correct,
+                Truth::Number(0) => false,
+                Truth::Number(1) => true,
+                Truth::Number(_) => return Err(invalid("is_correct is true or false")),
+            };
+            let duration_ms = duration(answer.time_spent_ms.or(answer.duration_ms))?;
+            new_answer(answer.question_id, Observed::Review { is_correct, duration_ms })
+        });
+        let answers = answers.collect::<Result<_>>()?;
+        let meta = data.session_meta.unwrap_or_default();
+        Ok(Submission { answers, subject: named(meta.subject), topic: named(meta.topic) })
+    }
+
+    /// Reads the list form: `[{question_id, quality, response_time_ms}]`.
+    ///
+    /// # Errors
+    /// As [`Submission::from_session_data`].
+    pub fn from_responses(json: &str) -> Result<Submission> {
+        let responses: Vec<Response> = read("responses", json)?;
+        check_count(responses.len())?;
+        let answers = responses.into_iter().map(|response| {
+            if response.quality > 5 {
+                return Err(invalid("quality is 0 to 5"));
+            }
+            let is_correct = response.quality >= RIGHT_QUALITY;
+            let duration_ms = duration(response.response_time_ms)?;
+            new_answer(response.question_id, Observed::Review { is_correct, duration_ms })
+        });
+        Ok(Submission { answers: answers.collect::<Result<_>>()?, ..Submission::default() })
+    }
+
+    /// Reads a lesson's interactions: `[{question_id, duration_ms | time_spent_ms, attempts_count}]`.
+    ///
+    /// # Errors
+    /// As [`Submission::from_session_data`].
+    pub fn from_interactions(
+        json: &str,
+        subject: Option<String>,
+        topic: Option<String>,
+    ) -> Result<Submission> {
+        let interactions: Vec<Interaction> = read("interactions", json)?;
+        check_count(interactions.len())?;
+        let answers = interactions.into_iter().map(|interaction| {
+            let duration_ms = duration(interaction.duration_ms.or(interaction.time_spent_ms))?;
+            let attempts = interaction.attempts_count.unwrap_or(1);
+            new_answer(interaction.question_id, Observed::Lesson { attempts, duration_ms })
+        });
+        Ok(Submission {
+            answers: answers.collect::<Result<_>>()?,
+            subject: named(subject),
+            topic: named(topic),
+        })
+    }
+
+    /// Every question that the submission may change, each once: those answered, and the stages they are in.
+    pub fn question_ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self
+            .answers
+            .iter()
+            .flat_map(|answer| {
+                let stage = stage_of(&answer.question_id).map(str::to_owned);
+                std::iter::once(answer.question_id.clone()).chain(stage)
+            })
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
+    }
+}
+
+/// The stage that a question `stage:atom` is part of.
+pub fn stage_of(question_id: &str) -> Option<&str> {
+    question_id.split_once(':').map(|(stage, _)| stage).filter(|stage| !stage.is_empty())
+}
+
+/// Refuses an id that cache and table would not give back as it came.
+///
+/// # Errors
+/// [`Error::InvalidInput`].
+pub fn check_question_id(question_id: &str) -> Result<()> {
+    let length = question_id.chars().count();
+    if length == 0 || length > LONGEST_QUESTION_ID {
+        return Err(invalid(&format!("question_id has 1 to {LONGEST_QUESTION_ID} characters, not {length}")));
+    }
+    if question_id.chars().any(char::is_control) || question_id.trim() != question_id {
+        return Err(invalid("question_id has no control characters and no space at its ends"));
+    }
+    Ok(())
+}
+
+fn new_answer(question_id: String, observed: Observed) -> Result<Answer> {
+    check_question_id(&question_id)?;
+    Ok(Answer { question_id, observed })
+}
+
+fn read<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T> {
+    if json.len() > MOST_BYTES {
+        return Err(invalid(&format!("{what} is larger than {MOST_BYTES} bytes")));
+    }
+    serde_json::from_str(json).map_err(|error| invalid(&format!("{what} cannot be read: {error}")))
+}
+
+fn check_count(count: usize) -> Result<()> {
+    match count {
+        0 => Err(invalid("there are no answers")),
+        1..=MOST_ANSWERS => Ok(()),
+        _ => Err(invalid(&format!("at most {MOST_ANSWERS} answers at a time, not {count}"))),
+    }
+}
+
+fn duration(milliseconds: Option<f64>) -> Result<u64> {
+    match milliseconds {
+        None => Ok(ladder::DEFAULT_DURATION_MS),
+        Some(given) if given.is_finite() && (0.0..=1e12).contains(&given) => {
+            // In range and not negative: only the fraction is dropped.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            Ok(given as u64)
+        }
+        Some(_) => Err(invalid("a duration is a number of milliseconds, not negative")),
+    }
+}
+
+fn named(name: Option<String>) -> Option<String> {
+    name.filter(|name| !name.is_empty())
+}
+
+fn invalid(what: &str) -> Error {
+    Error::InvalidInput(format!("Nothing was saved: {what}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn reads_both_forms_alike() {
+        let session = r#"{"answers": [{"question_id": "q", "is_correct": true, "time_spent_ms": 1500.7},
+            {"question_id": "r", "is_correct": 0}], "session_meta": {"subject": "Math"}, "total_combo": 3}"#;
+        let responses = r#"[{"question_id": "q", "quality": 3, "response_time_ms": 1500},
+            {"question_id": "r", "quality": 2}]"#;
+        let session = Submission::from_session_data(session).unwrap_or_default();
+        let responses = Submission::from_responses(responses).unwrap_or_default();
+        assert_eq!(session.answers.len(), 2);
+        assert_eq!(session.answers, responses.answers);
+        assert_eq!(session.subject.as_deref(), Some("Math"));
+    }
+
+    #[test]
+    fn refuses_what_is_out_of_range() {
+        let one = |fields: &str| format!(r#"[{{"question_id": "q", {fields}}}]"#);
+        for bad in [
+            one(r#""quality": 9"#),
+            one(r#""quality": -1"#),
+            one(r#""quality": NaN"#),
+            one(r#""quality": 3, "response_time_ms": -1"#),
+            one(r#""quality": 3, "response_time_ms": 1e999"#),
+            "[]".to_owned(),
+            "{".to_owned(),
+            "[".repeat(100_000),
+            format!("[{}]", vec![r#"{"question_id": "q", "quality": 3}"#; 51].join(",")),
+            r#"[{"question_id": "", "quality": 3}]"#.to_owned(),
+            r#"[{"question_id": " q", "quality": 3}]"#.to_owned(),
+            r#"[{"question_id": "q\u0000", "quality": 3}]"#.to_owned(),
+            format!(r#"[{{"question_id": "{}", "quality": 3}}]"#, "q".repeat(141)),
+        ] {
+            assert!(matches!(Submission::from_responses(&bad), Err(Error::InvalidInput(_))), "{bad:.80}");
+        }
+    }
+
+    #[test]
+    fn names_every_question_and_stage_once() {
+        let json = r#"[{"question_id": "s:1", "quality": 3}, {"question_id": "s:2", "quality": 3},
+            {"question_id": "q", "quality": 3}]"#;
+        let submission = Submission::from_responses(json).unwrap_or_default();
+        assert_eq!(submission.question_ids(), ["q", "s", "s:1", "s:2"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(json in "\\PC{0,200}") {
+            let _ = Submission::from_session_data(&json);
+            let _ = Submission::from_responses(&json);
+            let _ = Submission::from_interactions(&json, None, None);
+        }
+
+        #[test]
+        fn any_id_passes_or_is_refused(id: String) {
+            if check_question_id(&id).is_ok() {
+                prop_assert!((1..=LONGEST_QUESTION_ID).contains(&id.chars().count()));
+                prop_assert!(!id.contains('\0'));
+            }
+        }
+    }
+}

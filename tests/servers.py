@@ -1,0 +1,354 @@
+"""Private Redis and MariaDB servers for tests, demo and benches.
+
+Each server lives in a folder of its own under the system's temporary folder, listens on a free port of
+127.0.0.1 only, and ends with the process that started it, even when that process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+import pymysql
+import pymysql.cursors
+import redis
+
+START_SECONDS: Final = 60.0
+STOP_SECONDS: Final = 30.0
+# Below Linux's range for outgoing connections: nobody else takes the port while the server is down.
+PORTS: Final = range(20000, 32000)
+SERVER_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/sbin"
+INSTALL_HINT: Final = "run `make setup`, or as root: apt-get install mariadb-server redis-server"
+
+AnyServer = TypeVar("AnyServer", bound="Server")
+
+
+class ServerError(Exception):
+    """A private server is not installed or did not start; the message has the end of its log."""
+
+
+class Server:
+    """One server process: start, stop, kill, pause, resume and restart, always on the same port."""
+
+    name: str = "server"
+
+    def __init__(self) -> None:
+        self.folder: Final = Path(tempfile.mkdtemp(prefix=f"memora-{self.name}-"))
+        self.log: Final = self.folder / "server.log"
+        self.host: Final = "127.0.0.1"
+        self.port: Final = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self: AnyServer) -> AnyServer:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the running server.
+
+        Raises:
+            ServerError: it does not run.
+        """
+        if self._process is None:
+            raise ServerError(f"{self.name} does not run")
+        return self._process.pid
+
+    def command(self) -> list[str]:
+        """The command line that runs the server in the foreground."""
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Ask the server something; raises while it cannot answer."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start the server and wait until it answers. Does nothing when it runs.
+
+        Raises:
+            ServerError: it ended, or did not answer in time.
+        """
+        if self._process is not None:
+            return
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*dies_with_parent(), *self.command()],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.folder,
+            )
+        self._wait_until_ready()
+
+    def stop(self) -> None:
+        """End the server in an orderly way; after 30 seconds by force."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGCONT)
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+    def kill(self) -> None:
+        """End the server as a crash does (kill -9)."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+
+    def pause(self) -> None:
+        """Freeze the server: it keeps its connections and answers nothing."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen server go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def restart(self) -> None:
+        """Stop in an orderly way and start again."""
+        self.stop()
+        self.start()
+
+    def is_running(self) -> bool:
+        """Whether the process is there; a frozen one is."""
+        return self._process is not None and self._process.poll() is None
+
+    def close(self) -> None:
+        """End the server and remove its folder."""
+        self.kill()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                return self.check()
+            except (redis.RedisError, pymysql.MySQLError, OSError) as error:
+                if not self.is_running() or time.monotonic() > deadline:
+                    self.kill()
+                    raise ServerError(f"{self.name} did not start: {error}\n{self.log_end()}") from error
+            time.sleep(0.02)
+
+    def log_end(self, lines: int = 30) -> str:
+        """The last lines of what the server and its installer wrote."""
+        with contextlib.suppress(OSError):
+            return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+        return ""
+
+
+class Redis(Server):
+    """A Redis server.
+
+    Args:
+        role: "cache" keeps nothing on disk and may evict, as Frappe's redis_cache; "journal" has
+            appendonly on and never evicts, as a redis_queue that can be trusted.
+        appendfsync: when the journal reaches the disk.
+    """
+
+    def __init__(
+        self,
+        role: Literal["cache", "journal"] = "cache",
+        appendfsync: Literal["always", "everysec", "no"] = "everysec",
+    ) -> None:
+        self.name = f"redis-{role}"
+        self.role: Final = role
+        self.appendfsync: Final = appendfsync
+        super().__init__()
+
+    @property
+    def url(self) -> str:
+        """`redis://host:port`."""
+        return f"redis://{self.host}:{self.port}"
+
+    def client(self) -> redis.Redis[str]:
+        """A new client that reads answers as text."""
+        return redis.Redis(host=self.host, port=self.port, decode_responses=True, socket_timeout=10)
+
+    def command(self) -> list[str]:
+        """The command line of this role."""
+        options = {"port": self.port, "bind": self.host, "dir": self.folder, "save": "", "daemonize": "no"}
+        if self.role == "journal":
+            options |= {"appendonly": "yes", "appendfsync": self.appendfsync, "maxmemory-policy": "noeviction"}
+        else:
+            options |= {"appendonly": "no", "maxmemory": "1gb", "maxmemory-policy": "allkeys-lru"}
+        pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+        return [find_program("redis-server"), *pairs]
+
+    def check(self) -> None:
+        """PING."""
+        with contextlib.closing(self.client()) as client:
+            client.ping()
+
+    def snapshot(self) -> None:
+        """Write what the cache holds now to disk: the next start brings it back."""
+        with contextlib.closing(self.client()) as client:
+            client.save()
+
+    def forget(self) -> None:
+        """Remove what is on disk: the next start is empty. Only while the server is down."""
+        for path in self.folder.iterdir():
+            if path != self.log:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+class MariaDB(Server):
+    """A MariaDB server with one database, owned by a user who has rights on `memora_%` databases only.
+
+    Args:
+        innodb_buffer_pool_size: as MariaDB reads it, for example "256M".
+        innodb_log_file_size: likewise; a large one keeps bulk loads from waiting.
+    """
+
+    name = "mariadb"
+    user: Final = "memora"
+    password: Final = "memora-private"
+    database: Final = "memora_site"
+
+    def __init__(self, innodb_buffer_pool_size: str = "256M", innodb_log_file_size: str = "256M") -> None:
+        self.innodb_buffer_pool_size: Final = innodb_buffer_pool_size
+        self.innodb_log_file_size: Final = innodb_log_file_size
+        super().__init__()
+        self.socket: Final = self.folder / "sock"
+        self.data: Final = self.folder / "data"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The `database_*` arguments of `memora._engine.Settings`."""
+        return {
+            "database_name": self.database,
+            "database_user": self.user,
+            "database_password": self.password,
+            "database_host": self.host,
+            "database_port": self.port,
+        }
+
+    def connect(self, **options: Any) -> pymysql.Connection[Any]:
+        """A new PyMySQL connection of the site's user; `options` go to `pymysql.connect`."""
+        defaults: dict[str, Any] = {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "password": self.password,
+            "database": self.database,
+            "charset": "utf8mb4",
+            "autocommit": True,
+        }
+        return pymysql.connect(**(defaults | options))
+
+    def start(self) -> None:
+        """Make the data folder on first use, then start."""
+        if not self.data.exists():
+            self._install()
+        super().start()
+
+    def command(self) -> list[str]:
+        """The command line, with nothing read from the machine's own settings."""
+        return [
+            find_program("mariadbd", "mysqld"),
+            "--no-defaults",
+            *self._own_user(),
+            f"--datadir={self.data}",
+            f"--socket={self.socket}",
+            f"--port={self.port}",
+            f"--bind-address={self.host}",
+            f"--init-file={self.folder / 'init.sql'}",
+            f"--pid-file={self.folder / 'pid'}",
+            f"--innodb-buffer-pool-size={self.innodb_buffer_pool_size}",
+            f"--innodb-log-file-size={self.innodb_log_file_size}",
+            # As Frappe's own set-up asks for.
+            "--character-set-server=utf8mb4",
+            "--collation-server=utf8mb4_unicode_ci",
+            "--local-infile=1",
+            "--skip-name-resolve",
+        ]
+
+    def check(self) -> None:
+        """SELECT 1 as the site's user."""
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    def status(self, name: str) -> int:
+        """A counter of the whole server, such as `Com_select`. Asking is no SELECT and counts as none."""
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SHOW GLOBAL STATUS LIKE %s", (name,))
+            return int(cursor.fetchone()[1])
+
+    def _install(self) -> None:
+        (self.folder / "init.sql").write_text(
+            f"CREATE DATABASE IF NOT EXISTS `{self.database}`;\n"
+            f"CREATE USER IF NOT EXISTS '{self.user}'@'%' IDENTIFIED BY '{self.password}';\n"
+            f"GRANT ALL ON `memora\\_%`.* TO '{self.user}'@'%';\n"
+        )
+        command = [
+            find_program("mariadb-install-db", "mysql_install_db"),
+            "--no-defaults",
+            *self._own_user(),
+            f"--datadir={self.data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ]
+        with self.log.open("ab") as log:
+            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            raise ServerError(f"mariadb-install-db failed:\n{self.log_end()}")
+
+    @staticmethod
+    def _own_user() -> list[str]:
+        return ["--user=root"] if os.geteuid() == 0 else []
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    for port in random.sample(PORTS, 200):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise ServerError("no free port found")
+
+
+def find_program(*names: str) -> str:
+    """The path of the first of these programs that is installed.
+
+    Raises:
+        ServerError: none is; the message says how to install them.
+    """
+    places = os.pathsep.join([os.environ.get("PATH", ""), SERVER_FOLDERS])
+    for name in names:
+        if path := shutil.which(name, path=places):
+            return path
+    raise ServerError(f"{names[0]} is not installed: {INSTALL_HINT}")
+
+
+def dies_with_parent() -> list[str]:
+    """A prefix for a command line that ends the program when we end, however we do."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+    """Wait for something that another process does; whether it came true in time."""
+    deadline = time.monotonic() + seconds
+    while not (held := condition()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return held
