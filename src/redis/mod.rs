@@ -28,7 +28,9 @@ impl RedisServer {
         let info = url.into_connection_info().map_err(|error| {
             Error::InvalidInput(format!("the URL of the {server} cannot be used: {error}"))
         })?;
+        // Nothing is sent while connecting but what is needed: a probe of a hanging server waits only once.
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP2);
+        let settings = settings.set_skip_set_lib_name();
         Ok(RedisServer { server, info: info.set_redis_settings(settings), timeout })
     }
 }

@@ -1,0 +1,86 @@
+"""Real servers for the whole run, a clean site for each test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import hypothesis
+import pytest
+from memora._engine import Engine
+
+from frappe_tables import create_tables
+from tests.servers import MariaDB, Redis
+from tests.site_under_test import SEASON, SUBJECTS, TOPICS, Servers, Site
+
+hypothesis.settings.register_profile(
+    "memora",
+    deadline=None,
+    derandomize=bool(os.environ.get("CI")),
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+    print_blob=True,
+)
+hypothesis.settings.load_profile("memora")
+
+OTHER_DATABASE = "memora_other"
+
+
+@pytest.fixture(scope="session")
+def private_servers() -> Iterator[Servers]:
+    """Redis for cache and journal, and MariaDB with the tables of two sites."""
+    with Redis("cache") as cache, Redis("journal", appendfsync="always") as journal, MariaDB() as database:
+        servers = Servers(cache, journal, database)
+        with database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE `{OTHER_DATABASE}`")
+        for name in (database.database, OTHER_DATABASE):
+            with database.connect(database=name) as connection:
+                create_tables(connection)
+            Site(servers, name).engine().prepare_storage()
+        yield servers
+
+
+@pytest.fixture
+def servers(private_servers: Servers) -> Iterator[Servers]:
+    """The servers, all running and empty of what other tests left."""
+    private_servers.heal()
+    for redis_server in (private_servers.cache, private_servers.journal):
+        with redis_server.client() as client:
+            client.flushall()
+            client.script_flush()
+    yield private_servers
+    private_servers.heal()
+
+
+@pytest.fixture
+def site(servers: Servers) -> Site:
+    """A clean site with an active season, subjects and topics."""
+    return clean_site(Site(servers, servers.database.database))
+
+
+@pytest.fixture
+def other_site(servers: Servers) -> Site:
+    """A second site on the same servers."""
+    return clean_site(Site(servers, OTHER_DATABASE))
+
+
+@pytest.fixture
+def engine(site: Site) -> Engine:
+    """The site's engine."""
+    return site.engine()
+
+
+def clean_site(site: Site) -> Site:
+    """Empty the site's tables and put in what every test needs."""
+    tables = site.sql("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
+    for table in (str(row[f"Tables_in_{site.name}"]) for row in tables):
+        site.sql(f"DELETE FROM `{table}`")
+    site.engine().prepare_storage()
+    site.insert(
+        "Game Subscription Season", name=SEASON, season_name=SEASON, start_date="2026-01-01", end_date="2026-12-31",
+        is_active=1, enable_redis=1, partition_created=1,
+    )  # fmt: skip
+    for subject in SUBJECTS:
+        site.insert("Game Subject", name=subject)
+    for topic in TOPICS:
+        site.insert("Game Topic", name=topic)
+    return site
