@@ -25,7 +25,7 @@ fn encodings(criterion: &mut Criterion) {
     let detail = review.detail();
     criterion.bench_function("detail: write", |bench| bench.iter(|| black_box(&review).detail()));
     criterion.bench_function("detail: read", |bench| {
-        bench.iter(|| Review::from_detail("q".to_owned(), black_box(&detail)));
+        bench.iter(|| Review::from_detail("q", black_box(&detail)));
     });
     let answer = r#"{"question_id": "stage-17:atom-4", "is_correct": true, "time_spent_ms": 1834}"#;
     let session = format!(r#"{{"answers": [{}]}}"#, vec![answer; 50].join(","));

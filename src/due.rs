@@ -126,23 +126,20 @@ impl Engine {
     ) -> Result<Attempt<(Selected, bool)>> {
         let student =
             Student { keys: &self.settings.keys, player, season, season_token, generation: lease.generation };
-        let fence = process.token();
         let now = now_us() / 1_000_000;
         let asked = if query.subject.is_none() && query.topic.is_none() {
-            Self::ask_cache(process, lease, |cache| {
-                self.cache_scripts.due(cache, student, now, query.limit, &fence)
-            })?
-            .and_then(|warm| Ok(warm.map(|due| (due.total, due.reviews))))?
+            Self::ask_cache(process, lease, |cache| self.cache_scripts.due(cache, student, now, query.limit))?
+                .and_then(|warm| Ok(warm.map(|due| (due.total, due.reviews))))?
         } else {
             Self::ask_cache(process, lease, |cache| {
-                self.cache_scripts.lookup(cache, student, &[], &Wanted::All, &fence)
+                self.cache_scripts.lookup(cache, student, &[], &Wanted::All)
             })?
             .and_then(|warm| Ok(warm.map(|all| self.select(all.reviews, query, now))))?
         };
         asked.and_then(|warm| match warm {
             Some(selected) => Ok((selected, true)),
             None => {
-                let records = self.load_and_fill(process, lease, player, season, &fence)?;
+                let records = self.load_and_fill(process, lease, player, season)?;
                 Ok((self.select(records.reviews, query, now), records.is_whole))
             }
         })

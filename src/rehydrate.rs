@@ -32,37 +32,34 @@ impl Engine {
     pub fn rehydrate(&self, player: &str, season: &str) -> Result<usize> {
         let process = self.process();
         let lease = self.lease(&process)?;
-        let fence = process.token();
-        process.cache.with(|cache| cache::set_fence(cache, &self.settings.keys, player, season, &fence))?;
-        let records = self.load_and_fill(&process, &lease, player, season, &fence)?;
+        let records = self.load_and_fill(&process, &lease, player, season)?;
         Ok(records.reviews.len())
     }
 
-    /// Loads a student's records and caches them if nothing came in between since `fence` was set.
+    /// Loads a student's records, and caches them if nothing came in between.
     pub(crate) fn load_and_fill(
         &self,
         process: &Process,
         lease: &Lease,
         player: &str,
         season: &str,
-        fence: &str,
     ) -> Result<Records> {
+        let keys = &self.settings.keys;
+        let fence = process.token();
+        let fenced = process.cache.with(|cache| cache::set_fence(cache, keys, player, season, &fence));
+        if let Err(error) = fenced {
+            log::warn!("the records of {player} will not be cached: {error}");
+        }
         let records = self.load_records(process, player, season)?;
         // Without the journal the set could lack answers; it must not be taken for complete later.
         if records.is_whole {
-            let student = Student {
-                keys: &self.settings.keys,
-                player,
-                season,
-                season_token: "",
-                generation: lease.generation,
-            };
+            let student = Student { keys, player, season, season_token: "", generation: lease.generation };
             let seconds_to_live = self.settings.cache_ttl_seconds;
             let filled = process.cache.with(|cache| {
                 self.cache_scripts.fill(
                     cache,
                     student,
-                    fence,
+                    &fence,
                     records.head,
                     &records.reviews,
                     seconds_to_live,

@@ -172,10 +172,9 @@ impl Engine {
             season_token: &active.token,
             generation: lease.generation,
         };
-        let fence = process.token();
         let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
         Self::ask_cache(process, lease, |cache| {
-            self.cache_scripts.lookup(cache, student, &members, &Wanted::Questions(ids), &fence)
+            self.cache_scripts.lookup(cache, student, &members, &Wanted::Questions(ids))
         })?
         .and_then(|warm| {
             let season = active.name.clone().ok_or_else(no_season)?;
@@ -186,7 +185,7 @@ impl Engine {
             Ok(match warm {
                 Some(lookup) => Before::from_lookup(season, lease, lookup),
                 None => {
-                    let records = self.load_and_fill(process, &lease, player, &season, &fence)?;
+                    let records = self.load_and_fill(process, &lease, player, &season)?;
                     (Before::from_records(season, Some(lease), true, records), Vec::new())
                 }
             })

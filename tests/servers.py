@@ -38,7 +38,10 @@ class ServerError(Exception):
 
 
 class Server:
-    """One server process: start, stop, kill, pause, resume and restart, always on the same port."""
+    """One server process: start, stop, kill, pause, resume and restart, always on the same port.
+
+    Start it in the main thread: Linux ends it with the thread that started it.
+    """
 
     name: str = "server"
 
@@ -85,7 +88,7 @@ class Server:
         Raises:
             ServerError: it ended, or did not answer in time.
         """
-        if self._process is not None:
+        if self.is_running():
             return
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

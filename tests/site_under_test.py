@@ -158,6 +158,8 @@ class Site:
     def abandon_taken(self) -> None:
         """Make what dead drains took look old, so that the next drain takes it over now."""
         stream = self.key("srs-journal")
+        if not self.journal.exists(stream) or not self.journal.xinfo_groups(stream):
+            return
         taken = self.journal.xpending_range(stream, "drain", min="-", max="+", count=10_000)
         for entry in taken:
             owner, name = entry["consumer"], entry["message_id"]

@@ -10,6 +10,9 @@ use crate::review::Review;
 /// The latest moment that a score can mean; the completeness marker lies far behind it.
 const END_OF_TIME: i64 = 99_999_999_999;
 
+/// What the scripts put between ids and details; neither has one in it.
+const SEPARATOR: char = '\0';
+
 /// The cache's scripts.
 pub struct CacheScripts {
     due: LuaScript,
@@ -62,7 +65,7 @@ impl Student<'_> {
 pub enum Found<T> {
     /// Another season is active: the value of `srs-season`, `None` where it is not cached.
     OtherSeason(Option<String>),
-    /// The student's set is not complete. The caller's fence is set.
+    /// The student's set is not complete.
     Cold,
     /// The set is complete.
     Warm(T),
@@ -104,25 +107,22 @@ impl CacheScripts {
         student: Student<'_>,
         now: i64,
         limit: u32,
-        fence: &str,
     ) -> Result<Found<Due>> {
         let call = self
             .due
-            .call(&[student.keys.active_season(), student.schedule(), student.details(), student.fence()])
+            .call(&[student.keys.active_season(), student.schedule(), student.details()])
             .arg(student.season_token)
             .arg(student.generation)
             .arg(now)
-            .arg(limit)
-            .arg(fence);
+            .arg(limit);
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
             "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
             "cold" => Ok(Found::Cold),
             "warm" => {
                 let total = answer.number()?;
-                let ids = answer.list()?;
-                let details = answer.list()?;
-                let pairs = ids.into_iter().zip(details);
+                let (ids, details) = (answer.text()?, answer.text()?);
+                let pairs = ids.split(SEPARATOR).zip(details.split(SEPARATOR));
                 Ok(Found::Warm(Due { total, reviews: reviews(pairs)? }))
             }
             _ => Err(answer.unknown()),
@@ -136,21 +136,13 @@ impl CacheScripts {
         student: Student<'_>,
         links: &[String],
         wanted: &Wanted<'_>,
-        fence: &str,
     ) -> Result<Found<Lookup>> {
         let keys = student.keys;
         let mut call = self
             .lookup
-            .call(&[
-                keys.active_season(),
-                student.schedule(),
-                student.details(),
-                student.fence(),
-                keys.links(),
-            ])
+            .call(&[keys.active_season(), student.schedule(), student.details(), keys.links()])
             .arg(student.season_token)
             .arg(student.generation)
-            .arg(fence)
             .arg(links.len())
             .arg(links);
         if let Wanted::Questions(ids) = wanted {
@@ -164,15 +156,10 @@ impl CacheScripts {
                 let links = answer.list()?.iter().map(|known| *known == Value::Int(1)).collect();
                 let head = answer.number()?;
                 let records = answer.number()?;
-                let details = answer.list()?;
-                let reviews = match wanted {
-                    Wanted::All => reviews(pairs(details))?,
-                    Wanted::Questions(ids) => {
-                        let ids = ids.iter().map(|id| Value::BulkString(id.clone().into_bytes()));
-                        reviews(ids.zip(details).filter(|(_, detail)| *detail != Value::Nil))?
-                    }
-                };
-                Ok(Found::Warm(Lookup { links, head, records, reviews }))
+                let found = answer.text()?;
+                let mut parts = found.split(SEPARATOR);
+                let pairs = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
+                Ok(Found::Warm(Lookup { links, head, records, reviews: reviews(pairs)? }))
             }
             _ => Err(answer.unknown()),
         }
@@ -322,7 +309,7 @@ pub fn put(
     let mut pipeline = redis::pipe();
     pipeline.atomic();
     for ((id, date), detail) in dates.iter().zip(known) {
-        let detail = detail.and_then(|detail| Review::from_detail(id.clone(), &detail));
+        let detail = detail.and_then(|detail| Review::from_detail(id, &detail));
         let mut review = detail.unwrap_or_else(|| Review::new(id));
         review.next_review = *date;
         pipeline.cmd("ZADD").arg(&schedule).arg(date).arg(id).ignore();
@@ -370,26 +357,16 @@ fn push_reviews(call: &mut ScriptCall, reviews: &[Review]) {
     }
 }
 
-fn pairs(values: Vec<Value>) -> impl Iterator<Item = (Value, Value)> {
-    let mut values = values.into_iter();
-    std::iter::from_fn(move || Some((values.next()?, values.next()?)))
-}
-
 /// Reads ids and details; the nameless field is the head and no question.
-fn reviews(pairs: impl Iterator<Item = (Value, Value)>) -> Result<Vec<Review>> {
-    let mut reviews = Vec::new();
-    for (id, detail) in pairs {
-        let id = text(id)?;
-        if id.is_empty() {
-            continue;
-        }
-        let detail = text(detail)?;
-        let review = Review::from_detail(id, &detail).ok_or_else(|| {
-            Error::Fault(format!("the cache holds a detail that memora did not write: {detail:?}"))
-        })?;
-        reviews.push(review);
-    }
-    Ok(reviews)
+fn reviews<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<Review>> {
+    pairs
+        .filter(|(id, _)| !id.is_empty())
+        .map(|(id, detail)| {
+            Review::from_detail(id, detail).ok_or_else(|| {
+                Error::Fault(format!("the cache holds a detail that memora did not write: {detail:?}"))
+            })
+        })
+        .collect()
 }
 
 /// A script's answer: what kind it is, then its parts in order.
@@ -421,6 +398,10 @@ impl Answer {
 
     fn number<T: FromRedisValue>(&mut self) -> Result<T> {
         T::from_redis_value(self.next()).map_err(|error| Error::Fault(error.to_string()))
+    }
+
+    fn text(&mut self) -> Result<String> {
+        text(self.next())
     }
 
     fn optional_text(&mut self) -> Result<Option<String>> {
