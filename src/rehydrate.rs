@@ -56,14 +56,7 @@ impl Engine {
             let student = Student { keys, player, season, season_token: "", generation: lease.generation };
             let seconds_to_live = self.settings.cache_ttl_seconds;
             let filled = process.cache.with(|cache| {
-                self.cache_scripts.fill(
-                    cache,
-                    student,
-                    &fence,
-                    records.head,
-                    &records.reviews,
-                    seconds_to_live,
-                )
+                cache::fill(cache, student, &fence, records.head, &records.reviews, seconds_to_live)
             });
             match filled {
                 Ok(true) => {}

@@ -31,7 +31,9 @@ impl RedisServer {
         // Nothing is sent while connecting but what is needed: a probe of a hanging server waits only once.
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP2);
         let settings = settings.set_skip_set_lib_name();
-        Ok(RedisServer { server, info: info.set_redis_settings(settings), timeout })
+        let tcp = info.tcp_settings().clone().set_nodelay(true);
+        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
+        Ok(RedisServer { server, info, timeout })
     }
 }
 
