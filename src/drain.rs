@@ -11,15 +11,17 @@ use mysql::Conn;
 
 use crate::clock::now_us;
 use crate::engine::{Engine, Process};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mariadb::records::{self, NewState, Poison};
 use crate::mariadb::{in_transaction, is_data_error};
 use crate::redis::journal::{self, Entry};
 use crate::review::Review;
 use crate::submit::audit;
 
-/// Submissions in one transaction.
-const BATCH: usize = 500;
+/// Submissions that are taken from the journal at a time.
+const BATCH: usize = 1_000;
+/// Transactions that a batch is written in, side by side.
+const WRITERS: usize = 2;
 /// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is dead.
 const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
@@ -96,8 +98,7 @@ impl Engine {
     ) -> Result<()> {
         let mut pause = FIRST_RETRY;
         loop {
-            let written = process.background.with(|database| self.persist(database, entries));
-            match written {
+            match self.persist_in_parallel(process, entries) {
                 Ok((answers, set_aside)) => {
                     report.answers += answers;
                     report.set_aside += set_aside;
@@ -114,6 +115,25 @@ impl Engine {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Writes entries on several connections, each with students of its own: MariaDB uses one core for each.
+    /// Threads of this call alone, so there is none for a fork to lose.
+    fn persist_in_parallel(&self, process: &Process, entries: &[Entry]) -> Result<(usize, usize)> {
+        let parts = by_students(entries, WRITERS);
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = parts
+                .iter()
+                .map(|part| scope.spawn(|| process.background.with(|database| self.persist(database, part))))
+                .collect();
+            // All are waited for, so that none still writes when the first error is seen.
+            let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+            let panicked = |_| Err(Error::Fault("a writer of the drain panicked: see the log".to_owned()));
+            outcomes.into_iter().try_fold((0, 0), |sum, outcome| {
+                let (written, set_aside) = outcome.unwrap_or_else(panicked)?;
+                Ok((sum.0 + written, sum.1 + set_aside))
+            })
+        })
     }
 
     /// Writes entries, and sets aside what cannot be written. Returns how many states of each.
@@ -212,6 +232,25 @@ impl Engine {
     }
 }
 
+/// Cuts entries into about `count` parts of like size, with each student's in one part and in their order.
+fn by_students(entries: &[Entry], count: usize) -> Vec<Vec<Entry>> {
+    let mut sorted = entries.to_vec();
+    sorted.sort_by(|one, other| one.player.cmp(&other.player));
+    let size = sorted.len().div_ceil(count);
+    let mut parts: Vec<Vec<Entry>> = Vec::new();
+    for entry in sorted {
+        match parts.last_mut() {
+            Some(part)
+                if part.len() < size || part.last().is_some_and(|last| last.player == entry.player) =>
+            {
+                part.push(entry);
+            }
+            _ => parts.push(vec![entry]),
+        }
+    }
+    parts
+}
+
 /// Reads an entry's states; else says why they cannot be read.
 fn read(entry: &Entry) -> std::result::Result<Vec<Review>, String> {
     if entry.player.is_empty() || entry.season.is_empty() {
@@ -246,6 +285,25 @@ mod tests {
     fn decoded(player: &str, reviews: Vec<Review>) -> Decoded {
         let (id, season, payload) = ("1-0".to_owned(), "SEASON-2026".to_owned(), String::new());
         Decoded { entry: Entry { id, player: player.to_owned(), season, payload }, reviews }
+    }
+
+    #[test]
+    fn a_students_entries_stay_together() {
+        let entry = |number: usize, player: &str| Entry {
+            id: format!("{number}-0"),
+            player: player.to_owned(),
+            season: String::new(),
+            payload: String::new(),
+        };
+        let entries: Vec<_> =
+            ["b", "a", "b", "c", "b", "b"].into_iter().zip(0..).map(|(p, n)| entry(n, p)).collect();
+        let parts = by_students(&entries, 2);
+        let players: Vec<Vec<&str>> =
+            parts.iter().map(|part| part.iter().map(|entry| entry.player.as_str()).collect()).collect();
+        assert_eq!(players, [vec!["a", "b", "b", "b", "b"], vec!["c"]]);
+        let ids: Vec<_> = parts[0].iter().map(|entry| entry.id.as_str()).collect();
+        assert_eq!(ids, ["1-0", "0-0", "2-0", "4-0", "5-0"]);
+        assert!(by_students(&[], 2).is_empty());
     }
 
     #[test]
