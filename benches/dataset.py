@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import pymysql
 
+from benches import plain_python
 from benches.plain_python import Answer
 from benches.report import bar
+from tests.expectation import DAYS_AFTER_ANSWER
 
 SEASON: Final = "SEASON-2026"
 SUBJECTS: Final = ("Mathematics", "Science", "Arabic", "English")
@@ -71,18 +74,28 @@ def question_id(number: int) -> str:
 
 def topics() -> list[tuple[str, str]]:
     """(topic, its subject)."""
-    return [(f"{subject} {number + 1}", subject) for subject in SUBJECTS for number in range(TOPICS_A_SUBJECT)]
+    return [
+        (f"{subject} {number + 1}", subject) for subject in SUBJECTS for number in range(TOPICS_A_SUBJECT)
+    ]
 
 
-def load(connection: pymysql.Connection[Any], table: str, shape: Shape, label: str) -> None:
-    """Fill an empty table (memora's or the plain one), a progress bar beside it."""
+def load(
+    connection: pymysql.Connection[Any], table: str, shape: Shape, label: str, chunk_rows: int = CHUNK_ROWS
+) -> None:
+    """Fill an empty table (memora's or the plain one), a progress bar beside it.
+
+    Args:
+        chunk_rows: rows in one statement and one transaction.
+    """
     is_memora = table == TRACKER
     columns = "name, creation, modified, modified_by, owner, player, season, question_id, stability, "
-    columns += "next_review_date, last_review_date, subject, topic" + (", answered_at_us" if is_memora else "")
+    columns += "next_review_date, last_review_date, subject, topic" + (
+        ", answered_at_us" if is_memora else ""
+    )
     in_key_order = shape.order == "key"
     with connection.cursor() as cursor, bar(shape.rows, label) as advance:
-        for first in range(0, shape.rows, CHUNK_ROWS):
-            last = min(first + CHUNK_ROWS, shape.rows) - 1
+        for first in range(0, shape.rows, chunk_rows):
+            last = min(first + chunk_rows, shape.rows) - 1
             records = RECORDS.format(
                 name_length=18 if is_memora else 10,
                 season=SEASON,
@@ -111,9 +124,22 @@ def answers(choice: random.Random, count: int, questions: int) -> list[Answer]:
     ]
 
 
-def session_data(given: Iterable[Answer]) -> str:
+def plain_rows(choice: random.Random, count: int, students: int, questions: int) -> list[plain_python.Row]:
+    """New states of records chosen at random, in random order, as rows for `plain_python.UPSERT`."""
+    now = plain_python.naive_now()
+    rows = []
+    for _ in range(count):
+        subject = choice.choice(SUBJECTS)
+        stability = choice.randint(1, 4)
+        next_review = now + timedelta(days=DAYS_AFTER_ANSWER[stability])
+        state = (question_id(choice.randrange(questions)), stability, next_review, subject, f"{subject} 1")
+        rows.append(plain_python.upsert_row(player(choice.randrange(students)), SEASON, state, now))
+    return rows
+
+
+def session_data(given: Sequence[Answer]) -> str:
     """The answers as a browser sends them."""
-    return json.dumps({"answers": list(given), "session_meta": {}, "total_combo": 3, "completion_time_ms": 90_000})
+    return json.dumps({"answers": given, "session_meta": {}, "total_combo": 3, "completion_time_ms": 90_000})
 
 
 def bytes_on_disk(data_folder: Path, database: str, table: str) -> int:

@@ -61,6 +61,8 @@ UPSERT: Final = (
 UPSERT_ROWS: Final = 1000
 
 Row = tuple[Any, ...]
+# A student, and his answers.
+Session = tuple[str, Sequence["Answer"]]
 
 
 class Answer(TypedDict):
@@ -111,7 +113,7 @@ class PlainPython(ABC):
         """Cache all records of a student; how many."""
 
     @abstractmethod
-    def submit(self, player: str, answers: Sequence[Answer]) -> None:
+    def submit(self, session: Session) -> None:
         """Apply a session's answers: durable, and shown by the next read, when it returns."""
 
     def cold_due(self, player: str) -> tuple[list[dict[str, Any]], int]:
@@ -153,8 +155,9 @@ class RowByRow(PlainPython):
             self.cache.zadd(key, {record["question_id"]: unix(record["next_review_date"])})
         return len(found)
 
-    def submit(self, player: str, answers: Sequence[Answer]) -> None:
+    def submit(self, session: Session) -> None:
         """A document written for each answer; one commit, as at the end of a request."""
+        player, answers = session
         self.database.begin()
         for answer in answers:
             self._write(player, answer)
@@ -164,7 +167,9 @@ class RowByRow(PlainPython):
 
     def _write(self, player: str, answer: Answer) -> tuple[str, dict[str, Any]]:
         now = naive_now()
-        record = self._get_doc(player, answer["question_id"]) or self._new_doc(player, answer["question_id"], now)
+        record = self._get_doc(player, answer["question_id"]) or self._new_doc(
+            player, answer["question_id"], now
+        )
         is_new = record["modified"] is None
         stability = stability_after_answer(record["stability"], answer["is_correct"], answer["duration_ms"])
         record |= {
@@ -211,7 +216,8 @@ class RowByRow(PlainPython):
     def _get_all(self, condition: str, values: Sequence[object]) -> list[dict[str, Any]]:
         with self.database.cursor(pymysql.cursors.DictCursor) as cursor:
             cursor.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM {TABLE} WHERE player = %s AND season = %s {condition}", values
+                f"SELECT {', '.join(COLUMNS)} FROM {TABLE} WHERE player = %s AND season = %s {condition}",
+                values,
             )
             return list(cursor.fetchall())
 
@@ -225,15 +231,15 @@ class RowByRowWithVersions(RowByRow):
         changed = json.dumps({"changed": [[key, "", str(record[key])] for key in UPDATED_COLUMNS]})
         with self.database.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO `tabPlain Version` (name, creation, modified, modified_by, owner, ref_doctype, docname, "
-                "data) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                "INSERT INTO `tabPlain Version` (name, creation, modified, modified_by, owner, ref_doctype, "
+                "docname, data) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 (new_name(), now, now, player, player, "Plain Memory Tracker", name, changed),
             )
         return name, record
 
 
 class GoodPython(PlainPython):
-    """As a good Python programmer does it: all that a read needs is cached, pipelines, tuples, executemany."""
+    """As a good programmer does it: all that a read needs is cached; pipelines, tuples, executemany."""
 
     def due(self, player: str, limit: int = 20) -> tuple[list[dict[str, Any]], int]:
         """Two round trips: ids and count in one pipeline, then the details."""
@@ -255,8 +261,9 @@ class GoodPython(PlainPython):
         self._cache(player, found)
         return len(found)
 
-    def submit(self, player: str, answers: Sequence[Answer]) -> None:
+    def submit(self, session: Session) -> None:
         """Old states in one HMGET, one multi-row upsert, new states in one pipeline."""
+        player, answers = session
         now = naive_now()
         ids = [answer["question_id"] for answer in answers]
         details = self.cache.hmget(self.detail_key(player), ids)
@@ -278,7 +285,7 @@ class GoodPython(PlainPython):
         details = self.cache.hmget(self.detail_key(player), ids) if ids else []
         questions = []
         for question_id, detail in zip(ids, details, strict=True):
-            stability, score, subject, topic = json.loads(detail)
+            stability, score, subject, topic = json.loads(detail or "null")
             date = datetime.fromtimestamp(score, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
             questions.append(
                 {
@@ -292,7 +299,7 @@ class GoodPython(PlainPython):
         return questions, total
 
     def _cache(self, player: str, states: Sequence[Row]) -> None:
-        schedules: dict[str, dict[str, float]] = {self.schedule_key(player): {}}
+        schedules: dict[str, dict[str | bytes, float | str]] = {self.schedule_key(player): {}}
         details = {}
         for question_id, stability, next_review, subject, topic in states:
             score = unix(next_review)
@@ -311,7 +318,8 @@ def upsert_row(player: str, season: str, state: Row, now: datetime) -> Row:
     """A row for `UPSERT`; `state` is (question_id, stability, next review, subject, topic)."""
     question_id, stability, next_review, subject, topic = state
     return (
-        new_name(), now, now, player, player, 0, 0, player, season, question_id, stability, next_review, now, subject, topic,
+        new_name(), now, now, player, player, 0, 0, player, season, question_id, stability, next_review, now,
+        subject, topic,
     )  # fmt: skip
 
 

@@ -83,7 +83,8 @@ def bar(total: int, label: str) -> Iterator[Callable[[int], None]]:
     def draw() -> None:
         share = done / total if total else 1.0
         filled = "#" * int(share * BAR_WIDTH)
-        line = f"{label[:34]:<34} [{filled:<{BAR_WIDTH}}] {done:>10,}/{total:,} {time.monotonic() - start:6.1f} s"
+        seconds = time.monotonic() - start
+        line = f"{label[:40]:<40} [{filled:<{BAR_WIDTH}}] {done:>10,}/{total:,} {seconds:6.1f} s"
         print(line, end="\r" if is_terminal and done < total else "\n", file=sys.stderr, flush=True)
 
     def advance(count: int) -> None:
@@ -159,7 +160,9 @@ class Report:
             for name, values in times.items()
         }
 
-    def claim(self, text: str, value: float, *, at_least: float | None = None, at_most: float | None = None) -> None:
+    def claim(
+        self, text: str, value: float, *, at_least: float | None = None, at_most: float | None = None
+    ) -> None:
         """State whether a number is what was asked for."""
         held = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
         asked = f"at least {at_least:,}" if at_least is not None else f"at most {at_most:,}"

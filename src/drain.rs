@@ -13,7 +13,7 @@ use crate::clock::now_us;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::mariadb::records::{self, NewState, Poison};
-use crate::mariadb::{in_transaction, is_data_error};
+use crate::mariadb::{in_transaction, is_data_error, storage};
 use crate::redis::journal::{self, Entry};
 use crate::review::Review;
 use crate::submit::audit;
@@ -61,6 +61,7 @@ impl Engine {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
+        process.background.with(storage::check_primary_key)?;
         let mut report = DrainReport::default();
         loop {
             let entries = process.journal.with(|journal| {

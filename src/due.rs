@@ -8,6 +8,7 @@ use crate::mariadb::records;
 use crate::redis::cache::{self, Student, Wanted};
 use crate::rehydrate::Attempt;
 use crate::review::Review;
+use crate::submission::check_player;
 use crate::trust::Lease;
 
 /// The most questions in one answer.
@@ -82,6 +83,7 @@ impl Engine {
     /// # Errors
     /// [`Error::InvalidInput`], [`Error::RateLimited`], or [`Error::Unavailable`] of the database.
     pub fn due(&self, player: &str, query: &DueQuery) -> Result<DueAnswer> {
+        check_player(player)?;
         query.check()?;
         let process = self.process();
         let answer = self.with_cache(&process, |lease| self.due_from_cache(&process, lease, player, query));
@@ -228,6 +230,7 @@ impl Engine {
     /// When a server that is needed is down.
     pub fn due_in_season(&self, player: &str, season: &str, limit: u32) -> Result<Vec<Review>> {
         let query = DueQuery { limit, subject: None, topic: None };
+        check_player(player)?;
         query.check()?;
         let process = self.process();
         let found = self.with_cache(&process, |lease| {

@@ -19,12 +19,12 @@ use crate::status::Persistence;
 use crate::submission::Submission;
 use crate::submit::SubmitAnswer;
 
-create_exception!(_engine, MemoraError, PyException);
-create_exception!(_engine, InvalidInput, MemoraError);
-create_exception!(_engine, SeasonUnavailable, MemoraError);
-create_exception!(_engine, RateLimited, MemoraError);
-create_exception!(_engine, ServiceUnavailable, MemoraError);
-create_exception!(_engine, EngineFault, MemoraError);
+create_exception!(memora._engine, MemoraError, PyException);
+create_exception!(memora._engine, InvalidInput, MemoraError);
+create_exception!(memora._engine, SeasonUnavailable, MemoraError);
+create_exception!(memora._engine, RateLimited, MemoraError);
+create_exception!(memora._engine, ServiceUnavailable, MemoraError);
+create_exception!(memora._engine, EngineFault, MemoraError);
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {

@@ -230,6 +230,18 @@ pub fn check_question_id(question_id: &str) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a player whom the table could not name.
+///
+/// # Errors
+/// [`Error::InvalidInput`].
+pub fn check_player(player: &str) -> Result<()> {
+    let length = player.chars().count();
+    if length == 0 || length > LONGEST_QUESTION_ID || player.chars().any(char::is_control) {
+        return Err(Error::InvalidInput("a player is the name of a User, 1 to 140 characters".to_owned()));
+    }
+    Ok(())
+}
+
 fn new_answer(question_id: String, observed: Observed) -> Result<Answer> {
     check_question_id(&question_id)?;
     Ok(Answer { question_id, observed })

@@ -16,12 +16,12 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::mariadb::records::{self, Audit, NewState};
 use crate::mariadb::seasons::{self, Link};
-use crate::mariadb::{DEADLOCK, in_transaction};
+use crate::mariadb::{DEADLOCK, in_transaction, storage};
 use crate::redis::cache::{self, Lookup, Student, Wanted};
 use crate::redis::journal::{Appended, NewEntry};
 use crate::rehydrate::{Attempt, Records};
 use crate::review::Review;
-use crate::submission::{Submission, stage_of};
+use crate::submission::{Submission, check_player, stage_of};
 use crate::trust::Lease;
 
 /// How often a submission is computed anew when another of the same student comes first.
@@ -77,6 +77,7 @@ impl Engine {
     /// # Errors
     /// Nothing was acknowledged, and the student should be told so.
     pub fn submit(&self, player: &str, submission: &Submission) -> Result<SubmitAnswer> {
+        check_player(player)?;
         let process = self.process();
         let mut links_are_known = false;
         for conflicts in 0..MOST_CONFLICTS {
@@ -257,6 +258,7 @@ impl Engine {
         let mut deadlocks = 0;
         loop {
             let outcome = process.database.with(|database| {
+                storage::check_primary_key(database)?;
                 in_transaction(database, |database| {
                     // A second run after a broken connection: the first one may have been committed.
                     if let Some(plan) = &written

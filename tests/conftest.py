@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 
 import hypothesis
 import pytest
-from memora._engine import Engine
 
-from frappe_tables import create_tables
+from memora._engine import Engine
+from tests import frappe_standin
 from tests.servers import MariaDB, Redis
-from tests.site_under_test import SEASON, SUBJECTS, TOPICS, Servers, Site
+from tests.site_under_test import PLAYER, SEASON, SUBJECTS, TOPICS, Servers, Site
+
+# Before test modules import memora's, which import frappe.
+for place in frappe_standin.PLACES:
+    sys.modules[place] = frappe_standin
 
 hypothesis.settings.register_profile(
     "memora",
@@ -34,7 +39,7 @@ def private_servers() -> Iterator[Servers]:
             cursor.execute(f"CREATE DATABASE `{OTHER_DATABASE}`")
         for name in (database.database, OTHER_DATABASE):
             with database.connect(database=name) as connection:
-                create_tables(connection)
+                frappe_standin.create_tables(connection)
             Site(servers, name).engine().prepare_storage()
         yield servers
 
@@ -69,16 +74,43 @@ def engine(site: Site) -> Engine:
     return site.engine()
 
 
+@pytest.fixture
+def app(site: Site) -> Callable[..., None]:
+    """memora's app on the site, PLAYER logged in. Call it to make another site or user the present one."""
+    from memora.services.engine import _engines
+
+    def use(present: Site = site, user: str = PLAYER) -> None:
+        plain = present.plain_settings()
+        frappe_standin.connect(
+            {
+                "db_name": present.name,
+                "db_user": plain["database_user"],
+                "db_password": plain["database_password"],
+                "db_host": plain["database_host"],
+                "db_port": plain["database_port"],
+                "redis_cache": plain["cache_url"],
+                "redis_queue": plain["journal_url"],
+            },
+            user=user,
+            time_zone=present.time_zone,
+        )
+
+    _engines.clear()
+    frappe_standin.recorded.__init__()  # type: ignore[misc]
+    use()
+    return use
+
+
 def clean_site(site: Site) -> Site:
     """Empty the site's tables and put in what every test needs."""
     tables = site.sql("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
     for table in (str(row[f"Tables_in_{site.name}"]) for row in tables):
         site.sql(f"DELETE FROM `{table}`")
-    site.engine().prepare_storage()
     site.insert(
-        "Game Subscription Season", name=SEASON, season_name=SEASON, start_date="2026-01-01", end_date="2026-12-31",
-        is_active=1, enable_redis=1, partition_created=1,
+        "Game Subscription Season", name=SEASON, season_name=SEASON, start_date="2026-01-01",
+        end_date="2026-12-31", is_active=1, enable_redis=1, partition_created=1,
     )  # fmt: skip
+    site.engine().prepare_storage()
     for subject in SUBJECTS:
         site.insert("Game Subject", name=subject)
     for topic in TOPICS:

@@ -192,7 +192,11 @@ class Redis(Server):
         """The command line of this role."""
         options = {"port": self.port, "bind": self.host, "dir": self.folder, "save": "", "daemonize": "no"}
         if self.role == "journal":
-            options |= {"appendonly": "yes", "appendfsync": self.appendfsync, "maxmemory-policy": "noeviction"}
+            options |= {
+                "appendonly": "yes",
+                "appendfsync": self.appendfsync,
+                "maxmemory-policy": "noeviction",
+            }
         else:
             options |= {"appendonly": "no", "maxmemory": "1gb", "maxmemory-policy": "allkeys-lru"}
         pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import pymysql.cursors
 import redis
-from memora._engine import Engine, Settings
 
+from memora._engine import Engine, Settings
 from tests.servers import MariaDB, Redis
 
 if TYPE_CHECKING:
@@ -104,7 +104,9 @@ class Site:
     def sql(self, statement: str, values: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Run a statement on a connection of its own; its rows."""
         connection = self.servers.database.connect(
-            database=self.name, cursorclass=pymysql.cursors.DictCursor, init_command="SET time_zone = '+00:00'"
+            database=self.name,
+            cursorclass=pymysql.cursors.DictCursor,
+            init_command="SET time_zone = '+00:00'",
         )
         with connection, connection.cursor() as cursor:
             cursor.execute(statement, values or None)
@@ -175,7 +177,10 @@ class Site:
                 names = "'Com_select', 'Questions'"
                 cursor.execute(f"SHOW GLOBAL STATUS WHERE Variable_name IN ({names})")
                 found = {name: int(value) for name, value in cursor.fetchall()}
-                reads = [int(client.info("stats")["total_reads_processed"]) for client in (self.cache, self.journal)]
+                reads = [
+                    int(client.info("stats")["total_reads_processed"])
+                    for client in (self.cache, self.journal)
+                ]
                 return [found["Com_select"], found["Questions"], *reads]
 
             before = status()

@@ -9,11 +9,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import redis
-from memora._engine import Engine, MemoraError, ServiceUnavailable
 
+from memora._engine import Engine, MemoraError, ServiceUnavailable
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 
 
@@ -282,10 +283,8 @@ def drain_all(site: Site, engine: Engine) -> None:
 
 def tolerant(work: Callable[[], object]) -> None:
     """Run something that may fail while a server is coming up."""
-    try:
+    with suppress(MemoraError):
         work()
-    except MemoraError:
-        pass
 
 
 def kill_a_drain(site: Site, after: float) -> None:

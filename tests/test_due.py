@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from memora._engine import Engine, InvalidInput
 
+from memora._engine import Engine, InvalidInput
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids
 
 MINUTE = timedelta(minutes=1)
@@ -118,7 +118,9 @@ def test_focus_mode_prefers_wrong_ones_and_those_not_reviewed_today(site: Site, 
     for _ in range(2):
         found = ids(engine.due(PLAYER, topic="Fractions"))
         assert len(found) == 10
-        assert {name for name in found[:8]} == {f"{kind}{number:02}" for kind in ("wrong", "old") for number in range(4)}
+        assert set(found[:8]) == {
+            f"{kind}{number:02}" for kind in ("wrong", "old") for number in range(4)
+        }
         assert all(name.startswith("done") for name in found[8:])
 
 
@@ -241,7 +243,10 @@ def test_another_season_becomes_active_for_every_process(site: Site, engine: Eng
     for process in (other, engine):
         answer = process.due(PLAYER)
         assert (answer["season"], ids(answer)) == ("SEASON-2027", ["new000", "new001"])
-    assert [question["question_id"] for question in engine.due_in_season(PLAYER, SEASON, limit=2)] == ["q000", "q001"]
+    assert [question["question_id"] for question in engine.due_in_season(PLAYER, SEASON, limit=2)] == [
+        "q000",
+        "q001",
+    ]
 
 
 def test_a_season_without_the_cache_is_answered_from_the_table(site: Site, engine: Engine) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from memora._engine import Engine, MemoraError
 
+from memora._engine import Engine, MemoraError
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 
@@ -85,7 +85,9 @@ def test_a_cache_that_was_wiped_undoes_nothing(site: Site, engine: Engine, other
     check_shown(site, other, engine)
 
 
-def test_a_cache_that_comes_back_with_old_data_undoes_nothing(site: Site, engine: Engine, other: Engine) -> None:
+def test_a_cache_that_comes_back_with_old_data_undoes_nothing(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     site.servers.cache.snapshot()
     engine.submit(PLAYER, session_data=session("q"))
     site.servers.cache.kill()
@@ -138,7 +140,9 @@ def test_answers_while_both_are_down_are_not_undone(site: Site, engine: Engine, 
     check_shown(site, engine, other)
 
 
-def test_a_journal_that_lost_everything_does_not_make_old_sets_right(site: Site, engine: Engine, other: Engine) -> None:
+def test_a_journal_that_lost_everything_does_not_make_old_sets_right(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     site.servers.cache.snapshot()
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
@@ -288,4 +292,6 @@ def test_a_date_set_in_the_cache_is_shown_with_its_details(site: Site, engine: E
     engine.cache_add(PLAYER, SEASON, [("q", site.now().timestamp() - 60)])
     (question,) = engine.due(PLAYER)["questions"]
     assert (question["question_id"], question["stability"], question["subject"]) == ("q", 3, "Science")
-    assert site.sql(f"SELECT COUNT(*) AS n FROM {TRACKER} WHERE next_review_date < UTC_TIMESTAMP()")[0]["n"] == 0
+    assert (
+        site.sql(f"SELECT COUNT(*) AS n FROM {TRACKER} WHERE next_review_date < UTC_TIMESTAMP()")[0]["n"] == 0
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
-from memora._engine import Engine, MemoraError, RateLimited, ServiceUnavailable
 
+from memora._engine import Engine, MemoraError, RateLimited, ServiceUnavailable
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 from tests.test_due import overdue
@@ -49,12 +50,16 @@ def test_subject_and_topic_still_filter(site: Site, without_cache: Engine, query
 
 
 def test_the_composite_index_serves_it(site: Site) -> None:
-    index = site.sql("SHOW INDEX FROM `tabPlayer Memory Tracker` WHERE Key_name = 'player_season_next_review_date'")
+    index = site.sql(
+        "SHOW INDEX FROM `tabPlayer Memory Tracker` WHERE Key_name = 'player_season_next_review_date'"
+    )
     assert [row["Column_name"] for row in index] == ["player", "season", "next_review_date"]
 
 
 # -- limits -------------------------------------------------------------------------------------
-def test_one_read_in_30_seconds_for_each_student_over_all_processes(site: Site, without_cache: Engine) -> None:
+def test_one_read_in_30_seconds_for_each_student_over_all_processes(
+    site: Site, without_cache: Engine
+) -> None:
     without_cache.due(PLAYER)
     for process in (without_cache, site.engine()):
         with pytest.raises(RateLimited) as refusal:
@@ -64,7 +69,7 @@ def test_one_read_in_30_seconds_for_each_student_over_all_processes(site: Site, 
     site.add("other@school.example", [Record("q")])
     assert site.engine().due("other@school.example")["is_degraded"]
     site.sql(f"UPDATE {LIMITER} SET read_at_us = read_at_us - 31000000 WHERE player <> ''")
-    assert without_cache.due(PLAYER)["is_degraded"]
+    assert site.engine().due(PLAYER)["is_degraded"]
 
 
 def test_500_reads_a_minute_for_the_whole_site(site: Site, without_cache: Engine) -> None:
@@ -75,7 +80,7 @@ def test_500_reads_a_minute_for_the_whole_site(site: Site, without_cache: Engine
         without_cache.due("other@school.example")
     assert 1 <= refusal.value.args[1] <= 60
     site.sql(f"UPDATE {LIMITER} SET read_at_us = read_at_us - 61000000 WHERE player <> ''")
-    assert without_cache.due("other@school.example")["is_degraded"]
+    assert site.engine().due("other@school.example")["is_degraded"]
 
 
 def test_the_limit_holds_when_all_come_at_once(site: Site, without_cache: Engine) -> None:
@@ -257,10 +262,8 @@ def test_a_server_that_hangs_is_tried_by_one_thread_at_a_time(
 
     def read(number: int) -> None:
         for repeat in range(5):
-            try:
+            with suppress(MemoraError):
                 engine.due(f"student{number}-{repeat}@school.example")
-            except MemoraError:
-                pass
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(16)]
     for thread in threads:
@@ -268,5 +271,3 @@ def test_a_server_that_hangs_is_tried_by_one_thread_at_a_time(
     for thread in threads:
         thread.join()
     assert len(taken) - before < 16
-
-

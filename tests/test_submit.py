@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from memora._engine import Engine, InvalidInput, SeasonUnavailable
 
+from memora._engine import Engine, InvalidInput, SeasonUnavailable
 from tests.expectation import (
     DAYS_AFTER_ANSWER,
     DAYS_AFTER_LESSON,
@@ -39,7 +39,9 @@ def check_row(row: dict[str, Any], stability: int, days: int) -> None:
 
 # -- the ladder ---------------------------------------------------------------------------------
 @settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(0, 4), st.booleans(), durations, st.booleans()), min_size=1, max_size=50))
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.booleans(), durations, st.booleans()), min_size=1, max_size=50)
+)
 def test_session_data_climbs_the_ladder(
     site: Site, engine: Engine, cases: list[tuple[int, bool, int | None, bool]]
 ) -> None:
@@ -68,7 +70,9 @@ def test_session_data_climbs_the_ladder(
 
 @settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), durations), min_size=1, max_size=50))
-def test_responses_climb_the_ladder(site: Site, engine: Engine, cases: list[tuple[int, int, int | None]]) -> None:
+def test_responses_climb_the_ladder(
+    site: Site, engine: Engine, cases: list[tuple[int, int, int | None]]
+) -> None:
     player = next(players)
     site.add(player, [Record(f"q{place}", stability=case[0]) for place, case in enumerate(cases)])
     responses = [
@@ -87,7 +91,9 @@ def test_responses_climb_the_ladder(site: Site, engine: Engine, cases: list[tupl
 
 @settings(max_examples=40)
 @given(
-    st.lists(st.tuples(st.integers(0, 4), st.integers(1, 5), durations, st.booleans()), min_size=1, max_size=50)
+    st.lists(
+        st.tuples(st.integers(0, 4), st.integers(1, 5), durations, st.booleans()), min_size=1, max_size=50
+    )
 )
 def test_lessons_rate(site: Site, engine: Engine, cases: list[tuple[int, int, int | None, bool]]) -> None:
     player = next(players)
@@ -120,7 +126,10 @@ def test_a_lesson_brings_questions_in(site: Site, engine: Engine) -> None:
 
 # -- stage and atom -----------------------------------------------------------------------------
 def test_an_atom_moves_its_stage_to_the_same_date(site: Site, engine: Engine) -> None:
-    site.add(PLAYER, [Record("stage", stability=3), Record("stage:atom", stability=1), Record("other", stability=3)])
+    site.add(
+        PLAYER,
+        [Record("stage", stability=3), Record("stage:atom", stability=1), Record("other", stability=3)],
+    )
     engine.submit(PLAYER, session_data=session("stage:atom"))
     assert ids(engine.due(PLAYER)) == ["other"]
     engine.drain()
@@ -137,7 +146,9 @@ def test_an_atom_without_a_stage_makes_none(site: Site, engine: Engine) -> None:
 
 # -- what the next read shows -------------------------------------------------------------------
 @pytest.mark.parametrize("is_warm", [True, False])
-def test_the_next_read_shows_the_new_dates_in_every_process(site: Site, engine: Engine, is_warm: bool) -> None:
+def test_the_next_read_shows_the_new_dates_in_every_process(
+    site: Site, engine: Engine, is_warm: bool
+) -> None:
     site.add(PLAYER, [Record(f"q{place}", stability=1) for place in range(30)])
     other = site.engine()
     if is_warm:
@@ -175,7 +186,9 @@ def test_a_season_without_the_cache_takes_answers_and_shows_them(site: Site, eng
 def test_a_warm_submission_takes_no_sql(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record(f"q{place}") for place in range(1000)])
     engine.due(PLAYER)
-    answers = [session(*(f"q{place}" for place in range(first, first + 50)), subject="Science") for first in (0, 50)]
+    answers = [
+        session(*(f"q{place}" for place in range(first, first + 50)), subject="Science") for first in (0, 50)
+    ]
     engine.submit(PLAYER, session_data=answers[0])
     with site.counting() as costs:
         engine.submit(PLAYER, session_data=answers[1])

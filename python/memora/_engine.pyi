@@ -4,7 +4,7 @@ All methods release the GIL while they wait for a server. Times are Unix time in
 name says otherwise; dates in answers are text in the site's own time zone, as Frappe writes them.
 """
 
-from typing import Any, Final, Literal, TypedDict, final
+from typing import Final, Literal, TypedDict, final
 
 __version__: Final[str]
 
@@ -179,8 +179,13 @@ class Engine:
         """Load a student's records of a season from MariaDB and the journal into the cache: how many."""
 
     def journal_status(self) -> JournalStatus: ...
-    def season_changed(self) -> None:
-        """Forget which season is active. Call after a season was saved or deleted."""
+    def season_changed(self, cache_is_void: bool = False) -> None:
+        """Forget which season is active. Call after a season was saved or deleted.
+
+        Args:
+            cache_is_void: forget all students' caches too, for all processes. Needed when a season's
+                enable_redis changes: its sets from before would be believed.
+        """
 
     def links_changed(self) -> None:
         """Forget which subjects and topics exist. Call after one was renamed or deleted."""

@@ -251,8 +251,9 @@ pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Opti
     let poisoned: Option<u8> = row(
         connection,
         "SELECT 1 FROM `tabPoison Review` \
-         WHERE name >= CONCAT(?, '-') AND name < CONCAT(?, '.') AND player = ? AND replayed_at IS NULL LIMIT 1",
-        (job_id, job_id, player),
+         WHERE name >= ? AND name < ? AND player = ? AND replayed_at IS NULL LIMIT 1",
+        // All names that begin with the job id and a hyphen: a full stop comes next after it.
+        (format!("{job_id}-"), format!("{job_id}."), player),
     )?;
     if poisoned.is_some() {
         return Ok(Some(false));

@@ -64,6 +64,20 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     Ok(changes)
 }
 
+/// Refuses to write while a record could be there twice: an upsert would then add rows instead of changing
+/// them.
+///
+/// # Errors
+/// [`Error::Fault`] until [`prepare`] has given the table its primary key.
+pub fn check_primary_key(connection: &mut Conn) -> Result<()> {
+    if index_columns(connection, "PRIMARY")? == PRIMARY_KEY {
+        return Ok(());
+    }
+    Err(Error::Fault(format!(
+        "{TABLE} lacks its primary key, so answers wait in the journal: run bench migrate and see what it reports"
+    )))
+}
+
 /// Makes a season's partition; rows of the season move out of the default one by themselves. False: it
 /// was there.
 pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {

@@ -1,0 +1,109 @@
+# `make` runs what CI runs. Each target works alone from a fresh clone on Debian 12 with Python, Rust and git.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := all
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+# The interpreter that Rust builds for: naming it keeps cargo from building twice.
+export PYO3_PYTHON := $(BIN)/python
+export VIRTUAL_ENV := $(VENV)
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
+HAVE := PATH="$$PATH:/usr/sbin" command -v
+
+.PHONY: all setup venv servers dev build-dev build format lint test demo bench bench-scale wheel clean help
+
+## all: what CI runs
+all: lint test
+
+## help: what each target is for
+help:
+	@sed -n 's/^## //p' Makefile
+
+## setup: servers, virtual environment and the engine, as users get it
+setup: servers build
+
+## servers: Redis and MariaDB, where they are missing (tests and demo start private ones of their own)
+servers:
+	@missing=; \
+	$(HAVE) redis-server >/dev/null || missing+=" redis-server"; \
+	{ $(HAVE) mariadbd && $(HAVE) mariadb-install-db && $(HAVE) my_print_defaults; } >/dev/null \
+	  || missing+=" mariadb-server-core mariadb-client-core"; \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
+
+# Debian's Python comes without the venv module.
+$(BIN)/python:
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update && $(APT_INSTALL) python3-venv; }
+	$(PYTHON) -m venv "$(VENV)"
+
+$(VENV)/.tests: $(BIN)/python pyproject.toml
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --group test 'maturin>=1.9.4,<2'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.tests
+	$(BIN)/pip install --quiet --group lint
+	@touch $@
+
+# mysqlclient is compiled here: it has no wheels.
+$(VENV)/.bench: $(VENV)/.tests
+	@pkg-config --exists libmariadb 2>/dev/null && $(BIN)/python -c \
+	  'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' 2>/dev/null \
+	  || { $(SUDO) apt-get update && $(APT_INSTALL) gcc pkg-config libmariadb-dev python3-dev; }
+	$(BIN)/pip install --quiet --group bench
+	@touch $@
+
+## venv: the virtual environment with everything a developer needs
+venv: $(VENV)/.tests $(VENV)/.lint
+
+## build: the engine as users get it, into the virtual environment
+build: $(VENV)/.tests
+	$(BIN)/maturin develop --release
+
+## build-dev: the engine with debug checks; slow, quick to build
+build-dev: $(VENV)/.tests
+	$(BIN)/maturin develop
+
+## format: rewrite Rust and Python in the house style
+format: $(VENV)/.lint
+	cargo fmt
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+## lint: style, types, and that the stub tells the truth about the engine
+lint: $(VENV)/.lint build
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest memora._engine
+
+## test: every test, Rust first, then Python against real servers
+test: setup
+	cargo test
+	$(BIN)/python -m pytest
+
+## demo: the main job from end to end on private servers, and plain Python beside it
+demo: setup
+	$(BIN)/python -m benches.demo $(ARGS)
+
+## bench: what memora promises, as ratios of one run (ARGS="--students 100" for a short one)
+bench: setup $(VENV)/.bench
+	$(BIN)/python -m benches.compare $(ARGS)
+
+## bench-scale: reads on tables of 100,000 to 10,000,000 rows (ARGS="--rows 20000 100000" for a short one)
+bench-scale: setup
+	$(BIN)/python -m benches.scale $(ARGS)
+
+## wheel: the one file to install, into dist/
+wheel: $(VENV)/.tests
+	$(BIN)/pip wheel . --no-deps --no-build-isolation --wheel-dir dist
+
+## clean: remove what was built
+clean:
+	cargo clean
+	rm -rf "$(VENV)" dist .pytest_cache .mypy_cache .ruff_cache .hypothesis python/memora/_engine*.so

@@ -1,0 +1,1 @@
+"""What clients and the apps of a site call."""

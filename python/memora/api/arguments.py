@@ -1,0 +1,72 @@
+"""Arguments as they come from outside: anything of any type."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import frappe
+from frappe import _
+
+from memora.services.errors import refuse
+
+LARGEST_LIMIT: Final = 50
+
+
+def as_player(user: object) -> str:
+    """The user whose records a call may touch.
+
+    Raises:
+        frappe.PermissionError: nobody is logged in.
+    """
+    if not isinstance(user, str) or user in ("", "Guest"):
+        refuse(_("Please log in to see your reviews."), frappe.PermissionError)
+    return user
+
+
+def as_text(name: str, value: object) -> str | None:
+    """Text that can be stored; None for None and for an empty field of a form."""
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str) or not is_unicode(value):
+        refuse(_("{0} has to be text").format(name))
+    return value
+
+
+def as_limit(value: object) -> int:
+    """A whole number of questions, 1 to 50; forms and links send it as text."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
+        value = int(value)
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_LIMIT:
+        refuse(_("limit has to be a whole number from 1 to {0}").format(LARGEST_LIMIT))
+    return value
+
+
+def as_json(name: str, value: object) -> str | None:
+    """JSON text of what came as text or as an object; None for None and for an empty field of a form."""
+    if value is None or isinstance(value, str):
+        return as_text(name, value)
+    try:
+        return json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        refuse(_("{0} cannot be read").format(name))
+
+
+def combo_of(session_data: object) -> int:
+    """total_combo of a review session, as text or as an object; 0 when it is missing or no whole number."""
+    if isinstance(session_data, str):
+        try:
+            session_data = json.loads(session_data)
+        except (ValueError, RecursionError):
+            return 0
+    combo: Any = session_data.get("total_combo") if isinstance(session_data, dict) else None
+    return combo if isinstance(combo, int) and not isinstance(combo, bool) and combo > 0 else 0
+
+
+def is_unicode(text: str) -> bool:
+    """False for half a character (a lone surrogate), which JSON can name but nobody can store."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

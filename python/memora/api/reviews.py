@@ -1,0 +1,91 @@
+"""A student's review sessions.
+
+The player is always the session's user. Annotations are not evaluated here, so Frappe leaves the check
+of arguments to `memora.api.arguments`, whose messages are for students.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import frappe
+from frappe import _
+
+from memora.api.arguments import as_json, as_limit, as_player, as_text, combo_of
+from memora.api.srs import acknowledgement
+from memora.services.engine import engine
+from memora.services.errors import frappe_errors, refuse
+from memora.services.question_cards import full_cards
+
+XP_A_RIGHT_ANSWER: Final = 10
+XP_A_COMBO: Final = 2
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_review_session(
+    subject: str | None = None, topic_id: str | None = None, limit: int | str = 20
+) -> dict[str, Any]:
+    """The student's due questions, most overdue first.
+
+    Args:
+        subject: only questions of this Game Subject.
+        topic_id: focus mode: a session of this Game Topic only, whose size the topic decides.
+        limit: most questions wanted, 1 to 50.
+
+    Returns: questions, total_due (also past the limit), is_degraded (Safe Mode: at most 10 questions),
+        season; and message when no season is active.
+    """
+    player = as_player(frappe.session.user)
+    subject, topic = as_text("subject", subject), as_text("topic_id", topic_id)
+    due = engine().due(player, as_limit(limit), subject, topic)
+    answer: dict[str, Any] = {
+        "questions": full_cards(due["questions"]),
+        "total_due": due["total_due"],
+        "is_degraded": due["is_degraded"],
+        "season": due["season"],
+    }
+    if due["season"] is None:
+        answer["message"] = _("No season is active at the moment, so there is nothing to review.")
+    return answer
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def submit_review_session(
+    session_data: str | dict[str, Any] | None = None, responses: str | list[Any] | None = None
+) -> dict[str, Any]:
+    """Take the answers of a review session: exactly one of the two forms, at most 50 answers.
+
+    Args:
+        session_data: {answers: [{question_id, is_correct, time_spent_ms | duration_ms}],
+            session_meta: {subject, topic}, total_combo, completion_time_ms}.
+        responses: [{question_id, quality, response_time_ms}], quality 0 to 5, right from 3 on.
+
+    Returns: status, processed, xp_earned, persistence_job_id, remaining_items, new_stability_counts.
+        The answers are durable by then, and the next get_review_session shows them.
+    """
+    player = as_player(frappe.session.user)
+    data, listed = as_json("session_data", session_data), as_json("responses", responses)
+    submitted = engine().submit(player, data, listed)
+    combo = min(combo_of(session_data), submitted["processed"])
+    xp_earned = XP_A_RIGHT_ANSWER * submitted["correct"] + XP_A_COMBO * combo
+    return acknowledgement(submitted) | {"xp_earned": xp_earned}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_persistence_status(job_id: str) -> dict[str, str]:
+    """Whether a submission of the student is in the database.
+
+    Args:
+        job_id: the persistence_job_id that submit_review_session returned.
+
+    Returns: job_id, and status: pending, persisted or failed (an administrator has been told).
+    """
+    player = as_player(frappe.session.user)
+    job_id = as_text("job_id", job_id) or ""
+    status = engine().persistence_status(player, job_id)
+    if status is None:
+        refuse(_("There is no such review session of yours."), frappe.DoesNotExistError)
+    return {"job_id": job_id, "status": status}

@@ -1,0 +1,26 @@
+"""What Frappe calls in memora, and when."""
+
+app_name = "memora"
+app_title = "Memora"
+app_publisher = "memora contributors"
+app_description = "Spaced-repetition reviews for students"
+app_license = "MIT"
+
+# A fresh install marks patches as done without running them.
+after_install = "memora.services.storage.prepare_storage"
+after_migrate = "memora.services.storage.prepare_storage"
+
+after_request = "memora.services.errors.set_retry_after"
+
+scheduler_events = {
+    "cron": {"* * * * *": ["memora.services.srs_persistence.drain_safety_net"]},
+    "hourly": ["memora.services.partition_manager.create_missing_partitions"],
+}
+
+# Before it deletes a document, Frappe reads every record that links to it: too many here.
+ignore_links_on_delete = [
+    "Player Memory Tracker",
+    "Archived Memory Tracker",
+    "Memory Review Audit",
+]
+doc_events = {"User": {"on_trash": "memora.services.storage.refuse_to_orphan"}}

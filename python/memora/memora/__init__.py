@@ -1,0 +1,1 @@
+"""The module of Frappe that holds the DocTypes."""

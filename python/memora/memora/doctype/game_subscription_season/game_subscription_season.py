@@ -1,0 +1,53 @@
+"""A season: its rules, its partition, and what the engine remembers of it."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Final
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+from frappe.utils import getdate
+
+from memora._engine import Engine
+from memora.services.engine import after_commit
+from memora.services.errors import refuse
+from memora.services.storage import refuse_to_orphan
+
+NAME: Final = re.compile(r"SEASON-[0-9]{4}(-[A-Z0-9_]+)?")
+# The partition bears the name, and MariaDB's names have no more characters.
+LONGEST_NAME: Final = 64
+PARTITION_JOB: Final = "memora.services.partition_manager.create_season_partition"
+
+
+class GameSubscriptionSeason(Document):
+    season_name: str
+    start_date: date
+    end_date: date
+    is_active: int
+    enable_redis: int
+    auto_archive: int
+    partition_created: int
+
+    def validate(self) -> None:
+        if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:
+            refuse(_("A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 and _."))
+        if getdate(self.end_date) < getdate(self.start_date):
+            refuse(_("A season cannot end before it starts."))
+        if self.auto_archive and self.is_active:
+            refuse(_("A season cannot be archived while it is active."))
+
+    def after_insert(self) -> None:
+        frappe.enqueue(PARTITION_JOB, season=self.name, enqueue_after_commit=True)
+
+    def on_update(self) -> None:
+        before = self.get_doc_before_save()
+        # What is still cached from before a time without the cache has missed the answers of that time.
+        is_back = bool(before and self.enable_redis and not before.enable_redis)
+        after_commit(lambda engine: engine.season_changed(is_back))
+
+    def on_trash(self) -> None:
+        refuse_to_orphan(self)
+        after_commit(Engine.season_changed)

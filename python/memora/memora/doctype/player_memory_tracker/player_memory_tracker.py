@@ -1,0 +1,76 @@
+"""One student's record of one question in one season, when it is edited by hand.
+
+Students' answers don't come this way: the engine writes them in bulk.
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from datetime import datetime
+from typing import Final
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+from frappe.utils import cint
+
+from memora.services.engine import after_commit
+from memora.services.errors import refuse
+
+LONGEST_QUESTION_ID: Final = 140
+HIGHEST_STABILITY: Final = 4
+
+
+class PlayerMemoryTracker(Document):
+    player: str
+    season: str
+    question_id: str
+    stability: int
+    next_review_date: datetime
+    last_review_date: datetime | None
+    subject: str | None
+    topic: str | None
+    answered_at_us: int
+
+    def validate(self) -> None:
+        check_question_id(self.question_id)
+        if not 0 <= cint(self.stability) <= HIGHEST_STABILITY:
+            refuse(_("Stability is 0 to {0}.").format(HIGHEST_STABILITY))
+        if self.is_new():
+            self.check_is_first()
+
+    def check_is_first(self) -> None:
+        """The primary key would refuse a second record, but in words that explain nothing."""
+        key = {"player": self.player, "season": self.season, "question_id": self.question_id}
+        if frappe.db.exists("Player Memory Tracker", key):
+            message = _("{0} has a record of this question in {1} already.")
+            refuse(message.format(self.player, self.season), frappe.DuplicateEntryError)
+
+    def before_save(self) -> None:
+        # Answers from before this edit that are still on their way must not undo it.
+        self.answered_at_us = max(time.time_ns() // 1000, cint(self.answered_at_us) + 1)
+
+    def on_update(self) -> None:
+        self.forget_cache()
+
+    def on_trash(self) -> None:
+        self.forget_cache()
+
+    def forget_cache(self) -> None:
+        """The student's next read is from the database."""
+        player, season = self.player, self.season
+        after_commit(lambda engine: engine.cache_clear(player, season))
+
+
+def check_question_id(question_id: str) -> None:
+    """Refuse an id that cache and database would not give back as it came.
+
+    Raises:
+        frappe.ValidationError
+    """
+    if not 1 <= len(question_id or "") <= LONGEST_QUESTION_ID:
+        refuse(_("A question id has 1 to {0} characters.").format(LONGEST_QUESTION_ID))
+    has_control = any(unicodedata.category(letter) == "Cc" for letter in question_id)
+    if has_control or question_id != question_id.strip():
+        refuse(_("A question id has no control characters and no space at its ends."))

@@ -1,0 +1,1 @@
+"""Changes to existing sites, one module each (patches.txt)."""

@@ -1,0 +1,1 @@
+"""Changes to existing sites, made by version 1.0."""

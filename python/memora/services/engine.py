@@ -1,0 +1,119 @@
+"""The site's engine, with its settings taken from Frappe's configuration."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import frappe
+from frappe.utils import get_bench_id, get_system_timezone
+
+from memora._engine import Engine, EngineFault, InvalidInput, MemoraError, Settings
+
+# Keys of site_config.json and the arguments of Settings that they set; without a key, the default counts.
+LIMITS: Final = {
+    "srs_max_questions": "max_questions",  # most questions a student may track in a season: 20000
+    "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache goes after so long: 604800, a week
+    "srs_redis_timeout_ms": "redis_timeout_ms",  # longest wait for a reply of Redis: 150
+    "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 5000
+    "srs_trust_lease_ms": "trust_lease_ms",  # time between two looks at whether the cache can be trusted: 300
+}
+# The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key names
+# another. With use_rq_auth it must, since Frappe's user may then touch nothing but RQ's own keys.
+JOURNAL_URL: Final = "srs_journal_url"
+
+# To ask Frappe for it costs a round trip to Redis, or SQL.
+TIME_ZONE_SECONDS: Final = 60.0
+
+# Frappe's Error Log shows local variables, but hides those with "secret" or "password" in their names:
+# so are named those that hold passwords.
+
+# One engine a site, by db_name, with the settings it was made from. No lock: two threads that both make
+# one only waste the other, and a lock could be held while the web server forks.
+_engines: Final[dict[str, tuple[dict[str, Any], Engine]]] = {}
+_time_zones: Final[dict[str, tuple[float, str]]] = {}
+
+
+def engine() -> Engine:
+    """The engine of the present site; a new one when its settings have changed.
+
+    Raises:
+        EngineFault: the site's configuration cannot be used.
+    """
+    secret_settings = _settings()
+    site = secret_settings["site"]
+    secret_and_engine = _engines.get(site)
+    if secret_and_engine is None or secret_and_engine[0] != secret_settings:
+        secret_and_engine = _engines[site] = (secret_settings, _new_engine(secret_settings))
+    return secret_and_engine[1]
+
+
+def after_commit(tell: Callable[[Engine], object]) -> None:
+    """Tell the engine something once the present transaction is committed.
+
+    The document is saved by then: an engine that cannot be told is only logged.
+    """
+
+    def run() -> None:
+        try:
+            tell(engine())
+        except MemoraError as error:
+            frappe.logger("memora").error(f"the engine could not be told of a change: {error}")
+
+    frappe.db.after_commit.add(run)
+
+
+def _new_engine(secret_settings: dict[str, Any]) -> Engine:
+    try:
+        return Engine(Settings(**secret_settings))
+    except InvalidInput as error:
+        # Not the input of the student who happens to call.
+        raise EngineFault(*error.args) from error
+
+
+def _settings() -> dict[str, Any]:
+    # Not frappe.conf: each look through that proxy costs as much as all the rest.
+    secret_conf = frappe.local.conf
+    secret_settings: dict[str, Any] = {
+        "site": secret_conf.db_name,
+        "cache_url": secret_conf.redis_cache,
+        "journal_url": secret_conf.get(JOURNAL_URL) or _queue_url(secret_conf),
+        "database_name": secret_conf.db_name,
+        "database_user": secret_conf.db_user or secret_conf.db_name,
+        "database_password": secret_conf.db_password,
+        "database_host": secret_conf.db_host or "127.0.0.1",
+        "database_port": int(secret_conf.db_port or 3306),
+        "database_socket": secret_conf.db_socket or None,
+        "time_zone": _time_zone(secret_conf.db_name),
+    }
+    secret_settings.update(
+        {argument: int(secret_conf[key]) for key, argument in LIMITS.items() if key in secret_conf}
+    )
+    return secret_settings
+
+
+def _queue_url(secret_conf: Any) -> str:
+    """redis_queue with the credentials that `frappe.utils.background_jobs.get_redis_conn` uses."""
+    url_with_password: str = secret_conf.redis_queue
+    if secret_conf.use_rq_auth:
+        user, password = secret_conf.rq_username or get_bench_id(), secret_conf.rq_password
+    else:
+        user, password = "default", os.environ.get("RQ_ADMIN_PASWORD")
+    if not password:
+        return url_with_password
+    address = urlsplit(url_with_password)
+    # What the URL itself names counts, as in redis-py.
+    if address.username or address.password or address.scheme == "unix":
+        return url_with_password
+    return address._replace(netloc=f"{quote(user, '')}:{quote(password, '')}@{address.netloc}").geturl()
+
+
+def _time_zone(site: str) -> str:
+    now = time.monotonic()
+    known = _time_zones.get(site)
+    if known is None or known[0] < now:
+        known = _time_zones[site] = (now + TIME_ZONE_SECONDS, get_system_timezone())
+    return known[1]

@@ -1,0 +1,75 @@
+"""What goes wrong in the engine, told in Frappe's way.
+
+Students learn what to do; the cause is in the log (logs/memora.log, and Frappe's Error Log).
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+import frappe
+from frappe import _
+
+from memora._engine import InvalidInput, MemoraError, RateLimited, SeasonUnavailable, ServiceUnavailable
+
+
+class ReviewsUnavailable(frappe.ValidationError):
+    """A server that the call needs is down."""
+
+    http_status_code = 503
+
+
+class ReviewsFailed(frappe.ValidationError):
+    """A defect or a wrong set-up, for an administrator to look at."""
+
+    http_status_code = 500
+
+
+@contextmanager
+def frappe_errors() -> Iterator[None]:
+    """Turn the engine's errors into Frappe's, and keep every traceback from the client. Also a decorator.
+
+    Raises:
+        frappe.ValidationError: the input, or the season, cannot be used; the message says why.
+        frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in seconds.
+        ReviewsUnavailable, ReviewsFailed: not the caller's fault.
+    """
+    try:
+        yield
+    except MemoraError as error:
+        frappe.flags.disable_traceback = True
+        _raise(error)
+    except Exception:
+        frappe.flags.disable_traceback = True
+        raise
+
+
+def set_retry_after(response: Any = None, **_unused: Any) -> None:
+    """Put `retry_after` of an answer into its Retry-After header (hook after_request)."""
+    seconds = frappe.local.response.get("retry_after")
+    if seconds and response is not None:
+        response.headers["Retry-After"] = str(seconds)
+
+
+def refuse(message: str, kind: type[Exception] | None = None) -> NoReturn:
+    """`frappe.throw`, whose type says that it does not return; a ValidationError unless told otherwise."""
+    raise frappe.throw(message, kind or frappe.ValidationError)
+
+
+def _raise(error: MemoraError) -> NoReturn:
+    if isinstance(error, RateLimited):
+        seconds = error.args[1]
+        frappe.local.response["retry_after"] = seconds
+        message = _("Your reviews are not available this moment. Please wait {0} seconds and try again.")
+        refuse(message.format(seconds), frappe.TooManyRequestsError)
+    if isinstance(error, InvalidInput | SeasonUnavailable):
+        # Frappe shows messages as HTML, and this one can quote what the student sent.
+        refuse(html.escape(_(str(error.args[0])), quote=False))
+    frappe.logger("memora").error(f"{type(error).__name__}: {error}")
+    if isinstance(error, ServiceUnavailable):
+        message = _("Your reviews cannot be reached, and nothing was saved. Please try again in a minute.")
+        refuse(message, ReviewsUnavailable)
+    refuse(_("Something went wrong on our side. Please try again later."), ReviewsFailed)

@@ -1,0 +1,48 @@
+"""Each season's partition of the big table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import frappe
+
+from memora._engine import MemoraError
+from memora.services.engine import engine
+
+SEASON: Final = "Game Subscription Season"
+
+
+def create_season_partition(season: str) -> bool:
+    """Make a season's partition and note it in the season. Commits. Safe to run twice.
+
+    Args:
+        season: name of the season.
+
+    Returns: False when the partition was there already.
+
+    Raises:
+        memora._engine.MemoraError: it could not be made; create_missing_partitions tries again.
+    """
+    # MariaDB alters no table that an open transaction has read.
+    frappe.db.commit()
+    was_made = engine().create_partition(season)
+    frappe.db.set_value(SEASON, season, "partition_created", 1, update_modified=False)
+    frappe.db.commit()
+    return was_made
+
+
+def create_missing_partitions() -> None:
+    """Make the partitions of all seasons that are without (hourly, and after each migration).
+
+    Until then their records are in the default partition.
+    """
+    for season in frappe.get_all(SEASON, filters={"partition_created": 0}, pluck="name"):
+        try:
+            create_season_partition(season)
+        except MemoraError as error:
+            frappe.logger("memora").error(f"{season} has no partition: {error}")
+
+
+def check_partition_exists(season: str) -> bool:
+    """Whether a season has its partition."""
+    return engine().partition_exists(season)

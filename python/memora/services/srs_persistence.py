@@ -1,0 +1,60 @@
+"""Acknowledged answers on their way from the journal to MariaDB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import frappe
+from frappe import _
+
+from memora._engine import ServiceUnavailable
+from memora.services.administrators import alert_administrators
+from memora.services.engine import engine
+
+if TYPE_CHECKING:
+    from memora._engine import DrainReport
+
+DRAIN_JOB: Final = "memora.services.srs_persistence.persist_review_batch"
+# Well under the 300 seconds that RQ gives a job of this queue.
+QUEUE: Final = "short"
+DRAIN_SECONDS: Final = 60.0
+
+
+def persist_review_batch() -> DrainReport | None:
+    """Write what has gathered in the journal to MariaDB (background job).
+
+    Returns: what was done; None when a server was down. Nothing is lost then, and the next drain goes on.
+    """
+    try:
+        report = engine().drain(DRAIN_SECONDS)
+    except ServiceUnavailable as error:
+        frappe.logger("memora").error(f"answers wait in the journal: {error}")
+        return None
+    # A drain that found nothing to take leaves what remains to whoever has taken it.
+    if report["submissions"] and report["remaining"]:
+        request_drain()
+    if report["set_aside"]:
+        alert_administrators(
+            _("{0} review records could not be saved and were set aside").format(report["set_aside"]),
+            _("The list of Poison Reviews shows them and the reason."),
+            link="/app/poison-review",
+        )
+    return report
+
+
+def request_drain() -> None:
+    """Queue the drain job. A queue that is down is only logged: the safety net drains within a minute.
+
+    The engine asks for one job at a time, so the job has no id of its own. With Frappe's `deduplicate` a
+    request that comes while a drain is ending would be dropped, and its answers would wait.
+    """
+    try:
+        frappe.enqueue(DRAIN_JOB, queue=QUEUE)
+    except Exception as error:
+        frappe.logger("memora").error(f"the drain could not be queued: {error}")
+
+
+def drain_safety_net() -> None:
+    """Drain what is left in the journal, whatever became of the jobs for it (every minute)."""
+    if engine().journal_status()["backlog"]:
+        persist_review_batch()

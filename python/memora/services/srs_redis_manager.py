@@ -1,0 +1,95 @@
+"""One student's cache, for code that looks into it.
+
+Students' own calls don't come through here: `memora.api.reviews` is their way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from frappe.utils import get_datetime, get_system_timezone
+
+from memora.services.engine import engine
+from memora.services.errors import frappe_errors
+
+if TYPE_CHECKING:
+    from memora._engine import CacheStats, Question
+
+
+class SRSRedisManager:
+    """The cached schedule of one student and season: which question is next due when.
+
+    `user` is a User, `season` a Game Subscription Season, `limit` 1 to 50. Times are Unix time in UTC
+    seconds; a next review date may also be a datetime, or text as Frappe writes it, and is in the site's
+    time zone if it names none. What is set here is in the cache only and never reaches the database.
+    All methods raise `memora.services.errors.ReviewsUnavailable` when a server that they need is down.
+    """
+
+    @frappe_errors()
+    def is_available(self) -> bool:
+        """Whether the cache can be used now; without it, reads are in Safe Mode."""
+        return engine().cache_available()
+
+    @frappe_errors()
+    def add_item(
+        self, user: str, season: str, question_id: str, next_review_date: datetime | str | float
+    ) -> bool:
+        """Set one question's next review in the cache; whether it was set."""
+        return self.add_batch(user, season, {question_id: next_review_date}) == 1
+
+    @frappe_errors()
+    def add_batch(self, user: str, season: str, items: Mapping[str, datetime | str | float]) -> int:
+        """Set the next review of many questions, by question id; how many were set."""
+        times = [(question_id, unix_time(moment)) for question_id, moment in items.items()]
+        return engine().cache_add(user, season, times)
+
+    @frappe_errors()
+    def remove_item(self, user: str, season: str, question_id: str) -> bool:
+        """Take one question out of the cache; whether it was there."""
+        return engine().cache_remove(user, season, question_id)
+
+    @frappe_errors()
+    def get_due_items(self, user: str, season: str, limit: int = 20) -> list[tuple[str, float]]:
+        """(question id, time) of what the cache alone knows to be due, most overdue first."""
+        return engine().cache_due(user, season, limit)
+
+    @frappe_errors()
+    def get_due_items_with_rehydration(self, user: str, season: str, limit: int = 20) -> list[Question]:
+        """The due questions, most overdue first; the cache is loaded first if it is not complete."""
+        return engine().due_in_season(user, season, limit)
+
+    @frappe_errors()
+    def get_all_scores(self, user: str, season: str) -> dict[str, float]:
+        """The time of every cached question's next review."""
+        return engine().cache_scores(user, season)
+
+    @frappe_errors()
+    def count_due_items(self, user: str, season: str) -> int:
+        """How many cached questions are due."""
+        return engine().cache_count_due(user, season)
+
+    @frappe_errors()
+    def clear_user_cache(self, user: str, season: str) -> bool:
+        """Forget what is cached; the next read loads it from the database. Whether anything was."""
+        return engine().cache_clear(user, season)
+
+    @frappe_errors()
+    def get_cache_stats(self, user: str, season: str) -> CacheStats:
+        """What is cached, and in how many bytes."""
+        return engine().cache_stats(user, season)
+
+
+def unix_time(moment: datetime | str | float) -> float:
+    """Unix time of a moment; without a time zone of its own it is in the site's.
+
+    When clocks go back, the earlier of the two readings counts, as everywhere in memora.
+    """
+    if isinstance(moment, int | float):
+        return float(moment)
+    date: datetime = get_datetime(moment)
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=ZoneInfo(get_system_timezone()))
+    return date.timestamp()

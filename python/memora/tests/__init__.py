@@ -1,0 +1,1 @@
+"""Tests on a real site: `bench --site SITE run-tests --app memora`."""

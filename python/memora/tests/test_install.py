@@ -1,0 +1,69 @@
+"""What the app's installation has done to the site, and that doing it again does nothing."""
+
+from __future__ import annotations
+
+from unittest.mock import patch
+
+import frappe
+from frappe.tests.utils import FrappeTestCase
+
+from memora._engine import __version__ as engine_version
+from memora.services.engine import engine
+from memora.services.storage import prepare_storage
+
+TABLE = "tabPlayer Memory Tracker"
+
+
+class TestInstall(FrappeTestCase):
+    def definition(self) -> str:
+        return str(frappe.db.sql(f"show create table `{TABLE}`")[0][1])
+
+    def test_the_engine_fits_the_app(self) -> None:
+        import memora
+
+        self.assertEqual(memora.__version__, engine_version)
+
+    def test_the_table_has_its_keys_collation_and_partitions(self) -> None:
+        definition = self.definition()
+        for part in (
+            "PRIMARY KEY (`player`,`season`,`question_id`)",
+            "KEY `name` (`name`)",
+            "KEY `player_season_next_review_date` (`player`,`season`,`next_review_date`)",
+            "COLLATE=utf8mb4_nopad_bin",
+            "PARTITION BY LIST  COLUMNS(`season`)",
+            "PARTITION `p_default` DEFAULT",
+        ):
+            self.assertIn(part, definition)
+        self.assertNotIn("KEY `modified`", definition)
+
+    def test_preparing_again_changes_nothing(self) -> None:
+        before = self.definition()
+        self.assertEqual(engine().prepare_storage(), [])
+        prepare_storage()
+        self.assertEqual(self.definition(), before)
+
+    def test_a_schema_sync_leaves_the_table_alone(self) -> None:
+        before = self.definition()
+        frappe.db.updatedb("Player Memory Tracker")
+        self.assertEqual(self.definition(), before)
+
+    def test_every_hook_leads_somewhere(self) -> None:
+        hooks = frappe.get_hooks(app_name="memora")
+        events = hooks.scheduler_events
+        paths = [*hooks.after_install, *hooks.after_migrate, *hooks.after_request, *events["hourly"]]
+        paths += events["cron"]["* * * * *"]
+        paths += hooks.doc_events["User"]["on_trash"]
+        for path in paths:
+            self.assertTrue(callable(frappe.get_attr(path)), path)
+
+    def test_passwords_stay_out_of_the_error_log(self) -> None:
+        with (
+            patch("memora.services.engine._time_zones", {}),
+            patch("memora.services.engine.get_system_timezone", side_effect=KeyError("no settings")),
+        ):
+            try:
+                engine()
+            except KeyError:
+                logged = frappe.get_traceback(with_context=True)
+        self.assertIn("no settings", logged)
+        self.assertNotIn(frappe.conf.db_password, logged)

@@ -1,0 +1,198 @@
+"""A student's calls, in the process and over HTTP, down to the rows in MariaDB."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+from unittest.mock import patch
+
+import frappe
+from frappe.tests.utils import patch_hooks
+from frappe.utils import get_datetime, now_datetime
+
+from memora._engine import EngineFault, RateLimited, ServiceUnavailable
+from memora.api.reviews import get_persistence_status, get_review_session, submit_review_session
+from memora.api.srs import process_srs_batch
+from memora.services.srs_persistence import drain_safety_net, persist_review_batch
+from memora.services.srs_redis_manager import SRSRedisManager
+from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, TRACKER, ReviewTestCase
+
+GET = "memora.api.reviews.get_review_session"
+SUBMIT = "memora.api.reviews.submit_review_session"
+STATUS = "memora.api.reviews.get_persistence_status"
+
+
+def answered(*question_ids: str, is_correct: bool = True) -> dict[str, Any]:
+    answers = [
+        {"question_id": name, "is_correct": is_correct, "time_spent_ms": 3000} for name in question_ids
+    ]
+    return {"answers": answers, "session_meta": {"subject": SUBJECT, "topic": TOPIC}, "total_combo": 1}
+
+
+def cards(question_ids: list[str]) -> dict[str, dict[str, Any]]:
+    """A question loader, as the site's app has one."""
+    return {name: {"text": f"What is {name}?", "stability": 99} for name in question_ids[:1]}
+
+
+class TestReviews(ReviewTestCase):
+    def test_get_submit_get_drain(self) -> None:
+        self.add_record("q1")
+        self.add_record("q2", stability=4)
+        session = get_review_session()
+        self.assertEqual([question["question_id"] for question in session["questions"]], ["q1", "q2"])
+        self.assertEqual(
+            (session["total_due"], session["season"], session["is_degraded"]), (2, SEASON, False)
+        )
+
+        answer = submit_review_session(session_data=answered("q1"))
+        self.assertEqual((answer["status"], answer["processed"], answer["xp_earned"]), ("success", 1, 12))
+        self.assertEqual(answer["remaining_items"], 1)
+        self.assertEqual(answer["new_stability_counts"], {"1": 0, "2": 0, "3": 1, "4": 0})
+        self.assertEqual(get_review_session()["total_due"], 1)
+
+        persist_review_batch()
+        job_id = answer["persistence_job_id"]
+        self.assertEqual(get_persistence_status(job_id), {"job_id": job_id, "status": "persisted"})
+        frappe.db.rollback()
+        row = frappe.db.get_value(
+            TRACKER, {"player": STUDENT, "season": SEASON, "question_id": "q1"}, "*", as_dict=True
+        )
+        self.assertEqual(row.stability, 3)
+        days = (get_datetime(row.next_review_date) - now_datetime()).total_seconds() / 86400
+        self.assertAlmostEqual(days, 7, delta=0.1)
+        audit = frappe.get_doc("Memory Review Audit", job_id)
+        self.assertEqual((audit.player, audit.season, audit.answers), (STUDENT, SEASON, 1))
+
+    def test_both_forms_as_text_and_as_objects(self) -> None:
+        listed = [{"question_id": "r", "quality": 2, "response_time_ms": 100}]
+        for arguments in (
+            {"session_data": answered("r")},
+            {"session_data": json.dumps(answered("r"))},
+            {"responses": listed},
+            {"responses": json.dumps(listed), "session_data": ""},
+        ):
+            self.assertEqual(submit_review_session(**arguments)["processed"], 1)
+
+    def test_the_safety_net_drains(self) -> None:
+        submit_review_session(session_data=answered("q"))
+        drain_safety_net()
+        frappe.db.rollback()
+        self.assertTrue(frappe.db.exists(TRACKER, {"player": STUDENT, "season": SEASON, "question_id": "q"}))
+
+    def test_a_lesson_brings_questions_in(self) -> None:
+        interactions = [{"question_id": "new", "duration_ms": 900, "attempts_count": 2}]
+        answer = process_srs_batch(STUDENT, interactions, subject=SUBJECT)
+        self.assertEqual((answer["processed"], answer["new_stability_counts"]["1"]), (1, 1))
+        (question,) = get_review_session(subject=SUBJECT)["questions"]
+        self.assertEqual((question["question_id"], question["subject"]), ("new", SUBJECT))
+
+    def test_the_site_can_make_full_cards(self) -> None:
+        self.add_record("q1")
+        self.add_record("q2")
+        with patch_hooks({"srs_question_loader": [f"{__name__}.cards"]}):
+            first, second = get_review_session()["questions"]
+        self.assertEqual((first["text"], first["stability"]), ("What is q1?", 2))
+        self.assertNotIn("text", second)
+
+    def test_wrong_input_saves_nothing(self) -> None:
+        for session_data, responses in (
+            (None, None),
+            (answered("q"), []),
+            (answered(*map(str, range(51))), None),
+            ("{", None),
+            ("\ud800", None),
+            (7, None),
+            ({"answers": [{"question_id": "q", "is_correct": float("nan")}]}, None),
+            (None, [{"question_id": "q", "quality": 6}]),
+            (answered("q") | {"session_meta": {"subject": "No Such Subject"}}, None),
+        ):
+            with self.assertRaises(frappe.ValidationError):
+                submit_review_session(session_data=session_data, responses=responses)
+        for arguments in ({"limit": 0}, {"limit": "51"}, {"limit": "x"}, {"limit": True}, {"subject": ["a"]}):
+            with self.assertRaises(frappe.ValidationError):
+                get_review_session(**arguments)
+        with self.assertRaises(frappe.DoesNotExistError):
+            get_persistence_status("1-1")
+        self.assertEqual(get_review_session(limit="50")["total_due"], 0)
+
+    def test_guests_are_refused(self) -> None:
+        frappe.set_user("Guest")
+        with self.assertRaises(frappe.PermissionError):
+            get_review_session()
+        with self.assertRaises(frappe.PermissionError):
+            submit_review_session(responses=[{"question_id": "q", "quality": 5}])
+        with self.assertRaises(frappe.PermissionError):
+            get_persistence_status("1-1")
+
+    def test_the_cache_of_one_student(self) -> None:
+        manager = SRSRedisManager()
+        self.assertTrue(manager.is_available())
+        moment = now_datetime().replace(microsecond=0)
+        self.assertTrue(manager.add_item(STUDENT, SEASON, "q", moment))
+        score = manager.get_all_scores(STUDENT, SEASON)["q"]
+        self.assertAlmostEqual(score, time.time(), delta=60)
+        self.assertEqual(manager.add_batch(STUDENT, SEASON, {"q": str(moment), "r": score + 9000}), 2)
+        self.assertEqual(manager.get_due_items(STUDENT, SEASON), [("q", score)])
+        self.assertEqual(manager.count_due_items(STUDENT, SEASON), 1)
+        self.assertTrue(manager.remove_item(STUDENT, SEASON, "q"))
+        self.assertEqual(manager.get_cache_stats(STUDENT, SEASON)["records"], 1)
+        self.assertTrue(manager.clear_user_cache(STUDENT, SEASON))
+        self.add_record("kept")
+        (question,) = manager.get_due_items_with_rehydration(STUDENT, SEASON)
+        self.assertEqual(question["question_id"], "kept")
+
+
+class TestReviewsOverHTTP(ReviewTestCase):
+    def test_get_and_submit(self) -> None:
+        self.add_record("q")
+        status, data, _headers = self.request("GET", GET, limit=5)
+        self.assertEqual((status, data["message"]["total_due"]), (200, 1))
+        status, data, _headers = self.request("POST", SUBMIT, session_data=answered("q"))
+        self.assertEqual((status, data["message"]["processed"]), (200, 1))
+        job_id = data["message"]["persistence_job_id"]
+        status, data, _headers = self.request("GET", STATUS, job_id=job_id)
+        self.assertIn(data["message"]["status"], ("pending", "persisted"))
+
+    def test_who_and_how(self) -> None:
+        self.assertEqual(self.request("GET", GET, user=None).status, 403)
+        self.assertEqual(self.request("GET", SUBMIT, responses="[]").status, 403)
+        self.assertEqual(self.request("POST", "memora.api.srs.process_srs_batch", user=STUDENT).status, 403)
+
+    def test_errors_tell_students_what_to_do_and_nothing_else(self) -> None:
+        before = frappe.db.get_single_value("System Settings", "allow_error_traceback")
+        self.addCleanup(self.allow_tracebacks, before)
+        self.allow_tracebacks(1)
+        for error, status in (
+            (RateLimited("full", 17), 429),
+            (ServiceUnavailable("mariadb at 10.0.0.1 is down"), 503),
+            (EngineFault("a bug"), 500),
+            (KeyError("a bug"), 500),
+        ):
+            with patch("memora.api.reviews.engine", return_value=Refusing(error)):
+                answer = self.request("POST", GET)
+            self.assertEqual(answer.status, status)
+            told = json.dumps(answer.data)
+            for secret in ("Traceback", "10.0.0.1", "a bug"):
+                self.assertNotIn(secret, told)
+            if status == 429:
+                self.assertEqual(answer.data["retry_after"], 17)
+                self.assertEqual(answer.headers["Retry-After"], "17")
+        answer = self.request("POST", GET, limit=[1])
+        self.assertEqual(answer.status, 417)
+        self.assertNotIn("Traceback", json.dumps(answer.data))
+
+    def allow_tracebacks(self, is_allowed: int) -> None:
+        frappe.db.set_single_value("System Settings", "allow_error_traceback", is_allowed)
+        frappe.db.commit()
+        frappe.clear_document_cache("System Settings", "System Settings")
+
+
+class Refusing:
+    """An engine that cannot answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def due(self, *_arguments: Any) -> None:
+        raise self.error

@@ -1,0 +1,375 @@
+"""The stand-in for `frappe` outside a bench: what memora uses of it, and nothing else.
+
+Everything bears the name and does the work of its original in Frappe 15, only smaller: the database is a
+real MariaDB, jobs are recorded. `connect` makes a site the present one in this thread and puts this module
+in the place of `frappe`; do that before memora's modules are imported.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import pymysql
+import pymysql.cursors
+
+AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
+
+PLACES: Final = (
+    "frappe",
+    "frappe.desk.doctype.notification_log.notification_log",
+    "frappe.model.document",
+    "frappe.utils",
+    "frappe.utils.user",
+)
+DOCTYPES: Final = Path(__file__).parents[1] / "python/memora/memora/doctype"
+
+local: Final = threading.local()
+
+
+class _dict(dict[str, Any]):
+    """A dict whose keys are attributes; a missing one is None."""
+
+    __getattr__ = dict.get
+    __setattr__ = dict.__setitem__
+
+
+def __getattr__(name: str) -> Any:
+    """`frappe.conf`, `db`, `flags` and `session` are those of this thread's site."""
+    if name in ("conf", "db", "flags", "session"):
+        return getattr(local, name)
+    raise AttributeError(f"the stand-in for frappe has no {name}")
+
+
+# -- of the stand-in itself ---------------------------------------------------------------------
+
+
+@dataclass
+class Job:
+    """A job as `enqueue` got it."""
+
+    method: str | Callable[..., Any]
+    queue: str
+    arguments: dict[str, Any]
+
+
+@dataclass
+class Recorded:
+    """What the app asked Frappe to do. `at_once` runs jobs as they come instead of keeping them."""
+
+    at_once: bool = False
+    jobs: list[Job] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    notifications: list[dict[str, Any]] = field(default_factory=list)
+    hooks: dict[str, list[str]] = field(default_factory=dict)
+
+    def run_jobs(self) -> None:
+        """Run the jobs that wait, also those that they add."""
+        while self.jobs:
+            job = self.jobs.pop(0)
+            method = get_attr(job.method) if isinstance(job.method, str) else job.method
+            method(**job.arguments)
+            local.db.commit()
+
+
+recorded: Final = Recorded()
+
+
+def connect(site_config: Mapping[str, Any], user: str = "Administrator", time_zone: str = "UTC") -> None:
+    """Make a site the present one in this thread.
+
+    Args:
+        site_config: as in site_config.json: db_name, db_password, db_host, db_port, redis_cache, redis_queue.
+        user: the session's user.
+        time_zone: of the site.
+    """
+    for place in PLACES:
+        sys.modules[place] = sys.modules[__name__]
+    local.conf = _dict(site_config)
+    local.site = local.conf.db_name
+    local.time_zone = time_zone
+    local.db = Database()
+    local.flags = _dict()
+    local.response = _dict(docs=[])
+    local.message_log = []
+    local.session = _dict()
+    set_user(user)
+
+
+def create_tables(connection: pymysql.Connection[Any]) -> None:
+    """Create the tables of memora's DocTypes as a new site has them (frappe.database.mariadb.schema)."""
+    with connection.cursor() as cursor:
+        for path in sorted(DOCTYPES.glob("*/*.json")):
+            cursor.execute(create_statement(json.loads(path.read_text())))
+
+
+def create_statement(doctype: Mapping[str, Any]) -> str:
+    """CREATE TABLE of a DocType (MariaDBTable.create)."""
+    fields = [field for field in doctype["fields"] if field["fieldtype"] in COLUMN_TYPES]
+    indexed = [field["fieldname"] for field in fields if field.get("search_index")]
+    definitions = [
+        "name varchar(140) primary key",
+        "creation datetime(6)",
+        "modified datetime(6)",
+        "modified_by varchar(140)",
+        "owner varchar(140)",
+        "docstatus int(1) not null default '0'",
+        "idx int(8) not null default '0'",
+        *(f"`{field['fieldname']}` {column_definition(field)}" for field in fields),
+        *(f"`{name}` text" for name in ("_user_tags", "_comments", "_assign", "_liked_by")),
+        *(f"index `{name}`(`{name}`)" for name in indexed),
+        "index modified(modified)",
+    ]
+    return (
+        f"create table `tab{doctype['name']}` ({', '.join(definitions)}) "
+        "ENGINE=InnoDB ROW_FORMAT=DYNAMIC CHARACTER SET=utf8mb4 COLLATE=utf8mb4_unicode_ci"
+    )
+
+
+COLUMN_TYPES: Final = {
+    "Check": "int(1)",
+    "Code": "longtext",
+    "Data": "varchar(140)",
+    "Date": "date",
+    "Datetime": "datetime(6)",
+    "Int": "int(11)",
+    "Link": "varchar(140)",
+    "Long Text": "longtext",
+    "Small Text": "text",
+}
+
+
+def column_definition(docfield: Mapping[str, Any]) -> str:
+    """A field's column (DbColumn.get_definition)."""
+    fieldtype = docfield["fieldtype"]
+    definition = COLUMN_TYPES[fieldtype]
+    if fieldtype == "Int" and docfield.get("length", 0) > 11:
+        definition = "bigint(20)"
+    if fieldtype in ("Check", "Int"):
+        definition += f" not null default {int(docfield.get('default') or 0)}"
+    elif docfield.get("default"):
+        raise NotImplementedError(f"a default for {fieldtype}")
+    return definition + (" unique" if docfield.get("unique") else "")
+
+
+# -- frappe ---------------------------------------------------------------------------------------
+
+
+class ValidationError(Exception):
+    http_status_code = 417
+
+
+class PermissionError(Exception):
+    http_status_code = 403
+
+
+class DoesNotExistError(ValidationError):
+    http_status_code = 404
+
+
+class NameError(Exception):
+    http_status_code = 409
+
+
+class DuplicateEntryError(NameError):
+    pass
+
+
+class LinkExistsError(ValidationError):
+    pass
+
+
+class TooManyRequestsError(Exception):
+    http_status_code = 429
+
+
+def _(message: str) -> str:
+    return message
+
+
+def throw(message: str, exc: type[Exception] = ValidationError) -> None:
+    local.message_log.append(_dict(message=message))
+    raise exc(message)
+
+
+def set_user(username: str) -> None:
+    local.session.user = username
+
+
+def whitelist(methods: Sequence[str] | None = None) -> Callable[[AnyCallable], AnyCallable]:
+    def mark(function: AnyCallable) -> AnyCallable:
+        allowed_http_methods_for_whitelisted_func[function] = methods or ["GET", "POST", "PUT", "DELETE"]
+        return function
+
+    return mark
+
+
+allowed_http_methods_for_whitelisted_func: Final[dict[Callable[..., Any], Sequence[str]]] = {}
+
+
+def enqueue(
+    method: str | Callable[..., Any],
+    queue: str = "default",
+    enqueue_after_commit: bool = False,
+    **arguments: Any,
+) -> None:
+    def add() -> None:
+        recorded.jobs.append(Job(method, queue, arguments))
+        if recorded.at_once:
+            recorded.run_jobs()
+
+    if enqueue_after_commit:
+        local.db.after_commit.add(add)
+    else:
+        add()
+
+
+def get_hooks(hook: str) -> list[str]:
+    return recorded.hooks.get(hook, [])
+
+
+def get_attr(method_string: str) -> Any:
+    module, _dot, name = method_string.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+def get_all(doctype: str, filters: Mapping[str, Any], pluck: str) -> list[Any]:
+    rows = local.db.sql(*select(doctype, pluck, filters))
+    return [row[pluck] for row in rows]
+
+
+def log_error(title: str, message: str) -> None:
+    recorded.errors.append((title, message))
+
+
+def logger(module: str) -> logging.Logger:
+    return logging.getLogger(module)
+
+
+class CallbackManager:
+    """Functions that wait for an event, run once in the order they came."""
+
+    def __init__(self) -> None:
+        self.functions: Final[list[Callable[[], object]]] = []
+
+    def add(self, function: Callable[[], object]) -> None:
+        self.functions.append(function)
+
+    def run(self) -> None:
+        while self.functions:
+            self.functions.pop(0)()
+
+
+class Database:
+    """frappe.db: one transaction after another, connected on first use."""
+
+    def __init__(self) -> None:
+        self.after_commit: Final = CallbackManager()
+        self.connection: pymysql.Connection[pymysql.cursors.DictCursor] | None = None
+
+    def sql(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        if self.connection is None:
+            conf = local.conf
+            self.connection = pymysql.connect(
+                user=conf.db_user or conf.db_name,
+                password=conf.db_password,
+                host=conf.db_host,
+                port=int(conf.db_port or 3306),
+                database=conf.db_name,
+                charset="utf8mb4",
+                cursorclass=pymysql.cursors.DictCursor,
+            )
+        with self.connection.cursor() as cursor:
+            cursor.execute(query, values or None)
+            return list(cursor.fetchall())
+
+    def commit(self) -> None:
+        self.sql("commit")
+        self.after_commit.run()
+
+    def rollback(self) -> None:
+        self.after_commit.functions.clear()
+        self.sql("rollback")
+
+    def exists(self, doctype: str, filters: str | Mapping[str, Any]) -> str | None:
+        rows = self.sql(*select(doctype, "name", filters, " limit 1"))
+        return rows[0]["name"] if rows else None
+
+    def set_value(
+        self, doctype: str, name: str, fieldname: str, value: Any, *, update_modified: bool = True
+    ) -> None:
+        modified = ", modified = now(6)" if update_modified else ""
+        self.sql(f"update `tab{doctype}` set `{fieldname}` = %s{modified} where name = %s", (value, name))
+
+
+def select(
+    doctype: str, fieldname: str, filters: str | Mapping[str, Any], more: str = ""
+) -> tuple[str, list[Any]]:
+    """A SELECT of one field, and its values."""
+    equal = {"name": filters} if isinstance(filters, str) else filters
+    conditions = " and ".join(f"`{name}` = %s" for name in equal)
+    return f"select `{fieldname}` from `tab{doctype}` where {conditions}{more}", list(equal.values())
+
+
+# -- frappe.model.document ------------------------------------------------------------------------
+
+
+class Document:
+    """A document in memory: its fields are attributes, a missing one is None."""
+
+    def __init__(self, values: Mapping[str, Any], before: Document | None = None) -> None:
+        self.__dict__.update(values)
+        self._doc_before_save = before
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+    def is_new(self) -> bool:
+        return self._doc_before_save is None
+
+    def get_doc_before_save(self) -> Document | None:
+        return self._doc_before_save
+
+
+# -- frappe.utils, frappe.utils.user, frappe.desk ---------------------------------------------------
+
+
+def cint(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+def getdate(value: str | date) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)
+
+
+def get_datetime(value: str | datetime) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
+
+
+def get_system_timezone() -> str:
+    return str(local.time_zone)
+
+
+def get_bench_id() -> str:
+    return "bench"
+
+
+def get_system_managers(only_name: bool = False) -> list[str]:
+    return ["manager@school.example"] if only_name else ["Manager <manager@school.example>"]
+
+
+def enqueue_create_notification(users: Iterable[str], doc: Mapping[str, Any]) -> None:
+    recorded.notifications.append({**doc, "users": list(users)})

@@ -1,0 +1,252 @@
+"""What clients call: memora.api, with the stand-in for frappe."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memora.api import reviews, srs
+from memora.api.utils import SafeModeManager
+from tests import frappe_standin as frappe
+from tests.site_under_test import PLAYER, SEASON, Record, Site
+from tests.test_due import MINUTE, overdue
+
+App = Callable[..., None]
+DRAIN = "memora.services.srs_persistence.persist_review_batch"
+
+
+def ids(answer: Mapping[str, Any]) -> list[str]:
+    return [question["question_id"] for question in answer["questions"]]
+
+
+def answers(*names: str, is_correct: bool = True, combo: int = 0) -> dict[str, Any]:
+    given = [{"question_id": name, "is_correct": is_correct, "duration_ms": 3000} for name in names]
+    return {"answers": given, "session_meta": {}, "total_combo": combo, "completion_time_ms": 1000}
+
+
+# -- get_review_session -------------------------------------------------------------------------
+def test_a_session_has_the_due_questions(site: Site, app: App) -> None:
+    site.add(PLAYER, overdue(60, subject="Science", topic="Plants"))
+    answer = reviews.get_review_session()
+    assert answer.keys() == {"questions", "total_due", "is_degraded", "season"}
+    assert (len(answer["questions"]), answer["total_due"]) == (20, 60)
+    assert (answer["is_degraded"], answer["season"]) == (False, SEASON)
+    fields = {"question_id", "stability", "next_review_date", "last_review_date", "subject", "topic"}
+    assert answer["questions"][0].keys() == fields
+    assert ids(reviews.get_review_session(limit=3)) == ["q000", "q001", "q002"]
+    assert ids(reviews.get_review_session(limit="3")) == ["q000", "q001", "q002"]
+    assert len(ids(reviews.get_review_session(subject="Science", limit=50))) == 50
+    assert len(ids(reviews.get_review_session(topic_id="Plants"))) == 10
+    assert reviews.get_review_session(subject="Arabic")["total_due"] == 0
+    # Forms send an empty field for none.
+    assert reviews.get_review_session(subject="", topic_id="")["total_due"] == 60
+
+
+@pytest.mark.parametrize("limit", [0, 51, -1, "many", None, 2.5, True, "", [5]])
+def test_a_limit_out_of_range_is_refused(app: App, limit: Any) -> None:
+    with pytest.raises(frappe.ValidationError, match="limit"):
+        reviews.get_review_session(limit=limit)
+
+
+def test_a_warm_call_takes_no_sql(site: Site, app: App) -> None:
+    site.add(PLAYER, overdue(100, subject="Science"))
+    for query in ({}, {"subject": "Science"}):
+        reviews.get_review_session(**query)  # type: ignore[arg-type]
+        with site.counting() as costs:
+            reviews.get_review_session(**query)  # type: ignore[arg-type]
+        assert costs[0].statements == 0
+        assert costs[0].cache_round_trips + costs[0].journal_round_trips <= 2
+
+
+def test_the_loader_of_the_site_turns_ids_into_cards(
+    site: Site, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add(PLAYER, overdue(3))
+    calls: list[list[str]] = []
+
+    def load(question_ids: list[str]) -> dict[str, dict[str, Any]]:
+        calls.append(question_ids)
+        return {name: {"text": f"What is {name}?", "stability": 99} for name in question_ids[:2]}
+
+    frappe.recorded.hooks["srs_question_loader"] = ["ignored.by.order", f"{__name__}.loader"]
+    monkeypatch.setitem(globals(), "loader", load)
+    questions = reviews.get_review_session()["questions"]
+    assert calls == [["q000", "q001", "q002"]]
+    assert [question.get("text") for question in questions] == ["What is q000?", "What is q001?", None]
+    assert [question["stability"] for question in questions] == [2, 2, 2]
+
+
+def test_without_a_season_there_is_a_message(site: Site, app: App) -> None:
+    site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
+    answer = reviews.get_review_session()
+    assert (answer["questions"], answer["total_due"], answer["season"]) == ([], 0, None)
+    assert "season" in answer["message"].lower()
+
+
+# -- submit_review_session ----------------------------------------------------------------------
+def test_answers_are_acknowledged_and_shown(site: Site, app: App) -> None:
+    site.add(PLAYER, overdue(5))
+    taken = reviews.submit_review_session(session_data=answers("q000", "q001", combo=2))
+    assert taken.keys() == {
+        "status", "processed", "xp_earned", "persistence_job_id", "remaining_items", "new_stability_counts",
+    }  # fmt: skip
+    assert (taken["status"], taken["processed"], taken["remaining_items"]) == ("success", 2, 3)
+    assert taken["xp_earned"] == 2 * 10 + 2 * 2
+    assert taken["new_stability_counts"] == {"1": 0, "2": 0, "3": 2, "4": 0}
+    assert ids(reviews.get_review_session()) == ["q002", "q003", "q004"]
+
+
+def test_both_forms_are_taken_as_text_and_as_objects(site: Site, app: App) -> None:
+    site.add(PLAYER, overdue(4))
+    responses = [{"question_id": "q002", "quality": 3, "response_time_ms": 100}]
+    reviews.submit_review_session(session_data=answers("q000"))
+    reviews.submit_review_session(session_data=json.dumps(answers("q001")))
+    assert reviews.submit_review_session(responses=responses)["xp_earned"] == 10
+    wrong = json.dumps([{"question_id": "q003", "quality": 2}])
+    assert reviews.submit_review_session(responses=wrong, session_data="")["xp_earned"] == 0
+    frappe.recorded.run_jobs()
+    assert [row["stability"] for _, row in sorted(site.rows().items())] == [3, 3, 4, 1]
+
+
+def test_wrong_answers_earn_nothing(app: App) -> None:
+    assert reviews.submit_review_session(session_data=answers("q", is_correct=False))["xp_earned"] == 0
+
+
+def test_more_than_fifty_are_refused_and_nothing_is_saved(site: Site, app: App) -> None:
+    with pytest.raises(frappe.ValidationError, match="50"):
+        reviews.submit_review_session(session_data=answers(*(f"q{number}" for number in range(51))))
+    assert site.waiting() == 0
+
+
+def test_a_drain_is_queued_once_and_writes_everything(site: Site, app: App) -> None:
+    jobs = [reviews.submit_review_session(session_data=answers(f"q{number}")) for number in range(3)]
+    assert [job.method for job in frappe.recorded.jobs] == [DRAIN]
+    job_id = jobs[0]["persistence_job_id"]
+    assert reviews.get_persistence_status(job_id) == {"job_id": job_id, "status": "pending"}
+    frappe.recorded.run_jobs()
+    assert reviews.get_persistence_status(job_id)["status"] == "persisted"
+    assert sorted(site.rows()) == ["q0", "q1", "q2"]
+
+
+def test_the_player_is_always_the_user(site: Site, app: App) -> None:
+    site.add(PLAYER, overdue(2))
+    site.add("other@school.example", overdue(3, prefix="o"))
+    job_id = reviews.submit_review_session(session_data=answers("q000") | {"player": "other@school.example"})[
+        "persistence_job_id"
+    ]
+    app(user="other@school.example")
+    assert ids(reviews.get_review_session()) == ["o000", "o001", "o002"]
+    with pytest.raises(frappe.DoesNotExistError):
+        reviews.get_persistence_status(job_id)
+
+
+@pytest.mark.parametrize("user", ["Guest", "", None])
+def test_a_guest_gets_nothing(app: App, user: Any) -> None:
+    app(user=user)
+    for call in (
+        reviews.get_review_session,
+        lambda: reviews.submit_review_session(session_data=answers("q")),
+        lambda: reviews.get_persistence_status("1-1"),
+    ):
+        with pytest.raises(frappe.PermissionError):
+            call()
+
+
+def test_changing_calls_are_post_only(app: App) -> None:
+    methods = frappe.allowed_http_methods_for_whitelisted_func
+    assert methods[reviews.submit_review_session] == ["POST"]
+    assert "GET" in methods[reviews.get_review_session]
+    assert "GET" in methods[reviews.get_persistence_status]
+    assert srs.process_srs_batch not in methods
+
+
+@settings(max_examples=100)
+@given(
+    st.recursive(
+        st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary()),
+        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
+        max_leaves=8,
+    )
+)
+def test_arguments_of_any_type_are_taken_or_refused(site: Site, app: App, value: Any) -> None:
+    for call in (
+        lambda: reviews.get_review_session(subject=value, limit=5),
+        lambda: reviews.get_review_session(topic_id=value),
+        lambda: reviews.get_review_session(limit=value),
+        lambda: reviews.submit_review_session(session_data=value),
+        lambda: reviews.submit_review_session(responses=value),
+        lambda: reviews.get_persistence_status(value),
+    ):
+        with suppress(frappe.ValidationError, frappe.PermissionError):
+            call()
+
+
+# -- process_srs_batch --------------------------------------------------------------------------
+def test_a_lesson_brings_questions_in(site: Site, app: App) -> None:
+    interactions = [
+        {"question_id": "again", "attempts_count": 2, "duration_ms": 100},
+        {"question_id": "fast", "attempts_count": 1, "time_spent_ms": 1999},
+        {"question_id": "good", "attempts_count": 1, "duration_ms": 4999},
+        {"question_id": "slow", "attempts_count": 1, "duration_ms": 5000},
+    ]
+    taken = srs.process_srs_batch(PLAYER, interactions, subject="Science", topic="Plants")
+    assert (taken["processed"], taken["remaining_items"]) == (4, 1)
+    assert ids(reviews.get_review_session()) == ["again"]
+    frappe.recorded.run_jobs()
+    rows = site.rows()
+    assert {name: row["stability"] for name, row in rows.items()} == {
+        "again": 1,
+        "fast": 4,
+        "good": 3,
+        "slow": 2,
+    }
+    assert {(row["subject"], row["topic"]) for row in rows.values()} == {("Science", "Plants")}
+
+
+# -- while servers are down ---------------------------------------------------------------------
+def test_safe_mode_is_told_and_limited(site: Site, app: App) -> None:
+    site.add(PLAYER, overdue(40))
+    reviews.get_review_session()
+    assert not SafeModeManager().is_safe_mode_active()
+    site.servers.cache.kill()
+    answer = reviews.get_review_session()
+    assert (len(answer["questions"]), answer["total_due"], answer["is_degraded"]) == (10, 40, True)
+    assert SafeModeManager().is_safe_mode_active()
+    with pytest.raises(frappe.TooManyRequestsError, match=r"(?i)wait"):
+        reviews.get_review_session()
+    assert 1 <= frappe.local.response["retry_after"] <= 30
+    assert reviews.submit_review_session(session_data=answers("q000"))["remaining_items"] == 39
+
+
+def test_without_any_server_nothing_is_acknowledged(site: Site, app: App) -> None:
+    from memora.services.errors import ReviewsUnavailable
+
+    site.add(PLAYER, [Record("q", due_in=-MINUTE)])
+    for server in (site.servers.cache, site.servers.journal, site.servers.database):
+        server.kill()
+    for call in (
+        reviews.get_review_session,
+        lambda: reviews.submit_review_session(session_data=answers("q")),
+    ):
+        with pytest.raises(ReviewsUnavailable) as fault:
+            call()
+        assert fault.value.http_status_code == 503
+        assert site.servers.database.password not in str(fault.value)
+
+
+def test_two_sites_in_one_process(site: Site, other_site: Site, app: App) -> None:
+    site.add(PLAYER, overdue(2))
+    other_site.add(PLAYER, overdue(3, prefix="o"))
+    assert ids(reviews.get_review_session()) == ["q000", "q001"]
+    app(other_site)
+    assert ids(reviews.get_review_session()) == ["o000", "o001", "o002"]
+    reviews.submit_review_session(session_data=answers("o000"))
+    app(site)
+    assert ids(reviews.get_review_session()) == ["q000", "q001"]
+    assert (site.waiting(), other_site.waiting()) == (0, 1)

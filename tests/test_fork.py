@@ -1,0 +1,145 @@
+"""Frappe preloads and forks: an engine works on both sides of a fork, and in many threads."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+
+import pytest
+
+from memora._engine import Engine
+from tests.site_under_test import PLAYER, Record, Site, ids, session
+
+CHILDREN = 8
+THREADS = 32
+
+
+def fork(work: Callable[[], None]) -> int:
+    """Run work in a child process; its process id."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        work()
+        code = 0
+    except BaseException:
+        traceback.print_exc(file=sys.__stderr__)
+    finally:
+        os._exit(code)
+
+
+def check(children: list[int]) -> None:
+    """All children ended well."""
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(children)
+
+
+def work_as(engine: Engine, player: str, rounds: int = 10) -> None:
+    """Read and answer; every read shows exactly what this student answered so far."""
+    for number in range(rounds):
+        answer = engine.due(player, limit=50)
+        assert answer["total_due"] == rounds - number
+        first = ids(answer)[0]
+        assert first.startswith(player)
+        engine.submit(player, session_data=session(first))
+    assert engine.due(player)["total_due"] == 0
+
+
+def add(site: Site, players: list[str], rounds: int = 10) -> None:
+    for player in players:
+        site.add(player, [Record(f"{player}-{number}") for number in range(rounds)])
+
+
+def test_an_engine_that_was_used_before_a_fork_works_after_it(site: Site, engine: Engine) -> None:
+    players = [f"student{number}@school.example" for number in range(CHILDREN + 1)]
+    add(site, players)
+    engine.due(PLAYER)
+    engine.submit(PLAYER, session_data=session("before"))
+    engine.drain()
+    children = [fork(lambda player=player: work_as(engine, player)) for player in players[1:]]  # type: ignore[misc]
+    work_as(engine, players[0])
+    check(children)
+    engine.drain()
+    for player in players:
+        assert {row["stability"] for row in site.rows(player).values()} == {3}
+
+
+def test_children_of_children_drain(site: Site, engine: Engine) -> None:
+    engine.submit(PLAYER, session_data=session("q"))
+
+    def parent() -> None:
+        engine.due(PLAYER)
+        check([fork(lambda: print(engine.drain()["remaining"], end=""))])
+        assert engine.due(PLAYER)["total_due"] == 0
+
+    check([fork(parent)])
+    assert list(site.rows()) == ["q"]
+    assert engine.drain()["submissions"] == 0
+
+
+def test_a_fork_while_other_threads_use_the_engine(site: Site, engine: Engine) -> None:
+    add(site, [f"student{number}@school.example" for number in range(CHILDREN)])
+    is_over = threading.Event()
+
+    def read() -> None:
+        while not is_over.is_set():
+            engine.due(PLAYER)
+
+    threads = [threading.Thread(target=read) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(CHILDREN):
+            player = f"student{number}@school.example"
+            check([fork(lambda player=player: work_as(engine, player))])  # type: ignore[misc]
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_many_threads_share_an_engine(site: Site, engine: Engine) -> None:
+    players = [f"student{number}@school.example" for number in range(THREADS)]
+    add(site, players)
+    faults: list[BaseException] = []
+
+    def run(player: str) -> None:
+        try:
+            work_as(engine, player)
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=run, args=(player,)) for player in players]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    engine.drain()
+    assert sum(len(site.rows(player)) for player in players) == THREADS * 10
+
+
+@pytest.mark.parametrize("server", ["cache", "journal", "database"])
+def test_other_threads_run_while_one_waits_for_a_server(site: Site, server: str) -> None:
+    """The one that waits can only go on because this thread, too, runs: it wakes the server."""
+    engine = site.engine(redis_timeout_ms=60_000, database_timeout_ms=60_000)
+    site.add(PLAYER, [Record("q")])
+    frozen = getattr(site.servers, server)
+    frozen.pause()
+    answers: list[dict[str, object]] = []
+    is_started = threading.Event()
+
+    def read() -> None:
+        is_started.set()
+        answers.append(dict(engine.due(PLAYER)))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    is_started.wait()
+    thread.join(0.1)
+    frozen.resume()
+    thread.join()
+    assert (answers[0]["total_due"], answers[0]["is_degraded"]) == (1, False)

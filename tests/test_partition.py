@@ -1,0 +1,184 @@
+"""The table on disk: keys, collation, partitions; idempotent, and whatever state it is found in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+
+import pymysql
+import pytest
+
+from memora._engine import Engine, EngineFault, InvalidInput
+from tests.frappe_standin import create_tables
+from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
+
+numbers = count(2100)
+TABLE = "tabPlayer Memory Tracker"
+
+
+def new_season() -> str:
+    """A season that no other test uses."""
+    return f"SEASON-{next(numbers)}"
+
+
+def partition_of(site: Site, season: str) -> str:
+    """Name of the partition that the season's rows are in."""
+    found = site.sql(
+        "SELECT PARTITION_NAME AS name FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE() "
+        "AND TABLE_NAME = %s",
+        (TABLE,),
+    )
+    names = [
+        str(row["name"])
+        for row in found
+        if site.sql(
+            f"SELECT 1 FROM {TRACKER} PARTITION (`{row['name']}`) WHERE season = %s LIMIT 1", (season,)
+        )
+    ]
+    assert len(names) == 1
+    return names[0]
+
+
+@pytest.fixture
+def fresh_tables(site: Site) -> Iterator[Site]:
+    """The tables as Frappe makes them, before memora prepared them."""
+    drop_tables(site)
+    with site.servers.database.connect(database=site.name) as connection:
+        create_tables(connection)
+    site.insert("Game Subscription Season", name=SEASON, season_name=SEASON, is_active=1, enable_redis=1)
+    yield site
+    drop_tables(site)
+    with site.servers.database.connect(database=site.name) as connection:
+        create_tables(connection)
+    site.engine().prepare_storage()
+
+
+def drop_tables(site: Site) -> None:
+    for row in site.sql("SHOW TABLES"):
+        site.sql(f"DROP TABLE `{next(iter(row.values()))}`")
+
+
+# -- partitions ---------------------------------------------------------------------------------
+def test_a_partition_is_made_once(site: Site, engine: Engine) -> None:
+    season = new_season()
+    assert not engine.partition_exists(season)
+    assert engine.create_partition(season)
+    assert engine.partition_exists(season)
+    assert not engine.create_partition(season)
+    assert not site.engine().create_partition(season)
+
+
+def test_rows_move_out_of_the_default_partition(site: Site, engine: Engine) -> None:
+    season, other = new_season(), new_season()
+    for name in (season, other):
+        site.add(PLAYER, [Record("q"), Record("r")], season=name)
+    assert {partition_of(site, season), partition_of(site, other)} == {"p_default"}
+    engine.create_partition(season)
+    assert partition_of(site, season) != "p_default"
+    assert partition_of(site, other) == "p_default"
+    for name in (season, other):
+        assert sorted(site.rows(season=name)) == ["q", "r"]
+    assert site.sql(f"CHECK TABLE {TRACKER}")[0]["Msg_text"] == "OK"
+
+
+def test_each_season_has_a_partition_of_its_own(site: Site, engine: Engine) -> None:
+    seasons = [new_season(), f"{new_season()}-A_B"]
+    for season in seasons:
+        engine.create_partition(season)
+        site.add(PLAYER, [Record("q")], season=season)
+    assert len({partition_of(site, season) for season in seasons}) == 2
+
+
+def test_one_process_makes_it_when_many_try(site: Site) -> None:
+    season = new_season()
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda _: site.engine().create_partition(season), range(8)))
+    assert sorted(made) == [False] * 7 + [True]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "2026", "season-2026", "SEASON-26", "SEASON-2026-", "SEASON-2026-a", "SEASON-2026'); DROP TABLE x; --",
+     "SEASON-2026`", "SEASON-2026\n", "SEASON-2026-" + "A" * 200, "SEASON-٢٠٢٦"],
+)  # fmt: skip
+def test_what_is_no_name_of_a_season_is_refused(engine: Engine, name: str) -> None:
+    with pytest.raises(InvalidInput):
+        engine.create_partition(name)
+    assert not engine.partition_exists(name)
+
+
+# -- the shape ----------------------------------------------------------------------------------
+def test_the_shape_of_the_table(site: Site) -> None:
+    index: dict[str, list[str]] = {}
+    for row in site.sql(f"SHOW INDEX FROM {TRACKER}"):
+        index.setdefault(row["Key_name"], []).append(row["Column_name"])
+    assert index["PRIMARY"] == ["player", "season", "question_id"]
+    assert index["player_season_next_review_date"] == ["player", "season", "next_review_date"]
+    assert index["name"] == ["name"]
+    assert "modified" not in index
+    definition = str(site.sql(f"SHOW CREATE TABLE {TRACKER}")[0]["Create Table"])
+    assert "PARTITION BY LIST  COLUMNS(`season`)" in definition
+    assert "utf8mb4_nopad_bin" in definition
+
+
+def test_preparing_twice_changes_nothing(site: Site, engine: Engine) -> None:
+    before = site.sql(f"SHOW CREATE TABLE {TRACKER}")
+    assert engine.prepare_storage() == []
+    assert site.sql(f"SHOW CREATE TABLE {TRACKER}") == before
+
+
+def test_the_database_itself_refuses_a_second_row(site: Site) -> None:
+    site.add(PLAYER, [Record("q")])
+    with pytest.raises(pymysql.IntegrityError):
+        site.add(PLAYER, [Record("q")])
+    site.add(PLAYER, [Record("Q"), Record("q ")])
+    assert len(site.rows()) == 3
+
+
+def test_a_fresh_table_is_prepared(fresh_tables: Site) -> None:
+    site, engine = fresh_tables, fresh_tables.engine()
+    assert engine.prepare_storage()
+    assert engine.prepare_storage() == []
+    assert engine.partition_exists(SEASON)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    assert list(site.rows()) == ["q"]
+    assert partition_of(site, SEASON) != "p_default"
+
+
+def test_a_table_with_rows_is_prepared_and_keeps_them(fresh_tables: Site) -> None:
+    site = fresh_tables
+    site.add(PLAYER, [Record(f"q{number}") for number in range(100)])
+    site.add(PLAYER, [Record("old")], season="SEASON-2020")
+    before = [site.rows(), site.rows(season="SEASON-2020")]
+    site.engine().prepare_storage()
+    assert [site.rows(), site.rows(season="SEASON-2020")] == before
+    assert partition_of(site, "SEASON-2020") == "p_default"
+
+
+def test_what_a_migration_added_is_taken_back(site: Site, engine: Engine) -> None:
+    """Frappe's schema sync may bring its index on `modified` back."""
+    site.sql(f"ALTER TABLE {TRACKER} ADD KEY modified (modified)")
+    assert len(engine.prepare_storage()) == 1
+    assert engine.prepare_storage() == []
+
+
+@pytest.mark.parametrize("dirt", ["duplicate", "no season"])
+def test_rows_that_fit_no_primary_key_are_not_thrown_away(fresh_tables: Site, dirt: str) -> None:
+    site = fresh_tables
+    site.add(PLAYER, [Record("q")])
+    season = SEASON if dirt == "duplicate" else None
+    site.insert("Player Memory Tracker", name="second", player=PLAYER, season=season, question_id="q")
+    with pytest.raises(EngineFault):
+        site.engine().prepare_storage()
+    assert site.sql(f"SELECT COUNT(*) AS n FROM {TRACKER}")[0]["n"] == 2
+
+
+def test_a_missing_table_is_explained(fresh_tables: Site) -> None:
+    fresh_tables.sql(f"DROP TABLE {TRACKER}")
+    with pytest.raises(EngineFault, match="install"):
+        fresh_tables.engine().prepare_storage()
+    with fresh_tables.servers.database.connect(database=fresh_tables.name) as connection:
+        drop_tables(fresh_tables)
+        create_tables(connection)
