@@ -61,7 +61,6 @@ impl Engine {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
-        process.background.with(storage::check_primary_key)?;
         let mut report = DrainReport::default();
         loop {
             let entries = process.journal.with(|journal| {
@@ -105,6 +104,7 @@ impl Engine {
                     report.set_aside += set_aside;
                     return Ok(());
                 }
+                Err(error @ Error::Fault(_)) => return Err(error),
                 Err(error) if Instant::now() + pause < deadline => {
                     log::warn!(
                         "{} submissions could not be written, next try in {pause:?}: {error}",
@@ -139,6 +139,7 @@ impl Engine {
 
     /// Writes entries, and sets aside what cannot be written. Returns how many states of each.
     fn persist(&self, database: &mut Conn, entries: &[Entry]) -> Result<(usize, usize)> {
+        storage::check_primary_key(database)?;
         let mut decoded = Vec::with_capacity(entries.len());
         let mut set_aside = 0;
         for entry in entries {

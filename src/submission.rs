@@ -236,10 +236,12 @@ pub fn check_question_id(question_id: &str) -> Result<()> {
 /// [`Error::InvalidInput`].
 pub fn check_player(player: &str) -> Result<()> {
     let length = player.chars().count();
-    if length == 0 || length > LONGEST_QUESTION_ID || player.chars().any(char::is_control) {
-        return Err(Error::InvalidInput("a player is the name of a User, 1 to 140 characters".to_owned()));
+    if (1..=LONGEST_QUESTION_ID).contains(&length) {
+        return Ok(());
     }
-    Ok(())
+    Err(Error::InvalidInput(format!(
+        "a player is the name of a User, 1 to {LONGEST_QUESTION_ID} characters, not {length}"
+    )))
 }
 
 fn new_answer(question_id: String, observed: Observed) -> Result<Answer> {

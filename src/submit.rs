@@ -206,7 +206,8 @@ impl Engine {
 
     fn check_link(&self, process: &Process, (link, name): &(Link, String)) -> Result<()> {
         if !process.database.with(|database| seasons::link_exists(database, *link, name))? {
-            return Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} {name:?}.")));
+            let shown: String = name.chars().take(60).collect();
+            return Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} {shown:?}.")));
         }
         let member = [link.member(name)];
         let remembered =

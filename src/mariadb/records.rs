@@ -185,10 +185,10 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
             audit.job_id.into(),
             persisted.clone(),
             persisted.clone(),
-            audit.player.into(),
-            audit.player.into(),
-            audit.player.into(),
-            audit.season.into(),
+            cut(audit.player).into(),
+            cut(audit.player).into(),
+            cut(audit.player).into(),
+            cut(audit.season).into(),
             u64::try_from(audit.answers).unwrap_or(u64::MAX).into(),
             date(audit.answered_at_us),
             persisted,
@@ -200,6 +200,11 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
         (name, creation, modified, modified_by, owner, player, season, answers, answered_at, persisted_at, checksum) \
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE name = name";
     connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// What fits into a column of Frappe's: a record is poison for its data, its traces never are.
+fn cut(text: &str) -> String {
+    text.chars().take(140).collect()
 }
 
 /// A record that cannot be written, and why.
@@ -224,7 +229,6 @@ pub struct Poison<'a> {
 pub fn set_aside(connection: &mut Conn, zone: &SiteZone, now_us: i64, poison: &Poison<'_>) -> Result<()> {
     let (seconds, rest) = split(now_us);
     let now = date_value_us(zone, seconds, rest);
-    let cut = |text: &str| text.chars().take(140).collect::<String>();
     let reason: String = poison.reason.chars().take(1_000).collect();
     let params: Vec<Value> = vec![
         format!("{}-{}", poison.job_id, poison.ordinal).into(),

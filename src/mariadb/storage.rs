@@ -1,6 +1,7 @@
 //! How the tables lie on disk: keys, collation, partitions. All of it can be run again and again.
 
 use mysql::Conn;
+use mysql::prelude::Queryable;
 
 use super::{limiter, row, rows, run_text};
 use crate::error::{Error, Result};
@@ -10,6 +11,7 @@ const TABLE: &str = "tabPlayer Memory Tracker";
 const COLLATION: &str = "utf8mb4_nopad_bin";
 const PRIMARY_KEY: [&str; 3] = ["player", "season", "question_id"];
 const SAFE_MODE_INDEX: &str = "player_season_next_review_date";
+const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
 const DUPLICATE_PARTITION: u16 = 1517;
 const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
 /// MariaDB's longest identifier: a partition bears its season's name.
@@ -78,24 +80,51 @@ pub fn check_primary_key(connection: &mut Conn) -> Result<()> {
     )))
 }
 
-/// Makes a season's partition; rows of the season move out of the default one by themselves. False: it
-/// was there.
+/// Makes a season's partition, and moves rows of the season there from the default one. False: it was there.
+///
+/// Seen on MariaDB 10.11.19: ADD PARTITION leaves such rows in the default partition, where no query for the
+/// season looks, and REORGANIZE PARTITION puts all rows into the new one unless the default comes first. So
+/// the default comes first, and what stands where is checked afterwards.
 pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     check_season_name(season)?;
     if partition_exists(connection, season)? {
         return Ok(false);
     }
-    let sql = format!("ALTER TABLE `{TABLE}` ADD PARTITION ({})", partition(season));
+    let sql = format!(
+        "ALTER TABLE `{TABLE}` REORGANIZE PARTITION `p_default` INTO ({DEFAULT_PARTITION}, {})",
+        partition(season)
+    );
     match run_text(connection, &sql) {
-        Ok(()) => Ok(true),
+        Ok(()) => {}
         // Another process made it a moment ago.
-        Err(Error::Refused { code: DUPLICATE_PARTITION | DUPLICATE_VALUE_IN_PARTITIONS, .. }) => Ok(false),
-        Err(error) => Err(error),
+        Err(Error::Refused { code: DUPLICATE_PARTITION | DUPLICATE_VALUE_IN_PARTITIONS, .. }) => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
     }
+    let partitions = format!("PARTITION `p_default`, `{season}`");
+    if !check_says_ok(connection, &partitions)? {
+        log::warn!("MariaDB put rows into the wrong partition while {season} got its own: moving them");
+        connection
+            .query_drop(format!("ALTER TABLE `{TABLE}` REPAIR {partitions}"))
+            .map_err(Error::from_mariadb)?;
+    }
+    Ok(true)
+}
+
+fn check_says_ok(connection: &mut Conn, partitions: &str) -> Result<bool> {
+    let sql = format!("ALTER TABLE `{TABLE}` CHECK {partitions}");
+    let messages: Vec<(String, String, String, String)> =
+        connection.query(sql).map_err(Error::from_mariadb)?;
+    Ok(messages.iter().any(|(_, _, kind, text)| kind == "status" && text == "OK"))
 }
 
 /// Whether a season has its partition.
 pub fn partition_exists(connection: &mut Conn, season: &str) -> Result<bool> {
+    // MariaDB would find the partition of a season in lower case, too.
+    if check_season_name(season).is_err() {
+        return Ok(false);
+    }
     let sql = "SELECT 1 FROM information_schema.PARTITIONS \
         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME = ?";
     Ok(row::<u8>(connection, sql, (TABLE, season))?.is_some())
@@ -106,9 +135,8 @@ fn partition(season: &str) -> String {
 }
 
 fn partition_clause(connection: &mut Conn) -> Result<String> {
-    let mut partitions: Vec<String> =
-        season_names(connection)?.iter().map(|season| partition(season)).collect();
-    partitions.push("PARTITION `p_default` DEFAULT".to_owned());
+    let mut partitions = vec![DEFAULT_PARTITION.to_owned()];
+    partitions.extend(season_names(connection)?.iter().map(|season| partition(season)));
     Ok(format!("PARTITION BY LIST COLUMNS(season) ({})", partitions.join(", ")))
 }
 
