@@ -129,9 +129,12 @@ impl Engine {
         let student =
             Student { keys: &self.settings.keys, player, season, season_token, generation: lease.generation };
         let now = now_us() / 1_000_000;
-        let asked = if query.subject.is_none() && query.topic.is_none() {
-            Self::ask_cache(process, lease, |cache| self.cache_scripts.due(cache, student, now, query.limit))?
-                .and_then(|warm| Ok(warm.map(|due| (due.total, due.reviews))))?
+        let asked = if query.topic.is_none() {
+            let subject = query.subject.as_deref();
+            Self::ask_cache(process, lease, |cache| {
+                self.cache_scripts.due(cache, student, now, query.limit, subject)
+            })?
+            .and_then(|warm| Ok(warm.map(|due| (due.total, due.reviews))))?
         } else {
             Self::ask_cache(process, lease, |cache| {
                 self.cache_scripts.lookup(cache, student, &[], &Wanted::All)

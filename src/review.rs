@@ -60,26 +60,26 @@ impl Review {
         }
     }
 
-    /// What the cache keeps beside the date: numbers separated by commas, then the length of the subject
-    /// in bytes, the subject and the topic. An empty name means none.
+    /// What the cache keeps beside the date: how the details of the subject begin, then numbers and the
+    /// topic, separated by commas. An empty name means none.
     pub fn detail(&self) -> String {
-        // The cache puts NUL between details; no name that Frappe lets anyone enter has one.
-        let name =
-            |name: &Option<String>| name.clone().filter(|name| !name.contains('\0')).unwrap_or_default();
-        let (subject, topic) = (name(&self.subject), name(&self.topic));
+        let topic = storable(self.topic.as_deref());
         let last_review = self.last_review.map(|seconds| seconds.to_string()).unwrap_or_default();
         format!(
-            "{},{},{last_review},{},{},{subject}{topic}",
+            "{}{},{},{last_review},{},{topic}",
+            detail_start(self.subject.as_deref()),
             self.stability,
             self.next_review,
-            self.answered_at_us,
-            subject.len()
+            self.answered_at_us
         )
     }
 
     /// Reads what [`Review::detail`] wrote. `None` when it is something else.
     pub fn from_detail(question_id: &str, detail: &str) -> Option<Review> {
-        let mut parts = detail.splitn(6, ',');
+        let (length, rest) = detail.split_once(',')?;
+        let length: usize = length.parse().ok()?;
+        let (subject, rest) = (rest.get(..length)?, rest.get(length..)?);
+        let mut parts = rest.splitn(5, ',');
         let stability = parts.next()?.parse().ok()?;
         let next_review = parts.next()?.parse().ok()?;
         let last_review = match parts.next()? {
@@ -87,11 +87,8 @@ impl Review {
             seconds => Some(seconds.parse().ok()?),
         };
         let answered_at_us = parts.next()?.parse().ok()?;
-        let subject_length: usize = parts.next()?.parse().ok()?;
-        let names = parts.next()?;
-        let (subject, topic) = (names.get(..subject_length)?, names.get(subject_length..)?);
         let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        let (subject, topic) = (name(subject), name(topic));
+        let (subject, topic) = (name(subject), name(parts.next()?));
         let question_id = question_id.to_owned();
         Some(Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic })
     }
@@ -100,6 +97,17 @@ impl Review {
     pub fn due_order(&self) -> (i64, &[u8]) {
         (self.next_review, self.question_id.as_bytes())
     }
+}
+
+/// How the details of all questions of a subject begin, and of no other: its length in bytes and its name.
+pub fn detail_start(subject: Option<&str>) -> String {
+    let subject = storable(subject);
+    format!("{},{subject}", subject.len())
+}
+
+/// A name as details hold it: the cache puts NUL between them, and no name that Frappe takes has one.
+fn storable(name: Option<&str>) -> &str {
+    name.filter(|name| !name.contains('\0')).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -118,6 +126,12 @@ mod tests {
         fn detail_round_trips(review in reviews()) {
             let read = Review::from_detail(&review.question_id, &review.detail());
             prop_assert_eq!(read, Some(review));
+        }
+
+        #[test]
+        fn details_begin_alike_for_one_subject_only(review in reviews(), other in "[^\\x00]{0,20}") {
+            let begins = review.detail().starts_with(&detail_start(Some(&other)));
+            prop_assert_eq!(begins, review.subject.unwrap_or_default() == other);
         }
 
         #[test]

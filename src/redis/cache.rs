@@ -5,7 +5,7 @@ use ::redis::{FromRedisValue, Value};
 use super::keys::Keys;
 use super::{LuaScript, RedisConnection, ScriptCall, text, unexpected};
 use crate::error::{Error, Result};
-use crate::review::Review;
+use crate::review::{Review, detail_start};
 
 /// The latest moment that a score can mean; the completeness marker lies far behind it.
 const END_OF_TIME: i64 = 99_999_999_999;
@@ -103,13 +103,14 @@ pub enum Wanted<'a> {
 }
 
 impl CacheScripts {
-    /// The first `limit` due questions and how many there are.
+    /// The first `limit` due questions and how many there are, of all subjects or of one.
     pub fn due(
         &self,
         connection: &mut RedisConnection,
         student: Student<'_>,
         now: i64,
         limit: u32,
+        subject: Option<&str>,
     ) -> Result<Found<Due>> {
         let call = self
             .due
@@ -117,7 +118,8 @@ impl CacheScripts {
             .arg(student.season_token)
             .arg(student.generation)
             .arg(now)
-            .arg(limit);
+            .arg(limit)
+            .arg(subject.map(|name| detail_start(Some(name))).unwrap_or_default());
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
             "season" => Ok(Found::OtherSeason(answer.optional_text()?)),

@@ -1,8 +1,9 @@
 -- The student's due questions: one round trip, and few values, each of which costs time on the way.
 -- KEYS: active season, sorted set, details
--- ARGV: active season as the caller knows it, generation, now, most questions
+-- ARGV: active season as the caller knows it, generation, now, most questions, how the details of the
+--       wanted subject begin (nothing: every subject)
 -- Returns {'season', actual} | {'cold'} | {'warm', total due, ids, details}, the last two joined by NUL
-local call, schedule, now = redis.call, KEYS[2], ARGV[3]
+local call, schedule, now, wanted = redis.call, KEYS[2], ARGV[3], ARGV[5]
 local season = call('GET', KEYS[1])
 if season ~= ARGV[1] then
   return {'season', season}
@@ -10,13 +11,34 @@ end
 if call('ZSCORE', schedule, '') ~= ARGV[2] then
   return {'cold'}
 end
-local ids = call('ZRANGEBYSCORE', schedule, '-inf', now, 'LIMIT', 0, ARGV[4])
-if #ids == 0 then
-  return {'warm', 0, '', ''}
+if wanted == '' then
+  local ids = call('ZRANGEBYSCORE', schedule, '-inf', now, 'LIMIT', 0, ARGV[4])
+  if #ids == 0 then
+    return {'warm', 0, '', ''}
+  end
+  -- Fails when a question has no details: they were evicted apart from the sorted set.
+  local whole, details = pcall(table.concat, call('HMGET', KEYS[3], unpack(ids)), '\0')
+  if not whole then
+    return {'cold'}
+  end
+  return {'warm', call('ZCOUNT', schedule, '-inf', now), table.concat(ids, '\0'), details}
 end
--- Fails when a question has no details: they were evicted apart from the sorted set.
-local whole, details = pcall(table.concat, call('HMGET', KEYS[3], unpack(ids)), '\0')
-if not whole then
-  return {'cold'}
+local due, most, total = call('ZRANGEBYSCORE', schedule, '-inf', now), tonumber(ARGV[4]), 0
+local ids, details, width, sub = {}, {}, #wanted, string.sub
+-- Lua passes at most some 8,000 values at a time.
+for first = 1, #due, 5000 do
+  local part = call('HMGET', KEYS[3], unpack(due, first, math.min(first + 4999, #due)))
+  for index = 1, #part do
+    local detail = part[index]
+    if not detail then
+      return {'cold'}
+    end
+    if sub(detail, 1, width) == wanted then
+      total = total + 1
+      if total <= most then
+        ids[total], details[total] = due[first + index - 1], detail
+      end
+    end
+  end
 end
-return {'warm', call('ZCOUNT', schedule, '-inf', now), table.concat(ids, '\0'), details}
+return {'warm', total, table.concat(ids, '\0'), table.concat(details, '\0')}
