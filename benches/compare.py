@@ -10,6 +10,7 @@ import statistics
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,15 +77,18 @@ def warm_read(bench: Bench) -> None:
         "warm read, times a bare ZRANGEBYSCORE of the same client", round_trip(bench, player), at_most=1.3
     )
     turns = {MEMORA: Turn(lambda _: engine.due(player))}
-    turns |= {name: Turn(lambda _, way=way: way.due(player)) for name, way in opponents.items()}
+    turns |= {name: Turn(asked(way.due, player)) for name, way in opponents.items()}
     bench.report.add_times("Warm read of 20", race(turns, bench.rounds * 5, "warm read"))
     turns = {MEMORA: Turn(lambda _: engine.due(player, subject=SUBJECT))}
-    turns |= {
-        name: Turn(lambda _, way=way: way.due_of_subject(player, SUBJECT)) for name, way in opponents.items()
-    }
+    turns |= {name: Turn(asked(way.due_of_subject, player, SUBJECT)) for name, way in opponents.items()}
     bench.report.add_times(
         "Warm read of one subject", race(turns, bench.rounds * 2, "warm read of one subject")
     )
+
+
+def asked(call: Callable[..., object], *arguments: object) -> Callable[[Any], object]:
+    """A call with arguments of its own, whatever was prepared for it."""
+    return lambda _prepared: call(*arguments)
 
 
 def round_trip(bench: Bench, player: str) -> float:
@@ -142,7 +146,7 @@ def cold_read(bench: Bench) -> None:
 
     turns = {MEMORA: Turn(engine.due, forget)}
     for name, way in bench.place.opponents().items():
-        turns[name] = Turn(way.cold_due, lambda way=way: forgotten(way))
+        turns[name] = Turn(way.cold_due, partial(forgotten, way))
     times = race(turns, bench.rounds, "cold read")
     bench.report.add_times(f"Cold read of {bench.shape.questions:,} records", times)
     bench.report.claim(

@@ -124,8 +124,8 @@ class Site:
         now = self.now()
         rows = [
             (
-                f"{player}|{season}|{record.question_id}"[-140:], now, now, player, season, record.question_id,
-                record.stability, now + record.due_in,
+                f"{player}|{season}|{record.question_id}"[-140:], now, now, player, season,
+                record.question_id, record.stability, now + record.due_in,
                 None if record.reviewed_in is None else now + record.reviewed_in,
                 record.subject, record.topic, record.answered_at_us,
             )
@@ -160,12 +160,13 @@ class Site:
     def abandon_taken(self) -> None:
         """Make what dead drains took look old, so that the next drain takes it over now."""
         stream = self.key("srs-journal")
-        if not self.journal.exists(stream) or not self.journal.xinfo_groups(stream):
+        if not self.journal.exists(stream) or not self.journal.xinfo_groups(stream):  # type: ignore[no-untyped-call]
             return
         taken = self.journal.xpending_range(stream, "drain", min="-", max="+", count=10_000)
         for entry in taken:
             owner, name = entry["consumer"], entry["message_id"]
-            self.journal.xclaim(stream, "drain", owner, 0, [name], idle=86_400_000, justid=True)
+            idle = {"idle": 86_400_000, "justid": True}
+            self.journal.xclaim(stream, "drain", owner, 0, [name], **idle)  # type: ignore[no-untyped-call]
 
     @contextmanager
     def counting(self) -> Iterator[list[Cost]]:

@@ -57,9 +57,9 @@ def test_a_limit_out_of_range_is_refused(app: App, limit: Any) -> None:
 def test_a_warm_call_takes_no_sql(site: Site, app: App) -> None:
     site.add(PLAYER, overdue(100, subject="Science"))
     for query in ({}, {"subject": "Science"}):
-        reviews.get_review_session(**query)  # type: ignore[arg-type]
+        reviews.get_review_session(**query)
         with site.counting() as costs:
-            reviews.get_review_session(**query)  # type: ignore[arg-type]
+            reviews.get_review_session(**query)
         assert costs[0].statements == 0
         assert costs[0].cache_round_trips + costs[0].journal_round_trips <= 2
 
@@ -175,14 +175,15 @@ def test_changing_calls_are_post_only(app: App) -> None:
     )
 )
 def test_arguments_of_any_type_are_taken_or_refused(site: Site, app: App, value: Any) -> None:
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: reviews.get_review_session(subject=value, limit=5),
         lambda: reviews.get_review_session(topic_id=value),
         lambda: reviews.get_review_session(limit=value),
         lambda: reviews.submit_review_session(session_data=value),
         lambda: reviews.submit_review_session(responses=value),
         lambda: reviews.get_persistence_status(value),
-    ):
+    ]
+    for call in calls:
         with suppress(frappe.ValidationError, frappe.PermissionError):
             call()
 

@@ -108,8 +108,7 @@ def poison(site: Site, engine: Engine) -> dict[str, str]:
         "nothing of ours": {"hello": "world"},
     }
     names = {
-        what: str(site.journal.xadd(site.key("srs-journal"), fields))  # type: ignore[arg-type]
-        for what, fields in entries.items()
+        what: str(site.journal.xadd(site.key("srs-journal"), fields)) for what, fields in entries.items()
     }
     engine.submit(PLAYER, session_data=session("good2"))
     return names

@@ -118,9 +118,7 @@ def test_focus_mode_prefers_wrong_ones_and_those_not_reviewed_today(site: Site, 
     for _ in range(2):
         found = ids(engine.due(PLAYER, topic="Fractions"))
         assert len(found) == 10
-        assert set(found[:8]) == {
-            f"{kind}{number:02}" for kind in ("wrong", "old") for number in range(4)
-        }
+        assert set(found[:8]) == {f"{kind}{number:02}" for kind in ("wrong", "old") for number in range(4)}
         assert all(name.startswith("done") for name in found[8:])
 
 

@@ -69,8 +69,8 @@ def test_it_holds_nothing_else(members: set[str]) -> None:
 def test_every_doctype_has_its_three_files(members: set[str]) -> None:
     folder = "memora/memora/doctype"
     expected = {
-        "Game Subscription Season", "Player Memory Tracker", "Archived Memory Tracker", "Game Subject", "Game Topic",
-        "Memory Review Audit", "Poison Review",
+        "Game Subscription Season", "Player Memory Tracker", "Archived Memory Tracker", "Game Subject",
+        "Game Topic", "Memory Review Audit", "Poison Review",
     }  # fmt: skip
     for doctype in expected:
         name = doctype.lower().replace(" ", "_")
@@ -114,7 +114,8 @@ def test_what_is_installed_works_away_from_the_sources(wheel: Path, tmp_path: Pa
     )
     shown = subprocess.run(
         [sys.executable, "-c", code],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True, capture_output=True, text=True,
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True, capture_output=True,
+        text=True,
     ).stdout.splitlines()  # fmt: skip
     assert shown[0].startswith(str(tmp_path))
     engine_version, version = shown[1].split()

@@ -32,7 +32,7 @@ def effective(duration_ms: int | None) -> int:
 
 
 def check_row(row: dict[str, Any], stability: int, days: int) -> None:
-    """The row has this stability, and its next review comes `days` after the last, at the same time of day."""
+    """The row has this stability, and its next review comes `days` after the last, at the same time."""
     assert row["stability"] == stability
     assert row["next_review_date"] == row["last_review_date"].replace(microsecond=0) + timedelta(days=days)
 
@@ -223,7 +223,7 @@ def test_exactly_one_form_is_asked_for(site: Site, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("meta", [{"subject": "Alchemy"}, {"topic": "Alchemy"}, {"subject": "science"}])
-def test_subject_and_topic_must_exist(site: Site, engine: Engine, meta: dict[str, str]) -> None:
+def test_subject_and_topic_must_exist(site: Site, engine: Engine, meta: dict[str, Any]) -> None:
     site.add(PLAYER, [Record("q")])
     refused(site, engine, "(?i)alchemy|science", session_data=session("q", **meta))
     with pytest.raises(InvalidInput):

@@ -4,10 +4,23 @@ All methods release the GIL while they wait for a server. Times are Unix time in
 name says otherwise; dates in answers are text in the site's own time zone, as Frappe writes them.
 """
 
-from typing import Final, Literal, TypedDict, final
+from typing import Final, Literal, TypedDict, final, type_check_only
+
+__all__ = [
+    "Engine",
+    "EngineFault",
+    "InvalidInput",
+    "MemoraError",
+    "RateLimited",
+    "SeasonUnavailable",
+    "ServiceUnavailable",
+    "Settings",
+    "__version__",
+]
 
 __version__: Final[str]
 
+@type_check_only
 class Question(TypedDict):
     """One tracked question of a student. Dates: `YYYY-MM-DD HH:MM:SS` in the site's time zone."""
 
@@ -18,6 +31,7 @@ class Question(TypedDict):
     subject: str | None
     topic: str | None
 
+@type_check_only
 class DueAnswer(TypedDict):
     """What `Engine.due` returns. `season` is None when no season is active."""
 
@@ -27,6 +41,7 @@ class DueAnswer(TypedDict):
     season: str | None
     source: Literal["cache", "database", "safe_mode", "none"]
 
+@type_check_only
 class SubmitAnswer(TypedDict):
     """What `Engine.submit` returns once every answer is durable.
 
@@ -42,6 +57,7 @@ class SubmitAnswer(TypedDict):
     new_stability_counts: dict[str, int]
     drain_wanted: bool
 
+@type_check_only
 class DrainReport(TypedDict):
     """What one `Engine.drain` did. `remaining` counts the submissions still in the journal."""
 
@@ -50,6 +66,7 @@ class DrainReport(TypedDict):
     set_aside: int
     remaining: int
 
+@type_check_only
 class CacheStats(TypedDict):
     """One student's cache of one season."""
 
@@ -58,6 +75,7 @@ class CacheStats(TypedDict):
     due: int
     memory_bytes: int
 
+@type_check_only
 class JournalStatus(TypedDict):
     """The backlog of unsaved reviews, and how durable the journal's Redis is set up."""
 
