@@ -105,7 +105,8 @@ impl Engine {
                 Err(error) if error.is_failure_of(Server::Journal) => {
                     log::warn!("answers of {player} go to MariaDB at once: {error}");
                     let job_id = format!("direct-{token}");
-                    (self.write_at_once(&process, player, submission, &before, &job_id)?, job_id, false)
+                    let plan = self.write_at_once(&process, player, submission, &before, &plan, &job_id)?;
+                    (plan, job_id, false)
                 }
                 Err(error) => return Err(error),
             };
@@ -244,12 +245,16 @@ impl Engine {
     }
 
     /// Writes the answers to MariaDB, which the student waits for: the journal is out of reach.
+    ///
+    /// `attempted` is what the journal was asked to take. A journal that hung may have taken it after all:
+    /// what is in MariaDB from there already must not count twice.
     fn write_at_once(
         &self,
         process: &Process,
         player: &str,
         submission: &Submission,
         before: &Before,
+        attempted: &Plan,
         job_id: &str,
     ) -> Result<Plan> {
         let ids = submission.question_ids();
@@ -261,19 +266,19 @@ impl Engine {
             let outcome = process.database.with(|database| {
                 storage::check_primary_key(database)?;
                 in_transaction(database, |database| {
-                    // A second run after a broken connection: the first one may have been committed.
-                    if let Some(plan) = &written
-                        && records::outcome(database, player, job_id)?.is_some()
-                    {
-                        return Ok(plan.clone());
-                    }
-                    let mut states: Vec<Review> = before.states.values().cloned().collect();
                     let stored = records::lock(database, zone, (player, season), &ids)?;
-                    crate::rehydrate::overlay(&mut states, stored);
-                    let head = states.iter().map(|review| review.answered_at_us).fold(before.head, i64::max);
-                    let states =
-                        states.into_iter().map(|review| (review.question_id.clone(), review)).collect();
-                    let plan = plan(zone, submission, &states, head);
+                    // By a journal that took it after all, or by a first run whose connection broke.
+                    let done = [Some(attempted), written.as_ref()]
+                        .into_iter()
+                        .flatten()
+                        .find(|plan| stored.iter().any(|review| review.answered_at_us == plan.head));
+                    let plan = done.cloned().unwrap_or_else(|| {
+                        let mut states: Vec<Review> = before.states.values().cloned().collect();
+                        crate::rehydrate::overlay(&mut states, stored);
+                        let newest = states.iter().map(|review| review.answered_at_us);
+                        let head = newest.fold(before.head, i64::max);
+                        plan(zone, submission, &by_question(states), head)
+                    });
                     let payload = to_json(&plan.reviews)?;
                     let mut rows: Vec<NewState<'_>> =
                         plan.reviews.iter().map(|review| NewState { player, season, review }).collect();

@@ -19,8 +19,8 @@ texts = st.text(st.characters(codec="utf-8"), max_size=200)
 nasty = st.sampled_from(
     ["", " ", ":", "*", "?", "[a]", "a:b", "a|b", "srs:x", "'", '"', "`", "\\", "%", "_", "--", ";", "\x00",
      "\n", "\r\n", "q'; DROP TABLE `tabUser`; --", "{}", "😀", "\U0001d514", "é", "e\u0301", "ß", "ss", "İ",
-     "\u200b", "\ufeff", "a" * 140, "a" * 141, "😀" * 140, "😀" * 141, "NULL", "0", "-1", "1e999", "__proto__",
-     "head", "token", "id", "1-1"]
+     "\u200b", "\ufeff", "a" * 140, "a" * 141, "😀" * 140, "😀" * 141, "NULL", "0", "-1", "1e999",
+     "__proto__", "head", "token", "id", "1-1"]
 )  # fmt: skip
 names = st.one_of(nasty, texts)
 HOSTILE_PLAYERS = [

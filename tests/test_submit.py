@@ -19,6 +19,7 @@ from tests.expectation import (
     stability_after_answer,
     stability_after_lesson,
 )
+from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 
 players = (f"student{number}@school.example" for number in count())
@@ -288,3 +289,22 @@ def test_only_one_submission_wants_a_drain(site: Site, engine: Engine) -> None:
     assert wants == [True, False, False, False, False]
     engine.drain()
     assert engine.submit(PLAYER, session_data=session("q"))["drain_wanted"]
+
+
+def test_a_journal_that_took_it_after_all_counts_once(site: Site) -> None:
+    """The journal hangs, takes the submission when it wakes up, and that is drained: still one step."""
+    engine = site.engine()
+    site.add(PLAYER, [Record("q", stability=1)])
+    engine.due(PLAYER)
+    site.servers.journal.pause()
+    try:
+        answer = engine.submit(PLAYER, session_data=session("q"))
+    finally:
+        site.servers.journal.resume()
+    assert answer["persistence_job_id"].startswith("direct-")
+    assert wait_until(lambda: engine.journal_status()["reachable"])
+    engine.drain()
+    assert site.rows()["q"]["stability"] == 2
+    assert engine.persistence_status(PLAYER, answer["persistence_job_id"]) == "persisted"
+    engine.cache_clear(PLAYER, SEASON)
+    assert engine.submit(PLAYER, session_data=session("q"))["new_stability_counts"]["3"] == 1
