@@ -31,10 +31,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "-w",
         str(folder),
     ]
-    built = subprocess.run(command, capture_output=True, text=True, check=False)
+    # maturin is a program beside this Python, whether or not its folder is on the path.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = os.environ | {"PATH": path}
+    built = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert built.returncode == 0, built.stdout + built.stderr
-    (path,) = folder.iterdir()
-    return path
+    (file,) = folder.iterdir()
+    return file
 
 
 @pytest.fixture(scope="module")
