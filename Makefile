@@ -101,7 +101,7 @@ bench-scale: setup
 
 ## wheel: the one file to install, into dist/
 wheel: $(VENV)/.tests
-	$(BIN)/pip wheel . --no-deps --no-build-isolation --wheel-dir dist
+	$(BIN)/maturin build --release --out dist
 
 ## clean: remove what was built
 clean:
