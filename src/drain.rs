@@ -12,8 +12,9 @@ use mysql::Conn;
 use crate::clock::now_us;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
-use crate::mariadb::records::{self, NewState, Poison};
-use crate::mariadb::{in_transaction, is_data_error, storage};
+use crate::mariadb::poison::{self, Poison};
+use crate::mariadb::records::{self, NewState};
+use crate::mariadb::{blind, in_transaction, is_data_error, storage};
 use crate::redis::journal::{self, Entry};
 use crate::review::Review;
 use crate::submit::audit;
@@ -25,6 +26,8 @@ const WRITERS: usize = 2;
 /// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is dead.
 const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
+/// By how much the clocks of two machines of a bench may differ, in microseconds.
+const CLOCKS_DIFFER_US: i64 = 60_000_000;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
@@ -56,6 +59,7 @@ impl Engine {
         let process = self.process();
         let keys = &self.settings.keys;
         let deadline = Instant::now() + patience;
+        let began_us = now_us();
         let consumer = process.token();
         process.journal.with(|journal| {
             journal::clear_drain_flag(journal, keys)?;
@@ -85,6 +89,13 @@ impl Engine {
             journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
             Ok(journal::backlog(journal, keys)?.0)
         })?;
+        if report.remaining == 0 {
+            let forgotten =
+                process.database.with(|database| blind::forget(database, began_us - CLOCKS_DIFFER_US));
+            if let Err(error) = forgotten {
+                log::debug!("answers that are settled stay in memora_blind_answer for now: {error}");
+            }
+        }
         Ok(report)
     }
 
@@ -187,6 +198,7 @@ impl Engine {
             if !states.is_empty() {
                 records::upsert(database, zone, &states)?;
             }
+            self.settle_blind_answers(database, entries)?;
             records::audit(database, zone, &audits)
         })?;
         Ok(entries.iter().map(|decoded| decoded.reviews.len()).sum())
@@ -209,8 +221,30 @@ impl Engine {
             }
         }
         let audit = audit(&entry.id, &entry.player, &entry.season, reviews, &entry.payload);
-        in_transaction(database, |database| records::audit(database, zone, &[audit]))?;
+        in_transaction(database, |database| {
+            self.settle_blind_answers(database, std::slice::from_ref(decoded))?;
+            records::audit(database, zone, &[audit])
+        })?;
         Ok((reviews.len() - set_aside, set_aside))
+    }
+
+    /// Replays answers that were taken without knowing these entries. After the entries were written: then
+    /// no such answer can come in unseen any more.
+    fn settle_blind_answers(&self, database: &mut Conn, entries: &[Decoded]) -> Result<()> {
+        let mut players: Vec<&str> = entries.iter().map(|decoded| decoded.entry.player.as_str()).collect();
+        players.dedup();
+        for (player, season, mut blind) in blind::of_students(database, &players)? {
+            let states = entries
+                .iter()
+                .filter(|decoded| decoded.entry.player == player && decoded.entry.season == season)
+                .flat_map(|decoded| &decoded.reviews);
+            if blind.learn(states) {
+                let zone = &self.settings.zone;
+                blind::correct(database, zone, (&player, &season), &blind.replay(zone))?;
+                blind::save(database, &player, &season, &blind, now_us())?;
+            }
+        }
+        Ok(())
     }
 
     fn set_aside(
@@ -230,7 +264,7 @@ impl Engine {
         let (player, season, job_id) = (&entry.player, &entry.season, &entry.id);
         let poison = Poison { job_id, ordinal, player, season, question_id, reason, payload };
         let zone = &self.settings.zone;
-        in_transaction(database, |database| records::set_aside(database, zone, now_us(), &poison))
+        in_transaction(database, |database| poison::set_aside(database, zone, now_us(), &poison))
     }
 }
 

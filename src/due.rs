@@ -89,6 +89,7 @@ impl Engine {
         let answer = self.with_cache(&process, |lease| self.due_from_cache(&process, lease, player, query));
         match answer {
             Err(error) if error.is_failure_of(Server::Cache) => {
+                self.notice_outage(&process, Server::Cache, &error);
                 self.due_in_safe_mode(&process, player, query)
             }
             answer => answer,

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 
 use crate::error::Server;
 use crate::mariadb::DatabaseServer;
+use crate::outage::Outages;
 use crate::pool::Pool;
 use crate::redis::RedisServer;
 use crate::redis::cache::CacheScripts;
@@ -38,6 +39,7 @@ pub struct Process {
     pub(crate) trust: Mutex<TrustMemory>,
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     pub(crate) refusals: Mutex<Refusals>,
+    pub(crate) outages: Outages,
     tokens: AtomicU64,
 }
 
@@ -82,6 +84,7 @@ impl Process {
             trust: Mutex::default(),
             season: Mutex::default(),
             refusals: Mutex::default(),
+            outages: Outages::default(),
             tokens: AtomicU64::new(0),
         }
     }

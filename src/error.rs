@@ -13,6 +13,17 @@ pub enum Server {
     Database,
 }
 
+impl Server {
+    /// A short name for tables and programs.
+    pub fn id(self) -> &'static str {
+        match self {
+            Server::Cache => "cache",
+            Server::Journal => "journal",
+            Server::Database => "database",
+        }
+    }
+}
+
 impl fmt::Display for Server {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {

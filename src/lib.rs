@@ -4,6 +4,7 @@
 //! touch no server are in `ladder`, `focus`, `submission`. Only `redis` speaks Redis, only `mariadb` SQL.
 #![deny(unsafe_code)]
 
+pub mod blind;
 pub mod breaker;
 pub mod clock;
 pub mod drain;
@@ -13,11 +14,14 @@ pub mod error;
 pub mod focus;
 pub mod ladder;
 pub mod mariadb;
+pub mod outage;
 pub mod partition;
+pub mod plan;
 pub mod pool;
 mod python;
 pub mod redis;
 pub mod rehydrate;
+pub mod replay;
 pub mod review;
 pub mod safe_mode;
 pub mod season;

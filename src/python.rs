@@ -13,6 +13,7 @@ use crate::clock::SiteZone;
 use crate::due::{DueQuery, Source};
 use crate::error::{Error, Result};
 use crate::mariadb::DatabaseAddress;
+use crate::outage::OutageNews;
 use crate::review::Review;
 use crate::settings::PlainSettings;
 use crate::status::Persistence;
@@ -48,7 +49,7 @@ impl Settings {
     #[new]
     #[pyo3(signature = (*, site, cache_url, journal_url, database_name, database_user, database_password,
         database_host="127.0.0.1", database_port=3306, database_socket=None, time_zone="UTC", max_questions=20_000,
-        redis_timeout_ms=150, database_timeout_ms=5_000, cache_ttl_seconds=604_800, trust_lease_ms=300))]
+        redis_timeout_ms=150, database_timeout_ms=900, cache_ttl_seconds=604_800, trust_lease_ms=300))]
     // One argument for each setting, all by keyword: that is what a settings value is.
     #[allow(clippy::too_many_arguments)]
     fn new(
@@ -191,6 +192,35 @@ impl Engine {
         dict.set_item("set_aside", report.set_aside)?;
         dict.set_item("remaining", report.remaining)?;
         Ok(dict)
+    }
+
+    #[pyo3(signature = (names=None))]
+    fn replay<'py>(&self, py: Python<'py>, names: Option<Vec<String>>) -> PyResult<Bound<'py, PyDict>> {
+        let report = py.detach(|| self.0.replay(names.as_deref()))?;
+        let dict = PyDict::new(py);
+        dict.set_item("replayed", report.replayed)?;
+        dict.set_item("failed", report.failed)?;
+        dict.set_item("unknown", report.unknown)?;
+        Ok(dict)
+    }
+
+    fn check_outages(&self, py: Python<'_>) {
+        py.detach(|| self.0.check_outages());
+    }
+
+    fn outage_news<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let told = self.0.outage_news().into_iter().map(|news| {
+            let (server, event, seconds) = match news {
+                OutageNews::Began(server) => (server, "began", 0),
+                OutageNews::Ended(server, seconds) => (server, "ended", seconds),
+            };
+            let dict = PyDict::new(py);
+            dict.set_item("server", server.id())?;
+            dict.set_item("event", event)?;
+            dict.set_item("seconds", seconds)?;
+            Ok(dict)
+        });
+        told.collect()
     }
 
     fn rehydrate(&self, py: Python<'_>, player: &str, season: &str) -> PyResult<usize> {

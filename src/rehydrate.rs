@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
+use crate::blind::correct;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
-use crate::mariadb::records;
+use crate::mariadb::{blind, records};
 use crate::redis::RedisConnection;
 use crate::redis::cache::{self, Found, Student};
 use crate::redis::journal::Pending;
@@ -48,7 +49,7 @@ impl Engine {
         let fence = process.token();
         let fenced = process.cache.with(|cache| cache::set_fence(cache, keys, player, season, &fence));
         if let Err(error) = fenced {
-            log::warn!("the records of {player} will not be cached: {error}");
+            log::debug!("the records of {player} will not be cached: {error}");
         }
         let records = self.load_records(process, player, season)?;
         // Without the journal the set could lack answers; it must not be taken for complete later.
@@ -63,7 +64,7 @@ impl Engine {
                 Ok(false) => {
                     log::debug!("the records of {player} changed while they were loaded; not cached")
                 }
-                Err(error) => log::warn!("the records of {player} could not be cached: {error}"),
+                Err(error) => log::debug!("the records of {player} could not be cached: {error}"),
             }
         }
         Ok(records)
@@ -75,7 +76,16 @@ impl Engine {
         let zone = &self.settings.zone;
         let mut reviews =
             process.database.with(|database| records::of_student(database, zone, player, season))?;
-        overlay(&mut reviews, pending.reviews);
+        if !pending.reviews.is_empty() {
+            let blind =
+                process.database.with(|database| blind::of_student(database, player, season, false))?;
+            let replayed = blind.map(|mut blind| {
+                blind.learn(&pending.reviews);
+                blind.replay(zone)
+            });
+            overlay(&mut reviews, pending.reviews);
+            correct(&mut reviews, replayed.unwrap_or_default());
+        }
         let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
         Ok(Records { reviews, head: newest.max(pending.head), is_whole })
     }
@@ -87,7 +97,10 @@ impl Engine {
             .with(|journal| self.journal_scripts.pending(journal, &self.settings.keys, player, season));
         match asked {
             Ok(pending) => Ok((pending, true)),
-            Err(error) if error.is_failure_of(Server::Journal) => Ok((Pending::default(), false)),
+            Err(error) if error.is_failure_of(Server::Journal) => {
+                self.notice_outage(process, Server::Journal, &error);
+                Ok((Pending::default(), false))
+            }
             Err(error) => Err(error),
         }
     }
@@ -120,7 +133,10 @@ impl Engine {
         for _ in 0..5 {
             let lease = self.lease(process)?;
             match work(&lease)? {
-                Attempt::Done(value) => return Ok(value),
+                Attempt::Done(value) => {
+                    self.notice_recovery(process, Server::Cache);
+                    return Ok(value);
+                }
                 Attempt::Restarted(run_id) => {
                     self.cache_restarted(process, &run_id)?;
                 }

@@ -1,7 +1,7 @@
 //! What comes in: the two forms of a review session and a lesson's interactions (spec section 3), read and
 //! checked. Pure: no server.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::ladder;
@@ -16,7 +16,7 @@ const MOST_BYTES: usize = 1 << 20;
 const RIGHT_QUALITY: u8 = 3;
 
 /// One answer, whatever form it came in.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The question.
     pub question_id: String,
@@ -25,7 +25,7 @@ pub struct Answer {
 }
 
 /// What was seen of the student, and by which rule it counts.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Observed {
     /// In a review session.
     Review {
@@ -68,7 +68,7 @@ impl Observed {
 }
 
 /// Everything of one call.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Submission {
     /// In the order they were given.
     pub answers: Vec<Answer>,

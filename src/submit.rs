@@ -11,17 +11,18 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::clock::{SiteZone, now_us};
+use crate::clock::now_us;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::mariadb::records::{self, Audit, NewState};
 use crate::mariadb::seasons::{self, Link};
-use crate::mariadb::{DEADLOCK, in_transaction, storage};
+use crate::mariadb::{DEADLOCK, blind, in_transaction, storage};
+use crate::plan::{Plan, by_question, plan};
 use crate::redis::cache::{self, Lookup, Student, Wanted};
 use crate::redis::journal::{Appended, NewEntry};
 use crate::rehydrate::{Attempt, Records};
 use crate::review::Review;
-use crate::submission::{Submission, check_player, stage_of};
+use crate::submission::{Submission, check_player};
 use crate::trust::Lease;
 
 /// How often a submission is computed anew when another of the same student comes first.
@@ -58,17 +59,8 @@ struct Before {
     states: HashMap<String, Review>,
     /// Every state of the student is in `states`.
     all_states: bool,
-}
-
-/// What the answers change.
-#[derive(Clone, Debug)]
-struct Plan {
-    head: i64,
-    /// The last state of each question that changes.
-    reviews: Vec<Review>,
-    added: u64,
-    correct: usize,
-    stability_counts: [u32; 4],
+    /// False when answers that wait in the journal may be missing.
+    is_whole: bool,
 }
 
 impl Engine {
@@ -82,7 +74,7 @@ impl Engine {
         let mut links_are_known = false;
         for conflicts in 0..MOST_CONFLICTS {
             let before = self.before(&process, player, submission, &mut links_are_known)?;
-            let plan = plan(&self.settings.zone, submission, &before.states, before.head);
+            let plan = plan(&self.settings.zone, submission, &before.states, answered_after(before.head));
             self.check_room(&before, &plan)?;
             let payload = to_json(&plan.reviews)?;
             let token = process.token();
@@ -97,13 +89,16 @@ impl Engine {
                 .journal
                 .with(|journal| self.journal_scripts.append(journal, &self.settings.keys, &entry));
             let (plan, job_id, drain_wanted) = match appended {
-                Ok(Appended::Added { id, drain_wanted }) => (plan, id, drain_wanted),
+                Ok(Appended::Added { id, drain_wanted }) => {
+                    self.notice_recovery(&process, Server::Journal);
+                    (plan, id, drain_wanted)
+                }
                 Ok(Appended::Conflict) => {
                     self.settle_conflict(&process, player, &before, conflicts);
                     continue;
                 }
                 Err(error) if error.is_failure_of(Server::Journal) => {
-                    log::warn!("answers of {player} go to MariaDB at once: {error}");
+                    self.notice_outage(&process, Server::Journal, &error);
                     let job_id = format!("direct-{token}");
                     let plan = self.write_at_once(&process, player, submission, &before, &plan, &job_id)?;
                     (plan, job_id, false)
@@ -272,13 +267,26 @@ impl Engine {
                         .into_iter()
                         .flatten()
                         .find(|plan| stored.iter().any(|review| review.answered_at_us == plan.head));
-                    let plan = done.cloned().unwrap_or_else(|| {
-                        let mut states: Vec<Review> = before.states.values().cloned().collect();
-                        crate::rehydrate::overlay(&mut states, stored);
-                        let newest = states.iter().map(|review| review.answered_at_us);
-                        let head = newest.fold(before.head, i64::max);
-                        plan(zone, submission, &by_question(states), head)
-                    });
+                    let plan = match done {
+                        Some(plan) => plan.clone(),
+                        None => {
+                            let mut states: Vec<Review> = before.states.values().cloned().collect();
+                            crate::rehydrate::overlay(&mut states, stored);
+                            let head =
+                                states.iter().map(|review| review.answered_at_us).fold(before.head, i64::max);
+                            let states = by_question(states);
+                            let plan = plan(zone, submission, &states, answered_after(head));
+                            if !before.is_whole {
+                                let known: Vec<Review> =
+                                    ids.iter().filter_map(|id| states.get(id)).cloned().collect();
+                                let mut blind =
+                                    blind::of_student(database, player, season, true)?.unwrap_or_default();
+                                blind.add(&known, submission, plan.head, attempted.head);
+                                blind::save(database, player, season, &blind, plan.head)?;
+                            }
+                            plan
+                        }
+                    };
                     let payload = to_json(&plan.reviews)?;
                     let mut rows: Vec<NewState<'_>> =
                         plan.reviews.iter().map(|review| NewState { player, season, review }).collect();
@@ -331,8 +339,8 @@ impl Engine {
             Ok(Some(remaining)) => return remaining,
             Ok(None) => {}
             Err(error) if before.uses_cache => {
-                log::warn!("the cache could not be told the answers of {player}: {error}");
                 self.distrust_cache(process);
+                self.notice_outage(process, Server::Cache, &error);
             }
             Err(_) => {}
         }
@@ -363,6 +371,7 @@ impl Before {
             tracked: lookup.records,
             states: by_question(lookup.reviews),
             all_states: false,
+            is_whole: true,
         };
         (before, lookup.links)
     }
@@ -376,6 +385,7 @@ impl Before {
             tracked: records.reviews.len() as u64,
             states: by_question(records.reviews),
             all_states: true,
+            is_whole: records.is_whole,
         }
     }
 }
@@ -405,8 +415,9 @@ fn to_json(reviews: &[Review]) -> Result<String> {
         .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))
 }
 
-fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
-    reviews.into_iter().map(|review| (review.question_id.clone(), review)).collect()
+/// The time of new answers, Unix microseconds: later than `head`, even when the clock went back.
+fn answered_after(head: i64) -> i64 {
+    now_us().max(head + 1)
 }
 
 fn links_of(submission: &Submission) -> Vec<(Link, String)> {
@@ -417,78 +428,4 @@ fn links_of(submission: &Submission) -> Vec<(Link, String)> {
 
 fn no_season() -> Error {
     Error::SeasonUnavailable("Nothing was saved: no season is active.".to_owned())
-}
-
-/// Computes what the answers change. Pure but for the clock; every new state is later than `head`.
-fn plan(zone: &SiteZone, submission: &Submission, states: &HashMap<String, Review>, head: i64) -> Plan {
-    let answered_at_us = now_us().max(head + 1);
-    let seconds = answered_at_us / 1_000_000;
-    let mut changed: HashMap<String, Review> = HashMap::new();
-    let mut plan =
-        Plan { head: answered_at_us, reviews: Vec::new(), added: 0, correct: 0, stability_counts: [0; 4] };
-    for answer in &submission.answers {
-        let id = answer.question_id.as_str();
-        let known = changed.get(id).or_else(|| states.get(id));
-        plan.added += u64::from(known.is_none());
-        let mut review = known.cloned().unwrap_or_else(|| Review::new(id));
-        let (stability, days) = answer.observed.rate(review.stability);
-        review.stability = stability;
-        review.next_review = zone.add_days(seconds, days);
-        review.last_review = Some(seconds);
-        review.answered_at_us = answered_at_us;
-        review.subject = review.subject.or_else(|| submission.subject.clone());
-        review.topic = review.topic.or_else(|| submission.topic.clone());
-        plan.correct += usize::from(answer.observed.is_correct());
-        plan.stability_counts[usize::from(stability.clamp(1, 4)) - 1] += 1;
-        let stage = stage_of(id).and_then(|stage| changed.get(stage).or_else(|| states.get(stage)).cloned());
-        if let Some(mut stage) = stage {
-            stage.next_review = review.next_review;
-            stage.answered_at_us = answered_at_us;
-            changed.insert(stage.question_id.clone(), stage);
-        }
-        changed.insert(review.question_id.clone(), review);
-    }
-    plan.reviews = changed.into_values().collect();
-    plan.reviews.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
-    plan
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn zone() -> SiteZone {
-        SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn planned(json: &str, states: &[Review]) -> Plan {
-        let submission = Submission::from_responses(json).unwrap_or_default();
-        plan(&zone(), &submission, &by_question(states.to_vec()), 0)
-    }
-
-    #[test]
-    fn a_question_answered_twice_climbs_twice() {
-        let twice = r#"[{"question_id": "q", "quality": 5}, {"question_id": "q", "quality": 5}]"#;
-        let plan = planned(twice, &[]);
-        assert_eq!((plan.reviews.len(), plan.reviews[0].stability, plan.added), (1, 2, 1));
-        assert_eq!(plan.stability_counts, [1, 1, 0, 0]);
-    }
-
-    #[test]
-    fn an_atom_moves_its_stage() {
-        let stage = Review { stability: 3, last_review: Some(5), ..Review::new("s") };
-        let plan = planned(r#"[{"question_id": "s:1", "quality": 5}]"#, &[stage]);
-        let (stage, atom) = (&plan.reviews[0], &plan.reviews[1]);
-        assert_eq!(stage.next_review, atom.next_review);
-        assert_eq!((stage.stability, stage.last_review), (3, Some(5)));
-        assert_eq!(planned(r#"[{"question_id": "s:1", "quality": 5}]"#, &[]).reviews.len(), 1);
-    }
-
-    #[test]
-    fn states_follow_the_head_even_when_the_clock_went_back() {
-        let submission =
-            Submission::from_responses(r#"[{"question_id": "q", "quality": 5}]"#).unwrap_or_default();
-        let future = now_us() + 60_000_000;
-        assert_eq!(plan(&zone(), &submission, &HashMap::new(), future).head, future + 1);
-    }
 }

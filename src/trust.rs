@@ -7,13 +7,18 @@
 //! restarted cache has another run id and gets a new generation too: it may have loaded old data.
 //!
 //! So a warm read costs one round trip, and still never shows less than the last acknowledged answer.
+//!
+//! While the journal is out of reach, MariaDB is the witness: it is told of each loss, too, and asked once a
+//! lease. When the journal is back, each process that missed it carries over what MariaDB was told.
 
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::clock::now_us;
 use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Result, Server};
+use crate::mariadb::outages;
 use crate::redis::cache;
 use crate::redis::journal::{TrustAction, TrustState};
 
@@ -33,8 +38,21 @@ pub struct Lease {
 #[derive(Default)]
 pub struct TrustMemory {
     lease: Option<Lease>,
-    /// An answer was acknowledged that neither cache nor journal could be told: to be made good first.
+    /// The generation of the last lease.
+    generation: Option<u64>,
+    /// The journal was out of reach: what MariaDB was told meanwhile has to be carried over.
+    missed_journal: bool,
+    /// Not even MariaDB could be told that cached schedules are old.
     owes_renewal: bool,
+    /// MariaDB was told that sets up to this generation are void, and when.
+    told: Option<(u64, Instant)>,
+}
+
+impl TrustMemory {
+    fn hold(&mut self, lease: &Lease) {
+        self.generation = Some(lease.generation);
+        self.lease = Some(lease.clone());
+    }
 }
 
 impl Engine {
@@ -57,7 +75,7 @@ impl Engine {
             Err(error) if error.is_failure_of(Server::Journal) => self.unconfirmed(process, last, now)?,
             Err(error) => return Err(error),
         };
-        lock(&process.trust).lease = Some(lease.clone());
+        lock(&process.trust).hold(&lease);
         Ok(lease)
     }
 
@@ -71,12 +89,25 @@ impl Engine {
     }
 
     fn ask_trust(&self, process: &Process) -> Result<TrustState> {
-        let owes = lock(&process.trust).owes_renewal;
-        let action = if owes { TrustAction::Renew } else { TrustAction::Read };
-        let state = self.change_trust(process, &action)?;
-        if owes {
-            lock(&process.trust).owes_renewal = false;
+        let state = self.change_trust(process, &TrustAction::Read)?;
+        let (missed_journal, owes_renewal) = {
+            let memory = lock(&process.trust);
+            (memory.missed_journal, memory.owes_renewal)
+        };
+        if !missed_journal && !owes_renewal {
+            return Ok(state);
         }
+        let void = process.database.with(outages::void_generation);
+        let is_void = void.as_ref().is_ok_and(|void| *void >= state.generation);
+        let state = if is_void || owes_renewal {
+            log::warn!("answers came in while the journal was out of reach: all schedules are loaded anew");
+            self.change_trust(process, &TrustAction::Renew(*void.as_ref().unwrap_or(&0)))?
+        } else {
+            state
+        };
+        let mut memory = lock(&process.trust);
+        memory.missed_journal = void.is_err();
+        memory.owes_renewal = false;
         Ok(state)
     }
 
@@ -98,18 +129,32 @@ impl Engine {
         Ok(self.lease_of(&state, from))
     }
 
-    /// Without the journal nobody can declare the cache lost, and it alone knows what waits in the journal:
-    /// go on with what was known last, or with what the cache itself says.
+    /// Without the journal: go on with what was known last, or with what the cache itself says, unless
+    /// MariaDB knows better.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] of the cache when it has missed an answer.
     fn unconfirmed(&self, process: &Process, last: Option<Lease>, from: Instant) -> Result<Lease> {
+        lock(&process.trust).missed_journal = true;
         let until = from + self.settings.trust_lease;
-        if let Some(last) = last {
-            return Ok(Lease { is_confirmed: false, until, ..last });
+        let lease = match last {
+            Some(last) => Lease { is_confirmed: false, until, ..last },
+            None => {
+                let (token, run_id) = process.cache.with(|cache| {
+                    Ok((cache::active_season(cache, &self.settings.keys)?, cache.run_id.clone()))
+                })?;
+                let generation = token.as_deref().and_then(crate::season::generation_of).unwrap_or(0);
+                Lease { generation, run_id: run_id.into(), is_confirmed: false, until }
+            }
+        };
+        match process.database.with(outages::void_generation) {
+            Ok(void) if void >= lease.generation => Err(Error::Unavailable {
+                server: Server::Cache,
+                cause: "it missed answers, and cannot begin anew without the journal".to_owned(),
+                broken: false,
+            }),
+            _ => Ok(lease),
         }
-        let (token, run_id) = process
-            .cache
-            .with(|cache| Ok((cache::active_season(cache, &self.settings.keys)?, cache.run_id.clone())))?;
-        let generation = token.as_deref().and_then(crate::season::generation_of).unwrap_or(0);
-        Ok(Lease { generation, run_id: run_id.into(), is_confirmed: false, until })
     }
 
     /// The cache's Redis is another one than the lease knows: it restarted, so what it has may be old.
@@ -125,7 +170,7 @@ impl Engine {
                 broken: false,
             })?;
         let lease = self.lease_of(&state, from);
-        lock(&process.trust).lease = Some(lease.clone());
+        lock(&process.trust).hold(&lease);
         Ok(lease)
     }
 
@@ -137,27 +182,59 @@ impl Engine {
     /// Sees to it that nobody believes what is cached now. Returns once that is so: an answer that the
     /// cache does not show may be acknowledged then.
     pub(crate) fn distrust_cache(&self, process: &Process) {
-        let lease_ms = u64::try_from(self.settings.trust_lease.as_millis()).unwrap_or(u64::MAX);
-        let told = self.change_trust(process, &TrustAction::Read).and_then(|state| match state.is_ok {
-            true => self.change_trust(process, &TrustAction::Lost(state.generation)).map(|_| lease_ms),
-            false => Ok(lease_ms.saturating_sub(state.lost_for_ms)),
-        });
-        let wait_ms = match told {
-            Ok(wait_ms) => wait_ms,
+        let pause = match self.tell_journal(process) {
+            Ok(pause) => pause,
             Err(error) => {
-                log::error!("neither cache nor journal can be told that cached schedules are old: {error}");
-                let mut memory = lock(&process.trust);
-                let is_known = std::mem::replace(&mut memory.owes_renewal, true);
-                if is_known { 0 } else { lease_ms }
+                log::debug!("the journal cannot be told that cached schedules are old: {error}");
+                self.tell_database(process)
             }
         };
         self.drop_lease(process);
-        sleep(Duration::from_millis(wait_ms));
+        sleep(pause);
+    }
+
+    /// Declares the cache lost in the journal. Returns how long leases from before may still be held.
+    fn tell_journal(&self, process: &Process) -> Result<Duration> {
+        let lease = self.settings.trust_lease;
+        let state = self.change_trust(process, &TrustAction::Read)?;
+        if !state.is_ok {
+            return Ok(lease.saturating_sub(Duration::from_millis(state.lost_for_ms)));
+        }
+        self.change_trust(process, &TrustAction::Lost(state.generation))?;
+        // Should the journal go, too, before the cache has a new generation.
+        let told = process.database.with(|database| outages::make_void(database, state.generation));
+        if let Err(error) = told {
+            log::warn!("MariaDB cannot be told that cached schedules are old: {error}");
+        }
+        Ok(lease)
+    }
+
+    /// Tells MariaDB that what is cached is void: the journal is out of reach. As [`Engine::tell_journal`].
+    fn tell_database(&self, process: &Process) -> Duration {
+        let lease = self.settings.trust_lease;
+        let generation = {
+            let mut memory = lock(&process.trust);
+            memory.missed_journal = true;
+            // Generations are times: none that anybody can know of is later than now.
+            let generation = memory.generation.or_else(|| u64::try_from(now_us()).ok()).unwrap_or(u64::MAX);
+            match memory.told {
+                Some((told, at)) if told >= generation => return lease.saturating_sub(at.elapsed()),
+                _ => generation,
+            }
+        };
+        match process.database.with(|database| outages::make_void(database, generation)) {
+            Ok(()) => lock(&process.trust).told = Some((generation, Instant::now())),
+            Err(error) => {
+                log::error!("no server can be told that cached schedules are old: {error}");
+                lock(&process.trust).owes_renewal = true;
+            }
+        }
+        lease
     }
 
     /// Makes all cached sets void, for all processes.
     pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
-        self.change_trust(process, &TrustAction::Renew)?;
+        self.change_trust(process, &TrustAction::Renew(0))?;
         self.drop_lease(process);
         sleep(self.settings.trust_lease);
         Ok(())

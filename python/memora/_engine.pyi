@@ -88,6 +88,22 @@ class JournalStatus(TypedDict):
     durable: bool
     warning: str | None
 
+@type_check_only
+class ReplayReport(TypedDict):
+    """What one `Engine.replay` did. `unknown` are no Poison Reviews, or were replayed before."""
+
+    replayed: int
+    failed: int
+    unknown: int
+
+@type_check_only
+class OutageNews(TypedDict):
+    """An outage of the cache or the journal began, or ended after so many seconds."""
+
+    server: Literal["cache", "journal"]
+    event: Literal["began", "ended"]
+    seconds: int
+
 class MemoraError(Exception):
     """Base of everything the engine raises. `args[0]` says what happened and what to do."""
 
@@ -141,7 +157,7 @@ class Settings:
         time_zone: str = "UTC",
         max_questions: int = 20000,
         redis_timeout_ms: int = 150,
-        database_timeout_ms: int = 5000,
+        database_timeout_ms: int = 900,
         cache_ttl_seconds: int = 604800,
         trust_lease_ms: int = 300,
     ) -> Settings: ...
@@ -192,6 +208,18 @@ class Engine:
     # -- background ---------------------------------------------------------------------------
     def drain(self, seconds: float = 60.0) -> DrainReport:
         """Write what has gathered in the journal to MariaDB, until it is empty or the time is over."""
+
+    def replay(self, names: list[str] | None = None) -> ReplayReport:
+        """Write Poison Reviews to the table after all: those of these names, or all that wait.
+
+        A newer state of a record stays. What still cannot be written keeps waiting, with its new reason.
+        """
+
+    def check_outages(self) -> None:
+        """Look whether cache and journal answer, and note it for all processes."""
+
+    def outage_news(self) -> list[OutageNews]:
+        """Outages that began or ended, as far as this process is the one to tell administrators of them."""
 
     def rehydrate(self, player: str, season: str) -> int:
         """Load a student's records of a season from MariaDB and the journal into the cache: how many."""

@@ -1,6 +1,9 @@
 //! The only place that speaks SQL.
 
+pub mod blind;
 pub mod limiter;
+pub mod outages;
+pub mod poison;
 pub mod records;
 pub mod seasons;
 pub mod storage;
@@ -69,13 +72,22 @@ impl Connect for DatabaseServer {
     type Connection = Conn;
 
     fn connect(&self, probe: bool) -> Result<Conn> {
-        let connect = if probe { PROBE_TIMEOUT } else { CONNECT_TIMEOUT };
+        if probe {
+            // A connection keeps its timeouts, so a server that was down is first greeted on one of its own.
+            self.greet(PROBE_TIMEOUT, PROBE_TIMEOUT)?;
+        }
+        self.greet(CONNECT_TIMEOUT, self.timeout)
+    }
+}
+
+impl DatabaseServer {
+    fn greet(&self, connect: Duration, reply: Duration) -> Result<Conn> {
         let options = self
             .options
             .clone()
             .tcp_connect_timeout(Some(connect))
-            .read_timeout(Some(self.timeout))
-            .write_timeout(Some(self.timeout));
+            .read_timeout(Some(reply))
+            .write_timeout(Some(reply));
         Conn::new(options).map_err(|error| match Error::from_mariadb(error) {
             // A server that refuses us (too many connections, shutting down, wrong password) is of no use now.
             Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: false },

@@ -122,12 +122,6 @@ pub fn upsert(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -
         let review = state.review;
         let (seconds, microseconds) = split(review.answered_at_us);
         let answered = date_value_us(zone, seconds, microseconds);
-        // The student's own answer keeps its microseconds; Frappe's other dates have none.
-        let last_review = match review.last_review {
-            Some(last) if last == seconds => answered.clone(),
-            Some(last) => date_value(zone, last),
-            None => Value::NULL,
-        };
         let row: Vec<Value> = vec![
             names.next().into(),
             answered.clone(),
@@ -139,7 +133,7 @@ pub fn upsert(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -
             review.question_id.as_str().into(),
             review.stability.into(),
             date_value(zone, review.next_review),
-            last_review,
+            last_review_value(zone, review),
             review.subject.as_deref().into(),
             review.topic.as_deref().into(),
             review.answered_at_us.into(),
@@ -147,6 +141,17 @@ pub fn upsert(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -
         row
     });
     connection.exec_batch(UPSERT, params).map_err(Error::from_mariadb)
+}
+
+/// The date of the last review. The student's own answer keeps its microseconds; Frappe's other dates have
+/// none.
+pub fn last_review_value(zone: &SiteZone, review: &Review) -> Value {
+    let (seconds, microseconds) = split(review.answered_at_us);
+    match review.last_review {
+        Some(last) if last == seconds => date_value_us(zone, last, microseconds),
+        Some(last) => date_value(zone, last),
+        None => Value::NULL,
+    }
 }
 
 /// Microseconds as seconds and the rest.
@@ -203,51 +208,8 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
 }
 
 /// What fits into a column of Frappe's: a record is poison for its data, its traces never are.
-fn cut(text: &str) -> String {
+pub fn cut(text: &str) -> String {
     text.chars().take(140).collect()
-}
-
-/// A record that cannot be written, and why.
-pub struct Poison<'a> {
-    /// The submission's job id.
-    pub job_id: &'a str,
-    /// Place of the record in the submission, from 0.
-    pub ordinal: usize,
-    /// The student.
-    pub player: &'a str,
-    /// The season.
-    pub season: &'a str,
-    /// The question, or nothing when not even that can be read.
-    pub question_id: &'a str,
-    /// Why it cannot be written.
-    pub reason: &'a str,
-    /// The record as the journal had it.
-    pub payload: &'a str,
-}
-
-/// Sets a record aside for an administrator. Doing it twice changes nothing.
-pub fn set_aside(connection: &mut Conn, zone: &SiteZone, now_us: i64, poison: &Poison<'_>) -> Result<()> {
-    let (seconds, rest) = split(now_us);
-    let now = date_value_us(zone, seconds, rest);
-    let reason: String = poison.reason.chars().take(1_000).collect();
-    let params: Vec<Value> = vec![
-        format!("{}-{}", poison.job_id, poison.ordinal).into(),
-        now.clone(),
-        now.clone(),
-        "Administrator".into(),
-        "Administrator".into(),
-        cut(poison.player).into(),
-        cut(poison.season).into(),
-        poison.job_id.into(),
-        cut(poison.question_id).into(),
-        reason.into(),
-        poison.payload.into(),
-        now,
-    ];
-    let sql = "INSERT INTO `tabPoison Review` \
-        (name, creation, modified, modified_by, owner, player, season, job_id, question_id, reason, payload, set_aside_at) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE name = name";
-    super::run(connection, sql, params)
 }
 
 /// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was written.

@@ -3,7 +3,7 @@
 use mysql::Conn;
 use mysql::prelude::Queryable;
 
-use super::{limiter, row, rows, run_text};
+use super::{blind, limiter, outages, row, rows, run_text};
 use crate::error::{Error, Result};
 
 const TABLE: &str = "tabPlayer Memory Tracker";
@@ -45,11 +45,18 @@ pub fn check_season_name(season: &str) -> Result<()> {
 /// [`Error::Fault`] when records without a season, or duplicates, have to be cleaned first.
 pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     let mut changes = Vec::new();
-    if !table_exists(connection, "memora_safe_mode_read")? {
-        run_text(connection, limiter::CREATE)?;
-        changes.push("made the table that counts Safe Mode's reads".to_owned());
+    for (table, create) in [
+        ("memora_safe_mode_read", limiter::CREATE),
+        ("memora_outage", outages::CREATE),
+        ("memora_blind_answer", blind::CREATE),
+    ] {
+        if !table_exists(connection, table)? {
+            run_text(connection, create)?;
+            changes.push(format!("made the table {table}"));
+        }
     }
     run_text(connection, limiter::GUARD)?;
+    run_text(connection, outages::ROWS)?;
     let specifications = missing_specifications(connection)?;
     let partitions = if is_partitioned(connection)? { String::new() } else { partition_clause(connection)? };
     if !specifications.is_empty() || !partitions.is_empty() {

@@ -99,8 +99,8 @@ pub enum TrustAction<'a> {
     Lost(u64),
     /// The cache answers, and this is its run id.
     Found(&'a str),
-    /// Make all cached sets void.
-    Renew,
+    /// Make all cached sets void, those up to this generation at least.
+    Renew(u64),
 }
 
 impl JournalScripts {
@@ -175,7 +175,7 @@ impl JournalScripts {
             TrustAction::Read => ("read", 0, ""),
             TrustAction::Lost(generation) => ("lost", *generation, ""),
             TrustAction::Found(run_id) => ("found", 0, *run_id),
-            TrustAction::Renew => ("renew", 0, ""),
+            TrustAction::Renew(void) => ("renew", *void, ""),
         };
         let call = self.trust.call(&[keys.trust()]).arg(what).arg(generation).arg(run_id);
         let (generation, state, run_id, lost_for_ms): (u64, String, String, u64) =
@@ -197,7 +197,8 @@ pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     let mut command = redis::cmd("XGROUP");
     command.arg("CREATE").arg(keys.stream()).arg(GROUP).arg("0").arg("MKSTREAM");
     match connection.command::<()>(&command) {
-        Err(Error::Refused { cause, .. }) if cause.contains("BUSYGROUP") => Ok(()),
+        // A Redis that is full refuses to make what is there, too; draining is what makes room in it.
+        Err(Error::Refused { cause, .. }) if cause.contains("BUSYGROUP") || cause.contains("OOM") => Ok(()),
         outcome => outcome,
     }
 }

@@ -18,7 +18,7 @@ LIMITS: Final = {
     "srs_max_questions": "max_questions",  # most questions a student may track in a season: 20000
     "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache goes after so long: 604800, a week
     "srs_redis_timeout_ms": "redis_timeout_ms",  # longest wait for a reply of Redis: 150
-    "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 5000
+    "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 900
     "srs_trust_lease_ms": "trust_lease_ms",  # time between two looks at whether the cache can be trusted: 300
 }
 # The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key names
@@ -51,6 +51,12 @@ def engine() -> Engine:
     return secret_and_engine[1]
 
 
+def known_engine() -> Engine | None:
+    """The engine that the present site used last in this process, its settings not looked at again."""
+    secret_and_engine = _engines.get(frappe.local.conf.db_name)
+    return secret_and_engine[1] if secret_and_engine else None
+
+
 def after_commit(tell: Callable[[Engine], object]) -> None:
     """Tell the engine something once the present transaction is committed.
 
@@ -80,7 +86,7 @@ def _settings() -> dict[str, Any]:
     secret_settings: dict[str, Any] = {
         "site": secret_conf.db_name,
         "cache_url": secret_conf.redis_cache,
-        "journal_url": secret_conf.get(JOURNAL_URL) or _queue_url(secret_conf),
+        "journal_url": secret_conf.get(JOURNAL_URL) or queue_url(secret_conf),
         "database_name": secret_conf.db_name,
         "database_user": secret_conf.db_user or secret_conf.db_name,
         "database_password": secret_conf.db_password,
@@ -95,7 +101,7 @@ def _settings() -> dict[str, Any]:
     return secret_settings
 
 
-def _queue_url(secret_conf: Any) -> str:
+def queue_url(secret_conf: Any) -> str:
     """redis_queue with the credentials that `frappe.utils.background_jobs.get_redis_conn` uses."""
     url_with_password: str = secret_conf.redis_queue
     if secret_conf.use_rq_auth:

@@ -1,6 +1,7 @@
 -- Whether the cache may be believed. Kept in the journal's Redis, which outlives the cache.
 -- KEYS: trust
--- ARGV: what ('read' | 'lost' | 'found' | 'renew'), generation as the caller knows it, run id of the cache
+-- ARGV: what ('read' | 'lost' | 'found' | 'renew'), generation as the caller knows it ('lost') or that has to
+--       be void ('renew'), run id of the cache
 -- Returns {generation, state, run id, milliseconds since the cache was lost}
 local time = redis.call('TIME')
 local micros = time[1] * 1000000 + time[2]
@@ -19,7 +20,7 @@ if ARGV[1] == 'lost' and state == 'ok' and generation == known then
 elseif ARGV[1] == 'found' and (state == 'lost' or run_id ~= ARGV[3]) then
   generation, state, run_id, changed = math.max(micros, generation + 1), 'ok', ARGV[3], true
 elseif ARGV[1] == 'renew' then
-  generation, changed = math.max(micros, generation + 1), true
+  generation, changed = math.max(micros, generation + 1, known + 1), true
 end
 if changed then
   redis.call('HSET', KEYS[1], 'generation', text(generation), 'state', state, 'run_id', run_id, 'lost_at', text(lost_at or 0))

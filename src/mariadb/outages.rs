@@ -1,0 +1,77 @@
+//! What all processes know of outages: kept in MariaDB, which no dead Redis takes along.
+
+use mysql::Conn;
+
+use super::{in_transaction, row, run};
+use crate::error::{Result, Server};
+
+/// An outage is over when nobody has seen it for this long, in microseconds: one that comes and goes is one.
+const QUIET_US: i64 = 5_000_000;
+
+/// A row for each Redis.
+pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_outage` (\
+    server VARCHAR(16) NOT NULL PRIMARY KEY, is_open TINYINT NOT NULL DEFAULT 0, \
+    began_at_us BIGINT NOT NULL DEFAULT 0, seen_at_us BIGINT NOT NULL DEFAULT 0, \
+    void_generation BIGINT UNSIGNED NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+
+/// The rows, which are never removed.
+pub const ROWS: &str = "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal')";
+
+const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
+
+/// What became of the try to end an outage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// This call ended it. It lasted so many seconds.
+    Ended(u64),
+    /// Somebody else ended it, or there was none.
+    NoOutage,
+    /// It was seen only a moment ago.
+    TooEarly,
+}
+
+/// Notes that a server is out of reach. True for the one call that is the first to see the outage.
+pub fn see(connection: &mut Conn, server: Server) -> Result<bool> {
+    in_transaction(connection, |connection| {
+        let name = server.id();
+        let sql = format!("SELECT is_open, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE");
+        let Some((is_open, now)) = row::<(bool, i64)>(connection, &sql, (name,))? else {
+            return Ok(false);
+        };
+        let sql = "UPDATE `memora_outage` SET began_at_us = IF(is_open, began_at_us, ?), is_open = 1, \
+            seen_at_us = ? WHERE server = ?";
+        run(connection, sql, (now, now, name))?;
+        Ok(!is_open)
+    })
+}
+
+/// Ends the outage of a server that answers again.
+pub fn end(connection: &mut Conn, server: Server) -> Result<Ending> {
+    in_transaction(connection, |connection| {
+        let name = server.id();
+        let sql = format!(
+            "SELECT is_open, began_at_us, seen_at_us, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE"
+        );
+        let Some((true, began, seen, now)) = row::<(bool, i64, i64, i64)>(connection, &sql, (name,))? else {
+            return Ok(Ending::NoOutage);
+        };
+        if now - seen < QUIET_US {
+            return Ok(Ending::TooEarly);
+        }
+        run(connection, "UPDATE `memora_outage` SET is_open = 0 WHERE server = ?", (name,))?;
+        Ok(Ending::Ended(u64::try_from((seen - began) / 1_000_000).unwrap_or(0)))
+    })
+}
+
+/// Notes that cached sets up to this generation have missed an answer.
+pub fn make_void(connection: &mut Conn, generation: u64) -> Result<()> {
+    let sql =
+        "UPDATE `memora_outage` SET void_generation = GREATEST(void_generation, ?) WHERE server = 'cache'";
+    run(connection, sql, (generation,))
+}
+
+/// Cached sets up to this generation have missed an answer.
+pub fn void_generation(connection: &mut Conn) -> Result<u64> {
+    let sql = "SELECT void_generation FROM `memora_outage` WHERE server = 'cache'";
+    Ok(row(connection, sql, ())?.unwrap_or(0))
+}

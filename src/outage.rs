@@ -1,0 +1,131 @@
+//! Outages of cache and journal: told to administrators once when they begin and once when they end.
+//!
+//! All processes see an outage; MariaDB knows which one saw it first, and which one saw its end. A process
+//! looks there at most once a second, and not at all while nothing is amiss.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::engine::{Engine, Process, lock};
+use crate::error::{Error, Server};
+use crate::mariadb::outages::{self, Ending};
+
+/// A process notes an outage at most this often.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Something that administrators want to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutageNews {
+    /// The server is out of reach.
+    Began(Server),
+    /// The server answers again, after so many seconds.
+    Ended(Server, u64),
+}
+
+/// What a process knows of the outage of one server.
+#[derive(Default)]
+struct Watch {
+    is_noticed: AtomicBool,
+    noted_at: Mutex<Option<Instant>>,
+}
+
+impl Watch {
+    /// Whether it is time to ask MariaDB; the caller then does.
+    fn is_time(&self) -> bool {
+        let mut noted_at = lock(&self.noted_at);
+        let is_time = noted_at.is_none_or(|noted| noted.elapsed() >= PAUSE);
+        if is_time {
+            *noted_at = Some(Instant::now());
+        }
+        is_time
+    }
+}
+
+/// What a process knows of outages.
+#[derive(Default)]
+pub struct Outages {
+    cache: Watch,
+    journal: Watch,
+    has_news: AtomicBool,
+    news: Mutex<Vec<OutageNews>>,
+}
+
+impl Outages {
+    fn watch(&self, server: Server) -> &Watch {
+        if server == Server::Cache { &self.cache } else { &self.journal }
+    }
+
+    fn tell(&self, news: OutageNews) {
+        lock(&self.news).push(news);
+        self.has_news.store(true, Ordering::Release);
+    }
+}
+
+impl Engine {
+    /// Cache or journal could not be used. The cause is logged once an outage.
+    pub(crate) fn notice_outage(&self, process: &Process, server: Server, cause: &Error) {
+        let watch = process.outages.watch(server);
+        if !watch.is_noticed.swap(true, Ordering::AcqRel) {
+            log::error!("{cause}");
+        }
+        if watch.is_time() {
+            self.note_outage(process, server);
+        }
+    }
+
+    /// Cache or journal answered.
+    pub(crate) fn notice_recovery(&self, process: &Process, server: Server) {
+        let watch = process.outages.watch(server);
+        if watch.is_noticed.load(Ordering::Acquire) && watch.is_time() {
+            self.note_recovery(process, server);
+        }
+    }
+
+    /// Looks whether cache and journal answer, and notes it. For sites where nobody calls.
+    pub fn check_outages(&self) {
+        let process = self.process();
+        for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)] {
+            match pool.with(|connection| connection.command::<()>(&redis::cmd("PING"))) {
+                Ok(()) => self.note_recovery(&process, server),
+                Err(_) => self.note_outage(&process, server),
+            }
+        }
+    }
+
+    /// What administrators were not told yet. This process is the one that has to tell them.
+    pub fn outage_news(&self) -> Vec<OutageNews> {
+        let process = self.process();
+        if !process.outages.has_news.swap(false, Ordering::AcqRel) {
+            return Vec::new();
+        }
+        std::mem::take(&mut *lock(&process.outages.news))
+    }
+
+    fn note_outage(&self, process: &Process, server: Server) {
+        match process.database.with(|database| outages::see(database, server)) {
+            Ok(true) => {
+                process.outages.tell(OutageNews::Began(server));
+            }
+            Ok(false) => {}
+            Err(error) => log::debug!("the outage of the {server} could not be noted: {error}"),
+        }
+    }
+
+    fn note_recovery(&self, process: &Process, server: Server) {
+        let ending = process.database.with(|database| outages::end(database, server));
+        match ending {
+            Ok(Ending::Ended(seconds)) => {
+                log::warn!("the outage of the {server} is over after {seconds} s");
+                process.outages.tell(OutageNews::Ended(server, seconds));
+            }
+            Ok(Ending::NoOutage) => {}
+            Ok(Ending::TooEarly) => return,
+            Err(error) => {
+                log::debug!("the end of the outage of the {server} could not be noted: {error}");
+                return;
+            }
+        }
+        process.outages.watch(server).is_noticed.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,79 @@
+"""Whom to believe when several servers fail one after the other."""
+
+from __future__ import annotations
+
+import pytest
+
+from memora._engine import Engine
+from tests.servers import wait_until
+from tests.site_under_test import PLAYER, Record, Site, ids, session
+
+
+@pytest.fixture
+def other(site: Site, engine: Engine) -> Engine:
+    """Another process of the site, which has read the student's two due questions a moment ago."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    another = site.engine()
+    assert [process.due(PLAYER)["total_due"] for process in (engine, another)] == [2, 2]
+    return another
+
+
+def forget_reads(site: Site) -> None:
+    """Safe Mode has room again for processes that refused nobody."""
+    site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
+
+
+def check_cached(site: Site, reader: Engine) -> None:
+    """The cache comes back into use, and never shows what was answered."""
+
+    def is_cached() -> bool:
+        answer = reader.due(PLAYER)
+        assert ids(answer) == ["r"]
+        forget_reads(site)
+        return answer["source"] == "cache"
+
+    assert wait_until(is_cached)
+
+
+@pytest.mark.parametrize("process_is_new", [False, True])
+def test_a_cache_that_missed_an_answer_is_not_believed_without_the_journal(
+    site: Site, engine: Engine, other: Engine, process_is_new: bool
+) -> None:
+    """First the cache goes and misses an answer; then the journal goes; then the cache is back, unchanged."""
+    site.servers.cache.pause()
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    site.servers.journal.kill()
+    site.servers.cache.resume()
+    reader = site.engine() if process_is_new else other
+    for _ in range(3):
+        answer = reader.due(PLAYER)
+        assert (ids(answer), answer["source"]) == (["r"], "safe_mode")
+        forget_reads(site)
+    site.servers.journal.start()
+    check_cached(site, reader)
+
+
+def test_who_saw_both_hang_makes_good_what_another_could_not_tell(
+    site: Site, engine: Engine, other: Engine
+) -> None:
+    """The process that took the answer is never called again."""
+    for server in (site.servers.cache, site.servers.journal):
+        server.pause()
+    engine.submit(PLAYER, session_data=session("q"))
+    assert ids(other.due(PLAYER)) == ["r"]
+    site.servers.heal()
+    forget_reads(site)
+
+    check_cached(site, other)
+
+
+def test_the_journal_alone_away_is_no_reason_to_doubt_the_cache(
+    site: Site, engine: Engine, other: Engine
+) -> None:
+    site.servers.journal.kill()
+    for _ in range(3):
+        answer = other.due(PLAYER)
+        assert (ids(answer), answer["source"], answer["is_degraded"]) == (["q", "r"], "cache", False)
+    engine.submit(PLAYER, session_data=session("q"))
+    assert (ids(other.due(PLAYER)), other.due(PLAYER)["source"]) == (["r"], "cache")
