@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import json
 import logging
+import secrets
 import sys
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from zoneinfo import ZoneInfo
 
 import pymysql
 import pymysql.cursors
@@ -31,6 +33,8 @@ PLACES: Final = (
     "frappe.utils.user",
 )
 DOCTYPES: Final = Path(__file__).parents[1] / "python/memora/memora/doctype"
+
+MANAGER: Final = "manager@school.example"
 
 local: Final = threading.local()
 
@@ -63,13 +67,16 @@ class Job:
 
 @dataclass
 class Recorded:
-    """What the app asked Frappe to do. `at_once` runs jobs as they come instead of keeping them."""
+    """What the app asked Frappe to do, and the users' roles. `at_once` runs jobs as they come."""
 
     at_once: bool = False
     jobs: list[Job] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
     notifications: list[dict[str, Any]] = field(default_factory=list)
     hooks: dict[str, list[str]] = field(default_factory=dict)
+    roles: dict[str, list[str]] = field(
+        default_factory=lambda: {"manager@school.example": ["System Manager"]}
+    )
 
     def run_jobs(self) -> None:
         """Run the jobs that wait, also those that they add."""
@@ -106,9 +113,10 @@ def connect(site_config: Mapping[str, Any], user: str = "Administrator", time_zo
 
 def create_tables(connection: pymysql.Connection[Any]) -> None:
     """Create the tables of memora's DocTypes as a new site has them (frappe.database.mariadb.schema)."""
+    doctypes = [json.loads(path.read_text()) for path in sorted(DOCTYPES.glob("*/*.json"))]
     with connection.cursor() as cursor:
-        for path in sorted(DOCTYPES.glob("*/*.json")):
-            cursor.execute(create_statement(json.loads(path.read_text())))
+        for doctype in [*doctypes, NOTIFICATION_LOG]:
+            cursor.execute(create_statement(doctype))
 
 
 def create_statement(doctype: Mapping[str, Any]) -> str:
@@ -134,6 +142,17 @@ def create_statement(doctype: Mapping[str, Any]) -> str:
     )
 
 
+# What memora writes of a DocType of Frappe's own.
+NOTIFICATION_LOG: Final = {
+    "name": "Notification Log",
+    "fields": [
+        {"fieldname": "for_user", "fieldtype": "Link"},
+        {"fieldname": "type", "fieldtype": "Data"},
+        {"fieldname": "subject", "fieldtype": "Small Text"},
+        {"fieldname": "email_content", "fieldtype": "Long Text"},
+        {"fieldname": "link", "fieldtype": "Data"},
+    ],
+}
 COLUMN_TYPES: Final = {
     "Check": "int(1)",
     "Code": "longtext",
@@ -241,9 +260,27 @@ def get_attr(method_string: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def get_all(doctype: str, filters: Mapping[str, Any], pluck: str) -> list[Any]:
-    rows = local.db.sql(*select(doctype, pluck, filters))
-    return [row[pluck] for row in rows]
+def get_all(
+    doctype: str,
+    filters: Mapping[str, Any],
+    fields: Sequence[str] = ("name",),
+    pluck: str | None = None,
+    order_by: str = "modified desc",
+    limit_start: int = 0,
+    limit_page_length: int = 10**9,
+) -> list[Any]:
+    more = f" order by {order_by} limit {limit_start}, {limit_page_length}"
+    rows = local.db.sql(*select(doctype, [pluck] if pluck else fields, filters, more))
+    return [row[pluck] for row in rows] if pluck else rows
+
+
+def only_for(roles: str) -> None:
+    if roles not in recorded.roles.get(local.session.user, ()) and local.session.user != "Administrator":
+        raise PermissionError
+
+
+def generate_hash(length: int) -> str:
+    return secrets.token_hex(length)[:length]
 
 
 def log_error(title: str, message: str) -> None:
@@ -273,6 +310,7 @@ class Database:
 
     def __init__(self) -> None:
         self.after_commit: Final = CallbackManager()
+        self.transaction_writes = 0
         self.connection: pymysql.Connection[pymysql.cursors.DictCursor] | None = None
 
     def sql(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
@@ -287,6 +325,10 @@ class Database:
                 charset="utf8mb4",
                 cursorclass=pymysql.cursors.DictCursor,
             )
+        if query.split()[0] in ("commit", "rollback"):
+            self.transaction_writes = 0
+        elif query.split()[0] in ("insert", "update"):
+            self.transaction_writes += 1
         with self.connection.cursor() as cursor:
             cursor.execute(query, values or None)
             return list(cursor.fetchall())
@@ -300,8 +342,16 @@ class Database:
         self.sql("rollback")
 
     def exists(self, doctype: str, filters: str | Mapping[str, Any]) -> str | None:
-        rows = self.sql(*select(doctype, "name", filters, " limit 1"))
+        rows = self.sql(*select(doctype, ["name"], filters, " limit 1"))
         return rows[0]["name"] if rows else None
+
+    def count(self, doctype: str, filters: Mapping[str, Any]) -> int:
+        return len(self.sql(*select(doctype, ["name"], filters)))
+
+    def bulk_insert(self, doctype: str, fields: Sequence[str], values: Iterable[Sequence[Any]]) -> None:
+        columns, marks = ", ".join(f"`{name}`" for name in fields), ", ".join(["%s"] * len(fields))
+        for row in values:
+            self.sql(f"insert into `tab{doctype}` ({columns}) values ({marks})", row)
 
     def set_value(
         self, doctype: str, name: str, fieldname: str, value: Any, *, update_modified: bool = True
@@ -311,12 +361,17 @@ class Database:
 
 
 def select(
-    doctype: str, fieldname: str, filters: str | Mapping[str, Any], more: str = ""
+    doctype: str, fields: Sequence[str], filters: str | Mapping[str, Any], more: str = ""
 ) -> tuple[str, list[Any]]:
-    """A SELECT of one field, and its values."""
-    equal = {"name": filters} if isinstance(filters, str) else filters
-    conditions = " and ".join(f"`{name}` = %s" for name in equal)
-    return f"select `{fieldname}` from `tab{doctype}` where {conditions}{more}", list(equal.values())
+    """A SELECT, and its values; `("is", "not set")` is the only operator that it knows."""
+    wanted = {"name": filters} if isinstance(filters, str) else filters
+    is_unset = ("is", "not set")
+    conditions = [
+        f"`{name}` is null" if value == is_unset else f"`{name}` = %s" for name, value in wanted.items()
+    ]
+    columns = ", ".join(f"`{name}`" for name in fields)
+    query = f"select {columns} from `tab{doctype}` where {' and '.join(conditions)}{more}"
+    return query, [value for value in wanted.values() if value != is_unset]
 
 
 # -- frappe.model.document ------------------------------------------------------------------------
@@ -363,12 +418,16 @@ def get_system_timezone() -> str:
     return str(local.time_zone)
 
 
+def now() -> str:
+    return str(datetime.now(ZoneInfo(get_system_timezone())).replace(tzinfo=None))
+
+
 def get_bench_id() -> str:
     return "bench"
 
 
 def get_system_managers(only_name: bool = False) -> list[str]:
-    return ["manager@school.example"] if only_name else ["Manager <manager@school.example>"]
+    return [MANAGER] if only_name else [f"Manager <{MANAGER}>"]
 
 
 def enqueue_create_notification(users: Iterable[str], doc: Mapping[str, Any]) -> None:

@@ -13,7 +13,12 @@ after_migrate = "memora.services.storage.prepare_storage"
 after_request = "memora.services.errors.set_retry_after"
 
 scheduler_events = {
-    "cron": {"* * * * *": ["memora.services.srs_persistence.drain_safety_net"]},
+    "cron": {
+        "* * * * *": [
+            "memora.services.srs_persistence.drain_safety_net",
+            "memora.services.outages.watch",
+        ]
+    },
     "hourly": ["memora.services.partition_manager.create_missing_partitions"],
 }
 

@@ -34,11 +34,30 @@ def as_text(name: str, value: object) -> str | None:
 
 
 def as_limit(value: object) -> int:
-    """A whole number of questions, 1 to 50; forms and links send it as text."""
+    """A number of questions, 1 to 50."""
+    return as_whole_number("limit", value, 1, LARGEST_LIMIT)
+
+
+def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> int:
+    """A whole number in this range; forms and links send it as text."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
         value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_LIMIT:
-        refuse(_("limit has to be a whole number from 1 to {0}").format(LARGEST_LIMIT))
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        refuse(_("{0} has to be a whole number from {1} to {2}").format(name, least, most))
+    return value
+
+
+def as_names(name: str, value: object) -> list[str] | None:
+    """A list of names of documents, also as JSON; None for None and for an empty field of a form."""
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            refuse(_("{0} cannot be read").format(name))
+    if value is None or value == "":
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) and is_unicode(item) for item in value):
+        refuse(_("{0} has to be a list of names").format(name))
     return value
 
 

@@ -1,17 +1,23 @@
-"""What the site's own code calls in the course of lessons."""
+"""What the site's own code calls in the course of lessons, and what administrators call."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from memora.api.arguments import as_json, as_player, as_text
+import frappe
+
+from memora.api.arguments import as_json, as_names, as_player, as_text, as_whole_number
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
 from memora.services.srs_persistence import request_drain
 
 if TYPE_CHECKING:
-    from memora._engine import SubmitAnswer
+    from memora._engine import ReplayReport, SubmitAnswer
+
+ADMINISTRATOR: Final = "System Manager"
+POISON: Final = "Poison Review"
+LONGEST_PAGE: Final = 500
 
 
 @frappe_errors()
@@ -48,3 +54,48 @@ def acknowledgement(submitted: SubmitAnswer) -> dict[str, Any]:
         "remaining_items": submitted["remaining_items"],
         "new_stability_counts": submitted["new_stability_counts"],
     }
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str, Any]:
+    """Acknowledged records that could not be saved and were not replayed yet, newest first.
+
+    For System Managers.
+
+    Args:
+        limit: most of them, 1 to 500.
+        start: how many to pass over.
+
+    Returns: poison_reviews [{name, player, season, question_id, job_id, set_aside_at, reason}], and total,
+        which counts past the limit.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    filters = {"replayed_at": ("is", "not set")}
+    fields = ["name", "player", "season", "question_id", "job_id", "set_aside_at", "reason"]
+    found = frappe.get_all(
+        POISON,
+        filters=filters,
+        fields=fields,
+        order_by="set_aside_at desc, name desc",
+        limit_page_length=as_whole_number("limit", limit, 1, LONGEST_PAGE),
+        limit_start=as_whole_number("start", start, 0),
+    )
+    return {"poison_reviews": found, "total": frappe.db.count(POISON, filters)}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def replay_poison_reviews(names: str | list[str] | None = None) -> ReplayReport:
+    """Save records after all that were set aside, once what was in their way is gone.
+
+    For System Managers. A newer state of a record stays as it is. What still cannot be saved keeps
+    waiting, with its new reason.
+
+    Args:
+        names: names of Poison Reviews, as a list or as JSON; without it all that wait.
+
+    Returns: replayed, failed, and unknown: no Poison Review of that name, or replayed before.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    return engine().replay(as_names("names", names))

@@ -14,6 +14,7 @@ import frappe
 from frappe import _
 
 from memora._engine import InvalidInput, MemoraError, RateLimited, SeasonUnavailable, ServiceUnavailable
+from memora.services.outages import tell_administrators
 
 
 class ReviewsUnavailable(frappe.ValidationError):
@@ -32,6 +33,8 @@ class ReviewsFailed(frappe.ValidationError):
 def frappe_errors() -> Iterator[None]:
     """Turn the engine's errors into Frappe's, and keep every traceback from the client. Also a decorator.
 
+    What the engine has seen of outages meanwhile is told to administrators.
+
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
         frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in seconds.
@@ -45,6 +48,8 @@ def frappe_errors() -> Iterator[None]:
     except Exception:
         frappe.flags.disable_traceback = True
         raise
+    finally:
+        tell_administrators()
 
 
 def set_retry_after(response: Any = None, **_unused: Any) -> None:

@@ -9,6 +9,7 @@ from frappe import _
 
 from memora._engine import ServiceUnavailable
 from memora.services.administrators import alert_administrators
+from memora.services.background import enqueue_now_or_never
 from memora.services.engine import engine
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def persist_review_batch() -> DrainReport | None:
     if report["set_aside"]:
         alert_administrators(
             _("{0} review records could not be saved and were set aside").format(report["set_aside"]),
-            _("The list of Poison Reviews shows them and the reason."),
+            _("The list of Poison Reviews shows them and the reason, and can replay them."),
             link="/app/poison-review",
         )
     return report
@@ -48,10 +49,7 @@ def request_drain() -> None:
     The engine asks for one job at a time, so the job has no id of its own. With Frappe's `deduplicate` a
     request that comes while a drain is ending would be dropped, and its answers would wait.
     """
-    try:
-        frappe.enqueue(DRAIN_JOB, queue=QUEUE)
-    except Exception as error:
-        frappe.logger("memora").error(f"the drain could not be queued: {error}")
+    enqueue_now_or_never(DRAIN_JOB, QUEUE)
 
 
 def drain_safety_net() -> None:

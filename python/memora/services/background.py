@@ -1,0 +1,41 @@
+"""Frappe's background jobs, queued without waiting for a queue that is down."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import frappe
+import redis
+
+from memora.services.engine import JOURNAL_URL, queue_url
+
+# Frappe's own client waits for a Redis that hangs for as long as it hangs.
+LOOK_SECONDS: Final = 0.2
+
+
+def queue_answers() -> bool:
+    """Whether Frappe's queue (redis_queue) answers; known within 0.4 seconds."""
+    secret_url = queue_url(frappe.local.conf)
+    try:
+        with redis.Redis.from_url(
+            secret_url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS
+        ) as client:
+            return client.ping()
+    except (redis.RedisError, OSError):
+        return False
+
+
+def enqueue_now_or_never(method: str, queue: str, **arguments: Any) -> bool:
+    """Queue a job, for a caller to whom the journal has just answered.
+
+    Returns: False when the queue is down, which is only logged.
+    """
+    try:
+        # The journal is the queue, unless the site keeps it elsewhere.
+        if frappe.local.conf.get(JOURNAL_URL) and not queue_answers():
+            raise ConnectionError("redis_queue does not answer")
+        frappe.enqueue(method, queue=queue, **arguments)
+    except Exception as error:
+        frappe.logger("memora").error(f"{method} could not be queued: {error}")
+        return False
+    return True
