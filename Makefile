@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers dev build-dev build format lint test demo bench bench-scale wheel clean help
+.PHONY: all setup venv servers dev build-dev build format lint test soak demo bench bench-scale wheel clean help
 
 ## all: what CI runs
 all: lint test
@@ -86,6 +86,10 @@ lint: $(VENV)/.lint build
 test: setup
 	cargo test
 	$(BIN)/python -m pytest
+
+## soak: random faults under load, then an audit (ARGS="--faults 1000 --seed 7" for a long one)
+soak: setup
+	$(BIN)/python -m tests.soak $(ARGS)
 
 ## demo: the main job from end to end on private servers, and plain Python beside it
 demo: setup

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import hypothesis
 import pytest
@@ -30,8 +31,8 @@ hypothesis.settings.load_profile("memora")
 OTHER_DATABASE = "memora_other"
 
 
-@pytest.fixture(scope="session")
-def private_servers() -> Iterator[Servers]:
+@contextmanager
+def started_servers() -> Iterator[Servers]:
     """Redis for cache and journal, and MariaDB with the tables of two sites."""
     with Redis("cache") as cache, Redis("journal", appendfsync="always") as journal, MariaDB() as database:
         servers = Servers(cache, journal, database)
@@ -41,6 +42,13 @@ def private_servers() -> Iterator[Servers]:
             with database.connect(database=name) as connection:
                 frappe_standin.create_tables(connection)
             Site(servers, name).engine().prepare_storage()
+        yield servers
+
+
+@pytest.fixture(scope="session")
+def private_servers() -> Iterator[Servers]:
+    """The servers of the whole run."""
+    with started_servers() as servers:
         yield servers
 
 
