@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers dev build-dev build format lint test soak demo bench bench-scale wheel clean help
+.PHONY: all setup venv servers dev build-dev build format lint test soak demo bench bench-scale bench-outage wheel clean help
 
 ## all: what CI runs
 all: lint test
@@ -102,6 +102,10 @@ bench: setup $(VENV)/.bench
 ## bench-scale: reads on tables of 100,000 to 10,000,000 rows (ARGS="--rows 20000 100000" for a short one)
 bench-scale: setup
 	$(BIN)/python -m benches.scale $(ARGS)
+
+## bench-outage: how long students wait while servers are dead or hang
+bench-outage: setup
+	$(BIN)/python -m benches.outage $(ARGS)
 
 ## wheel: the one file to install, into dist/
 wheel: $(VENV)/.tests

@@ -1,7 +1,7 @@
 //! Connections to one server, kept between calls, behind a breaker.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::breaker::{Breaker, Permit};
 use crate::error::{Error, Result, Server};
@@ -17,8 +17,11 @@ pub trait Connect {
     fn connect(&self, probe: bool) -> Result<Self::Connection>;
 }
 
+/// A connection that the server closed some time ago breaks within this time.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
 /// How long a probe of a server that was down may take.
-pub const PROBE_TIMEOUT: Duration = Duration::from_millis(40);
+pub const PROBE_TIMEOUT: Duration = Duration::from_millis(30);
 
 /// A pool of connections to one server.
 pub struct Pool<C: Connect> {
@@ -51,8 +54,12 @@ impl<C: Connect> Pool<C> {
             });
         }
         if let Some(connection) = (permit == Permit::Normal).then(|| self.take()).flatten() {
+            let start = Instant::now();
             match self.run(connection, &mut work) {
-                Err(Error::Unavailable { broken: true, .. }) => self.lock().clear(),
+                // The server was away since the connection was last used. One that hangs is not asked twice.
+                Err(Error::Unavailable { broken: true, .. }) if start.elapsed() < AT_ONCE => {
+                    self.lock().clear();
+                }
                 outcome => return self.note(outcome),
             }
         }

@@ -115,13 +115,25 @@ impl Engine {
         process.journal.with(|journal| self.journal_scripts.trust(journal, &self.settings.keys, action))
     }
 
+    /// Begins a new generation, with this run of the cache.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] of the cache when the journal cannot be told: then the cache is not believed.
+    fn begin_anew(&self, process: &Process, run_id: &str) -> Result<TrustState> {
+        self.change_trust(process, &TrustAction::Found(run_id)).map_err(|error| Error::Unavailable {
+            server: Server::Cache,
+            cause: format!("it may hold old schedules, and the journal cannot note a new beginning: {error}"),
+            broken: false,
+        })
+    }
+
     /// The cache was lost: if it answers now, begin a new generation.
     fn recover(&self, process: &Process, from: Instant) -> Result<Lease> {
         let run_id = process.cache.with(|cache| {
             cache.command::<()>(&redis::cmd("PING"))?;
             Ok(cache.run_id.clone())
         })?;
-        let state = self.change_trust(process, &TrustAction::Found(&run_id))?;
+        let state = self.begin_anew(process, &run_id)?;
         log::warn!(
             "the cache answers again: students' schedules are loaded anew (generation {})",
             state.generation
@@ -163,12 +175,7 @@ impl Engine {
     /// [`Error::Unavailable`] of the cache when the journal cannot be told: then it is not believed.
     pub(crate) fn cache_restarted(&self, process: &Process, run_id: &str) -> Result<Lease> {
         let from = Instant::now();
-        let state =
-            self.change_trust(process, &TrustAction::Found(run_id)).map_err(|error| Error::Unavailable {
-                server: Server::Cache,
-                cause: format!("it restarted, and what it holds cannot be checked: {error}"),
-                broken: false,
-            })?;
+        let state = self.begin_anew(process, run_id)?;
         let lease = self.lease_of(&state, from);
         lock(&process.trust).hold(&lease);
         Ok(lease)

@@ -188,6 +188,47 @@ def test_arguments_of_any_type_are_taken_or_refused(site: Site, app: App, value:
             call()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        '[{"question_id": "q", "quality": 5, "response_time_ms": NaN}]',
+        [{"question_id": "q", "quality": 5, "response_time_ms": float("nan")}],
+        [{"question_id": "q", "quality": 9}],
+        [{"question_id": "q" * 1_000_000, "quality": 5}],
+        [{"question_id": "q\x00", "quality": 5}],
+        [{"question_id": "\ud800", "quality": 5}],
+        [{"question_id": f"q{number}", "quality": 5} for number in range(51)],
+        [{"question_id": "q", "quality": 5, "response_time_ms": -5}],
+    ],
+)
+def test_a_refusal_shows_no_traceback(site: Site, app: App, given: Any) -> None:
+    for form in ({"responses": given}, {"session_data": given}):
+        with pytest.raises(frappe.ValidationError) as refusal:
+            reviews.submit_review_session(**form)
+        assert frappe.local.flags.disable_traceback
+        assert 0 < len(str(refusal.value)) < 2000
+    assert site.waiting() == 0
+
+
+def test_a_player_in_the_data_is_nobody(site: Site, app: App) -> None:
+    other = "other@school.example"
+    site.add(other, overdue(1))
+    before = site.rows(other)
+    foreign = {"player": other, "user": other, "owner": other, "season": "SEASON-2025"}
+    answer = {"question_id": "q000", "is_correct": True, **foreign}
+    reviews.submit_review_session(session_data={"answers": [answer], "session_meta": foreign, **foreign})
+    reviews.submit_review_session(responses=[{"question_id": "q000", "quality": 5, **foreign}])
+    srs.process_srs_batch(PLAYER, [{"question_id": "q000", "attempts_count": 1, **foreign}])
+    frappe.recorded.run_jobs()
+    assert site.rows(other) == before
+    assert list(site.rows()) == ["q000"]
+    assert site.sql(
+        "SELECT DISTINCT player, season FROM `tabPlayer Memory Tracker` WHERE player <> %s", (other,)
+    ) == [{"player": PLAYER, "season": SEASON}]
+
+
 # -- process_srs_batch --------------------------------------------------------------------------
 def test_a_lesson_brings_questions_in(site: Site, app: App) -> None:
     interactions = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 import traceback
@@ -11,10 +12,13 @@ from collections.abc import Callable
 import pytest
 
 from memora._engine import Engine
-from tests.site_under_test import PLAYER, Record, Site, ids, session
+from tests.site_under_test import PLAYER, TRACKER, Record, Site, ids, session
 
 CHILDREN = 8
 THREADS = 32
+FORKS = 1000
+# Nothing here takes a tenth of it; a child that hangs is ended by then, and fails.
+LONGEST_SECONDS = 60
 
 
 def fork(work: Callable[[], None]) -> int:
@@ -23,6 +27,7 @@ def fork(work: Callable[[], None]) -> int:
     if child:
         return child
     code = 1
+    signal.alarm(LONGEST_SECONDS)
     try:
         work()
         code = 0
@@ -67,6 +72,71 @@ def test_an_engine_that_was_used_before_a_fork_works_after_it(site: Site, engine
         assert {row["stability"] for row in site.rows(player).values()} == {3}
 
 
+def test_a_thousand_forks(site: Site, engine: Engine) -> None:
+    """The parent goes on with its connections while its children come and go, as RQ's workers do."""
+    players = [f"student{number}@school.example" for number in range(FORKS)]
+    add(site, [*players, PLAYER], rounds=1)
+    engine.due(PLAYER)
+    engine.submit(PLAYER, session_data=session("before"))
+    engine.drain()
+    for first in range(0, FORKS, CHILDREN):
+        children = [
+            fork(lambda player=player: work_as(engine, player, rounds=1))  # type: ignore[misc]
+            for player in players[first : first + CHILDREN]
+        ]
+        assert ids(engine.due(PLAYER)) == [f"{PLAYER}-0"]
+        check(children)
+    engine.drain()
+    found = site.sql(f"SELECT player, question_id, stability FROM {TRACKER} WHERE player LIKE 'student%%'")
+    assert sorted((row["player"], row["question_id"], row["stability"]) for row in found) == sorted(
+        (player, f"{player}-0", 3) for player in players
+    )
+    assert len(site.sql("SELECT name FROM `tabMemory Review Audit`")) == FORKS + 1
+
+
+def test_children_have_connections_of_their_own(site: Site, engine: Engine) -> None:
+    """The parent's last word on its connections stays its last word, whatever its children say."""
+    add(site, [f"student{number}@school.example" for number in range(CHILDREN)])
+    parent = "parent@school.example"
+    add(site, [parent])
+    work_as(engine, parent)
+    engine.drain()
+    assert engine.cache_available()
+    assert engine.journal_status()["reachable"]
+    assert not engine.partition_exists("SEASON-1900")
+    before = connections(site)
+    # The engine's last commands; the test's own clients say CLIENT LIST.
+    assert {"ping", "config|get"} <= {command for command, _ in before["redis"].values()}
+
+    def child(player: str) -> None:
+        work_as(engine, player)
+        engine.drain()
+        own = connections(site)
+        # It says other things than the parent, on other connections.
+        assert any(command == "evalsha" for command, _ in own["redis"].values())
+        assert all(own["redis"].get(name) == said for name, said in before["redis"].items())
+        assert before["database"].keys() < own["database"].keys()
+
+    for number in range(CHILDREN):
+        check([fork(lambda number=number: child(f"student{number}@school.example"))])  # type: ignore[misc]
+    after = connections(site)
+    assert all(after["redis"].get(name) == said for name, said in before["redis"].items())
+    assert before["database"].keys() <= after["database"].keys()
+    assert engine.due(parent)["total_due"] == 0
+
+
+def connections(site: Site) -> dict[str, dict[str, tuple[str, str]]]:
+    """The engines' connections by their addresses: last command to Redis, host in MariaDB's list."""
+    redis_connections = {
+        f"{role} {entry['addr']}": (entry["cmd"], entry["laddr"])
+        for role, client in (("cache", site.cache), ("journal", site.journal))
+        for entry in client.client_list()
+        if not entry["cmd"].startswith("client")
+    }
+    processes = site.sql("SELECT id, host FROM information_schema.PROCESSLIST WHERE id <> CONNECTION_ID()")
+    return {"redis": redis_connections, "database": {str(row["id"]): ("", row["host"]) for row in processes}}
+
+
 def test_children_of_children_drain(site: Site, engine: Engine) -> None:
     engine.submit(PLAYER, session_data=session("q"))
 
@@ -101,7 +171,16 @@ def test_a_fork_while_other_threads_use_the_engine(site: Site, engine: Engine) -
             thread.join()
 
 
-def test_many_threads_share_an_engine(site: Site, engine: Engine) -> None:
+@pytest.mark.parametrize("where", ["before a fork", "in a child"])
+def test_many_threads_share_an_engine(site: Site, engine: Engine, where: str) -> None:
+    if where == "in a child":
+        engine.due(PLAYER)
+        return check([fork(lambda: work_in_threads(site, engine))])
+    work_in_threads(site, engine)
+
+
+def work_in_threads(site: Site, engine: Engine) -> None:
+    """Many threads at once, each as a student of its own."""
     players = [f"student{number}@school.example" for number in range(THREADS)]
     add(site, players)
     faults: list[BaseException] = []

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 import pytest
+import redis
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -304,6 +306,123 @@ def test_two_sites_never_see_each_other(site: Site, other_site: Site) -> None:
         engine.due(PLAYER)
         engine.submit(PLAYER, session_data=session("r", subject="Science"))
     assert costs[0].statements == 0
+
+
+VICTIM = "victim@school.example"
+# Those with a player in each row; the hostile student's own rows come to them.
+STUDENTS_TABLES = (
+    "tabPlayer Memory Tracker",
+    "tabMemory Review Audit",
+    "tabPoison Review",
+    "memora_blind_answer",
+)
+
+
+@dataclass(frozen=True)
+class Others:
+    """What belongs to other students and to another site, as it was before a hostile student came."""
+
+    site: Site
+    other_site: Site
+
+    def settle(self) -> Others:
+        """Give them records, cached sets and answers that wait in the journal."""
+        for site in (self.site, self.other_site):
+            engine = site.engine()
+            site.add(VICTIM, [Record("q"), Record("r")])
+            engine.submit(VICTIM, session_data=session("q", subject="Science"))
+            engine.due(VICTIM)
+        return self
+
+    def everything(self) -> dict[str, object]:
+        """Counts and rows of all tables, and all keys of both Redis servers, that are theirs."""
+        found: dict[str, object] = {}
+        for site in (self.site, self.other_site):
+            tables = site.sql("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
+            for table in sorted(str(row[f"Tables_in_{site.name}"]) for row in tables):
+                is_theirs = site is self.other_site or table not in STUDENTS_TABLES
+                where = "" if is_theirs else f" WHERE player = '{VICTIM}'"
+                count = site.sql(f"SELECT COUNT(*) AS n FROM `{table}`{where}")[0]["n"]
+                found[f"{site.name}.{table}"] = (count, site.sql(f"SELECT * FROM `{table}`{where}"))
+            for role, server in (("cache", site.servers.cache), ("journal", site.servers.journal)):
+                with redis.Redis(host=server.host, port=server.port) as client:
+                    for key in client.keys(f"{site.name}|*"):
+                        if site is self.other_site or VICTIM.encode() in key:
+                            found[f"{role} {key!r}"] = client.dump(key)
+        return found
+
+
+STUDENTS_TABLES = (
+    "tabPlayer Memory Tracker",
+    "tabMemory Review Audit",
+    "tabPoison Review",
+    "memora_blind_answer",
+)
+# Forms in which somebody may try to be somebody else.
+foreign_fields = {"player": "victim@school.example", "user": "victim@school.example", "season": "SEASON-2025"}
+hostile_texts = st.one_of(
+    sessions.map(lambda data: json.dumps({**data, **foreign_fields})),
+    responses.map(lambda data: json.dumps([{**each, **foreign_fields} for each in data])),
+    json_values.map(json.dumps),
+    st.sampled_from(
+        [
+            "[" * 100_000,
+            '{"answers":' * 50_000,
+            json.dumps(
+                {"answers": [{"question_id": f"q{number}", "is_correct": True} for number in range(51)]}
+            ),
+            json.dumps([{"question_id": "q", "quality": 9}]),
+            '[{"question_id": "q", "quality": 5, "response_time_ms": NaN}]',
+            json.dumps([{"question_id": "q", "quality": 5, "response_time_ms": -1}]),
+            json.dumps([{"question_id": "q" * 1_000_000, "quality": 5}]),
+            json.dumps(
+                [
+                    {
+                        "question_id": "'; DROP TABLE `tabUser`; --",
+                        "quality": 5,
+                        "player": "victim@school.example",
+                    }
+                ]
+            ),
+        ]
+    ),
+)
+
+
+def test_a_hostile_student_touches_nothing_of_others(site: Site, other_site: Site) -> None:
+    others = Others(site, other_site).settle()
+    before = others.everything()
+    assert len(before) > 20
+    engine = site.engine()
+
+    @settings(max_examples=250)
+    @given(st.sampled_from(HOSTILE_PLAYERS), hostile_texts, names)
+    def attack(player: str, text: str, name: str) -> None:
+        works: list[Callable[[], object]] = [
+            lambda: engine.submit(player, session_data=text),
+            lambda: engine.submit(player, responses=text),
+            lambda: engine.rate(player, text, subject=name, topic=name),
+            lambda: engine.due(player, subject=name),
+            lambda: engine.due(player, topic=name),
+            lambda: engine.persistence_status(player, name),
+            lambda: engine.cache_clear(player, SEASON),
+        ]
+        for work in works:
+            try:
+                work()
+            except MemoraError as fault:
+                check_refusal(fault)
+        assert engine.cache_stats(VICTIM, SEASON)["complete"]
+
+    attack()
+    assert others.everything() == before
+    # What the hostile ones did goes to the table; of the victim's, only what he answered himself.
+    engine.drain()
+    rows = site.rows(VICTIM)
+    assert {name: row["stability"] for name, row in rows.items()} == {"q": 3, "r": 2}
+    assert {key: value for key, value in others.everything().items() if other_site.name in key} == {
+        key: value for key, value in before.items() if other_site.name in key
+    }
 
 
 def test_all_keys_bear_the_name_of_the_site(site: Site, engine: Engine) -> None:

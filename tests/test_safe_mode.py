@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 from tests.test_due import overdue
 
 LIMITER = "`memora_safe_mode_read`"
+PROCESSES = 8
 
 
 @pytest.fixture(params=["dead", "frozen"])
@@ -100,6 +102,46 @@ def test_the_limit_holds_when_all_come_at_once(site: Site, without_cache: Engine
     for thread in threads:
         thread.join()
     assert (outcomes.count("safe_mode"), outcomes.count("refused")) == (10, 14)
+
+
+def in_processes(site: Site, players: list[list[str]]) -> list[tuple[str, int]]:
+    """Each process reads for its players as fast as it can; who has to wait how long, 0 for not at all."""
+    readers, writer = os.pipe()
+    children = []
+    for own in players:
+        child = os.fork()
+        if child == 0:
+            engine = site.engine()
+            for player in own:
+                try:
+                    wait = 0 if engine.due(player)["source"] == "safe_mode" else -1
+                except RateLimited as refusal:
+                    wait = refusal.args[1]
+                os.write(writer, f"{player} {wait}\n".encode())
+            os._exit(0)
+        children.append(child)
+    os.close(writer)
+    with os.fdopen(readers) as pipe:
+        lines = [line.split() for line in pipe]
+    for child in children:
+        assert os.waitpid(child, 0)[1] == 0
+    return [(player, int(wait)) for player, wait in lines]
+
+
+def test_500_reads_a_minute_over_8_processes(site: Site, without_cache: Engine) -> None:
+    players = [[f"student{place}-{number}" for number in range(90)] for place in range(PROCESSES)]
+    found = in_processes(site, players)
+    assert len(found) == PROCESSES * 90
+    assert sum(wait == 0 for _, wait in found) == 500
+    assert all(0 <= wait <= 60 for _, wait in found)
+
+
+def test_one_read_in_30_seconds_for_each_student_over_8_processes(site: Site, without_cache: Engine) -> None:
+    players = [f"student{number}" for number in range(40)]
+    found = in_processes(site, [players] * PROCESSES)
+    assert sorted(player for player, wait in found if wait == 0) == sorted(players)
+    assert sum(wait > 0 for _, wait in found) == (PROCESSES - 1) * len(players)
+    assert all(0 <= wait <= 30 for _, wait in found)
 
 
 def test_a_refused_read_does_not_count(site: Site, without_cache: Engine) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -9,17 +12,39 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memora._engine import RateLimited
 from tests.conftest import clean_site
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Servers, Site, ids, session
 
 ZONES = ["UTC", "Asia/Amman", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"]
+ELSEWHERE = "Asia/Amman, its servers elsewhere"
 MINUTE = timedelta(minutes=1)
 
 
-@pytest.fixture(params=ZONES)
-def zoned(request: pytest.FixtureRequest, servers: Servers) -> Site:
-    """A clean site in a time zone."""
-    return clean_site(Site(servers, servers.database.database, request.param))
+@pytest.fixture(params=[*ZONES, ELSEWHERE])
+def zoned(request: pytest.FixtureRequest, servers: Servers) -> Iterator[Site]:
+    """A clean site in a time zone; also one whose MariaDB and whose processes are in other ones."""
+    if request.param != ELSEWHERE:
+        yield clean_site(Site(servers, servers.database.database, request.param))
+        return
+    before = os.environ.get("TZ")
+    set_time_zones(servers, "+09:00", "America/New_York")
+    try:
+        yield clean_site(Site(servers, servers.database.database, "Asia/Amman"))
+    finally:
+        servers.heal()
+        set_time_zones(servers, "SYSTEM", before)
+
+
+def set_time_zones(servers: Servers, database: str, process: str | None) -> None:
+    """The zones of MariaDB, for new connections, and of this process."""
+    root = servers.database.connect(user="root", password="", database=None)
+    with root as connection, connection.cursor() as cursor:
+        cursor.execute("SET GLOBAL time_zone = %s", (database,))
+    os.environ.pop("TZ", None)
+    if process is not None:
+        os.environ["TZ"] = process
+    time.tzset()
 
 
 def unix(naive: datetime, zone: str) -> float:
@@ -72,6 +97,9 @@ def test_every_date_has_the_right_score(zoned: Site, dates: list[datetime]) -> N
 @pytest.mark.parametrize(
     ("zone", "change"),
     [
+        # Jordan changed its clocks at midnight, until 2022.
+        ("Asia/Amman", datetime(2021, 3, 26, 0)),
+        ("Asia/Amman", datetime(2021, 10, 29, 0)),
         ("America/New_York", datetime(2026, 3, 8, 2)),
         ("America/New_York", datetime(2026, 11, 1, 1)),
         ("Australia/Lord_Howe", datetime(2026, 4, 5, 2)),
@@ -124,3 +152,16 @@ def test_today_is_the_day_of_the_site(zoned: Site) -> None:
     picks = {tuple(ids(engine.due(PLAYER, topic="Plants"))) for _ in range(5)}
     assert len(picks) == 1
     assert picks.pop()[0] == "old"
+
+
+@pytest.mark.parametrize("zoned", [ELSEWHERE], indirect=True)
+def test_safe_mode_waits_right_on_servers_elsewhere(zoned: Site) -> None:
+    with zoned.servers.database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT @@session.time_zone")
+        assert cursor.fetchone() == ("+09:00",)
+    assert time.localtime().tm_zone in ("EST", "EDT")
+    zoned.servers.cache.kill()
+    assert zoned.engine().due(PLAYER)["source"] == "safe_mode"
+    with pytest.raises(RateLimited) as refusal:
+        zoned.engine().due(PLAYER)
+    assert 20 <= refusal.value.args[1] <= 30

@@ -157,7 +157,7 @@ class Settings:
         time_zone: str = "UTC",
         max_questions: int = 20000,
         redis_timeout_ms: int = 150,
-        database_timeout_ms: int = 900,
+        database_timeout_ms: int = 700,
         cache_ttl_seconds: int = 604800,
         trust_lease_ms: int = 300,
     ) -> Settings: ...
