@@ -16,7 +16,7 @@ const REMEMBERED_SECONDS: u64 = 300;
 /// The active season, or that there is none.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ActiveSeason {
-    /// What the cache remembers: generation, use of the cache, name.
+    /// What the cache remembers: generation, run of the cache, use of the cache, name.
     pub token: String,
     /// Its name; `None` when no season is active.
     pub name: Option<String>,
@@ -25,15 +25,16 @@ pub struct ActiveSeason {
 }
 
 impl ActiveSeason {
-    fn new(generation: u64, found: Option<(String, bool)>) -> ActiveSeason {
+    fn new(generation: u64, run_id: &str, found: Option<(String, bool)>) -> ActiveSeason {
         let (name, uses_cache) = found.map_or((None, false), |(name, uses)| (Some(name), uses));
-        let token = format!("{generation}|{}|{}", u8::from(uses_cache), name.as_deref().unwrap_or_default());
+        let shown = name.as_deref().unwrap_or_default();
+        let token = format!("{generation}|{run_id}|{}|{shown}", u8::from(uses_cache));
         ActiveSeason { token, name, uses_cache }
     }
 
     fn from_token(token: &str) -> Option<ActiveSeason> {
-        let mut parts = token.splitn(3, '|');
-        let (_generation, uses_cache, name) = (parts.next()?, parts.next()?, parts.next()?);
+        let mut parts = token.splitn(4, '|').skip(2);
+        let (uses_cache, name) = (parts.next()?, parts.next()?);
         let name = (!name.is_empty()).then(|| name.to_owned());
         Some(ActiveSeason { token: token.to_owned(), name, uses_cache: uses_cache == "1" })
     }
@@ -42,6 +43,11 @@ impl ActiveSeason {
 /// The generation in which a token was written.
 pub fn generation_of(token: &str) -> Option<u64> {
     token.split('|').next()?.parse().ok()
+}
+
+/// The run of the cache's Redis for which a token was written.
+pub fn run_of(token: &str) -> Option<&str> {
+    token.split('|').nth(1)
 }
 
 impl Engine {
@@ -73,7 +79,7 @@ impl Engine {
 
     fn load_season(&self, process: &Process, lease: &Lease) -> Result<Arc<ActiveSeason>> {
         let found = self.season_from_database(process)?;
-        let season = Arc::new(ActiveSeason::new(lease.generation, found));
+        let season = Arc::new(ActiveSeason::new(lease.generation, &lease.run_id, found));
         let keys = &self.settings.keys;
         process.cache.with(|cache| cache::remember_season(cache, keys, &season.token, REMEMBERED_SECONDS))?;
         *lock(&process.season) = Some(Arc::clone(&season));
@@ -117,8 +123,9 @@ mod tests {
     fn a_token_tells_the_season() {
         for found in [None, Some(("SEASON-2026".to_owned(), true)), Some(("SEASON-2026-B".to_owned(), false))]
         {
-            let season = ActiveSeason::new(17, found);
+            let season = ActiveSeason::new(17, "f00", found);
             assert_eq!(generation_of(&season.token), Some(17));
+            assert_eq!(run_of(&season.token), Some("f00"));
             assert_eq!(ActiveSeason::from_token(&season.token), Some(season));
         }
         assert_eq!(ActiveSeason::from_token("nonsense"), None);

@@ -21,6 +21,7 @@ use crate::error::{Error, Result, Server};
 use crate::mariadb::outages;
 use crate::redis::cache;
 use crate::redis::journal::{TrustAction, TrustState};
+use crate::season::{generation_of, run_of};
 
 /// What a process may believe, for the moment.
 #[derive(Clone, Debug)]
@@ -120,10 +121,10 @@ impl Engine {
     /// # Errors
     /// [`Error::Unavailable`] of the cache when the journal cannot be told: then the cache is not believed.
     fn begin_anew(&self, process: &Process, run_id: &str) -> Result<TrustState> {
-        self.change_trust(process, &TrustAction::Found(run_id)).map_err(|error| Error::Unavailable {
-            server: Server::Cache,
-            cause: format!("it may hold old schedules, and the journal cannot note a new beginning: {error}"),
-            broken: false,
+        self.change_trust(process, &TrustAction::Found(run_id)).map_err(|error| {
+            log::debug!("the journal cannot note a new beginning of the cache: {error}");
+            let cause = "it may hold old schedules, and the journal cannot note a new beginning".to_owned();
+            Error::Unavailable { server: Server::Cache, cause, broken: false }
         })
     }
 
@@ -141,24 +142,27 @@ impl Engine {
         Ok(self.lease_of(&state, from))
     }
 
-    /// Without the journal: go on with what was known last, or with what the cache itself says, unless
+    /// Without the journal: go on with what was known last, or with what others left in the cache, unless
     /// MariaDB knows better.
     ///
     /// # Errors
     /// [`Error::Unavailable`] of the cache when it has missed an answer.
     fn unconfirmed(&self, process: &Process, last: Option<Lease>, from: Instant) -> Result<Lease> {
         lock(&process.trust).missed_journal = true;
-        let until = from + self.settings.trust_lease;
-        let lease = match last {
-            Some(last) => Lease { is_confirmed: false, until, ..last },
-            None => {
-                let (token, run_id) = process.cache.with(|cache| {
-                    Ok((cache::active_season(cache, &self.settings.keys)?, cache.run_id.clone()))
-                })?;
-                let generation = token.as_deref().and_then(crate::season::generation_of).unwrap_or(0);
-                Lease { generation, run_id: run_id.into(), is_confirmed: false, until }
+        let (token, run_id) = process
+            .cache
+            .with(|cache| Ok((cache::active_season(cache, &self.settings.keys)?, cache.run_id.clone())))?;
+        // Written in this run of the cache by a process that had the journal's word for it, perhaps after
+        // this one's last lease.
+        let written = token.as_deref().filter(|token| run_of(token) == Some(&run_id)).and_then(generation_of);
+        let (generation, run_id) = match last {
+            Some(last) if written.is_none_or(|written| written < last.generation) => {
+                (last.generation, last.run_id)
             }
+            _ => (written.unwrap_or(0), run_id.into()),
         };
+        let until = from + self.settings.trust_lease;
+        let lease = Lease { generation, run_id, is_confirmed: false, until };
         match process.database.with(outages::void_generation) {
             Ok(void) if void >= lease.generation => Err(Error::Unavailable {
                 server: Server::Cache,

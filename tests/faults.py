@@ -75,9 +75,12 @@ class Faults:
 
     @contextmanager
     def cut(self, name: str) -> Iterator[None]:
-        """Connections break again and again."""
+        """Connections break again and again, some of them when something was done and is not yet known."""
         for _ in range(self.choice.randint(1, 8)):
-            self.wires[name].cut()
+            if self.choice.random() < 0.5:
+                self.wires[name].cut()
+            else:
+                self.wires[name].swallow_reply(self.choice.randint(1, 20))
             time.sleep(self.choice.random() * 0.05)
         yield
 

@@ -34,8 +34,8 @@ LONGEST_REST: Final = 1.0
 # One fault in so many begins while another is under way.
 OVERLAP: Final = 4
 RECOVERY_SECONDS: Final = 60.0
-# A process looks again at a server that was down after two seconds at the latest.
-BREAKER_SECONDS: Final = 2.2
+# A process looks again at a server that was down after a second at the latest.
+BREAKER_SECONDS: Final = 1.2
 
 
 def soak(site: Site, faults: int, seed: int, tell: Callable[[str], None], only: str = "") -> list[str]:

@@ -77,3 +77,17 @@ def test_the_journal_alone_away_is_no_reason_to_doubt_the_cache(
         assert (ids(answer), answer["source"], answer["is_degraded"]) == (["q", "r"], "cache", False)
     engine.submit(PLAYER, session_data=session("q"))
     assert (ids(other.due(PLAYER)), other.due(PLAYER)["source"]) == (["r"], "cache")
+
+
+def test_a_process_that_was_asleep_finds_the_present_generation_without_the_journal(
+    site: Site, engine: Engine, other: Engine
+) -> None:
+    """Since its last call the cache was lost and found again; now the journal is away."""
+    site.servers.cache.kill()
+    engine.submit(PLAYER, session_data=session("q"))
+    site.servers.cache.start()
+    check_cached(site, engine)
+    site.servers.journal.kill()
+    for _ in range(2):
+        answer = other.due(PLAYER)
+        assert (ids(answer), answer["source"], answer["is_degraded"]) == (["r"], "cache", False)

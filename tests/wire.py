@@ -37,6 +37,10 @@ class Wire:
         """From now on what clients send arrives, but their connections break instead of bringing replies."""
         self._tell("swallow")
 
+    def swallow_reply(self, number: int) -> None:
+        """Once: instead of this reply from now, 1 for the next one, its connection breaks."""
+        self._tell(f"swallow {number}")
+
     def hang(self) -> None:
         """From now on nothing passes, in either direction; connections stay open."""
         self._tell("hang")
@@ -50,10 +54,19 @@ class Wire:
         self._process.kill()
         self._process.wait()
 
+    def __enter__(self) -> Wire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
     def _tell(self, order: str) -> None:
+        """Give an order, and wait until it is obeyed."""
         assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(f"{order}\n".encode())
         self._process.stdin.flush()
+        self._process.stdout.readline()
 
 
 class _Proxy:
@@ -63,6 +76,8 @@ class _Proxy:
         self.port = port
         self.target = target
         self.swallows = False
+        # Replies until the one that is swallowed alone; 0 when none is.
+        self.countdown = 0
         self.flows = asyncio.Event()
         self.writers: set[asyncio.StreamWriter] = set()
 
@@ -75,18 +90,26 @@ class _Proxy:
         print("ready", flush=True)
         async with server:
             while order := (await orders.readline()).decode().strip():
-                self.obey(order)
+                self.obey(*order.split())
+                print("done", flush=True)
 
-    def obey(self, order: str) -> None:
+    def obey(self, order: str, number: str = "0") -> None:
+        self.countdown = int(number)
         if order == "cut":
             for writer in list(self.writers):
                 writer.transport.abort()
             return
-        self.swallows = order == "swallow"
+        self.swallows = order == "swallow" and not self.countdown
         if order == "hang":
             self.flows.clear()
         else:
             self.flows.set()
+
+    def is_swallowed(self) -> bool:
+        if self.countdown:
+            self.countdown -= 1
+            return self.countdown == 0
+        return self.swallows
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -103,7 +126,7 @@ class _Proxy:
         with suppress(OSError):
             while data := await source.read(CHUNK):
                 await self.flows.wait()
-                if replies and self.swallows:
+                if replies and self.is_swallowed():
                     break
                 target.write(data)
                 await target.drain()

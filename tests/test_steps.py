@@ -1,0 +1,157 @@
+"""A connection breaks between any two steps: what was asked is done, and who asked does not learn of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+
+import pytest
+
+from memora._engine import Engine, ServiceUnavailable
+from tests.servers import Server, wait_until
+from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.test_drain import drain_all
+from tests.wire import Wire
+
+SERVERS = ("cache", "journal", "database")
+# More than there are replies in any of the calls here.
+MOST_REPLIES = 16
+
+
+@pytest.fixture
+def wires(site: Site) -> Iterator[dict[str, Wire]]:
+    """A wire to each server."""
+    servers: dict[str, Server] = {name: getattr(site.servers, name) for name in SERVERS}
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(Wire(server.port)) for name, server in servers.items()}
+
+
+def engine_over(site: Site, wires: dict[str, Wire], **settings: int) -> Engine:
+    """An engine on these wires, whose lease lasts as long as a test."""
+    return site.engine(
+        cache_url=f"redis://127.0.0.1:{wires['cache'].port}",
+        journal_url=f"redis://127.0.0.1:{wires['journal'].port}",
+        database_port=wires["database"].port,
+        trust_lease_ms=10_000,
+        **settings,
+    )
+
+
+def submit_once(engine: Engine, player: str) -> bool:
+    """Answer `q` right; whether it was acknowledged."""
+    try:
+        engine.submit(player, session_data=session("q"))
+    except ServiceUnavailable:
+        return False
+    return True
+
+
+def check_counted(site: Site, player: str, acknowledged: bool) -> None:
+    """The answer counts once if it was acknowledged, and at most once if not."""
+    drain_all(site, site.engine())
+    stability = site.rows(player)["q"]["stability"]
+    assert stability == 2 if acknowledged else stability in (1, 2)
+    is_due = stability == 1
+    assert site.engine().due(player)["total_due"] == is_due
+
+
+@pytest.mark.parametrize("server", SERVERS)
+@pytest.mark.parametrize("situation", ["all is well", "the cache is cold", "the journal is down"])
+def test_an_answer_counts_once_wherever_its_connection_breaks(
+    site: Site, wires: dict[str, Wire], server: str, situation: str
+) -> None:
+    acknowledged = []
+    for number in range(1, MOST_REPLIES):
+        player = f"student{number}@school.example"
+        site.add(player, [Record("q", stability=1)])
+        engine = engine_over(site, wires)
+        engine.due(player)
+        engine.persistence_status(player, "1-1")
+        if situation == "the cache is cold":
+            site.cache.delete(site.key("srs", player))
+        if situation == "the journal is down":
+            site.servers.journal.kill()
+        wires[server].swallow_reply(number)
+        acknowledged.append(submit_once(engine, player))
+        wires[server].mend()
+        site.servers.heal()
+        check_counted(site, player, acknowledged[-1])
+    # One broken connection is no reason to refuse an answer.
+    assert sum(acknowledged) >= MOST_REPLIES - 3
+
+
+@pytest.mark.parametrize("server", ["journal", "database"])
+def test_a_drain_counts_everything_once_wherever_its_connection_breaks(
+    site: Site, wires: dict[str, Wire], server: str
+) -> None:
+    for number in range(1, MOST_REPLIES):
+        players = [f"student{number}-{place}@school.example" for place in range(3)]
+        drain = engine_over(site, wires)
+        drain.drain()
+        for player in players:
+            site.add(player, [Record("q", stability=1)])
+            assert submit_once(site.engine(), player)
+        wires[server].swallow_reply(number)
+        with suppress(ServiceUnavailable):
+            drain.drain(seconds=5.0)
+        wires[server].mend()
+        for player in players:
+            check_counted(site, player, acknowledged=True)
+    audits = site.sql("SELECT COUNT(*) AS n FROM `tabMemory Review Audit`")
+    assert audits[0]["n"] == 3 * (MOST_REPLIES - 1)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_read_is_right_wherever_its_connection_breaks(
+    site: Site, wires: dict[str, Wire], server: str
+) -> None:
+    for number in range(1, MOST_REPLIES):
+        player = f"student{number}@school.example"
+        site.add(player, [Record("q"), Record("r")])
+        engine = engine_over(site, wires)
+        assert submit_once(engine, player)
+        site.cache.delete(site.key("srs-detail", player))
+        wires[server].swallow_reply(number)
+        assert ids(engine.due(player)) == ["r"]
+        wires[server].mend()
+        assert ids(site.engine().due(player)) == ["r"]
+
+
+def test_who_died_between_journal_and_cache_leaves_nothing_undone(site: Site, engine: Engine) -> None:
+    """The cache as it was before stands for a process that never came to tell it."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    engine.due(PLAYER)
+    keys = [site.key(family, PLAYER) for family in ("srs", "srs-detail")]
+    with site.servers.cache.client() as client:
+        client.connection_pool.connection_kwargs["decode_responses"] = False
+        before = {key: client.dump(key) for key in keys}
+        engine.submit(PLAYER, session_data=session("q"))
+        for key, dump in before.items():
+            client.restore(key, 0, dump, replace=True)
+    taken = engine.submit(PLAYER, session_data=session("q"))
+    assert taken["new_stability_counts"]["3"] == 1
+    engine.drain()
+    assert site.rows()["q"]["stability"] == 3
+    assert engine.cache_stats(PLAYER, SEASON)["due"] == 0
+
+
+def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wires: dict[str, Wire]) -> None:
+    """A process is held up before the journal, then before the cache, where another overtakes it."""
+    site.add(PLAYER, [Record("q")])
+    slow = engine_over(site, wires, redis_timeout_ms=60_000)
+    slow.due(PLAYER)
+    wires["journal"].hang()
+    again = '[{"question_id": "q", "attempts_count": 2}]'
+    thread = threading.Thread(target=slow.rate, args=(PLAYER, again))
+    thread.start()
+    # It has asked the cache and comes to nothing more before the wire is mended.
+    thread.join(0.2)
+    wires["cache"].hang()
+    wires["journal"].mend()
+    assert wait_until(lambda: site.waiting() == 1)
+    assert engine.submit(PLAYER, session_data=session("q"))["new_stability_counts"]["2"] == 1
+    wires["cache"].mend()
+    thread.join()
+    for process in (engine, slow, site.engine()):
+        assert process.due(PLAYER)["total_due"] == 0
