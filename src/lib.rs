@@ -1,7 +1,8 @@
 //! The engine of memora: spaced-repetition schedules for schools, behind a Frappe app.
 //!
-//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `safe_mode`, `status`, `partition`. Rules that
-//! touch no server are in `ladder`, `focus`, `submission`. Only `redis` speaks Redis, only `mariadb` SQL.
+//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `replay`, `safe_mode`, `status`, `partition`.
+//! Rules that touch no server are in `ladder`, `plan`, `blind`, `focus`, `submission`. Only `redis` speaks
+//! Redis, only `mariadb` SQL.
 #![deny(unsafe_code)]
 
 pub mod blind;

@@ -13,7 +13,7 @@ import pytest
 from memora._engine import Engine
 from tests import frappe_standin
 from tests.servers import MariaDB, Redis
-from tests.site_under_test import PLAYER, SEASON, SUBJECTS, TOPICS, Servers, Site
+from tests.site_under_test import PLAYER, SEASON, SUBJECTS, TOPICS, Record, Servers, Site
 
 # Before test modules import memora's, which import frappe.
 for place in frappe_standin.PLACES:
@@ -80,6 +80,15 @@ def other_site(servers: Servers) -> Site:
 def engine(site: Site) -> Engine:
     """The site's engine."""
     return site.engine()
+
+
+@pytest.fixture
+def other(site: Site, engine: Engine) -> Engine:
+    """Another process of the site, which has read the student's two due questions a moment ago."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    another = site.engine()
+    assert [process.due(PLAYER)["total_due"] for process in (engine, another)] == [2, 2]
+    return another
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class Faults:
         yield "cache full", partial(self.full, self.site.servers.cache)
         yield "journal full", partial(self.full, self.site.servers.journal)
         yield "cache flushed", self.flushed
-        yield "keys deleted and expired", self.lost_keys
+        yield "cache loses some keys", self.lost_keys
         yield "web process killed", partial(self.process_killed, serve)
         yield "web process paused", partial(self.process_paused, serve)
         yield "drain killed", partial(self.process_killed, drain)

@@ -24,7 +24,7 @@ from tests.faults import Faults
 from tests.load import Count, Crew, Students, drain, serve
 from tests.servers import wait_until
 from tests.site_under_test import Site
-from tests.wire import Wire
+from tests.wire import Wires
 
 WEB_PROCESSES: Final = 6
 DRAINS: Final = 2
@@ -52,19 +52,13 @@ def soak(site: Site, faults: int, seed: int, tell: Callable[[str], None], only: 
     choice = random.Random(seed)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="memora-soak-")))
-        wires = {
-            "cache": Wire(site.servers.cache.port),
-            "journal": Wire(site.servers.journal.port),
-            "database": Wire(site.servers.database.port),
-        }
-        for wire in wires.values():
-            stack.callback(wire.close)
+        wires = stack.enter_context(Wires(site.servers))
         students = Students(folder, STUDENTS)
         students.enter(site)
-        crew = stack.enter_context(Crew(students, lambda: engine_over(site, wires), seed))
+        crew = stack.enter_context(Crew(students, lambda: site.engine(**wires.settings), seed))
         crew.hire(serve, WEB_PROCESSES)
         crew.hire(drain, DRAINS)
-        found = Faults(site, crew, wires, choice)
+        found = Faults(site, crew, wires.to, choice)
         names = [name for name in found.all if only in name]
         for number in range(faults):
             # Every fault comes once before any comes again.
@@ -117,15 +111,6 @@ def troubled(students: Students, is_journal: bool) -> Iterator[None]:
     if is_journal:
         time.sleep(BREAKER_SECONDS)
     students.journal_is_troubled.value = False
-
-
-def engine_over(site: Site, wires: dict[str, Wire]) -> Engine:
-    """An engine that reaches the servers over the wires."""
-    return site.engine(
-        cache_url=f"redis://127.0.0.1:{wires['cache'].port}",
-        journal_url=f"redis://127.0.0.1:{wires['journal'].port}",
-        database_port=wires["database"].port,
-    )
 
 
 def drained(site: Site, engine: Engine) -> bool:

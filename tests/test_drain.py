@@ -179,6 +179,22 @@ def test_without_the_journal_there_is_nothing_to_drain(site: Site, engine: Engin
         engine.drain()
 
 
+def test_a_full_journal_takes_nothing_more_and_is_drained(site: Site, engine: Engine) -> None:
+    site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    engine.submit(PLAYER, session_data=session("q"))
+    site.journal.config_set("maxmemory", "1mb")
+    try:
+        taken = engine.submit(PLAYER, session_data=session("r"))
+        assert taken["persistence_job_id"].startswith("direct-")
+        assert site.engine().due(PLAYER)["total_due"] == 0
+        assert engine.drain()["remaining"] == 0
+    finally:
+        site.journal.config_set("maxmemory", "0")
+    assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 3, "r": 2}
+
+
 def test_the_journal_survives_a_crash_of_its_server(site: Site, engine: Engine) -> None:
     taken = [engine.submit(PLAYER, session_data=session(f"q{number}")) for number in range(20)]
     site.servers.journal.kill()

@@ -13,15 +13,6 @@ from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 
 
-@pytest.fixture
-def other(site: Site, engine: Engine) -> Engine:
-    """Another process of the site, which has read the student's two due questions a moment ago."""
-    site.add(PLAYER, [Record("q"), Record("r")])
-    another = site.engine()
-    assert [process.due(PLAYER)["total_due"] for process in (engine, another)] == [2, 2]
-    return another
-
-
 def check_shown(site: Site, *processes: Engine) -> None:
     """`q` was answered: nobody sees it as due any more, before and after the drain, nor later."""
     for process in processes:

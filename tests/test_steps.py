@@ -4,38 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 import pytest
 
 from memora._engine import Engine, ServiceUnavailable
-from tests.servers import Server, wait_until
+from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 from tests.test_drain import drain_all
-from tests.wire import Wire
+from tests.wire import Wires
 
 SERVERS = ("cache", "journal", "database")
 # More than there are replies in any of the calls here.
-MOST_REPLIES = 16
+MOST_REPLIES = 26
 
 
 @pytest.fixture
-def wires(site: Site) -> Iterator[dict[str, Wire]]:
+def wires(site: Site) -> Iterator[Wires]:
     """A wire to each server."""
-    servers: dict[str, Server] = {name: getattr(site.servers, name) for name in SERVERS}
-    with ExitStack() as stack:
-        yield {name: stack.enter_context(Wire(server.port)) for name, server in servers.items()}
+    with Wires(site.servers) as wires:
+        yield wires
 
 
-def engine_over(site: Site, wires: dict[str, Wire], **settings: int) -> Engine:
+def engine_over(site: Site, wires: Wires, **settings: int) -> Engine:
     """An engine on these wires, whose lease lasts as long as a test."""
-    return site.engine(
-        cache_url=f"redis://127.0.0.1:{wires['cache'].port}",
-        journal_url=f"redis://127.0.0.1:{wires['journal'].port}",
-        database_port=wires["database"].port,
-        trust_lease_ms=10_000,
-        **settings,
-    )
+    return site.engine(**wires.settings, trust_lease_ms=10_000, **settings)
 
 
 def submit_once(engine: Engine, player: str) -> bool:
@@ -59,7 +52,7 @@ def check_counted(site: Site, player: str, acknowledged: bool) -> None:
 @pytest.mark.parametrize("server", SERVERS)
 @pytest.mark.parametrize("situation", ["all is well", "the cache is cold", "the journal is down"])
 def test_an_answer_counts_once_wherever_its_connection_breaks(
-    site: Site, wires: dict[str, Wire], server: str, situation: str
+    site: Site, wires: Wires, server: str, situation: str
 ) -> None:
     acknowledged = []
     for number in range(1, MOST_REPLIES):
@@ -72,9 +65,9 @@ def test_an_answer_counts_once_wherever_its_connection_breaks(
             site.cache.delete(site.key("srs", player))
         if situation == "the journal is down":
             site.servers.journal.kill()
-        wires[server].swallow_reply(number)
+        wires.to[server].swallow_reply(number)
         acknowledged.append(submit_once(engine, player))
-        wires[server].mend()
+        wires.to[server].mend()
         site.servers.heal()
         check_counted(site, player, acknowledged[-1])
     # One broken connection is no reason to refuse an answer.
@@ -83,7 +76,7 @@ def test_an_answer_counts_once_wherever_its_connection_breaks(
 
 @pytest.mark.parametrize("server", ["journal", "database"])
 def test_a_drain_counts_everything_once_wherever_its_connection_breaks(
-    site: Site, wires: dict[str, Wire], server: str
+    site: Site, wires: Wires, server: str
 ) -> None:
     for number in range(1, MOST_REPLIES):
         players = [f"student{number}-{place}@school.example" for place in range(3)]
@@ -92,10 +85,10 @@ def test_a_drain_counts_everything_once_wherever_its_connection_breaks(
         for player in players:
             site.add(player, [Record("q", stability=1)])
             assert submit_once(site.engine(), player)
-        wires[server].swallow_reply(number)
+        wires.to[server].swallow_reply(number)
         with suppress(ServiceUnavailable):
             drain.drain(seconds=5.0)
-        wires[server].mend()
+        wires.to[server].mend()
         for player in players:
             check_counted(site, player, acknowledged=True)
     audits = site.sql("SELECT COUNT(*) AS n FROM `tabMemory Review Audit`")
@@ -103,18 +96,16 @@ def test_a_drain_counts_everything_once_wherever_its_connection_breaks(
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_read_is_right_wherever_its_connection_breaks(
-    site: Site, wires: dict[str, Wire], server: str
-) -> None:
+def test_a_read_is_right_wherever_its_connection_breaks(site: Site, wires: Wires, server: str) -> None:
     for number in range(1, MOST_REPLIES):
         player = f"student{number}@school.example"
         site.add(player, [Record("q"), Record("r")])
         engine = engine_over(site, wires)
         assert submit_once(engine, player)
         site.cache.delete(site.key("srs-detail", player))
-        wires[server].swallow_reply(number)
+        wires.to[server].swallow_reply(number)
         assert ids(engine.due(player)) == ["r"]
-        wires[server].mend()
+        wires.to[server].mend()
         assert ids(site.engine().due(player)) == ["r"]
 
 
@@ -136,22 +127,22 @@ def test_who_died_between_journal_and_cache_leaves_nothing_undone(site: Site, en
     assert engine.cache_stats(PLAYER, SEASON)["due"] == 0
 
 
-def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wires: dict[str, Wire]) -> None:
+def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wires: Wires) -> None:
     """A process is held up before the journal, then before the cache, where another overtakes it."""
     site.add(PLAYER, [Record("q")])
     slow = engine_over(site, wires, redis_timeout_ms=60_000)
     slow.due(PLAYER)
-    wires["journal"].hang()
+    wires.to["journal"].hang()
     again = '[{"question_id": "q", "attempts_count": 2}]'
     thread = threading.Thread(target=slow.rate, args=(PLAYER, again))
     thread.start()
     # It has asked the cache and comes to nothing more before the wire is mended.
     thread.join(0.2)
-    wires["cache"].hang()
-    wires["journal"].mend()
+    wires.to["cache"].hang()
+    wires.to["journal"].mend()
     assert wait_until(lambda: site.waiting() == 1)
     assert engine.submit(PLAYER, session_data=session("q"))["new_stability_counts"]["2"] == 1
-    wires["cache"].mend()
+    wires.to["cache"].mend()
     thread.join()
     for process in (engine, slow, site.engine()):
         assert process.due(PLAYER)["total_due"] == 0

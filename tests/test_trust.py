@@ -6,16 +6,7 @@ import pytest
 
 from memora._engine import Engine
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, Record, Site, ids, session
-
-
-@pytest.fixture
-def other(site: Site, engine: Engine) -> Engine:
-    """Another process of the site, which has read the student's two due questions a moment ago."""
-    site.add(PLAYER, [Record("q"), Record("r")])
-    another = site.engine()
-    assert [process.due(PLAYER)["total_due"] for process in (engine, another)] == [2, 2]
-    return another
+from tests.site_under_test import PLAYER, Site, ids, session
 
 
 def forget_reads(site: Site) -> None:
@@ -91,3 +82,19 @@ def test_a_process_that_was_asleep_finds_the_present_generation_without_the_jour
     for _ in range(2):
         answer = other.due(PLAYER)
         assert (ids(answer), answer["source"], answer["is_degraded"]) == (["r"], "cache", False)
+
+
+def test_a_cache_with_old_data_is_not_believed_without_the_journal(
+    site: Site, engine: Engine, other: Engine
+) -> None:
+    """It went and came back unnoticed by all; now the journal is away."""
+    site.servers.cache.snapshot()
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    site.servers.cache.kill()
+    site.servers.cache.start()
+    site.servers.cache.forget()
+    site.servers.journal.kill()
+    for process in (other, site.engine(), engine):
+        assert ids(process.due(PLAYER)) == ["r"]
+        forget_reads(site)

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tests.servers import ServerError, dies_with_parent, free_port
+
+if TYPE_CHECKING:
+    from tests.site_under_test import Servers
 
 CHUNK: Final = 1 << 16
 
@@ -54,12 +57,6 @@ class Wire:
         self._process.kill()
         self._process.wait()
 
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _tell(self, order: str) -> None:
         """Give an order, and wait until it is obeyed."""
         assert self._process.stdin is not None
@@ -67,6 +64,31 @@ class Wire:
         self._process.stdin.write(f"{order}\n".encode())
         self._process.stdin.flush()
         self._process.stdout.readline()
+
+
+class Wires:
+    """A wire to each server of a site."""
+
+    def __init__(self, servers: Servers) -> None:
+        self.to: Final = {
+            name: Wire(getattr(servers, name).port) for name in ("cache", "journal", "database")
+        }
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes an engine go by these wires: arguments of `Site.engine`."""
+        return {
+            "cache_url": f"redis://127.0.0.1:{self.to['cache'].port}",
+            "journal_url": f"redis://127.0.0.1:{self.to['journal'].port}",
+            "database_port": self.to["database"].port,
+        }
+
+    def __enter__(self) -> Wires:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for wire in self.to.values():
+            wire.close()
 
 
 class _Proxy:
