@@ -54,13 +54,22 @@ pub struct DueAnswer {
     pub season: Option<String>,
     /// Where it came from.
     pub source: Source,
-    /// The answer is cut short or may miss answers that wait in a journal out of reach.
+    /// The answer is cut short or not whole.
     pub is_degraded: bool,
+    /// False when it may miss answers that wait in a journal out of reach.
+    pub is_whole: bool,
 }
 
 impl DueAnswer {
     fn no_season() -> DueAnswer {
-        DueAnswer { reviews: Vec::new(), total: 0, season: None, source: Source::Nothing, is_degraded: false }
+        DueAnswer {
+            reviews: Vec::new(),
+            total: 0,
+            season: None,
+            source: Source::Nothing,
+            is_degraded: false,
+            is_whole: true,
+        }
     }
 }
 
@@ -114,7 +123,7 @@ impl Engine {
         let found = self.due_in(process, lease, (player, season), &active.token, query)?;
         found.and_then(|((total, reviews), is_whole)| {
             let season = Some(season.to_owned());
-            Ok(DueAnswer { reviews, total, season, source: Source::Cache, is_degraded: !is_whole })
+            Ok(DueAnswer { reviews, total, season, source: Source::Cache, is_degraded: !is_whole, is_whole })
         })
     }
 
@@ -194,7 +203,7 @@ impl Engine {
             self.select(records.reviews, query, now)
         };
         let season = Some(season.to_owned());
-        Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole })
+        Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole, is_whole })
     }
 
     /// Answers a query from all of a student's records.

@@ -125,6 +125,7 @@ impl Engine {
         dict.set_item(intern!(py, "questions"), questions(py, &self.0.settings.zone, &answer.reviews)?)?;
         dict.set_item(intern!(py, "total_due"), answer.total)?;
         dict.set_item(intern!(py, "is_degraded"), answer.is_degraded)?;
+        dict.set_item(intern!(py, "is_whole"), answer.is_whole)?;
         dict.set_item(intern!(py, "season"), answer.season)?;
         dict.set_item(intern!(py, "source"), source)?;
         Ok(dict)

@@ -43,7 +43,7 @@ class Count(IntEnum):
     ERRORS = 1
     READS = 2
     DEGRADED = 3
-    # Without the journal nobody can read what waits in it: such reads say that they are degraded.
+    # Without the journal nobody can read what waits in it: such reads say that they are not whole.
     BEHIND = 4
     VIOLATIONS = 5
 
@@ -55,7 +55,6 @@ class Students:
         self.folder: Final = folder
         self.names: Final = [f"student{place}@school.example" for place in range(number)]
         self.counts: Final = multiprocessing.Array("q", len(Count))
-        self.journal_is_troubled: Final = multiprocessing.Value("b", False)
         self.is_over: Final = multiprocessing.Value("b", False)
         self._ledgers: Final[dict[str, Ledger]] = {}
 
@@ -147,7 +146,6 @@ def answer(students: Students, engine: Engine, player: str, choice: random.Rando
 
 def look(students: Students, engine: Engine, player: str) -> bool:
     """One read, compared with the ledger. False: it was not answered."""
-    was_troubled = students.journal_is_troubled.value
     before = time.time()
     try:
         found = engine.due(player, limit=MOST_SHOWN)
@@ -161,7 +159,7 @@ def look(students: Students, engine: Engine, player: str) -> bool:
     wrong = differences(students.ledger(player), found, before, after)
     if found["is_degraded"]:
         students.count(Count.DEGRADED)
-    if wrong and found["is_degraded"] and (was_troubled or students.journal_is_troubled.value):
+    if wrong and not found["is_whole"]:
         students.count(Count.BEHIND)
     elif wrong:
         students.violated(player, f"a read from {found['source']} is wrong: {'; '.join(wrong)}")

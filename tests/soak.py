@@ -13,8 +13,8 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -34,8 +34,6 @@ LONGEST_REST: Final = 1.0
 # One fault in so many begins while another is under way.
 OVERLAP: Final = 4
 RECOVERY_SECONDS: Final = 60.0
-# A process looks again at a server that was down after a second at the latest.
-BREAKER_SECONDS: Final = 1.2
 
 
 def soak(site: Site, faults: int, seed: int, tell: Callable[[str], None], only: str = "") -> list[str]:
@@ -69,8 +67,7 @@ def soak(site: Site, faults: int, seed: int, tell: Callable[[str], None], only: 
             if choice.randrange(OVERLAP) or not may_overlap(name, also):
                 also = ""
             site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
-            with troubled(students, "journal" in name + also):
-                inflict(found, name, also, choice)
+            inflict(found, name, also, choice)
             time.sleep(choice.random() * LONGEST_REST)
             both = f"{name}, {also}" if also else name
             tell(f"{number + 1:4}/{faults} {both:58.58} {summary(students)}")
@@ -103,16 +100,6 @@ def may_overlap(name: str, also: str) -> bool:
     return not set(name.split()) & set(also.split()) - {"and", "killed", "paused", "wire", "to"}
 
 
-@contextmanager
-def troubled(students: Students, is_journal: bool) -> Iterator[None]:
-    """While the journal is in trouble, and until all have noticed its return, reads may be behind."""
-    students.journal_is_troubled.value = is_journal
-    yield
-    if is_journal:
-        time.sleep(BREAKER_SECONDS)
-    students.journal_is_troubled.value = False
-
-
 def drained(site: Site, engine: Engine) -> bool:
     """Take over what dead drains left, and drain; whether nothing is left."""
     site.abandon_taken()
@@ -127,7 +114,8 @@ def summary(students: Students) -> str:
     counts = students.counts
     return (
         f"{counts[Count.ACKNOWLEDGED]} acknowledged, {counts[Count.ERRORS]} failed, "
-        f"{counts[Count.READS]} reads: {counts[Count.DEGRADED]} degraded, {counts[Count.BEHIND]} behind"
+        f"{counts[Count.READS]} reads: {counts[Count.DEGRADED]} degraded, "
+        f"{counts[Count.BEHIND]} not whole and behind"
     )
 
 

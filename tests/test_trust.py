@@ -98,3 +98,19 @@ def test_a_cache_with_old_data_is_not_believed_without_the_journal(
     for process in (other, site.engine(), engine):
         assert ids(process.due(PLAYER)) == ["r"]
         forget_reads(site)
+
+
+def test_a_full_journal_cannot_vouch_for_the_cache(site: Site, engine: Engine, other: Engine) -> None:
+    """It can be read, but nobody can note there that the cache missed an answer."""
+    site.journal.config_set("maxmemory", "1mb")
+    try:
+        site.servers.cache.pause()
+        engine.submit(PLAYER, session_data=session("q"))
+        site.servers.cache.resume()
+        for process in (other, site.engine(), engine):
+            assert ids(process.due(PLAYER)) == ["r"]
+            forget_reads(site)
+    finally:
+        site.journal.config_set("maxmemory", "0")
+    for process in (other, site.engine()):
+        check_cached(site, process)

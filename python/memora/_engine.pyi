@@ -33,11 +33,16 @@ class Question(TypedDict):
 
 @type_check_only
 class DueAnswer(TypedDict):
-    """What `Engine.due` returns. `season` is None when no season is active."""
+    """What `Engine.due` returns. `season` is None when no season is active.
+
+    `is_degraded`: cut short in Safe Mode, or not whole. `is_whole` is false when answers may be missing
+    that wait in a journal out of reach.
+    """
 
     questions: list[Question]
     total_due: int
     is_degraded: bool
+    is_whole: bool
     season: str | None
     source: Literal["cache", "database", "safe_mode", "none"]
 

@@ -22,6 +22,10 @@ elseif ARGV[1] == 'found' and (state == 'lost' or run_id ~= ARGV[3]) then
 elseif ARGV[1] == 'renew' then
   generation, changed = math.max(micros, generation + 1, known + 1), true
 end
+-- Changes nothing, but fails where nothing can be written: nobody could declare the cache lost in there.
+if trust[1] then
+  redis.call('HSETNX', KEYS[1], 'generation', '')
+end
 if changed then
   redis.call('HSET', KEYS[1], 'generation', text(generation), 'state', state, 'run_id', run_id, 'lost_at', text(lost_at or 0))
 end
