@@ -127,9 +127,11 @@ def round_of(site: Site, name: str) -> list[Call]:
                 os.write(ready_end, b"x")
                 os.read(go, 1)
 
-            found = work(site.engine(), place, wait)
-            os.write(results_end, json.dumps(found).encode())
-            os._exit(0)
+            try:
+                found = work(site.engine(), place, wait)
+                os.write(results_end, json.dumps(found).encode())
+            finally:
+                os._exit(0)
         os.close(results_end)
         pipes.append((results, ready, go_end))
     for _results, ready, _go in pipes:

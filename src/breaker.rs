@@ -61,6 +61,11 @@ impl Breaker {
         self.closed_again_at_ms.store(self.elapsed_ms() + self.pause_ms(), Ordering::Release);
     }
 
+    /// Whether the server is taken to be down.
+    pub fn is_open(&self) -> bool {
+        self.failures.load(Ordering::Acquire) != 0
+    }
+
     fn elapsed_ms(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

@@ -14,7 +14,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::mariadb::poison::{self, Poison};
 use crate::mariadb::records::{self, NewState};
-use crate::mariadb::{blind, in_transaction, is_data_error, storage};
+use crate::mariadb::{DEADLOCK, blind, in_transaction, is_data_error, storage};
 use crate::redis::journal::{self, Entry};
 use crate::review::Review;
 use crate::submit::audit;
@@ -28,6 +28,8 @@ const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
 /// By how much the clocks of two machines of a bench may differ, in microseconds.
 const CLOCKS_DIFFER_US: i64 = 60_000_000;
+/// How often a batch that lost a deadlock is written again at once.
+const MOST_DEADLOCKS: u32 = 20;
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
 
@@ -108,6 +110,7 @@ impl Engine {
         report: &mut DrainReport,
     ) -> Result<()> {
         let mut pause = FIRST_RETRY;
+        let mut deadlocks = 0;
         loop {
             match self.persist_in_parallel(process, entries) {
                 Ok((answers, set_aside)) => {
@@ -116,6 +119,8 @@ impl Engine {
                     return Ok(());
                 }
                 Err(error @ Error::Fault(_)) => return Err(error),
+                // Two drains came into each other's way, and this one lost: it goes on at once.
+                Err(Error::Refused { code: DEADLOCK, .. }) if deadlocks < MOST_DEADLOCKS => deadlocks += 1,
                 Err(error) if Instant::now() + pause < deadline => {
                     log::warn!(
                         "{} submissions could not be written, next try in {pause:?}: {error}",

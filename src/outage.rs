@@ -65,6 +65,9 @@ impl Outages {
 impl Engine {
     /// Cache or journal could not be used. The cause is logged once an outage.
     pub(crate) fn notice_outage(&self, process: &Process, server: Server, cause: &Error) {
+        if server == Server::Journal {
+            self.miss_journal(process);
+        }
         let watch = process.outages.watch(server);
         if !watch.is_noticed.swap(true, Ordering::AcqRel) {
             log::error!("{cause}");

@@ -44,7 +44,7 @@ impl<C: Connect> Pool<C> {
     ///
     /// # Errors
     /// [`Error::Unavailable`] without waiting while the breaker is open; else what `work` returned.
-    pub fn with<T>(&self, mut work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
+    pub fn with<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         let permit = self.breaker.permit();
         if permit == Permit::Refused {
             return Err(Error::Unavailable {
@@ -53,21 +53,32 @@ impl<C: Connect> Pool<C> {
                 broken: false,
             });
         }
-        if let Some(connection) = (permit == Permit::Normal).then(|| self.take()).flatten() {
+        let outcome = self.attempt(permit == Permit::Probe, work);
+        self.note(&outcome, true);
+        outcome
+    }
+
+    /// As [`Pool::with`], but asks the server even while the breaker is open, and waits for it as long as
+    /// for one that was never away.
+    pub fn insist<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
+        let is_news = !self.breaker.is_open();
+        let outcome = self.attempt(false, work);
+        self.note(&outcome, is_news);
+        outcome
+    }
+
+    fn attempt<T>(&self, probe: bool, mut work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
+        if let Some(connection) = (!probe).then(|| self.take()).flatten() {
             let start = Instant::now();
             match self.run(connection, &mut work) {
                 // The server was away since the connection was last used. One that hangs is not asked twice.
                 Err(Error::Unavailable { broken: true, .. }) if start.elapsed() < AT_ONCE => {
                     self.lock().clear();
                 }
-                outcome => return self.note(outcome),
+                outcome => return outcome,
             }
         }
-        let outcome = self
-            .connector
-            .connect(permit == Permit::Probe)
-            .and_then(|connection| self.run(connection, &mut work));
-        self.note(outcome)
+        self.connector.connect(probe).and_then(|connection| self.run(connection, &mut work))
     }
 
     fn run<T>(
@@ -85,16 +96,18 @@ impl<C: Connect> Pool<C> {
         outcome
     }
 
-    fn note<T>(&self, outcome: Result<T>) -> Result<T> {
-        match &outcome {
+    /// Has the breaker learn from an outcome. A failure is no news where the server was known to be away.
+    fn note<T>(&self, outcome: &Result<T>, failure_is_news: bool) {
+        match outcome {
             Err(Error::Unavailable { server, cause, .. }) if *server == self.server => {
-                log::warn!("the {server} does not answer: {cause}");
-                self.lock().clear();
-                self.breaker.failed();
+                if failure_is_news {
+                    log::warn!("the {server} does not answer: {cause}");
+                    self.lock().clear();
+                    self.breaker.failed();
+                }
             }
             _ => self.breaker.succeeded(),
         }
-        outcome
     }
 
     fn take(&self) -> Option<C::Connection> {

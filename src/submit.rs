@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::thread::sleep;
 use std::time::Duration;
 
+use mysql::Conn;
 use sha2::{Digest, Sha256};
 
 use crate::clock::now_us;
@@ -270,21 +271,7 @@ impl Engine {
                     let plan = match done {
                         Some(plan) => plan.clone(),
                         None => {
-                            let mut states: Vec<Review> = before.states.values().cloned().collect();
-                            crate::rehydrate::overlay(&mut states, stored);
-                            let head =
-                                states.iter().map(|review| review.answered_at_us).fold(before.head, i64::max);
-                            let states = by_question(states);
-                            let plan = plan(zone, submission, &states, answered_after(head));
-                            if !before.is_whole {
-                                let known: Vec<Review> =
-                                    ids.iter().filter_map(|id| states.get(id)).cloned().collect();
-                                let mut blind =
-                                    blind::of_student(database, player, season, true)?.unwrap_or_default();
-                                blind.add(&known, submission, plan.head, attempted.head);
-                                blind::save(database, player, season, &blind, plan.head)?;
-                            }
-                            plan
+                            self.plan_on_table(database, player, submission, before, stored, attempted)?
                         }
                     };
                     let payload = to_json(&plan.reviews)?;
@@ -303,6 +290,33 @@ impl Engine {
                 outcome => return outcome,
             }
         }
+    }
+
+    /// Computes the answers from what the table has now. Where answers that wait in the journal may be
+    /// missing, keeps them with what they were computed from.
+    fn plan_on_table(
+        &self,
+        database: &mut Conn,
+        player: &str,
+        submission: &Submission,
+        before: &Before,
+        stored: Vec<Review>,
+        attempted: &Plan,
+    ) -> Result<Plan> {
+        let mut states: Vec<Review> = before.states.values().cloned().collect();
+        crate::rehydrate::overlay(&mut states, stored);
+        let head = states.iter().map(|review| review.answered_at_us).fold(before.head, i64::max);
+        let states = by_question(states);
+        let plan = plan(&self.settings.zone, submission, &states, answered_after(head));
+        if !before.is_whole {
+            let season = before.season.as_str();
+            let ids = submission.question_ids();
+            let known: Vec<Review> = ids.iter().filter_map(|id| states.get(id)).cloned().collect();
+            let mut blind = blind::of_student(database, player, season, true)?.unwrap_or_default();
+            blind.add(&known, submission, plan.head, attempted.head);
+            blind::save(database, player, season, &blind, plan.head)?;
+        }
+        Ok(plan)
     }
 
     /// Shows the acknowledged answers in the cache, or makes sure that nobody believes the cache. Returns

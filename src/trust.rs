@@ -36,7 +36,6 @@ pub struct Lease {
 }
 
 /// What a process remembers of the trust in the cache.
-#[derive(Default)]
 pub struct TrustMemory {
     lease: Option<Lease>,
     /// The generation of the last lease.
@@ -45,12 +44,28 @@ pub struct TrustMemory {
     missed_journal: bool,
     /// Not even MariaDB could be told that cached schedules are old.
     owes_renewal: bool,
-    /// MariaDB was told that sets up to this generation are void, and when.
-    told: Option<(u64, Instant)>,
+    /// Since when MariaDB has stood in for the journal, as a witness that cached sets are void.
+    told_database_at: Option<Instant>,
+}
+
+impl Default for TrustMemory {
+    fn default() -> Self {
+        TrustMemory {
+            lease: None,
+            generation: None,
+            // A process that begins now knows of no outage before it.
+            missed_journal: true,
+            owes_renewal: false,
+            told_database_at: None,
+        }
+    }
 }
 
 impl TrustMemory {
     fn hold(&mut self, lease: &Lease) {
+        if lease.is_confirmed {
+            self.told_database_at = None;
+        }
         self.generation = Some(lease.generation);
         self.lease = Some(lease.clone());
     }
@@ -148,7 +163,7 @@ impl Engine {
     /// # Errors
     /// [`Error::Unavailable`] of the cache when it has missed an answer.
     fn unconfirmed(&self, process: &Process, last: Option<Lease>, from: Instant) -> Result<Lease> {
-        lock(&process.trust).missed_journal = true;
+        self.miss_journal(process);
         let (token, run_id) = process
             .cache
             .with(|cache| Ok((cache::active_season(cache, &self.settings.keys)?, cache.run_id.clone())))?;
@@ -190,28 +205,49 @@ impl Engine {
         lock(&process.trust).lease = None;
     }
 
+    /// The journal did not answer: what MariaDB is told meanwhile has to be looked up afterwards.
+    pub(crate) fn miss_journal(&self, process: &Process) {
+        lock(&process.trust).missed_journal = true;
+    }
+
     /// Sees to it that nobody believes what is cached now. Returns once that is so: an answer that the
     /// cache does not show may be acknowledged then.
     pub(crate) fn distrust_cache(&self, process: &Process) {
-        let pause = match self.tell_journal(process) {
-            Ok(pause) => pause,
-            Err(error) => {
-                log::debug!("the journal cannot be told that cached schedules are old: {error}");
-                self.tell_database(process)
+        loop {
+            let (pause, is_settled) = match self.tell_journal(process) {
+                Ok(pause) => (pause, true),
+                Err(error) => {
+                    log::debug!("the journal cannot be told that cached schedules are old: {error}");
+                    let pause = self.tell_database(process);
+                    (pause, pause.is_zero())
+                }
+            };
+            self.drop_lease(process);
+            sleep(pause);
+            // A journal that came back meanwhile has given leases: it has to be told, too.
+            if is_settled {
+                return;
             }
-        };
-        self.drop_lease(process);
-        sleep(pause);
+        }
     }
 
     /// Declares the cache lost in the journal. Returns how long leases from before may still be held.
+    ///
+    /// Asks the journal even where it was away a moment ago: other processes may have it back already.
     fn tell_journal(&self, process: &Process) -> Result<Duration> {
         let lease = self.settings.trust_lease;
-        let state = self.change_trust(process, &TrustAction::Read)?;
-        if !state.is_ok {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        let (state, was_ok) = process.journal.insist(|journal| {
+            let state = scripts.trust(journal, keys, &TrustAction::Read)?;
+            let was_ok = state.is_ok;
+            if was_ok {
+                scripts.trust(journal, keys, &TrustAction::Lost(state.generation))?;
+            }
+            Ok((state, was_ok))
+        })?;
+        if !was_ok {
             return Ok(lease.saturating_sub(Duration::from_millis(state.lost_for_ms)));
         }
-        self.change_trust(process, &TrustAction::Lost(state.generation))?;
         // Should the journal go, too, before the cache has a new generation.
         let told = process.database.with(|database| outages::make_void(database, state.generation));
         if let Err(error) = told {
@@ -226,21 +262,18 @@ impl Engine {
         let generation = {
             let mut memory = lock(&process.trust);
             memory.missed_journal = true;
-            // Generations are times: none that anybody can know of is later than now.
-            let generation = memory.generation.or_else(|| u64::try_from(now_us()).ok()).unwrap_or(u64::MAX);
-            match memory.told {
-                Some((told, at)) if told >= generation => return lease.saturating_sub(at.elapsed()),
-                _ => generation,
-            }
+            // Generations are times: none that anybody can have by now is later.
+            let now = u64::try_from(now_us()).unwrap_or(u64::MAX);
+            memory.generation.map_or(now, |generation| generation.max(now))
         };
-        match process.database.with(|database| outages::make_void(database, generation)) {
-            Ok(()) => lock(&process.trust).told = Some((generation, Instant::now())),
-            Err(error) => {
-                log::error!("no server can be told that cached schedules are old: {error}");
-                lock(&process.trust).owes_renewal = true;
-            }
+        let told = process.database.with(|database| outages::make_void(database, generation));
+        let mut memory = lock(&process.trust);
+        if let Err(error) = told {
+            log::error!("no server can be told that cached schedules are old: {error}");
+            memory.owes_renewal = true;
         }
-        lease
+        let since = *memory.told_database_at.get_or_insert_with(Instant::now);
+        lease.saturating_sub(since.elapsed())
     }
 
     /// Makes all cached sets void, for all processes.

@@ -6,6 +6,7 @@ import pytest
 
 from memora._engine import Engine
 from tests.expectation import DAYS_AFTER_ANSWER
+from tests.servers import wait_until
 from tests.site_under_test import PLAYER, Record, Site, ids, session
 from tests.test_drain import drain_all, raw
 
@@ -117,6 +118,7 @@ def test_what_a_hanging_journal_takes_after_all_counts_once(climbing: Site) -> N
     taken = engine.submit(PLAYER, session_data=session("q"))
     assert taken["persistence_job_id"].startswith("direct-")
     give_back(climbing)
+    assert wait_until(lambda: engine.journal_status()["reachable"])
     assert engine.submit(PLAYER, session_data=session("r"))["new_stability_counts"]["3"] == 1
     drain_all(climbing, engine)
     check(climbing, q=2, r=3)

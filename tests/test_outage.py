@@ -12,6 +12,7 @@ from memora._engine import Engine, MemoraError
 from tests import frappe_standin as frappe
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, Record, Site, session
+from tests.test_fork import check, fork
 
 App = Callable[..., None]
 OUTAGE = "`memora_outage`"
@@ -51,16 +52,12 @@ def test_processes_that_see_it_at_once_tell_once(site: Site) -> None:
     engine.due(PLAYER)
     site.servers.cache.kill()
     readers, writer = os.pipe()
-    children = []
-    for number in range(PROCESSES):
-        child = os.fork()
-        if child == 0:
-            read(engine, f"student{number}@school.example")
-            os.write(writer, b"x" * len(engine.outage_news()))
-            os._exit(0)
-        children.append(child)
-    for child in children:
-        assert os.waitpid(child, 0)[1] == 0
+
+    def look(number: int) -> None:
+        read(engine, f"student{number}@school.example")
+        os.write(writer, b"x" * len(engine.outage_news()))
+
+    check([fork(lambda number=number: look(number)) for number in range(PROCESSES)])  # type: ignore[misc]
     os.close(writer)
     with os.fdopen(readers, "rb") as pipe:
         assert pipe.read() == b"x"

@@ -14,6 +14,7 @@ from memora._engine import Engine, MemoraError, RateLimited, ServiceUnavailable
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 from tests.test_due import overdue
+from tests.test_fork import check, fork
 
 LIMITER = "`memora_safe_mode_read`"
 PROCESSES = 8
@@ -107,24 +108,21 @@ def test_the_limit_holds_when_all_come_at_once(site: Site, without_cache: Engine
 def in_processes(site: Site, players: list[list[str]]) -> list[tuple[str, int]]:
     """Each process reads for its players as fast as it can; who has to wait how long, 0 for not at all."""
     readers, writer = os.pipe()
-    children = []
-    for own in players:
-        child = os.fork()
-        if child == 0:
-            engine = site.engine()
-            for player in own:
-                try:
-                    wait = 0 if engine.due(player)["source"] == "safe_mode" else -1
-                except RateLimited as refusal:
-                    wait = refusal.args[1]
-                os.write(writer, f"{player} {wait}\n".encode())
-            os._exit(0)
-        children.append(child)
+
+    def read(own: list[str]) -> None:
+        engine = site.engine()
+        for player in own:
+            try:
+                wait = 0 if engine.due(player)["source"] == "safe_mode" else -1
+            except RateLimited as refusal:
+                wait = refusal.args[1]
+            os.write(writer, f"{player} {wait}\n".encode())
+
+    children = [fork(lambda own=own: read(own)) for own in players]  # type: ignore[misc]
     os.close(writer)
     with os.fdopen(readers) as pipe:
         lines = [line.split() for line in pipe]
-    for child in children:
-        assert os.waitpid(child, 0)[1] == 0
+    check(children)
     return [(player, int(wait)) for player, wait in lines]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 import pytest
 
-from memora._engine import Engine
+from memora._engine import Engine, RateLimited
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, Site, ids, session
+from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 
 
 def forget_reads(site: Site) -> None:
@@ -114,3 +117,34 @@ def test_a_full_journal_cannot_vouch_for_the_cache(site: Site, engine: Engine, o
         site.journal.config_set("maxmemory", "0")
     for process in (other, site.engine()):
         check_cached(site, process)
+
+
+def test_who_thinks_both_still_away_does_not_answer_behind_the_others_backs(
+    site: Site, engine: Engine, other: Engine
+) -> None:
+    """One process asks a server again only after a second; another has it back long before that."""
+    for number in range(3):
+        for server in (site.servers.cache, site.servers.journal):
+            server.pause()
+        for _ in range(6):
+            engine.submit("somebody@school.example", session_data=session("q"))
+            time.sleep(0.2)
+        with suppress(RateLimited):
+            other.due(PLAYER)
+        site.servers.heal()
+        forget_reads(site)
+        assert wait_until(lambda: is_cached(other))
+        site.add(PLAYER, [Record(f"new{number}")])
+        other.cache_clear(PLAYER, SEASON)
+        before = other.due(PLAYER)
+        assert (before["source"], before["total_due"]) == ("cache", 3)
+        engine.submit(PLAYER, session_data=session(f"new{number}"))
+        assert ids(other.due(PLAYER)) == ["q", "r"]
+
+
+def is_cached(process: Engine) -> bool:
+    """Whether students are read from the cache now."""
+    try:
+        return process.due("nobody@school.example")["source"] == "cache"
+    except RateLimited:
+        return False
