@@ -138,8 +138,7 @@ impl Engine {
     fn begin_anew(&self, process: &Process, run_id: &str) -> Result<TrustState> {
         self.change_trust(process, &TrustAction::Found(run_id)).map_err(|error| {
             log::debug!("the journal cannot note a new beginning of the cache: {error}");
-            let cause = "it may hold old schedules, and the journal cannot note a new beginning".to_owned();
-            Error::Unavailable { server: Server::Cache, cause, broken: false }
+            doubtful("it may hold old schedules")
         })
     }
 
@@ -170,20 +169,17 @@ impl Engine {
         // Written in this run of the cache by a process that had the journal's word for it, perhaps after
         // this one's last lease.
         let written = token.as_deref().filter(|token| run_of(token) == Some(&run_id)).and_then(generation_of);
-        let (generation, run_id) = match last {
-            Some(last) if written.is_none_or(|written| written < last.generation) => {
+        let (generation, run_id) = match (last, written) {
+            (Some(last), written) if written.is_none_or(|written| written < last.generation) => {
                 (last.generation, last.run_id)
             }
-            _ => (written.unwrap_or(0), run_id.into()),
+            (_, Some(written)) => (written, run_id.into()),
+            (_, None) => return Err(doubtful("nobody can tell which of its schedules are old")),
         };
         let until = from + self.settings.trust_lease;
         let lease = Lease { generation, run_id, is_confirmed: false, until };
         match process.database.with(outages::void_generation) {
-            Ok(void) if void >= lease.generation => Err(Error::Unavailable {
-                server: Server::Cache,
-                cause: "it missed answers, and cannot begin anew without the journal".to_owned(),
-                broken: false,
-            }),
+            Ok(void) if void >= lease.generation => Err(doubtful("it missed answers")),
             _ => Ok(lease),
         }
     }
@@ -283,4 +279,10 @@ impl Engine {
         sleep(self.settings.trust_lease);
         Ok(())
     }
+}
+
+/// A cache that answers and cannot be used.
+fn doubtful(why: &str) -> Error {
+    let cause = format!("{why}, and without the journal it cannot begin anew");
+    Error::Unavailable { server: Server::Cache, cause, broken: false }
 }

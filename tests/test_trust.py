@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import pytest
 
-from memora._engine import Engine, RateLimited
+from memora._engine import Engine, RateLimited, ServiceUnavailable
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 
@@ -148,3 +148,32 @@ def is_cached(process: Engine) -> bool:
         return process.due("nobody@school.example")["source"] == "cache"
     except RateLimited:
         return False
+
+
+def test_an_empty_cache_is_not_filled_without_the_journal(site: Site, engine: Engine) -> None:
+    """Nobody could declare lost what has no generation."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    site.servers.journal.kill()
+    site.servers.cache.kill()
+    site.servers.cache.forget()
+    site.servers.cache.start()
+    site.servers.database.kill()
+    process = site.engine()
+    with pytest.raises(ServiceUnavailable):
+        process.due(PLAYER)
+    site.servers.heal()
+    check_cached_as(site, process, 2)
+    assert (site.cache.zscore(site.key("srs", PLAYER), "") or 0) > 1e15
+
+
+def check_cached_as(site: Site, process: Engine, total_due: int) -> None:
+    """The cache comes back into use, with so many due questions."""
+
+    def is_back() -> bool:
+        with suppress(RateLimited, ServiceUnavailable):
+            answer = process.due(PLAYER)
+            assert answer["total_due"] == total_due
+            return answer["source"] == "cache"
+        return False
+
+    assert wait_until(is_back)
