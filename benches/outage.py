@@ -190,7 +190,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
     options = parser.parse_args()
     report = Report(f"memora: {PROCESSES} processes while servers are dead or hang")
-    with started_servers() as servers:
+    with started_servers(survives_power_cut=True) as servers:
         site = clean_site(Site(servers, servers.database.database))
         for place in range(PROCESSES):
             for student in range(STUDENTS):

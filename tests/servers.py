@@ -225,6 +225,7 @@ class MariaDB(Server):
     Args:
         innodb_buffer_pool_size: as MariaDB reads it, for example "256M".
         innodb_log_file_size: likewise; a large one keeps bulk loads from waiting.
+        survives_power_cut: each commit waits for the disk. Without, it survives the end of the server.
     """
 
     name = "mariadb"
@@ -232,7 +233,13 @@ class MariaDB(Server):
     password: Final = "memora-private"
     database: Final = "memora_site"
 
-    def __init__(self, innodb_buffer_pool_size: str = "256M", innodb_log_file_size: str = "256M") -> None:
+    def __init__(
+        self,
+        innodb_buffer_pool_size: str = "256M",
+        innodb_log_file_size: str = "256M",
+        survives_power_cut: bool = True,
+    ) -> None:
+        self.survives_power_cut: Final = survives_power_cut
         self.innodb_buffer_pool_size: Final = innodb_buffer_pool_size
         self.innodb_log_file_size: Final = innodb_log_file_size
         super().__init__()
@@ -283,6 +290,7 @@ class MariaDB(Server):
             f"--pid-file={self.folder / 'pid'}",
             f"--innodb-buffer-pool-size={self.innodb_buffer_pool_size}",
             f"--innodb-log-file-size={self.innodb_log_file_size}",
+            f"--innodb-flush-log-at-trx-commit={1 if self.survives_power_cut else 2}",
             # As Frappe's own set-up asks for.
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_unicode_ci",
