@@ -17,7 +17,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::mariadb::records::{self, Audit, NewState};
 use crate::mariadb::seasons::{self, Link};
-use crate::mariadb::{DEADLOCK, blind, in_transaction, storage};
+use crate::mariadb::{blind, in_transaction_again, storage};
 use crate::plan::{Plan, by_question, plan};
 use crate::redis::cache::{self, Lookup, Student, Wanted};
 use crate::redis::journal::{Appended, NewEntry};
@@ -28,7 +28,6 @@ use crate::trust::Lease;
 
 /// How often a submission is computed anew when another of the same student comes first.
 const MOST_CONFLICTS: u32 = 20;
-const MOST_DEADLOCKS: u32 = 5;
 
 /// The acknowledgement of a submission.
 #[derive(Debug)]
@@ -257,39 +256,30 @@ impl Engine {
         let zone = &self.settings.zone;
         let season = before.season.as_str();
         let mut written: Option<Plan> = None;
-        let mut deadlocks = 0;
-        loop {
-            let outcome = process.database.with(|database| {
-                storage::check_primary_key(database)?;
-                in_transaction(database, |database| {
-                    let stored = records::lock(database, zone, (player, season), &ids)?;
-                    // By a journal that took it after all, or by a first run whose connection broke.
-                    let done = [Some(attempted), written.as_ref()]
-                        .into_iter()
-                        .flatten()
-                        .find(|plan| stored.iter().any(|review| review.answered_at_us == plan.head));
-                    let plan = match done {
-                        Some(plan) => plan.clone(),
-                        None => {
-                            self.plan_on_table(database, player, submission, before, stored, attempted)?
-                        }
-                    };
-                    let payload = to_json(&plan.reviews)?;
-                    let mut rows: Vec<NewState<'_>> =
-                        plan.reviews.iter().map(|review| NewState { player, season, review }).collect();
-                    rows.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-                    records::upsert(database, zone, &rows)?;
-                    let audit = audit(job_id, player, season, &plan.reviews, &payload);
-                    records::audit(database, zone, &[audit])?;
-                    written = Some(plan.clone());
-                    Ok(plan)
-                })
-            });
-            match outcome {
-                Err(Error::Refused { code: DEADLOCK, .. }) if deadlocks < MOST_DEADLOCKS => deadlocks += 1,
-                outcome => return outcome,
-            }
-        }
+        process.database.with(|database| {
+            storage::check_primary_key(database)?;
+            in_transaction_again(database, |database| {
+                let stored = records::lock(database, zone, (player, season), &ids)?;
+                // By a journal that took it after all, or by a first run whose connection broke.
+                let done = [Some(attempted), written.as_ref()]
+                    .into_iter()
+                    .flatten()
+                    .find(|plan| stored.iter().any(|review| review.answered_at_us == plan.head));
+                let plan = match done {
+                    Some(plan) => plan.clone(),
+                    None => self.plan_on_table(database, player, submission, before, stored, attempted)?,
+                };
+                let payload = to_json(&plan.reviews)?;
+                let mut rows: Vec<NewState<'_>> =
+                    plan.reviews.iter().map(|review| NewState { player, season, review }).collect();
+                rows.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
+                records::upsert(database, zone, &rows)?;
+                let audit = audit(job_id, player, season, &plan.reviews, &payload);
+                records::audit(database, zone, &[audit])?;
+                written = Some(plan.clone());
+                Ok(plan)
+            })
+        })
     }
 
     /// Computes the answers from what the table has now. Where answers that wait in the journal may be

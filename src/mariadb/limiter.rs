@@ -2,7 +2,7 @@
 
 use mysql::Conn;
 
-use super::{in_transaction, row, run};
+use super::{in_transaction_again, row, run};
 use crate::error::Result;
 
 /// Most Safe Mode reads of the whole site in a minute (spec section 4).
@@ -16,21 +16,19 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_safe_mode_read` (\
     read_at_us BIGINT NOT NULL, player VARCHAR(140) NOT NULL, \
     KEY (read_at_us), KEY (player)) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
-/// The row that all processes lock in turn; it is never counted.
-pub const GUARD: &str = "INSERT INTO `memora_safe_mode_read` (read_at_us, player) \
-    SELECT -1, '' FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM `memora_safe_mode_read` WHERE read_at_us = -1)";
-
 /// Takes room for one read. `Some(microseconds to wait)` when there is none.
+///
+/// All processes take turns by locking the row of the cache's outage: one row of a primary key, so that
+/// nobody's lock reaches further and waits for another one's.
 pub fn admit(connection: &mut Conn, player: &str) -> Result<Option<i64>> {
-    in_transaction(connection, |connection| {
-        run(connection, "SELECT 1 FROM `memora_safe_mode_read` WHERE read_at_us = -1 FOR UPDATE", ())?;
+    in_transaction_again(connection, |connection| {
+        run(connection, "SELECT 1 FROM `memora_outage` WHERE server = 'cache' FOR UPDATE", ())?;
         let now: i64 =
             row(connection, "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)", ())?.unwrap_or(0);
-        let delete = "DELETE FROM `memora_safe_mode_read` WHERE read_at_us BETWEEN 0 AND ?";
-        run(connection, delete, (now - WINDOW_US,))?;
+        run(connection, "DELETE FROM `memora_safe_mode_read` WHERE read_at_us <= ?", (now - WINDOW_US,))?;
         let mine = "SELECT MAX(read_at_us) FROM `memora_safe_mode_read` WHERE player = ?";
         let mine: Option<i64> = row(connection, mine, (player,))?.flatten();
-        let all = "SELECT COUNT(*), MIN(read_at_us) FROM `memora_safe_mode_read` WHERE read_at_us >= 0";
+        let all = "SELECT COUNT(*), MIN(read_at_us) FROM `memora_safe_mode_read`";
         let (count, oldest): (u64, Option<i64>) = row(connection, all, ())?.unwrap_or((0, None));
         let wait = wait_us(now, mine, count, oldest);
         if wait.is_none() {

@@ -20,6 +20,8 @@ use crate::pool::{Connect, PROBE_TIMEOUT};
 /// The longest that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
+/// How often a transaction that lost a deadlock is run again.
+const MOST_DEADLOCKS: u32 = 5;
 /// MariaDB's number for a transaction that lost a deadlock.
 pub const DEADLOCK: u16 = 1213;
 /// MariaDB's number for a lock that was not had in time.
@@ -129,6 +131,20 @@ pub fn in_transaction<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> 
                 run_text(connection, "ROLLBACK")?;
             }
             Err(error)
+        }
+    }
+}
+
+/// As [`in_transaction`], and again when the transaction lost a deadlock: then nothing of it was done.
+pub fn in_transaction_again<T>(
+    connection: &mut Conn,
+    mut work: impl FnMut(&mut Conn) -> Result<T>,
+) -> Result<T> {
+    let mut deadlocks = 0;
+    loop {
+        match in_transaction(connection, &mut work) {
+            Err(Error::Refused { code: DEADLOCK, .. }) if deadlocks < MOST_DEADLOCKS => deadlocks += 1,
+            outcome => return outcome,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use mysql::Conn;
 
-use super::{in_transaction, row, run};
+use super::{in_transaction_again, row, run};
 use crate::error::{Result, Server};
 
 /// An outage is over when nobody has seen it for this long, in microseconds: one that comes and goes is one.
@@ -32,7 +32,7 @@ pub enum Ending {
 
 /// Notes that a server is out of reach. True for the one call that is the first to see the outage.
 pub fn see(connection: &mut Conn, server: Server) -> Result<bool> {
-    in_transaction(connection, |connection| {
+    in_transaction_again(connection, |connection| {
         let name = server.id();
         let sql = format!("SELECT is_open, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE");
         let Some((is_open, now)) = row::<(bool, i64)>(connection, &sql, (name,))? else {
@@ -47,7 +47,7 @@ pub fn see(connection: &mut Conn, server: Server) -> Result<bool> {
 
 /// Ends the outage of a server that answers again.
 pub fn end(connection: &mut Conn, server: Server) -> Result<Ending> {
-    in_transaction(connection, |connection| {
+    in_transaction_again(connection, |connection| {
         let name = server.id();
         let sql = format!(
             "SELECT is_open, began_at_us, seen_at_us, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE"

@@ -55,7 +55,6 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
             changes.push(format!("made the table {table}"));
         }
     }
-    run_text(connection, limiter::GUARD)?;
     run_text(connection, outages::ROWS)?;
     let specifications = missing_specifications(connection)?;
     let partitions = if is_partitioned(connection)? { String::new() } else { partition_clause(connection)? };
