@@ -8,7 +8,7 @@ use crate::mariadb::records;
 use crate::redis::cache::{self, Student, Wanted};
 use crate::rehydrate::Attempt;
 use crate::review::Review;
-use crate::submission::check_player;
+use crate::submission::{check_player, check_season};
 use crate::trust::Lease;
 
 /// The most questions in one answer.
@@ -244,6 +244,7 @@ impl Engine {
     pub fn due_in_season(&self, player: &str, season: &str, limit: u32) -> Result<Vec<Review>> {
         let query = DueQuery { limit, subject: None, topic: None };
         check_player(player)?;
+        check_season(season)?;
         query.check()?;
         let process = self.process();
         let found = self.with_cache(&process, |lease| {

@@ -73,6 +73,16 @@ impl Engine {
     }
 }
 
+impl Drop for Engine {
+    /// A child that drops an inherited engine leaks its parent's part too, used or not.
+    fn drop(&mut self) {
+        let process = self.process.load_full();
+        if process.id != std::process::id() {
+            std::mem::forget(process);
+        }
+    }
+}
+
 impl Process {
     fn new(settings: &Settings) -> Process {
         Process {

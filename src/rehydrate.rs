@@ -13,6 +13,7 @@ use crate::redis::RedisConnection;
 use crate::redis::cache::{self, Found, Student};
 use crate::redis::journal::Pending;
 use crate::review::Review;
+use crate::submission::check_season;
 use crate::trust::Lease;
 
 /// All that is known of a student in a season.
@@ -31,6 +32,7 @@ impl Engine {
     /// # Errors
     /// When a server that is needed is down; nothing is cached then.
     pub fn rehydrate(&self, player: &str, season: &str) -> Result<usize> {
+        check_season(season)?;
         let process = self.process();
         let lease = self.lease(&process)?;
         let records = self.load_and_fill(&process, &lease, player, season)?;

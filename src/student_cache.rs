@@ -5,7 +5,7 @@ use crate::clock::now_us;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::redis::cache;
-use crate::submission::check_question_id;
+use crate::submission::{check_question_id, check_season};
 
 /// A student's cache in numbers.
 #[derive(Debug)]
@@ -31,6 +31,7 @@ impl Engine {
     /// # Errors
     /// [`crate::error::Error::InvalidInput`] for an id that no question has; nothing is set then.
     pub fn cache_add(&self, player: &str, season: &str, dates: &[(String, i64)]) -> Result<usize> {
+        check_season(season)?;
         dates.iter().try_for_each(|(id, _)| check_question_id(id))?;
         if dates.is_empty() {
             return Ok(0);
@@ -45,6 +46,7 @@ impl Engine {
     /// # Errors
     /// When the cache is out of reach.
     pub fn cache_remove(&self, player: &str, season: &str, question_id: &str) -> Result<bool> {
+        check_season(season)?;
         check_question_id(question_id)?;
         let keys = &self.settings.keys;
         self.process().cache.with(|connection| cache::remove(connection, keys, (player, season), question_id))
@@ -55,6 +57,7 @@ impl Engine {
     /// # Errors
     /// When the cache is out of reach.
     pub fn cache_due(&self, player: &str, season: &str, limit: u32) -> Result<Vec<(String, f64)>> {
+        check_season(season)?;
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
         self.process()
             .cache
@@ -66,6 +69,7 @@ impl Engine {
     /// # Errors
     /// When the cache is out of reach.
     pub fn cache_scores(&self, player: &str, season: &str) -> Result<Vec<(String, f64)>> {
+        check_season(season)?;
         let keys = &self.settings.keys;
         self.process().cache.with(|connection| cache::scores(connection, keys, (player, season), None, None))
     }
@@ -75,6 +79,7 @@ impl Engine {
     /// # Errors
     /// When the cache is out of reach.
     pub fn cache_count_due(&self, player: &str, season: &str) -> Result<u64> {
+        check_season(season)?;
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
         self.process().cache.with(|connection| cache::count(connection, keys, (player, season), Some(now)))
     }
@@ -84,6 +89,7 @@ impl Engine {
     /// # Errors
     /// When the cache is out of reach.
     pub fn cache_clear(&self, player: &str, season: &str) -> Result<bool> {
+        check_season(season)?;
         let keys = &self.settings.keys;
         self.process().cache.with(|connection| cache::drop_student(connection, keys, player, season))
     }
@@ -93,6 +99,7 @@ impl Engine {
     /// # Errors
     /// When the cache is out of reach.
     pub fn cache_stats(&self, player: &str, season: &str) -> Result<CacheStats> {
+        check_season(season)?;
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
         let process = self.process();
         let lease = self.lease(&process)?;

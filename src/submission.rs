@@ -12,6 +12,8 @@ pub const MOST_ANSWERS: usize = 50;
 pub const LONGEST_QUESTION_ID: usize = 140;
 /// Most bytes of JSON that are looked at: 50 answers of the longest ids are a tenth of it.
 const MOST_BYTES: usize = 1 << 20;
+/// Most characters of a parser's reason that are shown.
+const LONGEST_REASON: usize = 200;
 /// The quality of an answer from which on it counts as right.
 const RIGHT_QUALITY: u8 = 3;
 
@@ -244,6 +246,17 @@ pub fn check_player(player: &str) -> Result<()> {
     )))
 }
 
+/// Refuses a season whose name could lead to the keys of another student: keys are `player:season`.
+///
+/// # Errors
+/// [`Error::InvalidInput`].
+pub fn check_season(season: &str) -> Result<()> {
+    if season.contains(':') {
+        return Err(Error::InvalidInput("the name of a season has no colon".to_owned()));
+    }
+    Ok(())
+}
+
 fn new_answer(question_id: String, observed: Observed) -> Result<Answer> {
     check_question_id(&question_id)?;
     Ok(Answer { question_id, observed })
@@ -253,7 +266,11 @@ fn read<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T> {
     if json.len() > MOST_BYTES {
         return Err(invalid(&format!("{what} is larger than {MOST_BYTES} bytes")));
     }
-    serde_json::from_str(json).map_err(|error| invalid(&format!("{what} cannot be read: {error}")))
+    serde_json::from_str(json).map_err(|error| {
+        // The parser quotes what it stumbled over, which can be all of it.
+        let shown: String = error.to_string().chars().take(LONGEST_REASON).collect();
+        invalid(&format!("{what} cannot be read: {shown}"))
+    })
 }
 
 fn check_count(count: usize) -> Result<()> {

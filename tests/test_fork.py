@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from memora._engine import Engine
-from tests.site_under_test import PLAYER, TRACKER, Record, Site, ids, session
+from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 
 CHILDREN = 8
 THREADS = 32
@@ -135,6 +135,22 @@ def connections(site: Site) -> dict[str, dict[str, tuple[str, str]]]:
     }
     processes = site.sql("SELECT id, host FROM information_schema.PROCESSLIST WHERE id <> CONNECTION_ID()")
     return {"redis": redis_connections, "database": {str(row["id"]): ("", row["host"]) for row in processes}}
+
+
+def test_a_child_may_drop_an_engine_that_it_never_used(site: Site) -> None:
+    """Saying goodbye on inherited connections would end those of the parent."""
+    engines = [site.engine()]
+    site.add(PLAYER, [Record("q")])
+    engines[0].rehydrate(PLAYER, SEASON)
+    engines[0].submit(PLAYER, session_data=session("q"))
+    engines[0].drain()
+    before = connections(site)["database"].keys()
+    assert before
+    check([fork(engines.clear)])
+    engines[0].submit(PLAYER, session_data=session("q"))
+    engines[0].drain()
+    assert before <= connections(site)["database"].keys()
+    assert site.rows()["q"]["stability"] == 4
 
 
 def test_children_of_children_drain(site: Site, engine: Engine) -> None:

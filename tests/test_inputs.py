@@ -225,6 +225,35 @@ def test_what_no_user_is_called_is_refused(site: Site, engine: Engine, player: s
     assert site.waiting() == 0
 
 
+def test_no_season_leads_to_another_student(site: Site, engine: Engine) -> None:
+    site.add("a:b", [Record("q")])
+    engine.due("a:b")
+    season = f"b:{SEASON}"
+    before = engine.cache_scores("a:b", SEASON)
+    for work in (
+        lambda: engine.cache_add("a", season, [("x", 1.0)]),
+        lambda: engine.cache_remove("a", season, "q"),
+        lambda: engine.cache_due("a", season),
+        lambda: engine.cache_scores("a", season),
+        lambda: engine.cache_count_due("a", season),
+        lambda: engine.cache_clear("a", season),
+        lambda: engine.cache_stats("a", season),
+        lambda: engine.due_in_season("a", season),
+        lambda: engine.rehydrate("a", season),
+    ):
+        with pytest.raises(InvalidInput):
+            work()
+    assert engine.cache_scores("a:b", SEASON) == before == {"q": before["q"]}
+    assert ids(engine.due("a:b")) == ["q"]
+
+
+@pytest.mark.parametrize("form", ["session_data", "responses"])
+def test_a_refusal_does_not_repeat_what_was_sent(engine: Engine, form: str) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        engine.submit(PLAYER, **{form: json.dumps("<b>" * 300_000)})
+    assert len(refusal.value.args[0]) < 500
+
+
 # -- seasons, subjects --------------------------------------------------------------------------
 @settings(max_examples=100)
 @given(names, names)
