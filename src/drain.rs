@@ -201,7 +201,7 @@ impl Engine {
             .collect();
         in_transaction(database, |database| {
             if !states.is_empty() {
-                records::upsert(database, zone, &states)?;
+                records::save(database, zone, &states)?;
             }
             self.settle_blind_answers(database, entries)?;
             records::audit(database, zone, &audits)
@@ -215,7 +215,7 @@ impl Engine {
         let mut set_aside = 0;
         for (ordinal, review) in reviews.iter().enumerate() {
             let state = [NewState { player: &entry.player, season: &entry.season, review }];
-            match in_transaction(database, |database| records::upsert(database, zone, &state)) {
+            match in_transaction(database, |database| records::save(database, zone, &state)) {
                 Err(error) if is_data_error(&error) => {
                     let payload = serde_json::to_string(review).unwrap_or_default();
                     let reason = error.to_string();

@@ -6,7 +6,7 @@ use crate::error::{Error, Result, Server};
 use crate::focus;
 use crate::mariadb::records;
 use crate::redis::cache::{self, Student, Wanted};
-use crate::rehydrate::Attempt;
+use crate::rehydrate::{Attempt, other_season_if_archived};
 use crate::review::Review;
 use crate::submission::{check_player, check_season};
 use crate::trust::Lease;
@@ -120,7 +120,9 @@ impl Engine {
                 None => Ok(DueAnswer::no_season()),
             });
         };
-        let found = self.due_in(process, lease, (player, season), &active.token, query)?;
+        let found = self
+            .due_in(process, lease, (player, season), &active.token, query)
+            .or_else(other_season_if_archived)?;
         found.and_then(|((total, reviews), is_whole)| {
             let season = Some(season.to_owned());
             Ok(DueAnswer { reviews, total, season, source: Source::Cache, is_degraded: !is_whole, is_whole })
@@ -237,7 +239,7 @@ fn random_below() -> impl FnMut(usize) -> usize {
 }
 
 impl Engine {
-    /// The due questions of a season by its name, whether it is active or not.
+    /// The due questions of a season by its name, whether it is active or not; none of one that is archived.
     ///
     /// # Errors
     /// When a server that is needed is down.
@@ -255,6 +257,7 @@ impl Engine {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 Ok(self.due_from_database(&process, season, player, &query, Source::Database)?.reviews)
             }
+            Err(Error::SeasonArchived(_)) => Ok(Vec::new()),
             found => found.map(|((_, reviews), _)| reviews),
         }
     }

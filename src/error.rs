@@ -45,6 +45,10 @@ pub enum Error {
     #[error("{0}")]
     SeasonUnavailable(String),
 
+    /// The season is archived or on its way there; nothing was saved.
+    #[error("{0} is archived and takes no answers any more.")]
+    SeasonArchived(String),
+
     /// Safe Mode has no room for this read.
     #[error(
         "Reviews are served from a reserve for the moment. Please wait {retry_after} seconds and try again."
@@ -123,6 +127,12 @@ impl Error {
 
     /// True when the connection the error came from must not be used again.
     pub fn spoils_connection(&self) -> bool {
-        !matches!(self, Error::Refused { .. } | Error::InvalidInput(_) | Error::SeasonUnavailable(_))
+        !matches!(
+            self,
+            Error::Refused { .. }
+                | Error::InvalidInput(_)
+                | Error::SeasonUnavailable(_)
+                | Error::SeasonArchived(_)
+        )
     }
 }

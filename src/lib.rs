@@ -1,12 +1,15 @@
 //! The engine of memora: spaced-repetition schedules for schools, behind a Frappe app.
 //!
-//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `replay`, `safe_mode`, `status`, `partition`.
+//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `replay`, `archive`, `retention`,
+//! `clean`, `safe_mode`, `status`, `partition`.
 //! Rules that touch no server are in `ladder`, `plan`, `blind`, `focus`, `submission`. Only `redis` speaks
 //! Redis, only `mariadb` SQL.
 #![deny(unsafe_code)]
 
+pub mod archive;
 pub mod blind;
 pub mod breaker;
+pub mod clean;
 pub mod clock;
 pub mod drain;
 pub mod due;
@@ -23,6 +26,7 @@ mod python;
 pub mod redis;
 pub mod rehydrate;
 pub mod replay;
+pub mod retention;
 pub mod review;
 pub mod safe_mode;
 pub mod season;

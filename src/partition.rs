@@ -1,8 +1,8 @@
 //! The table's shape on disk: keys, collation, a partition for each season (spec section 5).
 
 use crate::engine::Engine;
-use crate::error::Result;
-use crate::mariadb::storage;
+use crate::error::{Error, Result};
+use crate::mariadb::{archive, storage};
 
 impl Engine {
     /// Gives the tables their keys, collation, partitions and index. Returns a line for each change.
@@ -16,9 +16,15 @@ impl Engine {
     /// Makes a season's partition. False: it was there.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`] for a name that no season has.
+    /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one that is archived
+    /// or on its way there.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
-        self.process().background.with(|database| storage::create_partition(database, season))
+        self.process().background.with(|database| {
+            if archive::is_archived(database, season)? {
+                return Err(Error::SeasonArchived(season.to_owned()));
+            }
+            storage::create_partition(database, season)
+        })
     }
 
     /// Whether a season has its partition.

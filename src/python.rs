@@ -9,10 +9,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
+use crate::archive::Pace;
 use crate::clock::SiteZone;
 use crate::due::{DueQuery, Source};
 use crate::error::{Error, Result};
 use crate::mariadb::DatabaseAddress;
+use crate::mariadb::archive::Progress;
 use crate::outage::OutageNews;
 use crate::review::Review;
 use crate::settings::PlainSettings;
@@ -32,7 +34,7 @@ impl From<Error> for PyErr {
         let message = error.to_string();
         match error {
             Error::InvalidInput(_) => InvalidInput::new_err(message),
-            Error::SeasonUnavailable(_) => SeasonUnavailable::new_err(message),
+            Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => SeasonUnavailable::new_err(message),
             Error::RateLimited { retry_after } => RateLimited::new_err((message, retry_after)),
             Error::Unavailable { .. } => ServiceUnavailable::new_err(message),
             Error::Refused { .. } | Error::Fault(_) => EngineFault::new_err(message),
@@ -262,14 +264,7 @@ impl Engine {
         season: &str,
         items: Vec<(String, f64)>,
     ) -> PyResult<usize> {
-        let whole = |(id, seconds): (String, f64)| {
-            if !(0.0..1e11).contains(&seconds) {
-                return Err(Error::InvalidInput(format!("{seconds} is no Unix time in seconds")));
-            }
-            // In range: only the fraction is dropped.
-            #[allow(clippy::cast_possible_truncation)]
-            Ok((id, seconds as i64))
-        };
+        let whole = |(id, seconds): (String, f64)| Ok((id, whole_seconds(seconds)?));
         let dates = items.into_iter().map(whole).collect::<Result<Vec<_>>>()?;
         Ok(py.detach(|| self.0.cache_add(player, season, &dates))?)
     }
@@ -328,6 +323,85 @@ impl Engine {
         questions(py, &self.0.settings.zone, &reviews)
     }
 
+    #[pyo3(signature = (season, progress=None, share=0.5))]
+    fn archive<'py>(
+        &self,
+        py: Python<'py>,
+        season: &str,
+        progress: Option<Py<PyAny>>,
+        share: f64,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let pace = Pace::of_share(share)?;
+        let mut watcher = Watcher::new(progress);
+        let archived = py.detach(|| {
+            self.0.archive(season, pace, &mut |progress| {
+                watcher.tell(|py| Ok(progress_dict(py, season, progress)?.into_any()))
+            })
+        });
+        progress_dict(py, season, &watcher.outcome(archived)?)
+    }
+
+    fn archive_status<'py>(&self, py: Python<'py>, season: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+        let status = py.detach(|| self.0.archive_status(season))?;
+        let Some(progress) = status.progress else { return Ok(None) };
+        let dict = progress_dict(py, season, &progress)?;
+        let seconds = |microseconds: i64| microseconds as f64 / 1e6;
+        dict.set_item("is_running", status.is_running)?;
+        dict.set_item("started_at", seconds(progress.started_at_us))?;
+        dict.set_item("finished_at", progress.finished_at_us.map(seconds))?;
+        Ok(Some(dict))
+    }
+
+    fn forget_archive(&self, py: Python<'_>, season: &str) -> PyResult<()> {
+        Ok(py.detach(|| self.0.forget_archive(season))?)
+    }
+
+    #[pyo3(signature = (archived_before, progress=None, share=0.5))]
+    fn flag_for_deletion(
+        &self,
+        py: Python<'_>,
+        archived_before: f64,
+        progress: Option<Py<PyAny>>,
+        share: f64,
+    ) -> PyResult<u64> {
+        let (before, pace) = (whole_seconds(archived_before)?, Pace::of_share(share)?);
+        let mut watcher = Watcher::new(progress);
+        let flagged = py.detach(|| self.0.flag_for_deletion(before, pace, &mut |count| watcher.count(count)));
+        watcher.outcome(flagged)
+    }
+
+    #[pyo3(signature = (season=None, progress=None, share=0.5))]
+    fn delete_flagged(
+        &self,
+        py: Python<'_>,
+        season: Option<&str>,
+        progress: Option<Py<PyAny>>,
+        share: f64,
+    ) -> PyResult<u64> {
+        let pace = Pace::of_share(share)?;
+        let mut watcher = Watcher::new(progress);
+        let deleted = py.detach(|| self.0.delete_flagged(season, pace, &mut |count| watcher.count(count)));
+        watcher.outcome(deleted)
+    }
+
+    fn has_records_without_season(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.has_records_without_season())?)
+    }
+
+    #[pyo3(signature = (season, progress=None))]
+    fn give_season(&self, py: Python<'_>, season: &str, progress: Option<Py<PyAny>>) -> PyResult<u64> {
+        let mut watcher = Watcher::new(progress);
+        let changed = py.detach(|| self.0.give_season(season, &mut |count| watcher.count(count)));
+        watcher.outcome(changed)
+    }
+
+    #[pyo3(signature = (progress=None))]
+    fn remove_duplicates(&self, py: Python<'_>, progress: Option<Py<PyAny>>) -> PyResult<u64> {
+        let mut watcher = Watcher::new(progress);
+        let removed = py.detach(|| self.0.remove_duplicates(&mut |count| watcher.count(count)));
+        watcher.outcome(removed)
+    }
+
     fn prepare_storage(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         Ok(py.detach(|| self.0.prepare_storage())?)
     }
@@ -339,6 +413,62 @@ impl Engine {
     fn partition_exists(&self, py: Python<'_>, season: &str) -> PyResult<bool> {
         Ok(py.detach(|| self.0.partition_exists(season))?)
     }
+}
+
+/// Tells a Python function how far a piece of work is. What it raises, Ctrl-C included, ends the work.
+struct Watcher {
+    function: Option<Py<PyAny>>,
+    raised: Option<PyErr>,
+}
+
+impl Watcher {
+    fn new(function: Option<Py<PyAny>>) -> Watcher {
+        Watcher { function, raised: None }
+    }
+
+    fn tell(&mut self, news: impl FnOnce(Python<'_>) -> PyResult<Bound<'_, PyAny>>) -> Result<()> {
+        let told = Python::attach(|py| {
+            py.check_signals()?;
+            if let Some(function) = &self.function {
+                function.call1(py, (news(py)?,))?;
+            }
+            Ok(())
+        });
+        told.map_err(|raised| {
+            self.raised = Some(raised);
+            Error::Fault("the work was ended by whoever watched it; running it again goes on".to_owned())
+        })
+    }
+
+    fn count(&mut self, count: u64) -> Result<()> {
+        self.tell(|py| Ok(count.into_pyobject(py)?.into_any()))
+    }
+
+    fn outcome<T>(self, outcome: Result<T>) -> PyResult<T> {
+        match self.raised {
+            Some(raised) => Err(raised),
+            None => Ok(outcome?),
+        }
+    }
+}
+
+fn whole_seconds(seconds: f64) -> Result<i64> {
+    if !(0.0..1e11).contains(&seconds) {
+        return Err(Error::InvalidInput(format!("{seconds} is no Unix time in seconds")));
+    }
+    // In range: only the fraction is dropped.
+    #[allow(clippy::cast_possible_truncation)]
+    Ok(seconds as i64)
+}
+
+fn progress_dict<'py>(py: Python<'py>, season: &str, progress: &Progress) -> PyResult<Bound<'py, PyDict>> {
+    let (done, total) = progress.done_of_total();
+    let dict = PyDict::new(py);
+    dict.set_item("season", season)?;
+    dict.set_item("step", progress.step.name())?;
+    dict.set_item("done", done)?;
+    dict.set_item("total", total)?;
+    Ok(dict)
 }
 
 fn questions<'py>(py: Python<'py>, zone: &SiteZone, reviews: &[Review]) -> PyResult<Bound<'py, PyList>> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use crate::blind::correct;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
-use crate::mariadb::{blind, records};
+use crate::mariadb::{archive, blind, records};
 use crate::redis::RedisConnection;
 use crate::redis::cache::{self, Found, Student};
 use crate::redis::journal::Pending;
@@ -73,11 +73,17 @@ impl Engine {
     }
 
     /// Loads a student's records of a season: the table's, and over them what waits in the journal.
+    ///
+    /// # Errors
+    /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is not its last word.
     pub(crate) fn load_records(&self, process: &Process, player: &str, season: &str) -> Result<Records> {
         let (pending, is_whole) = self.pending(process, player, season)?;
         let zone = &self.settings.zone;
         let mut reviews =
             process.database.with(|database| records::of_student(database, zone, player, season))?;
+        if reviews.is_empty() && process.database.with(|database| archive::is_archived(database, season))? {
+            return Err(Error::SeasonArchived(season.to_owned()));
+        }
         if !pending.reviews.is_empty() {
             let blind =
                 process.database.with(|database| blind::of_student(database, player, season, false))?;
@@ -178,6 +184,14 @@ impl<T> Attempt<T> {
             Attempt::Restarted(run_id) => Attempt::Restarted(run_id),
             Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
         })
+    }
+}
+
+/// Has [`Engine::with_cache`] look which season is active now, when the one that was is archived.
+pub(crate) fn other_season_if_archived<T>(error: Error) -> Result<Attempt<T>> {
+    match error {
+        Error::SeasonArchived(_) => Ok(Attempt::OtherSeason(None)),
+        error => Err(error),
     }
 }
 

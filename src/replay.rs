@@ -82,7 +82,7 @@ impl Engine {
             let mut rows: Vec<NewState<'_>> =
                 reviews.iter().map(|review| NewState { player: &player, season: &season, review }).collect();
             rows.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-            records::upsert(database, zone, &rows)?;
+            records::save(database, zone, &rows)?;
             records::audit(database, zone, &[audit(&job_id, &player, &season, &reviews, &payload)])?;
             poison::mark_replayed(database, zone, now_us(), name)?;
             Ok(Ok(Outcome::Replayed(player.clone(), season.clone())))

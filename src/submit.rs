@@ -15,13 +15,14 @@ use sha2::{Digest, Sha256};
 use crate::clock::now_us;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::mariadb::key_range::Place;
 use crate::mariadb::records::{self, Audit, NewState};
 use crate::mariadb::seasons::{self, Link};
-use crate::mariadb::{blind, in_transaction_again, storage};
+use crate::mariadb::{archive, blind, in_transaction_again, storage};
 use crate::plan::{Plan, by_question, plan};
 use crate::redis::cache::{self, Lookup, Student, Wanted};
 use crate::redis::journal::{Appended, NewEntry};
-use crate::rehydrate::{Attempt, Records};
+use crate::rehydrate::{Attempt, Records, other_season_if_archived};
 use crate::review::Review;
 use crate::submission::{Submission, check_player};
 use crate::trust::Lease;
@@ -187,6 +188,7 @@ impl Engine {
                 }
             })
         })
+        .or_else(other_season_if_archived)
     }
 
     fn before_from_database(
@@ -259,6 +261,9 @@ impl Engine {
         process.database.with(|database| {
             storage::check_primary_key(database)?;
             in_transaction_again(database, |database| {
+                if !archive::lock_archived(database, &[season])?.is_empty() {
+                    return Err(Error::SeasonArchived(season.to_owned()));
+                }
                 let stored = records::lock(database, zone, (player, season), &ids)?;
                 // By a journal that took it after all, or by a first run whose connection broke.
                 let done = [Some(attempted), written.as_ref()]
@@ -273,7 +278,7 @@ impl Engine {
                 let mut rows: Vec<NewState<'_>> =
                     plan.reviews.iter().map(|review| NewState { player, season, review }).collect();
                 rows.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-                records::upsert(database, zone, &rows)?;
+                records::upsert(database, zone, Place::Live, &rows)?;
                 let audit = audit(job_id, player, season, &plan.reviews, &payload);
                 records::audit(database, zone, &[audit])?;
                 written = Some(plan.clone());

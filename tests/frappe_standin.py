@@ -162,6 +162,7 @@ COLUMN_TYPES: Final = {
     "Int": "int(11)",
     "Link": "varchar(140)",
     "Long Text": "longtext",
+    "Select": "varchar(140)",
     "Small Text": "text",
 }
 
@@ -367,7 +368,7 @@ def select(
     wanted = {"name": filters} if isinstance(filters, str) else filters
     is_unset = ("is", "not set")
     conditions = [
-        f"`{name}` is null" if value == is_unset else f"`{name}` = %s" for name, value in wanted.items()
+        f"ifnull(`{name}`, '') = ''" if value == is_unset else f"`{name}` = %s" for name, value in wanted.items()
     ]
     columns = ", ".join(f"`{name}`" for name in fields)
     query = f"select {columns} from `tab{doctype}` where {' and '.join(conditions)}{more}"

@@ -4,6 +4,7 @@ All methods release the GIL while they wait for a server. Times are Unix time in
 name says otherwise; dates in answers are text in the site's own time zone, as Frappe writes them.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal, TypedDict, final, type_check_only
 
 __all__ = [
@@ -108,6 +109,26 @@ class OutageNews(TypedDict):
     server: Literal["cache", "journal"]
     event: Literal["began", "ended"]
     seconds: int
+
+@type_check_only
+class ArchiveProgress(TypedDict):
+    """How far a season is on its way to the archive: `done` of `total` records of the present step.
+
+    While it copies, `total` is MariaDB's estimate. At the end `done` is how many records were archived.
+    """
+
+    season: str
+    step: Literal["copying", "verifying", "freeing", "clearing", "done"]
+    done: int
+    total: int
+
+@type_check_only
+class ArchiveStatus(ArchiveProgress):
+    """What is known of a season's archive. Without `is_running` and `finished_at` somebody has to go on."""
+
+    is_running: bool
+    started_at: float
+    finished_at: float | None
 
 class MemoraError(Exception):
     """Base of everything the engine raises. `args[0]` says what happened and what to do."""
@@ -257,6 +278,57 @@ class Engine:
     def due_in_season(self, player: str, season: str, limit: int = 20) -> list[Question]:
         """Due questions of a season by name; loads the cache first if it is not complete."""
 
+    # -- the archive ----------------------------------------------------------------------------
+    # `progress` is called after each piece of work, some times a second; what it raises ends the work, and
+    # Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, in which MariaDB is kept at work.
+    def archive(
+        self,
+        season: str,
+        progress: Callable[[ArchiveProgress], object] | None = None,
+        share: float = 0.5,
+    ) -> ArchiveProgress:
+        """Move a season's records to the archive, free its partition, remove what is cached of it.
+
+        Killed at any moment, it is continued by running it again. One that is archived is left as it is.
+
+        Raises:
+            InvalidInput: there is no such season, it is active, another process is at it, or the archive
+                lacks fields.
+        """
+
+    def archive_status(self, season: str) -> ArchiveStatus | None:
+        """What is known of a season's archive. None: it was never archived."""
+
+    def forget_archive(self, season: str) -> None:
+        """Let a season's name be used again. Call after a season was deleted that has no archived records."""
+
+    def flag_for_deletion(
+        self,
+        archived_before: float,
+        progress: Callable[[int], object] | None = None,
+        share: float = 0.5,
+    ) -> int:
+        """Flag archived records as eligible for deletion that were archived before a Unix time: how many."""
+
+    def delete_flagged(
+        self,
+        season: str | None = None,
+        progress: Callable[[int], object] | None = None,
+        share: float = 0.5,
+    ) -> int:
+        """Delete archived records that are flagged, of one season or of all: how many."""
+
+    # -- records from before memora's keys --------------------------------------------------------
+    def has_records_without_season(self) -> bool: ...
+    def give_season(self, season: str, progress: Callable[[int], object] | None = None) -> int:
+        """Give records without a season this one: how many there were. Running it again goes on."""
+
+    def remove_duplicates(self, progress: Callable[[int], object] | None = None) -> int:
+        """Remove all but the newest record of each student, season and question: how many.
+
+        Newest is what was answered last, then what was changed last. Running it again goes on.
+        """
+
     # -- storage ------------------------------------------------------------------------------
     def prepare_storage(self) -> list[str]:
         """Give the tables their keys, collation, partitions and index. Safe to run twice.
@@ -265,6 +337,11 @@ class Engine:
         """
 
     def create_partition(self, season: str) -> bool:
-        """Make the season's partition. False: it was there already."""
+        """Make the season's partition. False: it was there already.
+
+        Raises:
+            InvalidInput: no season is called so.
+            SeasonUnavailable: the season is archived.
+        """
 
     def partition_exists(self, season: str) -> bool: ...

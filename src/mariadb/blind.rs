@@ -2,7 +2,8 @@
 
 use mysql::{Conn, Value};
 
-use super::{placeholders, row, rows, run};
+use super::shape::{ARCHIVE, LIVE};
+use super::{archive, placeholders, row, rows, run};
 use crate::blind::Blind;
 use crate::clock::SiteZone;
 use crate::error::{Error, Result};
@@ -52,16 +53,19 @@ pub fn forget(connection: &mut Conn, before_us: i64) -> Result<()> {
     run(connection, "DELETE FROM `memora_blind_answer` WHERE changed_at_us < ?", (before_us,))
 }
 
-/// Puts replayed states into the table, where nothing newer stands.
+/// Puts replayed states where the season's records are, where nothing newer stands.
 pub fn correct(
     connection: &mut Conn,
     zone: &SiteZone,
     (player, season): (&str, &str),
     states: &[Review],
 ) -> Result<()> {
-    let sql = "UPDATE `tabPlayer Memory Tracker` SET stability = ?, next_review_date = ?, last_review_date = ?, \
-        subject = ?, topic = ?, answered_at_us = ? \
-        WHERE player = ? AND season = ? AND question_id = ? AND answered_at_us <= ?";
+    let shape = if archive::lock_archived(connection, &[season])?.is_empty() { LIVE } else { ARCHIVE };
+    let sql = format!(
+        "UPDATE `{}` SET stability = ?, next_review_date = ?, last_review_date = ?, subject = ?, topic = ?, \
+         answered_at_us = ? WHERE player = ? AND season = ? AND question_id = ? AND answered_at_us <= ?",
+        shape.table
+    );
     for state in states {
         let params: Vec<Value> = vec![
             state.stability.into(),
@@ -75,7 +79,7 @@ pub fn correct(
             state.question_id.as_str().into(),
             state.answered_at_us.into(),
         ];
-        run(connection, sql, params)?;
+        run(connection, &sql, params)?;
     }
     Ok(())
 }

@@ -1,11 +1,16 @@
 //! The only place that speaks SQL.
 
+pub mod archive;
 pub mod blind;
+pub mod clean;
+pub mod key_range;
 pub mod limiter;
 pub mod outages;
 pub mod poison;
 pub mod records;
+pub mod retention;
 pub mod seasons;
+pub mod shape;
 pub mod storage;
 
 use std::time::Duration;

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
-use super::{date_value, date_value_us, placeholders, row, rows, unix_value};
+use super::key_range::Place;
+use super::shape::{ARCHIVE, LIVE};
+use super::{archive, date_value, date_value_us, placeholders, row, rows, unix_value};
 use crate::clock::SiteZone;
 use crate::error::{Error, Result};
 use crate::review::Review;
@@ -28,10 +30,14 @@ fn review(zone: &SiteZone, row: Row) -> Review {
     }
 }
 
-/// All records of a student in a season: one range of the primary key.
+/// All records of a student in a season: one range of the primary key. None of a season that is archived or
+/// on its way there.
 pub fn of_student(connection: &mut Conn, zone: &SiteZone, player: &str, season: &str) -> Result<Vec<Review>> {
-    let sql = format!("SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ?");
-    let rows = connection.exec_iter(sql, (player, season)).map_err(Error::from_mariadb)?;
+    let sql = format!(
+        "SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
+         AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
+    );
+    let rows = connection.exec_iter(sql, (player, season, season)).map_err(Error::from_mariadb)?;
     let mut reviews = Vec::new();
     for row in rows {
         let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
@@ -82,6 +88,7 @@ pub fn due(
 }
 
 /// A new state on its way to the table.
+#[derive(Clone, Copy)]
 pub struct NewState<'a> {
     /// The student.
     pub player: &'a str,
@@ -98,12 +105,25 @@ impl NewState<'_> {
     }
 }
 
+/// Writes states where their season's records are: in the big table, or in the archive when they come late.
+/// Has to be the first in its transaction that reads or writes records.
+pub fn save(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -> Result<()> {
+    let mut seasons: Vec<&str> = states.iter().map(|state| state.season).collect();
+    seasons.sort_unstable();
+    seasons.dedup();
+    let archived = archive::lock_archived(connection, &seasons)?;
+    if archived.is_empty() {
+        return upsert(connection, zone, Place::Live, states);
+    }
+    let (late, live): (Vec<_>, Vec<_>) =
+        states.iter().copied().partition(|state| archived.contains(state.season));
+    log::warn!("{} answers came late, to a season that is archived, and were archived, too", late.len());
+    upsert(connection, zone, Place::Live, &live)?;
+    upsert(connection, zone, Place::Archive, &late)
+}
+
 /// The assignments run from left to right: `answered_at_us`, which all others compare with, comes last.
-const UPSERT: &str = "\
-    INSERT INTO `tabPlayer Memory Tracker` \
-    (name, creation, modified, modified_by, owner, player, season, question_id, stability, next_review_date, \
-     last_review_date, subject, topic, answered_at_us) \
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+const NEWER_WINS: &str = "\
     ON DUPLICATE KEY UPDATE \
     modified = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(modified), modified), \
     modified_by = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(modified_by), modified_by), \
@@ -114,18 +134,35 @@ const UPSERT: &str = "\
     topic = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(topic), topic), \
     answered_at_us = GREATEST(VALUES(answered_at_us), COALESCE(answered_at_us, 0))";
 
+const STATE_COLUMNS: &str = "name, creation, modified, modified_by, owner, player, season, question_id, \
+    stability, next_review_date, last_review_date, subject, topic, answered_at_us";
+
 /// Writes states with MariaDB's bulk protocol. Writing one twice changes nothing, and an older state never
 /// overwrites a newer one. Sort them by their key first: the table is then written in its own order.
-pub fn upsert(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -> Result<()> {
+pub fn upsert(connection: &mut Conn, zone: &SiteZone, place: Place, states: &[NewState<'_>]) -> Result<()> {
+    if states.is_empty() {
+        return Ok(());
+    }
+    let marks = placeholders(14);
+    let sql = match place {
+        Place::Live => {
+            format!("INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) {NEWER_WINS}", LIVE.table)
+        }
+        // Archived when it was answered: the answer came after its season's end.
+        Place::Archive => format!(
+            "INSERT INTO `{}` ({STATE_COLUMNS}, archived_at) VALUES ({marks}, ?) {NEWER_WINS}",
+            ARCHIVE.table
+        ),
+    };
     let names = Names::new();
     let params = states.iter().map(|state| {
         let review = state.review;
         let (seconds, microseconds) = split(review.answered_at_us);
         let answered = date_value_us(zone, seconds, microseconds);
-        let row: Vec<Value> = vec![
+        let mut row: Vec<Value> = vec![
             names.next().into(),
             answered.clone(),
-            answered,
+            answered.clone(),
             state.player.into(),
             state.player.into(),
             state.player.into(),
@@ -138,9 +175,10 @@ pub fn upsert(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -
             review.topic.as_deref().into(),
             review.answered_at_us.into(),
         ];
+        row.extend((place == Place::Archive).then_some(answered));
         row
     });
-    connection.exec_batch(UPSERT, params).map_err(Error::from_mariadb)
+    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
 }
 
 /// The date of the last review. The student's own answer keeps its microseconds; Frappe's other dates have

@@ -5,12 +5,13 @@ use mysql::Conn;
 use super::row;
 use crate::error::Result;
 
-/// The active season and whether it uses the cache. Of several, the one that today lies in wins, then the
+/// The active season and whether it uses the cache; none that is archived or on its way there. Of several, the one that today lies in wins, then the
 /// one that began last. `today` is the site's day as `YYYY-MM-DD`.
 pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool)>> {
     row(
         connection,
         "SELECT name, enable_redis FROM `tabGame Subscription Season` WHERE is_active = 1 \
+         AND COALESCE(archive_status, '') = '' \
          ORDER BY (start_date <= ? AND end_date >= ?) DESC, start_date DESC, name DESC LIMIT 1",
         (today, today),
     )

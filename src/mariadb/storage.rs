@@ -1,19 +1,26 @@
 //! How the tables lie on disk: keys, collation, partitions. All of it can be run again and again.
 
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
 use mysql::Conn;
 use mysql::prelude::Queryable;
 
-use super::{blind, limiter, outages, row, rows, run_text};
+use super::shape::{ARCHIVE, LIVE, Shape};
+use super::{LOCK_WAIT_TIMEOUT, archive, blind, limiter, outages, row, rows, run_text};
 use crate::error::{Error, Result};
 
-const TABLE: &str = "tabPlayer Memory Tracker";
-/// Compares bytes and does not ignore trailing spaces, as Redis does.
-const COLLATION: &str = "utf8mb4_nopad_bin";
-const PRIMARY_KEY: [&str; 3] = ["player", "season", "question_id"];
-const SAFE_MODE_INDEX: &str = "player_season_next_review_date";
+const TABLE: &str = LIVE.table;
 const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
 const DUPLICATE_PARTITION: u16 = 1517;
 const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
+const NO_SUCH_PARTITION: u16 = 1507;
+/// How long the partitions of a table in use are tried to be changed.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How often only a table that is free at that very moment is taken.
+const QUIET_TRIES: u32 = 200;
+const QUIET_PAUSE: Duration = Duration::from_millis(10);
+const LOUD_PAUSE: Duration = Duration::from_secs(2);
 /// MariaDB's longest identifier: a partition bears its season's name.
 const LONGEST_SEASON: usize = 64;
 
@@ -49,6 +56,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
         ("memora_safe_mode_read", limiter::CREATE),
         ("memora_outage", outages::CREATE),
         ("memora_blind_answer", blind::CREATE),
+        ("memora_archive", archive::CREATE),
     ] {
         if !table_exists(connection, table)? {
             run_text(connection, create)?;
@@ -56,14 +64,11 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
         }
     }
     run_text(connection, outages::ROWS)?;
-    let specifications = missing_specifications(connection)?;
+    run_text(connection, archive::ROWS)?;
     let partitions = if is_partitioned(connection)? { String::new() } else { partition_clause(connection)? };
-    if !specifications.is_empty() || !partitions.is_empty() {
-        check_is_clean(connection)?;
-        run_text(connection, &format!("ALTER TABLE `{TABLE}` {} {partitions}", specifications.join(", ")))?;
-        changes.extend(specifications);
-        changes.extend((!partitions.is_empty()).then(|| "partitioned by season".to_owned()));
-    }
+    changes.extend(bring_to_shape(connection, &LIVE, &partitions)?);
+    changes.extend((!partitions.is_empty()).then(|| "partitioned by season".to_owned()));
+    changes.extend(bring_to_shape(connection, &ARCHIVE, "")?);
     for season in season_names(connection)? {
         if create_partition(connection, &season)? {
             changes.push(format!("made the partition of {season}"));
@@ -72,13 +77,22 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     Ok(changes)
 }
 
+fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Result<Vec<String>> {
+    let parts = shape.missing(connection)?;
+    if !parts.is_empty() || !partitions.is_empty() {
+        shape.check_is_clean(connection)?;
+        run_text(connection, &format!("ALTER TABLE `{}` {} {partitions}", shape.table, parts.join(", ")))?;
+    }
+    Ok(parts)
+}
+
 /// Refuses to write while a record could be there twice: an upsert would then add rows instead of changing
 /// them.
 ///
 /// # Errors
 /// [`Error::Fault`] until [`prepare`] has given the table its primary key.
 pub fn check_primary_key(connection: &mut Conn) -> Result<()> {
-    if index_columns(connection, "PRIMARY")? == PRIMARY_KEY {
+    if LIVE.has_primary_key(connection)? {
         return Ok(());
     }
     Err(Error::Fault(format!(
@@ -100,7 +114,7 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
         "ALTER TABLE `{TABLE}` REORGANIZE PARTITION `p_default` INTO ({DEFAULT_PARTITION}, {})",
         partition(season)
     );
-    match run_text(connection, &sql) {
+    match alter(connection, &sql) {
         Ok(()) => {}
         // Another process made it a moment ago.
         Err(Error::Refused { code: DUPLICATE_PARTITION | DUPLICATE_VALUE_IN_PARTITIONS, .. }) => {
@@ -116,6 +130,40 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
             .map_err(Error::from_mariadb)?;
     }
     Ok(true)
+}
+
+/// Frees a season's partition with all that is in it. False: there was none.
+///
+/// # Errors
+/// When the table was in use all the time.
+pub fn drop_partition(connection: &mut Conn, season: &str) -> Result<bool> {
+    if !partition_exists(connection, season)? {
+        return Ok(false);
+    }
+    match alter(connection, &format!("ALTER TABLE `{TABLE}` DROP PARTITION `{season}`")) {
+        Err(Error::Refused { code: NO_SUCH_PARTITION, .. }) => Ok(false),
+        outcome => outcome.map(|()| true),
+    }
+}
+
+/// Changes partitions of a table that students use. An ALTER TABLE that waits for a long transaction makes
+/// everybody after it wait, too: so it is first tried only when nobody is in its way, then for a second at a
+/// time.
+fn alter(connection: &mut Conn, sql: &str) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    for tries in 0.. {
+        let (seconds, pause) = if tries < QUIET_TRIES { (0, QUIET_PAUSE) } else { (1, LOUD_PAUSE) };
+        match run_text(connection, &format!("SET STATEMENT lock_wait_timeout = {seconds} FOR {sql}")) {
+            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) if Instant::now() < deadline => sleep(pause),
+            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) => break,
+            outcome => return outcome,
+        }
+    }
+    Err(Error::Fault(format!(
+        "{TABLE} was in use for {} minutes without a break: look in SHOW PROCESSLIST for a transaction or a \
+         backup that holds it, end it, and run this again",
+        PATIENCE.as_secs() / 60
+    )))
 }
 
 fn check_says_ok(connection: &mut Conn, partitions: &str) -> Result<bool> {
@@ -146,9 +194,11 @@ fn partition_clause(connection: &mut Conn) -> Result<String> {
     Ok(format!("PARTITION BY LIST COLUMNS(season) ({})", partitions.join(", ")))
 }
 
+/// The seasons whose records are in the big table.
 fn season_names(connection: &mut Conn) -> Result<Vec<String>> {
-    let names: Vec<String> =
-        rows(connection, "SELECT name FROM `tabGame Subscription Season` ORDER BY name", ())?;
+    let sql = "SELECT name FROM `tabGame Subscription Season` \
+        WHERE name COLLATE utf8mb4_nopad_bin NOT IN (SELECT season FROM memora_archive) ORDER BY name";
+    let names: Vec<String> = rows(connection, sql, ())?;
     Ok(names.into_iter().filter(|name| check_season_name(name).is_ok()).collect())
 }
 
@@ -157,80 +207,17 @@ fn table_exists(connection: &mut Conn, table: &str) -> Result<bool> {
     Ok(row::<u8>(connection, sql, (table,))?.is_some())
 }
 
+/// Whether the table has a default partition, and each other one bears the name of its only season.
 fn is_partitioned(connection: &mut Conn) -> Result<bool> {
-    let sql = "SELECT 1 FROM information_schema.PARTITIONS \
-        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_METHOD IS NOT NULL LIMIT 1";
-    Ok(row::<u8>(connection, sql, (TABLE,))?.is_some())
-}
-
-/// The parts of an ALTER TABLE that bring the table to its shape; none when it has it.
-fn missing_specifications(connection: &mut Conn) -> Result<Vec<String>> {
-    let mut parts = Vec::new();
-    let other_collations = "SELECT COUNT(*) FROM information_schema.COLUMNS \
-        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND COLUMN_NAME IN ('player', 'season', 'question_id') \
-        AND (COLLATION_NAME <> ? OR IS_NULLABLE = 'YES')";
-    let primary_key = index_columns(connection, "PRIMARY")?;
-    if primary_key.is_empty() {
-        return Err(Error::Fault(format!(
-            "the table {TABLE} is not there: install the app, or run bench migrate"
-        )));
-    }
-    if row::<u64>(connection, other_collations, (TABLE, COLLATION))?.unwrap_or(0) > 0 {
-        parts.push(format!("CONVERT TO CHARACTER SET utf8mb4 COLLATE {COLLATION}"));
-        for column in PRIMARY_KEY {
-            parts.push(format!(
-                "MODIFY `{column}` VARCHAR(140) CHARACTER SET utf8mb4 COLLATE {COLLATION} NOT NULL"
-            ));
-        }
-    }
-    if primary_key != PRIMARY_KEY {
-        parts.push("DROP PRIMARY KEY".to_owned());
-        parts.push(format!("ADD PRIMARY KEY ({})", PRIMARY_KEY.join(", ")));
-    }
-    if index_columns(connection, "name")?.is_empty() {
-        parts.push("ADD KEY `name` (name)".to_owned());
-    }
-    if index_columns(connection, SAFE_MODE_INDEX)?.is_empty() {
-        parts.push(format!("ADD KEY `{SAFE_MODE_INDEX}` (player, season, next_review_date)"));
-    }
-    // Every answer would move its row in this index, and nothing reads it.
-    if !index_columns(connection, "modified")?.is_empty() {
-        parts.push("DROP KEY `modified`".to_owned());
-    }
-    Ok(parts)
-}
-
-fn index_columns(connection: &mut Conn, index: &str) -> Result<Vec<String>> {
-    rows(
-        connection,
-        "SELECT COLUMN_NAME FROM information_schema.STATISTICS \
-         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND INDEX_NAME = ? ORDER BY SEQ_IN_INDEX",
-        (TABLE, index),
-    )
-}
-
-/// The primary key takes no NULL and no duplicate; an administrator decides what becomes of those.
-fn check_is_clean(connection: &mut Conn) -> Result<()> {
-    if index_columns(connection, "PRIMARY")? == PRIMARY_KEY {
-        return Ok(());
-    }
-    let sql = format!(
-        "SELECT COUNT(*) FROM `{TABLE}` WHERE COALESCE(player, '') = '' OR COALESCE(season, '') = '' \
-         OR COALESCE(question_id, '') = ''"
-    );
-    let incomplete: u64 = row(connection, &sql, ())?.unwrap_or(0);
-    let sql = format!(
-        "SELECT COUNT(*) - COUNT(DISTINCT CAST(player AS BINARY), CAST(season AS BINARY), CAST(question_id AS BINARY)) \
-         FROM `{TABLE}` WHERE player IS NOT NULL AND season IS NOT NULL AND question_id IS NOT NULL"
-    );
-    let duplicates: u64 = row(connection, &sql, ())?.unwrap_or(0);
-    if incomplete + duplicates == 0 {
-        return Ok(());
-    }
-    Err(Error::Fault(format!(
-        "{TABLE} has {incomplete} records without player, season or question, and {duplicates} duplicates: \
-         complete or delete them, then run bench migrate again. Nothing was changed."
-    )))
+    let sql = "SELECT PARTITION_NAME, PARTITION_METHOD, PARTITION_DESCRIPTION FROM information_schema.PARTITIONS \
+        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME IS NOT NULL";
+    let partitions: Vec<(String, String, String)> = rows(connection, sql, (TABLE,))?;
+    // MariaDB 10.11 shows MAXVALUE for the default partition.
+    let is_ours = |(name, method, seasons): &(String, String, String)| {
+        method == "LIST COLUMNS"
+            && (*seasons == format!("'{name}'") || name == "p_default" && !seasons.starts_with('\''))
+    };
+    Ok(partitions.iter().all(is_ours) && partitions.iter().any(|(name, ..)| name == "p_default"))
 }
 
 #[cfg(test)]

@@ -40,6 +40,27 @@ impl Keys {
         self.of_student("srs-fence", player, season)
     }
 
+    /// A SCAN pattern that finds all of a season's keys in the cache, and perhaps others.
+    pub fn season_pattern(&self, season: &str) -> String {
+        let mut pattern = String::new();
+        for letter in self.site.chars() {
+            if matches!(letter, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(letter);
+        }
+        format!("{pattern}|srs*:{season}")
+    }
+
+    /// Whether a key of the cache is a student's, of this season.
+    pub fn is_of_season(&self, key: &str, season: &str) -> bool {
+        let of_student = |family: &str| {
+            let rest = key.strip_prefix(&self.of_all(family)).and_then(|rest| rest.strip_prefix(':'));
+            rest.and_then(|rest| rest.strip_suffix(season)).is_some_and(|rest| rest.ends_with(':'))
+        };
+        ["srs", "srs-detail", "srs-fence"].into_iter().any(of_student)
+    }
+
     /// Cache: the active season.
     pub fn active_season(&self) -> String {
         self.of_all("srs-season")
@@ -75,6 +96,22 @@ impl Keys {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_seasons_keys_are_told_from_all_others() {
+        let keys = Keys::of_site("a*b");
+        for player in ["amal@school.example", "x:SEASON-2025", ""] {
+            for key in [keys.schedule(player, "SEASON-2026"), keys.details(player, "SEASON-2026")] {
+                assert!(keys.is_of_season(&key, "SEASON-2026"), "{key}");
+                assert!(!keys.is_of_season(&key, "SEASON-2025"), "{key}");
+                assert!(!Keys::of_site("a").is_of_season(&key, "SEASON-2026"), "{key}");
+            }
+        }
+        for key in ["a*b|srs-season", "a*b|srs:SEASON-2026", "a*b|srs-x:y:SEASON-2026", "srs:y:SEASON-2026"] {
+            assert!(!keys.is_of_season(key, "SEASON-2026"), "{key}");
+        }
+        assert_eq!(keys.season_pattern("SEASON-2026"), "a\\*b|srs*:SEASON-2026");
+    }
 
     proptest! {
         #[test]

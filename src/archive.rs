@@ -1,0 +1,299 @@
+//! Retiring a season: its records move to the archive, then its partition and its cached schedules go
+//! (spec section 6).
+//!
+//! Records are copied and compared in small transactions by key range. How far it came stands in MariaDB with
+//! each of them, so whoever is killed is continued by whoever runs it again. From the first commit on nobody
+//! writes the season's records where they were: answers that are late are written to the archive.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mysql::Conn;
+
+use crate::clock::now_us;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::mariadb::archive::{self, Move, Progress};
+use crate::mariadb::key_range::{KeyRange, Place};
+use crate::mariadb::{in_transaction, storage};
+use crate::pool::Connect;
+use crate::redis::cache;
+
+/// Records in one transaction.
+const ROWS: usize = 1_000;
+/// How often a season is copied again because what was copied had changed meanwhile.
+const MOST_ROUNDS: u32 = 3;
+
+/// The steps of a season's way to the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Records are copied.
+    Copying,
+    /// Each record is compared with its copy.
+    Verifying,
+    /// The season's partition is dropped.
+    Freeing,
+    /// The season's cached schedules are removed.
+    Clearing,
+    /// The season is archived.
+    Done,
+}
+
+impl Step {
+    const ALL: [Step; 5] = [Step::Copying, Step::Verifying, Step::Freeing, Step::Clearing, Step::Done];
+
+    /// The step's name for tables and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Step::Copying => "copying",
+            Step::Verifying => "verifying",
+            Step::Freeing => "freeing",
+            Step::Clearing => "clearing",
+            Step::Done => "done",
+        }
+    }
+
+    /// The step of this name.
+    pub fn named(name: &str) -> Option<Step> {
+        Step::ALL.into_iter().find(|step| step.name() == name)
+    }
+}
+
+/// Work that others must not notice: it rests after each piece.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    share: f64,
+}
+
+impl Pace {
+    /// Works for this share of the time.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] unless it is more than 0 and at most 1.
+    pub fn of_share(share: f64) -> Result<Pace> {
+        if share > 0.0 && share <= 1.0 {
+            return Ok(Pace { share });
+        }
+        Err(Error::InvalidInput(format!("the share of time is more than 0 and at most 1, not {share}")))
+    }
+
+    /// Rests as a piece of work that began at `start` asks for.
+    pub fn rest(self, start: Instant) {
+        sleep(start.elapsed().mul_f64(1.0 / self.share - 1.0).min(Duration::from_secs(10)));
+    }
+}
+
+/// Is told how far the work is, after each piece. An error of its own ends the work there.
+pub type Watch<'a> = &'a mut dyn FnMut(&Progress) -> Result<()>;
+
+/// What is known of a season.
+#[derive(Clone, Debug)]
+pub struct ArchiveStatus {
+    /// `None`: it was never archived.
+    pub progress: Option<Progress>,
+    /// Whether some process is at it.
+    pub is_running: bool,
+}
+
+impl Engine {
+    /// Archives a season, or goes on where an earlier run ended. On a connection of its own.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a season that cannot be archived; else what a server said. Running it again
+    /// goes on.
+    pub fn archive(&self, season: &str, pace: Pace, watch: Watch<'_>) -> Result<Progress> {
+        storage::check_season_name(season)?;
+        let mut connection = self.settings.background.connect(false)?;
+        // Held until the connection ends, however it ends.
+        archive::lock(&mut connection, season)?;
+        storage::check_primary_key(&mut connection)?;
+        let mut progress = archive::begin(&mut connection, &self.settings.zone, season, now_us())?;
+        if progress.step == Step::Done {
+            return Ok(progress);
+        }
+        // Who still takes it for the active season learns otherwise, unless the cache is away.
+        if let Err(error) = self.season_changed(false) {
+            log::debug!("the cache cannot be told that {season} is being archived: {error}");
+        }
+        watch(&progress)?;
+        self.empty_partition(&mut connection, season, &mut progress, pace, watch)?;
+        self.clear_season(season)?;
+        progress.begin(Step::Done);
+        progress.finished_at_us = Some(now_us());
+        archive::finish(&mut connection, &self.settings.zone, season, &progress, now_us())?;
+        watch(&progress)?;
+        log::info!("{season} is archived: {} records", progress.verified);
+        Ok(progress)
+    }
+
+    /// What is known of a season.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn archive_status(&self, season: &str) -> Result<ArchiveStatus> {
+        self.process().database.with(|database| {
+            Ok(ArchiveStatus {
+                progress: archive::progress(database, season)?,
+                is_running: archive::is_locked(database, season)?,
+            })
+        })
+    }
+
+    /// A season was deleted, with no record left: its name may be used again.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn forget_archive(&self, season: &str) -> Result<()> {
+        self.process().database.with(|database| archive::forget(database, season))
+    }
+
+    /// Copies, compares, and frees the partition once every record has its like in the archive.
+    fn empty_partition(
+        &self,
+        connection: &mut Conn,
+        season: &str,
+        progress: &mut Progress,
+        pace: Pace,
+        watch: Watch<'_>,
+    ) -> Result<()> {
+        // A run that was killed may have dropped the partition, or not.
+        let is_there = storage::partition_exists(connection, season)?;
+        match progress.step {
+            Step::Freeing if !is_there => enter(connection, season, progress, Step::Clearing)?,
+            Step::Freeing => enter(connection, season, progress, Step::Verifying)?,
+            Step::Verifying if !is_there => enter(connection, season, progress, Step::Copying)?,
+            _ => {}
+        }
+        let statements = Move::of(season, &archive::columns(connection)?);
+        let mut rounds = 0;
+        while progress.step != Step::Clearing {
+            match progress.step {
+                Step::Copying => {
+                    rounds += 1;
+                    // Rows of a season without a partition are in the default one.
+                    storage::create_partition(connection, season)?;
+                    self.copy(connection, season, &statements, progress, pace, watch)?;
+                    enter(connection, season, progress, Step::Verifying)?;
+                }
+                Step::Verifying => {
+                    let differing = compare(connection, season, &statements, progress, pace, watch)?;
+                    if differing > 0 && rounds >= MOST_ROUNDS {
+                        return Err(Error::Fault(format!(
+                            "{differing} records of {season} changed while they were archived, {rounds} times over: \
+                             find out who writes them past memora, then archive again"
+                        )));
+                    }
+                    if differing > 0 {
+                        log::warn!("{differing} records of {season} changed after they were copied");
+                    }
+                    let next = if differing > 0 { Step::Copying } else { Step::Freeing };
+                    enter(connection, season, progress, next)?;
+                }
+                Step::Freeing => {
+                    watch(progress)?;
+                    storage::drop_partition(connection, season)?;
+                    enter(connection, season, progress, Step::Clearing)?;
+                }
+                Step::Clearing | Step::Done => {}
+            }
+        }
+        watch(progress)
+    }
+
+    fn copy(
+        &self,
+        connection: &mut Conn,
+        season: &str,
+        statements: &Move,
+        progress: &mut Progress,
+        pace: Pace,
+        watch: Watch<'_>,
+    ) -> Result<()> {
+        let zone = &self.settings.zone;
+        loop {
+            let start = Instant::now();
+            let range = KeyRange::next(connection, Place::Live, season, &progress.after, ROWS - 1)?;
+            let mut further = progress.clone();
+            in_transaction(connection, |connection| {
+                further = progress.clone();
+                further.copied += match &range.until {
+                    Some(_) => ROWS as u64,
+                    None => archive::count(connection, &range)?,
+                };
+                further.after = range.until.clone().unwrap_or_default();
+                statements.copy(connection, zone, &range, now_us())?;
+                archive::save(connection, season, &further)
+            })?;
+            *progress = further;
+            watch(progress)?;
+            if range.until.is_none() {
+                return Ok(());
+            }
+            pace.rest(start);
+        }
+    }
+
+    /// Removes what is cached of a season, and nothing else.
+    fn clear_season(&self, season: &str) -> Result<()> {
+        let (process, keys) = (self.process(), &self.settings.keys);
+        let mut cursor = 0;
+        loop {
+            cursor = process.cache.with(|cache| cache::clear_season(cache, keys, season, cursor))?;
+            if cursor == 0 {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Notes that a step begins.
+fn enter(connection: &mut Conn, season: &str, progress: &mut Progress, step: Step) -> Result<()> {
+    progress.begin(step);
+    archive::save(connection, season, progress)
+}
+
+/// Compares every record with its copy. Returns how many have none that is as new.
+fn compare(
+    connection: &mut Conn,
+    season: &str,
+    statements: &Move,
+    progress: &mut Progress,
+    pace: Pace,
+    watch: Watch<'_>,
+) -> Result<u64> {
+    // From the start: what was compared by an earlier run may have changed since.
+    progress.begin(Step::Verifying);
+    let mut differing = 0;
+    loop {
+        let start = Instant::now();
+        let range = KeyRange::next(connection, Place::Live, season, &progress.after, ROWS - 1)?;
+        let (records, differing_here) = statements.compare(connection, &range)?;
+        progress.verified += records;
+        differing += differing_here;
+        watch(progress)?;
+        let Some(until) = range.until else { return Ok(differing) };
+        progress.after = until;
+        pace.rest(start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_are_found_by_their_names() {
+        for step in Step::ALL {
+            assert_eq!(Step::named(step.name()), Some(step));
+        }
+        assert_eq!(Step::named(""), None);
+    }
+
+    #[test]
+    fn a_share_of_the_time_is_part_of_it() {
+        for share in [0.0, -1.0, 1.1, f64::NAN, f64::INFINITY] {
+            assert!(Pace::of_share(share).is_err(), "{share}");
+        }
+        assert!(Pace::of_share(1.0).is_ok());
+    }
+}

@@ -1,0 +1,120 @@
+//! What shape a table of records has on disk: key, collation, indexes. Read from the schema, brought about
+//! with one ALTER TABLE.
+
+use mysql::Conn;
+
+use super::{row, rows};
+use crate::error::{Error, Result};
+
+/// Compares bytes and does not ignore trailing spaces, as Redis does.
+const COLLATION: &str = "utf8mb4_nopad_bin";
+const SAFE_MODE_INDEX: &str = "player_season_next_review_date";
+
+/// A table of records. No two of its rows are of the same player, season and question.
+pub struct Shape {
+    /// The table's name.
+    pub table: &'static str,
+    /// The columns of its primary key, which its rows lie in the order of.
+    pub primary_key: [&'static str; 3],
+    /// Whether Safe Mode reads it.
+    has_safe_mode_index: bool,
+}
+
+/// The big table: a student's records lie together.
+pub const LIVE: Shape = Shape {
+    table: "tabPlayer Memory Tracker",
+    primary_key: ["player", "season", "question_id"],
+    has_safe_mode_index: true,
+};
+
+/// The archive: a season's records lie together, so a season is added at its end.
+pub const ARCHIVE: Shape = Shape {
+    table: "tabArchived Memory Tracker",
+    primary_key: ["season", "player", "question_id"],
+    has_safe_mode_index: false,
+};
+
+impl Shape {
+    /// Whether the table has its primary key.
+    pub fn has_primary_key(&self, connection: &mut Conn) -> Result<bool> {
+        Ok(self.index_columns(connection, "PRIMARY")? == self.primary_key)
+    }
+
+    /// The parts of an ALTER TABLE that bring the table to its shape; none when it has it.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] when there is no such table.
+    pub fn missing(&self, connection: &mut Conn) -> Result<Vec<String>> {
+        let mut parts = Vec::new();
+        let primary_key = self.index_columns(connection, "PRIMARY")?;
+        if primary_key.is_empty() {
+            return Err(Error::Fault(format!(
+                "the table {} is not there: install the app, or run bench migrate",
+                self.table
+            )));
+        }
+        let other_collations = "SELECT COUNT(*) FROM information_schema.COLUMNS \
+            WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND COLUMN_NAME IN ('player', 'season', 'question_id') \
+            AND (COLLATION_NAME <> ? OR IS_NULLABLE = 'YES')";
+        if row::<u64>(connection, other_collations, (self.table, COLLATION))?.unwrap_or(0) > 0 {
+            parts.push(format!("CONVERT TO CHARACTER SET utf8mb4 COLLATE {COLLATION}"));
+            for column in self.primary_key {
+                parts.push(format!(
+                    "MODIFY `{column}` VARCHAR(140) CHARACTER SET utf8mb4 COLLATE {COLLATION} NOT NULL"
+                ));
+            }
+        }
+        if primary_key != self.primary_key {
+            parts.push("DROP PRIMARY KEY".to_owned());
+            parts.push(format!("ADD PRIMARY KEY ({})", self.primary_key.join(", ")));
+        }
+        if self.index_columns(connection, "name")?.is_empty() {
+            parts.push("ADD KEY `name` (name)".to_owned());
+        }
+        if self.has_safe_mode_index && self.index_columns(connection, SAFE_MODE_INDEX)?.is_empty() {
+            parts.push(format!("ADD KEY `{SAFE_MODE_INDEX}` (player, season, next_review_date)"));
+        }
+        // Every answer would move its row in this index, and nothing reads it.
+        if !self.index_columns(connection, "modified")?.is_empty() {
+            parts.push("DROP KEY `modified`".to_owned());
+        }
+        Ok(parts)
+    }
+
+    /// The primary key takes no NULL and no duplicate: what the patches cannot clean is an administrator's.
+    ///
+    /// # Errors
+    /// [`Error::Fault`] says how many records are in the way.
+    pub fn check_is_clean(&self, connection: &mut Conn) -> Result<()> {
+        if self.has_primary_key(connection)? {
+            return Ok(());
+        }
+        let table = self.table;
+        let sql = format!(
+            "SELECT COUNT(*) FROM `{table}` WHERE COALESCE(player, '') = '' OR COALESCE(season, '') = '' \
+             OR COALESCE(question_id, '') = ''"
+        );
+        let incomplete: u64 = row(connection, &sql, ())?.unwrap_or(0);
+        let sql = format!(
+            "SELECT COUNT(*) - COUNT(DISTINCT CAST(player AS BINARY), CAST(season AS BINARY), CAST(question_id AS BINARY)) \
+             FROM `{table}` WHERE player IS NOT NULL AND season IS NOT NULL AND question_id IS NOT NULL"
+        );
+        let duplicates: u64 = row(connection, &sql, ())?.unwrap_or(0);
+        if incomplete + duplicates == 0 {
+            return Ok(());
+        }
+        Err(Error::Fault(format!(
+            "{table} has {incomplete} records without player, season or question, and {duplicates} duplicates: \
+             complete or delete them, then run bench migrate again. Nothing was changed."
+        )))
+    }
+
+    fn index_columns(&self, connection: &mut Conn, index: &str) -> Result<Vec<String>> {
+        rows(
+            connection,
+            "SELECT COLUMN_NAME FROM information_schema.STATISTICS \
+             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND INDEX_NAME = ? ORDER BY SEQ_IN_INDEX",
+            (self.table, index),
+        )
+    }
+}
