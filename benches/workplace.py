@@ -32,7 +32,7 @@ class Workplace:
     def log_in(self, user: str) -> None:
         """Make the site the present one in this thread, and this student its user."""
         server = self.database
-        frappe_standin.connect(
+        frappe_standin.make_present(
             {
                 "db_name": server.database,
                 "db_user": server.user,

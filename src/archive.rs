@@ -107,6 +107,7 @@ impl Engine {
         // Held until the connection ends, however it ends.
         archive::lock(&mut connection, season)?;
         storage::check_primary_key(&mut connection)?;
+        let columns = archive::columns(&mut connection)?;
         let mut progress = archive::begin(&mut connection, &self.settings.zone, season, now_us())?;
         if progress.step == Step::Done {
             return Ok(progress);
@@ -116,7 +117,8 @@ impl Engine {
             log::debug!("the cache cannot be told that {season} is being archived: {error}");
         }
         watch(&progress)?;
-        self.empty_partition(&mut connection, season, &mut progress, pace, watch)?;
+        let statements = Move::of(season, &columns);
+        self.empty_partition(&mut connection, season, &statements, &mut progress, pace, watch)?;
         self.clear_season(season)?;
         progress.begin(Step::Done);
         progress.finished_at_us = Some(now_us());
@@ -152,6 +154,7 @@ impl Engine {
         &self,
         connection: &mut Conn,
         season: &str,
+        statements: &Move,
         progress: &mut Progress,
         pace: Pace,
         watch: Watch<'_>,
@@ -164,7 +167,6 @@ impl Engine {
             Step::Verifying if !is_there => enter(connection, season, progress, Step::Copying)?,
             _ => {}
         }
-        let statements = Move::of(season, &archive::columns(connection)?);
         let mut rounds = 0;
         while progress.step != Step::Clearing {
             match progress.step {
@@ -172,11 +174,11 @@ impl Engine {
                     rounds += 1;
                     // Rows of a season without a partition are in the default one.
                     storage::create_partition(connection, season)?;
-                    self.copy(connection, season, &statements, progress, pace, watch)?;
+                    self.copy(connection, season, statements, progress, pace, watch)?;
                     enter(connection, season, progress, Step::Verifying)?;
                 }
                 Step::Verifying => {
-                    let differing = compare(connection, season, &statements, progress, pace, watch)?;
+                    let differing = compare(connection, season, statements, progress, pace, watch)?;
                     if differing > 0 && rounds >= MOST_ROUNDS {
                         return Err(Error::Fault(format!(
                             "{differing} records of {season} changed while they were archived, {rounds} times over: \

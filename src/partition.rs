@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::mariadb::storage::Partition;
 use crate::mariadb::{archive, storage};
 
 impl Engine {
@@ -25,6 +26,14 @@ impl Engine {
             }
             storage::create_partition(database, season)
         })
+    }
+
+    /// The big table's partitions in the order of their names, each season's and the default one.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn partitions(&self) -> Result<Vec<Partition>> {
+        self.process().background.with(storage::partitions)
     }
 
     /// Whether a season has its partition.

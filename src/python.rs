@@ -410,6 +410,17 @@ impl Engine {
         Ok(py.detach(|| self.0.create_partition(season))?)
     }
 
+    fn partitions<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
+        let partitions = py.detach(|| self.0.partitions())?.into_iter().map(|partition| {
+            let dict = PyDict::new(py);
+            dict.set_item("name", partition.name)?;
+            dict.set_item("rows", partition.rows)?;
+            dict.set_item("bytes", partition.bytes)?;
+            Ok(dict)
+        });
+        partitions.collect()
+    }
+
     fn partition_exists(&self, py: Python<'_>, season: &str) -> PyResult<bool> {
         Ok(py.detach(|| self.0.partition_exists(season))?)
     }

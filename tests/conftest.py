@@ -96,13 +96,15 @@ def other(site: Site, engine: Engine) -> Engine:
 
 
 @pytest.fixture
-def app(site: Site) -> Callable[..., None]:
+def app(site: Site) -> Iterator[Callable[..., None]]:
     """memora's app on the site, PLAYER logged in. Call it to make another site or user the present one."""
     from memora.services.engine import _engines
 
     def use(present: Site = site, user: str = PLAYER) -> None:
         plain = present.plain_settings()
-        frappe_standin.connect(
+        if hasattr(frappe_standin.local, "db"):
+            frappe_standin.destroy()
+        frappe_standin.make_present(
             {
                 "db_name": present.name,
                 "db_user": plain["database_user"],
@@ -119,7 +121,9 @@ def app(site: Site) -> Callable[..., None]:
     _engines.clear()
     frappe_standin.recorded.__init__()  # type: ignore[misc]
     use()
-    return use
+    yield use
+    # An open transaction would keep tests from dropping tables.
+    frappe_standin.destroy()
 
 
 def clean_site(site: Site) -> Site:

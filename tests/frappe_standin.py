@@ -1,8 +1,8 @@
 """The stand-in for `frappe` outside a bench: what memora uses of it, and nothing else.
 
 Everything bears the name and does the work of its original in Frappe 15, only smaller: the database is a
-real MariaDB, jobs are recorded. `connect` makes a site the present one in this thread and puts this module
-in the place of `frappe`; do that before memora's modules are imported.
+real MariaDB, jobs are recorded. `make_present` makes a site the present one in this thread and puts this
+module in the place of `frappe`; do that before memora's modules are imported.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
+import click
 import pymysql
 import pymysql.cursors
 
@@ -27,6 +28,7 @@ AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
 PLACES: Final = (
     "frappe",
+    "frappe.commands",
     "frappe.desk.doctype.notification_log.notification_log",
     "frappe.model.document",
     "frappe.utils",
@@ -63,6 +65,7 @@ class Job:
     method: str | Callable[..., Any]
     queue: str
     arguments: dict[str, Any]
+    job_id: str | None = None
 
 
 @dataclass
@@ -73,6 +76,7 @@ class Recorded:
     jobs: list[Job] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
     notifications: list[dict[str, Any]] = field(default_factory=list)
+    published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     hooks: dict[str, list[str]] = field(default_factory=dict)
     roles: dict[str, list[str]] = field(
         default_factory=lambda: {"manager@school.example": ["System Manager"]}
@@ -90,7 +94,7 @@ class Recorded:
 recorded: Final = Recorded()
 
 
-def connect(site_config: Mapping[str, Any], user: str = "Administrator", time_zone: str = "UTC") -> None:
+def make_present(site_config: Mapping[str, Any], user: str = "Administrator", time_zone: str = "UTC") -> None:
     """Make a site the present one in this thread.
 
     Args:
@@ -238,11 +242,17 @@ allowed_http_methods_for_whitelisted_func: Final[dict[Callable[..., Any], Sequen
 def enqueue(
     method: str | Callable[..., Any],
     queue: str = "default",
+    timeout: int | None = None,
     enqueue_after_commit: bool = False,
+    job_id: str | None = None,
+    deduplicate: bool = False,
     **arguments: Any,
 ) -> None:
+    if deduplicate and any(job.job_id == job_id for job in recorded.jobs):
+        return
+
     def add() -> None:
-        recorded.jobs.append(Job(method, queue, arguments))
+        recorded.jobs.append(Job(method, queue, arguments, job_id))
         if recorded.at_once:
             recorded.run_jobs()
 
@@ -278,6 +288,27 @@ def get_all(
 def only_for(roles: str) -> None:
     if roles not in recorded.roles.get(local.session.user, ()) and local.session.user != "Administrator":
         raise PermissionError
+
+
+def publish_realtime(event: str, message: dict[str, Any], *, doctype: str, docname: str) -> None:
+    recorded.published.append((event, message))
+
+
+def clear_document_cache(doctype: str, name: str) -> None:
+    """No document is cached here."""
+
+
+def init(site: str) -> None:
+    if local.site != site:
+        raise FileNotFoundError(site)
+
+
+def destroy() -> None:
+    local.db.close()
+
+
+def get_doc(values: Mapping[str, Any]) -> Document:
+    return Document(values)
 
 
 def generate_hash(length: int) -> str:
@@ -342,6 +373,24 @@ class Database:
         self.after_commit.functions.clear()
         self.sql("rollback")
 
+    def close(self) -> None:
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None
+
+    def get_value(
+        self,
+        doctype: str,
+        filters: str | Mapping[str, Any],
+        fieldname: str | Sequence[str] = "name",
+        for_update: bool = False,
+    ) -> Any:
+        """One value of the first document found, or several as a tuple; None without one."""
+        fields = [fieldname] if isinstance(fieldname, str) else fieldname
+        more = " limit 1" + (" for update" if for_update else "")
+        for row in self.sql(*select(doctype, fields, filters, more)):
+            return row[fieldname] if isinstance(fieldname, str) else tuple(row[name] for name in fields)
+
     def exists(self, doctype: str, filters: str | Mapping[str, Any]) -> str | None:
         rows = self.sql(*select(doctype, ["name"], filters, " limit 1"))
         return rows[0]["name"] if rows else None
@@ -364,18 +413,24 @@ class Database:
 def select(
     doctype: str, fields: Sequence[str], filters: str | Mapping[str, Any], more: str = ""
 ) -> tuple[str, list[Any]]:
-    """A SELECT, and its values; `("is", "not set")` is the only operator that it knows."""
+    """A SELECT, and its values; of operators it knows `("is", "not set")` and `("<", value)`."""
     wanted = {"name": filters} if isinstance(filters, str) else filters
-    is_unset = ("is", "not set")
-    conditions = [
-        f"ifnull(`{name}`, '') = ''" if value == is_unset else f"`{name}` = %s" for name, value in wanted.items()
-    ]
+    conditions, values = ["true"], []
+    for name, value in wanted.items():
+        if value == ("is", "not set"):
+            conditions.append(f"ifnull(`{name}`, '') = ''")
+            continue
+        operator, value = value if isinstance(value, tuple) else ("=", value)
+        conditions.append(f"`{name}` {operator} %s")
+        values.append(value)
     columns = ", ".join(f"`{name}`" for name in fields)
-    query = f"select {columns} from `tab{doctype}` where {' and '.join(conditions)}{more}"
-    return query, [value for value in wanted.values() if value != is_unset]
+    return f"select {columns} from `tab{doctype}` where {' and '.join(conditions)}{more}", values
 
 
 # -- frappe.model.document ------------------------------------------------------------------------
+
+
+NAMED_BY: Final = {"Game Subscription Season": "season_name"}
 
 
 class Document:
@@ -393,8 +448,30 @@ class Document:
     def is_new(self) -> bool:
         return self._doc_before_save is None
 
+    def insert(self, ignore_permissions: bool = False) -> Document:
+        """A document of memora's that is named by its field, without its controller."""
+        values = {
+            key: value for key, value in self.__dict__.items() if key not in ("doctype", "_doc_before_save")
+        }
+        values |= {"name": values[NAMED_BY[self.doctype]], "creation": now(), "modified": now()}
+        local.db.bulk_insert(self.doctype, list(values), [list(values.values())])
+        return self
+
     def get_doc_before_save(self) -> Document | None:
         return self._doc_before_save
+
+
+# -- frappe.commands ------------------------------------------------------------------------------
+
+pass_context: Final = click.pass_obj
+
+
+def connect() -> None:
+    """`init` has made the site the present one; the database is connected to on first use."""
+
+
+def get_site(context: Any) -> str:
+    return str(context.sites[0])
 
 
 # -- frappe.utils, frappe.utils.user, frappe.desk ---------------------------------------------------
@@ -408,6 +485,8 @@ def cint(value: Any) -> int:
 
 
 def getdate(value: str | date) -> date:
+    if isinstance(value, datetime):
+        return value.date()
     return value if isinstance(value, date) else date.fromisoformat(value)
 
 
@@ -421,6 +500,16 @@ def get_system_timezone() -> str:
 
 def now() -> str:
     return str(datetime.now(ZoneInfo(get_system_timezone())).replace(tzinfo=None))
+
+
+def now_datetime() -> datetime:
+    return datetime.now(ZoneInfo(get_system_timezone())).replace(tzinfo=None)
+
+
+def add_to_date(date: datetime, years: int) -> datetime:
+    """Years later; 29 February becomes the 28th in other years."""
+    is_leap_day = (date.month, date.day) == (2, 29)
+    return date.replace(year=date.year + years, day=28 if is_leap_day else date.day)
 
 
 def get_bench_id() -> str:

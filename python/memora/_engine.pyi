@@ -111,6 +111,14 @@ class OutageNews(TypedDict):
     seconds: int
 
 @type_check_only
+class Partition(TypedDict):
+    """A partition of the big table: bears its season's name. `rows` is MariaDB's estimate."""
+
+    name: str
+    rows: int
+    bytes: int
+
+@type_check_only
 class ArchiveProgress(TypedDict):
     """How far a season is on its way to the archive: `done` of `total` records of the present step.
 
@@ -279,8 +287,8 @@ class Engine:
         """Due questions of a season by name; loads the cache first if it is not complete."""
 
     # -- the archive ----------------------------------------------------------------------------
-    # `progress` is called after each piece of work, some times a second; what it raises ends the work, and
-    # Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, in which MariaDB is kept at work.
+    # `progress` is called after each piece of work, some times a second; what it raises ends the work, as
+    # Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, that MariaDB is kept at work.
     def archive(
         self,
         season: str,
@@ -343,5 +351,8 @@ class Engine:
             InvalidInput: no season is called so.
             SeasonUnavailable: the season is archived.
         """
+
+    def partitions(self) -> list[Partition]:
+        """The big table's partitions in the order of their names; p_default is of seasons without one."""
 
     def partition_exists(self, season: str) -> bool: ...

@@ -19,7 +19,12 @@ scheduler_events = {
             "memora.services.outages.watch",
         ]
     },
-    "hourly": ["memora.services.partition_manager.create_missing_partitions"],
+    "hourly": [
+        "memora.services.partition_manager.create_missing_partitions",
+        "memora.services.srs_archiver.resume_archives",
+    ],
+    "daily_long": ["memora.services.srs_archiver.process_auto_archive"],
+    "weekly_long": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }
 
 # Before it deletes a document, Frappe reads every record that links to it: too many here.

@@ -173,6 +173,24 @@ fn check_says_ok(connection: &mut Conn, partitions: &str) -> Result<bool> {
     Ok(messages.iter().any(|(_, _, kind, text)| kind == "status" && text == "OK"))
 }
 
+/// A partition of the big table.
+pub struct Partition {
+    /// Its season; `p_default` of all seasons without one.
+    pub name: String,
+    /// How many records are in it, as MariaDB estimates.
+    pub rows: u64,
+    /// Bytes of records and indexes.
+    pub bytes: u64,
+}
+
+/// The partitions in the order of their names.
+pub fn partitions(connection: &mut Conn) -> Result<Vec<Partition>> {
+    let sql = "SELECT PARTITION_NAME, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH FROM information_schema.PARTITIONS \
+        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME IS NOT NULL ORDER BY PARTITION_NAME";
+    let found: Vec<(String, u64, u64)> = rows(connection, sql, (TABLE,))?;
+    Ok(found.into_iter().map(|(name, rows, bytes)| Partition { name, rows, bytes }).collect())
+}
+
 /// Whether a season has its partition.
 pub fn partition_exists(connection: &mut Conn, season: &str) -> Result<bool> {
     // MariaDB would find the partition of a season in lower case, too.

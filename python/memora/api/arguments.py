@@ -33,6 +33,20 @@ def as_text(name: str, value: object) -> str | None:
     return value
 
 
+def as_required_text(name: str, value: object) -> str:
+    """Text that can be stored and is not empty."""
+    text = as_text(name, value)
+    if text is None:
+        refuse(_("{0} is missing").format(name))
+    return text
+
+
+def check_confirmed(confirm: object, consequence: str) -> None:
+    """Refuse what is not confirmed, and say what it would do. Forms send true as text or as a number."""
+    if confirm is not True and str(confirm).lower() not in ("1", "true", "yes"):
+        refuse(_("Nothing was done. {0} To do it, set confirm.").format(consequence))
+
+
 def as_limit(value: object) -> int:
     """A number of questions, 1 to 50."""
     return as_whole_number("limit", value, 1, LARGEST_LIMIT)

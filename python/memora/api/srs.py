@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import frappe
+from frappe import _
 
-from memora.api.arguments import as_json, as_names, as_player, as_text, as_whole_number
+from memora.api.arguments import (
+    as_json,
+    as_names,
+    as_player,
+    as_required_text,
+    as_text,
+    as_whole_number,
+    check_confirmed,
+)
 from memora.services.engine import engine
-from memora.services.errors import frappe_errors
+from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
+from memora.services.site_time import site_time
+from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 from memora.services.srs_persistence import request_drain
 
 if TYPE_CHECKING:
@@ -17,6 +29,7 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR: Final = "System Manager"
 POISON: Final = "Poison Review"
+SEASON: Final = "Game Subscription Season"
 LONGEST_PAGE: Final = 500
 
 
@@ -99,3 +112,116 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> ReplayReport:
     """
     frappe.only_for(ADMINISTRATOR)
     return engine().replay(as_names("names", names))
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def archive_season(season: str, confirm: bool | int | str = False) -> dict[str, str]:
+    """Archive a season in the background, or go on with what was begun.
+
+    For System Managers. Its records move to Archived Memory Tracker and cannot be moved back.
+
+    Args:
+        season: name of a season that is not active.
+        confirm: has to be true.
+
+    Returns: season, and status: queued, or Archived when it is.
+
+    Raises:
+        frappe.ValidationError: not confirmed, or the season is active.
+        frappe.DoesNotExistError: there is no such season.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    season = as_season(season)
+    check_confirmed(
+        confirm, _("The records of {0} move to the archive and cannot be moved back.").format(season)
+    )
+    is_active, status = frappe.db.get_value(SEASON, season, ["is_active", "archive_status"])
+    if status == "Archived":
+        return {"season": season, "status": status}
+    if is_active:
+        refuse(_("{0} is active: end it first, then archive it.").format(season))
+    if not request_archive(season):
+        refuse_without_queue()
+    return {"season": season, "status": "queued"}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_archive_status(season: str) -> dict[str, Any]:
+    """How far a season is on its way to the archive.
+
+    For System Managers.
+
+    Returns: season; status: Not Archived, Archiving or Archived; step: copying, verifying, freeing, clearing
+        or done, None before; done and total records of this step (while copying, total is an estimate; at the
+        end both are what was archived); percent; is_running, whether a process is at it now; started_at and
+        finished_at in the site's time zone, or None.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    season = as_season(season)
+    status = SRSArchiver().get_status(season)
+    if status is None:
+        return {
+            "season": season, "status": "Not Archived", "step": None, "done": 0, "total": 0, "percent": 0.0,
+            "is_running": False, "started_at": None, "finished_at": None,
+        }  # fmt: skip
+    is_done = status["step"] == "done"
+    percent = 100.0 if is_done else 100.0 * status["done"] / max(status["total"], 1)
+    return {
+        **status,
+        "status": "Archived" if is_done else "Archiving",
+        "percent": round(percent, 1),
+        "started_at": site_time(status["started_at"]),
+        "finished_at": site_time(status["finished_at"]),
+    }
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def delete_eligible_archived_records(
+    season: str | None = None, confirm: bool | int | str = False
+) -> dict[str, str | None]:
+    """Delete, in the background, the archived records that are flagged as eligible for deletion.
+
+    For System Managers, who are notified of how many it were. They cannot be had back.
+
+    Args:
+        season: only of this season; without it of all.
+        confirm: has to be true.
+
+    Returns: season, and status: queued.
+
+    Raises:
+        frappe.ValidationError: not confirmed.
+        frappe.DoesNotExistError: there is no such season.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    season = as_season(season) if as_text("season", season) else None
+    check_confirmed(confirm, _("Archived records that are flagged are deleted and cannot be had back."))
+    if not request_deletion(season):
+        refuse_without_queue()
+    return {"season": season, "status": "queued"}
+
+
+def as_season(season: object) -> str:
+    """The name of a season that exists.
+
+    Raises:
+        frappe.DoesNotExistError: there is none of this name.
+    """
+    name = as_required_text("season", season)
+    # MariaDB would find it in lower case, too.
+    if frappe.db.exists(SEASON, name) != name:
+        refuse(_("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
+    return name
+
+
+def refuse_without_queue() -> NoReturn:
+    """Say that nothing was begun, since background jobs cannot be queued."""
+    refuse(
+        _("Background jobs cannot be queued: check that redis_queue runs. Nothing was begun."),
+        ReviewsUnavailable,
+    )

@@ -11,6 +11,8 @@ from memora.services.engine import JOURNAL_URL, queue_url
 
 # Frappe's own client waits for a Redis that hangs for as long as it hangs.
 LOOK_SECONDS: Final = 0.2
+# Work that goes on for hours; what RQ ends after that is continued by the scheduler.
+LONG_SECONDS: Final = 24 * 3600
 
 
 def queue_answers() -> bool:
@@ -38,4 +40,12 @@ def enqueue_now_or_never(method: str, queue: str, **arguments: Any) -> bool:
     except Exception as error:
         frappe.logger("memora").error(f"{method} could not be queued: {error}")
         return False
+    return True
+
+
+def enqueue_once(method: str, job_id: str, **arguments: Any) -> bool:
+    """Queue a job of hours, unless one of this id is queued or running. False: the queue is down."""
+    if not queue_answers():
+        return False
+    frappe.enqueue(method, queue="long", timeout=LONG_SECONDS, job_id=job_id, deduplicate=True, **arguments)
     return True

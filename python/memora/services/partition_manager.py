@@ -34,13 +34,19 @@ def create_season_partition(season: str) -> bool:
 def create_missing_partitions() -> None:
     """Make the partitions of all seasons that are without (hourly, and after each migration).
 
-    Until then their records are in the default partition.
+    Until then their records are in the default partition. One that is archived needs none.
     """
-    for season in frappe.get_all(SEASON, filters={"partition_created": 0}, pluck="name"):
+    for season in seasons_without_partition():
         try:
             create_season_partition(season)
         except MemoraError as error:
             frappe.logger("memora").error(f"{season} has no partition: {error}")
+
+
+def seasons_without_partition() -> list[str]:
+    """Seasons that need a partition and have none yet."""
+    missing = {"partition_created": 0, "archive_status": ("is", "not set")}
+    return [str(season) for season in frappe.get_all(SEASON, filters=missing, pluck="name")]
 
 
 def check_partition_exists(season: str) -> bool:

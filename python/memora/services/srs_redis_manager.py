@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
-
-from frappe.utils import get_datetime, get_system_timezone
 
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
+from memora.services.site_time import unix_time
 
 if TYPE_CHECKING:
     from memora._engine import CacheStats, Question
@@ -80,16 +78,3 @@ class SRSRedisManager:
     def get_cache_stats(self, user: str, season: str) -> CacheStats:
         """What is cached, and in how many bytes."""
         return engine().cache_stats(user, season)
-
-
-def unix_time(moment: datetime | str | float) -> float:
-    """Unix time of a moment; without a time zone of its own it is in the site's.
-
-    When clocks go back, the earlier of the two readings counts, as everywhere in memora.
-    """
-    if isinstance(moment, int | float):
-        return float(moment)
-    date: datetime = get_datetime(moment)
-    if date.tzinfo is None:
-        date = date.replace(tzinfo=ZoneInfo(get_system_timezone()))
-    return date.timestamp()

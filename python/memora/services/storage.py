@@ -6,24 +6,26 @@ from typing import Any, Final
 
 import frappe
 from frappe import _
+from frappe.utils import getdate, now_datetime
 
 from memora._engine import EngineFault
 from memora.services.engine import engine
 from memora.services.errors import refuse
 from memora.services.partition_manager import create_missing_partitions
 
-# The field of Player Memory Tracker that links to a DocType.
-LINK_FIELDS: Final = {"User": "player", "Game Subscription Season": "season"}
+TRACKER: Final = "Player Memory Tracker"
+ARCHIVE: Final = "Archived Memory Tracker"
+SEASON: Final = "Game Subscription Season"
 
 
 def prepare_storage() -> None:
     """Give the tables their keys, collation, index and partitions. Safe to run twice (hooks, patch).
 
-    Records that stand in the way (without a season, or duplicates) are reported, and nothing is changed
-    then: the site stays usable, and the next `bench migrate` tries again.
+    Records that keep them from it, of a site from before memora's keys, are cleaned first. Those without a
+    player or a question are reported, and the tables stay as they are: the next `bench migrate` tries again.
     """
-    # MariaDB alters no table that an open transaction has read.
-    frappe.db.commit()
+    fix_null_seasons()
+    remove_duplicates()
     try:
         changes = engine().prepare_storage()
     except EngineFault as error:
@@ -35,13 +37,57 @@ def prepare_storage() -> None:
     create_missing_partitions()
 
 
+def fix_null_seasons() -> None:
+    """Give records without a season the active one; a new active season where there is none. Commits."""
+    # MariaDB alters no table that an open transaction has read.
+    frappe.db.commit()
+    if engine().has_records_without_season():
+        season = default_season()
+        print(f"memora: gave {engine().give_season(season):,} records without a season to {season}")
+
+
+def remove_duplicates() -> None:
+    """Remove all but the newest record of each student, season and question. Commits."""
+    frappe.db.commit()
+    if removed := engine().remove_duplicates():
+        print(f"memora: removed {removed:,} duplicates, the newest were kept")
+
+
+def default_season() -> str:
+    """The season of records without one: the active one that began last, else one that is made for them."""
+    active = {"is_active": 1, "archive_status": ("is", "not set")}
+    seasons = frappe.get_all(
+        SEASON, filters=active, pluck="name", order_by="start_date desc", limit_page_length=1
+    )
+    if seasons:
+        return str(seasons[0])
+    year = getdate(now_datetime()).year
+    season = {
+        "doctype": SEASON,
+        "season_name": f"SEASON-{year}-DEFAULT",
+        "start_date": f"{year}-01-01",
+        "end_date": f"{year}-12-31",
+        "is_active": 1,
+    }
+    if not frappe.db.exists(SEASON, season["season_name"]):
+        frappe.get_doc(season).insert(ignore_permissions=True)
+        frappe.db.commit()
+    return str(season["season_name"])
+
+
 def refuse_to_orphan(document: Any, _method: str | None = None) -> None:
-    """Keep a user or a season with records from being deleted (hook on_trash).
+    """Keep a user or a season with records, archived or not, from being deleted (hook on_trash).
 
     Raises:
         frappe.LinkExistsError: there are records.
     """
-    filters = {LINK_FIELDS[document.doctype]: document.name}
-    if frappe.db.exists("Player Memory Tracker", filters):
+    name = document.name
+    if document.doctype == SEASON:
+        filters = [{"season": name}]
+    else:
+        # Season by season: each is one step in an index.
+        seasons = frappe.get_all(SEASON, filters={}, pluck="name")
+        filters = [{"player": name, "season": season} for season in seasons]
+    if any(frappe.db.exists(table, one) for one in filters for table in (TRACKER, ARCHIVE)):
         message = _("{0} {1} has review records and cannot be deleted.")
-        refuse(message.format(_(document.doctype), document.name), frappe.LinkExistsError)
+        refuse(message.format(_(document.doctype), name), frappe.LinkExistsError)

@@ -11,12 +11,10 @@ from memora._engine import __version__ as engine_version
 from memora.services.engine import engine
 from memora.services.storage import prepare_storage
 
-TABLE = "tabPlayer Memory Tracker"
-
 
 class TestInstall(FrappeTestCase):
-    def definition(self) -> str:
-        return str(frappe.db.sql(f"show create table `{TABLE}`")[0][1])
+    def definition(self, doctype: str = "Player Memory Tracker") -> str:
+        return str(frappe.db.sql(f"show create table `tab{doctype}`")[0][1])
 
     def test_the_engine_fits_the_app(self) -> None:
         import memora
@@ -42,16 +40,22 @@ class TestInstall(FrappeTestCase):
         prepare_storage()
         self.assertEqual(self.definition(), before)
 
-    def test_a_schema_sync_leaves_the_table_alone(self) -> None:
-        before = self.definition()
-        frappe.db.updatedb("Player Memory Tracker")
-        self.assertEqual(self.definition(), before)
+    def test_a_schema_sync_leaves_the_tables_alone(self) -> None:
+        for doctype in ("Player Memory Tracker", "Archived Memory Tracker"):
+            before = self.definition(doctype)
+            frappe.db.updatedb(doctype)
+            self.assertEqual(self.definition(doctype), before)
+
+    def test_the_archive_has_its_keys(self) -> None:
+        definition = self.definition("Archived Memory Tracker")
+        for part in ("PRIMARY KEY (`season`,`player`,`question_id`)", "COLLATE=utf8mb4_nopad_bin"):
+            self.assertIn(part, definition)
 
     def test_every_hook_leads_somewhere(self) -> None:
         hooks = frappe.get_hooks(app_name="memora")
         events = hooks.scheduler_events
         paths = [*hooks.after_install, *hooks.after_migrate, *hooks.after_request, *events["hourly"]]
-        paths += events["cron"]["* * * * *"]
+        paths += [*events["cron"]["* * * * *"], *events["daily_long"], *events["weekly_long"]]
         paths += hooks.doc_events["User"]["on_trash"]
         for path in paths:
             self.assertTrue(callable(frappe.get_attr(path)), path)

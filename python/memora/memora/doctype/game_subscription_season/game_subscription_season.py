@@ -30,14 +30,27 @@ class GameSubscriptionSeason(Document):
     enable_redis: int
     auto_archive: int
     partition_created: int
+    archive_status: str | None
 
     def validate(self) -> None:
+        self.keep_what_is_set_by_itself()
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:
             refuse(_("A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 and _."))
         if getdate(self.end_date) < getdate(self.start_date):
             refuse(_("A season cannot end before it starts."))
         if self.auto_archive and self.is_active:
             refuse(_("A season cannot be archived while it is active."))
+        if self.archive_status and self.is_active:
+            refuse(_("{0} is archived and cannot become active again.").format(self.name))
+
+    def keep_what_is_set_by_itself(self) -> None:
+        """Frappe hides read-only fields in the form, and takes them over HTTP."""
+        before = self.get_doc_before_save()
+        self.partition_created = before.partition_created if before else 0
+        self.archive_status = before.archive_status if before else None
+
+    def before_rename(self, *_names: object) -> None:
+        refuse(_("A season is never renamed: its records and its partition bear its name."))
 
     def after_insert(self) -> None:
         frappe.enqueue(PARTITION_JOB, season=self.name, enqueue_after_commit=True)
@@ -50,4 +63,6 @@ class GameSubscriptionSeason(Document):
 
     def on_trash(self) -> None:
         refuse_to_orphan(self)
+        name = self.name
         after_commit(Engine.season_changed)
+        after_commit(lambda engine: engine.forget_archive(name))

@@ -34,6 +34,7 @@ class PlayerMemoryTracker(Document):
     answered_at_us: int
 
     def validate(self) -> None:
+        check_season_is_open(self.season)
         check_question_id(self.question_id)
         if not 0 <= cint(self.stability) <= HIGHEST_STABILITY:
             refuse(_("Stability is 0 to {0}.").format(HIGHEST_STABILITY))
@@ -55,12 +56,25 @@ class PlayerMemoryTracker(Document):
         self.forget_cache()
 
     def on_trash(self) -> None:
+        check_season_is_open(self.season)
         self.forget_cache()
 
     def forget_cache(self) -> None:
         """The student's next read is from the database."""
         player, season = self.player, self.season
         after_commit(lambda engine: engine.cache_clear(player, season))
+
+
+def check_season_is_open(season: str) -> None:
+    """Refuse to change records of a season that is archived or on its way there.
+
+    Locks the season until the transaction ends, so that its archiving cannot begin meanwhile.
+
+    Raises:
+        frappe.ValidationError
+    """
+    if frappe.db.get_value("Game Subscription Season", season, "archive_status", for_update=True):
+        refuse(_("{0} is archived: its records do not change any more.").format(season))
 
 
 def check_question_id(question_id: str) -> None:

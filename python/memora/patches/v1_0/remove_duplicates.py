@@ -1,0 +1,8 @@
+"""Removes duplicates of records."""
+
+from memora.services import storage
+
+
+def execute() -> None:
+    """Keep the newest of each; safe to run twice, and continued when it was killed."""
+    storage.remove_duplicates()

@@ -1,0 +1,166 @@
+"""Archiving a season on a real site: as an administrator, and what students and others may not."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import frappe
+from frappe.utils import now_datetime
+
+from memora.api.reviews import get_review_session
+from memora.api.srs import get_archive_status
+from memora.commands import commands
+from memora.services.engine import engine
+from memora.services.partition_manager import check_partition_exists, create_season_partition
+from memora.services.srs_archiver import (
+    SRSArchiver,
+    archive_in_background,
+    delete_in_background,
+    flag_eligible_for_deletion,
+    process_auto_archive,
+)
+from memora.tests.case import SEASON, STUDENT, TRACKER, ReviewTestCase, insert
+
+SEASON_DOCTYPE = "Game Subscription Season"
+ARCHIVED = "Archived Memory Tracker"
+OLD = "SEASON-1998-APPTEST"
+METHODS = {
+    "memora.api.srs.archive_season": ("POST",),
+    "memora.api.srs.get_archive_status": ("GET", "POST"),
+    "memora.api.srs.delete_eligible_archived_records": ("POST",),
+}
+
+
+class ArchiveTestCase(ReviewTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(remove_old_season)
+        frappe.set_user("Administrator")
+        remove_old_season()
+        today = now_datetime().date()
+        dates = {"start_date": today - timedelta(days=90), "end_date": today - timedelta(days=1)}
+        insert(SEASON_DOCTYPE, season_name=OLD, **dates)
+        create_season_partition(OLD)
+        for number in range(5):
+            self.add_record(f"q{number}", season=OLD)
+
+    def archived(self, **filters: Any) -> int:
+        frappe.db.rollback()
+        return int(frappe.db.count(ARCHIVED, {"season": OLD, **filters}))
+
+
+class TestArchive(ArchiveTestCase):
+    def test_the_records_move_and_the_partition_goes(self) -> None:
+        self.add_record("kept")
+        archive_in_background(OLD)
+        self.assertEqual(self.archived(), 5)
+        self.assertEqual(frappe.db.count(TRACKER, {"season": OLD}), 0)
+        self.assertFalse(check_partition_exists(OLD))
+        season = frappe.get_doc(SEASON_DOCTYPE, OLD)
+        self.assertEqual((season.archive_status, season.partition_created), ("Archived", 0))
+        status = get_archive_status(OLD)
+        self.assertEqual((status["status"], status["done"], status["percent"]), ("Archived", 5, 100.0))
+        frappe.set_user(STUDENT)
+        self.assertEqual(get_review_session()["season"], SEASON)
+        self.assertEqual(get_review_session()["total_due"], 1)
+
+    def test_what_is_archived_stays_as_it_is(self) -> None:
+        record = frappe.get_last_doc(TRACKER, {"season": OLD})
+        SRSArchiver().archive_season(OLD)
+        with self.assertRaises(frappe.ValidationError):
+            self.add_record("late", season=OLD)
+        with self.assertRaises(frappe.ValidationError):
+            record.save()
+        frappe.db.rollback()
+        season = frappe.get_doc(SEASON_DOCTYPE, OLD)
+        season.is_active = 1
+        with self.assertRaises(frappe.ValidationError):
+            season.save()
+        archived = frappe.get_last_doc(ARCHIVED, {"season": OLD})
+        archived.stability = 4
+        with self.assertRaises(frappe.CannotChangeConstantError):
+            archived.save()
+        archived.reload()
+        archived.eligible_for_deletion = 1
+        archived.save()
+        frappe.db.commit()
+        delete_in_background(OLD)
+        self.assertEqual(self.archived(), 4)
+
+    def test_what_is_set_by_itself_cannot_be_set(self) -> None:
+        season = frappe.get_doc(SEASON_DOCTYPE, OLD)
+        season.archive_status, season.partition_created = "Archived", 0
+        season.save()
+        season.reload()
+        self.assertEqual((season.archive_status or "", season.partition_created), ("", 1))
+
+    def test_a_season_is_never_renamed(self) -> None:
+        for force in (False, True):
+            with self.assertRaises(frappe.ValidationError):
+                frappe.rename_doc(SEASON_DOCTYPE, OLD, "SEASON-1997-APPTEST", force=force)
+
+    def test_neither_student_nor_season_is_deleted_while_there_are_archived_records(self) -> None:
+        SRSArchiver().archive_season(OLD)
+        for doctype, name in ((SEASON_DOCTYPE, OLD), ("User", STUDENT)):
+            with self.assertRaises(frappe.LinkExistsError):
+                frappe.delete_doc(doctype, name)
+
+    def test_the_scheduler_archives_and_flags(self) -> None:
+        process_auto_archive()
+        self.assertEqual(self.archived(), 0)
+        frappe.db.set_value(SEASON_DOCTYPE, OLD, "auto_archive", 1)
+        frappe.db.commit()
+        process_auto_archive()
+        self.assertEqual(self.archived(), 5)
+        four_years_ago = now_datetime() - timedelta(days=4 * 366)
+        frappe.db.set_value(ARCHIVED, {"season": OLD, "question_id": "q1"}, "archived_at", four_years_ago)
+        frappe.db.commit()
+        flag_eligible_for_deletion()
+        self.assertEqual(self.archived(eligible_for_deletion=1), 1)
+
+    def test_bench_knows_the_commands(self) -> None:
+        (group,) = commands
+        self.assertEqual(group.name, "memora")
+        self.assertLessEqual({"archive", "partitions"}, set(group.commands))
+
+
+class TestArchiveOverHTTP(ArchiveTestCase):
+    def test_only_administrators(self) -> None:
+        for method, verbs in METHODS.items():
+            for verb in ("GET", "POST"):
+                for user in (STUDENT, None):
+                    answer = self.request(verb, method, user, season=OLD, confirm=1)
+                    self.assertEqual(answer.status, 403, (method, verb, user))
+                    self.assertNotIn("Traceback", json.dumps(answer.data) if verb in verbs else "")
+        self.assertEqual(self.archived(), 0)
+
+    def test_an_administrator_sees_the_status_and_has_to_confirm(self) -> None:
+        frappe.get_doc("User", STUDENT).add_roles("System Manager")
+        frappe.db.commit()
+        self.addCleanup(frappe.db.commit)
+        self.addCleanup(lambda: frappe.get_doc("User", STUDENT).remove_roles("System Manager"))
+        for method, verbs in METHODS.items():
+            if "GET" not in verbs:
+                self.assertEqual(self.request("GET", method, season=OLD, confirm=1).status, 403)
+                answer = self.request("POST", method, season=OLD)
+                self.assertEqual(answer.status, 417, answer.data)
+                self.assertIn("confirm", json.dumps(answer.data))
+            self.assertEqual(self.request("POST", method, season="SEASON-1990", confirm=1).status, 404)
+        answer = self.request("GET", "memora.api.srs.get_archive_status", season=OLD)
+        self.assertEqual((answer.status, answer.data["message"]["status"]), (200, "Not Archived"))
+
+
+def remove_old_season() -> None:
+    """Remove the season, its records and what is known of its archive."""
+    frappe.set_user("Administrator")
+    frappe.db.rollback()
+    for doctype in (TRACKER, ARCHIVED):
+        frappe.db.delete(doctype, {"season": OLD})
+    frappe.db.commit()
+    frappe.delete_doc(SEASON_DOCTYPE, OLD, delete_permanently=True)
+    frappe.db.commit()
+    engine().forget_archive(OLD)
+    if check_partition_exists(OLD):
+        frappe.db.sql_ddl(f"alter table `tab{TRACKER}` drop partition `{OLD}`")
