@@ -294,6 +294,7 @@ class MariaDB(Server):
             # As Frappe's own set-up asks for.
             "--character-set-server=utf8mb4",
             "--collation-server=utf8mb4_unicode_ci",
+            "--skip-character-set-client-handshake",
             "--local-infile=1",
             "--skip-name-resolve",
         ]

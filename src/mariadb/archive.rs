@@ -178,8 +178,8 @@ fn tell_season(
 ) -> Result<()> {
     let (seconds, rest) = split(now_us);
     let sql = "UPDATE `tabGame Subscription Season` SET archive_status = ?, modified = ?, \
-        partition_created = IF(? = 'Archived', 0, partition_created) WHERE name = ?";
-    run(connection, sql, (status, date_value_us(zone, seconds, rest), status, season))
+        partition_created = IF(?, 0, partition_created) WHERE name = ?";
+    run(connection, sql, (status, date_value_us(zone, seconds, rest), status == "Archived", season))
 }
 
 /// Which of these seasons are archived or on their way there. Nobody can begin to archive one of the others
