@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers dev build-dev build format lint test soak demo bench bench-scale bench-outage wheel clean help
+.PHONY: all setup venv servers dev build-dev build format lint test soak demo bench bench-scale bench-outage bench-archive wheel clean help
 
 ## all: what CI runs
 all: lint test
@@ -106,6 +106,10 @@ bench-scale: setup
 ## bench-outage: how long students wait while servers are dead or hang
 bench-outage: setup
 	$(BIN)/python -m benches.outage $(ARGS)
+
+## bench-archive: whether students notice that a season is archived (ARGS="--rows 100000 --seconds 5" for a short one)
+bench-archive: setup
+	$(BIN)/python -m benches.archive $(ARGS)
 
 ## wheel: the one file to install, into dist/
 wheel: $(VENV)/.tests

@@ -15,7 +15,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::mariadb::archive::{self, Move, Progress};
 use crate::mariadb::key_range::{KeyRange, Place};
-use crate::mariadb::{in_transaction, storage};
+use crate::mariadb::{in_transaction_again, storage};
 use crate::pool::Connect;
 use crate::redis::cache;
 
@@ -216,7 +216,7 @@ impl Engine {
             let start = Instant::now();
             let range = KeyRange::next(connection, Place::Live, season, &progress.after, ROWS - 1)?;
             let mut further = progress.clone();
-            in_transaction(connection, |connection| {
+            in_transaction_again(connection, |connection| {
                 further = progress.clone();
                 further.copied += match &range.until {
                     Some(_) => ROWS as u64,

@@ -132,6 +132,12 @@ def test_a_seasons_partition_is_made_and_noted(site: Site, app: App) -> None:
     assert row == [{"partition_created": 1}]
 
 
+def test_a_season_that_is_gone_gets_no_partition(site: Site, app: App) -> None:
+    name = new_season()
+    assert not partition_manager.create_season_partition(name)
+    assert not partition_manager.check_partition_exists(name)
+
+
 def test_partitions_that_are_missing_are_made(site: Site, app: App) -> None:
     names = [new_season(), new_season()]
     for name in names:

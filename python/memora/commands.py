@@ -48,10 +48,10 @@ def archive(context: Any, season: str, yes: bool) -> None:
 def partitions(context: Any) -> None:
     """Make the partitions that seasons lack, then list all."""
     with present_site(context):
-        missing = seasons_without_partition()
-        with click.progressbar(missing, label="Making partitions") as waiting:
-            for season in waiting if missing else ():
-                create_season_partition(season)
+        if missing := seasons_without_partition():
+            with click.progressbar(missing, label="Making partitions") as waiting:
+                for season in waiting:
+                    create_season_partition(season)
         click.echo(f"{'partition':<30} {'records, about':>16} {'MB':>10}")
         for partition in engine().partitions():
             click.echo(f"{partition['name']:<30} {partition['rows']:>16,} {partition['bytes'] / 1e6:>10,.1f}")

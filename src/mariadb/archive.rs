@@ -185,13 +185,13 @@ fn tell_season(
 /// Which of these seasons are archived or on their way there. Nobody can begin to archive one of the others
 /// until the transaction ends, so this comes first in each that writes records.
 pub fn lock_archived(connection: &mut Conn, seasons: &[&str]) -> Result<HashSet<String>> {
-    let sql = format!(
-        "SELECT season FROM memora_archive WHERE season IN ('', {}) LOCK IN SHARE MODE",
-        placeholders(seasons.len())
-    );
+    let sql = "SELECT season FROM memora_archive WHERE season = '' LOCK IN SHARE MODE";
+    row::<String>(connection, sql, ())?;
+    // Without locks: the rows of seasons are written all the time while they are archived.
+    let list = placeholders(seasons.len());
+    let sql = format!("SELECT season FROM memora_archive WHERE season IN ({list}) AND season <> ''");
     let params: Vec<Value> = seasons.iter().map(Value::from).collect();
-    let found: Vec<String> = rows(connection, &sql, params)?;
-    Ok(found.into_iter().filter(|season| !season.is_empty()).collect())
+    Ok(rows(connection, &sql, params)?.into_iter().collect())
 }
 
 /// Whether a season is archived or on its way there.

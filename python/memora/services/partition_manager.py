@@ -18,11 +18,13 @@ def create_season_partition(season: str) -> bool:
     Args:
         season: name of the season.
 
-    Returns: False when the partition was there already.
+    Returns: False when the partition was there already, or the season is gone.
 
     Raises:
         memora._engine.MemoraError: it could not be made; create_missing_partitions tries again.
     """
+    if not frappe.db.exists(SEASON, season):
+        return False
     # MariaDB alters no table that an open transaction has read.
     frappe.db.commit()
     was_made = engine().create_partition(season)

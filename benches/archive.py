@@ -1,0 +1,482 @@
+"""Whether anybody notices that a season is archived: `make bench-archive`.
+
+Processes read and answer in the active season: in peace, while memora archives a season that has ended, in
+peace again, and while plain Python does the same to another one of its size in a single transaction. What
+is measured while somebody archives is divided by the median of the quiet phases.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import random
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+from benches import dataset
+from benches.report import Report, bar, number, percentile, progress, table
+from benches.workplace import Workplace, open_workplace
+
+from memora._engine import Engine, MemoraError  # isort: skip
+
+if TYPE_CHECKING:
+    from memora._engine import ArchiveProgress
+
+Result = TypeVar("Result")
+
+SEED: Final = 2026
+MEMORA: Final = "memora"
+ONE_TRANSACTION: Final = "one transaction"
+# What each of them archives.
+SEASONS: Final = {MEMORA: "SEASON-2024", ONE_TRANSACTION: "SEASON-2025"}
+# Three quiet phases: one that something else on the machine disturbs does not decide. None comes after the
+# transaction, whose deleted rows MariaDB goes on removing for a while.
+PHASES: Final = ("quiet 1", MEMORA, "quiet 2", "quiet 3", ONE_TRANSACTION)
+ARCHIVE: Final = "`tabArchived Memory Tracker`"
+# Of each student who was there then.
+ENDED_QUESTIONS: Final = 1000
+ACTIVE: Final = dataset.Shape(students=1000, questions=200, order="time")
+
+READERS: Final = 4
+WRITERS: Final = 2
+# Each process has students of its own, so what is read does not become less by what is answered.
+SHARE_OF_STUDENTS: Final = READERS + WRITERS
+# Between two calls of a process; two cores have to do for everything, and not be busy without an archiver.
+READ_REST_SECONDS: Final = 0.005
+WRITE_REST_SECONDS: Final = 0.02
+# One read in so many is of a student who is not cached.
+COLD: Final = 4
+ANSWERS: Final = 10
+SUBMITS_A_DRAIN: Final = 50
+KINDS: Final = ("warm read", "cold read", "submit", "drain")
+# A drain writes hundreds of answers, for nobody who waits.
+STUDENTS_WAIT: Final = KINDS[:3]
+
+AIM: Final = 100_000_000
+FLOOR: Final = 10_000_000
+MOST_GROWTH_MIB: Final = 20
+NOT_NOTICED: Final = 1.5
+LONGEST_SETTLING_SECONDS: Final = 60
+# What MariaDB still has to write or to remove of what was done.
+LEFT_TO_DO: Final = ("Innodb_buffer_pool_pages_dirty", "Innodb_history_list_length")
+
+COPIED: Final = (
+    "name, creation, modified, modified_by, owner, player, season, question_id, stability, "
+    "next_review_date, last_review_date, subject, topic, answered_at_us"
+)
+COPY: Final = (
+    f"INSERT INTO {ARCHIVE} ({COPIED}, archived_at, eligible_for_deletion) "
+    f"SELECT {COPIED}, UTC_TIMESTAMP(6), 0 FROM {dataset.TRACKER} WHERE season = %s"
+)
+DELETE: Final = f"DELETE FROM {dataset.TRACKER} WHERE season = %s"
+FORK: Final = multiprocessing.get_context("fork")
+
+
+# -- the seasons --------------------------------------------------------------------------------
+class Contents(NamedTuple):
+    """What a table has of a season. Two with the same records are equal."""
+
+    records: int
+    checksum: int
+
+
+def contents(place: Workplace, records: str, season: str) -> Contents:
+    """What a table has of a season.
+
+    Args:
+        records: the table.
+    """
+    with place.connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT COUNT(*), COALESCE(SUM(CRC32(CONCAT_WS('|', {COPIED}))), 0) FROM {records} "
+            "WHERE season = %s",
+            (season,),
+        )
+        count, checksum = cursor.fetchone()
+    return Contents(count, int(checksum))
+
+
+def add_ended_season(place: Workplace, season: str, rows: int, first_name: int) -> None:
+    """A season that has ended: its document, its partition, its records in the order of lessons.
+
+    Args:
+        first_name: where the records' names begin; two seasons have none in common.
+    """
+    with place.connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO `tabGame Subscription Season` (name, season_name, start_date, end_date, is_active, "
+            "enable_redis) VALUES (%s, %s, '2024-01-01', '2025-12-31', 0, 1)",
+            (season, season),
+        )
+    place.engine().create_partition(season)
+    students = max(1, rows // ENDED_QUESTIONS)
+    with place.connection.cursor() as cursor, bar(rows, f"loading {season}") as advance:
+        for first in range(first_name, first_name + rows, dataset.CHUNK_ROWS):
+            last = min(first + dataset.CHUNK_ROWS, first_name + rows) - 1
+            records = dataset.RECORDS.format(
+                name_length=18,
+                season=season,
+                student=f"(seq - {first_name}) MOD {students}",
+                question=f"(seq - {first_name}) DIV {students}",
+                subjects=len(dataset.SUBJECTS),
+                topics=dataset.TOPICS_A_SUBJECT,
+                subject_names=", ".join(f"'{subject}'" for subject in dataset.SUBJECTS),
+                more=", 1735689600000000 + seq",
+                first=first,
+                last=last,
+            )
+            cursor.execute(f"INSERT INTO {dataset.TRACKER} ({COPIED}) {records}")
+            advance(last - first + 1)
+
+
+# -- the students of the active season ----------------------------------------------------------
+@dataclass
+class Calls:
+    """Milliseconds of every call by kind, and how many were refused or not served as usual.
+
+    `busy` and `stolen` are the shares of the cores' time that all on this machine, and others, had meanwhile.
+    """
+
+    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    failed: Counter[str] = field(default_factory=Counter)
+    busy: float = 0.0
+    stolen: float = 0.0
+
+    def time(self, kind: str, call: Callable[[], bool]) -> None:
+        """Make a call that says whether it went as usual."""
+        start = time.perf_counter()
+        try:
+            is_usual = call()
+        except MemoraError:
+            is_usual = False
+        self.times[kind].append((time.perf_counter() - start) * 1000)
+        self.failed[kind] += not is_usual
+
+    def add(self, others: Calls) -> None:
+        """Those of another process, too."""
+        for kind, times in others.times.items():
+            self.times[kind] += times
+        self.failed += others.failed
+
+
+Work = Callable[[Engine, list[str], random.Random, int, Calls], None]
+"""What a process does once: engine, its students, its choice, how many it did before, where times go."""
+
+
+def read(engine: Engine, players: list[str], choice: random.Random, count: int, calls: Calls) -> None:
+    """A read of a student who is cached, or is not."""
+    player = choice.choice(players)
+    kind = "warm read" if count % COLD else "cold read"
+    if kind == "cold read":
+        engine.cache_clear(player, dataset.SEASON)
+    calls.time(kind, lambda: not engine.due(player)["is_degraded"])
+
+
+def write(engine: Engine, players: list[str], choice: random.Random, count: int, calls: Calls) -> None:
+    """A submission, and now and then the job that takes what has gathered to MariaDB."""
+    sent = dataset.session_data(dataset.answers(choice, ANSWERS, ACTIVE.questions))
+    player = choice.choice(players)
+    calls.time("submit", lambda: is_in_journal(engine.submit(player, sent)["persistence_job_id"]))
+    if count % SUBMITS_A_DRAIN == SUBMITS_A_DRAIN - 1:
+        calls.time("drain", lambda: engine.drain(1.0)["set_aside"] == 0)
+
+
+def is_in_journal(job_id: str) -> bool:
+    """Whether a submission was taken as usual, and not written to MariaDB at once."""
+    return not job_id.startswith("direct-")
+
+
+def serve(place: Workplace, work: Work, number: int, pipe: Connection) -> None:
+    """What a process does: is warm, waits for the word, then works until the next one."""
+    engine, choice, calls = place.engine(), random.Random(f"{SEED} {number}"), Calls()
+    players = [dataset.player(each) for each in range(number, ACTIVE.students, SHARE_OF_STUDENTS)]
+    for player in players:
+        engine.due(player)
+    pipe.send("ready")
+    pipe.recv()
+    for count in range(10**9):
+        work(engine, players, choice, count, calls)
+        if pipe.poll(READ_REST_SECONDS if work is read else WRITE_REST_SECONDS):
+            break
+    pipe.send(calls)
+
+
+@dataclass(frozen=True)
+class Child:
+    """A forked process, and the pipe to it."""
+
+    process: BaseProcess
+    pipe: Connection
+
+    def report(self) -> Any:
+        """What it has to say.
+
+        Raises:
+            EOFError: it failed; what happened is on standard error.
+        """
+        return self.pipe.recv()
+
+
+def fork(work: Callable[[Connection], None]) -> Child:
+    """Run work in a child, which ends with this process."""
+    ours, theirs = FORK.Pipe()
+
+    def begin() -> None:
+        # Else it would not see the end of the pipe when we are killed.
+        ours.close()
+        work(theirs)
+
+    process = FORK.Process(target=begin, daemon=True)
+    process.start()
+    theirs.close()
+    return Child(process, ours)
+
+
+def outcome_of(work: Callable[[Connection], None]) -> Any:
+    """Run work in a child; what it reports."""
+    child = fork(work)
+    try:
+        return child.report()
+    finally:
+        child.process.join()
+
+
+# -- the archivers ------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Archived:
+    """How a season was archived.
+
+    Args:
+        steps: seconds of each step.
+        memory_mib: resident memory when the work had begun, and at its highest.
+    """
+
+    seconds: float
+    records: int
+    steps: dict[str, float] = field(default_factory=dict)
+    memory_mib: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def an_hour(self) -> float:
+        """Records an hour."""
+        return self.records / self.seconds * 3600
+
+
+def archive_by_memora(place: Workplace, rows: int, share: float, pipe: Connection) -> None:
+    """What a background worker does."""
+    begun: dict[str, float] = {}
+    memory: list[float] = []
+    shown = 0
+    # Every record is copied, then compared.
+    with bar(2 * rows, "memora archives") as advance:
+
+        def watch(news: ArchiveProgress) -> None:
+            nonlocal shown
+            if not memory:
+                memory.append(memory_mib("VmRSS"))
+            if news["step"] != "done":
+                begun.setdefault(news["step"], time.perf_counter())
+            if news["step"] in ("copying", "verifying"):
+                done = news["done"] + (rows if news["step"] == "verifying" else 0)
+                advance(done - shown)
+                shown = done
+
+        engine = place.engine()
+        start = time.perf_counter()
+        done = engine.archive(SEASONS[MEMORA], watch, share)["done"]
+    end = time.perf_counter()
+    ends = [*list(begun.values())[1:], end]
+    steps = {step: until - since for (step, since), until in zip(begun.items(), ends, strict=True)}
+    pipe.send(Archived(end - start, done, steps, (memory[0], memory_mib("VmHWM"))))
+
+
+def archive_in_one_transaction(place: Workplace, pipe: Connection) -> None:
+    """What one writes without thinking of those who wait."""
+    with place.database.connect(autocommit=False) as connection, connection.cursor() as cursor:
+        start = time.perf_counter()
+        cursor.execute(COPY, (SEASONS[ONE_TRANSACTION],))
+        copied = time.perf_counter()
+        moved = cursor.execute(DELETE, (SEASONS[ONE_TRANSACTION],))
+        deleted = time.perf_counter()
+        connection.commit()
+        end = time.perf_counter()
+    steps = {"INSERT": copied - start, "DELETE": deleted - copied, "COMMIT": end - deleted}
+    pipe.send(Archived(end - start, moved, steps))
+
+
+def memory_mib(name: str) -> float:
+    """Resident memory of this process in MiB: VmRSS is now, VmHWM at its highest."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (value,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return int(value) / 1024
+
+
+# -- what is measured ---------------------------------------------------------------------------
+def phase(place: Workplace, happens: Callable[[], Result]) -> tuple[Calls, Result]:
+    """What students meet while something happens, and what that returns."""
+    settle(place)
+    works: Sequence[Work] = [read] * READERS + [write] * WRITERS
+    children = [fork(partial(serve, place, work, number)) for number, work in enumerate(works)]
+    for child in children:
+        child.report()
+    for child in children:
+        child.pipe.send("go")
+    before = core_times()
+    result = happens()
+    spent = [now - then for now, then in zip(core_times(), before, strict=True)]
+    for child in children:
+        child.pipe.send("stop")
+    _user, _nice, _system, idle, waiting, _interrupts, _soft, stolen = spent
+    calls = Calls(busy=1 - (idle + waiting + stolen) / sum(spent), stolen=stolen / sum(spent))
+    for child in children:
+        calls.add(child.report())
+        child.process.join()
+    return calls, result
+
+
+def core_times() -> list[int]:
+    """What the cores did since the start, in ticks: eight kinds of it, see proc(5)."""
+    with Path("/proc/stat").open() as file:
+        return [int(ticks) for ticks in file.readline().split()[1:9]]
+
+
+def settle(place: Workplace) -> None:
+    """Wait until MariaDB is done with what was before: it would slow down what is measured next."""
+    left = sum(map(place.database.status, LEFT_TO_DO))
+    for _ in range(LONGEST_SETTLING_SECONDS):
+        time.sleep(1)
+        before, left = left, sum(map(place.database.status, LEFT_TO_DO))
+        # Without load it writes some pages each second for minutes, which nobody feels.
+        if left > 0.99 * before:
+            break
+
+
+def quiet(seconds: int, label: str) -> None:
+    """Nobody archives."""
+    for _ in progress(range(seconds), label):
+        time.sleep(1)
+
+
+def check(report: Report, place: Workplace, way: str, before: Contents, archived: Archived) -> None:
+    """Whether the archive has exactly what the season had, and the big table nothing of it."""
+    after = contents(place, ARCHIVE, SEASONS[way])
+    rest = contents(place, dataset.TRACKER, SEASONS[way])
+    report.numbers[f"{way}: contents"] = {"before": before, "after": after, "left": rest}
+    report.add(
+        f"{way}: {archived.records:,} records moved; checksum before {before.checksum:,}, "
+        f"in the archive {after.checksum:,}."
+    )
+    differing = abs(after.records - before.records) + abs(archived.records - before.records)
+    report.claim(f"{way}: records too few or too many in the archive", differing, at_most=0)
+    report.claim(f"{way}: checksums that differ", int(after.checksum != before.checksum), at_most=0)
+    report.claim(f"{way}: records of the season left in the big table", rest.records, at_most=0)
+
+
+def p99_ratios(calls: Calls, peace: Iterable[Calls]) -> dict[str, float]:
+    """By kind of call, the p99 as a multiple of what it is in peace: the median of those phases."""
+    usual = {
+        kind: statistics.median(percentile(each.times[kind], 99) for each in peace) for kind in STUDENTS_WAIT
+    }
+    return {kind: percentile(calls.times[kind], 99) / usual[kind] for kind in STUDENTS_WAIT}
+
+
+def show_calls(report: Report, phases: dict[str, Calls], peace: list[Calls]) -> None:
+    """A table of what students met."""
+    rows = []
+    for name, calls in phases.items():
+        ratios = p99_ratios(calls, peace)
+        for kind in KINDS:
+            times = calls.times.get(kind)
+            if not times:
+                continue
+            found = {
+                "calls": len(times),
+                "failed": calls.failed[kind],
+                "p50": percentile(times, 50),
+                "p99": percentile(times, 99),
+                "longest": max(times),
+            }
+            report.numbers[f"{name}, {kind}, ms"] = found
+            cells = [number(found[which]) for which in ("p50", "p99", "longest")]
+            times_quiet = f"{ratios[kind]:.2f}x" if kind in ratios else ""
+            rows.append([name, kind, f"{len(times):,}", str(calls.failed[kind]), *cells, times_quiet])
+    headings = ["meanwhile", "call", "calls", "failed", "p50 ms", "p99", "longest", "p99, times quiet"]
+    report.add(f"## Students of {dataset.SEASON} meanwhile\n\n{table(headings, rows)}")
+    cores = [[name, f"{calls.busy:.0%}", f"{calls.stolen:.0%}"] for name, calls in phases.items()]
+    report.add(table(["meanwhile", "cores busy", "stolen"], cores))
+    report.numbers["cores"] = {
+        name: {"busy": each.busy, "stolen": each.stolen} for name, each in phases.items()
+    }
+    report.claim("memora: students' calls that failed", phases[MEMORA].failed.total(), at_most=0)
+
+
+def show_archivers(report: Report, found: dict[str, Archived], ratios: dict[str, dict[str, float]]) -> None:
+    """A table of both ways of archiving, and whether memora's is what was asked for."""
+    rows = []
+    for way, archived in found.items():
+        steps = ", ".join(f"{step} {number(seconds)}" for step, seconds in archived.steps.items())
+        cells = [number(archived.seconds), f"{archived.an_hour:,.0f}", f"{archived.an_hour / AIM:.0%}"]
+        rows.append([way, *cells, *(f"{ratios[way][kind]:.2f}x" for kind in STUDENTS_WAIT), steps])
+        report.numbers[way] = {
+            "seconds": archived.seconds,
+            "records an hour": archived.an_hour,
+            "steps": archived.steps,
+            "memory MiB": archived.memory_mib,
+            "p99, times quiet": ratios[way],
+        }
+    headings = ["way", "seconds", "records an hour", f"of {AIM:,}"]
+    headings += [*(f"{kind} p99" for kind in STUDENTS_WAIT), "seconds of each step"]
+    report.add(f"## Archiving, and the p99 of students meanwhile, times quiet\n\n{table(headings, rows)}")
+    memora, other = found[MEMORA], found[ONE_TRANSACTION]
+    report.add(f"memora takes {memora.seconds / other.seconds:.2f} times as long as one transaction.")
+    first, highest = memora.memory_mib
+    report.add(f"memora's process: {number(first)} MiB when it had begun, {number(highest)} MiB at most.")
+    report.claim("memora: records an hour", memora.an_hour, at_least=FLOOR)
+    report.claim("memora: growth of its process, MiB", highest - first, at_most=MOST_GROWTH_MIB)
+    for kind, times_quiet in ratios[MEMORA].items():
+        report.claim(f"memora: p99 of a {kind}, times quiet", times_quiet, at_most=NOT_NOTICED)
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000, help="records of each season that has ended")
+    parser.add_argument("--seconds", type=int, default=20, help="of each quiet phase")
+    parser.add_argument("--share", type=float, default=0.5, help="of the time that memora works")
+    parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
+    options = parser.parse_args()
+    report = Report(f"memora: {options.rows:,} records go to the archive")
+    with open_workplace("1G") as place:
+        dataset.load(place.connection, dataset.TRACKER, ACTIVE, f"loading {dataset.SEASON}")
+        for count, season in enumerate(SEASONS.values()):
+            add_ended_season(place, season, options.rows, ACTIVE.rows + count * options.rows)
+        before = {way: contents(place, dataset.TRACKER, season) for way, season in SEASONS.items()}
+        works = {
+            MEMORA: partial(archive_by_memora, place, options.rows, options.share),
+            ONE_TRANSACTION: partial(archive_in_one_transaction, place),
+        }
+        phases: dict[str, Calls] = {}
+        archived: dict[str, Archived] = {}
+        for name in PHASES:
+            if name in works:
+                phases[name], archived[name] = phase(place, partial(outcome_of, works[name]))
+                check(report, place, name, before[name], archived[name])
+            else:
+                phases[name], _ = phase(place, partial(quiet, options.seconds, name))
+        peace = [calls for name, calls in phases.items() if name not in works]
+        show_calls(report, phases, peace)
+        show_archivers(report, archived, {way: p99_ratios(phases[way], peace) for way in works})
+    report.write(options.out)
+    raise SystemExit(1 if report.failures else 0)
+
+
+if __name__ == "__main__":
+    main()
