@@ -1,8 +1,8 @@
 """Whether anybody notices that a season is archived: `make bench-archive`.
 
-Processes read and answer in the active season: in peace, while memora archives a season that has ended, in
-peace again, and while plain Python does the same to another one of its size in a single transaction. What
-is measured while somebody archives is divided by the median of the quiet phases.
+Processes read and answer in the active season while memora archives a season that has ended. It rests for a
+second after each three of work, so both are measured under the same conditions, however the machine's change.
+Then plain Python archives another season of this size in a single transaction, after a quiet phase.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import random
-import statistics
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing.connection import Connection
@@ -37,9 +36,10 @@ MEMORA: Final = "memora"
 ONE_TRANSACTION: Final = "one transaction"
 # What each of them archives.
 SEASONS: Final = {MEMORA: "SEASON-2024", ONE_TRANSACTION: "SEASON-2025"}
-# Three quiet phases: one that something else on the machine disturbs does not decide. None comes after the
-# transaction, whose deleted rows MariaDB goes on removing for a while.
-PHASES: Final = ("quiet 1", MEMORA, "quiet 2", "quiet 3", ONE_TRANSACTION)
+RESTING: Final = "memora rests"
+QUIET: Final = "quiet"
+WORK_SECONDS: Final = 3.0
+REST_SECONDS: Final = 1.0
 ARCHIVE: Final = "`tabArchived Memory Tracker`"
 # Of each student who was there then.
 ENDED_QUESTIONS: Final = 1000
@@ -140,12 +140,12 @@ def add_ended_season(place: Workplace, season: str, rows: int, first_name: int) 
 # -- the students of the active season ----------------------------------------------------------
 @dataclass
 class Calls:
-    """Milliseconds of every call by kind, and how many were refused or not served as usual.
+    """When every call began and how many milliseconds it took, by kind; how many were not served as usual.
 
     `busy` and `stolen` are the shares of the cores' time that all on this machine, and others, had meanwhile.
     """
 
-    times: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    made: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
     failed: Counter[str] = field(default_factory=Counter)
     busy: float = 0.0
     stolen: float = 0.0
@@ -157,14 +157,27 @@ class Calls:
             is_usual = call()
         except MemoraError:
             is_usual = False
-        self.times[kind].append((time.perf_counter() - start) * 1000)
+        self.made[kind].append((start, (time.perf_counter() - start) * 1000))
         self.failed[kind] += not is_usual
 
     def add(self, others: Calls) -> None:
         """Those of another process, too."""
-        for kind, times in others.times.items():
-            self.times[kind] += times
+        for kind, made in others.made.items():
+            self.made[kind] += made
         self.failed += others.failed
+
+    def times(self, kind: str) -> list[float]:
+        """Milliseconds of the calls of a kind."""
+        return [ms for _start, ms in self.made[kind]]
+
+    def within(self, spans: Sequence[tuple[float, float]]) -> Calls:
+        """The calls that began in one of these spans of time."""
+        calls = Calls(failed=self.failed, busy=self.busy, stolen=self.stolen)
+        for kind, made in self.made.items():
+            calls.made[kind] = [
+                (start, ms) for start, ms in made if any(since <= start < until for since, until in spans)
+            ]
+        return calls
 
 
 Work = Callable[[Engine, list[str], random.Random, int, Calls], None]
@@ -256,6 +269,7 @@ class Archived:
 
     Args:
         steps: seconds of each step.
+        rests: when it rested, for students to be measured in peace; not part of the seconds.
         memory_mib: resident memory when the work had begun, and at its highest.
     """
 
@@ -263,6 +277,15 @@ class Archived:
     records: int
     steps: dict[str, float] = field(default_factory=dict)
     memory_mib: tuple[float, float] = (0.0, 0.0)
+    rests: list[tuple[float, float]] = field(default_factory=list)
+    span: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def works(self) -> list[tuple[float, float]]:
+        """When it did not rest."""
+        begins = [self.span[0], *(until for _since, until in self.rests)]
+        ends = [*(since for since, _until in self.rests), self.span[1]]
+        return list(zip(begins, ends, strict=True))
 
     @property
     def an_hour(self) -> float:
@@ -274,6 +297,7 @@ def archive_by_memora(place: Workplace, rows: int, share: float, pipe: Connectio
     """What a background worker does."""
     begun: dict[str, float] = {}
     memory: list[float] = []
+    rests: list[tuple[float, float]] = []
     shown = 0
     # Every record is copied, then compared.
     with bar(2 * rows, "memora archives") as advance:
@@ -288,14 +312,23 @@ def archive_by_memora(place: Workplace, rows: int, share: float, pipe: Connectio
                 done = news["done"] + (rows if news["step"] == "verifying" else 0)
                 advance(done - shown)
                 shown = done
+            if time.perf_counter() - (rests[-1][1] if rests else start) > WORK_SECONDS:
+                since = time.perf_counter()
+                time.sleep(REST_SECONDS)
+                rests.append((since, time.perf_counter()))
 
         engine = place.engine()
         start = time.perf_counter()
         done = engine.archive(SEASONS[MEMORA], watch, share)["done"]
     end = time.perf_counter()
+
+    def worked(since: float, until: float) -> float:
+        return until - since - sum(to - at for at, to in rests if since <= at < until)
+
     ends = [*list(begun.values())[1:], end]
-    steps = {step: until - since for (step, since), until in zip(begun.items(), ends, strict=True)}
-    pipe.send(Archived(end - start, done, steps, (memory[0], memory_mib("VmHWM"))))
+    steps = {step: worked(since, until) for (step, since), until in zip(begun.items(), ends, strict=True)}
+    highest = memory_mib("VmHWM")
+    pipe.send(Archived(worked(start, end), done, steps, (memory[0], highest), rests, (start, end)))
 
 
 def archive_in_one_transaction(place: Workplace, pipe: Connection) -> None:
@@ -380,21 +413,19 @@ def check(report: Report, place: Workplace, way: str, before: Contents, archived
     report.claim(f"{way}: records of the season left in the big table", rest.records, at_most=0)
 
 
-def p99_ratios(calls: Calls, peace: Iterable[Calls]) -> dict[str, float]:
-    """By kind of call, the p99 as a multiple of what it is in peace: the median of those phases."""
-    usual = {
-        kind: statistics.median(percentile(each.times[kind], 99) for each in peace) for kind in STUDENTS_WAIT
+def p99_ratios(calls: Calls, peace: Calls) -> dict[str, float]:
+    """By kind of call, the p99 as a multiple of what it is in peace."""
+    return {
+        kind: percentile(calls.times(kind), 99) / percentile(peace.times(kind), 99) for kind in STUDENTS_WAIT
     }
-    return {kind: percentile(calls.times[kind], 99) / usual[kind] for kind in STUDENTS_WAIT}
 
 
-def show_calls(report: Report, phases: dict[str, Calls], peace: list[Calls]) -> None:
+def show_calls(report: Report, phases: dict[str, Calls], ratios: dict[str, dict[str, float]]) -> None:
     """A table of what students met."""
     rows = []
     for name, calls in phases.items():
-        ratios = p99_ratios(calls, peace)
         for kind in KINDS:
-            times = calls.times.get(kind)
+            times = calls.times(kind)
             if not times:
                 continue
             found = {
@@ -406,7 +437,8 @@ def show_calls(report: Report, phases: dict[str, Calls], peace: list[Calls]) -> 
             }
             report.numbers[f"{name}, {kind}, ms"] = found
             cells = [number(found[which]) for which in ("p50", "p99", "longest")]
-            times_quiet = f"{ratios[kind]:.2f}x" if kind in ratios else ""
+            known = ratios.get(name, {})
+            times_quiet = f"{known[kind]:.2f}x" if kind in known else ""
             rows.append([name, kind, f"{len(times):,}", str(calls.failed[kind]), *cells, times_quiet])
     headings = ["meanwhile", "call", "calls", "failed", "p50 ms", "p99", "longest", "p99, times quiet"]
     report.add(f"## Students of {dataset.SEASON} meanwhile\n\n{table(headings, rows)}")
@@ -449,7 +481,7 @@ def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000, help="records of each season that has ended")
-    parser.add_argument("--seconds", type=int, default=20, help="of each quiet phase")
+    parser.add_argument("--seconds", type=int, default=20, help="of the quiet phase")
     parser.add_argument("--share", type=float, default=0.5, help="of the time that memora works")
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
     options = parser.parse_args()
@@ -465,15 +497,22 @@ def main() -> None:
         }
         phases: dict[str, Calls] = {}
         archived: dict[str, Archived] = {}
-        for name in PHASES:
-            if name in works:
-                phases[name], archived[name] = phase(place, partial(outcome_of, works[name]))
-                check(report, place, name, before[name], archived[name])
-            else:
-                phases[name], _ = phase(place, partial(quiet, options.seconds, name))
-        peace = [calls for name, calls in phases.items() if name not in works]
-        show_calls(report, phases, peace)
-        show_archivers(report, archived, {way: p99_ratios(phases[way], peace) for way in works})
+        calls, archived[MEMORA] = phase(place, partial(outcome_of, works[MEMORA]))
+        phases[RESTING] = calls.within(archived[MEMORA].rests)
+        phases[MEMORA] = calls.within(archived[MEMORA].works)
+        phases[QUIET], _ = phase(place, partial(quiet, options.seconds, QUIET))
+        # Last: MariaDB goes on removing its deleted rows for a while.
+        phases[ONE_TRANSACTION], archived[ONE_TRANSACTION] = phase(
+            place, partial(outcome_of, works[ONE_TRANSACTION])
+        )
+        for way, done in archived.items():
+            check(report, place, way, before[way], done)
+        ratios = {
+            MEMORA: p99_ratios(phases[MEMORA], phases[RESTING]),
+            ONE_TRANSACTION: p99_ratios(phases[ONE_TRANSACTION], phases[QUIET]),
+        }
+        show_calls(report, phases, ratios)
+        show_archivers(report, archived, ratios)
     report.write(options.out)
     raise SystemExit(1 if report.failures else 0)
 

@@ -13,7 +13,7 @@ use crate::mariadb::retention;
 use crate::pool::Connect;
 
 /// Records that are looked at in one statement.
-const ROWS: usize = 1_000;
+const ROWS: usize = 500;
 
 /// Is told how many records were changed so far, after each piece. An error of its own ends the work there.
 pub type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
@@ -57,12 +57,13 @@ impl Engine {
             let mut after = Key::default();
             loop {
                 let start = Instant::now();
-                let range = KeyRange::next(&mut connection, Place::Archive, &name, &after, ROWS - 1)?;
+                let range = KeyRange::next(&mut connection, Place::Archive, &name, &after, ROWS)?;
                 changed += change(&mut connection, &range)?;
+                let worked = start.elapsed();
                 watch(changed)?;
                 let Some(until) = range.until else { break };
                 after = until;
-                pace.rest(start);
+                pace.rest(worked);
             }
             present = match season {
                 Some(_) => None,

@@ -249,6 +249,14 @@ def test_the_command_archives_and_shows_a_bar(site: Site, app: App, old: str) ->
     assert status_of(site, old) == "Archived"
 
 
+def test_the_command_can_be_told_to_hurry(site: Site, app: App, old: str) -> None:
+    for share in ("0", "1.1", "x"):
+        assert run(site, "archive", old, "--yes", "--share", share).exit_code == 2
+    assert status_of(site, old) is None
+    assert run(site, "archive", old, "--yes", "--share", "1").exit_code == 0
+    assert status_of(site, old) == "Archived"
+
+
 def test_the_command_says_what_is_wrong_in_one_line(site: Site, app: App) -> None:
     done = run(site, "archive", SEASON, "--yes")
     assert done.exit_code == 1

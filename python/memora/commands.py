@@ -13,7 +13,7 @@ from frappe.commands import get_site, pass_context
 from memora._engine import MemoraError
 from memora.services.engine import engine
 from memora.services.partition_manager import create_season_partition, seasons_without_partition
-from memora.services.srs_archiver import SRSArchiver
+from memora.services.srs_archiver import QUIET_SHARE, SRSArchiver
 
 if TYPE_CHECKING:
     from memora._engine import ArchiveProgress
@@ -29,8 +29,15 @@ def memora() -> None:
 @memora.command("archive")
 @click.argument("season")
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option(
+    "--share",
+    default=QUIET_SHARE,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Part of the time that MariaDB is kept at work; 1 where no students wait.",
+)
 @pass_context
-def archive(context: Any, season: str, yes: bool) -> None:
+def archive(context: Any, season: str, yes: bool, share: float) -> None:
     """Move the records of SEASON to the archive, or go on where an earlier run ended.
 
     Ctrl-C ends it at a safe place; running it again goes on.
@@ -39,7 +46,7 @@ def archive(context: Any, season: str, yes: bool) -> None:
         if not yes:
             click.confirm(f"The records of {season} cannot be moved back. Archive them?", abort=True)
         with bars() as show:
-            archived = SRSArchiver().archive_season(season, show)
+            archived = SRSArchiver().archive_season(season, show, share)
         click.echo(f"{season} is archived: {archived['done']:,} records.")
 
 

@@ -48,7 +48,7 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// The next range of about `rows` records.
+    /// The next range: of so many records, or of all that are left when those are fewer.
     pub fn next(
         connection: &mut Conn,
         place: Place,
@@ -58,9 +58,10 @@ impl KeyRange {
     ) -> Result<KeyRange> {
         let rest = KeyRange { season: season.to_owned(), after: after.clone(), until: None };
         let sql = format!(
-            "SELECT r.player, r.question_id FROM {} WHERE {} ORDER BY r.player, r.question_id LIMIT 1 OFFSET {rows}",
+            "SELECT r.player, r.question_id FROM {} WHERE {} ORDER BY r.player, r.question_id LIMIT 1 OFFSET {}",
             place.records_of(season),
-            rest.condition()
+            rest.condition(),
+            rows - 1
         );
         let until: Option<(String, String)> = row(connection, &sql, rest.params())?;
         Ok(KeyRange { until: until.map(|(player, question_id)| Key { player, question_id }), ..rest })
