@@ -15,17 +15,16 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::mariadb::archive::{self, Move, Progress};
 use crate::mariadb::key_range::{KeyRange, Place};
+use crate::mariadb::shape::{ARCHIVE, LIVE};
 use crate::mariadb::{in_transaction_again, storage};
 use crate::pool::Connect;
 use crate::redis::cache;
 
-/// Records that are copied at a time: half a millisecond's work, for which students wait who need the same
-/// processor. Five times as many doubled the 99th percentile of their reads (`make bench-archive`).
-const COPIED: usize = 50;
-/// How often records are copied in one transaction.
-const PIECES: usize = 20;
-/// Records that are compared at a time.
-const COMPARED: usize = 100;
+/// Records that are copied in one transaction.
+const ROWS: usize = 1_000;
+/// Records that are copied at a time where students wait: half a millisecond's work, for which they wait who
+/// need the same processor. Five times as many doubled the 99th percentile of their reads (`make bench-archive`).
+const QUIET_ROWS: usize = 50;
 /// How often a season is copied again because what was copied had changed meanwhile.
 const MOST_ROUNDS: u32 = 3;
 
@@ -82,6 +81,11 @@ impl Pace {
         Err(Error::InvalidInput(format!("the share of time is more than 0 and at most 1, not {share}")))
     }
 
+    /// Records that are copied at a time. Who never rests need not take small pieces, either.
+    fn rows(self) -> usize {
+        if self.share < 1.0 { QUIET_ROWS } else { ROWS }
+    }
+
     /// Rests as a piece of work of this length asks for.
     pub fn rest(self, worked: Duration) {
         sleep(worked.mul_f64(1.0 / self.share - 1.0).min(Duration::from_secs(10)));
@@ -111,7 +115,8 @@ impl Engine {
         let mut connection = self.settings.background.connect(false)?;
         // Held until the connection ends, however it ends.
         archive::lock(&mut connection, season)?;
-        storage::check_primary_key(&mut connection)?;
+        storage::check_primary_key(&mut connection, &LIVE)?;
+        storage::check_primary_key(&mut connection, &ARCHIVE)?;
         let columns = archive::columns(&mut connection)?;
         let mut progress = archive::begin(&mut connection, &self.settings.zone, season, now_us())?;
         if progress.step == Step::Done {
@@ -180,7 +185,6 @@ impl Engine {
                     // Rows of a season without a partition are in the default one.
                     storage::create_partition(connection, season)?;
                     self.copy(connection, season, statements, progress, pace, watch)?;
-                    enter(connection, season, progress, Step::Verifying)?;
                 }
                 Step::Verifying => {
                     let differing = compare(connection, season, statements, progress, pace, watch)?;
@@ -207,7 +211,7 @@ impl Engine {
         watch(progress)
     }
 
-    /// Copies what is left to be copied.
+    /// Copies what is left to be copied, and enters the next step.
     fn copy(
         &self,
         connection: &mut Conn,
@@ -223,9 +227,10 @@ impl Engine {
             in_transaction_again(connection, |connection| {
                 further = progress.clone();
                 is_last = false;
-                for _ in 0..PIECES {
+                for _ in 0..ROWS / pace.rows() {
                     is_last = self.copy_piece(connection, season, statements, &mut further, pace)?;
                     if is_last {
+                        further.begin(Step::Verifying);
                         break;
                     }
                 }
@@ -249,10 +254,10 @@ impl Engine {
         pace: Pace,
     ) -> Result<bool> {
         let start = Instant::now();
-        let range = KeyRange::next(connection, Place::Live, season, &progress.after, COPIED)?;
+        let range = KeyRange::next(connection, Place::Live, season, &progress.after, pace.rows())?;
         statements.copy(connection, &self.settings.zone, &range, now_us())?;
         progress.copied += match &range.until {
-            Some(_) => COPIED as u64,
+            Some(_) => pace.rows() as u64,
             None => archive::count(connection, &range)?,
         };
         progress.after = range.until.clone().unwrap_or_default();
@@ -293,7 +298,7 @@ fn compare(
     let mut differing = 0;
     loop {
         let start = Instant::now();
-        let range = KeyRange::next(connection, Place::Live, season, &progress.after, COMPARED)?;
+        let range = KeyRange::next(connection, Place::Live, season, &progress.after, 2 * pace.rows())?;
         let (records, differing_here) = statements.compare(connection, &range)?;
         progress.verified += records;
         differing += differing_here;

@@ -14,6 +14,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::mariadb::poison::{self, Poison};
 use crate::mariadb::records::{self, NewState};
+use crate::mariadb::shape::LIVE;
 use crate::mariadb::{DEADLOCK, blind, in_transaction, is_data_error, storage};
 use crate::redis::journal::{self, Entry};
 use crate::review::Review;
@@ -155,7 +156,7 @@ impl Engine {
 
     /// Writes entries, and sets aside what cannot be written. Returns how many states of each.
     fn persist(&self, database: &mut Conn, entries: &[Entry]) -> Result<(usize, usize)> {
-        storage::check_primary_key(database)?;
+        storage::check_primary_key(database, &LIVE)?;
         let mut decoded = Vec::with_capacity(entries.len());
         let mut set_aside = 0;
         for entry in entries {

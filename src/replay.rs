@@ -7,6 +7,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::mariadb::poison::{self, SetAside};
 use crate::mariadb::records::{self, NewState};
+use crate::mariadb::shape::LIVE;
 use crate::mariadb::{in_transaction, is_data_error, storage};
 use crate::redis::cache;
 use crate::redis::journal::read_payload;
@@ -68,7 +69,7 @@ impl Engine {
     }
 
     fn replay_one(&self, database: &mut Conn, name: &str) -> Result<Outcome> {
-        storage::check_primary_key(database)?;
+        storage::check_primary_key(database, &LIVE)?;
         let zone = &self.settings.zone;
         let written = in_transaction(database, |database| {
             let Some(found) = poison::lock(database, name)? else {

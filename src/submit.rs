@@ -18,6 +18,7 @@ use crate::error::{Error, Result, Server};
 use crate::mariadb::key_range::Place;
 use crate::mariadb::records::{self, Audit, NewState};
 use crate::mariadb::seasons::{self, Link};
+use crate::mariadb::shape::LIVE;
 use crate::mariadb::{archive, blind, in_transaction_again, storage};
 use crate::plan::{Plan, by_question, plan};
 use crate::redis::cache::{self, Lookup, Student, Wanted};
@@ -259,7 +260,7 @@ impl Engine {
         let season = before.season.as_str();
         let mut written: Option<Plan> = None;
         process.database.with(|database| {
-            storage::check_primary_key(database)?;
+            storage::check_primary_key(database, &LIVE)?;
             in_transaction_again(database, |database| {
                 if !archive::lock_archived(database, &[season])?.is_empty() {
                     return Err(Error::SeasonArchived(season.to_owned()));

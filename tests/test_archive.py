@@ -202,6 +202,18 @@ def test_what_the_caller_raises_comes_out_again(engine: Engine, old: str) -> Non
     assert engine.archive(old)["done"] == 4000
 
 
+def test_an_archive_without_its_key_takes_nothing(site: Site, engine: Engine, old: str) -> None:
+    """Copying a range twice would add its records twice."""
+    site.sql(f"ALTER TABLE {ARCHIVE} DROP PRIMARY KEY, ADD PRIMARY KEY (name)")
+    try:
+        with pytest.raises(EngineFault, match="migrate"):
+            engine.archive(old)
+        assert engine.archive_status(old) is None
+    finally:
+        engine.prepare_storage()
+    assert engine.archive(old)["done"] == 4000
+
+
 # -- two at once ----------------------------------------------------------------------------------
 def test_a_second_archiver_is_told_of_the_first(site: Site, engine: Engine, old: str) -> None:
     refusals: list[str] = []
@@ -338,6 +350,58 @@ def test_a_student_who_still_answers_is_refused_or_archived(
     assert site.rows() == {}
     # His cache is removed in the last step; until then it tells what his answers are computed from.
     assert taken == (["", ""] if step == "done" else ["r", "new"])
+
+
+@pytest.mark.parametrize("step", ["copying", "verifying", "freeing"])
+def test_nothing_is_computed_from_a_table_that_is_not_the_last_word(
+    site: Site, engine: Engine, ended: str, step: str
+) -> None:
+    """The student's answer is in the archive already; the table still has the state before it."""
+    late = site.engine()
+    late_read(site, late)
+    token = str(site.cache.get(site.key("srs-season")))
+    outcomes: list[str] = []
+
+    def watch(progress: ArchiveProgress) -> None:
+        if progress["step"] == step and not outcomes:
+            site.engine().drain()
+            engine.cache_clear(PLAYER, ended)
+            site.cache.set(site.key("srs-season"), token)
+            assert late.due(PLAYER)["questions"] == []
+            site.cache.set(site.key("srs-season"), token)
+            with pytest.raises(SeasonUnavailable):
+                late.submit(PLAYER, session_data=session("q"))
+            outcomes.append("refused")
+
+    engine.archive(ended, watch)
+    engine.drain()
+    assert outcomes == ["refused"]
+    assert {row["question_id"]: row["stability"] for row in records(site, ARCHIVE, ended)} == {"q": 2, "r": 2}
+
+
+def test_an_archive_begins_after_those_who_are_writing(site: Site, engine: Engine, ended: str) -> None:
+    """They found the season open, and write where its records were."""
+    holder = site.servers.database.connect(database=site.name, autocommit=False)
+    with holder, holder.cursor() as cursor:
+        cursor.execute(f"SELECT * FROM {TRACKER} WHERE player = %s FOR UPDATE", (PLAYER,))
+        drain = threading.Thread(target=site.engine().drain)
+        archive = threading.Thread(target=engine.archive, args=(ended,))
+        drain.start()
+        assert wait_until(lambda: waits_for(site, "INSERT INTO `tabPlayer Memory Tracker`"))
+        archive.start()
+        assert wait_until(lambda: waits_for(site, "SELECT season FROM memora_archive"))
+        assert engine.archive_status(ended) is None
+        holder.commit()
+    drain.join()
+    archive.join()
+    assert {row["question_id"]: row["stability"] for row in records(site, ARCHIVE, ended)} == {"q": 2, "r": 2}
+    assert site.rows() == {}
+
+
+def waits_for(site: Site, statement: str) -> bool:
+    """Whether a statement that begins so is being run now."""
+    running = site.sql("SELECT INFO AS text FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL")
+    return any(str(row["text"]).startswith(statement) for row in running)
 
 
 def late_read(site: Site, late: Engine) -> None:
@@ -477,9 +541,11 @@ def test_killed_at_a_step_it_goes_on(site: Site, engine: Engine, old: str, step:
 
     child = fork(lambda: site.engine().archive(old, die))  # type: ignore[arg-type]
     assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-    engine.archive(old)
+    steps: list[ArchiveProgress] = []
+    engine.archive(old, steps.append)
     assert records(site, ARCHIVE, old) == before
     assert records(site, TRACKER, old) == []
+    assert all(progress["done"] <= 4000 for progress in steps)
 
 
 def test_killed_at_random_moments_it_ends_right(site: Site, engine: Engine) -> None:

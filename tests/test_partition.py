@@ -97,6 +97,51 @@ def test_one_process_makes_it_when_many_try(site: Site) -> None:
     assert sorted(made) == [False] * 7 + [True]
 
 
+def test_seasons_that_begin_at_once_all_get_theirs(site: Site) -> None:
+    seasons = [new_season() for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda season: site.engine().create_partition(season), seasons))
+    assert made == [True] * 8
+    assert all(site.engine().partition_exists(season) for season in seasons)
+
+
+def test_hundreds_of_seasons(site: Site, engine: Engine) -> None:
+    """Each has its partition, and a student of one of them touches no other."""
+    seasons = [new_season() for _ in range(200)]
+    for season in seasons:
+        engine.create_partition(season)
+        site.add(PLAYER, [Record(season)], season=season)
+    try:
+        assert {partition["name"] for partition in engine.partitions()} >= {*seasons, SEASON, "p_default"}
+        for season in seasons[::50]:
+            assert [question["question_id"] for question in engine.due_in_season(PLAYER, season)] == [season]
+            (plan,) = site.sql(
+                f"EXPLAIN PARTITIONS SELECT * FROM {TRACKER} WHERE player = %s AND season = %s",
+                (PLAYER, season),
+            )
+            assert plan["partitions"] == season
+    finally:
+        names = ", ".join(f"`{season}`" for season in seasons)
+        site.sql(f"ALTER TABLE {TRACKER} DROP PARTITION {names}")
+
+
+def test_a_new_partition_holds_up_nobody(site: Site, engine: Engine) -> None:
+    """A long transaction is in its way; whoever comes after it does not wait for the two."""
+    season = new_season()
+    site.add(PLAYER, [Record("q")])
+    holder = site.servers.database.connect(database=site.name, autocommit=False)
+    with holder, holder.cursor() as cursor, ThreadPoolExecutor(1) as pool:
+        cursor.execute(f"SELECT COUNT(*) FROM {TRACKER}")
+        made = pool.submit(site.engine().create_partition, season)
+        for _ in range(50):
+            engine.cache_clear(PLAYER, SEASON)
+            assert engine.due(PLAYER)["total_due"] == 1
+        assert not made.done()
+        holder.commit()
+        assert made.result()
+    assert engine.partition_exists(season)
+
+
 @pytest.mark.parametrize(
     "name",
     ["", "2026", "season-2026", "SEASON-26", "SEASON-2026-", "SEASON-2026-a",

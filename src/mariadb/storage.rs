@@ -17,10 +17,10 @@ const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
 const NO_SUCH_PARTITION: u16 = 1507;
 /// How long the partitions of a table in use are tried to be changed.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How often only a table that is free at that very moment is taken.
-const QUIET_TRIES: u32 = 200;
+/// For so long, only a table that is free at that very moment is taken.
+const QUIET_TIME: Duration = Duration::from_secs(60);
 const QUIET_PAUSE: Duration = Duration::from_millis(10);
-const LOUD_PAUSE: Duration = Duration::from_secs(2);
+const LOUD_PAUSE: Duration = Duration::from_secs(30);
 /// MariaDB's longest identifier: a partition bears its season's name.
 const LONGEST_SEASON: usize = 64;
 
@@ -91,12 +91,13 @@ fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Res
 ///
 /// # Errors
 /// [`Error::Fault`] until [`prepare`] has given the table its primary key.
-pub fn check_primary_key(connection: &mut Conn) -> Result<()> {
-    if LIVE.has_primary_key(connection)? {
+pub fn check_primary_key(connection: &mut Conn, shape: &Shape) -> Result<()> {
+    if shape.has_primary_key(connection)? {
         return Ok(());
     }
     Err(Error::Fault(format!(
-        "{TABLE} lacks its primary key, so answers wait in the journal: run bench migrate and see what it reports"
+        "{} lacks its primary key, so nothing can be written there: run bench migrate and see what it reports",
+        shape.table
     )))
 }
 
@@ -147,15 +148,14 @@ pub fn drop_partition(connection: &mut Conn, season: &str) -> Result<bool> {
 }
 
 /// Changes partitions of a table that students use. An ALTER TABLE that waits for a long transaction makes
-/// everybody after it wait, too: so it is first tried only when nobody is in its way, then for a second at a
-/// time.
+/// everybody after it wait, too: so it is tried only when nobody is in its way, and after a minute of that for
+/// one second in thirty.
 fn alter(connection: &mut Conn, sql: &str) -> Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    for tries in 0.. {
-        let (seconds, pause) = if tries < QUIET_TRIES { (0, QUIET_PAUSE) } else { (1, LOUD_PAUSE) };
+    let start = Instant::now();
+    while start.elapsed() < PATIENCE {
+        let (seconds, pause) = if start.elapsed() < QUIET_TIME { (0, QUIET_PAUSE) } else { (1, LOUD_PAUSE) };
         match run_text(connection, &format!("SET STATEMENT lock_wait_timeout = {seconds} FOR {sql}")) {
-            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) if Instant::now() < deadline => sleep(pause),
-            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) => break,
+            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) => sleep(pause),
             outcome => return outcome,
         }
     }
