@@ -80,9 +80,10 @@ pub fn due(
     let mut params: Vec<Value> = vec![player.into(), season.into(), date_value(zone, now)];
     params.extend(subject.map(Value::from));
     let total = row(connection, &format!("SELECT COUNT(*) FROM {table} WHERE {condition}"), params.clone())?;
-    let sql = format!(
-        "SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date, question_id LIMIT {limit}"
-    );
+    // Those of one moment come in the order of their ids: InnoDB's indexes end with the primary key. To ask
+    // for it would make MariaDB sort.
+    let sql =
+        format!("SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date LIMIT {limit}");
     let reviews = rows(connection, &sql, params)?.into_iter().map(|row| review(zone, row)).collect();
     Ok((total.unwrap_or(0), reviews))
 }
