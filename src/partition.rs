@@ -4,6 +4,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::mariadb::storage::Partition;
 use crate::mariadb::{archive, storage};
+use crate::pool::Connect;
 
 impl Engine {
     /// Gives the tables their keys, collation, partitions and index. Returns a line for each change.
@@ -11,7 +12,10 @@ impl Engine {
     /// # Errors
     /// When the table has records that fit no primary key, or MariaDB is down.
     pub fn prepare_storage(&self) -> Result<Vec<String>> {
-        self.process().background.with(storage::prepare)
+        // Its end gives the lock free.
+        let mut connection = self.settings.background.connect(false)?;
+        storage::lock(&mut connection)?;
+        storage::prepare(&mut connection)
     }
 
     /// Makes a season's partition. False: it was there.

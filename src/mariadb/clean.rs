@@ -46,11 +46,12 @@ pub fn remove_duplicates(connection: &mut Conn, shape: &Shape, watch: Watch<'_>)
     if shape.has_primary_key(connection)? {
         return Ok(0);
     }
-    // Gone with the connection: who is killed finds them anew.
+    // Gone with the connection: who is killed finds them anew. With the season: in a table that was partitioned
+    // before, a name need not be unique.
     run_text(connection, "DROP TEMPORARY TABLE IF EXISTS memora_duplicate")?;
     let find = format!(
-        "CREATE TEMPORARY TABLE memora_duplicate (PRIMARY KEY (name)) ENGINE=InnoDB SELECT name FROM (\
-         SELECT name, ROW_NUMBER() OVER (\
+        "CREATE TEMPORARY TABLE memora_duplicate (PRIMARY KEY (name, season)) ENGINE=InnoDB \
+         SELECT name, season FROM (SELECT name, season, ROW_NUMBER() OVER (\
          PARTITION BY CAST(player AS BINARY), CAST(season AS BINARY), CAST(question_id AS BINARY) \
          ORDER BY answered_at_us DESC, modified DESC, last_review_date DESC, creation DESC, name DESC) AS place \
          FROM `{}` WHERE COALESCE(player, '') <> '' AND COALESCE(season, '') <> '' AND COALESCE(question_id, '') <> ''\
@@ -59,7 +60,7 @@ pub fn remove_duplicates(connection: &mut Conn, shape: &Shape, watch: Watch<'_>)
     );
     run_text(connection, &find)?;
     let delete = format!(
-        "DELETE r FROM `{}` AS r JOIN memora_duplicate AS d ON r.name = d.name \
+        "DELETE r FROM `{}` AS r JOIN memora_duplicate AS d ON r.name = d.name AND r.season = d.season \
          WHERE d.name > ? AND (? IS NULL OR d.name <= ?)",
         shape.table
     );

@@ -15,6 +15,8 @@ const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
 const DUPLICATE_PARTITION: u16 = 1517;
 const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
 const NO_SUCH_PARTITION: u16 = 1507;
+/// How long another process that prepares the tables is waited for, in seconds.
+const LOCK_SECONDS: u32 = 5 * 3600;
 /// How long the partitions of a table in use are tried to be changed.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// For so long, only a table that is free at that very moment is taken.
@@ -44,6 +46,21 @@ pub fn check_season_name(season: &str) -> Result<()> {
         "{shown:?} is no name of a season: use SEASON-YYYY or SEASON-YYYY-SUFFIX (A-Z, 0-9, _), at most \
          {LONGEST_SEASON} characters"
     )))
+}
+
+/// Makes this connection the only one that prepares the tables, until it ends. An ALTER TABLE goes on when
+/// whoever asked for it is killed; the next one waits for it.
+///
+/// # Errors
+/// [`Error::Fault`] when another is at it for hours.
+pub fn lock(connection: &mut Conn) -> Result<()> {
+    let sql = "SELECT GET_LOCK(CONCAT('memora-prepare|', DATABASE()), ?)";
+    if row::<Option<u8>>(connection, sql, (LOCK_SECONDS,))?.flatten() == Some(1) {
+        return Ok(());
+    }
+    Err(Error::Fault(
+        "another process has been preparing the tables for hours: see SHOW PROCESSLIST".to_owned(),
+    ))
 }
 
 /// Gives the tables what Frappe's schema cannot express. Returns a line for each change.
