@@ -61,6 +61,17 @@ def test_the_form_is_told_of_progress(app: App, old: str, monkeypatch: pytest.Mo
     assert [each["done"] for each in news if each["step"] == "copying"] == [0, 1000, 2000, 3000, 4000]
 
 
+def test_an_archive_goes_on_when_nobody_can_be_told(
+    site: Site, app: App, old: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish(*_news: object, **_where: object) -> None:
+        raise TimeoutError("no socket.io")
+
+    monkeypatch.setattr(frappe, "publish_realtime", publish)
+    srs_archiver.archive_in_background(old)
+    assert status_of(site, old) == "Archived"
+
+
 def test_half_an_archive_is_shown_and_continued_by_the_scheduler(site: Site, app: App, old: str) -> None:
     app(user=MANAGER)
     with pytest.raises(KeyboardInterrupt):

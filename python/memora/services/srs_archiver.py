@@ -158,4 +158,8 @@ class _News:
 
 
 def _publish(season: str, news: dict[str, Any]) -> None:
-    frappe.publish_realtime(EVENT, {"season": season, **news}, doctype=SEASON, docname=season)
+    """Tell the season's form. Who cannot be told asks: the work goes on."""
+    try:
+        frappe.publish_realtime(EVENT, {"season": season, **news}, doctype=SEASON, docname=season)
+    except Exception as error:
+        frappe.logger("memora").warning(f"the form of {season} could not be told: {error}")
