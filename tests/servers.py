@@ -288,6 +288,8 @@ class MariaDB(Server):
             f"--bind-address={self.host}",
             f"--init-file={self.folder / 'init.sql'}",
             f"--pid-file={self.folder / 'pid'}",
+            # A server that starts removes the temporary files of others from a folder that they share.
+            f"--tmpdir={self.folder}",
             f"--innodb-buffer-pool-size={self.innodb_buffer_pool_size}",
             f"--innodb-log-file-size={self.innodb_log_file_size}",
             f"--innodb-flush-log-at-trx-commit={1 if self.survives_power_cut else 2}",
