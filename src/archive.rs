@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use mysql::Conn;
 
-use crate::clock::now_us;
+use crate::clock::{SiteZone, now_us};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::mariadb::archive::{self, Move, Progress};
-use crate::mariadb::key_range::{KeyRange, Place};
+use crate::mariadb::key_range::{Key, KeyRange, Place};
 use crate::mariadb::shape::{ARCHIVE, LIVE};
 use crate::mariadb::{in_transaction_again, storage};
 use crate::pool::Connect;
@@ -127,8 +127,16 @@ impl Engine {
             log::debug!("the cache cannot be told that {season} is being archived: {error}");
         }
         watch(&progress)?;
-        let statements = Move::of(season, &columns);
-        self.empty_partition(&mut connection, season, &statements, &mut progress, pace, watch)?;
+        let mut run = Run {
+            connection: &mut connection,
+            zone: &self.settings.zone,
+            season,
+            statements: Move::of(season, &columns),
+            progress: &mut progress,
+            pace,
+            watch: &mut *watch,
+        };
+        run.empty_partition()?;
         self.clear_season(season)?;
         progress.begin(Step::Done);
         progress.finished_at_us = Some(now_us());
@@ -146,7 +154,7 @@ impl Engine {
         self.process().database.with(|database| {
             Ok(ArchiveStatus {
                 progress: archive::progress(database, season)?,
-                is_running: archive::is_locked(database, season)?,
+                is_running: archive::is_running(database, season)?,
             })
         })
     }
@@ -157,112 +165,6 @@ impl Engine {
     /// When MariaDB is down.
     pub fn forget_archive(&self, season: &str) -> Result<()> {
         self.process().database.with(|database| archive::forget(database, season))
-    }
-
-    /// Copies, compares, and frees the partition once every record has its like in the archive.
-    fn empty_partition(
-        &self,
-        connection: &mut Conn,
-        season: &str,
-        statements: &Move,
-        progress: &mut Progress,
-        pace: Pace,
-        watch: Watch<'_>,
-    ) -> Result<()> {
-        // A run that was killed may have dropped the partition, or not.
-        let is_there = storage::partition_exists(connection, season)?;
-        match progress.step {
-            Step::Freeing if !is_there => enter(connection, season, progress, Step::Clearing)?,
-            Step::Freeing => enter(connection, season, progress, Step::Verifying)?,
-            Step::Verifying if !is_there => enter(connection, season, progress, Step::Copying)?,
-            _ => {}
-        }
-        let mut rounds = 0;
-        while progress.step != Step::Clearing {
-            match progress.step {
-                Step::Copying => {
-                    rounds += 1;
-                    // Rows of a season without a partition are in the default one.
-                    storage::create_partition(connection, season)?;
-                    self.copy(connection, season, statements, progress, pace, watch)?;
-                }
-                Step::Verifying => {
-                    let differing = compare(connection, season, statements, progress, pace, watch)?;
-                    if differing > 0 && rounds >= MOST_ROUNDS {
-                        return Err(Error::Fault(format!(
-                            "{differing} records of {season} changed while they were archived, {rounds} times over: \
-                             find out who writes them past memora, then archive again"
-                        )));
-                    }
-                    if differing > 0 {
-                        log::warn!("{differing} records of {season} changed after they were copied");
-                    }
-                    let next = if differing > 0 { Step::Copying } else { Step::Freeing };
-                    enter(connection, season, progress, next)?;
-                }
-                Step::Freeing => {
-                    watch(progress)?;
-                    storage::drop_partition(connection, season)?;
-                    enter(connection, season, progress, Step::Clearing)?;
-                }
-                Step::Clearing | Step::Done => {}
-            }
-        }
-        watch(progress)
-    }
-
-    /// Copies what is left to be copied, and enters the next step.
-    fn copy(
-        &self,
-        connection: &mut Conn,
-        season: &str,
-        statements: &Move,
-        progress: &mut Progress,
-        pace: Pace,
-        watch: Watch<'_>,
-    ) -> Result<()> {
-        loop {
-            let mut further = progress.clone();
-            let mut is_last = false;
-            in_transaction_again(connection, |connection| {
-                further = progress.clone();
-                is_last = false;
-                for _ in 0..ROWS / pace.rows() {
-                    is_last = self.copy_piece(connection, season, statements, &mut further, pace)?;
-                    if is_last {
-                        further.begin(Step::Verifying);
-                        break;
-                    }
-                }
-                archive::save(connection, season, &further)
-            })?;
-            *progress = further;
-            watch(progress)?;
-            if is_last {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Copies some records. True: they were the last.
-    fn copy_piece(
-        &self,
-        connection: &mut Conn,
-        season: &str,
-        statements: &Move,
-        progress: &mut Progress,
-        pace: Pace,
-    ) -> Result<bool> {
-        let start = Instant::now();
-        let range = KeyRange::next(connection, Place::Live, season, &progress.after, pace.rows())?;
-        statements.copy(connection, &self.settings.zone, &range, now_us())?;
-        progress.copied += match &range.until {
-            Some(_) => pace.rows() as u64,
-            None => archive::count(connection, &range)?,
-        };
-        progress.after = range.until.clone().unwrap_or_default();
-        pace.rest(start.elapsed());
-        Ok(range.until.is_none())
     }
 
     /// Removes what is cached of a season, and nothing else.
@@ -278,35 +180,117 @@ impl Engine {
     }
 }
 
-/// Notes that a step begins.
-fn enter(connection: &mut Conn, season: &str, progress: &mut Progress, step: Step) -> Result<()> {
-    progress.begin(step);
-    archive::save(connection, season, progress)
+/// One run of the archiver: what it works with, and how far it is.
+struct Run<'a> {
+    connection: &'a mut Conn,
+    zone: &'a SiteZone,
+    season: &'a str,
+    statements: Move,
+    progress: &'a mut Progress,
+    pace: Pace,
+    watch: Watch<'a>,
 }
 
-/// Compares every record with its copy. Returns how many have none that is as new.
-fn compare(
-    connection: &mut Conn,
-    season: &str,
-    statements: &Move,
-    progress: &mut Progress,
-    pace: Pace,
-    watch: Watch<'_>,
-) -> Result<u64> {
-    // From the start: what was compared by an earlier run may have changed since.
-    progress.begin(Step::Verifying);
-    let mut differing = 0;
-    loop {
-        let start = Instant::now();
-        let range = KeyRange::next(connection, Place::Live, season, &progress.after, 2 * pace.rows())?;
-        let (records, differing_here) = statements.compare(connection, &range)?;
-        progress.verified += records;
-        differing += differing_here;
-        let worked = start.elapsed();
-        watch(progress)?;
-        let Some(until) = range.until else { return Ok(differing) };
-        progress.after = until;
-        pace.rest(worked);
+impl Run<'_> {
+    /// Copies, compares, and frees the partition once every record has its like in the archive.
+    fn empty_partition(&mut self) -> Result<()> {
+        // A run that was killed may have dropped the partition, or not.
+        let is_there = storage::partition_exists(self.connection, self.season)?;
+        match self.progress.step {
+            Step::Freeing if !is_there => self.enter(Step::Clearing)?,
+            Step::Freeing => self.enter(Step::Verifying)?,
+            Step::Verifying if !is_there => self.enter(Step::Copying)?,
+            _ => {}
+        }
+        let mut rounds = 0;
+        while self.progress.step != Step::Clearing {
+            match self.progress.step {
+                Step::Copying => {
+                    rounds += 1;
+                    // Rows of a season without a partition are in the default one.
+                    storage::create_partition(self.connection, self.season)?;
+                    self.copy()?;
+                }
+                Step::Verifying => {
+                    let (season, differing) = (self.season, self.compare()?);
+                    if differing > 0 && rounds >= MOST_ROUNDS {
+                        return Err(Error::Fault(format!(
+                            "{differing} records of {season} changed while they were archived, {rounds} times over: \
+                             find out who writes them past memora, then archive again"
+                        )));
+                    }
+                    if differing > 0 {
+                        log::warn!("{differing} records of {season} changed after they were copied");
+                    }
+                    self.enter(if differing > 0 { Step::Copying } else { Step::Freeing })?;
+                }
+                Step::Freeing => {
+                    (self.watch)(self.progress)?;
+                    storage::drop_partition(self.connection, self.season)?;
+                    self.enter(Step::Clearing)?;
+                }
+                Step::Clearing | Step::Done => {}
+            }
+        }
+        (self.watch)(self.progress)
+    }
+
+    /// Notes that a step begins.
+    fn enter(&mut self, step: Step) -> Result<()> {
+        self.progress.begin(step);
+        archive::save(self.connection, self.season, self.progress)
+    }
+
+    /// Copies what is left to be copied, and enters the next step.
+    fn copy(&mut self) -> Result<()> {
+        while self.progress.step == Step::Copying {
+            let mut further = self.progress.clone();
+            let (zone, season, statements, pace) = (self.zone, self.season, &self.statements, self.pace);
+            in_transaction_again(self.connection, |connection| {
+                further = self.progress.clone();
+                for _ in 0..ROWS / pace.rows() {
+                    let start = Instant::now();
+                    let range = KeyRange::next(connection, Place::Live, season, &further.after, pace.rows())?;
+                    statements.copy(connection, zone, &range, now_us())?;
+                    match &range.until {
+                        Some(until) => {
+                            further.copied += pace.rows() as u64;
+                            further.after = until.clone();
+                        }
+                        None => {
+                            further.copied += archive::count(connection, &range)?;
+                            further.begin(Step::Verifying);
+                            break;
+                        }
+                    }
+                    pace.rest(start.elapsed());
+                }
+                archive::save(connection, season, &further)
+            })?;
+            *self.progress = further;
+            (self.watch)(self.progress)?;
+        }
+        Ok(())
+    }
+
+    /// Compares every record with its copy. Returns how many have none that is as new.
+    fn compare(&mut self) -> Result<u64> {
+        // From the start: what was compared by an earlier run may have changed since.
+        self.progress.begin(Step::Verifying);
+        let (mut after, mut differing) = (Key::default(), 0);
+        loop {
+            let start = Instant::now();
+            let rows = 2 * self.pace.rows();
+            let range = KeyRange::next(self.connection, Place::Live, self.season, &after, rows)?;
+            let (records, differing_here) = self.statements.compare(self.connection, &range)?;
+            self.progress.verified += records;
+            differing += differing_here;
+            let worked = start.elapsed();
+            (self.watch)(self.progress)?;
+            let Some(until) = range.until else { return Ok(differing) };
+            after = until;
+            self.pace.rest(worked);
+        }
     }
 }
 

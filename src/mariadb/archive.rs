@@ -7,7 +7,7 @@ use mysql::{Conn, Value};
 use super::key_range::{Key, KeyRange, Place};
 use super::records::split;
 use super::shape::{ARCHIVE, LIVE};
-use super::{date_value_us, in_transaction, placeholders, row, rows, run};
+use super::{date_value_us, in_transaction, is_locked, placeholders, row, rows, run, take_lock};
 use crate::archive::Step;
 use crate::clock::SiteZone;
 use crate::error::{Error, Result};
@@ -100,22 +100,24 @@ pub fn save(connection: &mut Conn, season: &str, progress: &Progress) -> Result<
     run(connection, sql, params)
 }
 
-/// Makes this connection the only one that archives the season, until it ends or [`unlock`].
+/// Makes this connection the only one that archives the season, until it ends.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] when another is.
 pub fn lock(connection: &mut Conn, season: &str) -> Result<()> {
-    let sql = "SELECT GET_LOCK(CONCAT('memora-archive|', DATABASE(), '|', ?), ?)";
-    if row::<Option<u8>>(connection, sql, (season, LOCK_SECONDS))?.flatten() == Some(1) {
+    if take_lock(connection, &lock_name(season), LOCK_SECONDS)? {
         return Ok(());
     }
     Err(Error::InvalidInput(format!("{season} is being archived by another process: see its progress there")))
 }
 
 /// Whether some connection archives the season now.
-pub fn is_locked(connection: &mut Conn, season: &str) -> Result<bool> {
-    let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-archive|', DATABASE(), '|', ?))";
-    Ok(row::<Option<u8>>(connection, sql, (season,))?.flatten() == Some(0))
+pub fn is_running(connection: &mut Conn, season: &str) -> Result<bool> {
+    is_locked(connection, &lock_name(season))
+}
+
+fn lock_name(season: &str) -> String {
+    format!("archive|{season}")
 }
 
 /// Begins, or finds what was begun. From the commit on, whoever writes records of the season sees it.

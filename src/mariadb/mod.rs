@@ -123,6 +123,19 @@ pub fn run_text(connection: &mut Conn, sql: &str) -> Result<()> {
     connection.query_drop(sql).map_err(Error::from_mariadb)
 }
 
+/// Takes a lock of this site by its name, held until the connection ends, however it ends. False: another
+/// connection has it, and kept it for so many seconds.
+pub fn take_lock(connection: &mut Conn, name: &str, seconds: u32) -> Result<bool> {
+    let sql = "SELECT GET_LOCK(CONCAT('memora-', ?, '|', DATABASE()), ?)";
+    Ok(row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() == Some(1))
+}
+
+/// Whether some connection has a lock of this site.
+pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
+    let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-', ?, '|', DATABASE()))";
+    Ok(row::<Option<u8>>(connection, sql, (name,))?.flatten() == Some(0))
+}
+
 /// Runs `work` in one transaction: all of it or nothing.
 pub fn in_transaction<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
     run_text(connection, "START TRANSACTION")?;

@@ -5,8 +5,8 @@ use mysql::Conn;
 use super::row;
 use crate::error::Result;
 
-/// The active season and whether it uses the cache; none that is archived or on its way there. Of several, the one that today lies in wins, then the
-/// one that began last. `today` is the site's day as `YYYY-MM-DD`.
+/// The active season and whether it uses the cache; none that is archived or on its way there. Of several,
+/// the one that today lies in wins, then the one that began last. `today` is the site's day as `YYYY-MM-DD`.
 pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool)>> {
     row(
         connection,

@@ -7,7 +7,7 @@ use mysql::Conn;
 use mysql::prelude::Queryable;
 
 use super::shape::{ARCHIVE, LIVE, Shape};
-use super::{LOCK_WAIT_TIMEOUT, archive, blind, limiter, outages, row, rows, run_text};
+use super::{LOCK_WAIT_TIMEOUT, archive, blind, limiter, outages, row, rows, run_text, take_lock};
 use crate::error::{Error, Result};
 
 const TABLE: &str = LIVE.table;
@@ -54,8 +54,7 @@ pub fn check_season_name(season: &str) -> Result<()> {
 /// # Errors
 /// [`Error::Fault`] when another is at it for hours.
 pub fn lock(connection: &mut Conn) -> Result<()> {
-    let sql = "SELECT GET_LOCK(CONCAT('memora-prepare|', DATABASE()), ?)";
-    if row::<Option<u8>>(connection, sql, (LOCK_SECONDS,))?.flatten() == Some(1) {
+    if take_lock(connection, "prepare", LOCK_SECONDS)? {
         return Ok(());
     }
     Err(Error::Fault(

@@ -20,6 +20,7 @@ from memora.api.arguments import (
 )
 from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
+from memora.services.partition_manager import SEASON
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 from memora.services.srs_persistence import request_drain
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 ADMINISTRATOR: Final = "System Manager"
 POISON: Final = "Poison Review"
-SEASON: Final = "Game Subscription Season"
 LONGEST_PAGE: Final = 500
 
 

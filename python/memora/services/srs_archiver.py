@@ -17,12 +17,12 @@ from memora._engine import InvalidInput, MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.background import enqueue_once
 from memora.services.engine import engine
+from memora.services.partition_manager import SEASON
 from memora.services.site_time import unix_time
 
 if TYPE_CHECKING:
     from memora._engine import ArchiveProgress, ArchiveStatus
 
-SEASON: Final = "Game Subscription Season"
 KEPT_YEARS: Final = 3
 # What the season's form listens to.
 EVENT: Final = "memora_archive"

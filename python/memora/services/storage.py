@@ -11,11 +11,10 @@ from frappe.utils import getdate, now_datetime
 from memora._engine import EngineFault
 from memora.services.engine import engine
 from memora.services.errors import refuse
-from memora.services.partition_manager import create_missing_partitions
+from memora.services.partition_manager import SEASON, create_missing_partitions
 
 TRACKER: Final = "Player Memory Tracker"
 ARCHIVE: Final = "Archived Memory Tracker"
-SEASON: Final = "Game Subscription Season"
 
 
 def prepare_storage() -> None:
