@@ -13,6 +13,7 @@ use mysql::Conn;
 use crate::clock::{SiteZone, now_us};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::mariadb::archive::{self, Move, Progress};
 use crate::mariadb::key_range::{Key, KeyRange, Place};
 use crate::mariadb::shape::{ARCHIVE, LIVE};
@@ -114,7 +115,7 @@ impl Engine {
         storage::check_season_name(season)?;
         let mut connection = self.settings.background.connect(false)?;
         // Held until the connection ends, however it ends.
-        archive::lock(&mut connection, season)?;
+        Job::Archive.lock(&mut connection, season)?;
         storage::check_primary_key(&mut connection, &LIVE)?;
         storage::check_primary_key(&mut connection, &ARCHIVE)?;
         let columns = archive::columns(&mut connection)?;
@@ -151,12 +152,8 @@ impl Engine {
     /// # Errors
     /// When MariaDB is down.
     pub fn archive_status(&self, season: &str) -> Result<ArchiveStatus> {
-        self.process().database.with(|database| {
-            Ok(ArchiveStatus {
-                progress: archive::progress(database, season)?,
-                is_running: archive::is_running(database, season)?,
-            })
-        })
+        let progress = self.process().database.with(|database| archive::progress(database, season))?;
+        Ok(ArchiveStatus { progress, is_running: self.is_running(Job::Archive, season)? })
     }
 
     /// A season was deleted, with no record left: its name may be used again.

@@ -1,9 +1,12 @@
 //! Which questions a student has to review now (spec sections 2 and 4).
 
+use std::time::Instant;
+
 use crate::clock::now_us;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::focus;
+use crate::latency::Call;
 use crate::mariadb::records;
 use crate::redis::cache::{self, Student, Wanted};
 use crate::rehydrate::{Attempt, other_season_if_archived};
@@ -33,8 +36,10 @@ pub struct DueQuery {
 /// Where an answer came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The cache, filled for this call where it was not.
+    /// The cache.
     Cache,
+    /// MariaDB and the journal, and the cache was filled with it.
+    Loaded,
     /// MariaDB: the season does not use the cache.
     Database,
     /// MariaDB, since the cache cannot be reached.
@@ -92,17 +97,27 @@ impl Engine {
     /// # Errors
     /// [`Error::InvalidInput`], [`Error::RateLimited`], or [`Error::Unavailable`] of the database.
     pub fn due(&self, player: &str, query: &DueQuery) -> Result<DueAnswer> {
+        let began = Instant::now();
         check_player(player)?;
         query.check()?;
         let process = self.process();
         let answer = self.with_cache(&process, |lease| self.due_from_cache(&process, lease, player, query));
-        match answer {
+        let answer = match answer {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 self.notice_outage(&process, Server::Cache, &error);
                 self.due_in_safe_mode(&process, player, query)
             }
             answer => answer,
-        }
+        }?;
+        let call = match answer.source {
+            Source::Cache => Call::WarmRead,
+            Source::Loaded => Call::ColdRead,
+            Source::Database => Call::DatabaseRead,
+            Source::SafeMode => Call::SafeModeRead,
+            Source::Nothing => return Ok(answer),
+        };
+        self.count_call(&process, call, began);
+        Ok(answer)
     }
 
     fn due_from_cache(
@@ -123,9 +138,9 @@ impl Engine {
         let found = self
             .due_in(process, lease, (player, season), &active.token, query)
             .or_else(other_season_if_archived)?;
-        found.and_then(|((total, reviews), is_whole)| {
+        found.and_then(|((total, reviews), source, is_whole)| {
             let season = Some(season.to_owned());
-            Ok(DueAnswer { reviews, total, season, source: Source::Cache, is_degraded: !is_whole, is_whole })
+            Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole, is_whole })
         })
     }
 
@@ -137,7 +152,7 @@ impl Engine {
         (player, season): (&str, &str),
         season_token: &str,
         query: &DueQuery,
-    ) -> Result<Attempt<(Selected, bool)>> {
+    ) -> Result<Attempt<(Selected, Source, bool)>> {
         let student =
             Student { keys: &self.settings.keys, player, season, season_token, generation: lease.generation };
         let now = now_us() / 1_000_000;
@@ -154,10 +169,10 @@ impl Engine {
             .and_then(|warm| Ok(warm.map(|all| self.select(all.reviews, query, now))))?
         };
         asked.and_then(|warm| match warm {
-            Some(selected) => Ok((selected, true)),
+            Some(selected) => Ok((selected, Source::Cache, true)),
             None => {
                 let records = self.load_and_fill(process, lease, player, season)?;
-                Ok((self.select(records.reviews, query, now), records.is_whole))
+                Ok((self.select(records.reviews, query, now), Source::Loaded, records.is_whole))
             }
         })
     }
@@ -258,7 +273,7 @@ impl Engine {
                 Ok(self.due_from_database(&process, season, player, &query, Source::Database)?.reviews)
             }
             Err(Error::SeasonArchived(_)) => Ok(Vec::new()),
-            found => found.map(|((_, reviews), _)| reviews),
+            found => found.map(|((_, reviews), _, _)| reviews),
         }
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::error::Server;
+use crate::latency::Recorder;
 use crate::mariadb::DatabaseServer;
 use crate::outage::Outages;
 use crate::pool::Pool;
@@ -40,6 +41,7 @@ pub struct Process {
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) outages: Outages,
+    pub(crate) latency: Recorder,
     tokens: AtomicU64,
 }
 
@@ -95,6 +97,7 @@ impl Process {
             season: Mutex::default(),
             refusals: Mutex::default(),
             outages: Outages::default(),
+            latency: Recorder::default(),
             tokens: AtomicU64::new(0),
         }
     }

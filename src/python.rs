@@ -13,9 +13,13 @@ use crate::archive::Pace;
 use crate::clock::SiteZone;
 use crate::due::{DueQuery, Source};
 use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::latency::{BOUNDS_US, ByCall};
 use crate::mariadb::DatabaseAddress;
 use crate::mariadb::archive::Progress;
 use crate::outage::OutageNews;
+use crate::rebuild::Rebuilt;
+use crate::reconcile::Reconciled;
 use crate::review::Review;
 use crate::settings::PlainSettings;
 use crate::status::Persistence;
@@ -118,7 +122,7 @@ impl Engine {
         let query = DueQuery { limit, subject, topic };
         let answer = py.detach(|| self.0.due(player, &query))?;
         let source = match answer.source {
-            Source::Cache => "cache",
+            Source::Cache | Source::Loaded => "cache",
             Source::Database => "database",
             Source::SafeMode => "safe_mode",
             Source::Nothing => "none",
@@ -244,6 +248,42 @@ impl Engine {
         Ok(dict)
     }
 
+    fn cache_status<'py>(&self, py: Python<'py>, seasons: Vec<String>) -> PyResult<Bound<'py, PyDict>> {
+        let status = py.detach(|| self.0.cache_status(&seasons))?;
+        let cached = PyDict::new(py);
+        for (season, found) in seasons.iter().zip(&status.seasons) {
+            let dict = PyDict::new(py);
+            dict.set_item("students", found.students)?;
+            dict.set_item("memory_bytes", found.memory_bytes)?;
+            cached.set_item(season, dict)?;
+        }
+        let dict = PyDict::new(py);
+        dict.set_item("reachable", status.is_reachable)?;
+        dict.set_item("is_safe_mode", status.is_safe_mode)?;
+        dict.set_item("cause", status.cause)?;
+        dict.set_item("memory_bytes", status.memory_bytes)?;
+        dict.set_item("memory_limit_bytes", status.memory_limit_bytes)?;
+        dict.set_item("maxmemory_policy", status.maxmemory_policy)?;
+        dict.set_item("seasons", cached)?;
+        Ok(dict)
+    }
+
+    fn latency<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let latency = py.detach(|| self.0.latency())?;
+        let series = PyList::empty(py);
+        for slot in &latency.slots {
+            let dict = PyDict::new(py);
+            dict.set_item("began_at", slot.began)?;
+            dict.set_item("calls", latency_dict(py, &slot.calls)?)?;
+            series.append(dict)?;
+        }
+        let dict = PyDict::new(py);
+        dict.set_item("series", series)?;
+        dict.set_item("last_hour", latency_dict(py, &latency.last_hour)?)?;
+        dict.set_item("all", latency_dict(py, &latency.all)?)?;
+        Ok(dict)
+    }
+
     #[pyo3(signature = (cache_is_void=false))]
     fn season_changed(&self, py: Python<'_>, cache_is_void: bool) -> PyResult<()> {
         Ok(py.detach(|| self.0.season_changed(cache_is_void))?)
@@ -339,6 +379,48 @@ impl Engine {
             })
         });
         progress_dict(py, season, &watcher.outcome(archived)?)
+    }
+
+    #[pyo3(signature = (season, progress=None, share=1.0))]
+    fn rebuild<'py>(
+        &self,
+        py: Python<'py>,
+        season: &str,
+        progress: Option<Py<PyAny>>,
+        share: f64,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let pace = Pace::of_share(share)?;
+        let mut watcher = Watcher::new(progress);
+        let rebuilt = py.detach(|| {
+            self.0.rebuild(season, pace, &mut |rebuilt| {
+                watcher.tell(|py| Ok(rebuilt_dict(py, season, rebuilt)?.into_any()))
+            })
+        });
+        rebuilt_dict(py, season, &watcher.outcome(rebuilt)?)
+    }
+
+    #[pyo3(signature = (season, sample=None, progress=None, share=1.0))]
+    fn reconcile<'py>(
+        &self,
+        py: Python<'py>,
+        season: &str,
+        sample: Option<u64>,
+        progress: Option<Py<PyAny>>,
+        share: f64,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let pace = Pace::of_share(share)?;
+        let mut watcher = Watcher::new(progress);
+        let reconciled = py.detach(|| {
+            self.0.reconcile(season, sample, pace, &mut |reconciled| {
+                watcher.tell(|py| Ok(reconciled_dict(py, season, reconciled)?.into_any()))
+            })
+        });
+        reconciled_dict(py, season, &watcher.outcome(reconciled)?)
+    }
+
+    fn is_running(&self, py: Python<'_>, kind: &str, season: &str) -> PyResult<bool> {
+        let job = Job::named(kind)?;
+        Ok(py.detach(|| self.0.is_running(job, season))?)
     }
 
     fn archive_status<'py>(&self, py: Python<'py>, season: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
@@ -479,6 +561,56 @@ fn progress_dict<'py>(py: Python<'py>, season: &str, progress: &Progress) -> PyR
     dict.set_item("step", progress.step.name())?;
     dict.set_item("done", done)?;
     dict.set_item("total", total)?;
+    Ok(dict)
+}
+
+fn rebuilt_dict<'py>(py: Python<'py>, season: &str, rebuilt: &Rebuilt) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("season", season)?;
+    dict.set_item("students", rebuilt.students)?;
+    dict.set_item("done", rebuilt.records)?;
+    dict.set_item("total", rebuilt.total)?;
+    dict.set_item("dropped", rebuilt.dropped)?;
+    Ok(dict)
+}
+
+fn reconciled_dict<'py>(
+    py: Python<'py>,
+    season: &str,
+    reconciled: &Reconciled,
+) -> PyResult<Bound<'py, PyDict>> {
+    let (found, estimate) = (reconciled.differences, reconciled.estimate);
+    let dict = PyDict::new(py);
+    dict.set_item("season", season)?;
+    dict.set_item("done", found.records)?;
+    dict.set_item("total", reconciled.total)?;
+    dict.set_item("students", reconciled.students)?;
+    dict.set_item("records", found.records)?;
+    dict.set_item("missing", found.missing)?;
+    dict.set_item("ghost", found.ghost)?;
+    dict.set_item("wrong_date", found.wrong_date)?;
+    dict.set_item("wrong_state", found.wrong_state)?;
+    dict.set_item("half_filled", reconciled.half_filled)?;
+    dict.set_item("corrected", reconciled.corrected)?;
+    dict.set_item("unsettled", reconciled.unsettled)?;
+    dict.set_item("percent_differing", 100.0 * estimate.share)?;
+    dict.set_item("percent_low", 100.0 * estimate.low)?;
+    dict.set_item("percent_high", 100.0 * estimate.high)?;
+    Ok(dict)
+}
+
+fn latency_dict<'py>(py: Python<'py>, calls: &ByCall) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (call, counts) in calls {
+        let one = PyDict::new(py);
+        one.set_item("count", counts.total())?;
+        one.set_item("sum_ms", counts.sum_us as f64 / 1e3)?;
+        one.set_item("p50_ms", counts.quantile_ms(0.5))?;
+        one.set_item("p99_ms", counts.quantile_ms(0.99))?;
+        let bounds = BOUNDS_US.iter().map(|bound| *bound as f64 / 1e3).chain([f64::INFINITY]);
+        one.set_item("buckets", bounds.zip(counts.places).collect::<Vec<_>>())?;
+        dict.set_item(call.name(), one)?;
+    }
     Ok(dict)
 }
 

@@ -6,11 +6,13 @@
 use std::collections::HashMap;
 
 use crate::blind::correct;
+use crate::clock::now_us;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
-use crate::mariadb::{archive, blind, records};
+use crate::mariadb::{DatabaseServer, archive, blind, records};
+use crate::pool::Pool;
 use crate::redis::RedisConnection;
-use crate::redis::cache::{self, Found, Student};
+use crate::redis::cache::{self, Found, Loaded, Student};
 use crate::redis::journal::Pending;
 use crate::review::Review;
 use crate::submission::check_season;
@@ -49,27 +51,48 @@ impl Engine {
     ) -> Result<Records> {
         let keys = &self.settings.keys;
         let fence = process.token();
-        let fenced = process.cache.with(|cache| cache::set_fence(cache, keys, player, season, &fence));
+        let fenced = process.cache.with(|cache| cache::set_fences(cache, keys, season, [player], &fence));
         if let Err(error) = fenced {
             log::debug!("the records of {player} will not be cached: {error}");
         }
-        let records = self.load_records(process, player, season)?;
+        let loaded = [(player, self.load_records(process, player, season)?)];
         // Without the journal the set could lack answers; it must not be taken for complete later.
-        if records.is_whole {
-            let student = Student { keys, player, season, season_token: "", generation: lease.generation };
-            let seconds_to_live = self.settings.cache_ttl_seconds;
-            let filled = process.cache.with(|cache| {
-                cache::fill(cache, student, &fence, records.head, &records.reviews, seconds_to_live)
-            });
-            match filled {
-                Ok(true) => {}
-                Ok(false) => {
-                    log::debug!("the records of {player} changed while they were loaded; not cached")
-                }
+        if loaded[0].1.is_whole {
+            match self.fill(process, lease, season, &fence, &loaded) {
+                Ok(filled) if filled == [true] => {}
+                Ok(_) => log::debug!("the records of {player} changed while they were loaded; not cached"),
                 Err(error) => log::debug!("the records of {player} could not be cached: {error}"),
             }
         }
+        let [(_, records)] = loaded;
         Ok(records)
+    }
+
+    /// Caches students' records that were loaded behind a fence. False for each who changed meanwhile.
+    pub(crate) fn fill(
+        &self,
+        process: &Process,
+        lease: &Lease,
+        season: &str,
+        fence: &str,
+        records: &[(&str, Records)],
+    ) -> Result<Vec<bool>> {
+        let (keys, generation) = (&self.settings.keys, lease.generation);
+        let loaded: Vec<Loaded<'_>> = records
+            .iter()
+            .map(|(player, Records { reviews, head, .. })| Loaded {
+                student: Student { keys, player, season, season_token: "", generation },
+                head: *head,
+                reviews,
+            })
+            .collect();
+        let (until, seconds_to_live) = (self.end_of_life(), self.settings.cache_ttl_seconds);
+        process.cache.with(|cache| cache::fill(cache, &loaded, fence, until, seconds_to_live))
+    }
+
+    /// When a schedule goes that is cached now, Unix seconds.
+    pub(crate) fn end_of_life(&self) -> i64 {
+        now_us() / 1_000_000 + i64::try_from(self.settings.cache_ttl_seconds).unwrap_or(i64::MAX)
     }
 
     /// Loads a student's records of a season: the table's, and over them what waits in the journal.
@@ -78,39 +101,68 @@ impl Engine {
     /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is not its last word.
     pub(crate) fn load_records(&self, process: &Process, player: &str, season: &str) -> Result<Records> {
         let (pending, is_whole) = self.pending(process, player, season)?;
+        let loaded = self.load_students(&process.database, &[player], season, vec![pending])?;
+        let (reviews, head) = loaded.into_iter().next().unwrap_or_default();
+        Ok(Records { reviews, head, is_whole })
+    }
+
+    /// Loads the records of some students and lays over them what waits in the journal, in their order, each
+    /// with the time of its newest answer.
+    ///
+    /// # Errors
+    /// As [`Engine::load_records`].
+    pub(crate) fn load_students(
+        &self,
+        database: &Pool<DatabaseServer>,
+        players: &[&str],
+        season: &str,
+        pending: Vec<Pending>,
+    ) -> Result<Vec<(Vec<Review>, i64)>> {
         let zone = &self.settings.zone;
-        let mut reviews =
-            process.database.with(|database| records::of_student(database, zone, player, season))?;
-        if reviews.is_empty() && process.database.with(|database| archive::is_archived(database, season))? {
+        let mut records = database.with(|database| records::of_students(database, zone, players, season))?;
+        if records.iter().any(Vec::is_empty)
+            && database.with(|database| archive::is_archived(database, season))?
+        {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
-        if !pending.reviews.is_empty() {
-            let blind =
-                process.database.with(|database| blind::of_student(database, player, season, false))?;
-            let replayed = blind.map(|mut blind| {
-                blind.learn(&pending.reviews);
-                blind.replay(zone)
-            });
-            overlay(&mut reviews, pending.reviews);
-            correct(&mut reviews, replayed.unwrap_or_default());
+        let mut loaded = Vec::with_capacity(players.len());
+        for ((mut reviews, pending), player) in records.drain(..).zip(pending).zip(players) {
+            if !pending.reviews.is_empty() {
+                let blind = database.with(|database| blind::of_student(database, player, season, false))?;
+                let replayed = blind.map(|mut blind| {
+                    blind.learn(&pending.reviews);
+                    blind.replay(zone)
+                });
+                overlay(&mut reviews, pending.reviews);
+                correct(&mut reviews, replayed.unwrap_or_default());
+            }
+            let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
+            loaded.push((reviews, newest.max(pending.head)));
         }
-        let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
-        Ok(Records { reviews, head: newest.max(pending.head), is_whole })
+        Ok(loaded)
     }
 
     /// What of a student waits in the journal; false when it cannot be asked.
     pub(crate) fn pending(&self, process: &Process, player: &str, season: &str) -> Result<(Pending, bool)> {
-        let asked = process
-            .journal
-            .with(|journal| self.journal_scripts.pending(journal, &self.settings.keys, player, season));
-        match asked {
-            Ok(pending) => Ok((pending, true)),
+        match self.pending_of(process, &[player], season) {
+            Ok(mut pending) => Ok((pending.pop().unwrap_or_default(), true)),
             Err(error) if error.is_failure_of(Server::Journal) => {
                 self.notice_outage(process, Server::Journal, &error);
                 Ok((Pending::default(), false))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// What of some students waits in the journal, in their order.
+    pub(crate) fn pending_of(
+        &self,
+        process: &Process,
+        players: &[&str],
+        season: &str,
+    ) -> Result<Vec<Pending>> {
+        let keys = &self.settings.keys;
+        process.journal.with(|journal| self.journal_scripts.pending(journal, keys, players, season))
     }
 
     /// Asks the cache about a student: `None` when it is cold.

@@ -63,15 +63,26 @@ impl Review {
     /// What the cache keeps beside the date: how the details of the subject begin, then numbers and the
     /// topic, separated by commas. An empty name means none.
     pub fn detail(&self) -> String {
-        let topic = storable(self.topic.as_deref());
-        let last_review = self.last_review.map(|seconds| seconds.to_string()).unwrap_or_default();
-        format!(
-            "{}{},{},{last_review},{},{topic}",
-            detail_start(self.subject.as_deref()),
-            self.stability,
-            self.next_review,
-            self.answered_at_us
-        )
+        let mut text = String::new();
+        self.push_detail(&mut text);
+        text
+    }
+
+    /// Appends [`Review::detail`] to a text.
+    pub fn push_detail(&self, text: &mut String) {
+        let push_number = |text: &mut String, number: i64| {
+            text.push_str(itoa::Buffer::new().format(number));
+            text.push(',');
+        };
+        push_detail_start(text, self.subject.as_deref());
+        push_number(text, i64::from(self.stability));
+        push_number(text, self.next_review);
+        match self.last_review {
+            Some(seconds) => push_number(text, seconds),
+            None => text.push(','),
+        }
+        push_number(text, self.answered_at_us);
+        text.push_str(storable(self.topic.as_deref()));
     }
 
     /// Reads what [`Review::detail`] wrote. `None` when it is something else.
@@ -101,8 +112,16 @@ impl Review {
 
 /// How the details of all questions of a subject begin, and of no other: its length in bytes and its name.
 pub fn detail_start(subject: Option<&str>) -> String {
+    let mut text = String::new();
+    push_detail_start(&mut text, subject);
+    text
+}
+
+fn push_detail_start(text: &mut String, subject: Option<&str>) {
     let subject = storable(subject);
-    format!("{},{subject}", subject.len())
+    text.push_str(itoa::Buffer::new().format(subject.len()));
+    text.push(',');
+    text.push_str(subject);
 }
 
 /// A name as details hold it: the cache puts NUL between them, and no name that Frappe takes has one.

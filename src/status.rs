@@ -4,6 +4,7 @@ use crate::clock::now_us;
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::mariadb::records;
+use crate::redis::students::{self, SeasonCache};
 use crate::redis::{RedisConnection, journal};
 
 /// Longest job id that is looked up.
@@ -18,6 +19,25 @@ pub enum Persistence {
     Persisted,
     /// Some of it was set aside, for an administrator to look at.
     Failed,
+}
+
+/// The cache's Redis, and what of it is this site's.
+#[derive(Debug)]
+pub struct CacheStatus {
+    /// Whether it answers; all else is empty when not.
+    pub is_reachable: bool,
+    /// Whether reads come from MariaDB: it does not answer, or may be old and nobody can tell.
+    pub is_safe_mode: bool,
+    /// What is wrong.
+    pub cause: Option<String>,
+    /// Bytes that the whole server uses.
+    pub memory_bytes: u64,
+    /// Bytes that it may use; 0: no limit.
+    pub memory_limit_bytes: u64,
+    /// The server's `maxmemory-policy`.
+    pub maxmemory_policy: String,
+    /// The seasons asked for, in their order.
+    pub seasons: Vec<SeasonCache>,
 }
 
 /// The backlog, and how safe it is.
@@ -67,6 +87,49 @@ impl Engine {
         }
         let outcome = process.database.with(|database| records::outcome(database, player, job_id))?;
         Ok(outcome.map(|is_whole| if is_whole { Persistence::Persisted } else { Persistence::Failed }))
+    }
+
+    /// How the cache does, and what it has of some seasons. It takes the same few steps however many keys there
+    /// are, others' included.
+    ///
+    /// # Errors
+    /// Only for faults: a cache out of reach is part of the answer.
+    pub fn cache_status(&self, seasons: &[String]) -> Result<CacheStatus> {
+        let process = self.process();
+        let cause = self.lease(&process).err().map(|error| error.to_string());
+        let mut status = CacheStatus {
+            is_reachable: false,
+            is_safe_mode: cause.is_some(),
+            cause,
+            memory_bytes: 0,
+            memory_limit_bytes: 0,
+            maxmemory_policy: String::new(),
+            seasons: Vec::new(),
+        };
+        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
+        let asked = process.cache.with(|cache| {
+            let memory = students::memory(cache)?;
+            let cached = seasons
+                .iter()
+                .map(|season| students::season_cache(cache, keys, season, now))
+                .collect::<Result<_>>()?;
+            Ok((memory, cached))
+        });
+        match asked {
+            Ok((memory, seasons)) => {
+                status.is_reachable = true;
+                status.memory_bytes = memory.used;
+                status.memory_limit_bytes = memory.limit;
+                status.maxmemory_policy = memory.policy;
+                status.seasons = seasons;
+            }
+            Err(error) if error.is_failure_of(Server::Cache) => {
+                status.is_safe_mode = true;
+                status.cause = Some(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(status)
     }
 
     /// The backlog of unsaved reviews, its age, and the durability of the journal.

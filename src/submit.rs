@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql::Conn;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::now_us;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::latency::Call;
 use crate::mariadb::key_range::Place;
 use crate::mariadb::records::{self, Audit, NewState};
 use crate::mariadb::seasons::{self, Link};
@@ -71,6 +72,7 @@ impl Engine {
     /// # Errors
     /// Nothing was acknowledged, and the student should be told so.
     pub fn submit(&self, player: &str, submission: &Submission) -> Result<SubmitAnswer> {
+        let began = Instant::now();
         check_player(player)?;
         let process = self.process();
         let mut links_are_known = false;
@@ -108,6 +110,7 @@ impl Engine {
                 Err(error) => return Err(error),
             };
             let remaining = self.show(&process, player, &before, &plan);
+            self.count_call(&process, Call::Submit, began);
             return Ok(SubmitAnswer {
                 job_id,
                 season: before.season,

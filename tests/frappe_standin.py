@@ -166,6 +166,7 @@ COLUMN_TYPES: Final = {
     "Int": "int(11)",
     "Link": "varchar(140)",
     "Long Text": "longtext",
+    "Percent": "decimal(21,9)",
     "Select": "varchar(140)",
     "Small Text": "text",
 }
@@ -177,7 +178,7 @@ def column_definition(docfield: Mapping[str, Any]) -> str:
     definition = COLUMN_TYPES[fieldtype]
     if fieldtype == "Int" and docfield.get("length", 0) > 11:
         definition = "bigint(20)"
-    if fieldtype in ("Check", "Int"):
+    if fieldtype in ("Check", "Int", "Percent"):
         definition += f" not null default {int(docfield.get('default') or 0)}"
     elif docfield.get("default"):
         raise NotImplementedError(f"a default for {fieldtype}")
@@ -290,7 +291,14 @@ def only_for(roles: str) -> None:
         raise PermissionError
 
 
-def publish_realtime(event: str, message: dict[str, Any], *, doctype: str, docname: str) -> None:
+def publish_realtime(
+    event: str,
+    message: dict[str, Any],
+    room: str | None = None,
+    *,
+    doctype: str | None = None,
+    docname: str | None = None,
+) -> None:
     recorded.published.append((event, message))
 
 
@@ -404,10 +412,19 @@ class Database:
             self.sql(f"insert into `tab{doctype}` ({columns}) values ({marks})", row)
 
     def set_value(
-        self, doctype: str, name: str, fieldname: str, value: Any, *, update_modified: bool = True
+        self,
+        doctype: str,
+        name: str,
+        field: str | Mapping[str, Any],
+        val: Any = None,
+        *,
+        update_modified: bool = True,
     ) -> None:
-        modified = ", modified = now(6)" if update_modified else ""
-        self.sql(f"update `tab{doctype}` set `{fieldname}` = %s{modified} where name = %s", (value, name))
+        values = {field: val} if isinstance(field, str) else dict(field)
+        if update_modified:
+            values["modified"] = now()
+        assignments = ", ".join(f"`{column}` = %s" for column in values)
+        self.sql(f"update `tab{doctype}` set {assignments} where name = %s", [*values.values(), name])
 
 
 def select(
@@ -449,11 +466,13 @@ class Document:
         return self._doc_before_save is None
 
     def insert(self, ignore_permissions: bool = False) -> Document:
-        """A document of memora's that is named by its field, without its controller."""
+        """A document of memora's, named by its field or at random, without its controller."""
         values = {
             key: value for key, value in self.__dict__.items() if key not in ("doctype", "_doc_before_save")
         }
-        values |= {"name": values[NAMED_BY[self.doctype]], "creation": now(), "modified": now()}
+        named_by = NAMED_BY.get(self.doctype)
+        self.name = values[named_by] if named_by else generate_hash(length=10)
+        values |= {"name": self.name, "creation": now(), "modified": now()}
         local.db.bulk_insert(self.doctype, list(values), [list(values.values())])
         return self
 

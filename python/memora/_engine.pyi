@@ -95,6 +95,103 @@ class JournalStatus(TypedDict):
     warning: str | None
 
 @type_check_only
+class SeasonCache(TypedDict):
+    """What is cached of a season: students, and the memory of their schedules (estimates)."""
+
+    students: int
+    memory_bytes: int
+
+@type_check_only
+class CacheStatus(TypedDict):
+    """The cache's Redis, and by season what of it is this site's. Out of reach, all else is empty.
+
+    `is_safe_mode`: reads come from MariaDB, for the `cause`. `memory_limit_bytes` 0: there is none.
+    """
+
+    reachable: bool
+    is_safe_mode: bool
+    cause: str | None
+    memory_bytes: int
+    memory_limit_bytes: int
+    maxmemory_policy: str
+    seasons: dict[str, SeasonCache]
+
+@type_check_only
+class Latency(TypedDict):
+    """How long calls of one kind took.
+
+    `buckets`: (milliseconds, how many lasted at most so long, and longer than the bucket before). Quantiles
+    are as exact as the buckets are.
+    """
+
+    count: int
+    sum_ms: float
+    p50_ms: float
+    p99_ms: float
+    buckets: list[tuple[float, int]]
+
+@type_check_only
+class LatencySlot(TypedDict):
+    """Calls of ten minutes that began at a Unix time, by kind."""
+
+    began_at: int
+    calls: dict[str, Latency]
+
+@type_check_only
+class LatencyReport(TypedDict):
+    """How long students' calls took, over all processes.
+
+    Kinds: "warm read", "cold read", "database read", "safe mode read", "submit". `series` covers a day,
+    oldest first; `all` begins when the cache was empty.
+    """
+
+    series: list[LatencySlot]
+    last_hour: dict[str, Latency]
+    all: dict[str, Latency]
+
+@type_check_only
+class RebuildProgress(TypedDict):
+    """How far a rebuild is, in records: while it runs, `total` is MariaDB's estimate.
+
+    `dropped`: schedules without records, and of students who answered whenever they were loaded; the next
+    read loads those.
+    """
+
+    season: str
+    students: int
+    done: int
+    total: int
+    dropped: int
+
+@type_check_only
+class Reconciliation(TypedDict):
+    """How far a reconciliation is (`done` of about `total` records), and what it found.
+
+    Of the records that cache or database have of the students compared: `missing` in the cache, `ghost` (in
+    the cache only), `wrong_date`, `wrong_state` (the date is right; the stability, subject, topic or last
+    review is not). `half_filled` schedules do not say that they are complete, so nobody believes them; their
+    records are not counted. `corrected` schedules were loaded anew, `unsettled` ones, which changed whenever
+    they were looked at, dropped. `percent_differing` of all cached records, with 95% confidence from
+    `percent_low` to `percent_high`, which are the same when all were compared.
+    """
+
+    season: str
+    done: int
+    total: int
+    students: int
+    records: int
+    missing: int
+    ghost: int
+    wrong_date: int
+    wrong_state: int
+    half_filled: int
+    corrected: int
+    unsettled: int
+    percent_differing: float
+    percent_low: float
+    percent_high: float
+
+@type_check_only
 class ReplayReport(TypedDict):
     """What one `Engine.replay` did. `unknown` are no Poison Reviews, or were replayed before."""
 
@@ -259,6 +356,12 @@ class Engine:
         """Load a student's records of a season from MariaDB and the journal into the cache: how many."""
 
     def journal_status(self) -> JournalStatus: ...
+    def cache_status(self, seasons: list[str]) -> CacheStatus:
+        """How the cache does, and what it has of these seasons: in a few steps whatever else it has."""
+
+    def latency(self) -> LatencyReport:
+        """How long students' calls took. Each process tells what it counted every five seconds."""
+
     def season_changed(self, cache_is_void: bool = False) -> None:
         """Forget which season is active. Call after a season was saved or deleted.
 
@@ -285,6 +388,50 @@ class Engine:
     def cache_stats(self, player: str, season: str) -> CacheStats: ...
     def due_in_season(self, player: str, season: str, limit: int = 20) -> list[Question]:
         """Due questions of a season by name; loads the cache first if it is not complete."""
+
+    # -- a season's cache -------------------------------------------------------------------------
+    # `progress` and `share` as for the archive.
+    def rebuild(
+        self,
+        season: str,
+        progress: Callable[[RebuildProgress], object] | None = None,
+        share: float = 1.0,
+    ) -> RebuildProgress:
+        """Load all schedules of a season into the cache again; the old ones serve until then.
+
+        Students read and answer meanwhile, and no answer is undone. Killed, it begins anew when it is run
+        again.
+
+        Raises:
+            InvalidInput: there is no such season, it does not use the cache, or another process is at it.
+            SeasonUnavailable: it is archived.
+        """
+
+    def reconcile(
+        self,
+        season: str,
+        sample: int | None = None,
+        progress: Callable[[Reconciliation], object] | None = None,
+        share: float = 1.0,
+    ) -> Reconciliation:
+        """Compare cached schedules with the database and correct them.
+
+        Answers on their way to the database are no errors.
+
+        Args:
+            season: its name.
+            sample: compare students, drawn at random, who have about so many records together, at least ten
+                of them; None: all that are cached.
+            progress: see above.
+            share: see above.
+
+        Raises:
+            InvalidInput: there is no such season, it does not use the cache, or another process is at it.
+            SeasonUnavailable: it is archived.
+        """
+
+    def is_running(self, kind: Literal["Rebuild", "Reconciliation", "Archive"], season: str) -> bool:
+        """Whether some process is at it now."""
 
     # -- the archive ----------------------------------------------------------------------------
     # `progress` is called after each piece of work, some times a second; what it raises ends the work, as

@@ -1,9 +1,14 @@
-"""`bench --site SITE memora ...`: what administrators do, with progress bars."""
+"""`bench --site SITE memora ...`: what administrators do, with progress bars.
+
+With `--json` a command prints one JSON document instead, for programs.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -12,30 +17,146 @@ from frappe.commands import get_site, pass_context
 
 from memora._engine import MemoraError
 from memora.services.engine import engine
+from memora.services.metrics import metrics_text
+from memora.services.monitor import POISON, monitor
 from memora.services.partition_manager import create_season_partition, seasons_without_partition
 from memora.services.srs_archiver import QUIET_SHARE, SRSArchiver
+from memora.services.srs_jobs import JobCancelled
+from memora.services.srs_reconciliation import SAMPLE_SIZE, reconcile_season, seasons_to_reconcile
+from memora.services.srs_reconciliation import summary as what_was_found
+from memora.services.srs_redis_manager import rebuild_season
+from memora.services.srs_redis_manager import summary as what_was_rebuilt
 
 if TYPE_CHECKING:
-    from memora._engine import ArchiveProgress
+    from memora._engine import DrainReport, ReplayReport
 
 WORDS: Final = {"copying": "Copying", "verifying": "Comparing", "freeing": "Freeing", "clearing": "Clearing"}
+# Between two looks at how far a drain is.
+DRAIN_SECONDS: Final = 1.0
+REPLAYED_AT_A_TIME: Final = 100
+
+as_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON, and no progress bar.")
+
+
+def share_of_time(default: float) -> Callable[[Any], Any]:
+    """The option --share."""
+    return click.option(
+        "--share",
+        default=default,
+        show_default=True,
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Part of the time that the servers are kept at work; 1 where no students wait.",
+    )
 
 
 @click.group("memora")
 def memora() -> None:
-    """Spaced-repetition reviews: seasons, partitions, archive."""
+    """Spaced-repetition reviews: health, cache, journal, seasons, archive."""
+
+
+@memora.command("status")
+@as_json
+@click.option("--prometheus", is_flag=True, help="Print metrics in Prometheus' text format.")
+@pass_context
+def status(context: Any, wants_json: bool, prometheus: bool) -> None:
+    """Show how cache, journal and jobs do."""
+    with present_site(context):
+        if prometheus:
+            click.echo(metrics_text(), nl=False)
+            return
+        found = monitor()
+        if wants_json:
+            click.echo(json.dumps(found, indent=1, default=str))
+            return
+        for line in describe(found):
+            click.echo(line)
+
+
+@memora.command("rebuild")
+@click.argument("season")
+@share_of_time(1.0)
+@as_json
+@pass_context
+def rebuild(context: Any, season: str, share: float, wants_json: bool) -> None:
+    """Load all schedules of SEASON into the cache again. Students read and answer meanwhile."""
+    with present_site(context), bars(wants_json) as show:
+        rebuilt = rebuild_season(season, None, partial(show, "Rebuilding"), share)
+        finish(wants_json, dict(rebuilt), what_was_rebuilt(rebuilt))
+
+
+@memora.command("reconcile")
+@click.argument("season", required=False)
+@click.option("--sample", type=click.IntRange(min=1), default=SAMPLE_SIZE, show_default=True, help="Records.")
+@click.option("--all", "whole", is_flag=True, help="Compare all that are cached, and no sample.")
+@share_of_time(1.0)
+@as_json
+@pass_context
+def reconcile(
+    context: Any, season: str | None, sample: int, whole: bool, share: float, wants_json: bool
+) -> None:
+    """Compare what is cached of SEASON with the database, and correct it.
+
+    Without SEASON, of each season that uses the cache.
+    """
+    with present_site(context):
+        found = {}
+        for name in [season] if season else seasons_to_reconcile():
+            with bars(wants_json) as show:
+                tell = partial(show, f"Comparing {name}")
+                found[name] = reconcile_season(name, None, 0 if whole else sample, tell, share)
+            if not wants_json:
+                click.echo(f"{name}: {what_was_found(found[name])}")
+        if wants_json:
+            click.echo(json.dumps(found, indent=1))
+
+
+@memora.command("drain")
+@as_json
+@pass_context
+def drain(context: Any, wants_json: bool) -> None:
+    """Write all answers that wait in the journal to the database now."""
+    with present_site(context), bars(wants_json) as show:
+        total = engine().journal_status()["backlog"]
+        sum_of_all: DrainReport = {"submissions": 0, "answers": 0, "set_aside": 0, "remaining": total}
+        while True:
+            report = engine().drain(DRAIN_SECONDS)
+            for name in ("submissions", "answers", "set_aside"):
+                sum_of_all[name] += report[name]
+            sum_of_all["remaining"] = report["remaining"]
+            done = sum_of_all["submissions"]
+            show("Draining", {"done": done, "total": max(total, done + report["remaining"])})
+            # What remains then is in the hands of another drain.
+            if not report["submissions"] or not report["remaining"]:
+                break
+        text = "{answers:,} answers of {submissions:,} submissions are in the database"
+        text += ", {set_aside:,} were set aside as Poison Reviews, {remaining:,} submissions remain."
+        finish(wants_json, dict(sum_of_all), text.format(**sum_of_all))
+
+
+@memora.command("replay")
+@click.argument("names", nargs=-1)
+@as_json
+@pass_context
+def replay(context: Any, names: tuple[str, ...], wants_json: bool) -> None:
+    """Save Poison Reviews after all: those of these NAMES, or all that wait."""
+    with present_site(context), bars(wants_json) as show:
+        waiting = list(names)
+        if not waiting:
+            waiting = frappe.get_all(POISON, filters={"replayed_at": ("is", "not set")}, pluck="name")
+        sum_of_all: ReplayReport = {"replayed": 0, "failed": 0, "unknown": 0}
+        for first in range(0, len(waiting), REPLAYED_AT_A_TIME):
+            report = engine().replay(waiting[first : first + REPLAYED_AT_A_TIME])
+            for name in ("replayed", "failed", "unknown"):
+                sum_of_all[name] += report[name]
+            show("Replaying", {"done": sum(sum_of_all.values()), "total": len(waiting)})
+        text = "{replayed:,} were saved, {failed:,} still cannot be saved, {unknown:,} are unknown."
+        finish(wants_json, dict(sum_of_all), text.format(**sum_of_all))
 
 
 @memora.command("archive")
 @click.argument("season")
 @click.option("--yes", is_flag=True, help="Do not ask.")
-@click.option(
-    "--share",
-    default=QUIET_SHARE,
-    show_default=True,
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Part of the time that MariaDB is kept at work; 1 where no students wait.",
-)
+@share_of_time(QUIET_SHARE)
 @pass_context
 def archive(context: Any, season: str, yes: bool, share: float) -> None:
     """Move the records of SEASON to the archive, or go on where an earlier run ended.
@@ -46,7 +167,9 @@ def archive(context: Any, season: str, yes: bool, share: float) -> None:
         if not yes:
             click.confirm(f"The records of {season} cannot be moved back. Archive them?", abort=True)
         with bars() as show:
-            archived = SRSArchiver().archive_season(season, show, share)
+            archived = SRSArchiver().archive_season(
+                season, lambda news: show(WORDS.get(news["step"], ""), news), share
+            )
         click.echo(f"{season} is archived: {archived['done']:,} records.")
 
 
@@ -74,37 +197,82 @@ def present_site(context: Any) -> Iterator[None]:
         frappe.db.commit()
     except MemoraError as error:
         raise click.ClickException(str(error)) from error
+    except JobCancelled as error:
+        raise click.ClickException("It was cancelled. What was done until then stays.") from error
     finally:
         frappe.destroy()
 
 
 @contextmanager
-def bars() -> Iterator[Any]:
-    """A progress bar for each step of an archive; yields the function to be told of progress."""
+def bars(silent: bool = False) -> Iterator[Callable[[str, Any], None]]:
+    """A progress bar for each label; yields the function to be told of `done` and `total` records."""
     shown: dict[str, Any] = {}
 
-    def finish() -> None:
+    def finish_all() -> None:
         for bar in shown.values():
             bar.render_finish()
 
-    def show(progress: ArchiveProgress) -> None:
-        step = progress["step"]
-        if step not in WORDS:
+    def show(label: str, news: Any) -> None:
+        if silent or not label:
             return
-        if step not in shown:
-            finish()
+        if label not in shown:
+            finish_all()
             shown.clear()
-            shown[step] = click.progressbar(length=1, label=f"{WORDS[step]:<10}", show_pos=True)
-            shown[step].render_progress()
-        bar = shown[step]
-        # While it copies, the number of records is an estimate that can grow.
-        bar.length = max(progress["total"], 1)
-        bar.update(progress["done"] - bar.pos)
+            shown[label] = click.progressbar(length=1, label=f"{label:<10}", show_pos=True)
+            shown[label].render_progress()
+        bar = shown[label]
+        # The number of records is often an estimate that can grow.
+        bar.length = max(news["total"], 1)
+        bar.update(news["done"] - bar.pos)
 
     try:
         yield show
     finally:
-        finish()
+        finish_all()
+
+
+def finish(wants_json: bool, report: dict[str, Any], text: str) -> None:
+    """Print what was done, below the bar."""
+    if wants_json:
+        click.echo(json.dumps(report, indent=1))
+        return
+    click.echo(f"\n{text}")
+
+
+def describe(found: dict[str, Any]) -> Iterator[str]:
+    """The monitor in lines, for people."""
+    status = found["status"]
+    journal = status["journal"]
+    yield f"cache     {'answers' if status['redis_connected'] else 'is down'}, {describe_memory(status)}"
+    if status["is_safe_mode"]:
+        yield click.style(f"          Safe Mode: {status['cause']}", fg="red")
+    for season, count in status["keys_by_season"].items():
+        yield f"          {season}: {count:,} students, {status['memory_mb_by_season'][season]:,.1f} MB"
+    yield (
+        f"journal   {'answers' if journal['reachable'] else 'is down'}, {status['backlog']:,} submissions "
+        f"wait, the oldest for {status['backlog_age_seconds']:,} seconds"
+    )
+    if journal["warning"]:
+        yield click.style(f"          {journal['warning']}", fg="yellow")
+    poison = f"poison    {status['poison_reviews']:,} records were set aside and wait"
+    yield click.style(poison, fg="red") if status["poison_reviews"] else poison
+    for call in found["latency"]["calls"]:
+        yield (
+            f"latency   {call['call']:<15} {call['count']:>10,} calls, p50 {call['p50_ms']:.2f} ms, "
+            f"p99 {call['p99_ms']:.2f} ms, in the last hour"
+        )
+    for job in found["jobs"][:10]:
+        when = str(job["finished_at"] or job["started_at"] or "")[:19]
+        what = f"{job['kind']:<14} {job['season']:<20} {job['status']:<11} {job['message'] or ''}"
+        yield f"job       {when:<19} {what}"
+
+
+def describe_memory(status: dict[str, Any]) -> str:
+    """How much memory redis_cache uses, and of how much."""
+    if status["memory_used_mb"] is None:
+        return "its memory is unknown"
+    limit = status["memory_limit_mb"]
+    return f"{status['memory_used_mb']:,.1f} MB of {f'{limit:,.1f} MB' if limit else 'no limit'}"
 
 
 commands: Final = [memora]

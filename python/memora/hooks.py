@@ -22,8 +22,12 @@ scheduler_events = {
     "hourly": [
         "memora.services.partition_manager.create_missing_partitions",
         "memora.services.srs_archiver.resume_archives",
+        "memora.services.srs_jobs.mark_interrupted",
     ],
-    "daily_long": ["memora.services.srs_archiver.process_auto_archive"],
+    "daily_long": [
+        "memora.services.srs_archiver.process_auto_archive",
+        "memora.services.srs_reconciliation.reconcile_cache_with_database",
+    ],
     "weekly_long": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }
 
@@ -32,5 +36,9 @@ ignore_links_on_delete = [
     "Player Memory Tracker",
     "Archived Memory Tracker",
     "Memory Review Audit",
+    "SRS Job",
 ]
+# Log Settings keep SRS Jobs for a year, unless told otherwise.
+default_log_clearing_doctypes = {"SRS Job": 365}
+
 doc_events = {"User": {"on_trash": "memora.services.storage.refuse_to_orphan"}}

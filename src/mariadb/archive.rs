@@ -7,7 +7,7 @@ use mysql::{Conn, Value};
 use super::key_range::{Key, KeyRange, Place};
 use super::records::split;
 use super::shape::{ARCHIVE, LIVE};
-use super::{date_value_us, in_transaction, is_locked, placeholders, row, rows, run, take_lock};
+use super::{date_value_us, in_transaction, placeholders, row, rows, run};
 use crate::archive::Step;
 use crate::clock::SiteZone;
 use crate::error::{Error, Result};
@@ -22,9 +22,6 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_archive` (\
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 /// The row that all who write records lock.
 pub const ROWS: &str = "INSERT IGNORE INTO `memora_archive` (season, step) VALUES ('', '')";
-
-/// How long a second archiver of a season waits for the first, in seconds.
-const LOCK_SECONDS: u32 = 5;
 
 /// What is known of a season's way to the archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,26 +95,6 @@ pub fn save(connection: &mut Conn, season: &str, progress: &Progress) -> Result<
         season.into(),
     ];
     run(connection, sql, params)
-}
-
-/// Makes this connection the only one that archives the season, until it ends.
-///
-/// # Errors
-/// [`Error::InvalidInput`] when another is.
-pub fn lock(connection: &mut Conn, season: &str) -> Result<()> {
-    if take_lock(connection, &lock_name(season), LOCK_SECONDS)? {
-        return Ok(());
-    }
-    Err(Error::InvalidInput(format!("{season} is being archived by another process: see its progress there")))
-}
-
-/// Whether some connection archives the season now.
-pub fn is_running(connection: &mut Conn, season: &str) -> Result<bool> {
-    is_locked(connection, &lock_name(season))
-}
-
-fn lock_name(season: &str) -> String {
-    format!("archive|{season}")
 }
 
 /// Begins, or finds what was begun. From the commit on, whoever writes records of the season sees it.
@@ -293,7 +270,7 @@ pub fn count(connection: &mut Conn, range: &KeyRange) -> Result<u64> {
 }
 
 /// How many records a season has, as MariaDB estimates.
-fn estimated_rows(connection: &mut Conn, season: &str) -> Result<u64> {
+pub fn estimated_rows(connection: &mut Conn, season: &str) -> Result<u64> {
     let sql = "SELECT TABLE_ROWS FROM information_schema.PARTITIONS \
         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME = ?";
     Ok(row::<Option<u64>>(connection, sql, (LIVE.table, season))?.flatten().unwrap_or(0))

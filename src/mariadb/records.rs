@@ -30,22 +30,42 @@ fn review(zone: &SiteZone, row: Row) -> Review {
     }
 }
 
-/// All records of a student in a season: one range of the primary key. None of a season that is archived or
-/// on its way there.
-pub fn of_student(connection: &mut Conn, zone: &SiteZone, player: &str, season: &str) -> Result<Vec<Review>> {
+/// All records of some students in a season, in their order: for each one range of the primary key. None of a
+/// season that is archived or on its way there.
+pub fn of_students(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    players: &[&str],
+    season: &str,
+) -> Result<Vec<Vec<Review>>> {
+    // One statement a student: of several at once MariaDB compares each row with all of them.
     let sql = format!(
         "SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
          AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
     );
-    let rows = connection.exec_iter(sql, (player, season, season)).map_err(Error::from_mariadb)?;
-    let mut reviews = Vec::new();
-    for row in rows {
-        let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
-        let row =
-            row.map_err(|error| Error::Fault(format!("a record of {player} cannot be read: {error}")))?;
-        reviews.push(review(zone, row));
+    let mut records = Vec::with_capacity(players.len());
+    for player in players {
+        let rows = connection.exec_iter(&sql, (player, season, season)).map_err(Error::from_mariadb)?;
+        let mut reviews = Vec::new();
+        for row in rows {
+            let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
+            let row =
+                row.map_err(|error| Error::Fault(format!("a record of {player} cannot be read: {error}")))?;
+            reviews.push(review(zone, row));
+        }
+        records.push(reviews);
     }
-    Ok(reviews)
+    Ok(records)
+}
+
+/// The next students who have records in a season, in the order of the primary key. MariaDB steps from one to
+/// the next.
+pub fn students(connection: &mut Conn, season: &str, after: &str, most: usize) -> Result<Vec<String>> {
+    let sql = format!(
+        "SELECT DISTINCT player FROM `tabPlayer Memory Tracker` FORCE INDEX (PRIMARY) \
+         WHERE season = ? AND player > ? ORDER BY player LIMIT {most}"
+    );
+    rows(connection, &sql, (season, after))
 }
 
 /// Some records of a student, locked until the transaction ends.

@@ -17,6 +17,13 @@ pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool
     )
 }
 
+/// Whether a season uses the cache; `None`: there is none of exactly this name.
+pub fn uses_cache(connection: &mut Conn, season: &str) -> Result<Option<bool>> {
+    let sql = "SELECT name, enable_redis FROM `tabGame Subscription Season` WHERE name = ?";
+    let found: Option<(String, bool)> = row(connection, sql, (season,))?;
+    Ok(found.filter(|(name, _)| name == season).map(|(_, uses_cache)| uses_cache))
+}
+
 /// Whether a Game Subject or Game Topic of exactly this name exists; MariaDB alone would ignore its case.
 pub fn link_exists(connection: &mut Conn, link: Link, name: &str) -> Result<bool> {
     let sql = match link {

@@ -183,12 +183,18 @@ impl CacheScripts {
     ) -> Result<Option<u64>> {
         let mut call = self
             .apply
-            .call(&[student.schedule(), student.details(), student.fence()])
+            .call(&[
+                student.schedule(),
+                student.details(),
+                student.fence(),
+                student.keys.students(student.season),
+            ])
             .arg(student.generation)
             .arg(heads.0)
             .arg(heads.1)
             .arg(seconds_to_live)
-            .arg(now);
+            .arg(now)
+            .arg(student.player);
         push_reviews(&mut call, reviews);
         connection.script(&call)
     }
@@ -202,7 +208,10 @@ pub fn drop_student(
     season: &str,
 ) -> Result<bool> {
     let names = [keys.schedule(player, season), keys.details(player, season), keys.fence(player, season)];
-    let dropped: u32 = connection.command(redis::cmd("DEL").arg(&names))?;
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    pipeline.cmd("DEL").arg(&names).cmd("ZREM").arg(keys.students(season)).arg(player).ignore();
+    let (dropped,): (u32,) = connection.pipeline(&pipeline)?;
     Ok(dropped > 0)
 }
 
@@ -220,54 +229,86 @@ pub fn clear_season(connection: &mut RedisConnection, keys: &Keys, season: &str,
     if !found.is_empty() {
         connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
     }
+    if cursor == 0 {
+        connection.command::<u64>(redis::cmd("UNLINK").arg(keys.students(season)))?;
+    }
     Ok(cursor)
 }
 
-/// Sets the fence of a load.
-pub fn set_fence(
+/// Sets the fences of a load of some students.
+pub fn set_fences<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
-    player: &str,
     season: &str,
+    players: impl IntoIterator<Item = &'a str>,
     fence: &str,
 ) -> Result<()> {
-    let key = keys.fence(player, season);
-    connection.command(redis::cmd("SET").arg(key).arg(fence).arg("EX").arg(60))
+    let mut pipeline = redis::pipe();
+    for player in players {
+        pipeline.cmd("SET").arg(keys.fence(player, season)).arg(fence).arg("EX").arg(60).ignore();
+    }
+    connection.pipeline(&pipeline)
 }
 
-/// Caches all records of a student. False: since `fence` was set, an answer, another load or an eviction
-/// came in between. A transaction and no script: a script takes four times as long for a thousand records.
+/// All records of a student, to be cached.
+pub struct Loaded<'a> {
+    /// Who, where, and in which generation it can be believed.
+    pub student: Student<'a>,
+    /// The time of the newest answer in it, Unix microseconds.
+    pub head: i64,
+    /// The records.
+    pub reviews: &'a [Review],
+}
+
+/// Caches all records of some students for so many seconds, until Unix time `until`. False for each of whom,
+/// since `fence` was set, an answer, another load or an eviction came in between.
+///
+/// Each student's go into keys beside his own, which a script then puts in their place: to hand a thousand
+/// records to the script would take four times as long, and to look at the fence first a round trip.
 pub fn fill(
     connection: &mut RedisConnection,
-    student: Student<'_>,
+    loaded: &[Loaded<'_>],
     fence: &str,
-    head: i64,
-    reviews: &[Review],
+    until: i64,
     seconds_to_live: u64,
-) -> Result<bool> {
-    let fence_key = student.fence();
-    let mut watch = redis::pipe();
-    watch.cmd("WATCH").arg(&fence_key).ignore().cmd("GET").arg(&fence_key);
-    let (current,): (Option<String>,) = connection.pipeline(&watch)?;
-    if current.as_deref() != Some(fence) {
-        return connection.command(&redis::cmd("UNWATCH")).map(|()| false);
+) -> Result<Vec<bool>> {
+    if loaded.is_empty() {
+        return Ok(Vec::new());
     }
-    let (schedule, details) = (student.schedule(), student.details());
-    let mut scores = redis::cmd("ZADD");
-    let mut states = redis::cmd("HSET");
-    // The marker is part of the key: whoever sees it sees a complete set.
-    scores.arg(&schedule).arg(student.generation).arg("");
-    states.arg(&details).arg("").arg(format!("{head:0HEAD_WIDTH$}"));
-    for review in reviews {
-        scores.arg(review.next_review).arg(&review.question_id);
-        states.arg(&review.question_id).arg(review.detail());
+    // Spares a sorted set its first form, too.
+    let big = "-".repeat(HEAD_WIDTH);
+    let mut pipeline = redis::pipe();
+    for Loaded { student, head, reviews } in loaded {
+        let Student { keys, player, season, .. } = *student;
+        let (schedule, details) = (keys.new_schedule(player, season), keys.new_details(player, season));
+        let mut scores = redis::Cmd::with_capacity(2 * reviews.len() + 4, 32 * reviews.len() + 200);
+        let mut states = redis::Cmd::with_capacity(2 * reviews.len() + 4, 80 * reviews.len() + 200);
+        // The marker is part of the key: whoever sees it sees a complete set.
+        scores.arg("ZADD").arg(&schedule).arg(0).arg(&big).arg(student.generation).arg("");
+        states.arg("HSET").arg(&details).arg("").arg(format!("{head:0HEAD_WIDTH$}"));
+        let mut ordered: Vec<&Review> = reviews.iter().collect();
+        // Latest first: Redis then adds each at the beginning of its list, and searches no place for it.
+        ordered.sort_unstable_by_key(|review| std::cmp::Reverse(review.next_review));
+        let mut detail = String::new();
+        for review in ordered {
+            detail.clear();
+            review.push_detail(&mut detail);
+            scores.arg(review.next_review).arg(&review.question_id);
+            states.arg(&review.question_id).arg(&detail);
+        }
+        pipeline.cmd("MULTI").ignore();
+        pipeline.add_command(scores).ignore().add_command(states).ignore();
+        pipeline.cmd("ZREM").arg(&schedule).arg(&big).ignore();
+        pipeline.cmd("EXPIRE").arg(&schedule).arg(seconds_to_live).ignore();
+        pipeline.cmd("EXPIRE").arg(&details).arg(seconds_to_live).ignore();
+        // Not by its hash: a script that Redis does not know would leave the keys where they are.
+        pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(6);
+        pipeline.arg(&[student.fence(), student.schedule(), student.details(), schedule, details]);
+        pipeline.arg(keys.students(season)).arg(fence).arg(player).arg(until).ignore();
+        pipeline.cmd("EXEC");
     }
-    let mut fill = redis::pipe();
-    fill.atomic().cmd("DEL").arg(&[&schedule, &details, &fence_key]).ignore();
-    fill.add_command(scores).ignore().add_command(states).ignore();
-    fill.cmd("EXPIRE").arg(&schedule).arg(seconds_to_live).ignore();
-    fill.cmd("EXPIRE").arg(&details).arg(seconds_to_live).ignore();
-    Ok(connection.pipeline::<Option<()>>(&fill)?.is_some())
+    let outcomes: Vec<Vec<Value>> = connection.pipeline(&pipeline)?;
+    Ok(outcomes.into_iter().map(|outcome| outcome.last() == Some(&Value::Int(1))).collect())
 }
 
 /// What `srs-season` holds.

@@ -70,7 +70,7 @@ pub struct Entry {
 }
 
 /// A student's submissions that are still in the journal.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Pending {
     /// Time of the student's last submission, Unix microseconds; 0 where the journal knows none.
     pub head: i64,
@@ -129,22 +129,26 @@ impl JournalScripts {
         }
     }
 
-    /// What of a student is still on its way to MariaDB.
+    /// What of some students is still on its way to MariaDB, in their order.
     pub fn pending(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
-        player: &str,
+        players: &[&str],
         season: &str,
-    ) -> Result<Pending> {
-        let call = self.pending.call(&[keys.stream(), keys.pending(player, season)]);
-        let answer: Vec<Option<String>> = connection.script(&call)?;
-        let mut answer = answer.into_iter();
-        let head = answer.next().flatten().and_then(|head| head.parse().ok()).unwrap_or(0);
-        // An unreadable entry is the drain's to set aside; the student's other answers still count.
-        let reviews =
-            answer.flatten().flat_map(|payload| read_payload(&payload).unwrap_or_default()).collect();
-        Ok(Pending { head, reviews })
+    ) -> Result<Vec<Pending>> {
+        let mut names = vec![keys.stream()];
+        names.extend(players.iter().map(|player| keys.pending(player, season)));
+        let answers: Vec<Vec<Option<String>>> = connection.script(&self.pending.call(&names))?;
+        let pending = answers.into_iter().map(|answer| {
+            let mut answer = answer.into_iter();
+            let head = answer.next().flatten().and_then(|head| head.parse().ok()).unwrap_or(0);
+            // An unreadable entry is the drain's to set aside; the student's other answers still count.
+            let reviews =
+                answer.flatten().flat_map(|payload| read_payload(&payload).unwrap_or_default()).collect();
+            Pending { head, reviews }
+        });
+        Ok(pending.collect())
     }
 
     /// Takes submissions that are in MariaDB out of the journal.

@@ -35,9 +35,30 @@ impl Keys {
         self.of_student("srs-detail", player, season)
     }
 
+    /// Cache: a sorted set that is about to become the student's, within one transaction.
+    pub fn new_schedule(&self, player: &str, season: &str) -> String {
+        self.of_student("srs-new", player, season)
+    }
+
+    /// Cache: details that are about to become the student's.
+    pub fn new_details(&self, player: &str, season: &str) -> String {
+        self.of_student("srs-new-detail", player, season)
+    }
+
     /// Cache: who is loading the student's records.
     pub fn fence(&self, player: &str, season: &str) -> String {
         self.of_student("srs-fence", player, season)
+    }
+
+    /// Cache: who has a cached schedule of a season, by the time at which it goes.
+    pub fn students(&self, season: &str) -> String {
+        self.of_all(&format!("srs-students:{season}"))
+    }
+
+    /// The student whose schedule of this season a key of the cache is.
+    pub fn player_of<'a>(&self, key: &'a str, season: &str) -> Option<&'a str> {
+        let rest = key.strip_prefix(&self.site)?.strip_prefix("|srs:")?;
+        rest.strip_suffix(season)?.strip_suffix(':')
     }
 
     /// A SCAN pattern that finds all of a season's keys in the cache, and perhaps others.
@@ -59,6 +80,14 @@ impl Keys {
             rest.and_then(|rest| rest.strip_suffix(season)).is_some_and(|rest| rest.ends_with(':'))
         };
         ["srs", "srs-detail", "srs-fence"].into_iter().any(of_student)
+    }
+
+    /// Cache: how long calls took, of ten minutes, or of all time.
+    pub fn latency(&self, slot: Option<i64>) -> String {
+        match slot {
+            Some(slot) => self.of_all(&format!("srs-latency:{slot}")),
+            None => self.of_all("srs-latency"),
+        }
     }
 
     /// Cache: the active season.
@@ -111,6 +140,19 @@ mod tests {
             assert!(!keys.is_of_season(key, "SEASON-2026"), "{key}");
         }
         assert_eq!(keys.season_pattern("SEASON-2026"), "a\\*b|srs*:SEASON-2026");
+    }
+
+    #[test]
+    fn a_schedules_key_tells_whose_it_is() {
+        let keys = Keys::of_site("site");
+        for player in ["amal@school.example", "x:SEASON-2025", ""] {
+            assert_eq!(keys.player_of(&keys.schedule(player, "SEASON-2026"), "SEASON-2026"), Some(player));
+            assert_eq!(keys.player_of(&keys.schedule(player, "SEASON-2026"), "SEASON-2025"), None);
+            assert_eq!(keys.player_of(&keys.details(player, "SEASON-2026"), "SEASON-2026"), None);
+            let other = Keys::of_site("other");
+            assert_eq!(other.player_of(&keys.schedule(player, "SEASON-2026"), "SEASON-2026"), None);
+        }
+        assert_eq!(keys.player_of(&keys.students("SEASON-2026"), "SEASON-2026"), None);
     }
 
     proptest! {

@@ -3,6 +3,8 @@
 pub mod cache;
 pub mod journal;
 pub mod keys;
+pub mod latency;
+pub mod students;
 
 use std::time::Duration;
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import frappe
 from frappe import _
+from werkzeug.wrappers import Response
 
 from memora.api.arguments import (
     as_json,
@@ -18,18 +19,22 @@ from memora.api.arguments import (
     as_whole_number,
     check_confirmed,
 )
+from memora.services import srs_jobs
 from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
+from memora.services.metrics import CONTENT_TYPE, metrics_text
+from memora.services.monitor import POISON, cache_status, monitor
 from memora.services.partition_manager import SEASON
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 from memora.services.srs_persistence import request_drain
+from memora.services.srs_reconciliation import SAMPLE_SIZE, request_reconciliation, seasons_to_reconcile
+from memora.services.srs_redis_manager import request_rebuild
 
 if TYPE_CHECKING:
     from memora._engine import ReplayReport, SubmitAnswer
 
 ADMINISTRATOR: Final = "System Manager"
-POISON: Final = "Poison Review"
 LONGEST_PAGE: Final = 500
 
 
@@ -112,6 +117,123 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> ReplayReport:
     """
     frappe.only_for(ADMINISTRATOR)
     return engine().replay(as_names("names", names))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_cache_status() -> dict[str, Any]:
+    """How the cache and the journal do. For System Managers. Takes as long with a million other keys.
+
+    Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the whole
+        redis_cache (None: out of reach, no limit), maxmemory_policy; total_keys and keys_by_season: cached
+        schedules, one a student and season; memory_mb_by_season, estimated; backlog: submissions that are not
+        in MariaDB yet, backlog_age_seconds of the oldest; journal {reachable, durable, warning, appendonly,
+        appendfsync, maxmemory_policy}; poison_reviews that wait.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    return cache_status()
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_monitor() -> dict[str, Any]:
+    """All that the SRS Monitor shows. For System Managers.
+
+    Returns: time; status as of get_cache_status; latency {calls [{call, count, p50_ms, p99_ms}] of the last
+        hour, series [{at, calls {call: {count, p50_ms, p99_ms}}}] of each ten minutes of a day};
+        discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of the last
+        reconciliations, oldest first; jobs as of get_job, newest first; seasons [{name, is_active,
+        enable_redis, archive_status}].
+    """
+    frappe.only_for(ADMINISTRATOR)
+    return monitor()
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_metrics() -> Response:
+    """The same in Prometheus' text format. For System Managers: Prometheus logs in with an API key."""
+    frappe.only_for(ADMINISTRATOR)
+    return Response(metrics_text(), content_type=CONTENT_TYPE)
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def rebuild_season_cache(season: str) -> dict[str, str]:
+    """Load all schedules of a season into the cache again, in the background. For System Managers.
+
+    Students read and answer meanwhile.
+
+    Returns: season; status: queued; job: the SRS Job, for get_job and cancel_job. One that is queued or
+        running already is not queued again.
+
+    Raises:
+        frappe.ValidationError: the season does not use the cache, or is archived.
+        frappe.DoesNotExistError: there is no such season.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    season = as_cached_season(season)
+    return {"season": season, "status": "queued", "job": request_rebuild(season) or refuse_without_queue()}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | None = None) -> dict[str, Any]:
+    """Compare cached schedules with the database and correct them, in the background. For System Managers.
+
+    Args:
+        sample_size: students who have about so many records, drawn at random; 0: all that are cached.
+        season: one that uses the cache; without it each that does.
+
+    Returns: status: queued; jobs: the SRS Jobs, one a season.
+
+    Raises: as rebuild_season_cache.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    size = as_whole_number("sample_size", sample_size, 0)
+    seasons = [as_cached_season(season)] if as_text("season", season) else seasons_to_reconcile()
+    jobs = [request_reconciliation(name, size) or refuse_without_queue() for name in seasons]
+    return {"status": "queued", "jobs": jobs}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_job(job: str) -> dict[str, Any]:
+    """How far a rebuild, a reconciliation or an archive is, and what it did. For System Managers.
+
+    Returns: name, kind, season; status: Queued, Running, Done, Cancelled, Failed, or Interrupted: its process
+        is dead; requested_by, started_at, finished_at; done and total records (total is an estimate while it
+        runs), percent; message; of a reconciliation also what it found.
+
+    Raises:
+        frappe.DoesNotExistError: there is no such job.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    return srs_jobs.get_job(as_job(job))
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def cancel_job(job: str) -> dict[str, Any]:
+    """Have a rebuild or a reconciliation end, within a second or two. For System Managers.
+
+    What was done until then stays, and is right. One that has ended is left as it is.
+
+    Returns: as get_job.
+
+    Raises:
+        frappe.ValidationError: it is an archive, which cannot be ended: half of it would have to be
+        continued. frappe.DoesNotExistError: there is no such job.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    job = as_job(job)
+    found = srs_jobs.get_job(job)
+    if found["kind"] not in srs_jobs.CANCELLABLE:
+        refuse(_("An archive is not cancelled: what was begun has to come to its end."))
+    if found["status"] in ("Queued", "Running"):
+        srs_jobs.cancel(job)
+    return srs_jobs.get_job(job)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -217,6 +339,35 @@ def as_season(season: object) -> str:
     if frappe.db.exists(SEASON, name) != name:
         refuse(_("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
     return name
+
+
+def as_cached_season(season: object) -> str:
+    """The name of a season that uses the cache.
+
+    Raises:
+        frappe.DoesNotExistError: there is none of this name.
+        frappe.ValidationError: it does not use the cache, or is archived.
+    """
+    name = as_season(season)
+    uses_cache, archive_status = frappe.db.get_value(SEASON, name, ["enable_redis", "archive_status"])
+    if archive_status:
+        refuse(_("{0} is archived, or on its way there: nothing of it is cached.").format(name))
+    if not uses_cache:
+        refuse(_("{0} does not use the cache: switch it on in the season first.").format(name))
+    return name
+
+
+def as_job(job: object) -> str:
+    """The name of an SRS Job that exists.
+
+    Raises:
+        frappe.DoesNotExistError: there is none of this name.
+    """
+    name = as_required_text("job", job)
+    found = frappe.db.exists(srs_jobs.JOB, name)
+    if not found:
+        refuse(_("There is no SRS Job {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
+    return str(found)
 
 
 def refuse_without_queue() -> NoReturn:

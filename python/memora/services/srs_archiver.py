@@ -19,6 +19,7 @@ from memora.services.background import enqueue_once
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
 from memora.services.site_time import unix_time
+from memora.services.srs_jobs import at_work
 
 if TYPE_CHECKING:
     from memora._engine import ArchiveProgress, ArchiveStatus
@@ -54,14 +55,23 @@ class SRSArchiver:
         Raises:
             memora._engine.MemoraError: it cannot be archived, or a server is down; running it again goes on.
         """
-        # Hours can go by: MariaDB would end the connection. It alters no table that a transaction has read.
-        frappe.db.commit()
-        frappe.db.close()
-        try:
-            return engine().archive(season, progress, share)
-        finally:
-            # The engine has changed the season.
-            frappe.clear_document_cache(SEASON, season)
+        with at_work("Archive", season) as work:
+
+            def tell(news: ArchiveProgress) -> None:
+                work.tell(news["done"], news["total"])
+                if progress:
+                    progress(news)
+
+            try:
+                # MariaDB alters no table that a transaction has read.
+                frappe.db.commit()
+                archived = engine().archive(season, tell, share)
+            finally:
+                # The engine has changed the season.
+                frappe.clear_document_cache(SEASON, season)
+            records = archived["done"]
+            work.end("Done", _("{0} records were moved.").format(f"{records:,}"), done=records, total=records)
+        return archived
 
     def get_status(self, season: str) -> ArchiveStatus | None:
         """How far a season is on its way to the archive; None for one that was never archived."""

@@ -1,20 +1,28 @@
-"""One student's cache, for code that looks into it.
+"""The cache: one student's, for code that looks into it, and a whole season's, to be loaded anew.
 
 Students' own calls don't come through here: `memora.api.reviews` is their way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from frappe import _
+
+from memora._engine import MemoraError
+from memora.services.administrators import alert_administrators
+from memora.services.background import LONG_SECONDS, enqueue_now_or_never
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
 from memora.services.site_time import unix_time
+from memora.services.srs_jobs import JobCancelled, at_work, request_job
 
 if TYPE_CHECKING:
-    from memora._engine import CacheStats, Question
+    from memora._engine import CacheStats, Question, RebuildProgress
+
+REBUILD_JOB: Final = "memora.services.srs_redis_manager.rebuild_season_cache"
 
 
 class SRSRedisManager:
@@ -78,3 +86,79 @@ class SRSRedisManager:
     def get_cache_stats(self, user: str, season: str) -> CacheStats:
         """What is cached, and in how many bytes."""
         return engine().cache_stats(user, season)
+
+
+def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress | None:
+    """Load all schedules of a season into the cache again (background job); administrators are told.
+
+    Args:
+        season: name of a season that uses the cache.
+        job: the SRS Job that it was requested with.
+
+    Returns: what was done; None when it came to no end.
+    """
+    link = f"/app/game-subscription-season/{season}"
+    try:
+        rebuilt = rebuild_season(season, job)
+    except JobCancelled:
+        return None
+    except MemoraError as error:
+        alert_administrators(
+            _("The cache of {0} could not be rebuilt").format(season),
+            _(
+                "Students are not affected: what is not cached is loaded when it is read. The cause: {0}"
+            ).format(error),
+            link,
+        )
+        return None
+    alert_administrators(_("The cache of {0} is rebuilt").format(season), summary(rebuilt), link)
+    return rebuilt
+
+
+def rebuild_season(
+    season: str,
+    job: str | None = None,
+    progress: Callable[[RebuildProgress], object] | None = None,
+    share: float = 1.0,
+) -> RebuildProgress:
+    """Load all schedules of a season into the cache again. Commits.
+
+    Args:
+        season: name of a season that uses the cache.
+        job: the SRS Job that it was requested with; else a new one tells of it.
+        progress: called after each piece of work; what it raises ends the work.
+        share: of the time that the servers are kept at work.
+
+    Raises:
+        JobCancelled: an administrator has cancelled it.
+        memora._engine.MemoraError: the season does not use the cache, or a server is down.
+    """
+    with at_work("Rebuild", season, job) as work:
+
+        def tell(news: RebuildProgress) -> None:
+            work.tell(news["done"], news["total"])
+            if progress:
+                progress(news)
+
+        rebuilt = engine().rebuild(season, tell, share)
+        work.end("Done", summary(rebuilt), done=rebuilt["done"], total=rebuilt["total"])
+    return rebuilt
+
+
+def summary(rebuilt: RebuildProgress) -> str:
+    """What was rebuilt, in a sentence."""
+    counts = f"{rebuilt['done']:,}", f"{rebuilt['students']:,}"
+    return str(_("{0} records of {1} students are cached.").format(*counts))
+
+
+def request_rebuild(season: str) -> str | None:
+    """Queue a rebuild: its SRS Job; None when the queue is down."""
+    return request_job("Rebuild", season, REBUILD_JOB)
+
+
+def rebuild_soon(season: str) -> None:
+    """Queue a rebuild for a season that begins to use the cache.
+
+    A queue that is down is only logged: what is not cached is loaded when it is read.
+    """
+    enqueue_now_or_never(REBUILD_JOB, "long", timeout=LONG_SECONDS, season=season)

@@ -1,17 +1,18 @@
 -- Shows an acknowledged submission in the cache, or drops the student's cache if it is not the one that
 -- the submission was computed from.
--- KEYS: sorted set, details, fence
--- ARGV: generation, head before, head after, seconds to live, now, (next review, id, detail) ...
+-- KEYS: sorted set, details, fence, cached students
+-- ARGV: generation, head before, head after, seconds to live, now, student, (next review, id, detail) ...
 -- Returns how many are due then, nothing when dropped
 redis.call('DEL', KEYS[3])
 local head = tonumber(redis.call('HGET', KEYS[2], '') or 0)
 local current = redis.call('ZSCORE', KEYS[1], '') == ARGV[1] and (head == tonumber(ARGV[2]) or head == tonumber(ARGV[3]))
 if not current then
   redis.call('DEL', KEYS[1], KEYS[2])
+  redis.call('ZREM', KEYS[4], ARGV[6])
   return false
 end
 local scores, details = {}, {'', ARGV[3]}
-for index = 6, #ARGV, 3 do
+for index = 7, #ARGV, 3 do
   local at = #scores
   scores[at + 1], scores[at + 2] = ARGV[index], ARGV[index + 1]
   details[at + 3], details[at + 4] = ARGV[index + 1], ARGV[index + 2]
@@ -20,4 +21,5 @@ redis.call('ZADD', KEYS[1], unpack(scores))
 redis.call('HSET', KEYS[2], unpack(details))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('EXPIRE', KEYS[2], ARGV[4])
+redis.call('ZADD', KEYS[4], ARGV[5] + ARGV[4], ARGV[6])
 return redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[5])

@@ -14,6 +14,7 @@ from frappe.utils import getdate
 from memora._engine import Engine
 from memora.services.engine import after_commit
 from memora.services.errors import refuse
+from memora.services.srs_redis_manager import rebuild_soon
 from memora.services.storage import refuse_to_orphan
 
 NAME: Final = re.compile(r"SEASON-[0-9]{4}(-[A-Z0-9_]+)?")
@@ -60,6 +61,9 @@ class GameSubscriptionSeason(Document):
         # What is still cached from before a time without the cache has missed the answers of that time.
         is_back = bool(before and self.enable_redis and not before.enable_redis)
         after_commit(lambda engine: engine.season_changed(is_back))
+        if is_back:
+            name = self.name
+            frappe.db.after_commit.add(lambda: rebuild_soon(name))
 
     def on_trash(self) -> None:
         refuse_to_orphan(self)

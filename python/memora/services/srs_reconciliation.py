@@ -1,0 +1,146 @@
+"""Comparing what is cached with the database, and correcting it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import frappe
+from frappe import _
+
+from memora._engine import MemoraError
+from memora.services.administrators import alert_administrators
+from memora.services.engine import engine
+from memora.services.partition_manager import SEASON
+from memora.services.srs_jobs import JobCancelled, at_work, request_job
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from memora._engine import Reconciliation
+
+SAMPLE_SIZE: Final = 10_000
+# Administrators are told when more than this differs (spec section 7).
+ALARMING_PERCENT: Final = 0.1
+RECONCILE_JOB: Final = "memora.services.srs_reconciliation.reconcile_in_background"
+
+
+def reconcile_cache_with_database(
+    sample_size: int = SAMPLE_SIZE, season: str | None = None
+) -> dict[str, Reconciliation]:
+    """Compare and correct the cache of a season, or of every season that uses it (daily). Commits.
+
+    Args:
+        sample_size: compare students who have about so many records, drawn at random; 0: all that are cached.
+        season: name of a season that uses the cache.
+
+    Returns: what was found, by season. What failed is not in it: it is in the SRS Jobs, and administrators
+    know.
+    """
+    found = {}
+    for name in [season] if season else seasons_to_reconcile():
+        if report := reconcile_in_background(name, sample_size=sample_size):
+            found[name] = report
+    return found
+
+
+def reconcile_in_background(
+    season: str, job: str | None = None, sample_size: int | None = None
+) -> Reconciliation | None:
+    """Compare and correct the cache of a season (background job); None when it came to no end.
+
+    Args:
+        season: its name.
+        job: the SRS Job that it was requested with, which knows the sample size.
+        sample_size: as for `reconcile_cache_with_database`.
+    """
+    try:
+        return reconcile_season(season, job, sample_size)
+    except JobCancelled:
+        return None
+    except MemoraError as error:
+        alert_administrators(
+            _("{0} could not be reconciled").format(season),
+            _("It is tried again tomorrow. The cause: {0}").format(error),
+            "/app/srs-monitor",
+        )
+        return None
+
+
+def reconcile_season(
+    season: str,
+    job: str | None = None,
+    sample_size: int | None = None,
+    progress: Callable[[Reconciliation], object] | None = None,
+    share: float = 1.0,
+) -> Reconciliation:
+    """Compare and correct the cache of a season; administrators are told when much differs. Commits.
+
+    Args:
+        season: its name.
+        job: the SRS Job that it was requested with, which knows the sample size.
+        sample_size: as for `reconcile_cache_with_database`.
+        progress: called after each piece of work; what it raises ends the work.
+        share: of the time that the servers are kept at work.
+
+    Raises:
+        JobCancelled: an administrator has cancelled it.
+        memora._engine.MemoraError: the season does not use the cache, or a server is down.
+    """
+    if job:
+        sample_size = frappe.db.get_value("SRS Job", job, "sample_size")
+    elif sample_size is None:
+        sample_size = SAMPLE_SIZE
+    with at_work("Reconciliation", season, job, sample_size=sample_size) as work:
+
+        def tell(news: Reconciliation) -> None:
+            work.tell(news["done"], news["total"])
+            if progress:
+                progress(news)
+
+        found = engine().reconcile(season, sample_size or None, tell, share)
+        kept = {name: value for name, value in found.items() if name != "season"}
+        work.end("Done", summary(found), **kept)
+    if is_alarming(found):
+        alert_administrators(
+            _("memora: the cache of {0} differs from the database").format(season),
+            _(
+                "{0} It has been corrected; look for what wrote past memora. If it happens again, rebuild."
+            ).format(summary(found)),
+            "/app/srs-monitor",
+        )
+    return found
+
+
+def request_reconciliation(season: str, sample_size: int) -> str | None:
+    """Queue a reconciliation: its SRS Job; None when the queue is down."""
+    return request_job("Reconciliation", season, RECONCILE_JOB, sample_size=sample_size)
+
+
+def seasons_to_reconcile() -> list[str]:
+    """Seasons that use the cache and are not archived."""
+    cached = {"enable_redis": 1, "archive_status": ("is", "not set")}
+    return [str(name) for name in frappe.get_all(SEASON, filters=cached, pluck="name")]
+
+
+def is_alarming(found: Reconciliation) -> bool:
+    """Whether so much differs that administrators have to know."""
+    schedules = max(found["students"] + found["half_filled"], 1)
+    half_filled = 100.0 * found["half_filled"] / schedules
+    return max(found["percent_differing"], half_filled) > ALARMING_PERCENT
+
+
+def summary(found: Reconciliation) -> str:
+    """What was found, in a sentence or two."""
+    counts = [found[name] for name in ("missing", "ghost", "wrong_date", "wrong_state")]
+    shown = [f"{count:,}" for count in (sum(counts), found["records"], found["students"], *counts)]
+    sentences = [
+        _("{0} of {1} records of {2} students differ:").format(*shown[:3]),
+        _("{0} missing, {1} ghosts, {2} wrong dates, {3} wrong states.").format(*shown[3:]),
+    ]
+    if found["percent_low"] < found["percent_high"]:
+        bounds = f"{found['percent_low']:.3f}", f"{found['percent_high']:.3f}"
+        sentences.append(_("Of all records, {0}% to {1}% (95% confidence).").format(*bounds))
+    if found["half_filled"]:
+        half_filled = _("{0} schedules were only half filled.")
+        sentences.append(half_filled.format(f"{found['half_filled']:,}"))
+    return " ".join(sentences)

@@ -1,0 +1,13 @@
+-- Puts a loaded schedule in its place, unless something came in between since the load began.
+-- KEYS: fence, sorted set, details, the loaded sorted set, the loaded details, cached students
+-- ARGV: fence of the load, student, Unix time at which the schedule goes
+-- Returns 1 when it is in its place, else 0
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  redis.call('UNLINK', KEYS[4], KEYS[5])
+  return 0
+end
+redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+redis.call('RENAME', KEYS[4], KEYS[2])
+redis.call('RENAME', KEYS[5], KEYS[3])
+redis.call('ZADD', KEYS[6], ARGV[3], ARGV[2])
+return 1

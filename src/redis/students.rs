@@ -1,0 +1,228 @@
+//! Who is cached: each season's students, by the time at which their schedules go, and what is cached of many.
+//!
+//! Redis tells nobody which keys it has of a season but by looking at all of them, those of others included.
+//! So who is cached is kept beside the schedules. A schedule that Redis evicted stays in this list until its
+//! time is over, or until somebody looks for it.
+
+use std::collections::HashMap;
+
+use ::redis::{RedisResult, Value};
+
+use super::keys::Keys;
+use super::{RedisConnection, unexpected};
+use crate::error::{Error, Result, Server};
+
+/// Students whose memory is asked for, of each season.
+const WEIGHED: usize = 32;
+
+/// How much memory a server uses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Bytes.
+    pub used: u64,
+    /// The server's `maxmemory` in bytes; 0: no limit.
+    pub limit: u64,
+    /// The server's `maxmemory-policy`.
+    pub policy: String,
+}
+
+/// How much memory the cache's server uses.
+pub fn memory(connection: &mut RedisConnection) -> Result<Memory> {
+    let about: String = connection.command(redis::cmd("INFO").arg("memory"))?;
+    let field = |name: &str| about.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    Ok(Memory {
+        used: field("used_memory:").parse().unwrap_or(0),
+        limit: field("maxmemory:").parse().unwrap_or(0),
+        policy: field("maxmemory_policy:").to_owned(),
+    })
+}
+
+/// What is cached of a season.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SeasonCache {
+    /// Students with a schedule, an estimate where Redis has evicted some.
+    pub students: u64,
+    /// Bytes of their schedules, estimated from some of them.
+    pub memory_bytes: u64,
+}
+
+/// Counts the students of a season, and weighs some. The same few steps however many there are.
+pub fn season_cache(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    now: i64,
+) -> Result<SeasonCache> {
+    let list = keys.students(season);
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("ZREMRANGEBYSCORE").arg(&list).arg("-inf").arg(now).ignore();
+    pipeline.cmd("ZCARD").arg(&list);
+    pipeline.cmd("ZRANDMEMBER").arg(&list).arg(WEIGHED);
+    let (students, some): (u64, Vec<String>) = connection.pipeline(&pipeline)?;
+    if some.is_empty() {
+        return Ok(SeasonCache { students, memory_bytes: 0 });
+    }
+    let mut pipeline = redis::pipe();
+    for player in &some {
+        pipeline.cmd("MEMORY").arg("USAGE").arg(keys.schedule(player, season));
+        pipeline.cmd("MEMORY").arg("USAGE").arg(keys.details(player, season));
+    }
+    let weights: Vec<Option<u64>> = connection.pipeline(&pipeline)?;
+    let present = weights.iter().step_by(2).flatten().count() as u64;
+    let (bytes, asked): (u64, u64) = (weights.iter().flatten().sum(), some.len() as u64);
+    Ok(SeasonCache { students: students * present / asked, memory_bytes: students * bytes / asked })
+}
+
+/// How many students of a season are in the list.
+pub fn count(connection: &mut RedisConnection, keys: &Keys, season: &str) -> Result<u64> {
+    connection.command(redis::cmd("ZCARD").arg(keys.students(season)))
+}
+
+/// Some students of the list, at random, none twice.
+pub fn at_random(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    most: usize,
+) -> Result<Vec<String>> {
+    connection.command(redis::cmd("ZRANDMEMBER").arg(keys.students(season)).arg(most))
+}
+
+/// Some students of the list whose schedules go before a moment.
+pub fn until(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    moment: i64,
+    most: usize,
+) -> Result<Vec<String>> {
+    let mut command = redis::cmd("ZRANGEBYSCORE");
+    command.arg(keys.students(season)).arg("-inf").arg(format!("({moment}")).arg("LIMIT").arg(0).arg(most);
+    connection.command(&command)
+}
+
+/// Puts students into the list who are cached and not in it.
+pub fn remember(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    players: &[&str],
+    until: i64,
+) -> Result<()> {
+    let mut command = redis::cmd("ZADD");
+    command.arg(keys.students(season)).arg("NX");
+    for player in players {
+        command.arg(until).arg(player);
+    }
+    connection.command(&command)
+}
+
+/// Takes students out of the list: nothing is cached of them.
+pub fn forget(connection: &mut RedisConnection, keys: &Keys, season: &str, players: &[&str]) -> Result<()> {
+    connection.command(redis::cmd("ZREM").arg(keys.students(season)).arg(players))
+}
+
+/// Looks through a part of the whole cache for schedules of a season, those of no list included. Returns where
+/// to go on, 0 at the end, and the students.
+pub fn scan(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    cursor: u64,
+) -> Result<(u64, Vec<String>)> {
+    let mut command = redis::cmd("SCAN");
+    command.arg(cursor).arg("MATCH").arg(keys.season_pattern(season)).arg("COUNT").arg(1_000);
+    let (cursor, found): (u64, Vec<Vec<u8>>) = connection.command(&command)?;
+    let players = found
+        .iter()
+        .filter_map(|key| std::str::from_utf8(key).ok())
+        .filter_map(|key| keys.player_of(key, season))
+        .map(str::to_owned);
+    Ok((cursor, players.collect()))
+}
+
+/// All that is cached of one student.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CachedSchedule {
+    /// Whether there is anything.
+    pub is_there: bool,
+    /// The generation in which it says that it is complete.
+    pub marker: Option<f64>,
+    /// The time of the newest answer in it, Unix microseconds.
+    pub head: Option<i64>,
+    /// The date of each question.
+    pub dates: Vec<(Vec<u8>, f64)>,
+    /// What belongs to each question beside its date.
+    pub details: HashMap<Vec<u8>, Vec<u8>>,
+    /// The fence of a load that nothing has broken through.
+    pub fence: Option<String>,
+}
+
+impl CachedSchedule {
+    /// The date of each question.
+    pub fn dates_by_question(&self) -> HashMap<&[u8], f64> {
+        self.dates.iter().map(|(id, date)| (id.as_slice(), *date)).collect()
+    }
+}
+
+/// Reads all that is cached of some students, in their order.
+pub fn read(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    players: &[&str],
+) -> Result<Vec<CachedSchedule>> {
+    let mut pipeline = redis::pipe();
+    // A key of another kind in the place of a schedule is no reason not to read the others.
+    pipeline.ignore_errors();
+    for player in players {
+        pipeline.cmd("ZRANGE").arg(keys.schedule(player, season)).arg(0).arg(-1).arg("WITHSCORES");
+        pipeline.cmd("HGETALL").arg(keys.details(player, season));
+        // After the others: as long as it stands, nothing has changed them.
+        pipeline.cmd("GET").arg(keys.fence(player, season));
+    }
+    let answers: Vec<RedisResult<Value>> = connection.pipeline(&pipeline)?;
+    let mut answers = answers.into_iter();
+    let mut schedules = Vec::with_capacity(players.len());
+    while let (Some(dates), Some(details), Some(fence)) = (answers.next(), answers.next(), answers.next()) {
+        let is_broken = dates.is_err() || details.is_err();
+        let (dates, details) = (strings(dates)?, strings(details)?);
+        let is_there = is_broken || !dates.is_empty() || !details.is_empty();
+        let mut schedule = CachedSchedule { is_there, ..CachedSchedule::default() };
+        schedule.fence = strings(fence)?.pop().and_then(|fence| String::from_utf8(fence).ok());
+        schedule.dates.reserve(dates.len() / 2);
+        for (id, score) in pairs(dates) {
+            let score = std::str::from_utf8(&score).ok().and_then(|score| score.parse().ok());
+            let score = score.ok_or_else(|| unexpected(&Value::Nil))?;
+            if id.is_empty() { schedule.marker = Some(score) } else { schedule.dates.push((id, score)) }
+        }
+        schedule.details = pairs(details).collect();
+        let head = schedule.details.remove(&b""[..]);
+        schedule.head = head.and_then(|head| std::str::from_utf8(&head).ok()?.parse().ok());
+        schedules.push(schedule);
+    }
+    Ok(schedules)
+}
+
+fn pairs(values: Vec<Vec<u8>>) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let mut values = values.into_iter();
+    std::iter::from_fn(move || Some((values.next()?, values.next()?)))
+}
+
+/// An answer's strings; none for a key of another kind.
+fn strings(answer: RedisResult<Value>) -> Result<Vec<Vec<u8>>> {
+    match answer {
+        Ok(Value::Array(values)) => values.into_iter().map(string).collect(),
+        Ok(Value::Nil) => Ok(Vec::new()),
+        Ok(value) => Ok(vec![string(value)?]),
+        Err(error) if error.code() == Some("WRONGTYPE") => Ok(Vec::new()),
+        Err(error) => Err(Error::from_redis(Server::Cache, &error)),
+    }
+}
+
+fn string(value: Value) -> Result<Vec<u8>> {
+    match value {
+        Value::BulkString(bytes) => Ok(bytes),
+        other => Err(unexpected(&other)),
+    }
+}
