@@ -36,8 +36,10 @@ impl Engine {
         if dates.is_empty() {
             return Ok(0);
         }
-        let keys = &self.settings.keys;
-        self.process().cache.with(|connection| cache::put(connection, keys, (player, season), dates))?;
+        let (keys, life) = (&self.settings.keys, (self.settings.cache_ttl_seconds, self.end_of_life()));
+        self.process()
+            .cache
+            .with(|connection| cache::put(connection, keys, (player, season), dates, life))?;
         Ok(dates.len())
     }
 

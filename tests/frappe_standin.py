@@ -23,6 +23,8 @@ from zoneinfo import ZoneInfo
 import click
 import pymysql
 import pymysql.cursors
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions
 
 AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
@@ -345,6 +347,10 @@ class CallbackManager:
             self.functions.pop(0)()
 
 
+# As frappe.database.mariadb.database has it.
+CONVERSION_MAP: Final = conversions | {FIELD_TYPE.NEWDECIMAL: float}
+
+
 class Database:
     """frappe.db: one transaction after another, connected on first use."""
 
@@ -364,6 +370,7 @@ class Database:
                 database=conf.db_name,
                 charset="utf8mb4",
                 cursorclass=pymysql.cursors.DictCursor,
+                conv=CONVERSION_MAP,
             )
         if query.split()[0] in ("commit", "rollback"):
             self.transaction_writes = 0
@@ -410,6 +417,10 @@ class Database:
         columns, marks = ", ".join(f"`{name}`" for name in fields), ", ".join(["%s"] * len(fields))
         for row in values:
             self.sql(f"insert into `tab{doctype}` ({columns}) values ({marks})", row)
+
+    def delete(self, doctype: str, filters: Mapping[str, Any]) -> None:
+        statement, values = select(doctype, ["name"], filters)
+        self.sql(statement.replace("select `name` from", "delete from", 1), values)
 
     def set_value(
         self,

@@ -110,7 +110,11 @@ def test_schedules_in_no_list_are_compared_and_listed(cached: Site, engine: Engi
 def test_keys_of_others_are_not_touched(cached: Site, other_site: Site, engine: Engine) -> None:
     other_site.engine().rehydrate(STUDENTS[0], SEASON)
     other_site.cache.zadd(other_site.key("srs", STUDENTS[0]), {"ghost": 1.0})
-    foreign: dict[str | bytes, str] = {f"srs:{STUDENTS[0]}:{SEASON}": "1", f"{cached.name}x|srs:a:{SEASON}": "2", "k": "3"}
+    foreign: dict[str | bytes, str] = {
+        f"srs:{STUDENTS[0]}:{SEASON}": "1",
+        f"{cached.name}x|srs:a:{SEASON}": "2",
+        "k": "3",
+    }
     cached.cache.mset(foreign)
     engine.rehydrate(STUDENTS[0], "SEASON-2025")
     cached.cache.zadd(cached.key("srs", STUDENTS[0], "SEASON-2025"), {"ghost": 1.0})

@@ -373,12 +373,14 @@ pub fn count(
     connection.command(redis::cmd("ZCOUNT").arg(key).arg("-inf").arg(until.unwrap_or(END_OF_TIME)))
 }
 
-/// Sets dates in the cache only. What else is cached of a question stays.
+/// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of a question
+/// stays.
 pub fn put(
     connection: &mut RedisConnection,
     keys: &Keys,
     (player, season): (&str, &str),
     dates: &[(String, i64)],
+    (seconds_to_live, until): (u64, i64),
 ) -> Result<()> {
     let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
     let ids: Vec<&str> = dates.iter().map(|(id, _)| id.as_str()).collect();
@@ -392,6 +394,9 @@ pub fn put(
         pipeline.cmd("ZADD").arg(&schedule).arg(date).arg(id).ignore();
         pipeline.cmd("HSET").arg(&details).arg(id).arg(review.detail()).ignore();
     }
+    pipeline.cmd("EXPIRE").arg(&schedule).arg(seconds_to_live).ignore();
+    pipeline.cmd("EXPIRE").arg(&details).arg(seconds_to_live).ignore();
+    pipeline.cmd("ZADD").arg(keys.students(season)).arg(until).arg(player).ignore();
     connection.pipeline(&pipeline)
 }
 

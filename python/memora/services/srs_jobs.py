@@ -168,21 +168,21 @@ def cancel(name: str) -> None:
 
 def get_job(name: str, with_findings: bool = True) -> dict[str, Any]:
     """A job as administrators see it: its fields, and `percent`."""
-    fields = FIELDS + (FOUND if with_findings else ())
+    fields = [*FIELDS, *(FOUND if with_findings else ())]
     return _shown(dict(zip(fields, frappe.db.get_value(JOB, name, fields), strict=True)))
 
 
 def latest_jobs(most: int, **filters: Any) -> list[dict[str, Any]]:
     """The jobs that were requested last, newest first."""
     rows = frappe.get_all(
-        JOB, filters=filters, fields=FIELDS + FOUND, order_by="creation desc", limit_page_length=most
+        JOB, filters=filters, fields=[*FIELDS, *FOUND], order_by="creation desc", limit_page_length=most
     )
     return [_shown(dict(row)) for row in rows]
 
 
 def mark_interrupted() -> None:
     """Note which jobs' processes are dead (hourly)."""
-    for job in frappe.get_all(JOB, filters={"status": "Running"}, fields=FIELDS):
+    for job in frappe.get_all(JOB, filters={"status": "Running"}, fields=list(FIELDS)):
         if _is_dead(job):
             frappe.db.set_value(JOB, job["name"], {"status": "Interrupted", "finished_at": job["modified"]})
     long_ago = now_datetime() - timedelta(seconds=LONG_SECONDS)
