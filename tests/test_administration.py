@@ -53,8 +53,7 @@ def test_a_manager_archives_a_season(site: Site, app: App, old: str) -> None:
 def test_the_form_is_told_of_progress(app: App, old: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(srs_archiver, "NEWS_SECONDS", 0.0)
     srs_archiver.archive_in_background(old)
-    assert {name for name, _news in frappe.recorded.published} == {"memora_archive"}
-    news = [news for _name, news in frappe.recorded.published]
+    news = [news for name, news in frappe.recorded.published if name == "memora_archive"]
     assert {each["season"] for each in news} == {old}
     assert [each["step"] for each in news if each["step"] in ("copying", "done")][:: len(news)] == ["copying"]
     assert news[-1]["step"] == "done"
