@@ -1,28 +1,38 @@
 //! Loading a whole season into the cache again (spec section 7).
 //!
-//! Each student's schedule is loaded as a cold read loads it, behind a fence, some students at a time: whoever
-//! answers meanwhile breaks through the fence, and is loaded again. The old schedule serves until the new one
-//! takes its place. Nothing is kept of how far it came: killed, it is started again from the beginning.
+//! A load of everybody at once, in the order of every load: first a fence for each student, then what of them
+//! waits in the journal, then the records, in one statement. Whoever answers meanwhile breaks through the fence,
+//! and is loaded again alone. The old schedule serves until the new one takes its place. Nothing is kept of how
+//! far it came: killed, it is started again from the beginning.
 
+use std::collections::HashMap;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use mysql::Conn;
+
 use crate::archive::Pace;
 use crate::engine::{Engine, Process};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::job::Job;
-use crate::mariadb::{archive, records, seasons, storage};
+use crate::mariadb::records::{self, Scan};
+use crate::mariadb::{archive, seasons, stop_statement, storage};
 use crate::parallel::in_parallel;
 use crate::pool::Connect;
 use crate::redis::cache::{self, Found};
+use crate::redis::journal::Pending;
 use crate::redis::students;
-use crate::rehydrate::Records;
+use crate::rehydrate::{Attempt, FENCE_SECONDS, Records};
+use crate::review::Review;
 use crate::trust::Lease;
 
-/// Students who are loaded at a time.
-const STUDENTS: usize = 8;
-/// Records that are sent to Redis at a time, for others not to wait long.
-const RECORDS: usize = 4_000;
+/// Students for whom a fence is set at a time, and who are dropped at a time.
+const STUDENTS: usize = 200;
+/// Students who are loaded at a time, and records, for others not to wait long for Redis.
+const PIECE_STUDENTS: usize = 10;
+const PIECE_RECORDS: usize = 4_000;
+/// A rebuild is done by then, or what it did not come to is left as it is.
+const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
 /// How often a student is loaded who answers whenever he is.
 const MOST_TRIES: u32 = 3;
 /// How often a piece is tried while a server does not answer.
@@ -58,41 +68,194 @@ impl Engine {
         self.check_uses_cache(&mut connection, season)?;
         Job::Rebuild.lock(&mut connection, season)?;
         self.check_servers(&process)?;
-        let untouched = self.end_of_life();
-        let mut done =
-            Rebuilt { total: archive::estimated_rows(&mut connection, season)?, ..Rebuilt::default() };
+        // Records of a season without a partition are among those of others.
+        storage::create_partition(&mut connection, season)?;
+        let total = archive::estimated_rows(&mut connection, season)?;
+        let done =
+            patiently(|| self.rebuild_from_scan(&process, &mut connection, season, total, pace, watch))?;
+        log::info!("the cache of {season} was rebuilt: {done:?}");
+        Ok(done)
+    }
+
+    /// One try, from the beginning.
+    fn rebuild_from_scan(
+        &self,
+        process: &Process,
+        connection: &mut Conn,
+        season: &str,
+        total: u64,
+        pace: Pace,
+        watch: Watch<'_>,
+    ) -> Result<Rebuilt> {
+        let mut done = Rebuilt { total, ..Rebuilt::default() };
         watch(&done)?;
-        let mut after = String::new();
+        let untouched = self.end_of_life();
+        let fence = process.token();
+        let lease = self.with_cache(process, |lease| {
+            let run_id = process.cache.with(|cache| Ok(cache.run_id.clone()))?;
+            let is_same = *lease.run_id == run_id;
+            Ok(if is_same { Attempt::Done(lease.clone()) } else { Attempt::Restarted(run_id) })
+        })?;
+        let pending = self.fence_season(process, season, &fence)?;
+        // On a connection of its own: the other one has to stay free.
+        let mut reader = self.settings.background.connect(false)?;
+        let reader_id = reader.connection_id();
+        let mut scan = Scan::begin(&mut reader, &self.settings.zone, season)?;
         let next = || {
-            let found =
-                process.background.with(|database| records::students(database, season, &after, STUDENTS))?;
-            Ok(found.last().cloned().map(|last| {
-                after = last;
-                found
-            }))
+            let mut piece = Vec::new();
+            let mut size = 0;
+            while size < PIECE_RECORDS && piece.len() < PIECE_STUDENTS {
+                let Some((player, reviews)) = scan.next_student()? else { break };
+                size += reviews.len();
+                piece.push((player, reviews));
+            }
+            Ok((!piece.is_empty()).then_some(piece))
         };
-        let load = |players: Vec<String>| {
+        let work = |piece: Vec<(String, Vec<Review>)>| {
             let start = Instant::now();
-            let piece = patiently(|| self.rebuild_students(&process, season, &players));
+            let rebuilt = self.rebuild_piece(process, &lease, season, &fence, &pending, piece);
             pace.rest(start.elapsed());
-            piece
+            rebuilt
         };
-        in_parallel(next, load, |piece| {
+        let outcome = in_parallel(next, work, |piece| {
             done.students += piece.students;
             done.records += piece.records;
             done.dropped += piece.dropped;
             done.total = done.total.max(done.records);
             watch(&done)
-        })?;
-        done.dropped += self.drop_unseen(&process, season, untouched)?;
+        });
+        if outcome.is_err() {
+            // To drop the scan is to read it to its end, unless MariaDB ends it.
+            stop_statement(connection, reader_id)?;
+        }
+        outcome?;
+        if archive::is_archived(connection, season)? {
+            return Err(Error::SeasonArchived(season.to_owned()));
+        }
+        done.dropped += self.drop_unseen(process, season, untouched)?;
         done.total = done.records;
         watch(&done)?;
-        log::info!("the cache of {season} was rebuilt: {done:?}");
         Ok(done)
     }
 
+    /// Sets a fence for each student of a season. Returns what of them waits in the journal: it was there after
+    /// the fences, and the records are read after it.
+    fn fence_season(&self, process: &Process, season: &str, fence: &str) -> Result<HashMap<String, Pending>> {
+        let keys = &self.settings.keys;
+        let mut waiting = HashMap::new();
+        let mut after = String::new();
+        loop {
+            let found =
+                process.background.with(|database| records::students(database, season, &after, STUDENTS))?;
+            let Some(last) = found.last() else { return Ok(waiting) };
+            after.clone_from(last);
+            let players: Vec<&str> = found.iter().map(String::as_str).collect();
+            process.cache.with(|cache| {
+                let players = players.iter().copied();
+                cache::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
+            })?;
+            let pending = self.pending_of(process, &players, season)?;
+            let pending = found.into_iter().zip(pending).filter(|(_, pending)| !pending.reviews.is_empty());
+            waiting.extend(pending);
+        }
+    }
+
+    /// Puts loaded schedules in their place, and loads those students again who answered since the fence was set.
+    fn rebuild_piece(
+        &self,
+        process: &Process,
+        lease: &Lease,
+        season: &str,
+        fence: &str,
+        pending: &HashMap<String, Pending>,
+        piece: Vec<(String, Vec<Review>)>,
+    ) -> Result<Rebuilt> {
+        let mut names = Vec::with_capacity(piece.len());
+        let mut loaded = Vec::with_capacity(piece.len());
+        for (player, reviews) in piece {
+            let pending = pending.get(&player).cloned().unwrap_or_default();
+            loaded.push(self.with_pending(&process.background, &player, season, reviews, pending)?);
+            names.push(player);
+        }
+        let loaded: Vec<(&str, Records)> = names
+            .iter()
+            .zip(loaded)
+            .map(|(player, (reviews, head))| (player.as_str(), Records { reviews, head, is_whole: true }))
+            .collect();
+        let mut rebuilt = Rebuilt::default();
+        self.check_lease(process, lease)?;
+        let changed = self.fill_all(process, lease, season, fence, &loaded, &mut rebuilt)?;
+        self.rebuild_alone(process, season, &changed, &mut rebuilt)?;
+        Ok(rebuilt)
+    }
+
+    /// Fills schedules, some records at a time. Returns the students who changed meanwhile.
+    fn fill_all<'a>(
+        &self,
+        process: &Process,
+        lease: &Lease,
+        season: &str,
+        fence: &str,
+        loaded: &[(&'a str, Records)],
+        rebuilt: &mut Rebuilt,
+    ) -> Result<Vec<&'a str>> {
+        let mut changed = Vec::new();
+        let mut rest = loaded;
+        while !rest.is_empty() {
+            let (piece, others) = rest.split_at(piece_of(rest, PIECE_RECORDS));
+            rest = others;
+            let filled = self.fill(process, lease, season, fence, piece)?;
+            for ((player, records), filled) in piece.iter().zip(filled) {
+                if filled {
+                    rebuilt.students += 1;
+                    rebuilt.records += records.reviews.len() as u64;
+                } else {
+                    changed.push(*player);
+                }
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Loads some students by themselves; those who answer whenever they are loaded are left to the next read.
+    fn rebuild_alone(
+        &self,
+        process: &Process,
+        season: &str,
+        players: &[&str],
+        rebuilt: &mut Rebuilt,
+    ) -> Result<()> {
+        let mut waiting = players.to_vec();
+        for _ in 0..MOST_TRIES {
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let fence = process.token();
+            let (lease, records) = self.load_behind_fence(process, season, &waiting, &fence)?;
+            waiting = self.fill_all(process, &lease, season, &fence, &records, rebuilt)?;
+        }
+        for player in waiting {
+            process.cache.with(|cache| cache::drop_student(cache, &self.settings.keys, player, season))?;
+            rebuilt.dropped += 1;
+        }
+        Ok(())
+    }
+
+    /// Checks that the cache is the one that a lease is for, and has not been given up since.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: what was loaded before is not put into it.
+    fn check_lease(&self, process: &Process, lease: &Lease) -> Result<()> {
+        let run_id = process.cache.with(|cache| Ok(cache.run_id.clone()))?;
+        if self.lease(process)?.generation == lease.generation && *lease.run_id == run_id {
+            return Ok(());
+        }
+        let cause = "it was away meanwhile".to_owned();
+        Err(Error::Unavailable { server: Server::Cache, cause, broken: false })
+    }
+
     /// Refuses a season whose schedules nobody reads from the cache.
-    pub(crate) fn check_uses_cache(&self, connection: &mut mysql::Conn, season: &str) -> Result<()> {
+    pub(crate) fn check_uses_cache(&self, connection: &mut Conn, season: &str) -> Result<()> {
         storage::check_season_name(season)?;
         match seasons::uses_cache(connection, season)? {
             None => Err(Error::InvalidInput(format!("There is no season {season}."))),
@@ -113,41 +276,6 @@ impl Engine {
         process.cache.with(|cache| cache.command(&ping))
     }
 
-    /// Loads some students; again those who answer meanwhile.
-    fn rebuild_students(&self, process: &Process, season: &str, players: &[String]) -> Result<Rebuilt> {
-        let mut rebuilt = Rebuilt::default();
-        let mut waiting: Vec<&str> = players.iter().map(String::as_str).collect();
-        for _ in 0..MOST_TRIES {
-            let fence = process.token();
-            let (lease, records) = self.load_behind_fence(process, season, &waiting, &fence)?;
-            let mut changed = Vec::new();
-            let mut rest = &records[..];
-            while !rest.is_empty() {
-                let (piece, others) = rest.split_at(piece_of(rest, RECORDS));
-                rest = others;
-                let filled = self.fill(process, &lease, season, &fence, piece)?;
-                for ((player, records), filled) in piece.iter().zip(filled) {
-                    if filled {
-                        rebuilt.students += 1;
-                        rebuilt.records += records.reviews.len() as u64;
-                    } else {
-                        changed.push(*player);
-                    }
-                }
-            }
-            if changed.is_empty() {
-                return Ok(rebuilt);
-            }
-            waiting = changed;
-        }
-        // The next read loads them.
-        for player in waiting {
-            process.cache.with(|cache| cache::drop_student(cache, &self.settings.keys, player, season))?;
-            rebuilt.dropped += 1;
-        }
-        Ok(rebuilt)
-    }
-
     /// Loads all that is known of some students. Nothing that is computed from it goes into the cache through
     /// the fence once one of them has answered.
     pub(crate) fn load_behind_fence<'a>(
@@ -160,7 +288,8 @@ impl Engine {
         let keys = &self.settings.keys;
         self.with_cache(process, |lease| {
             let fenced = Self::ask_cache(process, lease, |cache| {
-                cache::set_fences(cache, keys, season, players.iter().copied(), fence).map(Found::Warm)
+                cache::set_fences(cache, keys, season, players.iter().copied(), fence, FENCE_SECONDS)
+                    .map(Found::Warm)
             })?;
             fenced.and_then(|_| {
                 let pending = self.pending_of(process, players, season)?;

@@ -18,6 +18,9 @@ use crate::review::Review;
 use crate::submission::check_season;
 use crate::trust::Lease;
 
+/// A load that takes longer fills nothing.
+pub(crate) const FENCE_SECONDS: u64 = 60;
+
 /// All that is known of a student in a season.
 pub struct Records {
     /// Every tracked question.
@@ -51,7 +54,9 @@ impl Engine {
     ) -> Result<Records> {
         let keys = &self.settings.keys;
         let fence = process.token();
-        let fenced = process.cache.with(|cache| cache::set_fences(cache, keys, season, [player], &fence));
+        let fenced = process
+            .cache
+            .with(|cache| cache::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS));
         if let Err(error) = fenced {
             log::debug!("the records of {player} will not be cached: {error}");
         }
@@ -126,20 +131,33 @@ impl Engine {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
         let mut loaded = Vec::with_capacity(players.len());
-        for ((mut reviews, pending), player) in records.drain(..).zip(pending).zip(players) {
-            if !pending.reviews.is_empty() {
-                let blind = database.with(|database| blind::of_student(database, player, season, false))?;
-                let replayed = blind.map(|mut blind| {
-                    blind.learn(&pending.reviews);
-                    blind.replay(zone)
-                });
-                overlay(&mut reviews, pending.reviews);
-                correct(&mut reviews, replayed.unwrap_or_default());
-            }
-            let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
-            loaded.push((reviews, newest.max(pending.head)));
+        for ((reviews, pending), player) in records.drain(..).zip(pending).zip(players) {
+            loaded.push(self.with_pending(database, player, season, reviews, pending)?);
         }
         Ok(loaded)
+    }
+
+    /// Lays over a student's records what waits in the journal. With the time of the newest answer.
+    pub(crate) fn with_pending(
+        &self,
+        database: &Pool<DatabaseServer>,
+        player: &str,
+        season: &str,
+        mut reviews: Vec<Review>,
+        pending: Pending,
+    ) -> Result<(Vec<Review>, i64)> {
+        if !pending.reviews.is_empty() {
+            let zone = &self.settings.zone;
+            let blind = database.with(|database| blind::of_student(database, player, season, false))?;
+            let replayed = blind.map(|mut blind| {
+                blind.learn(&pending.reviews);
+                blind.replay(zone)
+            });
+            overlay(&mut reviews, pending.reviews);
+            correct(&mut reviews, replayed.unwrap_or_default());
+        }
+        let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
+        Ok((reviews, newest.max(pending.head)))
     }
 
     /// What of a student waits in the journal; false when it cannot be asked.

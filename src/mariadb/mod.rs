@@ -123,6 +123,11 @@ pub fn run_text(connection: &mut Conn, sql: &str) -> Result<()> {
     connection.query_drop(sql).map_err(Error::from_mariadb)
 }
 
+/// Ends the statement that another connection of ours is running.
+pub fn stop_statement(connection: &mut Conn, id: u32) -> Result<()> {
+    run_text(connection, &format!("KILL QUERY {id}"))
+}
+
 /// Takes a lock of this site by its name, held until the connection ends, however it ends. False: another
 /// connection has it, and kept it for so many seconds.
 pub fn take_lock(connection: &mut Conn, name: &str, seconds: u32) -> Result<bool> {

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mysql::prelude::Queryable;
-use mysql::{Conn, Value};
+use mysql::{Binary, Conn, QueryResult, Value};
 
 use super::key_range::Place;
 use super::shape::{ARCHIVE, LIVE};
@@ -56,6 +56,54 @@ pub fn of_students(
         records.push(reviews);
     }
     Ok(records)
+}
+
+/// All records of a season, student after student, from one moment.
+///
+/// One statement without a condition: to look where a student's records end costs MariaDB as much again as to
+/// read them. So it takes a partition of the season's own.
+pub struct Scan<'c> {
+    rows: QueryResult<'c, 'c, 'c, Binary>,
+    zone: &'c SiteZone,
+    next: Option<(String, Review)>,
+}
+
+impl<'c> Scan<'c> {
+    /// Begins. The season's name has been checked.
+    pub fn begin(connection: &'c mut Conn, zone: &'c SiteZone, season: &str) -> Result<Scan<'c>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, player FROM `{}` PARTITION (`{season}`) FORCE INDEX (PRIMARY) ORDER BY player",
+            LIVE.table
+        );
+        let rows = connection.exec_iter(sql, ()).map_err(Error::from_mariadb)?;
+        let mut scan = Scan { rows, zone, next: None };
+        scan.next = scan.read()?;
+        Ok(scan)
+    }
+
+    /// The next student, with all records.
+    pub fn next_student(&mut self) -> Result<Option<(String, Vec<Review>)>> {
+        let Some((player, first)) = self.next.take() else { return Ok(None) };
+        let mut reviews = vec![first];
+        while let Some((next, review)) = self.read()? {
+            if next != player {
+                self.next = Some((next, review));
+                break;
+            }
+            reviews.push(review);
+        }
+        Ok(Some((player, reviews)))
+    }
+
+    fn read(&mut self) -> Result<Option<(String, Review)>> {
+        let Some(row) = self.rows.next() else { return Ok(None) };
+        let row: std::result::Result<(_, _, _, _, _, _, _, String), _> =
+            mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
+        let (question_id, stability, next_review, last_review, answered_at_us, subject, topic, player) =
+            row.map_err(|error| Error::Fault(format!("a record cannot be read: {error}")))?;
+        let row = (question_id, stability, next_review, last_review, answered_at_us, subject, topic);
+        Ok(Some((player, review(self.zone, row))))
+    }
 }
 
 /// The next students who have records in a season, in the order of the primary key. MariaDB steps from one to

@@ -235,17 +235,18 @@ pub fn clear_season(connection: &mut RedisConnection, keys: &Keys, season: &str,
     Ok(cursor)
 }
 
-/// Sets the fences of a load of some students.
+/// Sets the fences of a load of some students, which has to be done within so many seconds.
 pub fn set_fences<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
     season: &str,
     players: impl IntoIterator<Item = &'a str>,
     fence: &str,
+    seconds: u64,
 ) -> Result<()> {
     let mut pipeline = redis::pipe();
     for player in players {
-        pipeline.cmd("SET").arg(keys.fence(player, season)).arg(fence).arg("EX").arg(60).ignore();
+        pipeline.cmd("SET").arg(keys.fence(player, season)).arg(fence).arg("EX").arg(seconds).ignore();
     }
     connection.pipeline(&pipeline)
 }
