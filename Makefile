@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers dev build-dev build format lint test soak demo bench bench-scale bench-outage bench-archive wheel clean help
+.PHONY: all setup venv servers browser dev build-dev build format lint test soak demo bench bench-scale bench-outage bench-archive wheel clean help
 
 ## all: what CI runs
 all: lint test
@@ -33,6 +33,11 @@ servers:
 	{ $(HAVE) mariadbd && $(HAVE) mariadb-install-db && $(HAVE) my_print_defaults; } >/dev/null \
 	  || missing+=" mariadb-server-core mariadb-client-core"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
+
+## browser: Chromium, where it is missing (for the tests of the Desk page)
+browser:
+	@{ $(HAVE) chromium && $(HAVE) chromedriver; } >/dev/null \
+	  || { $(SUDO) apt-get update && $(APT_INSTALL) chromium chromium-driver; }
 
 # Debian's Python comes without the venv module.
 $(BIN)/python:
@@ -83,7 +88,7 @@ lint: $(VENV)/.lint build
 	$(BIN)/python -m mypy.stubtest memora._engine
 
 ## test: every test, Rust first, then Python against real servers
-test: setup
+test: setup browser
 	cargo test
 	$(BIN)/python -m pytest
 

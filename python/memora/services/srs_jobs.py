@@ -32,7 +32,7 @@ Kind = Literal["Rebuild", "Reconciliation", "Archive"]
 CANCELLABLE: Final = ("Rebuild", "Reconciliation")
 FIELDS: Final = (
     "name", "kind", "season", "status", "requested_by", "started_at", "finished_at", "done", "total",
-    "message", "modified",
+    "message", "modified", "cancel_requested",
 )  # fmt: skip
 FOUND: Final = (
     "sample_size", "students", "records", "missing", "ghost", "wrong_date", "wrong_state", "half_filled",

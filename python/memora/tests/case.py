@@ -101,6 +101,9 @@ def remove_test_data() -> None:
     """Remove whatever these tests made, also in a run that was killed."""
     frappe.set_user("Administrator")
     forget_records()
+    for doctype in (TRACKER, "Archived Memory Tracker"):
+        frappe.db.delete(doctype, {"player": STUDENT})
+    frappe.db.commit()
     for doctype, name in (
         ("Game Subscription Season", SEASON),
         ("Game Topic", TOPIC),

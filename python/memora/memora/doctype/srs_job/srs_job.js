@@ -1,0 +1,21 @@
+{% include "memora/memora/doctype/srs_job/jobs.js" %}
+
+// What was done to a season: followed while it is done.
+frappe.ui.form.on("SRS Job", {
+	setup(frm) {
+		frappe.realtime.on("memora_job", (job) => {
+			if (job.name !== frm.doc.name || !memora.jobs.is_running(frm.doc)) return;
+			memora.jobs.hear(frm, job.name, job, () => follow(frm));
+		});
+	},
+
+	refresh(frm) {
+		frm.disable_save();
+		memora.jobs.subscribe();
+		if (memora.jobs.is_running(frm.doc)) follow(frm);
+	},
+});
+
+function follow(frm) {
+	memora.jobs.follow_job(frm, frm.doc.name, () => frm.reload_doc());
+}
