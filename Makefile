@@ -14,7 +14,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers browser dev build-dev build format lint test soak demo bench bench-scale bench-outage bench-archive wheel clean help
+.PHONY: all setup venv servers browser dev build-dev build format lint test soak demo bench bench-scale bench-outage bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
 all: lint test
@@ -115,6 +115,10 @@ bench-outage: setup
 ## bench-archive: whether students notice that a season is archived (ARGS="--rows 100000 --seconds 5" for a short one)
 bench-archive: setup
 	$(BIN)/python -m benches.archive $(ARGS)
+
+## bench-administrator: rebuild, reconcile and status beside plain Python (ARGS="--students 100 --scale 100 200" for a short one)
+bench-administrator: setup
+	$(BIN)/python -m benches.administrator $(ARGS)
 
 ## wheel: the one file to install, into dist/
 wheel: $(VENV)/.tests
