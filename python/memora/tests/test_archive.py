@@ -157,7 +157,7 @@ def remove_old_season() -> None:
     """Remove the season, its records and what is known of its archive."""
     frappe.set_user("Administrator")
     frappe.db.rollback()
-    for doctype in (TRACKER, ARCHIVED):
+    for doctype in (TRACKER, ARCHIVED, "SRS Job"):
         frappe.db.delete(doctype, {"season": OLD})
     frappe.db.commit()
     frappe.delete_doc(SEASON_DOCTYPE, OLD, delete_permanently=True)
