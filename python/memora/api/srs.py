@@ -159,7 +159,7 @@ def get_metrics() -> Response:
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors()
-def rebuild_season_cache(season: str) -> dict[str, str]:
+def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
     """Load all schedules of a season into the cache again, in the background. For System Managers.
 
     Students read and answer meanwhile.
@@ -199,7 +199,7 @@ def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | N
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors()
-def get_job(job: str) -> dict[str, Any]:
+def get_job(job: str | None = None) -> dict[str, Any]:
     """How far a rebuild, a reconciliation or an archive is, and what it did. For System Managers.
 
     Returns: name, kind, season; status: Queued, Running, Done, Cancelled, Failed, or Interrupted: its process
@@ -215,7 +215,7 @@ def get_job(job: str) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors()
-def cancel_job(job: str) -> dict[str, Any]:
+def cancel_job(job: str | None = None) -> dict[str, Any]:
     """Have a rebuild or a reconciliation end, within a second or two. For System Managers.
 
     What was done until then stays, and is right. One that has ended is left as it is.
