@@ -11,7 +11,7 @@ import multiprocessing
 import random
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import timezone
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,8 @@ from typing import Any, Final
 import pymysql.cursors
 
 from benches import dataset
-from benches.report import Report, Turn, bar, number, percentile, race, ratio
+from benches.plain_python import Answer
+from benches.report import Report, Turn, bar, memory_mib, number, percentile, race, ratio
 from benches.workplace import Workplace, open_workplace
 from tests import frappe_standin
 
@@ -37,10 +38,13 @@ RECONCILE_AIM: Final = 30
 MOST_GROWTH_MIB: Final = 20
 STATUS_AIM_MS: Final = 50
 SCALE_AIM: Final = 1.5
+SECONDS_AIM: Final = 10
+MEANWHILE_SECONDS: Final = 10.0
+STUDY_REST_SECONDS: Final = 0.02
 
 
-class PlainPython:
-    """The opponents: redis-py (hiredis) with pipelines, and PyMySQL."""
+class Opponent:
+    """Plain Python on memora's table: redis-py (hiredis) with pipelines, and PyMySQL."""
 
     def __init__(self, place: Workplace) -> None:
         self.connection: Final = place.database.connect(cursorclass=pymysql.cursors.DictCursor)
@@ -57,8 +61,8 @@ class PlainPython:
 
     def rebuild(self, students: int, with_details: bool) -> None:
         """Each student's dates with one ZADD a record, or all that memora keeps with two commands."""
-        for number_ in range(students):
-            player = dataset.player(number_)
+        for student in range(students):
+            player = dataset.player(student)
             rows = self.rows(player)
             key, pipeline = f"plain:{player}", self.cache.pipeline(transaction=False)
             pipeline.delete(key, f"{key}:detail")
@@ -74,8 +78,8 @@ class PlainPython:
     def reconcile(self, place: Workplace, records: int) -> int:
         """One ZSCORE a record; how many differ."""
         wrong = 0
-        for number_ in range(records // QUESTIONS):
-            player = dataset.player(number_)
+        for student in range(records // QUESTIONS):
+            player = dataset.player(student)
             key = f"{place.database.database}|srs:{player}:{dataset.SEASON}"
             wrong += sum(self.cache.zscore(key, row["question_id"]) != unix(row) for row in self.rows(player))
         return wrong
@@ -86,19 +90,14 @@ def unix(row: dict[str, Any]) -> float:
     return float(row["next_review_date"].replace(tzinfo=timezone.utc).timestamp())
 
 
-def tell(report: Report, label: str, asked: str, got: str, held: bool | None) -> None:
-    """Report a number, and whether it is what was asked for; None: nothing was."""
-    report.add(
-        f"{label}: {got}" + (f" (asked: {asked})" if asked else "") + (" MISS" if held is False else "")
-    )
-    report.numbers[label] = got
-    if held is False:
-        report.failures.append(label)
+def rate(records: float, milliseconds: Sequence[float]) -> str:
+    """Records a second: of these in the median time."""
+    return f"{number(records / statistics.median(milliseconds) * 1e3)}/s"
 
 
 # -- rebuild --------------------------------------------------------------------------------------
 def rebuild(report: Report, place: Workplace, students: int, rounds: int) -> None:
-    engine, plain, records = place.engine(), PlainPython(place), students * QUESTIONS
+    engine, plain, records = place.engine(), Opponent(place), students * QUESTIONS
     # A part is enough for the slow ones: they take the same time for each student.
     part = max(1, students // 10)
     times = race(
@@ -111,23 +110,63 @@ def rebuild(report: Report, place: Workplace, students: int, rounds: int) -> Non
         "rebuild",
     )
     of_all = {name: [each * students / part for each in times[name]] for name in ("ZADD", "good")}
-    times["memora into an empty cache"] = []
+    into_empty = []
     for _ in range(rounds):
         place.cache.client().flushall()
         start = time.perf_counter()
         engine.rebuild(dataset.SEASON)
-        times["memora into an empty cache"].append((time.perf_counter() - start) * 1e3)
+        into_empty.append((time.perf_counter() - start) * 1e3)
 
-    def rate(milliseconds: list[float]) -> str:
-        return f"{number(records / statistics.median(milliseconds) * 1e3)}/s"
-
+    report.add(f"rebuild of {number(records)} records, over a full cache: {rate(records, times['memora'])}")
+    report.add(f"the same into an empty cache: {rate(records, into_empty)}")
+    report.add(f"plain Python, one ZADD a record: {rate(records, of_all['ZADD'])}")
+    report.add(f"good Python, dates and details: {rate(records, of_all['good'])}")
+    report.add(f"times as fast as good Python: {ratio(of_all['good'], times['memora']):.1f}")
     faster = ratio(of_all["ZADD"], times["memora"])
-    tell(report, f"rebuild of {number(records)} records, over a full cache", "", rate(times["memora"]), None)
-    tell(report, "the same into an empty cache", "", rate(times["memora into an empty cache"]), None)
-    tell(report, "plain Python, one ZADD a record", "", rate(of_all["ZADD"]), None)
-    tell(report, "good Python, dates and details", "", rate(of_all["good"]), None)
-    tell(report, "faster than one ZADD a record", f"{REBUILD_AIM}x", f"{faster:.1f}x", faster >= REBUILD_AIM)
-    tell(report, "faster than good Python", "", f"{ratio(of_all['good'], times['memora']):.1f}x", None)
+    report.claim("times as fast as one ZADD a record", faster, at_least=REBUILD_AIM)
+
+
+def meanwhile(report: Report, place: Workplace) -> None:
+    """How long two students wait, while the season is rebuilt again and again."""
+    lost = 0
+    for phase in ("nothing else happens", "it is rebuilt"):
+        stop = FORK.Event()
+        pipes = [FORK.Pipe(duplex=False) for _ in range(2)]
+        for student, (_receiver, sender) in enumerate(pipes):
+            FORK.Process(target=study, args=(place, student, phase, stop, sender)).start()
+        end = time.monotonic() + MEANWHILE_SECONDS
+        while time.monotonic() < end:
+            if phase == "it is rebuilt":
+                place.engine().rebuild(dataset.SEASON)
+            else:
+                time.sleep(0.1)
+        stop.set()
+        studied = [receiver.recv() for receiver, _sender in pipes]
+        waited = [milliseconds for each, _lost in studied for milliseconds in each]
+        lost += sum(missing for _waited, missing in studied)
+        report.add(
+            f"reading and answering while {phase}: {number(len(waited))} times, "
+            f"p50 {percentile(waited, 50):.1f} ms, p99 {percentile(waited, 99):.1f} ms"
+        )
+    report.claim("answers that were lost", lost, at_most=0)
+
+
+def study(place: Workplace, student: int, phase: str, stop: Any, sender: Any) -> None:
+    """Read and answer a new question, until it is over; sends how long each took, and how many were lost."""
+    engine, name = place.engine(), dataset.player(student)
+    waited: list[float] = []
+    answered: set[str] = set()
+    while not stop.is_set():
+        question = f"{phase} {len(answered)}"
+        answers: list[Answer] = [{"question_id": question, "is_correct": True, "duration_ms": 3000}]
+        start = time.perf_counter()
+        engine.due(name)
+        engine.submit(name, session_data=dataset.session_data(answers))
+        waited.append((time.perf_counter() - start) * 1e3)
+        answered.add(question)
+        time.sleep(STUDY_REST_SECONDS)
+    engine.rehydrate(name, dataset.SEASON)
+    sender.send((waited, len(answered - set(engine.cache_scores(name, dataset.SEASON)))))
 
 
 def growth_mib(place: Workplace) -> float:
@@ -137,23 +176,16 @@ def growth_mib(place: Workplace) -> float:
     def child() -> None:
         engine = place.engine()
         engine.due(dataset.player(0))
-        before = peak_kib()
+        # The highest is counted anew from now on.
+        Path("/proc/self/clear_refs").write_text("5")
+        before = memory_mib("VmRSS")
         engine.rebuild(dataset.SEASON)
-        sender.send((peak_kib() - before) / 1024)
+        sender.send(memory_mib("VmHWM") - before)
 
     process = FORK.Process(target=child)
     process.start()
     process.join()
     return float(receiver.recv())
-
-
-def peak_kib() -> int:
-    """The most memory that this process had so far, in KiB; counted anew from now on."""
-    with open("/proc/self/status") as status:
-        (line,) = (line for line in status if line.startswith("VmHWM"))
-    with open("/proc/self/clear_refs", "w") as clear:
-        clear.write("5")
-    return int(line.split()[1])
 
 
 # -- reconciliation -------------------------------------------------------------------------------
@@ -186,7 +218,7 @@ def plant(place: Workplace, students: int) -> dict[str, int]:
 
 
 def reconcile(report: Report, place: Workplace, students: int, rounds: int) -> None:
-    engine, plain = place.engine(), PlainPython(place)
+    engine, plain = place.engine(), Opponent(place)
     records = students * QUESTIONS
     engine.rebuild(dataset.SEASON)
     sampled: list[int] = []
@@ -200,28 +232,19 @@ def reconcile(report: Report, place: Workplace, students: int, rounds: int) -> N
     )
     ours = [each / size for each, size in zip(times["memora"], sampled, strict=True)]
     theirs = [each / SAMPLE for each in times["ZSCORE"]]
-    faster = ratio(theirs, ours)
-    tell(report, f"sample of {number(SAMPLE)}", "", f"{number(1e3 / statistics.median(ours))}/s", None)
-    tell(
-        report, "plain Python, one ZSCORE a record", "", f"{number(1e3 / statistics.median(theirs))}/s", None
-    )
-    tell(
-        report,
-        "faster than one ZSCORE a record",
-        f"{RECONCILE_AIM}x",
-        f"{faster:.1f}x",
-        faster >= RECONCILE_AIM,
-    )
+    report.add(f"sample of {number(SAMPLE)}: {rate(1, ours)}")
+    report.add(f"plain Python, one ZSCORE a record: {rate(1, theirs)}")
+    report.claim("times as fast as one ZSCORE a record", ratio(theirs, ours), at_least=RECONCILE_AIM)
     seconds = []
     planted = plant(place, students)
-    for expected in (planted, dict.fromkeys(planted, 0)):
+    for label, expected in (("planted", planted), ("left", dict.fromkeys(planted, 0))):
         start = time.perf_counter()
         found = engine.reconcile(dataset.SEASON)
         seconds.append(time.perf_counter() - start)
-        got = {name: found[name] for name in planted}  # type: ignore[literal-required]
-        label = "planted errors found" if any(expected.values()) else "found once they are corrected"
-        tell(report, label, str(list(expected.values())), str(list(got.values())), got == expected)
-    tell(report, f"all {number(records)} records", "seconds", f"{statistics.median(seconds):.1f} s", None)
+        for kind, count in expected.items():
+            got = found[kind]  # type: ignore[literal-required]
+            report.claim(f"{label} and found: {kind}", got, at_least=count, at_most=count)
+    report.claim(f"seconds for all {number(records)}", statistics.median(seconds), at_most=SECONDS_AIM)
 
 
 def sample_ms(place: Workplace, students: int) -> float:
@@ -260,10 +283,9 @@ def status(report: Report, place: Workplace, foreign: int) -> None:
             client.mset({f"foreign{each}": 1 for each in range(first, first + KEYS_AT_A_TIME)})
             advance(KEYS_AT_A_TIME)
     among = call_ms()
-    tell(report, "get_cache_status, no other keys: p50", "", f"{percentile(alone, 50):.1f} ms", None)
-    tell(report, f"among {number(foreign)} other keys: p50", "", f"{percentile(among, 50):.1f} ms", None)
-    slowest = percentile(among, 99)
-    tell(report, "the same: p99", f"{STATUS_AIM_MS} ms", f"{slowest:.1f} ms", slowest < STATUS_AIM_MS)
+    for label, times in (("no", alone), (number(foreign), among)):
+        report.add(f"get_cache_status with {label} other keys: p50 {percentile(times, 50):.1f} ms")
+    report.claim("p99 among the other keys, ms", percentile(among, 99), at_most=STATUS_AIM_MS)
 
 
 def loaded(place: Workplace, students: int) -> None:
@@ -285,34 +307,28 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
     options = parser.parse_args()
     report = Report(f"memora: a cache of {number(options.students * QUESTIONS)} records")
-    parts: list[Callable[[Workplace], None]] = [
-        lambda place: rebuild(report, place, options.students, options.rounds),
-        lambda place: reconcile(report, place, options.students, options.rounds),
-        lambda place: status(report, place, options.foreign),
-    ]
     with open_workplace() as place:
         # Room for four times as many schedules, and for the opponents'.
         place.cache.client().config_set("maxmemory", "8gb")
         loaded(place, options.students)
-        for part in parts:
-            part(place)
+        rebuild(report, place, options.students, options.rounds)
+        meanwhile(report, place)
+        reconcile(report, place, options.students, options.rounds)
+        status(report, place, options.foreign)
         small = growth_mib(place)
         loaded(place, 4 * options.students)
         large = growth_mib(place)
-        tell(
-            report, f"growth at {number(options.students * QUESTIONS)} records", "", f"{small:.1f} MiB", None
-        )
-        is_flat = large - small <= MOST_GROWTH_MIB
-        tell(
-            report, "at four times as many", f"{small + MOST_GROWTH_MIB:.1f} MiB", f"{large:.1f} MiB", is_flat
-        )
+        report.add(f"the process grows by {small:.1f} MiB, at four times as many by {large:.1f} MiB")
+        report.claim("growth at four times as many, more MiB", large - small, at_most=MOST_GROWTH_MIB)
         times = []
         for students in options.scale:
             loaded(place, students)
             times.append(sample_ms(place, students))
-        ratio_ = max(times) / min(times)
-        label = " and ".join(number(each * QUESTIONS) for each in options.scale)
-        tell(report, f"a sample on {label} rows", f"{SCALE_AIM}x", f"{ratio_:.2f}x", ratio_ <= SCALE_AIM)
+        report.claim(
+            f"a sample on {' and '.join(number(each * QUESTIONS) for each in options.scale)} rows, slower by",
+            max(times) / min(times),
+            at_most=SCALE_AIM,
+        )
     report.write(options.out)
     return 1 if report.failures else 0
 

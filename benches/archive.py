@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from benches import dataset
-from benches.report import Report, bar, number, percentile, progress, table
+from benches.report import Report, bar, memory_mib, number, percentile, progress, table
 from benches.workplace import Workplace, open_workplace
 
 from memora._engine import Engine, MemoraError  # isort: skip
@@ -343,13 +343,6 @@ def archive_in_one_transaction(place: Workplace, pipe: Connection) -> None:
         end = time.perf_counter()
     steps = {"INSERT": copied - start, "DELETE": deleted - copied, "COMMIT": end - deleted}
     pipe.send(Archived(end - start, moved, steps))
-
-
-def memory_mib(name: str) -> float:
-    """Resident memory of this process in MiB: VmRSS is now, VmHWM at its highest."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    (value,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
-    return int(value) / 1024
 
 
 # -- what is measured ---------------------------------------------------------------------------

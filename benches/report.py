@@ -181,6 +181,13 @@ class Report:
         path.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
 
 
+def memory_mib(name: str) -> float:
+    """Resident memory of this process in MiB: VmRSS is now, VmHWM at its highest."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    (value,) = (line.split()[1] for line in lines if line.startswith(f"{name}:"))
+    return int(value) / 1024
+
+
 def machine() -> str:
     """One line on what this ran on."""
     return (

@@ -40,13 +40,12 @@ impl AddAssign for Differences {
 /// Compares a schedule with the records of its student.
 pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Differences {
     let mut found = Differences { records: records.len() as u64, ..Differences::default() };
-    let dates = cached.dates_by_question();
     let mut detail = String::new();
     for review in records {
         let id = review.question_id.as_bytes();
         detail.clear();
         review.push_detail(&mut detail);
-        match dates.get(id) {
+        match cached.dates.get(id) {
             None => found.missing += 1,
             // A date in seconds is a whole number, which Redis keeps as it is.
             Some(date) if *date != review.next_review as f64 => found.wrong_date += 1,
@@ -57,7 +56,7 @@ pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Differences {
         }
     }
     // Each record is missing or has one of the dates: what dates are left have none.
-    found.ghost = (dates.len() as u64 + found.missing).saturating_sub(found.records);
+    found.ghost = (cached.dates.len() as u64 + found.missing).saturating_sub(found.records);
     found.records += found.ghost;
     found
 }
@@ -95,7 +94,7 @@ mod tests {
             let records: Vec<Review> =
                 (0..kinds.len()).filter(|number| kinds[*number] != 1).map(review).collect();
             let mut schedule = cached(&(0..kinds.len()).map(review).collect::<Vec<_>>());
-            schedule.dates.retain(|(id, _)| {
+            schedule.dates.retain(|id, _| {
                 let number: usize = String::from_utf8_lossy(&id[1..]).parse().unwrap_or(0);
                 kinds[number] != 0
             });

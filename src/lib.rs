@@ -37,6 +37,7 @@ pub mod review;
 pub mod safe_mode;
 pub mod sample;
 pub mod season;
+pub mod season_cache;
 pub mod settings;
 pub mod status;
 pub mod student_cache;

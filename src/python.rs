@@ -372,13 +372,7 @@ impl Engine {
         share: f64,
     ) -> PyResult<Bound<'py, PyDict>> {
         let pace = Pace::of_share(share)?;
-        let mut watcher = Watcher::new(progress);
-        let archived = py.detach(|| {
-            self.0.archive(season, pace, &mut |progress| {
-                watcher.tell(|py| Ok(progress_dict(py, season, progress)?.into_any()))
-            })
-        });
-        progress_dict(py, season, &watcher.outcome(archived)?)
+        watched(py, progress, season, |watch| self.0.archive(season, pace, watch))
     }
 
     #[pyo3(signature = (season, progress=None, share=1.0))]
@@ -390,13 +384,7 @@ impl Engine {
         share: f64,
     ) -> PyResult<Bound<'py, PyDict>> {
         let pace = Pace::of_share(share)?;
-        let mut watcher = Watcher::new(progress);
-        let rebuilt = py.detach(|| {
-            self.0.rebuild(season, pace, &mut |rebuilt| {
-                watcher.tell(|py| Ok(rebuilt_dict(py, season, rebuilt)?.into_any()))
-            })
-        });
-        rebuilt_dict(py, season, &watcher.outcome(rebuilt)?)
+        watched(py, progress, season, |watch| self.0.rebuild(season, pace, watch))
     }
 
     #[pyo3(signature = (season, sample=None, progress=None, share=1.0))]
@@ -409,13 +397,7 @@ impl Engine {
         share: f64,
     ) -> PyResult<Bound<'py, PyDict>> {
         let pace = Pace::of_share(share)?;
-        let mut watcher = Watcher::new(progress);
-        let reconciled = py.detach(|| {
-            self.0.reconcile(season, sample, pace, &mut |reconciled| {
-                watcher.tell(|py| Ok(reconciled_dict(py, season, reconciled)?.into_any()))
-            })
-        });
-        reconciled_dict(py, season, &watcher.outcome(reconciled)?)
+        watched(py, progress, season, |watch| self.0.reconcile(season, sample, pace, watch))
     }
 
     fn is_running(&self, py: Python<'_>, kind: &str, season: &str) -> PyResult<bool> {
@@ -426,7 +408,7 @@ impl Engine {
     fn archive_status<'py>(&self, py: Python<'py>, season: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
         let status = py.detach(|| self.0.archive_status(season))?;
         let Some(progress) = status.progress else { return Ok(None) };
-        let dict = progress_dict(py, season, &progress)?;
+        let dict = season_dict(py, season, &progress)?;
         let seconds = |microseconds: i64| microseconds as f64 / 1e6;
         dict.set_item("is_running", status.is_running)?;
         dict.set_item("started_at", seconds(progress.started_at_us))?;
@@ -554,49 +536,67 @@ fn whole_seconds(seconds: f64) -> Result<i64> {
     Ok(seconds as i64)
 }
 
-fn progress_dict<'py>(py: Python<'py>, season: &str, progress: &Progress) -> PyResult<Bound<'py, PyDict>> {
-    let (done, total) = progress.done_of_total();
-    let dict = PyDict::new(py);
-    dict.set_item("season", season)?;
-    dict.set_item("step", progress.step.name())?;
-    dict.set_item("done", done)?;
-    dict.set_item("total", total)?;
-    Ok(dict)
-}
-
-fn rebuilt_dict<'py>(py: Python<'py>, season: &str, rebuilt: &Rebuilt) -> PyResult<Bound<'py, PyDict>> {
-    let dict = PyDict::new(py);
-    dict.set_item("season", season)?;
-    dict.set_item("students", rebuilt.students)?;
-    dict.set_item("done", rebuilt.records)?;
-    dict.set_item("total", rebuilt.total)?;
-    dict.set_item("dropped", rebuilt.dropped)?;
-    Ok(dict)
-}
-
-fn reconciled_dict<'py>(
+/// Does work on a season that tells how far it is, outside the GIL. What is told has the form of the outcome.
+fn watched<'py, P: Shown + Send>(
     py: Python<'py>,
+    progress: Option<Py<PyAny>>,
     season: &str,
-    reconciled: &Reconciled,
+    work: impl FnOnce(&mut dyn FnMut(&P) -> Result<()>) -> Result<P> + Send,
 ) -> PyResult<Bound<'py, PyDict>> {
-    let (found, estimate) = (reconciled.differences, reconciled.estimate);
+    let mut watcher = Watcher::new(progress);
+    let outcome =
+        py.detach(|| work(&mut |news| watcher.tell(|py| Ok(season_dict(py, season, news)?.into_any()))));
+    season_dict(py, season, &watcher.outcome(outcome)?)
+}
+
+fn season_dict<'py>(py: Python<'py>, season: &str, shown: &impl Shown) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("season", season)?;
-    dict.set_item("done", found.records)?;
-    dict.set_item("total", reconciled.total)?;
-    dict.set_item("students", reconciled.students)?;
-    dict.set_item("records", found.records)?;
-    dict.set_item("missing", found.missing)?;
-    dict.set_item("ghost", found.ghost)?;
-    dict.set_item("wrong_date", found.wrong_date)?;
-    dict.set_item("wrong_state", found.wrong_state)?;
-    dict.set_item("half_filled", reconciled.half_filled)?;
-    dict.set_item("corrected", reconciled.corrected)?;
-    dict.set_item("unsettled", reconciled.unsettled)?;
-    dict.set_item("percent_differing", 100.0 * estimate.share)?;
-    dict.set_item("percent_low", 100.0 * estimate.low)?;
-    dict.set_item("percent_high", 100.0 * estimate.high)?;
+    shown.show(&dict)?;
     Ok(dict)
+}
+
+/// How far work on a season is, for a dict.
+trait Shown {
+    fn show(&self, dict: &Bound<'_, PyDict>) -> PyResult<()>;
+}
+
+impl Shown for Progress {
+    fn show(&self, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+        let (done, total) = self.done_of_total();
+        dict.set_item("step", self.step.name())?;
+        dict.set_item("done", done)?;
+        dict.set_item("total", total)
+    }
+}
+
+impl Shown for Rebuilt {
+    fn show(&self, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+        dict.set_item("students", self.students)?;
+        dict.set_item("done", self.records)?;
+        dict.set_item("total", self.total)?;
+        dict.set_item("dropped", self.dropped)
+    }
+}
+
+impl Shown for Reconciled {
+    fn show(&self, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+        let (found, estimate) = (self.differences, self.estimate);
+        dict.set_item("done", found.records)?;
+        dict.set_item("total", self.total)?;
+        dict.set_item("students", self.students)?;
+        dict.set_item("records", found.records)?;
+        dict.set_item("missing", found.missing)?;
+        dict.set_item("ghost", found.ghost)?;
+        dict.set_item("wrong_date", found.wrong_date)?;
+        dict.set_item("wrong_state", found.wrong_state)?;
+        dict.set_item("half_filled", self.half_filled)?;
+        dict.set_item("corrected", self.corrected)?;
+        dict.set_item("unsettled", self.unsettled)?;
+        dict.set_item("percent_differing", 100.0 * estimate.share)?;
+        dict.set_item("percent_low", 100.0 * estimate.low)?;
+        dict.set_item("percent_high", 100.0 * estimate.high)
+    }
 }
 
 fn latency_dict<'py>(py: Python<'py>, calls: &ByCall) -> PyResult<Bound<'py, PyDict>> {

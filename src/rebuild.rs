@@ -6,8 +6,7 @@
 //! far it came: killed, it is started again from the beginning.
 
 use std::collections::HashMap;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mysql::Conn;
 
@@ -16,14 +15,15 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::job::Job;
 use crate::mariadb::records::{self, Scan};
-use crate::mariadb::{archive, seasons, stop_statement, storage};
+use crate::mariadb::{archive, stop_statement, storage};
 use crate::parallel::in_parallel;
 use crate::pool::Connect;
-use crate::redis::cache::{self, Found};
+use crate::redis::cache;
 use crate::redis::journal::Pending;
 use crate::redis::students;
-use crate::rehydrate::{Attempt, FENCE_SECONDS, Records};
+use crate::rehydrate::{Attempt, Records};
 use crate::review::Review;
+use crate::season_cache::patiently;
 use crate::trust::Lease;
 
 /// Students for whom a fence is set at a time, and who are dropped at a time.
@@ -35,9 +35,6 @@ const PIECE_RECORDS: usize = 4_000;
 const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
 /// How often a student is loaded who answers whenever he is.
 const MOST_TRIES: u32 = 3;
-/// How often a piece is tried while a server does not answer.
-const MOST_FAILURES: u32 = 6;
-const FIRST_RETRY: Duration = Duration::from_millis(250);
 
 /// How far a rebuild is, and what it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,11 +60,7 @@ impl Engine {
     /// what a server said. Running it again begins anew.
     pub fn rebuild(&self, season: &str, pace: Pace, watch: Watch<'_>) -> Result<Rebuilt> {
         let process = self.process();
-        // Held until the connection ends, however it ends.
-        let mut connection = self.settings.background.connect(false)?;
-        self.check_uses_cache(&mut connection, season)?;
-        Job::Rebuild.lock(&mut connection, season)?;
-        self.check_servers(&process)?;
+        let mut connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
         // Records of a season without a partition are among those of others.
         storage::create_partition(&mut connection, season)?;
         let total = archive::estimated_rows(&mut connection, season)?;
@@ -170,48 +163,37 @@ impl Engine {
         pending: &HashMap<String, Pending>,
         piece: Vec<(String, Vec<Review>)>,
     ) -> Result<Rebuilt> {
-        let mut names = Vec::with_capacity(piece.len());
         let mut loaded = Vec::with_capacity(piece.len());
         for (player, reviews) in piece {
             let pending = pending.get(&player).cloned().unwrap_or_default();
-            loaded.push(self.with_pending(&process.background, &player, season, reviews, pending)?);
-            names.push(player);
+            let records = self.with_pending(&process.background, &player, season, reviews, pending)?;
+            loaded.push((player, records));
         }
-        let loaded: Vec<(&str, Records)> = names
-            .iter()
-            .zip(loaded)
-            .map(|(player, (reviews, head))| (player.as_str(), Records { reviews, head, is_whole: true }))
-            .collect();
         let mut rebuilt = Rebuilt::default();
         self.check_lease(process, lease)?;
-        let changed = self.fill_all(process, lease, season, fence, &loaded, &mut rebuilt)?;
-        self.rebuild_alone(process, season, &changed, &mut rebuilt)?;
+        let changed = self.fill_and_count(process, lease, season, fence, &loaded, &mut rebuilt)?;
+        self.rebuild_alone(process, season, changed, &mut rebuilt)?;
         Ok(rebuilt)
     }
 
-    /// Fills schedules, some records at a time. Returns the students who changed meanwhile.
-    fn fill_all<'a>(
+    /// Fills schedules, and counts them. Returns the students who changed meanwhile.
+    fn fill_and_count<'a, P: AsRef<str>>(
         &self,
         process: &Process,
         lease: &Lease,
         season: &str,
         fence: &str,
-        loaded: &[(&'a str, Records)],
+        loaded: &'a [(P, Records)],
         rebuilt: &mut Rebuilt,
-    ) -> Result<Vec<&'a str>> {
+    ) -> Result<Vec<&'a P>> {
+        let filled = self.fill(process, lease, season, fence, loaded)?;
         let mut changed = Vec::new();
-        let mut rest = loaded;
-        while !rest.is_empty() {
-            let (piece, others) = rest.split_at(piece_of(rest, PIECE_RECORDS));
-            rest = others;
-            let filled = self.fill(process, lease, season, fence, piece)?;
-            for ((player, records), filled) in piece.iter().zip(filled) {
-                if filled {
-                    rebuilt.students += 1;
-                    rebuilt.records += records.reviews.len() as u64;
-                } else {
-                    changed.push(*player);
-                }
+        for ((player, records), filled) in loaded.iter().zip(filled) {
+            if filled {
+                rebuilt.students += 1;
+                rebuilt.records += records.reviews.len() as u64;
+            } else {
+                changed.push(player);
             }
         }
         Ok(changed)
@@ -222,22 +204,21 @@ impl Engine {
         &self,
         process: &Process,
         season: &str,
-        players: &[&str],
+        players: Vec<&String>,
         rebuilt: &mut Rebuilt,
     ) -> Result<()> {
-        let mut waiting = players.to_vec();
+        let mut waiting: Vec<&str> = players.into_iter().map(String::as_str).collect();
         for _ in 0..MOST_TRIES {
             if waiting.is_empty() {
                 return Ok(());
             }
             let fence = process.token();
             let (lease, records) = self.load_behind_fence(process, season, &waiting, &fence)?;
-            waiting = self.fill_all(process, &lease, season, &fence, &records, rebuilt)?;
+            let changed = self.fill_and_count(process, &lease, season, &fence, &records, rebuilt)?;
+            waiting = changed.into_iter().copied().collect();
         }
-        for player in waiting {
-            process.cache.with(|cache| cache::drop_student(cache, &self.settings.keys, player, season))?;
-            rebuilt.dropped += 1;
-        }
+        rebuilt.dropped += waiting.len() as u64;
+        self.drop_students(process, season, waiting)?;
         Ok(())
     }
 
@@ -254,55 +235,6 @@ impl Engine {
         Err(Error::Unavailable { server: Server::Cache, cause, broken: false })
     }
 
-    /// Refuses a season whose schedules nobody reads from the cache.
-    pub(crate) fn check_uses_cache(&self, connection: &mut Conn, season: &str) -> Result<()> {
-        storage::check_season_name(season)?;
-        match seasons::uses_cache(connection, season)? {
-            None => Err(Error::InvalidInput(format!("There is no season {season}."))),
-            Some(_) if archive::is_archived(connection, season)? => {
-                Err(Error::SeasonArchived(season.to_owned()))
-            }
-            Some(false) => Err(Error::InvalidInput(format!(
-                "{season} does not use the cache: switch enable_redis on first."
-            ))),
-            Some(true) => Ok(()),
-        }
-    }
-
-    /// Fails at once where a Redis is away at the beginning. Later it is waited for.
-    pub(crate) fn check_servers(&self, process: &Process) -> Result<()> {
-        let ping = redis::cmd("PING");
-        process.journal.with(|journal| journal.command::<()>(&ping))?;
-        process.cache.with(|cache| cache.command(&ping))
-    }
-
-    /// Loads all that is known of some students. Nothing that is computed from it goes into the cache through
-    /// the fence once one of them has answered.
-    pub(crate) fn load_behind_fence<'a>(
-        &self,
-        process: &Process,
-        season: &str,
-        players: &[&'a str],
-        fence: &str,
-    ) -> Result<(Lease, Vec<(&'a str, Records)>)> {
-        let keys = &self.settings.keys;
-        self.with_cache(process, |lease| {
-            let fenced = Self::ask_cache(process, lease, |cache| {
-                cache::set_fences(cache, keys, season, players.iter().copied(), fence, FENCE_SECONDS)
-                    .map(Found::Warm)
-            })?;
-            fenced.and_then(|_| {
-                let pending = self.pending_of(process, players, season)?;
-                let loaded = self.load_students(&process.background, players, season, pending)?;
-                let records = players
-                    .iter()
-                    .zip(loaded)
-                    .map(|(player, (reviews, head))| (*player, Records { reviews, head, is_whole: true }));
-                Ok((lease.clone(), records.collect()))
-            })
-        })
-    }
-
     /// Drops the schedules that were to go before a moment: no load or answer has touched them since the rebuild
     /// began, so they belong to no records. Returns how many.
     fn drop_unseen(&self, process: &Process, season: &str, until: i64) -> Result<u64> {
@@ -313,38 +245,7 @@ impl Engine {
             if unseen.is_empty() {
                 return Ok(dropped);
             }
-            for player in unseen {
-                let was_there =
-                    process.cache.with(|cache| cache::drop_student(cache, keys, &player, season))?;
-                dropped += u64::from(was_there);
-            }
+            dropped += self.drop_students(process, season, unseen)?;
         }
     }
-}
-
-/// How many students from the start have about so many records.
-fn piece_of(records: &[(&str, Records)], most: usize) -> usize {
-    let mut sum = 0;
-    let place = records.iter().position(|(_, records)| {
-        sum += records.reviews.len();
-        sum >= most
-    });
-    place.map_or(records.len(), |place| place + 1)
-}
-
-/// Tries again, in ever longer intervals, while a server does not answer: one moment need not end the work of
-/// minutes.
-pub(crate) fn patiently<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut pause = FIRST_RETRY;
-    for _ in 1..MOST_FAILURES {
-        match work() {
-            Err(Error::Unavailable { server, cause, .. }) => {
-                log::warn!("the {server} does not answer, next try in {pause:?}: {cause}");
-                sleep(pause);
-                pause *= 2;
-            }
-            outcome => return outcome,
-        }
-    }
-    work()
 }

@@ -16,11 +16,9 @@ use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::job::Job;
 use crate::parallel::in_parallel;
-use crate::pool::Connect;
-use crate::rebuild::patiently;
-use crate::redis::cache;
 use crate::redis::students;
 use crate::sample::{Cluster, Estimate};
+use crate::season_cache::patiently;
 
 /// Students who are compared at a time.
 const STUDENTS: usize = 5;
@@ -80,11 +78,8 @@ impl Engine {
         watch: Watch<'_>,
     ) -> Result<Reconciled> {
         let process = self.process();
-        // Held until the connection ends, however it ends.
-        let mut connection = self.settings.background.connect(false)?;
-        self.check_uses_cache(&mut connection, season)?;
-        Job::Reconciliation.lock(&mut connection, season)?;
-        self.check_servers(&process)?;
+        // Until it is dropped, no other process does this.
+        let _lock = self.begin_on_cache(&process, Job::Reconciliation, season)?;
         let keys = &self.settings.keys;
         let population = process.cache.with(|cache| students::count(cache, keys, season))?;
         let mut found = Reconciled { total: sample.unwrap_or(0), ..Reconciled::default() };
@@ -256,18 +251,6 @@ impl Engine {
         // An answer came in between: the next read loads the schedule.
         self.drop_students(process, season, refused.map(|((player, _), _)| *player))?;
         Ok(again)
-    }
-
-    fn drop_students<'a>(
-        &self,
-        process: &Process,
-        season: &str,
-        players: impl Iterator<Item = &'a str>,
-    ) -> Result<()> {
-        for player in players {
-            process.cache.with(|cache| cache::drop_student(cache, &self.settings.keys, player, season))?;
-        }
-        Ok(())
     }
 }
 

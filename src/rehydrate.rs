@@ -22,6 +22,7 @@ use crate::trust::Lease;
 pub(crate) const FENCE_SECONDS: u64 = 60;
 
 /// All that is known of a student in a season.
+#[derive(Default)]
 pub struct Records {
     /// Every tracked question.
     pub reviews: Vec<Review>,
@@ -74,19 +75,19 @@ impl Engine {
     }
 
     /// Caches students' records that were loaded behind a fence. False for each who changed meanwhile.
-    pub(crate) fn fill(
+    pub(crate) fn fill<P: AsRef<str>>(
         &self,
         process: &Process,
         lease: &Lease,
         season: &str,
         fence: &str,
-        records: &[(&str, Records)],
+        records: &[(P, Records)],
     ) -> Result<Vec<bool>> {
         let (keys, generation) = (&self.settings.keys, lease.generation);
         let loaded: Vec<Loaded<'_>> = records
             .iter()
             .map(|(player, Records { reviews, head, .. })| Loaded {
-                student: Student { keys, player, season, season_token: "", generation },
+                student: Student { keys, player: player.as_ref(), season, season_token: "", generation },
                 head: *head,
                 reviews,
             })
@@ -106,13 +107,11 @@ impl Engine {
     /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is not its last word.
     pub(crate) fn load_records(&self, process: &Process, player: &str, season: &str) -> Result<Records> {
         let (pending, is_whole) = self.pending(process, player, season)?;
-        let loaded = self.load_students(&process.database, &[player], season, vec![pending])?;
-        let (reviews, head) = loaded.into_iter().next().unwrap_or_default();
-        Ok(Records { reviews, head, is_whole })
+        let loaded = self.load_students(&process.database, &[player], season, vec![pending])?.pop();
+        Ok(Records { is_whole, ..loaded.unwrap_or_default() })
     }
 
-    /// Loads the records of some students and lays over them what waits in the journal, in their order, each
-    /// with the time of its newest answer.
+    /// Loads the records of some students and lays over them what waits in the journal, in their order.
     ///
     /// # Errors
     /// As [`Engine::load_records`].
@@ -122,22 +121,23 @@ impl Engine {
         players: &[&str],
         season: &str,
         pending: Vec<Pending>,
-    ) -> Result<Vec<(Vec<Review>, i64)>> {
+    ) -> Result<Vec<Records>> {
         let zone = &self.settings.zone;
-        let mut records = database.with(|database| records::of_students(database, zone, players, season))?;
+        let records = database.with(|database| records::of_students(database, zone, players, season))?;
         if records.iter().any(Vec::is_empty)
             && database.with(|database| archive::is_archived(database, season))?
         {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
-        let mut loaded = Vec::with_capacity(players.len());
-        for ((reviews, pending), player) in records.drain(..).zip(pending).zip(players) {
-            loaded.push(self.with_pending(database, player, season, reviews, pending)?);
-        }
-        Ok(loaded)
+        records
+            .into_iter()
+            .zip(pending)
+            .zip(players)
+            .map(|((reviews, pending), player)| self.with_pending(database, player, season, reviews, pending))
+            .collect()
     }
 
-    /// Lays over a student's records what waits in the journal. With the time of the newest answer.
+    /// Lays over a student's records what waits in the journal.
     pub(crate) fn with_pending(
         &self,
         database: &Pool<DatabaseServer>,
@@ -145,7 +145,7 @@ impl Engine {
         season: &str,
         mut reviews: Vec<Review>,
         pending: Pending,
-    ) -> Result<(Vec<Review>, i64)> {
+    ) -> Result<Records> {
         if !pending.reviews.is_empty() {
             let zone = &self.settings.zone;
             let blind = database.with(|database| blind::of_student(database, player, season, false))?;
@@ -157,7 +157,7 @@ impl Engine {
             correct(&mut reviews, replayed.unwrap_or_default());
         }
         let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
-        Ok((reviews, newest.max(pending.head)))
+        Ok(Records { reviews, head: newest.max(pending.head), is_whole: true })
     }
 
     /// What of a student waits in the journal; false when it cannot be asked.

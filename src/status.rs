@@ -5,7 +5,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::mariadb::records;
 use crate::redis::students::{self, SeasonCache};
-use crate::redis::{RedisConnection, journal};
+use crate::redis::{RedisConnection, journal, memory};
 
 /// Longest job id that is looked up.
 const LONGEST_JOB_ID: usize = 100;
@@ -108,7 +108,7 @@ impl Engine {
         };
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
         let asked = process.cache.with(|cache| {
-            let memory = students::memory(cache)?;
+            let memory = memory::memory(cache)?;
             let cached = seasons
                 .iter()
                 .map(|season| students::season_cache(cache, keys, season, now))

@@ -18,7 +18,7 @@ import pytest
 from memora._engine import Engine, EngineFault, InvalidInput, MemoraError, SeasonUnavailable
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
-from tests.test_fork import check, fork
+from tests.test_fork import check, fork, kill
 
 if TYPE_CHECKING:
     from memora._engine import ArchiveProgress
@@ -562,8 +562,7 @@ def test_killed_at_random_moments_it_ends_right(site: Site, engine: Engine) -> N
             child = fork(archiver(site, old))
             time.sleep(choice.uniform(0.0, 0.4))
             if choice.random() < 0.7:
-                os.kill(child, signal.SIGKILL)
-                os.waitpid(child, 0)
+                kill(child)
             else:
                 site.servers.database.kill()
                 check([child])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import redis
 
 from memora._engine import Engine, MemoraError, ServiceUnavailable
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+from tests.test_fork import kill
 
 
 def audits(site: Site) -> dict[str, dict[str, object]]:
@@ -311,5 +311,4 @@ def kill_a_drain(site: Site, after: float) -> None:
         finally:
             os._exit(0)
     time.sleep(after)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    kill(child)

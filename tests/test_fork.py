@@ -37,6 +37,12 @@ def fork(work: Callable[[], None]) -> int:
         os._exit(code)
 
 
+def kill(child: int) -> None:
+    """End a child as a crash does."""
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+
+
 def check(children: list[int]) -> None:
     """All children ended well."""
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(children)

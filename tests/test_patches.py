@@ -22,7 +22,7 @@ from tests.frappe_standin import create_tables
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Site, session
 from tests.test_archive import ARCHIVE
-from tests.test_fork import check, fork
+from tests.test_fork import check, fork, kill
 from tests.test_partition import drop_tables, fresh_tables
 
 __all__ = ["fresh_tables"]
@@ -317,12 +317,6 @@ def cleaner(site: Site) -> Callable[[], None]:
             clean(site.engine())
 
     return work
-
-
-def kill(child: int) -> None:
-    """End a child as a crash does."""
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
 
 
 def is_altering(site: Site) -> bool:

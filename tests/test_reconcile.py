@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -14,8 +12,8 @@ import pytest
 from memora._engine import Engine, InvalidInput, ServiceUnavailable
 from tests.servers import wait_until
 from tests.site_under_test import SEASON, TRACKER, Record, Site, session
-from tests.test_fork import fork
-from tests.test_rebuild import QUESTIONS, STUDENTS, check_truth, school, snapshot
+from tests.test_fork import fork, kill
+from tests.test_rebuild import QUESTIONS, STUDENTS, check_progress, check_truth, school, snapshot
 
 if TYPE_CHECKING:
     from memora._engine import Reconciliation
@@ -259,10 +257,7 @@ def test_a_sample_costs_the_same_however_many_there_are(cached: Site, engine: En
 def test_progress_is_told_and_can_end_it(cached: Site, engine: Engine) -> None:
     told: list[Reconciliation] = []
     engine.reconcile(SEASON, progress=lambda news: told.append(news.copy()))
-    done = [news["done"] for news in told]
-    assert (done[0], done[-1]) == (0, 1000)
-    assert done == sorted(done)
-    assert all(news["done"] <= news["total"] for news in told)
+    check_progress(told)
 
     class Enough(Exception):
         pass
@@ -297,8 +292,7 @@ def test_killed_and_started_again_it_ends_right(cached: Site, engine: Engine) ->
             forget(cached, student, "q1")
         child = fork(lambda: cached.engine().reconcile(SEASON, progress=lambda _: time.sleep(0.002)) and None)
         time.sleep(choice.uniform(0.0, 0.03))
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        kill(child)
         assert wait_until(lambda: not engine.is_running("Reconciliation", SEASON))
         engine.reconcile(SEASON)
         check_truth(cached, *STUDENTS[::5])

@@ -18,7 +18,7 @@ from frappe.commands import get_site, pass_context
 from memora._engine import MemoraError
 from memora.services.engine import engine
 from memora.services.metrics import metrics_text
-from memora.services.monitor import POISON, monitor
+from memora.services.monitor import POISON, WAITING, monitor
 from memora.services.partition_manager import create_season_partition, seasons_without_partition
 from memora.services.srs_archiver import QUIET_SHARE, SRSArchiver
 from memora.services.srs_jobs import JobCancelled
@@ -142,7 +142,7 @@ def replay(context: Any, names: tuple[str, ...], wants_json: bool) -> None:
     with present_site(context), bars(wants_json) as show:
         waiting = list(names)
         if not waiting:
-            waiting = frappe.get_all(POISON, filters={"replayed_at": ("is", "not set")}, pluck="name")
+            waiting = frappe.get_all(POISON, filters=WAITING, pluck="name")
         sum_of_all: ReplayReport = {"replayed": 0, "failed": 0, "unknown": 0}
         for first in range(0, len(waiting), REPLAYED_AT_A_TIME):
             report = engine().replay(waiting[first : first + REPLAYED_AT_A_TIME])

@@ -215,17 +215,26 @@ pub fn drop_student(
     Ok(dropped > 0)
 }
 
-/// Looks through a part of the cache for keys of a season's students, and removes them. Returns where to go
-/// on; 0: all was looked through.
-pub fn clear_season(connection: &mut RedisConnection, keys: &Keys, season: &str, cursor: u64) -> Result<u64> {
+/// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go on, 0 when all
+/// was looked through, and the keys.
+pub fn scan_season(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    cursor: u64,
+) -> Result<(u64, Vec<String>)> {
     let mut command = redis::cmd("SCAN");
     command.arg(cursor).arg("MATCH").arg(keys.season_pattern(season)).arg("COUNT").arg(1_000);
     let (cursor, found): (u64, Vec<Vec<u8>>) = connection.command(&command)?;
-    let found: Vec<&str> = found
-        .iter()
-        .filter_map(|key| std::str::from_utf8(key).ok())
-        .filter(|key| keys.is_of_season(key, season))
-        .collect();
+    // A key that is no text is none of ours.
+    Ok((cursor, found.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect()))
+}
+
+/// Looks through a part of the cache for keys of a season's students, and removes them. Returns where to go
+/// on; 0: all was looked through.
+pub fn clear_season(connection: &mut RedisConnection, keys: &Keys, season: &str, cursor: u64) -> Result<u64> {
+    let (cursor, mut found) = scan_season(connection, keys, season, cursor)?;
+    found.retain(|key| keys.is_of_season(key, season));
     if !found.is_empty() {
         connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
     }

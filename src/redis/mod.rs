@@ -4,6 +4,7 @@ pub mod cache;
 pub mod journal;
 pub mod keys;
 pub mod latency;
+pub mod memory;
 pub mod students;
 
 use std::time::Duration;

@@ -8,34 +8,13 @@ use std::collections::HashMap;
 
 use ::redis::{RedisResult, Value};
 
+use super::cache::scan_season;
 use super::keys::Keys;
 use super::{RedisConnection, unexpected};
 use crate::error::{Error, Result, Server};
 
 /// Students whose memory is asked for, of each season.
 const WEIGHED: usize = 32;
-
-/// How much memory a server uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
-    /// Bytes.
-    pub used: u64,
-    /// The server's `maxmemory` in bytes; 0: no limit.
-    pub limit: u64,
-    /// The server's `maxmemory-policy`.
-    pub policy: String,
-}
-
-/// How much memory the cache's server uses.
-pub fn memory(connection: &mut RedisConnection) -> Result<Memory> {
-    let about: String = connection.command(redis::cmd("INFO").arg("memory"))?;
-    let field = |name: &str| about.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
-    Ok(Memory {
-        used: field("used_memory:").parse().unwrap_or(0),
-        limit: field("maxmemory:").parse().unwrap_or(0),
-        policy: field("maxmemory_policy:").to_owned(),
-    })
-}
 
 /// What is cached of a season.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,14 +109,8 @@ pub fn scan(
     season: &str,
     cursor: u64,
 ) -> Result<(u64, Vec<String>)> {
-    let mut command = redis::cmd("SCAN");
-    command.arg(cursor).arg("MATCH").arg(keys.season_pattern(season)).arg("COUNT").arg(1_000);
-    let (cursor, found): (u64, Vec<Vec<u8>>) = connection.command(&command)?;
-    let players = found
-        .iter()
-        .filter_map(|key| std::str::from_utf8(key).ok())
-        .filter_map(|key| keys.player_of(key, season))
-        .map(str::to_owned);
+    let (cursor, found) = scan_season(connection, keys, season, cursor)?;
+    let players = found.iter().filter_map(|key| keys.player_of(key, season)).map(str::to_owned);
     Ok((cursor, players.collect()))
 }
 
@@ -151,18 +124,11 @@ pub struct CachedSchedule {
     /// The time of the newest answer in it, Unix microseconds.
     pub head: Option<i64>,
     /// The date of each question.
-    pub dates: Vec<(Vec<u8>, f64)>,
+    pub dates: HashMap<Vec<u8>, f64>,
     /// What belongs to each question beside its date.
     pub details: HashMap<Vec<u8>, Vec<u8>>,
     /// The fence of a load that nothing has broken through.
     pub fence: Option<String>,
-}
-
-impl CachedSchedule {
-    /// The date of each question.
-    pub fn dates_by_question(&self) -> HashMap<&[u8], f64> {
-        self.dates.iter().map(|(id, date)| (id.as_slice(), *date)).collect()
-    }
 }
 
 /// Reads all that is cached of some students, in their order.
@@ -194,7 +160,11 @@ pub fn read(
         for (id, score) in pairs(dates) {
             let score = std::str::from_utf8(&score).ok().and_then(|score| score.parse().ok());
             let score = score.ok_or_else(|| unexpected(&Value::Nil))?;
-            if id.is_empty() { schedule.marker = Some(score) } else { schedule.dates.push((id, score)) }
+            if id.is_empty() {
+                schedule.marker = Some(score)
+            } else {
+                schedule.dates.insert(id, score);
+            }
         }
         schedule.details = pairs(details).collect();
         let head = schedule.details.remove(&b""[..]);

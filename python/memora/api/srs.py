@@ -23,7 +23,7 @@ from memora.services import srs_jobs
 from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
 from memora.services.metrics import CONTENT_TYPE, metrics_text
-from memora.services.monitor import POISON, cache_status, monitor
+from memora.services.monitor import POISON, WAITING, cache_status, monitor
 from memora.services.partition_manager import SEASON
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
@@ -89,17 +89,16 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str,
         which counts past the limit.
     """
     frappe.only_for(ADMINISTRATOR)
-    filters = {"replayed_at": ("is", "not set")}
     fields = ["name", "player", "season", "question_id", "job_id", "set_aside_at", "reason"]
     found = frappe.get_all(
         POISON,
-        filters=filters,
+        filters=WAITING,
         fields=fields,
         order_by="set_aside_at desc, name desc",
         limit_page_length=as_whole_number("limit", limit, 1, LONGEST_PAGE),
         limit_start=as_whole_number("start", start, 0),
     )
-    return {"poison_reviews": found, "total": frappe.db.count(POISON, filters)}
+    return {"poison_reviews": found, "total": frappe.db.count(POISON, WAITING)}
 
 
 @frappe.whitelist(methods=["POST"])

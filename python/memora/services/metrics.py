@@ -12,13 +12,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from memora._engine import MemoraError
 from memora.services.engine import engine
-from memora.services.monitor import cache_status, discrepancies
+from memora.services.monitor import MEGABYTE, cache_status, discrepancies
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
-MEGABYTE: Final = 1024 * 1024
 
 
 def metrics_text() -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from memora._engine import Latency
 
 POISON: Final = "Poison Review"
+# Those that an administrator has to look at.
+WAITING: Final = {"replayed_at": ("is", "not set")}
 MEGABYTE: Final = 1024 * 1024
 LATEST_JOBS: Final = 20
 # The points of the chart.
@@ -47,7 +49,7 @@ def cache_status() -> dict[str, Any]:
             name: journal[name]
             for name in ("reachable", "durable", "warning", "appendonly", "appendfsync", "maxmemory_policy")
         },
-        "poison_reviews": frappe.db.count(POISON, {"replayed_at": ("is", "not set")}),
+        "poison_reviews": frappe.db.count(POISON, WAITING),
     }
 
 

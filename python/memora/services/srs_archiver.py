@@ -56,16 +56,10 @@ class SRSArchiver:
             memora._engine.MemoraError: it cannot be archived, or a server is down; running it again goes on.
         """
         with at_work("Archive", season) as work:
-
-            def tell(news: ArchiveProgress) -> None:
-                work.tell(news["done"], news["total"])
-                if progress:
-                    progress(news)
-
             try:
                 # MariaDB alters no table that a transaction has read.
                 frappe.db.commit()
-                archived = engine().archive(season, tell, share)
+                archived = engine().archive(season, work.telling(progress), share)
             finally:
                 # The engine has changed the season.
                 frappe.clear_document_cache(SEASON, season)

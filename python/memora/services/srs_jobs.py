@@ -7,10 +7,10 @@ was killed cannot say so: nobody holds the engine's lock for it then.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 import frappe
 from frappe import _
@@ -28,6 +28,8 @@ NEWS_SECONDS: Final = 0.5
 # A process that was not heard of for so long, and does not hold the lock, is dead.
 SILENT_SECONDS: Final = 60
 
+# Of done and total records, and what else the engine tells.
+News = TypeVar("News", bound=Mapping[str, Any])
 Kind = Literal["Rebuild", "Reconciliation", "Archive"]
 CANCELLABLE: Final = ("Rebuild", "Reconciliation")
 FIELDS: Final = (
@@ -70,6 +72,16 @@ class Work:
         publish(self.name)
         if cancelled:
             raise JobCancelled
+
+    def telling(self, progress: Callable[[News], object] | None) -> Callable[[News], None]:
+        """What the engine is to call after each piece of work: it tells here, and `progress`."""
+
+        def tell(news: News) -> None:
+            self.tell(news["done"], news["total"])
+            if progress:
+                progress(news)
+
+        return tell
 
     def begin(self) -> None:
         """Note the start, unless it was cancelled while it waited.

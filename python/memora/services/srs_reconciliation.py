@@ -11,7 +11,7 @@ from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
-from memora.services.srs_jobs import JobCancelled, at_work, request_job
+from memora.services.srs_jobs import JOB, JobCancelled, at_work, request_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,17 +87,11 @@ def reconcile_season(
         memora._engine.MemoraError: the season does not use the cache, or a server is down.
     """
     if job:
-        sample_size = frappe.db.get_value("SRS Job", job, "sample_size")
+        sample_size = frappe.db.get_value(JOB, job, "sample_size")
     elif sample_size is None:
         sample_size = SAMPLE_SIZE
     with at_work("Reconciliation", season, job, sample_size=sample_size) as work:
-
-        def tell(news: Reconciliation) -> None:
-            work.tell(news["done"], news["total"])
-            if progress:
-                progress(news)
-
-        found = engine().reconcile(season, sample_size or None, tell, share)
+        found = engine().reconcile(season, sample_size or None, work.telling(progress), share)
         kept = {name: value for name, value in found.items() if name != "season"}
         work.end("Done", summary(found), **kept)
     if is_alarming(found):

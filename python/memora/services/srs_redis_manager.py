@@ -134,13 +134,7 @@ def rebuild_season(
         memora._engine.MemoraError: the season does not use the cache, or a server is down.
     """
     with at_work("Rebuild", season, job) as work:
-
-        def tell(news: RebuildProgress) -> None:
-            work.tell(news["done"], news["total"])
-            if progress:
-                progress(news)
-
-        rebuilt = engine().rebuild(season, tell, share)
+        rebuilt = engine().rebuild(season, work.telling(progress), share)
         work.end("Done", summary(rebuilt), done=rebuilt["done"], total=rebuilt["total"])
     return rebuilt
 

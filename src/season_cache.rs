@@ -1,0 +1,103 @@
+//! What rebuild and reconciliation share: one process at a time, many students at once.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use mysql::Conn;
+
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result};
+use crate::job::Job;
+use crate::mariadb::{archive, seasons, storage};
+use crate::pool::Connect;
+use crate::redis::cache::{self, Found};
+use crate::rehydrate::{FENCE_SECONDS, Records};
+use crate::trust::Lease;
+
+/// How often a piece is tried while a server does not answer.
+const MOST_FAILURES: u32 = 6;
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+impl Engine {
+    /// Begins a job on a season's cache. It is this process's until the connection ends, however it ends. A Redis
+    /// that is away makes it fail at once; later it is waited for.
+    pub(crate) fn begin_on_cache(&self, process: &Process, job: Job, season: &str) -> Result<Conn> {
+        let mut connection = self.settings.background.connect(false)?;
+        check_uses_cache(&mut connection, season)?;
+        job.lock(&mut connection, season)?;
+        let ping = redis::cmd("PING");
+        process.journal.with(|journal| journal.command::<()>(&ping))?;
+        process.cache.with(|cache| cache.command::<()>(&ping))?;
+        Ok(connection)
+    }
+
+    /// Loads all that is known of some students. Nothing that is computed from it goes into the cache through
+    /// the fence once one of them has answered.
+    pub(crate) fn load_behind_fence<'a>(
+        &self,
+        process: &Process,
+        season: &str,
+        players: &[&'a str],
+        fence: &str,
+    ) -> Result<(Lease, Vec<(&'a str, Records)>)> {
+        let keys = &self.settings.keys;
+        self.with_cache(process, |lease| {
+            let fenced = Self::ask_cache(process, lease, |cache| {
+                cache::set_fences(cache, keys, season, players.iter().copied(), fence, FENCE_SECONDS)
+                    .map(Found::Warm)
+            })?;
+            fenced.and_then(|_| {
+                let pending = self.pending_of(process, players, season)?;
+                let loaded = self.load_students(&process.background, players, season, pending)?;
+                Ok((lease.clone(), players.iter().copied().zip(loaded).collect()))
+            })
+        })
+    }
+
+    /// Drops students' schedules: the next read loads them. Returns how many there were.
+    pub(crate) fn drop_students(
+        &self,
+        process: &Process,
+        season: &str,
+        players: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<u64> {
+        let keys = &self.settings.keys;
+        let mut dropped = 0;
+        for player in players {
+            let player = player.as_ref();
+            let was_there = process.cache.with(|cache| cache::drop_student(cache, keys, player, season))?;
+            dropped += u64::from(was_there);
+        }
+        Ok(dropped)
+    }
+}
+
+/// Refuses a season whose schedules nobody reads from the cache.
+fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
+    storage::check_season_name(season)?;
+    match seasons::uses_cache(connection, season)? {
+        None => Err(Error::InvalidInput(format!("There is no season {season}."))),
+        Some(_) if archive::is_archived(connection, season)? => Err(Error::SeasonArchived(season.to_owned())),
+        Some(false) => Err(Error::InvalidInput(format!(
+            "{season} does not use the cache: switch enable_redis on first."
+        ))),
+        Some(true) => Ok(()),
+    }
+}
+
+/// Tries again, in ever longer intervals, while a server does not answer: one moment need not end the work of
+/// minutes.
+pub(crate) fn patiently<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_RETRY;
+    for _ in 1..MOST_FAILURES {
+        match work() {
+            Err(Error::Unavailable { server, cause, .. }) => {
+                log::warn!("the {server} does not answer, next try in {pause:?}: {cause}");
+                sleep(pause);
+                pause *= 2;
+            }
+            outcome => return outcome,
+        }
+    }
+    work()
+}
