@@ -89,7 +89,7 @@ impl Engine {
     pub fn check_outages(&self) {
         let process = self.process();
         for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)] {
-            match pool.with(|connection| connection.command::<()>(&redis::cmd("PING"))) {
+            match pool.with(|connection| connection.ping()) {
                 Ok(()) => self.note_recovery(&process, server),
                 Err(_) => self.note_outage(&process, server),
             }

@@ -122,6 +122,7 @@ impl Engine {
             stop_statement(connection, reader_id)?;
         }
         outcome?;
+        self.check_lease(process, &lease)?;
         if archive::is_archived(connection, season)? {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
@@ -225,9 +226,9 @@ impl Engine {
     /// Checks that the cache is the one that a lease is for, and has not been given up since.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: what was loaded before is not put into it.
+    /// [`Error::Unavailable`]: what was put into it before is gone, or believed by nobody.
     fn check_lease(&self, process: &Process, lease: &Lease) -> Result<()> {
-        let run_id = process.cache.with(|cache| Ok(cache.run_id.clone()))?;
+        let run_id = process.cache.with(|cache| cache.run_id_now())?;
         if self.lease(process)?.generation == lease.generation && *lease.run_id == run_id {
             return Ok(());
         }

@@ -25,9 +25,8 @@ impl Engine {
         let mut connection = self.settings.background.connect(false)?;
         check_uses_cache(&mut connection, season)?;
         job.lock(&mut connection, season)?;
-        let ping = redis::cmd("PING");
-        process.journal.with(|journal| journal.command::<()>(&ping))?;
-        process.cache.with(|cache| cache.command::<()>(&ping))?;
+        process.journal.with(|journal| journal.ping())?;
+        process.cache.with(|cache| cache.ping())?;
         Ok(connection)
     }
 

@@ -23,7 +23,7 @@ pub struct CacheStats {
 impl Engine {
     /// Whether the cache answers.
     pub fn cache_available(&self) -> bool {
-        self.process().cache.with(|cache| cache.command::<()>(&redis::cmd("PING"))).is_ok()
+        self.process().cache.with(|cache| cache.ping()).is_ok()
     }
 
     /// Sets dates (Unix seconds). Returns how many.

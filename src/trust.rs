@@ -144,10 +144,7 @@ impl Engine {
 
     /// The cache was lost: if it answers now, begin a new generation.
     fn recover(&self, process: &Process, from: Instant) -> Result<Lease> {
-        let run_id = process.cache.with(|cache| {
-            cache.command::<()>(&redis::cmd("PING"))?;
-            Ok(cache.run_id.clone())
-        })?;
+        let run_id = process.cache.with(|cache| cache.run_id_now())?;
         let state = self.begin_anew(process, &run_id)?;
         log::warn!(
             "the cache answers again: students' schedules are loaded anew (generation {})",

@@ -17,7 +17,7 @@ from tests.test_fork import check, fork, kill
 from tests.test_rehydrate import together
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from memora._engine import RebuildProgress, Reconciliation
 
@@ -140,8 +140,9 @@ def test_what_raises_while_it_is_told_ends_it(school: Site, engine: Engine) -> N
         if news["done"]:
             raise Enough
 
+    # It rests a hundred times as long as it works, so that there is an end to be missed.
     with pytest.raises(Enough):
-        engine.rebuild(SEASON, watch)
+        engine.rebuild(SEASON, watch, share=0.01)
     cached = [student for student in STUDENTS if engine.cache_stats(student, SEASON)["complete"]]
     assert 0 < len(cached) < len(STUDENTS)
     assert wait_until(lambda: not engine.is_running("Rebuild", SEASON))
@@ -244,11 +245,28 @@ def test_players_of_any_name_are_rebuilt(site: Site, engine: Engine) -> None:
 
 def test_it_works_in_a_child_too(school: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
-    children = [
-        fork(lambda: check_truth(school, *STUDENTS[:3])),
-        fork(lambda: engine.rebuild(SEASON) and None),
-    ]
-    check(children)
+    for work in (engine.rebuild, engine.reconcile):
+
+        def in_child(work: Callable[[str], object] = work) -> None:
+            work(SEASON)
+
+        check([fork(in_child)])
+    check_truth(school, *STUDENTS)
+
+
+def test_a_cache_that_is_restarted_meanwhile_is_whole_in_the_end(school: Site, engine: Engine) -> None:
+    """What was loaded before is gone with it: the rebuild begins again."""
+    restarted: list[int] = []
+
+    def watch(news: RebuildProgress) -> None:
+        if news["done"] and not restarted:
+            restarted.append(news["done"])
+            school.servers.cache.restart()
+
+    assert engine.rebuild(SEASON, watch, share=0.01)["students"] == len(STUDENTS)
+    assert restarted
+    assert all(engine.cache_stats(student, SEASON)["complete"] for student in STUDENTS)
+    check_truth(school, *STUDENTS)
 
 
 # -- students go on meanwhile ------------------------------------------------------------------------

@@ -74,6 +74,17 @@ impl RedisConnection {
         command.query(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }
 
+    /// Asks whether the server is there; a connection that was idle does not know otherwise.
+    pub fn ping(&mut self) -> Result<()> {
+        self.command(&redis::cmd("PING"))
+    }
+
+    /// Which run of the server answers now.
+    pub fn run_id_now(&mut self) -> Result<String> {
+        self.ping()?;
+        Ok(self.run_id.clone())
+    }
+
     /// Runs several commands in one round trip.
     pub fn pipeline<T: FromRedisValue>(&mut self, pipeline: &redis::Pipeline) -> Result<T> {
         pipeline.query(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
