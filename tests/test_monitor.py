@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -78,6 +79,18 @@ def test_what_has_expired_or_was_evicted_is_not_counted(manager: Site, engine: E
     assert 8 <= evicted["students"] <= 32
     manager.cache.zadd(f"{manager.name}|srs-students:{SEASON}", dict.fromkeys(STUDENTS[:20], 1.0))
     assert engine.cache_status([SEASON])["seasons"][SEASON]["students"] == 20
+
+
+def test_a_student_is_listed_as_long_as_he_is_cached(manager: Site, engine: Engine) -> None:
+    engine.rehydrate(STUDENTS[0], SEASON)
+    listed, student = f"{manager.name}|srs-students:{SEASON}", STUDENTS[0]
+    # He was loaded long ago; then he answers, and his schedule lives anew.
+    manager.cache.zadd(listed, {student: time.time() + 10})
+    manager.cache.expire(manager.key("srs", student), 10)
+    engine.submit(student, session_data=session("q1"))
+    ends = time.time() + manager.cache.ttl(manager.key("srs", student))
+    assert ends > time.time() + 1000
+    assert manager.cache.zscore(listed, student) == pytest.approx(ends, abs=3)
 
 
 def test_the_status_takes_the_same_few_steps_with_any_number_of_keys(manager: Site, engine: Engine) -> None:
