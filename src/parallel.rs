@@ -1,4 +1,4 @@
-//! Work on a season piece by piece: while one piece waits for MariaDB, another waits for Redis.
+//! Work on a season piece by piece: while one piece waits for MariaDB, others wait for Redis.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
 
-/// Pieces that are worked on at a time.
-const WORKERS: usize = 2;
+/// Pieces that are worked on at a time: one more than keep two servers busy.
+const WORKERS: usize = 3;
 
 /// Works on one piece after another until `next` has none, and tells of each. The first error ends it all: of
 /// `next`, of `work`, or of whoever is told.

@@ -106,14 +106,20 @@ impl<'c> Scan<'c> {
     }
 }
 
-/// The next students who have records in a season, in the order of the primary key. MariaDB steps from one to
-/// the next.
+/// The next students who have records in a season, in the order of the primary key.
+///
+/// One step of the key a student. `SELECT DISTINCT player ... LIMIT` would be one statement, but MariaDB 10.11
+/// reads every record for it when it has no statistics yet, or when it runs a prepared one again.
 pub fn students(connection: &mut Conn, season: &str, after: &str, most: usize) -> Result<Vec<String>> {
-    let sql = format!(
-        "SELECT DISTINCT player FROM `tabPlayer Memory Tracker` FORCE INDEX (PRIMARY) \
-         WHERE season = ? AND player > ? ORDER BY player LIMIT {most}"
-    );
-    rows(connection, &sql, (season, after))
+    let sql = "SELECT player FROM `tabPlayer Memory Tracker` FORCE INDEX (PRIMARY) \
+               WHERE season = ? AND player > ? ORDER BY player LIMIT 1";
+    let mut found: Vec<String> = Vec::with_capacity(most);
+    while found.len() < most {
+        let last = found.last().map_or(after, String::as_str);
+        let Some(player) = row(connection, sql, (season, last))? else { break };
+        found.push(player);
+    }
+    Ok(found)
 }
 
 /// Some records of a student, locked until the transaction ends.
