@@ -1,6 +1,11 @@
 //! What comes in: the two forms of a review session and a lesson's interactions (spec section 3), read and
 //! checked. Pure: no server.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -15,7 +20,11 @@ const MOST_BYTES: usize = 1 << 20;
 /// Most characters of a parser's reason that are shown.
 const LONGEST_REASON: usize = 200;
 /// The quality of an answer from which on it counts as right.
-const RIGHT_QUALITY: u8 = 3;
+const RIGHT_QUALITY: u64 = 3;
+/// The highest quality of an answer.
+const BEST_QUALITY: f64 = 5.0;
+/// The largest number of milliseconds or of attempts.
+const LARGEST_NUMBER: f64 = 1e12;
 
 /// One answer, whatever form it came in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -82,9 +91,9 @@ pub struct Submission {
 
 #[derive(Deserialize)]
 struct SessionData {
-    answers: Vec<SessionAnswer>,
+    answers: Vec<Object<SessionAnswer>>,
     #[serde(default)]
-    session_meta: Option<SessionMeta>,
+    session_meta: Option<Object<SessionMeta>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -108,7 +117,7 @@ struct SessionAnswer {
 #[derive(Deserialize)]
 struct Response {
     question_id: String,
-    quality: u8,
+    quality: f64,
     #[serde(default)]
     response_time_ms: Option<f64>,
 }
@@ -121,7 +130,7 @@ struct Interaction {
     #[serde(default)]
     time_spent_ms: Option<f64>,
     #[serde(default)]
-    attempts_count: Option<u64>,
+    attempts_count: Option<f64>,
 }
 
 /// JavaScript and Python clients send true and false, forms send 1 and 0.
@@ -129,7 +138,42 @@ struct Interaction {
 #[serde(untagged)]
 enum Truth {
     Bool(bool),
-    Number(u8),
+    Number(f64),
+}
+
+impl Truth {
+    fn get(&self) -> Result<bool> {
+        match *self {
+            Truth::Bool(is_correct) => Ok(is_correct),
+            Truth::Number(number) => match whole(number, 1.0) {
+                Some(number) => Ok(number == 1),
+                None => Err(invalid("is_correct is true or false")),
+            },
+        }
+    }
+}
+
+/// A JSON object. A struct by itself would also be read from a list of its fields.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData)).map(Object)
+    }
 }
 
 impl Submission {
@@ -138,20 +182,15 @@ impl Submission {
     /// # Errors
     /// [`Error::InvalidInput`] says what is wrong; nothing of it is used then.
     pub fn from_session_data(json: &str) -> Result<Submission> {
-        let data: SessionData = read("session_data", json)?;
+        let Object::<SessionData>(data) = read("session_data", json)?;
         check_count(data.answers.len())?;
-        let answers = data.answers.into_iter().map(|answer| {
-            let is_correct = match answer.is_correct {
-                Truth::Bool(is_correct) => is_correct,
-                Truth::Number(0) => false,
-                Truth::Number(1) => true,
-                Truth::Number(_) => return Err(invalid("is_correct is true or false")),
-            };
-            let duration_ms = duration(answer.time_spent_ms.or(answer.duration_ms))?;
+        let answers = data.answers.into_iter().map(|Object(answer)| {
+            let is_correct = answer.is_correct.get()?;
+            let duration_ms = duration([answer.time_spent_ms, answer.duration_ms])?;
             new_answer(answer.question_id, Observed::Review { is_correct, duration_ms })
         });
         let answers = answers.collect::<Result<_>>()?;
-        let meta = data.session_meta.unwrap_or_default();
+        let meta = data.session_meta.map(|Object(meta)| meta).unwrap_or_default();
         Ok(Submission { answers, subject: named(meta.subject), topic: named(meta.topic) })
     }
 
@@ -160,14 +199,14 @@ impl Submission {
     /// # Errors
     /// As [`Submission::from_session_data`].
     pub fn from_responses(json: &str) -> Result<Submission> {
-        let responses: Vec<Response> = read("responses", json)?;
+        let responses: Vec<Object<Response>> = read("responses", json)?;
         check_count(responses.len())?;
-        let answers = responses.into_iter().map(|response| {
-            if response.quality > 5 {
-                return Err(invalid("quality is 0 to 5"));
-            }
-            let is_correct = response.quality >= RIGHT_QUALITY;
-            let duration_ms = duration(response.response_time_ms)?;
+        let answers = responses.into_iter().map(|Object(response)| {
+            let Some(quality) = whole(response.quality, BEST_QUALITY) else {
+                return Err(invalid("quality is a whole number from 0 to 5"));
+            };
+            let is_correct = quality >= RIGHT_QUALITY;
+            let duration_ms = duration([response.response_time_ms])?;
             new_answer(response.question_id, Observed::Review { is_correct, duration_ms })
         });
         Ok(Submission { answers: answers.collect::<Result<_>>()?, ..Submission::default() })
@@ -182,11 +221,13 @@ impl Submission {
         subject: Option<String>,
         topic: Option<String>,
     ) -> Result<Submission> {
-        let interactions: Vec<Interaction> = read("interactions", json)?;
+        let interactions: Vec<Object<Interaction>> = read("interactions", json)?;
         check_count(interactions.len())?;
-        let answers = interactions.into_iter().map(|interaction| {
-            let duration_ms = duration(interaction.duration_ms.or(interaction.time_spent_ms))?;
-            let attempts = interaction.attempts_count.unwrap_or(1);
+        let answers = interactions.into_iter().map(|Object(interaction)| {
+            let duration_ms = duration([interaction.duration_ms, interaction.time_spent_ms])?;
+            let Some(attempts) = whole(interaction.attempts_count.unwrap_or(1.0), LARGEST_NUMBER) else {
+                return Err(invalid("attempts_count is a whole number, not negative"));
+            };
             new_answer(interaction.question_id, Observed::Lesson { attempts, duration_ms })
         });
         Ok(Submission {
@@ -281,16 +322,25 @@ fn check_count(count: usize) -> Result<()> {
     }
 }
 
-fn duration(milliseconds: Option<f64>) -> Result<u64> {
-    match milliseconds {
-        None => Ok(ladder::DEFAULT_DURATION_MS),
-        Some(given) if given.is_finite() && (0.0..=1e12).contains(&given) => {
-            // In range and not negative: only the fraction is dropped.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            Ok(given as u64)
+/// The first duration that is given; every one that is has to be right.
+fn duration<const FORMS: usize>(milliseconds: [Option<f64>; FORMS]) -> Result<u64> {
+    let mut first = None;
+    for given in milliseconds.into_iter().flatten() {
+        if !(0.0..=LARGEST_NUMBER).contains(&given) {
+            return Err(invalid("a duration is a number of milliseconds, not negative"));
         }
-        Some(_) => Err(invalid("a duration is a number of milliseconds, not negative")),
+        // In range and not negative: only the fraction is dropped.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        first.get_or_insert(given as u64);
     }
+    Ok(first.unwrap_or(ladder::DEFAULT_DURATION_MS))
+}
+
+/// A whole number from 0 to `most`. In JSON 4.0 is one, too.
+fn whole(number: f64, most: f64) -> Option<u64> {
+    // In range, not negative, and no fraction: nothing is lost.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    (number.fract() == 0.0 && (0.0..=most).contains(&number)).then_some(number as u64)
 }
 
 fn named(name: Option<String>) -> Option<String> {
@@ -326,8 +376,11 @@ mod tests {
             one(r#""quality": 9"#),
             one(r#""quality": -1"#),
             one(r#""quality": NaN"#),
+            one(r#""quality": 3.5"#),
             one(r#""quality": 3, "response_time_ms": -1"#),
+            one(r#""quality": 3, "response_time_ms": -0.5"#),
             one(r#""quality": 3, "response_time_ms": 1e999"#),
+            r#"[["q", 3, 1000]]"#.to_owned(),
             "[]".to_owned(),
             "{".to_owned(),
             "[".repeat(100_000),
@@ -339,6 +392,36 @@ mod tests {
         ] {
             assert!(matches!(Submission::from_responses(&bad), Err(Error::InvalidInput(_))), "{bad:.80}");
         }
+    }
+
+    #[test]
+    fn refuses_lists_for_objects_and_every_bad_duration() {
+        for bad in [
+            r#"[[["q", true]]]"#,
+            r#"{"answers": [["q", true]]}"#,
+            r#"{"answers": [{"question_id": "q", "is_correct": true}], "session_meta": []}"#,
+            r#"{"answers": [{"question_id": "q", "is_correct": 2}]}"#,
+            r#"{"answers": [{"question_id": "q", "is_correct": true, "time_spent_ms": 1, "duration_ms": -1}]}"#,
+        ] {
+            assert!(matches!(Submission::from_session_data(bad), Err(Error::InvalidInput(_))), "{bad}");
+        }
+        for bad in [
+            r#"[["q", 1000]]"#,
+            r#"[{"question_id": "q", "duration_ms": 1, "time_spent_ms": 2e12}]"#,
+            r#"[{"question_id": "q", "attempts_count": 1.5}]"#,
+        ] {
+            let read = Submission::from_interactions(bad, None, None);
+            assert!(matches!(read, Err(Error::InvalidInput(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_have_a_point() {
+        let with_points = r#"[{"question_id": "q", "quality": 4.0, "response_time_ms": 1500.0}]"#;
+        let without = r#"[{"question_id": "q", "quality": 4, "response_time_ms": 1500}]"#;
+        let read = |json| Submission::from_responses(json).unwrap_or_default();
+        assert_eq!(read(with_points), read(without));
+        assert_eq!(read(without).answers.len(), 1);
     }
 
     #[test]

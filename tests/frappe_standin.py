@@ -8,16 +8,18 @@ module in the place of `frappe`; do that before memora's modules are imported.
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import logging
 import secrets
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 import click
@@ -25,6 +27,10 @@ import pymysql
 import pymysql.cursors
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
+from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
@@ -192,6 +198,10 @@ def column_definition(docfield: Mapping[str, Any]) -> str:
 
 class ValidationError(Exception):
     http_status_code = 417
+
+
+class AuthenticationError(Exception):
+    http_status_code = 401
 
 
 class PermissionError(Exception):
@@ -552,3 +562,101 @@ def get_system_managers(only_name: bool = False) -> list[str]:
 
 def enqueue_create_notification(users: Iterable[str], doc: Mapping[str, Any]) -> None:
     recorded.notifications.append({**doc, "users": list(users)})
+
+
+# -- frappe.app, frappe.handler, frappe.utils.response: memora's methods over HTTP -------------------------
+
+
+def application(site_config: Mapping[str, Any], passwords: Mapping[str, str]) -> WSGIApplication:
+    """A site that answers /api/method/... and /api/method/login, in one thread.
+
+    Args:
+        site_config: as for `make_present`.
+        passwords: of the users who may log in.
+    """
+    sessions: dict[str, str] = {}
+
+    @Request.application
+    def answer(request: Request) -> Response:
+        make_present(site_config, sessions.get(request.cookies.get("sid", ""), "Guest"))
+        try:
+            local.form_dict = make_form_dict(request)
+            cmd = request.path.removeprefix("/api/method/")
+            response = login(sessions, passwords) if cmd == "login" else handle(cmd, request.method)
+        except Exception as error:
+            local.db.rollback()
+            response = report_error(error)
+        else:
+            if request.method == "POST":
+                local.db.commit()
+            else:
+                local.db.rollback()
+        for after_request_task in get_hooks("after_request"):
+            get_attr(after_request_task)(response=response, request=request)
+        destroy()
+        return response
+
+    return answer
+
+
+def make_form_dict(request: Request) -> _dict:
+    text = request.get_data(as_text=True)
+    given = json.loads(text) if text and request.is_json else {**request.args, **request.form}
+    if isinstance(given, list):
+        return _dict(data=given)
+    if not isinstance(given, dict):
+        throw("Invalid request arguments")
+    return _dict(given)
+
+
+def login(sessions: dict[str, str], passwords: Mapping[str, str]) -> Response:
+    user = local.form_dict.usr
+    if user not in passwords or passwords[user] != local.form_dict.pwd:
+        raise AuthenticationError
+    sid = generate_hash(length=56)
+    sessions[sid] = user
+    local.response.message = "Logged In"
+    response = as_json()
+    response.set_cookie("sid", sid)
+    return response
+
+
+def handle(cmd: str, http_method: str) -> Response:
+    data = execute_cmd(cmd, http_method)
+    if isinstance(data, Response):
+        return data
+    if data is not None:
+        local.response["message"] = data
+    return as_json()
+
+
+def execute_cmd(cmd: str, http_method: str) -> Any:
+    try:
+        method = get_attr(cmd)
+    except Exception as error:
+        throw(f"Failed to get method for command {cmd} with {error}")
+    methods = allowed_http_methods_for_whitelisted_func.get(method)
+    if methods is None or local.session.user == "Guest":
+        throw(f"Function {cmd} is not whitelisted.", PermissionError)
+    elif http_method not in methods:
+        throw("Not permitted", PermissionError)
+    names = inspect.signature(method).parameters
+    return method(**{name: value for name, value in local.form_dict.items() if name in names})
+
+
+def report_error(error: Exception) -> Response:
+    local.response["exc_type"] = type(error).__name__
+    if not local.flags.disable_traceback:
+        lines = traceback.format_exception(error)
+        local.response["exception"] = lines[-1].strip()
+        local.response["exc"] = json.dumps(["".join(lines)])
+    response = as_json()
+    response.status_code = getattr(error, "http_status_code", 500)
+    return response
+
+
+def as_json() -> Response:
+    shown = {name: value for name, value in local.response.items() if name != "docs"}
+    if local.message_log:
+        shown["_server_messages"] = json.dumps([json.dumps(message) for message in local.message_log])
+    return Response(json.dumps(shown, default=str), mimetype="application/json")

@@ -11,6 +11,7 @@ from frappe import _
 from memora.services.errors import refuse
 
 LARGEST_LIMIT: Final = 50
+LONGEST_NUMBER: Final = 20
 
 
 def as_player(user: object) -> str:
@@ -53,8 +54,10 @@ def as_limit(value: object) -> int:
 
 
 def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> int:
-    """A whole number in this range; forms and links send it as text."""
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 10:
+    """A whole number in this range; forms and links send it as text, and in JSON 2.0 is one, too."""
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) <= LONGEST_NUMBER:
+        value = int(value)
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         refuse(_("{0} has to be a whole number from {1} to {2}").format(name, least, most))

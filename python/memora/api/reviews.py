@@ -75,7 +75,7 @@ def submit_review_session(
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors()
-def get_persistence_status(job_id: str) -> dict[str, str]:
+def get_persistence_status(job_id: str | None = None) -> dict[str, str]:
     """Whether a submission of the student is in the database.
 
     Args:

@@ -237,7 +237,7 @@ def cancel_job(job: str | None = None) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors()
-def archive_season(season: str, confirm: bool | int | str = False) -> dict[str, str]:
+def archive_season(season: str | None = None, confirm: bool | int | str = False) -> dict[str, str]:
     """Archive a season in the background, or go on with what was begun.
 
     For System Managers. Its records move to Archived Memory Tracker and cannot be moved back.
@@ -270,7 +270,7 @@ def archive_season(season: str, confirm: bool | int | str = False) -> dict[str, 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors()
-def get_archive_status(season: str) -> dict[str, Any]:
+def get_archive_status(season: str | None = None) -> dict[str, Any]:
     """How far a season is on its way to the archive.
 
     For System Managers.
