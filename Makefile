@@ -14,10 +14,10 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers browser dev build-dev build format lint test soak demo bench bench-scale bench-outage bench-archive bench-administrator wheel clean help
+.PHONY: all setup venv servers browser build-dev build format lint docs test soak demo bench bench-scale bench-outage bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
-all: lint test
+all: lint docs test
 
 ## help: what each target is for
 help:
@@ -53,6 +53,10 @@ $(VENV)/.lint: $(VENV)/.tests
 	$(BIN)/pip install --quiet --group lint
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.tests
+	$(BIN)/pip install --quiet --group docs
+	@touch $@
+
 # mysqlclient is compiled here: it has no wheels.
 $(VENV)/.bench: $(VENV)/.tests
 	@pkg-config --exists libmariadb 2>/dev/null && $(BIN)/python -c \
@@ -86,6 +90,10 @@ lint: $(VENV)/.lint build
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest memora._engine
+
+## docs: the documentation as a site, into site/; fails on a dead link
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 ## test: every test, Rust first, then Python against real servers
 test: setup browser
@@ -127,4 +135,4 @@ wheel: $(VENV)/.tests
 ## clean: remove what was built
 clean:
 	cargo clean
-	rm -rf "$(VENV)" dist .pytest_cache .mypy_cache .ruff_cache .hypothesis python/memora/_engine*.so
+	rm -rf "$(VENV)" dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis python/memora/_engine*.so
