@@ -7,6 +7,7 @@ module in the place of `frappe`; do that before memora's modules are imported.
 
 from __future__ import annotations
 
+import csv
 import importlib
 import inspect
 import json
@@ -229,7 +230,17 @@ class TooManyRequestsError(Exception):
 
 
 def _(message: str) -> str:
-    return message
+    return get_translations_from_csv(getattr(local, "lang", "en"), "memora").get(message, message)
+
+
+def get_translations_from_csv(lang: str, app: str) -> dict[str, str]:
+    path = Path(str(importlib.import_module(app).__file__)).parent / "translations" / f"{lang}.csv"
+    if not path.exists():
+        return {}
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            f"{row[0]}:{row[2]}" if row[2:] and row[2] else row[0]: row[1].strip() for row in csv.reader(file)
+        }
 
 
 def throw(message: str, exc: type[Exception] = ValidationError) -> None:

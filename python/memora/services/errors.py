@@ -14,6 +14,7 @@ import frappe
 from frappe import _
 
 from memora._engine import InvalidInput, MemoraError, RateLimited, SeasonUnavailable, ServiceUnavailable
+from memora.services.messages import translated
 from memora.services.outages import tell_administrators
 
 
@@ -72,7 +73,7 @@ def _raise(error: MemoraError) -> NoReturn:
         refuse(message.format(seconds), frappe.TooManyRequestsError)
     if isinstance(error, InvalidInput | SeasonUnavailable):
         # Frappe shows messages as HTML, and this one can quote what the student sent.
-        refuse(html.escape(_(str(error.args[0])), quote=False))
+        refuse(html.escape(translated(str(error.args[0])), quote=False))
     frappe.logger("memora").error(f"{type(error).__name__}: {error}")
     if isinstance(error, ServiceUnavailable):
         message = _("Your reviews cannot be reached, and nothing was saved. Please try again in a minute.")
