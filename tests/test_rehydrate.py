@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 
@@ -31,6 +31,48 @@ def test_loads_the_records_and_says_how_many(site: Site, engine: Engine) -> None
     assert stats["memory_bytes"] > 0
     assert engine.rehydrate("nobody@school.example", SEASON) == 0
     assert engine.cache_stats("nobody@school.example", SEASON)["complete"]
+
+
+@pytest.mark.parametrize("count", [1, 62, 63, 64, 600, 16_383, 16_384])
+def test_schedules_of_every_size(site: Site, engine: Engine, count: int) -> None:
+    records = [
+        Record(f"{number:05}", timedelta(seconds=-1 - number % 97), subject="Science", topic="Plants")
+        for number in range(count)
+    ]
+    site.add(PLAYER, records)
+    assert engine.rehydrate(PLAYER, SEASON) == count
+    rows = site.rows()
+    scores = {
+        name: row["next_review_date"].replace(microsecond=0, tzinfo=timezone.utc)
+        for name, row in rows.items()
+    }
+    assert engine.cache_scores(PLAYER, SEASON) == {name: date.timestamp() for name, date in scores.items()}
+    first = engine.due(PLAYER, limit=1)
+    assert first["total_due"] == count
+    assert first["questions"][0]["question_id"] == min(rows, key=lambda name: (scores[name], name))
+    assert engine.due(PLAYER, subject="Science")["total_due"] == count
+    found = engine.reconcile(SEASON)
+    wrong = found["missing"] + found["ghost"] + found["wrong_date"] + found["wrong_state"]
+    assert (found["students"], found["records"], wrong) == (1, count, 0)
+
+
+@pytest.mark.parametrize(
+    "name", ["q" * 63, "q" * 64, "q" * 140, "\U0001f600" * 140, "é\\'\"\n*[]{}", "0", "-1.5"]
+)
+def test_schedules_of_every_name(site: Site, engine: Engine, name: str) -> None:
+    site.add(PLAYER, [Record(name, subject="S" * 140, topic="\U0001f600" * 140), Record("other")])
+    engine.rehydrate(PLAYER, SEASON)
+    shown = {question["question_id"]: question for question in engine.due(PLAYER)["questions"]}
+    assert set(shown) == {name, "other"}
+    assert (shown[name]["subject"], shown[name]["topic"]) == ("S" * 140, "\U0001f600" * 140)
+
+
+def test_a_record_without_a_question_does_not_pass_for_the_marker(site: Site, engine: Engine) -> None:
+    site.add(PLAYER, [Record(""), Record("q")])
+    engine.due(PLAYER)
+    with site.counting() as costs:
+        assert ids(engine.due(PLAYER)) == ["q"]
+    assert costs[0].statements == 0
 
 
 def test_a_cache_lives_as_long_as_set(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 use ::redis::{FromRedisValue, Value};
 
+use super::dump::{HashDump, SortedSetDump};
 use super::keys::Keys;
 use super::{LuaScript, RedisConnection, ScriptCall, text, unexpected};
 use crate::error::{Error, Result};
@@ -273,8 +274,8 @@ pub struct Loaded<'a> {
 /// Caches all records of some students for so many seconds, until Unix time `until`. False for each of whom,
 /// since `fence` was set, an answer, another load or an eviction came in between.
 ///
-/// Each student's go into keys beside his own, which a script then puts in their place: to hand a thousand
-/// records to the script would take four times as long, and to look at the fence first a round trip.
+/// Each student's go into keys beside his own, which a script then puts in their place: Lua would copy and hash
+/// what is handed to it, and to look at the fence first takes a round trip.
 pub fn fill(
     connection: &mut RedisConnection,
     loaded: &[Loaded<'_>],
@@ -285,40 +286,60 @@ pub fn fill(
     if loaded.is_empty() {
         return Ok(Vec::new());
     }
-    // Spares a sorted set its first form, too.
-    let big = "-".repeat(HEAD_WIDTH);
+    let milliseconds_to_live = 1_000 * seconds_to_live;
     let mut pipeline = redis::pipe();
-    for Loaded { student, head, reviews } in loaded {
-        let Student { keys, player, season, .. } = *student;
-        let (schedule, details) = (keys.new_schedule(player, season), keys.new_details(player, season));
-        let mut scores = redis::Cmd::with_capacity(2 * reviews.len() + 4, 32 * reviews.len() + 200);
-        let mut states = redis::Cmd::with_capacity(2 * reviews.len() + 4, 80 * reviews.len() + 200);
-        // The marker is part of the key: whoever sees it sees a complete set.
-        scores.arg("ZADD").arg(&schedule).arg(0).arg(&big).arg(student.generation).arg("");
-        states.arg("HSET").arg(&details).arg("").arg(format!("{head:0HEAD_WIDTH$}"));
-        let mut ordered: Vec<&Review> = reviews.iter().collect();
-        // Latest first: Redis then adds each at the beginning of its list, and searches no place for it.
-        ordered.sort_unstable_by_key(|review| std::cmp::Reverse(review.next_review));
-        let mut detail = String::new();
-        for review in ordered {
-            detail.clear();
-            review.push_detail(&mut detail);
-            scores.arg(review.next_review).arg(&review.question_id);
-            states.arg(&review.question_id).arg(&detail);
-        }
+    for schedule in loaded {
+        let Student { keys, player, season, .. } = schedule.student;
+        let (scores, states) = (keys.new_schedule(player, season), keys.new_details(player, season));
         pipeline.cmd("MULTI").ignore();
-        pipeline.add_command(scores).ignore().add_command(states).ignore();
-        pipeline.cmd("ZREM").arg(&schedule).arg(&big).ignore();
-        pipeline.cmd("EXPIRE").arg(&schedule).arg(seconds_to_live).ignore();
-        pipeline.cmd("EXPIRE").arg(&details).arg(seconds_to_live).ignore();
+        pipeline.cmd("RESTORE").arg(&scores).arg(milliseconds_to_live).arg(schedule.scores()).ignore();
+        pipeline.cmd("RESTORE").arg(&states).arg(milliseconds_to_live).arg(schedule.states()).ignore();
         // Not by its hash: a script that Redis does not know would leave the keys where they are.
         pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(6);
-        pipeline.arg(&[student.fence(), student.schedule(), student.details(), schedule, details]);
+        pipeline.arg(schedule.student.fence());
+        pipeline.arg(&[schedule.student.schedule(), schedule.student.details(), scores, states]);
         pipeline.arg(keys.students(season)).arg(fence).arg(player).arg(until).ignore();
         pipeline.cmd("EXEC");
     }
     let outcomes: Vec<Vec<Value>> = connection.pipeline(&pipeline)?;
     Ok(outcomes.into_iter().map(|outcome| outcome.last() == Some(&Value::Int(1))).collect())
+}
+
+impl Loaded<'_> {
+    /// The records. One without a question, which only a script past memora can write, would be the marker.
+    fn named(&self) -> impl Iterator<Item = &Review> {
+        self.reviews.iter().filter(|review| !review.question_id.is_empty())
+    }
+
+    /// The sorted set, as Redis takes a whole key.
+    fn scores(&self) -> Vec<u8> {
+        let mut scores: Vec<(i64, &str)> =
+            self.named().map(|review| (review.next_review, review.question_id.as_str())).collect();
+        // Latest first: Redis then adds each at the beginning of its list, and searches no place for it.
+        scores.sort_unstable_by_key(|(next_review, _)| std::cmp::Reverse(*next_review));
+        let count = scores.len() + 1;
+        let mut dump = SortedSetDump::with_members(count, 32 * count);
+        // The marker is part of the key: whoever sees it sees a complete set.
+        dump.push("", self.student.generation as f64);
+        for (next_review, question_id) in scores {
+            dump.push(question_id, next_review as f64);
+        }
+        dump.finish()
+    }
+
+    /// The details, as Redis takes a whole key.
+    fn states(&self) -> Vec<u8> {
+        let count = self.named().count() + 1;
+        let mut dump = HashDump::with_fields(count, 96 * count);
+        dump.push("", &format!("{:0HEAD_WIDTH$}", self.head));
+        let mut detail = String::new();
+        for review in self.named() {
+            detail.clear();
+            review.push_detail(&mut detail);
+            dump.push(&review.question_id, &detail);
+        }
+        dump.finish()
+    }
 }
 
 /// What `srs-season` holds.

@@ -1,6 +1,7 @@
 //! The only place that speaks Redis: connections and scripts. What is asked is in `cache` and `journal`.
 
 pub mod cache;
+pub mod dump;
 pub mod journal;
 pub mod keys;
 pub mod latency;

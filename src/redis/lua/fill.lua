@@ -6,7 +6,8 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   redis.call('UNLINK', KEYS[4], KEYS[5])
   return 0
 end
-redis.call('DEL', KEYS[1], KEYS[2], KEYS[3])
+-- Unlinked, the thousands of records of an old schedule are freed without holding up others.
+redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
 redis.call('RENAME', KEYS[4], KEYS[2])
 redis.call('RENAME', KEYS[5], KEYS[3])
 redis.call('ZADD', KEYS[6], ARGV[3], ARGV[2])

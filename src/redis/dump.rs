@@ -1,0 +1,129 @@
+//! Whole keys as `RESTORE` takes them: Redis's own serialization, the one of its RDB files.
+//!
+//! A thousand members of a sorted set cost Redis two thirds of what they cost it as arguments of ZADD: nothing is
+//! parsed, and it knows in advance how many come. The form is that of RDB version 9, which Redis has written since
+//! 5.0 and reads ever since (<https://rdb.fnordig.de/file_format.html>).
+
+use crc::{CRC_64_REDIS, Crc, Table};
+
+const RDB_VERSION: u16 = 9;
+const HASH: u8 = 4;
+/// A sorted set whose scores are binary.
+const SORTED_SET: u8 = 5;
+const CHECKSUM: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
+
+/// A hash.
+pub struct HashDump(Vec<u8>);
+
+impl HashDump {
+    /// Begins one of so many fields, in about so many bytes.
+    pub fn with_fields(count: usize, bytes: usize) -> HashDump {
+        HashDump(begun(HASH, count, bytes))
+    }
+
+    /// Adds a field. Each comes once.
+    pub fn push(&mut self, field: &str, value: &str) {
+        push_text(&mut self.0, field);
+        push_text(&mut self.0, value);
+    }
+
+    /// What `RESTORE` takes.
+    pub fn finish(self) -> Vec<u8> {
+        finished(self.0)
+    }
+}
+
+/// A sorted set.
+pub struct SortedSetDump(Vec<u8>);
+
+impl SortedSetDump {
+    /// Begins one of so many members, in about so many bytes.
+    pub fn with_members(count: usize, bytes: usize) -> SortedSetDump {
+        SortedSetDump(begun(SORTED_SET, count, bytes))
+    }
+
+    /// Adds a member. Each comes once; Redis is quickest when the highest score comes first.
+    pub fn push(&mut self, member: &str, score: f64) {
+        push_text(&mut self.0, member);
+        self.0.extend_from_slice(&score.to_le_bytes());
+    }
+
+    /// What `RESTORE` takes.
+    pub fn finish(self) -> Vec<u8> {
+        finished(self.0)
+    }
+}
+
+fn begun(kind: u8, count: usize, bytes: usize) -> Vec<u8> {
+    let mut dump = Vec::with_capacity(bytes + 16);
+    dump.push(kind);
+    push_length(&mut dump, count);
+    dump
+}
+
+/// The version and a checksum come last.
+fn finished(mut dump: Vec<u8>) -> Vec<u8> {
+    dump.extend_from_slice(&RDB_VERSION.to_le_bytes());
+    let checksum = CHECKSUM.checksum(&dump);
+    dump.extend_from_slice(&checksum.to_le_bytes());
+    dump
+}
+
+fn push_text(dump: &mut Vec<u8>, text: &str) {
+    push_length(dump, text.len());
+    dump.extend_from_slice(text.as_bytes());
+}
+
+/// A length takes one, two, five or nine bytes; the first bits tell how many.
+fn push_length(dump: &mut Vec<u8>, length: usize) {
+    match (u8::try_from(length), u16::try_from(length), u32::try_from(length)) {
+        (Ok(length @ ..0x40), ..) => dump.push(length),
+        (_, Ok(length @ ..0x4000), _) => dump.extend_from_slice(&(0x4000 | length).to_be_bytes()),
+        (.., Ok(length)) => {
+            dump.push(0x80);
+            dump.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            dump.push(0x81);
+            dump.extend_from_slice(&(length as u64).to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(length: usize) -> Vec<u8> {
+        let mut dump = Vec::new();
+        push_length(&mut dump, length);
+        dump
+    }
+
+    #[test]
+    fn lengths_of_every_width() {
+        assert_eq!(length(0x3f), [0x3f]);
+        assert_eq!(length(0x40), [0x40, 0x40]);
+        assert_eq!(length(0x3fff), [0x7f, 0xff]);
+        assert_eq!(length(0x4000), [0x80, 0, 0, 0x40, 0]);
+        assert_eq!(length(1 << 32), [0x81, 0, 0, 0, 1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn the_checksum_is_that_of_redis() {
+        // The check value in Redis's own source, crc64.c.
+        assert_eq!(CHECKSUM.checksum(b"123456789"), 0xe9c6_d914_c4b8_d9ca);
+    }
+
+    #[test]
+    fn a_sorted_set_and_a_hash() {
+        let mut set = SortedSetDump::with_members(1, 0);
+        set.push("q1", 2.0);
+        let body = [5, 1, 2, b'q', b'1', 0, 0, 0, 0, 0, 0, 0, 0x40, 9, 0];
+        assert_eq!(set.finish(), [&body[..], &CHECKSUM.checksum(&body).to_le_bytes()].concat());
+        let mut hash = HashDump::with_fields(1, 0);
+        hash.push("q1", "é");
+        let body = [4, 1, 2, b'q', b'1', 2, 0xc3, 0xa9, 9, 0];
+        assert_eq!(hash.finish(), [&body[..], &CHECKSUM.checksum(&body).to_le_bytes()].concat());
+    }
+}
