@@ -67,7 +67,9 @@ impl Engine {
             match self.fill(process, lease, season, &fence, &loaded) {
                 Ok(filled) if filled == [true] => {}
                 Ok(_) => log::debug!("the records of {player} changed while they were loaded; not cached"),
-                Err(error) => log::debug!("the records of {player} could not be cached: {error}"),
+                // An outage has been told of already.
+                Err(error @ Error::Unavailable { .. }) => log::debug!("{player} is not cached: {error}"),
+                Err(error) => log::warn!("the records of {player} could not be cached: {error}"),
             }
         }
         let [(_, records)] = loaded;

@@ -75,6 +75,20 @@ def test_a_record_without_a_question_does_not_pass_for_the_marker(site: Site, en
     assert costs[0].statements == 0
 
 
+def test_the_log_tells_why_nothing_is_cached(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site.add(PLAYER, [Record("q")])
+    server = site.servers.cache
+    site.cache.acl_setuser(
+        "weak", enabled=True, nopass=True, categories=["+@all"], commands=["-restore"], keys=["*"]
+    )
+    try:
+        weak = site.engine(cache_url=f"redis://weak:any@{server.host}:{server.port}/0")
+        assert ids(weak.due(PLAYER)) == ["q"]
+    finally:
+        site.cache.acl_deluser("weak")
+    assert any("could not be cached" in text and "restore" in text.lower() for text in caplog.messages)
+
+
 def test_a_cache_lives_as_long_as_set(site: Site) -> None:
     site.add(PLAYER, [Record("q")])
     engine = site.engine(cache_ttl_seconds=1000)
