@@ -7,9 +7,11 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from memora import hooks
 from memora.api import reviews
 from memora.services import partition_manager, srs_persistence, storage
 from memora.services.engine import engine as engine_of_site
+from memora.services.engine import notice_time_zone
 from memora.services.srs_redis_manager import SRSRedisManager
 from tests import frappe_standin as frappe
 from tests.servers import wait_until
@@ -159,6 +161,35 @@ def test_new_settings_make_a_new_engine(site: Site, app: App) -> None:
     with pytest.raises(frappe.ValidationError):
         reviews.submit_review_session(session_data=answers("another"))
     assert ids(reviews.get_review_session()) == ["q"]
+
+
+def test_frappe_clears_its_cache_and_leaves_schedules(site: Site, app: App) -> None:
+    site.add(PLAYER, [Record("q")])
+    engine_of_site().submit(PLAYER, session_data=session("new", subject="Science"))
+    engine_of_site().rebuild(SEASON)
+    engine_of_site().due(PLAYER)
+    keys = set(site.cache.keys(f"{site.name}|*"))
+    kept: set[str] = set()
+    for pattern in hooks.persistent_cache_keys:
+        # As frappe.cache.get_keys looks for them.
+        kept.update(site.cache.keys(f"{site.name}|{pattern}*"))
+    assert keys - kept == {site.key("srs-season"), site.key("srs-links")}
+    site.cache.delete(*(keys - kept))
+    assert ids(engine_of_site().due(PLAYER)) == ["q"]
+    with site.counting() as costs:
+        assert ids(engine_of_site().due(PLAYER)) == ["q"]
+    assert costs[0].statements == 0
+
+
+def test_another_time_zone_makes_cached_dates_void(site: Site, app: App) -> None:
+    site.add(PLAYER, [Record("q", timedelta(hours=1))])
+    assert engine_of_site().due(PLAYER)["total_due"] == 0
+    settings = frappe.Document({"time_zone": "UTC"})
+    frappe.local.time_zone = "Asia/Tokyo"
+    notice_time_zone(frappe.Document({"time_zone": "Asia/Tokyo"}, before=settings), "on_update")
+    frappe.local.db.commit()
+    # In Tokyo that hour is long past.
+    assert engine_of_site().due(PLAYER)["total_due"] == 1
 
 
 def test_the_engines_words_reach_the_student_without_html(app: App) -> None:

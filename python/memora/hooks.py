@@ -31,6 +31,11 @@ scheduler_events = {
     "weekly_long": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }
 
+# Frappe clears a site's whole cache at every turn (a migration, a user's language, System Settings) with one
+# DEL. All students would be loaded anew, and Redis would answer nobody while it frees millions of records.
+# What memora knows from documents (srs-season, srs-links) is cleared.
+persistent_cache_keys = ["srs*:*", "srs-latency"]
+
 # Before it deletes a document, Frappe reads every record that links to it: too many here.
 ignore_links_on_delete = [
     "Player Memory Tracker",
@@ -41,4 +46,7 @@ ignore_links_on_delete = [
 # Log Settings keep SRS Jobs for a year, unless told otherwise.
 default_log_clearing_doctypes = {"SRS Job": 365}
 
-doc_events = {"User": {"on_trash": "memora.services.storage.refuse_to_orphan"}}
+doc_events = {
+    "User": {"on_trash": "memora.services.storage.refuse_to_orphan"},
+    "System Settings": {"on_update": "memora.services.engine.notice_time_zone"},
+}

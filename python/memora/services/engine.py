@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
 import frappe
+from frappe.model.document import Document
 from frappe.utils import get_bench_id, get_system_timezone
 
 from memora._engine import Engine, EngineFault, InvalidInput, MemoraError, Settings
@@ -70,6 +71,17 @@ def after_commit(tell: Callable[[Engine], object]) -> None:
             frappe.logger("memora").error(f"the engine could not be told of a change: {error}")
 
     frappe.db.after_commit.add(run)
+
+
+def notice_time_zone(settings: Document, _event: str) -> None:
+    """Have all schedules loaded anew when the site gets another time zone.
+
+    The dates in the table then mean other moments. Called when System Settings are saved.
+    """
+    before = settings.get_doc_before_save()
+    if before and before.time_zone != settings.time_zone:
+        _time_zones.pop(frappe.local.conf.db_name, None)
+        after_commit(lambda engine: engine.season_changed(cache_is_void=True))
 
 
 def _new_engine(secret_settings: dict[str, Any]) -> Engine:

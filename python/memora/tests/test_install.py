@@ -56,7 +56,7 @@ class TestInstall(FrappeTestCase):
         events = hooks.scheduler_events
         paths = [*hooks.after_install, *hooks.after_migrate, *hooks.after_request, *events["hourly"]]
         paths += [*events["cron"]["* * * * *"], *events["daily_long"], *events["weekly_long"]]
-        paths += hooks.doc_events["User"]["on_trash"]
+        paths += [*hooks.doc_events["User"]["on_trash"], *hooks.doc_events["System Settings"]["on_update"]]
         for path in paths:
             self.assertTrue(callable(frappe.get_attr(path)), path)
 

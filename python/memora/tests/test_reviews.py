@@ -14,6 +14,7 @@ from frappe.utils import get_datetime, now_datetime
 from memora._engine import EngineFault, RateLimited, ServiceUnavailable
 from memora.api.reviews import get_persistence_status, get_review_session, submit_review_session
 from memora.api.srs import process_srs_batch
+from memora.services.engine import engine
 from memora.services.srs_persistence import drain_safety_net, persist_review_batch
 from memora.services.srs_redis_manager import SRSRedisManager
 from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, TRACKER, ReviewTestCase
@@ -63,6 +64,15 @@ class TestReviews(ReviewTestCase):
         self.assertAlmostEqual(days, 7, delta=0.1)
         audit = frappe.get_doc("Memory Review Audit", job_id)
         self.assertEqual((audit.player, audit.season, audit.answers), (STUDENT, SEASON, 1))
+
+    def test_frappe_clears_its_cache_and_leaves_schedules(self) -> None:
+        self.add_record("q1")
+        self.assertEqual(get_review_session()["total_due"], 1)
+        frappe.cache.set_value("memora-test", 1)
+        frappe.clear_cache()
+        self.assertIsNone(frappe.cache.get_value("memora-test"))
+        self.assertTrue(engine().cache_stats(STUDENT, SEASON)["complete"])
+        self.assertEqual(get_review_session()["total_due"], 1)
 
     def test_both_forms_as_text_and_as_objects(self) -> None:
         listed = [{"question_id": "r", "quality": 2, "response_time_ms": 100}]
