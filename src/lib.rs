@@ -1,9 +1,9 @@
 //! The engine of memora: spaced-repetition schedules for schools, behind a Frappe app.
 //!
-//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `replay`, `archive`, `retention`,
-//! `clean`, `safe_mode`, `status`, `partition`.
-//! Rules that touch no server are in `ladder`, `plan`, `blind`, `focus`, `submission`. Only `redis` speaks
-//! Redis, only `mariadb` SQL.
+//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `rebuild`, `reconcile`, `replay`, `archive`,
+//! `retention`, `clean`, `safe_mode`, `status`, `latency`, `partition`.
+//! Rules that touch no server are in `ladder`, `plan`, `blind`, `focus`, `submission`, `diff`, `sample`. Only
+//! `redis` speaks Redis, only `mariadb` SQL.
 #![deny(unsafe_code)]
 
 pub mod archive;
