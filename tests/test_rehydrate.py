@@ -75,6 +75,18 @@ def test_a_record_without_a_question_does_not_pass_for_the_marker(site: Site, en
     assert costs[0].statements == 0
 
 
+@pytest.mark.parametrize("family", ["srs-new", "srs-new-detail"])
+def test_what_a_failed_fill_left_is_in_nobodys_way(site: Site, engine: Engine, family: str) -> None:
+    site.add(PLAYER, [Record("q")])
+    site.cache.hset(site.key(family, PLAYER), "ghost", "9")
+    assert ids(engine.due(PLAYER)) == ["q"]
+    assert set(site.cache.keys(f"{site.name}|srs*:{PLAYER}:*")) == {
+        site.key("srs", PLAYER),
+        site.key("srs-detail", PLAYER),
+    }
+    assert engine.cache_scores(PLAYER, SEASON).keys() == {"q"}
+
+
 def test_the_log_tells_why_nothing_is_cached(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     site.add(PLAYER, [Record("q")])
     server = site.servers.cache

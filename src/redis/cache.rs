@@ -292,8 +292,10 @@ pub fn fill(
         let Student { keys, player, season, .. } = schedule.student;
         let (scores, states) = (keys.new_schedule(player, season), keys.new_details(player, season));
         pipeline.cmd("MULTI").ignore();
-        pipeline.cmd("RESTORE").arg(&scores).arg(milliseconds_to_live).arg(schedule.scores()).ignore();
-        pipeline.cmd("RESTORE").arg(&states).arg(milliseconds_to_live).arg(schedule.states()).ignore();
+        for (key, dump) in [(&scores, schedule.scores()), (&states, schedule.states())] {
+            // Whatever a fill that failed has left there.
+            pipeline.cmd("RESTORE").arg(key).arg(milliseconds_to_live).arg(dump).arg("REPLACE").ignore();
+        }
         // Not by its hash: a script that Redis does not know would leave the keys where they are.
         pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(6);
         pipeline.arg(schedule.student.fence());
