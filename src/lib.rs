@@ -1,7 +1,7 @@
 //! The engine of memora: spaced-repetition schedules for schools, behind a Frappe app.
 //!
 //! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `rebuild`, `reconcile`, `replay`, `archive`,
-//! `retention`, `clean`, `safe_mode`, `status`, `latency`, `partition`.
+//! `retention`, `clean`, `safe_mode`, `status`, `latency`, `partition`, `uninstall`.
 //! Rules that touch no server are in `ladder`, `plan`, `blind`, `focus`, `submission`, `diff`, `sample`. Only
 //! `redis` speaks Redis, only `mariadb` SQL.
 #![deny(unsafe_code)]
@@ -44,6 +44,7 @@ pub mod student_cache;
 pub mod submission;
 pub mod submit;
 pub mod trust;
+pub mod uninstall;
 
 /// The module `memora._engine`.
 #[pyo3::pymodule]

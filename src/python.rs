@@ -466,6 +466,10 @@ impl Engine {
         watcher.outcome(removed)
     }
 
+    fn uninstall(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.0.uninstall())?)
+    }
+
     fn prepare_storage(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         Ok(py.detach(|| self.0.prepare_storage())?)
     }

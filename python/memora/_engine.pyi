@@ -491,6 +491,15 @@ class Engine:
         Returns: one line for each change made; empty when nothing was to do.
         """
 
+    def uninstall(self) -> None:
+        """Remove the tables that are no DocTypes, and the site's keys in both Redis servers.
+
+        Answers that wait in the journal go, too. Running it again goes on.
+
+        Raises:
+            ServiceUnavailable: a server is down.
+        """
+
     def create_partition(self, season: str) -> bool:
         """Make the season's partition. False: it was there already.
 

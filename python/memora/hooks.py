@@ -9,6 +9,7 @@ app_license = "MIT"
 # A fresh install marks patches as done without running them.
 after_install = "memora.services.storage.prepare_storage"
 after_migrate = "memora.services.storage.prepare_storage"
+after_uninstall = "memora.services.storage.remove_what_is_left"
 
 after_request = "memora.services.errors.set_retry_after"
 

@@ -74,9 +74,11 @@ impl Shape {
         if self.has_safe_mode_index && self.index_columns(connection, SAFE_MODE_INDEX)?.is_empty() {
             parts.push(format!("ADD KEY `{SAFE_MODE_INDEX}` (player, season, next_review_date)"));
         }
-        // Every answer would move its row in this index, and nothing reads it.
-        if !self.index_columns(connection, "modified")?.is_empty() {
-            parts.push("DROP KEY `modified`".to_owned());
+        // Frappe's (15: modified, 16: creation). Every answer would be written there, too, and nothing reads them.
+        for unused in ["modified", "creation"] {
+            if !self.index_columns(connection, unused)?.is_empty() {
+                parts.push(format!("DROP KEY `{unused}`"));
+            }
         }
         Ok(parts)
     }

@@ -26,6 +26,14 @@ const LOUD_PAUSE: Duration = Duration::from_secs(30);
 /// MariaDB's longest identifier: a partition bears its season's name.
 const LONGEST_SEASON: usize = 64;
 
+/// The tables that are no DocTypes, and how they are made.
+const OWN_TABLES: [(&str, &str); 4] = [
+    ("memora_safe_mode_read", limiter::CREATE),
+    ("memora_outage", outages::CREATE),
+    ("memora_blind_answer", blind::CREATE),
+    ("memora_archive", archive::CREATE),
+];
+
 /// Refuses a season whose name is not `SEASON-YYYY` or `SEASON-YYYY-SUFFIX` (spec section 1). What passes
 /// is safe as an identifier and in a key.
 ///
@@ -68,12 +76,7 @@ pub fn lock(connection: &mut Conn) -> Result<()> {
 /// [`Error::Fault`] when records without a season, or duplicates, have to be cleaned first.
 pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     let mut changes = Vec::new();
-    for (table, create) in [
-        ("memora_safe_mode_read", limiter::CREATE),
-        ("memora_outage", outages::CREATE),
-        ("memora_blind_answer", blind::CREATE),
-        ("memora_archive", archive::CREATE),
-    ] {
+    for (table, create) in OWN_TABLES {
         if !table_exists(connection, table)? {
             run_text(connection, create)?;
             changes.push(format!("made the table {table}"));
@@ -91,6 +94,14 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
         }
     }
     Ok(changes)
+}
+
+/// Removes the tables that Frappe does not know of.
+pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
+    for (table, _) in OWN_TABLES {
+        run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    Ok(())
 }
 
 fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Result<Vec<String>> {

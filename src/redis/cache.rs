@@ -224,11 +224,25 @@ pub fn scan_season(
     season: &str,
     cursor: u64,
 ) -> Result<(u64, Vec<String>)> {
+    scan(connection, &keys.season_pattern(season), cursor)
+}
+
+fn scan(connection: &mut RedisConnection, pattern: &str, cursor: u64) -> Result<(u64, Vec<String>)> {
     let mut command = redis::cmd("SCAN");
-    command.arg(cursor).arg("MATCH").arg(keys.season_pattern(season)).arg("COUNT").arg(1_000);
+    command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1_000);
     let (cursor, found): (u64, Vec<Vec<u8>>) = connection.command(&command)?;
     // A key that is no text is none of ours.
     Ok((cursor, found.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect()))
+}
+
+/// Looks through a part of either Redis for keys of memora's on this site, and removes them. Returns where to go on;
+/// 0: all was looked through.
+pub fn clear_site(connection: &mut RedisConnection, keys: &Keys, cursor: u64) -> Result<u64> {
+    let (cursor, found) = scan(connection, &keys.own_pattern(), cursor)?;
+    if !found.is_empty() {
+        connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
+    }
+    Ok(cursor)
 }
 
 /// Looks through a part of the cache for keys of a season's students, and removes them. Returns where to go

@@ -63,6 +63,11 @@ impl Keys {
 
     /// A SCAN pattern that finds all of a season's keys in the cache, and perhaps others.
     pub fn season_pattern(&self, season: &str) -> String {
+        format!("{}*:{season}", self.site_pattern())
+    }
+
+    /// How SCAN patterns for the site's keys begin.
+    fn site_pattern(&self) -> String {
         let mut pattern = String::new();
         for letter in self.site.chars() {
             if matches!(letter, '*' | '?' | '[' | ']' | '^' | '-' | '\\') {
@@ -70,7 +75,12 @@ impl Keys {
             }
             pattern.push(letter);
         }
-        format!("{pattern}|srs*:{season}")
+        pattern + "|srs"
+    }
+
+    /// A SCAN pattern that finds all keys of memora's on this site.
+    pub fn own_pattern(&self) -> String {
+        self.site_pattern() + "[-:]*"
     }
 
     /// Whether a key of the cache is a student's, of this season.
@@ -140,6 +150,7 @@ mod tests {
             assert!(!keys.is_of_season(key, "SEASON-2026"), "{key}");
         }
         assert_eq!(keys.season_pattern("SEASON-2026"), "a\\*b|srs*:SEASON-2026");
+        assert_eq!(keys.own_pattern(), "a\\*b|srs[-:]*");
     }
 
     #[test]

@@ -12,7 +12,7 @@ from frappe.utils.user import get_system_managers
 from memora.services.background import queue_answers
 
 
-def alert_administrators(subject: str, message: str, link: str) -> None:
+def alert_administrators(subject: str, message: str, link: str, is_good: bool = False) -> None:
     """Notify all System Managers, in the Desk and as they have chosen by e-mail.
 
     While the queue is down, which sends the e-mails, only in the Desk. Raises nothing: what cannot be
@@ -22,8 +22,10 @@ def alert_administrators(subject: str, message: str, link: str) -> None:
         subject: one line.
         message: what to do.
         link: where to look, a path in the Desk.
+        is_good: nothing is wrong; the log has no error then.
     """
-    frappe.logger("memora").error(f"{subject} {message}")
+    logger = frappe.logger("memora")
+    (logger.info if is_good else logger.error)(f"{subject} {message}")
     notification = {"type": "Alert", "subject": subject, "email_content": message, "link": link}
     try:
         names: list[str] = get_system_managers(only_name=True)

@@ -28,7 +28,7 @@ def tell_administrators() -> None:
         known = known_engine()
         for news in known.outage_news() if known else ():
             subject, message = _words(news)
-            alert_administrators(subject, message, LINK)
+            alert_administrators(subject, message, LINK, is_good=news["event"] == "ended")
     except Exception as error:
         frappe.logger("memora").error(f"administrators could not be told of an outage: {error}")
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import frappe
 
-from memora._engine import MemoraError
+from memora._engine import MemoraError, SeasonUnavailable
 from memora.services.engine import engine
 
 SEASON: Final = "Game Subscription Season"
@@ -18,7 +18,7 @@ def create_season_partition(season: str) -> bool:
     Args:
         season: name of the season.
 
-    Returns: False when the partition was there already, or the season is gone.
+    Returns: False when the partition was there already, or the season is archived or gone.
 
     Raises:
         memora._engine.MemoraError: it could not be made; create_missing_partitions tries again.
@@ -27,7 +27,11 @@ def create_season_partition(season: str) -> bool:
         return False
     # MariaDB alters no table that an open transaction has read.
     frappe.db.commit()
-    was_made = engine().create_partition(season)
+    try:
+        was_made = engine().create_partition(season)
+    except SeasonUnavailable:
+        # It was archived before its partition was made.
+        return False
     frappe.db.set_value(SEASON, season, "partition_created", 1, update_modified=False)
     frappe.db.commit()
     return was_made

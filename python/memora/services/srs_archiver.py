@@ -110,6 +110,7 @@ def archive_in_background(season: str) -> None:
         _("{0} is archived").format(season),
         _("{0} records were moved.").format(f"{archived['done']:,}"),
         link,
+        is_good=True,
     )
 
 
@@ -118,7 +119,7 @@ def delete_in_background(season: str | None = None) -> None:
     deleted = SRSArchiver().delete_eligible(season)
     subject = _("{0} archived records were deleted").format(f"{deleted:,}")
     message = _("They were flagged as eligible for deletion, of {0}.").format(season or _("all seasons"))
-    alert_administrators(subject, message, "/app/archived-memory-tracker")
+    alert_administrators(subject, message, "/app/archived-memory-tracker", is_good=True)
 
 
 def process_auto_archive() -> None:

@@ -16,9 +16,10 @@ import frappe
 from frappe import _
 from frappe.utils import now_datetime
 
-from memora._engine import MemoraError
+from memora._engine import InvalidInput, MemoraError
 from memora.services.background import LONG_SECONDS, queue_answers
 from memora.services.engine import engine
+from memora.services.partition_manager import SEASON
 
 JOB: Final = "SRS Job"
 # What forms and the SRS Monitor listen to.
@@ -136,7 +137,13 @@ def at_work(kind: Kind, season: str, name: str | None = None, **values: Any) -> 
 
 
 def new_job(kind: Kind, season: str, **values: Any) -> str:
-    """Note that a job is wanted. Commits. Returns the SRS Job's name."""
+    """Note that a job is wanted. Commits. Returns the SRS Job's name.
+
+    Raises:
+        memora._engine.InvalidInput: there is no such season.
+    """
+    if not frappe.db.exists(SEASON, season):
+        raise InvalidInput(f"There is no season {season}.")
     job = {"doctype": JOB, "kind": kind, "season": season, "status": "Queued", **values}
     name = frappe.get_doc(job).insert(ignore_permissions=True).name
     frappe.db.commit()

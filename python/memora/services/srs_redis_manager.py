@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+import frappe
 from frappe import _
 
 from memora._engine import MemoraError
@@ -16,6 +17,7 @@ from memora.services.administrators import alert_administrators
 from memora.services.background import LONG_SECONDS, enqueue_now_or_never
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
+from memora.services.partition_manager import SEASON
 from memora.services.site_time import unix_time
 from memora.services.srs_jobs import JobCancelled, at_work, request_job
 
@@ -95,8 +97,11 @@ def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress
         season: name of a season that uses the cache.
         job: the SRS Job that it was requested with.
 
-    Returns: what was done; None when it came to no end.
+    Returns: what was done; None when it came to no end, or the season is gone.
     """
+    if not job and not frappe.db.exists(SEASON, season):
+        # It was deleted while its rebuild waited.
+        return None
     link = f"/app/game-subscription-season/{season}"
     try:
         rebuilt = rebuild_season(season, job)
@@ -111,7 +116,9 @@ def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress
             link,
         )
         return None
-    alert_administrators(_("The cache of {0} is rebuilt").format(season), summary(rebuilt), link)
+    alert_administrators(
+        _("The cache of {0} is rebuilt").format(season), summary(rebuilt), link, is_good=True
+    )
     return rebuilt
 
 

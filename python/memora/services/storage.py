@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 from frappe.utils import getdate, now_datetime
 
-from memora._engine import EngineFault
+from memora._engine import EngineFault, MemoraError
 from memora.services.engine import engine
 from memora.services.errors import refuse
 from memora.services.partition_manager import SEASON, create_missing_partitions
@@ -34,6 +34,17 @@ def prepare_storage() -> None:
     for change in changes:
         print(f"memora: {change}")
     create_missing_partitions()
+
+
+def remove_what_is_left() -> None:
+    """Remove memora's own tables and its keys in Redis: a later install begins anew (hook after_uninstall).
+
+    What cannot be removed now is reported, and does not keep the app from being uninstalled.
+    """
+    try:
+        engine().uninstall()
+    except MemoraError as error:
+        print(f"memora: not everything could be removed: {error} Run bench uninstall-app --force again.")
 
 
 def fix_null_seasons() -> None:
