@@ -14,6 +14,8 @@ window.frappe = {
 	boot: JSON.parse(document.getElementById("boot").textContent),
 	pages: {},
 	listview_settings: {},
+	// By DocType and field; a `formatter` makes the HTML that lists and reports show.
+	meta: { docfield_map: {} },
 
 	provide(path) {
 		path.split(".").reduce((place, name) => (place[name] ??= {}), window);

@@ -409,6 +409,21 @@ def test_news_are_shown_at_once(site: Site, browser: Browser) -> None:
     browser.sees_no(".srs-jobs tr", "Archive")
 
 
+@pytest.mark.parametrize("doctype", ["player_memory_tracker", "archived_memory_tracker", "poison_review"])
+def test_lists_and_reports_show_what_students_made_up_as_text(browser: Browser, doctype: str) -> None:
+    definition = json.loads((SCRIPTS / f"doctype/{doctype}/{doctype}.json").read_text())
+    fields = {field["fieldname"]: field for field in definition["fields"]}
+    browser.chromium.get(browser.desk.url)
+    browser.run("frappe.meta.docfield_map[arguments[0]] = arguments[1]", definition["name"], fields)
+    browser.run(script(SCRIPTS / f"doctype/{doctype}/{doctype}_list.js"))
+    # Frappe takes these as they are, and its own formatter for them escapes nothing.
+    made_up = [name for name, field in fields.items() if field.get("ignore_xss_filter")]
+    for name in {"question_id", *made_up} - {"payload"}:
+        shown = "frappe.meta.docfield_map[arguments[0]][arguments[1]].formatter(arguments[2])"
+        browser.run(f"document.body.innerHTML = {shown}", definition["name"], name, EVIL)
+        assert browser.text() == EVIL
+
+
 def test_nothing_from_the_server_is_html(site: Site, browser: Browser) -> None:
     site.insert("Game Subscription Season", name=EVIL, season_name=EVIL, is_active=0, enable_redis=1)
     add_job(site, season=EVIL, status="Failed", message=f"<b>bold</b> {EVIL}")

@@ -26,3 +26,8 @@ frappe.listview_settings["Poison Review"] = {
 		);
 	},
 };
+
+// Made up by students, or quoting them, and Frappe's lists and reports show text as HTML.
+for (const field of ["player", "season", "question_id", "job_id", "reason"]) {
+	frappe.meta.docfield_map["Poison Review"][field].formatter = (text) => frappe.utils.escape_html(text);
+}
