@@ -466,6 +466,10 @@ impl Engine {
         watcher.outcome(removed)
     }
 
+    fn has_waiting_answers(&self, py: Python<'_>, player: &str, seasons: Vec<String>) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.has_waiting_answers(player, &seasons))?)
+    }
+
     fn uninstall(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.0.uninstall())?)
     }

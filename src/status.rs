@@ -6,6 +6,7 @@ use crate::error::{Error, Result, Server};
 use crate::mariadb::records;
 use crate::redis::students::{self, SeasonCache};
 use crate::redis::{RedisConnection, journal, memory};
+use crate::submission::check_season;
 
 /// Longest job id that is looked up.
 const LONGEST_JOB_ID: usize = 100;
@@ -87,6 +88,22 @@ impl Engine {
         }
         let outcome = process.database.with(|database| records::outcome(database, player, job_id))?;
         Ok(outcome.map(|is_whole| if is_whole { Persistence::Persisted } else { Persistence::Failed }))
+    }
+
+    /// Whether answers of a student to questions of these seasons wait in the journal.
+    ///
+    /// # Errors
+    /// When the journal is down.
+    pub fn has_waiting_answers(&self, player: &str, seasons: &[String]) -> Result<bool> {
+        let process = self.process();
+        for season in seasons {
+            check_season(season)?;
+            let pending = self.pending_of(&process, &[player], season)?;
+            if pending.iter().any(|pending| !pending.reviews.is_empty()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// How the cache does, and what it has of some seasons. It takes the same few steps however many keys there

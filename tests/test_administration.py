@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from memora import hooks
 from memora.api import srs
 from memora.commands import memora
-from memora.services import srs_archiver, storage
+from memora.services import players, srs_archiver, storage
 from memora.services.errors import ReviewsUnavailable
 from tests import frappe_standin as frappe
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site
@@ -234,12 +234,12 @@ def test_a_student_or_season_with_archived_records_is_not_deleted(site: Site, ap
     srs_archiver.SRSArchiver().archive_season(old)
     for doctype, name in (("User", STUDENTS[0]), ("Game Subscription Season", old)):
         with pytest.raises(frappe.LinkExistsError):
-            storage.refuse_to_orphan(SimpleNamespace(doctype=doctype, name=name))
-    storage.refuse_to_orphan(SimpleNamespace(doctype="User", name="nobody@school.example"))
+            players.refuse_to_orphan(SimpleNamespace(doctype=doctype, name=name))
+    players.refuse_to_orphan(SimpleNamespace(doctype="User", name="nobody@school.example"))
     site.add(PLAYER, [Record("q")])
     frappe.local.db.rollback()
     with pytest.raises(frappe.LinkExistsError):
-        storage.refuse_to_orphan(SimpleNamespace(doctype="User", name=PLAYER))
+        players.refuse_to_orphan(SimpleNamespace(doctype="User", name=PLAYER))
 
 
 # -- commands ---------------------------------------------------------------------------------------

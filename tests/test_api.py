@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memora.api import reviews, srs
+from memora.api.counts import get_count
 from memora.api.utils import SafeModeManager
 from tests import frappe_standin as frappe
-from tests.site_under_test import PLAYER, SEASON, Record, Site
+from tests.site_under_test import PLAYER, SEASON, SUBJECTS, Record, Site
 from tests.test_due import MINUTE, overdue
 
 App = Callable[..., None]
@@ -52,6 +53,16 @@ def test_a_session_has_the_due_questions(site: Site, app: App) -> None:
 def test_a_limit_out_of_range_is_refused(app: App, limit: Any) -> None:
     with pytest.raises(frappe.ValidationError, match="limit"):
         reviews.get_review_session(limit=limit)
+
+
+def test_nobody_counts_what_he_may_not_read(site: Site, app: App) -> None:
+    site.add(PLAYER, [Record("q"), Record("r", stability=4)])
+    with pytest.raises(frappe.PermissionError):
+        get_count("Player Memory Tracker", {"player": PLAYER, "stability": 4})
+    assert get_count("Game Subject") == len(SUBJECTS)
+    app(user=frappe.MANAGER)
+    frappe.recorded.roles[frappe.MANAGER] = ["System Manager"]
+    assert get_count("Player Memory Tracker", {"player": PLAYER, "stability": 4}) == 1
 
 
 def test_a_warm_call_takes_no_sql(site: Site, app: App) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pytest
 
 from memora._engine import Engine
-from memora.services import storage
+from memora.services import players
 from tests import frappe_standin as frappe
 from tests.site_under_test import SEASON, TRACKER, Record, Site, session
 from tests.test_archive import ARCHIVE, STUDENTS, ended_season, old
@@ -286,6 +286,6 @@ def test_whether_there_are_records(site: Site, app: App, engine: Engine, old: st
     with listening(site) as statements:
         for name in [STUDENT, "nobody@school.example"] if doctype == "User" else [old, archived]:
             with suppress(frappe.LinkExistsError):
-                storage.refuse_to_orphan(SimpleNamespace(doctype=doctype, name=name))
+                players.refuse_to_orphan(SimpleNamespace(doctype=doctype, name=name))
     # The archived season has no partition any more.
     check(site, [statement.replace(archived, old) for statement in statements], kinds=2)

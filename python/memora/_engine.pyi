@@ -356,6 +356,9 @@ class Engine:
         """Load a student's records of a season from MariaDB and the journal into the cache: how many."""
 
     def journal_status(self) -> JournalStatus: ...
+    def has_waiting_answers(self, player: str, seasons: list[str]) -> bool:
+        """Whether answers of a student in these seasons are in the journal, and not yet in MariaDB."""
+
     def cache_status(self, seasons: list[str]) -> CacheStatus:
         """How the cache does, and what it has of these seasons: in a few steps whatever else it has."""
 

@@ -13,6 +13,8 @@ after_uninstall = "memora.services.storage.remove_what_is_left"
 
 after_request = "memora.services.errors.set_retry_after"
 
+override_whitelisted_methods = {"frappe.client.get_count": "memora.api.counts.get_count"}
+
 scheduler_events = {
     "cron": {
         "* * * * *": [
@@ -48,6 +50,10 @@ ignore_links_on_delete = [
 default_log_clearing_doctypes = {"SRS Job": 365}
 
 doc_events = {
-    "User": {"on_trash": "memora.services.storage.refuse_to_orphan"},
+    "User": {
+        "on_trash": "memora.services.players.refuse_to_orphan",
+        "before_rename": "memora.services.players.before_rename",
+        "after_rename": "memora.services.players.after_rename",
+    },
     "System Settings": {"on_update": "memora.services.engine.notice_time_zone"},
 }

@@ -1,16 +1,14 @@
-"""The shape of the tables, and what must not be deleted under them."""
+"""The shape of the tables: made, cleaned, and removed in the end."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import frappe
-from frappe import _
 from frappe.utils import getdate, now_datetime
 
 from memora._engine import EngineFault, MemoraError
 from memora.services.engine import engine
-from memora.services.errors import refuse
 from memora.services.partition_manager import SEASON, create_missing_partitions
 
 TRACKER: Final = "Player Memory Tracker"
@@ -83,21 +81,3 @@ def default_season() -> str:
         frappe.get_doc(season).insert(ignore_permissions=True)
         frappe.db.commit()
     return str(season["season_name"])
-
-
-def refuse_to_orphan(document: Any, _method: str | None = None) -> None:
-    """Keep a user or a season with records, archived or not, from being deleted (hook on_trash).
-
-    Raises:
-        frappe.LinkExistsError: there are records.
-    """
-    name = document.name
-    if document.doctype == SEASON:
-        filters = [{"season": name}]
-    else:
-        # Season by season: each is one step in an index.
-        seasons = frappe.get_all(SEASON, filters={}, pluck="name")
-        filters = [{"player": name, "season": season} for season in seasons]
-    if any(frappe.db.exists(table, one) for one in filters for table in (TRACKER, ARCHIVE)):
-        message = _("{0} {1} has review records and cannot be deleted.")
-        refuse(message.format(_(document.doctype), name), frappe.LinkExistsError)

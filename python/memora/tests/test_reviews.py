@@ -12,6 +12,7 @@ from frappe.tests.utils import patch_hooks
 from frappe.utils import get_datetime, now_datetime
 
 from memora._engine import EngineFault, RateLimited, ServiceUnavailable
+from memora.api.counts import get_count
 from memora.api.reviews import get_persistence_status, get_review_session, submit_review_session
 from memora.api.srs import process_srs_batch
 from memora.services.engine import engine
@@ -126,6 +127,16 @@ class TestReviews(ReviewTestCase):
             get_persistence_status("1-1")
         self.assertEqual(get_review_session(limit="50")["total_due"], 0)
 
+    def test_nobody_counts_what_he_may_not_read(self) -> None:
+        self.add_record("q1")
+        filters = {"player": STUDENT, "stability": 2}
+        refused = self.request("POST", "frappe.client.get_count", doctype=TRACKER, filters=filters)
+        self.assertEqual(refused.status, 403)
+        own = self.request("POST", "frappe.client.get_count", doctype="DocType", filters={"name": TRACKER})
+        self.assertEqual((own.status, own.data["message"]), (200, 1))
+        frappe.set_user("Administrator")
+        self.assertEqual(get_count(TRACKER, filters), 1)
+
     def test_guests_are_refused(self) -> None:
         frappe.set_user("Guest")
         with self.assertRaises(frappe.PermissionError):
@@ -134,6 +145,29 @@ class TestReviews(ReviewTestCase):
             submit_review_session(responses=[{"question_id": "q", "quality": 5}])
         with self.assertRaises(frappe.PermissionError):
             get_persistence_status("1-1")
+
+    def test_a_renamed_student_keeps_his_answers(self) -> None:
+        renamed = "memora-test-renamed@example.com"
+        self.addCleanup(frappe.delete_doc, "User", renamed, ignore_missing=True, force=True)
+        self.add_record("q1")
+        answer = submit_review_session(session_data=answered("q1", "q2"))
+        frappe.set_user("Administrator")
+        frappe.rename_doc("User", STUDENT, renamed)
+        frappe.db.commit()
+        try:
+            records = frappe.get_all(
+                TRACKER, {"player": renamed}, pluck="question_id", order_by="question_id"
+            )
+            self.assertEqual(records, ["q1", "q2"])
+            self.assertEqual(frappe.db.count(TRACKER, {"player": STUDENT}), 0)
+            frappe.set_user(renamed)
+            self.assertEqual(get_review_session()["total_due"], 0)
+            job_id = answer["persistence_job_id"]
+            self.assertEqual(get_persistence_status(job_id)["status"], "persisted")
+        finally:
+            frappe.set_user("Administrator")
+            frappe.rename_doc("User", renamed, STUDENT)
+            frappe.db.commit()
 
     def test_the_cache_of_one_student(self) -> None:
         manager = SRSRedisManager()

@@ -14,8 +14,8 @@ from frappe.utils import getdate
 from memora._engine import Engine
 from memora.services.engine import after_commit
 from memora.services.errors import refuse
+from memora.services.players import refuse_to_orphan
 from memora.services.srs_redis_manager import rebuild_soon
-from memora.services.storage import refuse_to_orphan
 
 NAME: Final = re.compile(r"SEASON-[0-9]{4}(-[A-Z0-9_]+)?")
 # The partition bears the name, and MariaDB's names have no more characters.
