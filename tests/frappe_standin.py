@@ -16,7 +16,9 @@ import secrets
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -42,6 +44,8 @@ PLACES: Final = (
     "frappe.desk.doctype.notification_log.notification_log",
     "frappe.model.document",
     "frappe.utils",
+    "frappe.utils.background_jobs",
+    "frappe.utils.synchronization",
     "frappe.utils.user",
 )
 DOCTYPES: Final = Path(__file__).parents[1] / "python/memora/memora/doctype"
@@ -285,6 +289,25 @@ def enqueue(
         local.db.after_commit.add(add)
     else:
         add()
+
+
+def is_job_enqueued(job_id: str) -> bool:
+    """Only what waits is in `recorded.jobs`; what runs, runs in the caller's thread."""
+    return any(job.job_id == job_id for job in recorded.jobs)
+
+
+_locks: Final[defaultdict[str, threading.Lock]] = defaultdict(threading.Lock)
+
+
+@contextmanager
+def filelock(lock_name: str, *, timeout: float = 30) -> Iterator[None]:
+    """For threads; Frappe's is for processes, too."""
+    if not _locks[lock_name].acquire(timeout=timeout):
+        raise RuntimeError(f"Failed to aquire lock: {lock_name}")
+    try:
+        yield
+    finally:
+        _locks[lock_name].release()
 
 
 def get_hooks(hook: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -180,12 +181,35 @@ def test_a_dead_job_makes_room_for_the_next(manager: Site) -> None:
 
 def test_what_the_queue_has_lost_is_interrupted(manager: Site) -> None:
     srs.rebuild_season_cache(SEASON)
-    srs_jobs.mark_interrupted()
-    assert [row["status"] for row in rows(manager)] == ["Queued"]
     manager.sql("UPDATE `tabSRS Job` SET modified = modified - INTERVAL 2 DAY")
     frappe.local.db.commit()
     srs_jobs.mark_interrupted()
+    assert [row["status"] for row in rows(manager)] == ["Queued"]
+    frappe.recorded.jobs.clear()
+    srs_jobs.mark_interrupted()
     assert [row["status"] for row in rows(manager)] == ["Interrupted"]
+
+
+def test_what_the_queue_has_lost_keeps_nobody_waiting(manager: Site) -> None:
+    lost = srs.rebuild_season_cache(SEASON)["job"]
+    frappe.recorded.jobs.clear()
+    job = srs.rebuild_season_cache(SEASON)["job"]
+    assert job != lost
+    frappe.recorded.run_jobs()
+    assert srs.get_job(job)["status"] == "Done"
+
+
+def test_many_who_ask_at_once_get_one_job(manager: Site, app: App) -> None:
+    def ask(_number: int) -> str:
+        app(user=MANAGER)
+        try:
+            return str(srs.rebuild_season_cache(SEASON)["job"])
+        finally:
+            frappe.destroy()
+
+    with ThreadPoolExecutor(6) as threads:
+        jobs = set(threads.map(ask, range(6)))
+    assert (len(jobs), len(frappe.recorded.jobs), len(rows(manager))) == (1, 1, 1)
 
 
 def test_a_failure_is_told(manager: Site) -> None:

@@ -123,7 +123,10 @@ def delete_in_background(season: str | None = None) -> None:
 
 
 def process_auto_archive() -> None:
-    """Archive the seasons with auto_archive that have ended and are not active (daily)."""
+    """Queue the seasons with auto_archive that have ended and are not active (daily).
+
+    A job of their own each: Frappe ends a scheduled one after minutes.
+    """
     today = getdate(now_datetime())
     due = {
         "auto_archive": 1,
@@ -132,7 +135,7 @@ def process_auto_archive() -> None:
         "archive_status": ("is", "not set"),
     }
     for season in frappe.get_all(SEASON, filters=due, pluck="name", order_by="end_date asc"):
-        archive_in_background(season)
+        request_archive(season)
 
 
 def resume_archives() -> None:

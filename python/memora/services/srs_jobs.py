@@ -15,6 +15,8 @@ from typing import Any, Final, Literal, TypeVar
 import frappe
 from frappe import _
 from frappe.utils import now_datetime
+from frappe.utils.background_jobs import is_job_enqueued
+from frappe.utils.synchronization import filelock
 
 from memora._engine import InvalidInput, MemoraError
 from memora.services.background import LONG_SECONDS, queue_answers
@@ -163,16 +165,29 @@ def request_job(kind: Kind, season: str, method: str, **values: Any) -> str | No
     """
     if not queue_answers():
         return None
-    for status in ("Running", "Queued"):
-        known = frappe.db.get_value(JOB, {"kind": kind, "season": season, "status": status})
-        if known and (status == "Queued" or engine().is_running(kind, season)):
-            return str(known)
-    name = new_job(kind, season, requested_by=frappe.session.user, **values)
-    frappe.enqueue(
-        method, queue="long", timeout=LONG_SECONDS, job_id=f"memora_{name}", season=season, job=name
-    )
+    # Of two who ask at once, one waits, and finds the other's job.
+    with filelock(f"memora-{kind}-{season}"):
+        # What others have committed since this transaction began.
+        frappe.db.commit()
+        for status in ("Running", "Queued"):
+            known = frappe.db.get_value(JOB, {"kind": kind, "season": season, "status": status})
+            if known and (is_queued(known) if status == "Queued" else engine().is_running(kind, season)):
+                return str(known)
+        name = new_job(kind, season, requested_by=frappe.session.user, **values)
+        frappe.enqueue(
+            method, queue="long", timeout=LONG_SECONDS, job_id=_rq_job(name), season=season, job=name
+        )
     publish(name)
     return name
+
+
+def is_queued(name: str) -> bool:
+    """Whether a job still waits for a worker; a queue that was purged, or lost its memory, forgot it."""
+    return bool(is_job_enqueued(_rq_job(name)))
+
+
+def _rq_job(name: str) -> str:
+    return f"memora_{name}"
 
 
 def cancel(name: str) -> None:
@@ -204,9 +219,10 @@ def mark_interrupted() -> None:
     for job in frappe.get_all(JOB, filters={"status": "Running"}, fields=list(FIELDS)):
         if _is_dead(job):
             frappe.db.set_value(JOB, job["name"], {"status": "Interrupted", "finished_at": job["modified"]})
-    long_ago = now_datetime() - timedelta(seconds=LONG_SECONDS)
-    for name in frappe.get_all(JOB, filters={"status": "Queued", "modified": ("<", long_ago)}, pluck="name"):
-        frappe.db.set_value(JOB, name, "status", "Interrupted")
+    lately = now_datetime() - timedelta(seconds=SILENT_SECONDS)
+    for name in frappe.get_all(JOB, filters={"status": "Queued", "modified": ("<", lately)}, pluck="name"):
+        if queue_answers() and not is_queued(name):
+            frappe.db.set_value(JOB, name, "status", "Interrupted")
     frappe.db.commit()
 
 

@@ -14,7 +14,6 @@ from frappe import _
 
 from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
-from memora.services.background import LONG_SECONDS, enqueue_now_or_never
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
 from memora.services.partition_manager import SEASON
@@ -162,4 +161,10 @@ def rebuild_soon(season: str) -> None:
 
     A queue that is down is only logged: what is not cached is loaded when it is read.
     """
-    enqueue_now_or_never(REBUILD_JOB, "long", timeout=LONG_SECONDS, season=season)
+    try:
+        if request_rebuild(season):
+            return
+        error: object = "redis_queue does not answer"
+    except Exception as failure:
+        error = failure
+    frappe.logger("memora").error(f"the rebuild of {season} could not be queued: {error}")

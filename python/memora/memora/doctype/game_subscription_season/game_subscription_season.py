@@ -54,7 +54,8 @@ class GameSubscriptionSeason(Document):
         refuse(_("A season is never renamed: its records and its partition bear its name."))
 
     def after_insert(self) -> None:
-        frappe.enqueue(PARTITION_JOB, season=self.name, enqueue_after_commit=True)
+        # Longer than the table's partitions are tried to be changed.
+        frappe.enqueue(PARTITION_JOB, timeout=900, season=self.name, enqueue_after_commit=True)
 
     def on_update(self) -> None:
         before = self.get_doc_before_save()
