@@ -601,6 +601,7 @@ impl Shown for Reconciled {
         dict.set_item("half_filled", self.half_filled)?;
         dict.set_item("corrected", self.corrected)?;
         dict.set_item("unsettled", self.unsettled)?;
+        dict.set_item("void", self.void)?;
         dict.set_item("percent_differing", 100.0 * estimate.share)?;
         dict.set_item("percent_low", 100.0 * estimate.low)?;
         dict.set_item("percent_high", 100.0 * estimate.high)

@@ -45,6 +45,9 @@ pub struct Reconciled {
     pub corrected: u64,
     /// Schedules that changed whenever they were looked at: dropped, for the next read to load them.
     pub unsettled: u64,
+    /// Schedules of a generation before: nobody believes them since an outage, and the next read loads them. They
+    /// are not compared.
+    pub void: u64,
     /// How many records there are to compare, an estimate while it runs.
     pub total: u64,
     /// The share of records that differ, of all that is cached.
@@ -61,6 +64,7 @@ struct Piece {
     half_filled: u64,
     corrected: u64,
     unsettled: u64,
+    void: u64,
 }
 
 impl Engine {
@@ -103,6 +107,7 @@ impl Engine {
             found.half_filled += piece.half_filled;
             found.corrected += piece.corrected;
             found.unsettled += piece.unsettled;
+            found.void += piece.void;
             if sample.is_none() && found.students > 0 {
                 found.total = found.differences.records * population.max(found.students) / found.students;
             }
@@ -212,7 +217,7 @@ impl Engine {
                 continue;
             }
             if cached.marker.is_some_and(|marker| marker != generation) {
-                // Void since an outage: whoever reads it next loads it.
+                piece.void += 1;
                 continue;
             }
             let is_half_filled = cached.marker.is_none() || cached.head.is_none();

@@ -113,7 +113,10 @@ impl Engine {
     /// Only for faults: a cache out of reach is part of the answer.
     pub fn cache_status(&self, seasons: &[String]) -> Result<CacheStatus> {
         let process = self.process();
-        let cause = self.lease(&process).err().map(|error| error.to_string());
+        let (generation, cause) = match self.lease(&process) {
+            Ok(lease) => (Some(lease.generation), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
         let mut status = CacheStatus {
             is_reachable: false,
             is_safe_mode: cause.is_some(),
@@ -128,7 +131,7 @@ impl Engine {
             let memory = memory::memory(cache)?;
             let cached = seasons
                 .iter()
-                .map(|season| students::season_cache(cache, keys, season, now))
+                .map(|season| students::season_cache(cache, keys, season, generation, now))
                 .collect::<Result<_>>()?;
             Ok((memory, cached))
         });

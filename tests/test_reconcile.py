@@ -312,3 +312,20 @@ def test_while_it_is_archived_nothing_is_a_ghost(cached: Site, engine: Engine) -
     engine.archive(SEASON, share=1.0)
     with pytest.raises(Exception, match="archived"):
         engine.reconcile(SEASON)
+
+
+# -- schedules of a generation before -----------------------------------------------------------------
+def test_void_schedules_are_told_and_count_as_nothing(school: Site, engine: Engine) -> None:
+    engine.rebuild(SEASON)
+    count = engine.cache_status([SEASON])["seasons"][SEASON]["students"]
+    assert count > 0
+    engine.season_changed(cache_is_void=True)
+    assert engine.cache_status([SEASON])["seasons"][SEASON]["students"] == 0
+    found = engine.reconcile(SEASON)
+    assert (found["void"], found["students"], found["records"]) == (count, 0, 0)
+    found = engine.reconcile(SEASON, 1000)
+    assert found["void"] > 0
+    assert (found["students"], found["records"]) == (0, 0)
+    engine.rebuild(SEASON)
+    assert engine.cache_status([SEASON])["seasons"][SEASON]["students"] == count
+    assert engine.reconcile(SEASON)["void"] == 0

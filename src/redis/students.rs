@@ -19,17 +19,18 @@ const WEIGHED: usize = 32;
 /// What is cached of a season.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeasonCache {
-    /// Students with a schedule, an estimate where Redis has evicted some.
+    /// Students with a schedule, an estimate where Redis has evicted some, or where some are of another generation.
     pub students: u64,
     /// Bytes of their schedules, estimated from some of them.
     pub memory_bytes: u64,
 }
 
-/// Counts the students of a season, and weighs some. The same few steps however many there are.
+/// Counts the students of a season, those of this generation where it is known, and weighs some. The same few steps however many there are.
 pub fn season_cache(
     connection: &mut RedisConnection,
     keys: &Keys,
     season: &str,
+    generation: Option<u64>,
     now: i64,
 ) -> Result<SeasonCache> {
     let list = keys.students(season);
@@ -43,12 +44,18 @@ pub fn season_cache(
     }
     let mut pipeline = redis::pipe();
     for player in &some {
+        pipeline.cmd("ZSCORE").arg(keys.schedule(player, season)).arg("");
         pipeline.cmd("MEMORY").arg("USAGE").arg(keys.schedule(player, season));
         pipeline.cmd("MEMORY").arg("USAGE").arg(keys.details(player, season));
     }
-    let weights: Vec<Option<u64>> = connection.pipeline(&pipeline)?;
-    let present = weights.iter().step_by(2).flatten().count() as u64;
-    let (bytes, asked): (u64, u64) = (weights.iter().flatten().sum(), some.len() as u64);
+    let found: Vec<Option<u64>> = connection.pipeline(&pipeline)?;
+    let is_of_now = |found: &&[Option<u64>]| {
+        let is_void = generation.is_some() && found[0].is_some() && found[0] != generation;
+        found[1].is_some() && !is_void
+    };
+    let present = found.chunks_exact(3).filter(is_of_now).count() as u64;
+    let bytes: u64 = found.chunks_exact(3).flat_map(|found| &found[1..]).flatten().sum();
+    let asked = some.len() as u64;
     Ok(SeasonCache { students: students * present / asked, memory_bytes: students * bytes / asked })
 }
 

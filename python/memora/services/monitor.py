@@ -85,7 +85,7 @@ def latency() -> dict[str, Any]:
 
 
 def discrepancies() -> list[dict[str, Any]]:
-    """What the last reconciliations found, oldest first."""
+    """What the last reconciliations found that compared anything, oldest first."""
     done = latest_jobs(RECONCILIATIONS, kind="Reconciliation", status="Done")
     return [
         {
@@ -99,6 +99,7 @@ def discrepancies() -> list[dict[str, Any]]:
             "is_sample": job["percent_low"] < job["percent_high"],
         }
         for job in reversed(done)
+        if job["records"]
     ]
 
 
