@@ -497,7 +497,7 @@ class Database:
 def select(
     doctype: str, fields: Sequence[str], filters: str | Mapping[str, Any], more: str = ""
 ) -> tuple[str, list[Any]]:
-    """A SELECT, and its values; of operators it knows `("is", "not set")` and `("<", value)`."""
+    """A SELECT, and its values; it knows `("is", "not set")`, `("<", value)` and `("in", values)`."""
     wanted = {"name": filters} if isinstance(filters, str) else filters
     conditions, values = ["true"], []
     for name, value in wanted.items():

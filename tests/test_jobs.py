@@ -14,12 +14,13 @@ import pytest
 from memora._engine import Engine
 from memora.api import srs
 from memora.memora.doctype.game_subscription_season.game_subscription_season import GameSubscriptionSeason
+from memora.memora.doctype.memory_review_audit import memory_review_audit
 from memora.memora.doctype.srs_job.srs_job import SRSJob
 from memora.services import srs_archiver, srs_jobs, srs_reconciliation, srs_redis_manager
 from memora.services.errors import ReviewsUnavailable
 from tests import frappe_standin as frappe
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, SEASON, Record, Site
+from tests.site_under_test import PLAYER, SEASON, Record, Site, session
 from tests.test_archive import ended_season
 from tests.test_rebuild import STUDENTS, check_truth, school
 from tests.test_reconcile import forget
@@ -383,6 +384,19 @@ def test_old_jobs_are_forgotten(manager: Site) -> None:
     SRSJob.clear_old_logs()
     frappe.local.db.commit()
     assert len(rows(manager)) == 1
+
+
+def test_old_audit_records_are_forgotten_a_few_at_a_time(
+    manager: Site, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_review_audit, "AT_A_TIME", 2)
+    for number in range(6):
+        engine.submit(STUDENTS[0], session_data=session(f"q{number}"))
+    engine.drain()
+    manager.sql("UPDATE `tabMemory Review Audit` SET modified = modified - INTERVAL 400 DAY LIMIT 5")
+    frappe.local.db.commit()
+    memory_review_audit.MemoryReviewAudit.clear_old_logs()
+    assert len(manager.sql("SELECT name FROM `tabMemory Review Audit`")) == 1
 
 
 def test_jobs_can_be_told_to_programs(manager: Site) -> None:

@@ -54,7 +54,7 @@ def test_arabic_is_there() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_sentence_is_translated_with_its_values(language: str) -> None:
     translations = frappe.get_translations_from_csv(language, "memora")
-    assert set(translations) == sentences()
+    assert sentences() <= set(translations)
     for sentence, translation in translations.items():
         assert translation != sentence
         assert places(translation) == places(sentence)

@@ -46,8 +46,8 @@ ignore_links_on_delete = [
     "Memory Review Audit",
     "SRS Job",
 ]
-# Log Settings keep SRS Jobs for a year, unless told otherwise.
-default_log_clearing_doctypes = {"SRS Job": 365}
+# Log Settings keep them for a year, unless told otherwise.
+default_log_clearing_doctypes = {"SRS Job": 365, "Memory Review Audit": 365}
 
 doc_events = {
     "User": {

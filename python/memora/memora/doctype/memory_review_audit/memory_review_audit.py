@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
+import frappe
 from frappe.model.document import Document
+from frappe.utils import now_datetime
+
+AUDIT: Final = "Memory Review Audit"
+# Deleted in one transaction, for students not to wait for it.
+AT_A_TIME: Final = 5_000
 
 
 class MemoryReviewAudit(Document):
-    pass
+    @staticmethod
+    def clear_old_logs(days: int = 365) -> None:
+        """Frappe's Log Settings call this once a day. Commits."""
+        old = {"modified": ("<", now_datetime() - timedelta(days=days))}
+        while names := frappe.get_all(
+            AUDIT, filters=old, pluck="name", order_by="modified asc", limit_page_length=AT_A_TIME
+        ):
+            frappe.db.delete(AUDIT, {"name": ("in", names)})
+            frappe.db.commit()
