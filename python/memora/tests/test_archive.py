@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import Any
+from unittest.mock import patch
 
 import frappe
 from frappe.utils import now_datetime
@@ -112,7 +113,11 @@ class TestArchive(ArchiveTestCase):
         self.assertEqual(self.archived(), 0)
         frappe.db.set_value(SEASON_DOCTYPE, OLD, "auto_archive", 1)
         frappe.db.commit()
-        process_auto_archive()
+        with patch("frappe.enqueue") as enqueue:
+            process_auto_archive()
+        (call,) = [call for call in enqueue.call_args_list if call.kwargs.get("season") == OLD]
+        self.assertEqual((call.kwargs["queue"], self.archived()), ("long", 0))
+        frappe.get_attr(call.args[0])(OLD)
         self.assertEqual(self.archived(), 5)
         four_years_ago = now_datetime() - timedelta(days=4 * 366)
         frappe.db.set_value(ARCHIVED, {"season": OLD, "question_id": "q1"}, "archived_at", four_years_ago)

@@ -53,7 +53,8 @@ class TestSeason(ReviewTestCase):
         with patch("frappe.enqueue") as enqueue:
             season("SEASON-1998-APPTEST").insert()
         (call,) = [call for call in enqueue.call_args_list if "partition" in str(call)]
-        self.assertEqual(call.kwargs, {"season": "SEASON-1998-APPTEST", "enqueue_after_commit": True})
+        expected = {"season": "SEASON-1998-APPTEST", "enqueue_after_commit": True, "timeout": 900}
+        self.assertEqual(call.kwargs, expected)
 
     def test_the_partition(self) -> None:
         self.assertTrue(check_partition_exists(SEASON))
