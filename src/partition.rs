@@ -24,12 +24,20 @@ impl Engine {
     /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one that is archived
     /// or on its way there.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
-        self.process().background.with(|database| {
+        let process = self.process();
+        let (had_lost_rows, was_made) = process.background.with(|database| {
             if archive::is_archived(database, season)? {
                 return Err(Error::SeasonArchived(season.to_owned()));
             }
-            storage::create_partition(database, season)
-        })
+            let had_partition = storage::partition_exists(database, season)?;
+            let was_made = storage::create_partition(database, season)?;
+            Ok((had_partition && was_made, was_made))
+        })?;
+        if had_lost_rows {
+            // Since its maker was killed, reads have found students without records, and cached that.
+            self.renew_generation(&process)?;
+        }
+        Ok(was_made)
     }
 
     /// The big table's partitions in the order of their names, each season's and the default one.

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 
 import pymysql
 import pytest
 
-from memora._engine import Engine, EngineFault, InvalidInput
+from memora._engine import Engine, EngineFault, InvalidInput, ServiceUnavailable
 from tests.frappe_standin import create_tables
+from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
 
 numbers = count(2100)
@@ -231,3 +235,83 @@ def test_a_missing_table_is_explained(fresh_tables: Site) -> None:
     with fresh_tables.servers.database.connect(database=fresh_tables.name) as connection:
         drop_tables(fresh_tables)
         create_tables(connection)
+
+
+# -- records of a season that has no partition yet ---------------------------------------------------
+def strays(site: Site, season: str) -> int:
+    """Records of the season that no statement that names it finds."""
+    found = site.sql(
+        f"SELECT COUNT(*) AS n FROM {TRACKER} PARTITION (p_default) WHERE CONCAT(season, '') = %s", (season,)
+    )
+    return int(found[0]["n"])
+
+
+def test_students_who_answer_while_a_partition_is_made_find_their_records(site: Site, engine: Engine) -> None:
+    season = new_season()
+    students = [f"p{number}@school.example" for number in range(20)]
+    for student in students:
+        site.add(student, [Record(f"q{number:04}", stability=3) for number in range(1500)], season=season)
+    site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
+    site.insert(
+        "Game Subscription Season", name=season, season_name=season, start_date="2026-01-01",
+        end_date="2026-12-31", is_active=1, enable_redis=1,
+    )  # fmt: skip
+    site.cache.flushall()
+    process, stop, seen = site.engine(), threading.Event(), set[int]()
+
+    def study() -> None:
+        for student in itertools.cycle(students):
+            if stop.is_set():
+                return
+            site.cache.delete(site.key("srs", student, season))
+            # Who waits for the table too long is told so.
+            with suppress(ServiceUnavailable):
+                seen.add(process.due(student)["total_due"])
+            with suppress(ServiceUnavailable):
+                process.submit(student, session_data=session("new"))
+                process.drain(5.0)
+
+    thread = threading.Thread(target=study)
+    thread.start()
+    assert wait_until(lambda: bool(seen))
+    assert engine.create_partition(season)
+    stop.set()
+    thread.join()
+    assert seen == {1500}
+    process.drain()
+    assert strays(site, season) == 0
+    for student in students:
+        assert len(site.rows(student, season)) - 1500 in (0, 1)
+
+
+def test_a_partition_whose_maker_was_killed_gets_its_rows(site: Site, engine: Engine) -> None:
+    season = new_season()
+    names = [Record(name, stability=3, answered_at_us=7) for name in ("old", "answered", "late")]
+    site.add(PLAYER, names, season=season)
+    site.sql(f"ALTER TABLE {TRACKER} ADD PARTITION (PARTITION `{season}` VALUES IN ('{season}'))")
+    # Nobody found them, and students answered.
+    site.add(PLAYER, [Record("answered", stability=4, answered_at_us=8)], season=season)
+    site.add(PLAYER, [Record("late", stability=1, answered_at_us=6)], season=season)
+    reader = site.engine()
+    assert reader.rehydrate(PLAYER, season) == 2
+    assert strays(site, season) == 3
+    assert engine.create_partition(season)
+    assert {name: row["stability"] for name, row in site.rows(PLAYER, season).items()} == {
+        "old": 3,
+        "answered": 4,
+        "late": 3,
+    }
+    assert strays(site, season) == 0
+    assert not engine.create_partition(season)
+    # What was cached without them is void.
+    assert len(reader.due_in_season(PLAYER, season)) == 3
+
+
+def test_a_migration_moves_them_too(site: Site, engine: Engine) -> None:
+    season = new_season()
+    site.insert("Game Subscription Season", name=season, season_name=season)
+    site.add(PLAYER, [Record("q")], season=season)
+    site.sql(f"ALTER TABLE {TRACKER} ADD PARTITION (PARTITION `{season}` VALUES IN ('{season}'))")
+    assert any(season in line for line in engine.prepare_storage())
+    assert set(site.rows(PLAYER, season)) == {"q"}
+    assert engine.prepare_storage() == []

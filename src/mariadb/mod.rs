@@ -12,6 +12,7 @@ pub mod retention;
 pub mod seasons;
 pub mod shape;
 pub mod storage;
+pub mod strays;
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ const MOST_DEADLOCKS: u32 = 5;
 pub const DEADLOCK: u16 = 1213;
 /// MariaDB's number for a lock that was not had in time.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
+/// MariaDB's number for a statement that took longer than `max_statement_time`.
+pub const STATEMENT_TIMEOUT: u16 = 1969;
 
 /// How to reach the site's database.
 #[derive(Clone)]

@@ -4,10 +4,12 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use mysql::Conn;
-use mysql::prelude::Queryable;
 
 use super::shape::{ARCHIVE, LIVE, Shape};
-use super::{LOCK_WAIT_TIMEOUT, archive, blind, limiter, outages, row, rows, run_text, take_lock};
+use super::strays::{ALIAS, has_strays, move_strays};
+use super::{
+    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, blind, limiter, outages, row, rows, run_text, take_lock,
+};
 use crate::error::{Error, Result};
 
 const TABLE: &str = LIVE.table;
@@ -23,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const QUIET_TIME: Duration = Duration::from_secs(60);
 const QUIET_PAUSE: Duration = Duration::from_millis(10);
 const LOUD_PAUSE: Duration = Duration::from_secs(30);
+/// How long it is waited for then, with everybody behind it.
+const LOUD_SECONDS: f64 = 0.3;
 /// MariaDB's longest identifier: a partition bears its season's name.
 const LONGEST_SEASON: usize = 64;
 
@@ -128,34 +132,34 @@ pub fn check_primary_key(connection: &mut Conn, shape: &Shape) -> Result<()> {
     )))
 }
 
-/// Makes a season's partition, and moves rows of the season there from the default one. False: it was there.
+/// Makes a season's partition, and moves rows of the season there from the default one. False: it was there, and
+/// nothing was to be moved.
 ///
-/// Seen on MariaDB 10.11.19: ADD PARTITION leaves such rows in the default partition, where no query for the
-/// season looks; so what stands where is checked afterwards, and repaired. REORGANIZE PARTITION would move
-/// them, but MariaDB killed meanwhile can leave a table that cannot be opened: it replaces `p_default` by a
-/// file of the same name. ADD PARTITION never did, in 200 tries.
+/// Nobody reads or writes the table between the two: who saw a partition without its rows would take its
+/// students for new ones. A process or a server that is killed there leaves the rows where they are, and whoever
+/// calls this next moves them.
+///
+/// REORGANIZE PARTITION would do both at once, but MariaDB (10.11.19) killed meanwhile can leave a table that
+/// cannot be opened: it replaces `p_default` by a file of the same name. ADD PARTITION never did, in 200 tries.
 pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     check_season_name(season)?;
-    if partition_exists(connection, season)? {
+    if partition_exists(connection, season)? && !has_strays(connection, season)? {
         return Ok(false);
     }
-    let sql = format!("ALTER TABLE `{TABLE}` ADD PARTITION ({})", partition(season));
-    match alter(connection, &sql) {
-        Ok(()) => {}
-        // Another process made it a moment ago.
-        Err(Error::Refused { code: DUPLICATE_PARTITION | DUPLICATE_VALUE_IN_PARTITIONS, .. }) => {
-            return Ok(false);
+    with_table(connection, |connection| {
+        let sql = format!("ALTER TABLE `{TABLE}` ADD PARTITION ({})", partition(season));
+        let was_made = match run_text(connection, &sql) {
+            // Another process made it a moment ago.
+            Err(Error::Refused { code: DUPLICATE_PARTITION | DUPLICATE_VALUE_IN_PARTITIONS, .. }) => false,
+            outcome => outcome.map(|()| true)?,
+        };
+        let has_strays = has_strays(connection, season)?;
+        if has_strays {
+            log::warn!("{season} had records without a partition: moving them into their own");
+            move_strays(connection, season)?;
         }
-        Err(error) => return Err(error),
-    }
-    let partitions = format!("PARTITION `p_default`, `{season}`");
-    if !check_says_ok(connection, &partitions)? {
-        log::warn!("MariaDB put rows into the wrong partition while {season} got its own: moving them");
-        connection
-            .query_drop(format!("ALTER TABLE `{TABLE}` REPAIR {partitions}"))
-            .map_err(Error::from_mariadb)?;
-    }
-    Ok(true)
+        Ok(was_made || has_strays)
+    })
 }
 
 /// Frees a season's partition with all that is in it. False: there was none.
@@ -166,21 +170,48 @@ pub fn drop_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     if !partition_exists(connection, season)? {
         return Ok(false);
     }
-    match alter(connection, &format!("ALTER TABLE `{TABLE}` DROP PARTITION `{season}`")) {
-        Err(Error::Refused { code: NO_SUCH_PARTITION, .. }) => Ok(false),
-        outcome => outcome.map(|()| true),
-    }
+    with_table(connection, |connection| {
+        match run_text(connection, &format!("ALTER TABLE `{TABLE}` DROP PARTITION `{season}`")) {
+            Err(Error::Refused { code: NO_SUCH_PARTITION, .. }) => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    })
 }
 
-/// Changes partitions of a table that students use. An ALTER TABLE that waits for a long transaction makes
-/// everybody after it wait, too: so it is tried only when nobody is in its way, and after a minute of that for
-/// one second in thirty.
-fn alter(connection: &mut Conn, sql: &str) -> Result<()> {
+/// Does something with the table while nobody else uses it.
+fn with_table<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+    take_table(connection)?;
+    let outcome = work(connection);
+    // A connection that broke has no locks any more.
+    if !matches!(outcome, Err(Error::Unavailable { .. })) {
+        run_text(connection, "UNLOCK TABLES")?;
+    }
+    outcome
+}
+
+/// Takes a table that students use for itself. Who waits for it behind a long transaction makes everybody after
+/// him wait, too: so it is tried only when nobody is in its way, and after a minute of that for a moment in half a
+/// minute. The moment is shorter than the longest that a student's call waits for MariaDB.
+///
+/// # Errors
+/// [`Error::Fault`] when the table was in use all the time.
+fn take_table(connection: &mut Conn) -> Result<()> {
     let start = Instant::now();
+    let lock = format!("LOCK TABLES `{TABLE}` WRITE, `{TABLE}` AS {ALIAS} READ");
     while start.elapsed() < PATIENCE {
-        let (seconds, pause) = if start.elapsed() < QUIET_TIME { (0, QUIET_PAUSE) } else { (1, LOUD_PAUSE) };
-        match run_text(connection, &format!("SET STATEMENT lock_wait_timeout = {seconds} FOR {sql}")) {
-            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) => sleep(pause),
+        let is_quiet = start.elapsed() < QUIET_TIME;
+        let taken = if is_quiet {
+            run_text(connection, &format!("{lock} NOWAIT"))
+        } else {
+            run_text(connection, &format!("SET SESSION max_statement_time = {LOUD_SECONDS}"))?;
+            let taken = run_text(connection, &format!("{lock} WAIT 1"));
+            run_text(connection, "SET SESSION max_statement_time = 0")?;
+            taken
+        };
+        match taken {
+            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT, .. }) => {
+                sleep(if is_quiet { QUIET_PAUSE } else { LOUD_PAUSE });
+            }
             outcome => return outcome,
         }
     }
@@ -189,13 +220,6 @@ fn alter(connection: &mut Conn, sql: &str) -> Result<()> {
          backup that holds it, end it, and run this again",
         PATIENCE.as_secs() / 60
     )))
-}
-
-fn check_says_ok(connection: &mut Conn, partitions: &str) -> Result<bool> {
-    let sql = format!("ALTER TABLE `{TABLE}` CHECK {partitions}");
-    let messages: Vec<(String, String, String, String)> =
-        connection.query(sql).map_err(Error::from_mariadb)?;
-    Ok(messages.iter().any(|(_, _, kind, text)| kind == "status" && text == "OK"))
 }
 
 /// A partition of the big table.
