@@ -89,25 +89,31 @@ impl Engine {
                 token: &token,
                 payload: &payload,
             };
-            let appended = process
-                .journal
-                .with(|journal| self.journal_scripts.append(journal, &self.settings.keys, &entry));
+            // What was computed without the journal never goes into it, though it may be back by now: its states
+            // would win over those that wait there.
+            let appended = before.is_whole.then(|| {
+                process
+                    .journal
+                    .with(|journal| self.journal_scripts.append(journal, &self.settings.keys, &entry))
+            });
             let (plan, job_id, drain_wanted) = match appended {
-                Ok(Appended::Added { id, drain_wanted }) => {
+                Some(Ok(Appended::Added { id, drain_wanted })) => {
                     self.notice_recovery(&process, Server::Journal);
                     (plan, id, drain_wanted)
                 }
-                Ok(Appended::Conflict) => {
+                Some(Ok(Appended::Conflict)) => {
                     self.settle_conflict(&process, player, &before, conflicts);
                     continue;
                 }
-                Err(error) if error.is_failure_of(Server::Journal) => {
-                    self.notice_outage(&process, Server::Journal, &error);
+                Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
+                unavailable => {
+                    if let Some(Err(error)) = unavailable {
+                        self.notice_outage(&process, Server::Journal, &error);
+                    }
                     let job_id = format!("direct-{token}");
                     let plan = self.write_at_once(&process, player, submission, &before, &plan, &job_id)?;
                     (plan, job_id, false)
                 }
-                Err(error) => return Err(error),
             };
             let remaining = self.show(&process, player, &before, &plan);
             self.count_call(&process, Call::Submit, began);

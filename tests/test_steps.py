@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memora._engine import Engine, ServiceUnavailable
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 from tests.test_drain import drain_all
 from tests.wire import Wires
 
@@ -146,3 +148,50 @@ def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wir
     thread.join()
     for process in (engine, slow, site.engine()):
         assert process.due(PLAYER)["total_due"] == 0
+
+
+def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) -> None:
+    """The append itself: its connection broke before the reply, and others came first with what they know."""
+    script = (Path(__file__).parents[1] / "src/redis/lua/append.lua").read_text()
+    keys = site.key("srs-journal"), site.key("srs-pending", PLAYER), site.key("srs-drain-queued")
+
+    def append(before: int, after: int, token: str) -> list[Any]:
+        answer = site.journal.eval(script, 3, *keys, before, after, token, PLAYER, SEASON, "[]")
+        return list(answer)  # type: ignore[arg-type]
+
+    first = append(0, 10, "1a-2-3")
+    for number in range(1, 7):
+        assert append(10 * number, 10 * number + 10, f"{number}b-2-3")[0] == "added"
+    # Drained meanwhile: only the token is left of it.
+    site.journal.hdel(keys[1], first[1])
+    assert append(0, 10, "1a-2-3") == ["added", first[1], 0]
+    assert append(0, 10, "a-2-3") == ["conflict"]
+    assert site.waiting() == 7
+
+
+def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -> None:
+    """Both Redis are away; the journal comes back while a submission is computed from the table alone."""
+    site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
+    site.engine().submit(PLAYER, session_data=session("q"))
+    site.servers.cache.kill()
+    site.servers.journal.kill()
+    blind = site.engine().submit(PLAYER, session_data=session("r"))
+    assert str(blind["persistence_job_id"]).startswith("direct-")
+    late = site.engine()
+    with suppress(ServiceUnavailable):
+        # Its breaker for the journal is open now.
+        late.due("nobody@school.example")
+    taken = []
+    with site.servers.database.connect(database=site.name) as other, other.cursor() as cursor:
+        cursor.execute(f"LOCK TABLES {TRACKER} WRITE")
+        thread = threading.Thread(target=lambda: taken.append(late.submit(PLAYER, session_data=session("q"))))
+        thread.start()
+        thread.join(0.1)
+        site.servers.journal.start()
+        thread.join(0.25)
+        cursor.execute("UNLOCK TABLES")
+        thread.join()
+    assert len(taken) == 1
+    site.servers.heal()
+    drain_all(site, site.engine())
+    assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 3, "r": 2}

@@ -2,15 +2,25 @@
 -- KEYS: stream, the student's pending submissions, drain flag
 -- ARGV: head before, head after, token of this submission, player, season, payload
 -- Returns {'added', id, 1 when a drain is to be queued} | {'conflict'}
-local last = redis.call('HMGET', KEYS[2], 'head', 'token', 'id')
-if last[2] == ARGV[3] then
-  return {'added', last[3], 0}
+local last = redis.call('HMGET', KEYS[2], 'head', 'token')
+-- Whose connection broke before the answer asks again, perhaps behind others: the last tokens tell, newest first,
+-- each with what it became.
+local tokens = last[2] or ''
+local _, found = string.find(' ' .. tokens, ' ' .. ARGV[3] .. '=', 1, true)
+if found then
+  return {'added', string.match(tokens, '^%d+%-%d+', found), 0}
 end
 if last[1] and tonumber(last[1]) > tonumber(ARGV[1]) then
   return {'conflict'}
 end
 local id = redis.call('XADD', KEYS[1], '*', 'player', ARGV[4], 'season', ARGV[5], 'answers', ARGV[6])
-redis.call('HSET', KEYS[2], 'head', ARGV[2], 'token', ARGV[3], 'id', id, id, '')
+local kept = {ARGV[3] .. '=' .. id}
+for token in string.gmatch(tokens, '[^ ]+') do
+  if #kept < 8 then
+    kept[#kept + 1] = token
+  end
+end
+redis.call('HSET', KEYS[2], 'head', ARGV[2], 'token', table.concat(kept, ' '), 'id', id, id, '')
 redis.call('PERSIST', KEYS[2])
 local queued = redis.call('SET', KEYS[3], '1', 'NX', 'EX', 60)
 return {'added', id, queued and 1 or 0}
