@@ -21,6 +21,8 @@ use crate::mariadb::{in_transaction_again, storage};
 use crate::pool::Connect;
 use crate::redis::cache;
 
+/// The longest that is rested after a piece of work.
+const LONGEST_REST: Duration = Duration::from_secs(10);
 /// Records that are copied in one transaction.
 const ROWS: usize = 1_000;
 /// Records that are copied at a time where students wait: half a millisecond's work, for which they wait who
@@ -89,7 +91,12 @@ impl Pace {
 
     /// Rests as a piece of work of this length asks for.
     pub fn rest(self, worked: Duration) {
-        sleep(worked.mul_f64(1.0 / self.share - 1.0).min(Duration::from_secs(10)));
+        sleep(self.rest_after(worked));
+    }
+
+    fn rest_after(self, worked: Duration) -> Duration {
+        let rest = Duration::try_from_secs_f64(worked.as_secs_f64() * (1.0 / self.share - 1.0));
+        rest.unwrap_or(LONGEST_REST).min(LONGEST_REST)
     }
 }
 
@@ -309,5 +316,11 @@ mod tests {
             assert!(Pace::of_share(share).is_err(), "{share}");
         }
         assert!(Pace::of_share(1.0).is_ok());
+        let second = Duration::from_secs(1);
+        assert_eq!(Pace { share: 1.0 }.rest_after(second), Duration::ZERO);
+        assert_eq!(Pace { share: 0.25 }.rest_after(second), 3 * second);
+        for tiny in [1e-30, f64::MIN_POSITIVE] {
+            assert_eq!(Pace { share: tiny }.rest_after(second), LONGEST_REST);
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::redis::journal::Pending;
 use crate::redis::students;
 use crate::rehydrate::{Attempt, Records};
 use crate::review::Review;
-use crate::season_cache::patiently;
+use crate::season_cache::{check_lock, patiently};
 use crate::trust::Lease;
 
 /// Students for whom a fence is set at a time, and who are dropped at a time.
@@ -64,8 +64,13 @@ impl Engine {
         // Records of a season without a partition are among those of others.
         storage::create_partition(&mut connection, season)?;
         let total = archive::estimated_rows(&mut connection, season)?;
-        let done =
-            patiently(|| self.rebuild_from_scan(&process, &mut connection, season, total, pace, watch))?;
+        let done = patiently(|| {
+            if connection.ping().is_err() {
+                // The lock went with it: another process may have it.
+                connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
+            }
+            self.rebuild_from_scan(&process, &mut connection, season, total, pace, watch)
+        })?;
         log::info!("the cache of {season} was rebuilt: {done:?}");
         Ok(done)
     }
@@ -110,7 +115,9 @@ impl Engine {
             pace.rest(start.elapsed());
             rebuilt
         };
+        let mut checked = Instant::now();
         let outcome = in_parallel(next, work, |piece| {
+            check_lock(connection, &mut checked)?;
             done.students += piece.students;
             done.records += piece.records;
             done.dropped += piece.dropped;
@@ -119,7 +126,10 @@ impl Engine {
         });
         if outcome.is_err() {
             // To drop the scan is to read it to its end, unless MariaDB ends it.
-            stop_statement(connection, reader_id)?;
+            let stopped = stop_statement(connection, reader_id);
+            if stopped.is_err() {
+                stop_statement(&mut self.settings.background.connect(false)?, reader_id)?;
+            }
         }
         outcome?;
         self.check_lease(process, &lease)?;

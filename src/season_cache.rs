@@ -1,7 +1,7 @@
 //! What rebuild and reconciliation share: one process at a time, many students at once.
 
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mysql::Conn;
 
@@ -16,6 +16,8 @@ use crate::trust::Lease;
 
 /// How often a piece is tried while a server does not answer.
 const MOST_FAILURES: u32 = 6;
+/// How often a job looks whether it still has its lock.
+const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 
 impl Engine {
@@ -69,6 +71,18 @@ impl Engine {
         }
         Ok(dropped)
     }
+}
+
+/// Checks now and then that a job is still this process's: the lock goes with the connection that holds it.
+///
+/// # Errors
+/// [`Error::Unavailable`]: it is gone, and another process may have it.
+pub(crate) fn check_lock(connection: &mut Conn, checked: &mut Instant) -> Result<()> {
+    if checked.elapsed() < CHECK_LOCK_AFTER {
+        return Ok(());
+    }
+    *checked = Instant::now();
+    connection.ping().map_err(Error::from_mariadb)
 }
 
 /// Refuses a season whose schedules nobody reads from the cache.

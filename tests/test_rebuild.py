@@ -371,3 +371,22 @@ def test_errors_of_the_engine_are_its_own(school: Site, engine: Engine) -> None:
         with pytest.raises(MemoraError):
             engine.rebuild(SEASON, share=share)
     assert engine.rebuild(SEASON, share=0.3)["done"] == 1000
+
+
+def test_a_rebuild_whose_lock_is_gone_does_not_go_on_without_it(school: Site, engine: Engine) -> None:
+    killed, passes, others = list[int](), list[float](), set[bool]()
+
+    def progress(found: RebuildProgress) -> None:
+        if found["done"] == 0:
+            passes.append(time.monotonic())
+        elif not killed:
+            lock = f"CONCAT('memora-rebuild|{SEASON}|', DATABASE())"
+            (row,) = school.sql(f"SELECT IS_USED_LOCK({lock}) AS id")
+            killed.append(row["id"])
+            school.sql(f"KILL {row['id']}")
+        if len(passes) == 2:
+            others.add(school.engine().is_running("Rebuild", SEASON))
+
+    assert engine.rebuild(SEASON, progress=progress)["students"] == len(STUDENTS)
+    assert (len(killed), len(passes), others) == (1, 2, {True})
+    check_truth(school, *STUDENTS)

@@ -156,8 +156,8 @@ def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) ->
     keys = site.key("srs-journal"), site.key("srs-pending", PLAYER), site.key("srs-drain-queued")
 
     def append(before: int, after: int, token: str) -> list[Any]:
-        answer = site.journal.eval(script, 3, *keys, before, after, token, PLAYER, SEASON, "[]")
-        return list(answer)  # type: ignore[arg-type]
+        run = site.journal.register_script(script)
+        return list(run(keys=keys, args=[before, after, token, PLAYER, SEASON, "[]"]))
 
     first = append(0, 10, "1a-2-3")
     for number in range(1, 7):
