@@ -78,12 +78,22 @@ impl Engine {
     }
 
     fn load_season(&self, process: &Process, lease: &Lease) -> Result<Arc<ActiveSeason>> {
-        let found = self.season_from_database(process)?;
-        let season = Arc::new(ActiveSeason::new(lease.generation, &lease.run_id, found));
         let keys = &self.settings.keys;
-        process.cache.with(|cache| cache::remember_season(cache, keys, &season.token, REMEMBERED_SECONDS))?;
-        *lock(&process.season) = Some(Arc::clone(&season));
-        Ok(season)
+        let mut found = self.season_from_database(process)?;
+        loop {
+            let season = Arc::new(ActiveSeason::new(lease.generation, &lease.run_id, found.clone()));
+            process
+                .cache
+                .with(|cache| cache::remember_season(cache, keys, &season.token, REMEMBERED_SECONDS))?;
+            // Who changes the season has it forgotten after his commit. If that came between the look at MariaDB
+            // and the word to the cache, the change is seen now.
+            let now = self.season_from_database(process)?;
+            if now == found {
+                *lock(&process.season) = Some(Arc::clone(&season));
+                return Ok(season);
+            }
+            found = now;
+        }
     }
 
     /// The active season's name and whether it uses the cache, from MariaDB.

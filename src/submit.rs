@@ -213,17 +213,27 @@ impl Engine {
     }
 
     fn check_link(&self, process: &Process, (link, name): &(Link, String)) -> Result<()> {
-        if !process.database.with(|database| seasons::link_exists(database, *link, name))? {
+        let keys = &self.settings.keys;
+        let check = || {
+            if process.database.with(|database| seasons::link_exists(database, *link, name))? {
+                return Ok(());
+            }
             let shown: String = name.chars().take(60).collect();
-            return Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} {shown:?}.")));
-        }
+            Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} {shown:?}.")))
+        };
+        check()?;
         let member = [link.member(name)];
-        let remembered =
-            process.cache.with(|cache| cache::remember_links(cache, &self.settings.keys, &member));
+        let remembered = process.cache.with(|cache| cache::remember_links(cache, keys, &member));
         if let Err(error) = remembered {
             log::debug!("the {link} {name} could not be remembered: {error}");
+            return Ok(());
         }
-        Ok(())
+        // Deleted, and forgotten, before it was remembered?
+        check().inspect_err(|_| {
+            if let Err(error) = process.cache.with(|cache| cache::forget_links(cache, keys)) {
+                log::warn!("the {link} {name} could not be forgotten: {error}");
+            }
+        })
     }
 
     fn check_room(&self, before: &Before, plan: &Plan) -> Result<()> {

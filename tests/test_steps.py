@@ -195,3 +195,26 @@ def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -
     site.servers.heal()
     drain_all(site, site.engine())
     assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 3, "r": 2}
+
+
+def test_a_season_that_changes_while_it_is_looked_up(site: Site, wires: Wires) -> None:
+    """A process has read the old one from MariaDB, and its word to the cache is late."""
+    new, table = "SEASON-2027", "`tabGame Subscription Season`"
+    site.insert("Game Subscription Season", name=new, season_name=new, is_active=0, enable_redis=1,
+                start_date="2026-02-01", end_date="2027-12-31")  # fmt: skip
+    slow = engine_over(site, wires, redis_timeout_ms=10_000, database_timeout_ms=10_000)
+    slow.due(PLAYER)
+    site.cache.delete(site.key("srs-season"))
+    with site.servers.database.connect(database=site.name) as other, other.cursor() as cursor:
+        cursor.execute(f"LOCK TABLES {table} WRITE, memora_archive READ")
+        thread = threading.Thread(target=slow.due, args=(PLAYER,))
+        thread.start()
+        thread.join(0.3)
+        wires.to["cache"].hang()
+        cursor.execute("UNLOCK TABLES")
+    thread.join(0.3)
+    site.sql(f"UPDATE {table} SET is_active = (name = %s)", (new,))
+    site.engine().season_changed()
+    wires.to["cache"].mend()
+    thread.join()
+    assert [process.due(PLAYER)["season"] for process in (site.engine(), slow)] == [new, new]

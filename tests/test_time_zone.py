@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -165,3 +166,17 @@ def test_safe_mode_waits_right_on_servers_elsewhere(zoned: Site) -> None:
     with pytest.raises(RateLimited) as refusal:
         zoned.engine().due(PLAYER)
     assert 20 <= refusal.value.args[1] <= 30
+
+
+def test_an_answer_in_the_hour_that_clocks_repeat_keeps_its_time(servers: Servers) -> None:
+    site = clean_site(Site(servers, servers.database.database, "America/New_York"))
+    engine = site.engine()
+    # 01:30 for the first and for the second time.
+    for name, hour in (("first", 5), ("second", 6)):
+        at = int(datetime(2026, 11, 1, hour, 30, tzinfo=timezone.utc).timestamp())
+        review = [name, 1, at + 86_400, at, at * 1_000_000 + 5, None, None]
+        entry = {"player": PLAYER, "season": SEASON, "answers": json.dumps([review])}
+        site.journal.xadd(site.key("srs-journal"), entry)
+        engine.drain()
+        engine.rehydrate(PLAYER, SEASON)
+        assert site.cache.hget(site.key("srs-detail", PLAYER), name) == f"0,1,{at + 86_400},{at},{at}000005,"

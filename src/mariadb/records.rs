@@ -15,16 +15,26 @@ use crate::review::Review;
 const COLUMNS: &str =
     "question_id, stability, next_review_date, last_review_date, answered_at_us, subject, topic";
 
+/// Clocks go back by less than this, in seconds.
+const SECOND_TIME: i64 = 3 * 3600;
+
 type Row = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>);
 
 fn review(zone: &SiteZone, row: Row) -> Review {
     let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = row;
+    let answered_at_us = answered_at_us.unwrap_or(0);
+    let answered = answered_at_us.div_euclid(1_000_000);
+    // When clocks go back, a date of the second time reads as one of the first: the answer's own time tells.
+    let is_second_time = |last: i64| {
+        last != answered && (last - answered).abs() < SECOND_TIME && zone.naive(last) == zone.naive(answered)
+    };
     Review {
         question_id,
         stability: u8::try_from(stability.clamp(0, 4)).unwrap_or(0),
         next_review: unix_value(zone, &next_review).unwrap_or(0),
-        last_review: unix_value(zone, &last_review),
-        answered_at_us: answered_at_us.unwrap_or(0),
+        last_review: unix_value(zone, &last_review)
+            .map(|last| if is_second_time(last) { answered } else { last }),
+        answered_at_us,
         subject: subject.filter(|name| !name.is_empty()),
         topic: topic.filter(|name| !name.is_empty()),
     }

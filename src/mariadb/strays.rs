@@ -13,7 +13,8 @@ use crate::error::Result;
 pub const ALIAS: &str = "stray";
 const OF_SEASON: &str = "CONCAT(season, '') = ?";
 
-/// Whether the default partition has rows of a season. It is read as a whole, and is all but empty.
+/// Whether the default partition has rows of a season. It is read as a whole: it is all but empty where seasons get
+/// their partitions within seconds.
 pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
     let table = LIVE.table;
     let sql = format!("SELECT 1 FROM `{table}` PARTITION (p_default) WHERE {OF_SEASON} LIMIT 1");
