@@ -64,7 +64,7 @@ def listening(site: Site) -> Iterator[list[str]]:
             cursor.execute("SELECT argument FROM general_log WHERE command_type IN ('Query', 'Execute')")
             said = dict.fromkeys(str(argument) for (argument,) in cursor.fetchall())
             cursor.execute("TRUNCATE general_log")
-    # The default partition, which is all but empty, is looked through for records that stand there by mistake.
+    # The default partition is all but empty: it is looked through for what stands there by mistake.
     said = {text: None for text in said if "PARTITION (p_default)" not in text}
     statements += [text for text in said if READS.match(text) and SOURCE.search(text)]
 
