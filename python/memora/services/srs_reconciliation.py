@@ -138,6 +138,6 @@ def summary(found: Reconciliation) -> str:
         half_filled = _("{0} schedules were only half filled.")
         sentences.append(half_filled.format(f"{found['half_filled']:,}"))
     if found["void"]:
-        void = _("{0} schedules are void since an outage of redis_cache: the next read loads them.")
+        void = _("{0} schedules are void, as after an outage of redis_cache: the next read loads them.")
         sentences.append(void.format(f"{found['void']:,}"))
     return " ".join(sentences)
