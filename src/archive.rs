@@ -174,13 +174,7 @@ impl Engine {
     /// Removes what is cached of a season, and nothing else.
     fn clear_season(&self, season: &str) -> Result<()> {
         let (process, keys) = (self.process(), &self.settings.keys);
-        let mut cursor = 0;
-        loop {
-            cursor = process.cache.with(|cache| cache::clear_season(cache, keys, season, cursor))?;
-            if cursor == 0 {
-                return Ok(());
-            }
-        }
+        cache::look_through(&process.cache, |cache, cursor| cache::clear_season(cache, keys, season, cursor))
     }
 }
 

@@ -16,13 +16,7 @@ impl Engine {
         let (keys, process) = (&self.settings.keys, self.process());
         storage::drop_own_tables(&mut self.settings.background.connect(false)?)?;
         for server in [&process.cache, &process.journal] {
-            let mut cursor = 0;
-            loop {
-                cursor = server.with(|redis| cache::clear_site(redis, keys, cursor))?;
-                if cursor == 0 {
-                    break;
-                }
-            }
+            cache::look_through(server, |redis, cursor| cache::clear_site(redis, keys, cursor))?;
         }
         Ok(())
     }

@@ -184,10 +184,8 @@ pub fn is_archived(connection: &mut Conn, season: &str) -> Result<bool> {
 /// # Errors
 /// [`Error::InvalidInput`] when the archive lacks one.
 pub fn columns(connection: &mut Conn) -> Result<Vec<String>> {
-    let sql = "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? \
-        ORDER BY ORDINAL_POSITION";
-    let archive: Vec<String> = rows(connection, sql, (ARCHIVE.table,))?;
-    let live: Vec<String> = rows(connection, sql, (LIVE.table,))?;
+    let archive = ARCHIVE.columns(connection)?;
+    let live = LIVE.columns(connection)?;
     let (columns, missing): (Vec<_>, Vec<_>) = live.into_iter().partition(|name| archive.contains(name));
     // Frappe's own optional columns say nothing of the student.
     let missing: Vec<_> = missing.into_iter().filter(|name| !name.starts_with('_')).collect();

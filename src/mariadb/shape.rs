@@ -111,6 +111,13 @@ impl Shape {
         )))
     }
 
+    /// The table's columns in their order.
+    pub fn columns(&self, connection: &mut Conn) -> Result<Vec<String>> {
+        let sql = "SELECT COLUMN_NAME FROM information_schema.COLUMNS \
+            WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+        rows(connection, sql, (self.table,))
+    }
+
     fn index_columns(&self, connection: &mut Conn, index: &str) -> Result<Vec<String>> {
         rows(
             connection,

@@ -6,7 +6,7 @@
 use mysql::Conn;
 
 use super::shape::LIVE;
-use super::{row, rows, run};
+use super::{row, run};
 use crate::error::Result;
 
 /// What the default partition is called while its strays are moved, for the lock of the table to cover it.
@@ -25,12 +25,8 @@ pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
 /// could not be seen. Killed between the two statements, it can be done again.
 pub fn move_strays(connection: &mut Conn, season: &str) -> Result<()> {
     let table = LIVE.table;
-    let sql = "SELECT COLUMN_NAME FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? \
-        ORDER BY ORDINAL_POSITION";
-    let columns: Vec<String> = rows::<String>(connection, sql, (table,))?
-        .into_iter()
-        .map(|name| format!("`{}`", name.replace('`', "``")))
-        .collect();
+    let columns: Vec<String> =
+        LIVE.columns(connection)?.into_iter().map(|name| format!("`{}`", name.replace('`', "``"))).collect();
     let is_key = |name: &str| LIVE.primary_key.iter().any(|key| name == format!("`{key}`"));
     // The assignments run from left to right: what all others compare with comes last.
     let newer_wins: Vec<String> = columns

@@ -4,8 +4,9 @@ use ::redis::{FromRedisValue, Value};
 
 use super::dump::{HashDump, SortedSetDump};
 use super::keys::Keys;
-use super::{LuaScript, RedisConnection, ScriptCall, text, unexpected};
+use super::{LuaScript, RedisConnection, RedisServer, ScriptCall, text, unexpected};
 use crate::error::{Error, Result};
+use crate::pool::Pool;
 use crate::review::{Review, detail_start};
 
 /// The latest moment that a score can mean; the completeness marker lies far behind it.
@@ -225,6 +226,20 @@ pub fn scan_season(
     cursor: u64,
 ) -> Result<(u64, Vec<String>)> {
     scan(connection, &keys.season_pattern(season), cursor)
+}
+
+/// Looks through a whole Redis, a part at a time, each from where the last one left off.
+pub fn look_through(
+    server: &Pool<RedisServer>,
+    look: impl Fn(&mut RedisConnection, u64) -> Result<u64>,
+) -> Result<()> {
+    let mut cursor = 0;
+    loop {
+        cursor = server.with(|connection| look(connection, cursor))?;
+        if cursor == 0 {
+            return Ok(());
+        }
+    }
 }
 
 fn scan(connection: &mut RedisConnection, pattern: &str, cursor: u64) -> Result<(u64, Vec<String>)> {

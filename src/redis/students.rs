@@ -25,7 +25,8 @@ pub struct SeasonCache {
     pub memory_bytes: u64,
 }
 
-/// Counts the students of a season, those of this generation where it is known, and weighs some. The same few steps however many there are.
+/// Counts the students of a season, those of this generation where it is known, and weighs some. The same few
+/// steps however many there are.
 pub fn season_cache(
     connection: &mut RedisConnection,
     keys: &Keys,

@@ -220,9 +220,11 @@ def mark_interrupted() -> None:
         if _is_dead(job):
             frappe.db.set_value(JOB, job["name"], {"status": "Interrupted", "finished_at": job["modified"]})
     lately = now_datetime() - timedelta(seconds=SILENT_SECONDS)
-    for name in frappe.get_all(JOB, filters={"status": "Queued", "modified": ("<", lately)}, pluck="name"):
-        if queue_answers() and not is_queued(name):
-            frappe.db.set_value(JOB, name, "status", "Interrupted")
+    waiting = frappe.get_all(JOB, filters={"status": "Queued", "modified": ("<", lately)}, pluck="name")
+    if waiting and queue_answers():
+        for name in waiting:
+            if not is_queued(name):
+                frappe.db.set_value(JOB, name, "status", "Interrupted")
     frappe.db.commit()
 
 
