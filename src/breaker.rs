@@ -22,11 +22,18 @@ pub struct Breaker {
     start: Instant,
     failures: AtomicU32,
     closed_again_at_ms: AtomicU64,
+    /// The last failure, in milliseconds after `start`, and 1.
+    failed_at_ms: AtomicU64,
 }
 
 impl Default for Breaker {
     fn default() -> Self {
-        Breaker { start: Instant::now(), failures: AtomicU32::new(0), closed_again_at_ms: AtomicU64::new(0) }
+        Breaker {
+            start: Instant::now(),
+            failures: AtomicU32::new(0),
+            closed_again_at_ms: AtomicU64::new(0),
+            failed_at_ms: AtomicU64::new(0),
+        }
     }
 }
 
@@ -55,9 +62,18 @@ impl Breaker {
         }
     }
 
-    /// The server did not answer.
-    pub fn failed(&self) {
-        self.failures.fetch_add(1, Ordering::AcqRel);
+    /// When an attempt begins, for [`Breaker::failed`].
+    pub fn begin(&self) -> u64 {
+        self.elapsed_ms()
+    }
+
+    /// The server did not answer an attempt that began at a moment. Of several that failed side by side, one
+    /// counts: pauses grow with failures in a row.
+    pub fn failed(&self, began: u64) {
+        let last = self.failed_at_ms.fetch_max(self.elapsed_ms() + 1, Ordering::AcqRel);
+        if began + 1 > last {
+            self.failures.fetch_add(1, Ordering::AcqRel);
+        }
         self.closed_again_at_ms.store(self.elapsed_ms() + self.pause_ms(), Ordering::Release);
     }
 
@@ -85,16 +101,26 @@ mod tests {
     fn opens_after_a_failure_and_closes_after_a_success() {
         let breaker = Breaker::default();
         assert_eq!(breaker.permit(), Permit::Normal);
-        breaker.failed();
+        breaker.failed(breaker.begin());
         assert_eq!(breaker.permit(), Permit::Refused);
         breaker.succeeded();
         assert_eq!(breaker.permit(), Permit::Normal);
     }
 
     #[test]
+    fn failures_side_by_side_count_once() {
+        let breaker = Breaker::default();
+        let began = breaker.begin();
+        for _ in 0..10 {
+            breaker.failed(began);
+        }
+        assert_eq!(breaker.failures.load(Ordering::Acquire), 1);
+    }
+
+    #[test]
     fn lets_one_caller_probe_after_the_pause() {
         let breaker = Breaker::default();
-        breaker.failed();
+        breaker.failed(breaker.begin());
         breaker.closed_again_at_ms.store(0, Ordering::Release);
         assert_eq!(breaker.permit(), Permit::Probe);
         assert_eq!(breaker.permit(), Permit::Refused);

@@ -1,38 +1,43 @@
-//! Writing what has gathered in the journal to MariaDB, over all students at once.
+//! Writing what has gathered in the journal and in `memora_journal` to MariaDB, over all students at once. The drain
+//! alone writes students' records.
 //!
-//! Entries leave the journal only after their transaction is committed. A drain that dies in between
-//! leaves them to the next one; writing them again changes nothing.
+//! Of each student it takes everything that waits in either place, so it sees what was computed from what. Each
+//! entry counts once: its audit record, in the same transaction, has its token for a name. Entries leave the journal
+//! only after their transaction is committed. A drain that dies in between leaves them to the next one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use mysql::Conn;
 
-use crate::clock::now_us;
 use crate::engine::{Engine, Process};
-use crate::error::{Error, Result};
-use crate::mariadb::poison::{self, Poison};
-use crate::mariadb::records::{self, NewState};
+use crate::entry::Entry;
+use crate::error::{Error, Result, Server};
+use crate::lineage::in_order;
+use crate::mariadb::journal::{self as kept, TableEntry};
+use crate::mariadb::records::Audit;
 use crate::mariadb::shape::LIVE;
-use crate::mariadb::{DEADLOCK, blind, in_transaction, is_data_error, storage};
-use crate::redis::journal::{self, Entry};
-use crate::review::Review;
-use crate::submit::audit;
+use crate::mariadb::{
+    DUPLICATE, NOT_NULL, is_contention, is_data_error, is_locked_out, set_lock_wait, storage,
+};
+use crate::redis::journal::{self, StreamEntry, kept_at_us, place};
+use crate::write::{audit, checksum};
 
-/// Submissions that are taken from the journal at a time.
+/// Submissions that are taken from each place at a time.
 const BATCH: usize = 1_000;
 /// Transactions that a batch is written in, side by side.
 const WRITERS: usize = 2;
 /// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is dead.
 const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
-/// By how much the clocks of two machines of a bench may differ, in microseconds.
-const CLOCKS_DIFFER_US: i64 = 60_000_000;
-/// How often a batch that lost a deadlock is written again at once.
-const MOST_DEADLOCKS: u32 = 20;
+/// How often a batch that others came in the way of is written again at once.
+const MOST_CONTENTIONS: u32 = 20;
+const CONTENTION_PAUSE: Duration = Duration::from_millis(5);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// Seconds that the drain waits for a row that others have locked, before it leaves those students for later.
+const LOCK_WAIT_SECONDS: u32 = 1;
 
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,14 +52,53 @@ pub struct DrainReport {
     pub remaining: u64,
 }
 
-/// An entry whose states could be read.
-struct Decoded {
-    entry: Entry,
-    reviews: Vec<Review>,
+/// Everything of one student and season that waits, as it was found.
+struct Gathered {
+    player: String,
+    season: String,
+    stream: Vec<StreamEntry>,
+    table: Vec<TableEntry>,
+}
+
+/// Everything of one student and season that waits.
+pub(crate) struct Waiting {
+    pub player: String,
+    pub season: String,
+    /// In the order of the stream.
+    stream: Vec<StreamEntry>,
+    table: Vec<TableEntry>,
+    /// What of it can be read, in the order in which it counts.
+    pub entries: Vec<Entry>,
+    /// What cannot be read: the name it is set aside under, its text, the reason.
+    unreadable: Vec<(String, String, String)>,
+    /// The token of each entry of the stream.
+    stream_tokens: Vec<String>,
+    /// SHA-256 over the text of each entry, by its token.
+    checksums: HashMap<String, String>,
+}
+
+/// What became of a batch.
+#[derive(Default)]
+pub(crate) struct Written {
+    pub answers: usize,
+    pub set_aside: usize,
+    /// Tokens of submissions that are in MariaDB now.
+    pub done: HashSet<String>,
+    /// Tokens of entries that were computed from something that is not there.
+    pub early: HashSet<String>,
+}
+
+impl Written {
+    fn add(&mut self, other: Written) {
+        self.answers += other.answers;
+        self.set_aside += other.set_aside;
+        self.done.extend(other.done);
+        self.early.extend(other.early);
+    }
 }
 
 impl Engine {
-    /// Drains the journal until it is empty or `patience` is over.
+    /// Drains both places until they are empty or `patience` is over.
     ///
     /// # Errors
     /// When the journal is out of reach, or MariaDB stays so; nothing is lost then.
@@ -62,15 +106,15 @@ impl Engine {
         let process = self.process();
         let keys = &self.settings.keys;
         let deadline = Instant::now() + patience;
-        let began_us = now_us();
         let consumer = process.token();
         process.journal.with(|journal| {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
         let mut report = DrainReport::default();
+        let mut last_id = 0;
         loop {
-            let entries = process.journal.with(|journal| {
+            let stream = process.journal.with(|journal| {
                 let abandoned = journal::take_over(journal, keys, &consumer, TAKE_OVER_AFTER_MS, BATCH)?;
                 if abandoned.is_empty() {
                     journal::take_new(journal, keys, &consumer, BATCH)
@@ -78,289 +122,353 @@ impl Engine {
                     Ok(abandoned)
                 }
             })?;
-            if entries.is_empty() {
+            let table = process.drain.with(|database| kept::after(database, last_id, BATCH));
+            let table = match table {
+                // The stream's entries have been taken: they are written when MariaDB is back in time.
+                Err(error) if !stream.is_empty() => {
+                    log::warn!("memora_journal cannot be read: {error}");
+                    Vec::new()
+                }
+                table => table?,
+            };
+            if stream.is_empty() && table.is_empty() {
                 break;
             }
-            self.persist_with_patience(&process, &entries, deadline, &mut report)?;
-            process.journal.with(|journal| self.journal_scripts.acknowledge(journal, keys, &entries))?;
-            report.submissions += entries.len();
+            last_id = table.last().map_or(last_id, |entry| entry.id);
+            let early = self.drain_batch(&process, stream, table, &HashSet::new(), deadline, &mut report)?;
+            // What they were computed from was there before them: it is seen now, or lost.
+            if !early.0.is_empty() {
+                let (tokens, stream, table) = early;
+                self.drain_batch(&process, stream, table, &tokens, deadline, &mut report)?;
+            }
             if Instant::now() >= deadline {
                 break;
             }
         }
-        report.remaining = process.journal.with(|journal| {
-            journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
-            Ok(journal::backlog(journal, keys)?.0)
-        })?;
-        if report.remaining == 0 {
-            let forgotten =
-                process.database.with(|database| blind::forget(database, began_us - CLOCKS_DIFFER_US));
-            if let Err(error) = forgotten {
-                log::debug!("answers that are settled stay in memora_blind_answer for now: {error}");
-            }
-        }
+        let waiting = process.drain.with(kept::backlog)?.0;
+        report.remaining = waiting
+            + process.journal.with(|journal| {
+                journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
+                Ok(journal::backlog(journal, keys)?.0)
+            })?;
         Ok(report)
     }
 
-    /// Writes entries; while MariaDB cannot, tries again in ever longer intervals until the deadline.
-    fn persist_with_patience(
+    /// Writes a batch and takes it out of the journal. Returns the tokens of entries that came early, with the
+    /// entries of their students. Those named in `lost` wait for nothing any more.
+    fn drain_batch(
         &self,
         process: &Process,
-        entries: &[Entry],
+        stream: Vec<StreamEntry>,
+        table: Vec<TableEntry>,
+        lost: &HashSet<String>,
         deadline: Instant,
         report: &mut DrainReport,
-    ) -> Result<()> {
-        let mut pause = FIRST_RETRY;
-        let mut deadlocks = 0;
-        loop {
-            match self.persist_in_parallel(process, entries) {
-                Ok((answers, set_aside)) => {
-                    report.answers += answers;
-                    report.set_aside += set_aside;
-                    return Ok(());
-                }
-                Err(error @ Error::Fault(_)) => return Err(error),
-                // Two drains came into each other's way, and this one lost: it goes on at once.
-                Err(Error::Refused { code: DEADLOCK, .. }) if deadlocks < MOST_DEADLOCKS => deadlocks += 1,
-                Err(error) if Instant::now() + pause < deadline => {
-                    log::warn!(
-                        "{} submissions could not be written, next try in {pause:?}: {error}",
-                        entries.len()
-                    );
-                    sleep(pause);
-                    pause = (pause * 2).min(LONGEST_RETRY);
-                }
-                Err(error) => return Err(error),
-            }
+    ) -> Result<(HashSet<String>, Vec<StreamEntry>, Vec<TableEntry>)> {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        let waiting = with_patience(deadline, || self.complete(process, &stream, &table))?;
+        let written = with_patience(deadline, || self.persist_in_parallel(process, &waiting, lost))?;
+        report.answers += written.answers;
+        report.set_aside += written.set_aside;
+        report.submissions += written.done.len();
+        let done: Vec<(&StreamEntry, &str)> = waiting
+            .iter()
+            .flat_map(|student| student.stream.iter().zip(&student.stream_tokens))
+            .filter(|(_, token)| written.done.contains(*token))
+            .map(|(entry, token)| (entry, token.as_str()))
+            .collect();
+        process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
+        let is_early =
+            |student: &Waiting| student.entries.iter().any(|entry| written.early.contains(&entry.token));
+        let (mut left_stream, mut left_table) = (Vec::new(), Vec::new());
+        for student in waiting.into_iter().filter(is_early) {
+            let stream = student.stream.into_iter().zip(student.stream_tokens);
+            left_stream.extend(stream.filter(|(_, token)| !written.done.contains(token)).map(|(one, _)| one));
+            left_table.extend(student.table.into_iter().filter(|entry| !written.done.contains(&entry.token)));
         }
+        Ok((written.early, left_stream, left_table))
     }
 
-    /// Writes entries on several connections, each with students of its own: MariaDB uses one core for each.
-    /// Threads of this call alone, so there is none for a fork to lose.
-    fn persist_in_parallel(&self, process: &Process, entries: &[Entry]) -> Result<(usize, usize)> {
-        let parts = by_students(entries, WRITERS);
+    /// Everything that waits of the students of a batch, in both places. The stream is read first: what an entry of
+    /// it knows of the table is there then.
+    fn complete(
+        &self,
+        process: &Process,
+        stream: &[StreamEntry],
+        table: &[TableEntry],
+    ) -> Result<Vec<Waiting>> {
+        let keys = &self.settings.keys;
+        let mut students: BTreeMap<(String, String), (Vec<StreamEntry>, Vec<TableEntry>)> = BTreeMap::new();
+        for entry in stream {
+            let student = (entry.player.clone(), entry.season.clone());
+            students.entry(student).or_default().0.push(entry.clone());
+        }
+        for entry in table {
+            students.entry((entry.player.clone(), entry.season.clone())).or_default();
+        }
+        let names: Vec<(&str, &str)> =
+            students.keys().map(|(player, season)| (player.as_str(), season.as_str())).collect();
+        let taken: HashSet<&str> = stream.iter().map(|entry| entry.id.as_str()).collect();
+        let others = process.journal.with(|journal| {
+            let mut ids = journal::waiting_ids(journal, keys, &names)?.concat();
+            ids.retain(|id| !taken.contains(id.as_str()));
+            journal::entries_of(journal, keys, &ids)
+        })?;
+        let mut players: Vec<&str> = names.iter().map(|(player, _)| *player).collect();
+        players.dedup();
+        let kept = process.drain.with(|database| kept::of_students(database, &players))?;
+        for entry in others {
+            if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
+                student.0.push(entry);
+            }
+        }
+        for entry in kept {
+            if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
+                student.1.push(entry);
+            }
+        }
+        let gathered: Vec<Gathered> = students
+            .into_iter()
+            .map(|((player, season), (stream, table))| Gathered { player, season, stream, table })
+            .collect();
+        // To read an entry takes as long as to write it.
         std::thread::scope(|scope| {
-            let writers: Vec<_> = parts
-                .iter()
-                .map(|part| scope.spawn(|| process.background.with(|database| self.persist(database, part))))
-                .collect();
-            // All are waited for, so that none still writes when the first error is seen.
-            let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
-            let panicked = |_| Err(Error::Fault("a writer of the drain panicked: see the log".to_owned()));
-            outcomes.into_iter().try_fold((0, 0), |sum, outcome| {
-                let (written, set_aside) = outcome.unwrap_or_else(panicked)?;
-                Ok((sum.0 + written, sum.1 + set_aside))
-            })
+            let size = gathered.len().div_ceil(WRITERS).max(1);
+            let mut readers = Vec::new();
+            let mut rest = gathered;
+            while !rest.is_empty() {
+                let others = rest.split_off(rest.len().min(size));
+                let part = std::mem::replace(&mut rest, others);
+                readers.push(scope.spawn(|| part.into_iter().map(Waiting::new).collect::<Vec<_>>()));
+            }
+            let mut waiting = Vec::new();
+            for reader in readers {
+                let panicked = |_| Error::Fault("a reader of the drain panicked: see the log".to_owned());
+                waiting.extend(reader.join().map_err(panicked)?);
+            }
+            Ok(waiting)
         })
     }
 
-    /// Writes entries, and sets aside what cannot be written. Returns how many states of each.
-    fn persist(&self, database: &mut Conn, entries: &[Entry]) -> Result<(usize, usize)> {
-        storage::check_primary_key(database, &LIVE)?;
-        let mut decoded = Vec::with_capacity(entries.len());
-        let mut set_aside = 0;
-        for entry in entries {
-            match read(entry) {
-                Ok(reviews) => decoded.push(Decoded { entry: entry.clone(), reviews }),
-                Err(reason) => {
-                    self.set_aside(database, entry, 0, "", &reason, &entry.payload)?;
-                    set_aside += 1;
-                }
-            }
-        }
-        let (written, more_set_aside) = self.write(database, &decoded)?;
-        Ok((written, set_aside + more_set_aside))
-    }
-
-    /// Writes entries in one transaction; where the data itself is at fault, halves them until what is at
-    /// fault stands alone.
-    fn write(&self, database: &mut Conn, entries: &[Decoded]) -> Result<(usize, usize)> {
-        match self.write_whole(database, entries) {
-            Err(error) if is_data_error(&error) => match entries {
-                [one] => self.write_singly(database, one),
-                _ => {
-                    let (left, right) = entries.split_at(entries.len() / 2);
-                    let (left, right) = (self.write(database, left)?, self.write(database, right)?);
-                    Ok((left.0 + right.0, left.1 + right.1))
-                }
-            },
-            written => written.map(|written| (written, 0)),
-        }
-    }
-
-    fn write_whole(&self, database: &mut Conn, entries: &[Decoded]) -> Result<usize> {
-        if entries.is_empty() {
-            return Ok(0);
-        }
-        let zone = &self.settings.zone;
-        let states = newest_states(entries);
-        let audits: Vec<_> = entries
-            .iter()
-            .map(|Decoded { entry, reviews }| {
-                audit(&entry.id, &entry.player, &entry.season, reviews, &entry.payload)
-            })
-            .collect();
-        in_transaction(database, |database| {
-            if !states.is_empty() {
-                records::save(database, zone, &states)?;
-            }
-            self.settle_blind_answers(database, entries)?;
-            records::audit(database, zone, &audits)
-        })?;
-        Ok(entries.iter().map(|decoded| decoded.reviews.len()).sum())
-    }
-
-    fn write_singly(&self, database: &mut Conn, decoded: &Decoded) -> Result<(usize, usize)> {
-        let Decoded { entry, reviews } = decoded;
-        let zone = &self.settings.zone;
-        let mut set_aside = 0;
-        for (ordinal, review) in reviews.iter().enumerate() {
-            let state = [NewState { player: &entry.player, season: &entry.season, review }];
-            match in_transaction(database, |database| records::save(database, zone, &state)) {
-                Err(error) if is_data_error(&error) => {
-                    let payload = serde_json::to_string(review).unwrap_or_default();
-                    let reason = error.to_string();
-                    self.set_aside(database, entry, ordinal, &review.question_id, &reason, &payload)?;
-                    set_aside += 1;
-                }
-                written => written?,
-            }
-        }
-        let audit = audit(&entry.id, &entry.player, &entry.season, reviews, &entry.payload);
-        in_transaction(database, |database| {
-            self.settle_blind_answers(database, std::slice::from_ref(decoded))?;
-            records::audit(database, zone, &[audit])
-        })?;
-        Ok((reviews.len() - set_aside, set_aside))
-    }
-
-    /// Replays answers that were taken without knowing these entries. After the entries were written: then
-    /// no such answer can come in unseen any more.
-    fn settle_blind_answers(&self, database: &mut Conn, entries: &[Decoded]) -> Result<()> {
-        let mut players: Vec<&str> = entries.iter().map(|decoded| decoded.entry.player.as_str()).collect();
-        players.dedup();
-        for (player, season, mut blind) in blind::of_students(database, &players)? {
-            let states = entries
+    /// Writes students' entries on several connections: MariaDB uses one core for each. Threads of this call alone,
+    /// so there is none for a fork to lose.
+    fn persist_in_parallel(
+        &self,
+        process: &Process,
+        waiting: &[Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let parts = in_parts(waiting, WRITERS);
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = parts
                 .iter()
-                .filter(|decoded| decoded.entry.player == player && decoded.entry.season == season)
-                .flat_map(|decoded| &decoded.reviews);
-            if blind.learn(states) {
-                let zone = &self.settings.zone;
-                blind::correct(database, zone, (&player, &season), &blind.replay(zone))?;
-                blind::save(database, &player, &season, &blind, now_us())?;
+                .map(|part| scope.spawn(|| process.drain.with(|database| self.persist(database, part, lost))))
+                .collect();
+            // All are waited for, so that none still writes when the first error is seen.
+            let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+            let mut written = Written::default();
+            for outcome in outcomes {
+                let panicked =
+                    |_| Err(Error::Fault("a writer of the drain panicked: see the log".to_owned()));
+                written.add(outcome.unwrap_or_else(panicked)?);
             }
-        }
-        Ok(())
+            Ok(written)
+        })
     }
 
-    fn set_aside(
+    /// Writes some students' entries, and sets aside what cannot be written.
+    fn persist(&self, database: &mut Conn, waiting: &[Waiting], lost: &HashSet<String>) -> Result<Written> {
+        storage::check_primary_key(database, &LIVE)?;
+        let mut written = Written::default();
+        for student in waiting {
+            written.add(self.set_aside_unreadable(database, student)?);
+        }
+        let parts: Vec<&Waiting> = waiting.iter().filter(|student| !student.entries.is_empty()).collect();
+        let outcome = self.write(database, &parts, lost);
+        set_lock_wait(database, LOCK_WAIT_SECONDS)?;
+        written.add(outcome?);
+        Ok(written)
+    }
+
+    /// Writes students' entries in one transaction. Where the data is at fault, or somebody has locked a row, halves
+    /// them until those concerned stand alone.
+    fn write(&self, database: &mut Conn, waiting: &[&Waiting], lost: &HashSet<String>) -> Result<Written> {
+        let error = match self.write_together(database, waiting, lost) {
+            Err(error) if is_data_error(&error) || is_locked_out(&error) => error,
+            written => return written,
+        };
+        match waiting {
+            [student] if is_locked_out(&error) => {
+                log::warn!(
+                    "answers of {} wait: another transaction has locked their records",
+                    student.player
+                );
+                Ok(Written::default())
+            }
+            [student] => self.write_one_by_one(database, student, lost),
+            _ => {
+                if is_locked_out(&error) {
+                    // It was waited for once; now it is only looked for.
+                    set_lock_wait(database, 0)?;
+                }
+                let (left, right) = waiting.split_at(waiting.len() / 2);
+                let mut written = self.write(database, left, lost)?;
+                written.add(self.write(database, right, lost)?);
+                Ok(written)
+            }
+        }
+    }
+
+    fn write_together(
         &self,
         database: &mut Conn,
-        entry: &Entry,
-        ordinal: usize,
-        question_id: &str,
-        reason: &str,
-        payload: &str,
-    ) -> Result<()> {
-        log::error!(
-            "a record of submission {} of {} was set aside as a Poison Review: {reason}",
-            entry.id,
-            entry.player
-        );
-        let (player, season, job_id) = (&entry.player, &entry.season, &entry.id);
-        let poison = Poison { job_id, ordinal, player, season, question_id, reason, payload };
-        let zone = &self.settings.zone;
-        in_transaction(database, |database| poison::set_aside(database, zone, now_us(), &poison))
+        waiting: &[&Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let mut contentions = 0;
+        let mut is_expected = true;
+        loop {
+            match self.write_in_transaction(database, waiting, lost, is_expected) {
+                // Something stands where it was not expected: it is looked at.
+                Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. }) if is_expected => {
+                    is_expected = false;
+                }
+                // Another drain has written some of it.
+                Err(error) if contentions < MOST_CONTENTIONS && came_in_the_way(&error) => {
+                    contentions += 1;
+                    sleep(CONTENTION_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
     }
 }
 
-/// Cuts entries into about `count` parts of like size, with each student's in one part and in their order.
-fn by_students(entries: &[Entry], count: usize) -> Vec<Vec<Entry>> {
-    let mut sorted = entries.to_vec();
-    sorted.sort_by(|one, other| one.player.cmp(&other.player));
-    let size = sorted.len().div_ceil(count);
-    let mut parts: Vec<Vec<Entry>> = Vec::new();
-    for entry in sorted {
-        match parts.last_mut() {
-            Some(part)
-                if part.len() < size || part.last().is_some_and(|last| last.player == entry.player) =>
-            {
-                part.push(entry);
+impl Waiting {
+    fn new(gathered: Gathered) -> Waiting {
+        let Gathered { player, season, mut stream, table } = gathered;
+        stream.sort_by_key(|entry| place(&entry.id));
+        let mut checksums = HashMap::new();
+        let (mut of_stream, mut of_table) = (Vec::new(), Vec::new());
+        let (mut unreadable, mut stream_tokens) = (Vec::new(), Vec::new());
+        let is_named = !player.is_empty() && !season.is_empty();
+        let read = |text: &str, id: &str| {
+            if is_named {
+                return Entry::read(text, id);
             }
-            _ => parts.push(vec![entry]),
+            Err("the entry names no player or no season".to_owned())
+        };
+        for entry in &stream {
+            match read(&entry.text, &entry.id) {
+                Ok(read) => {
+                    checksums.insert(read.token.clone(), checksum(&entry.text));
+                    stream_tokens.push(read.token.clone());
+                    of_stream.push(read.kept_at(kept_at_us(&entry.id)));
+                }
+                Err(reason) => {
+                    stream_tokens.push(entry.id.clone());
+                    unreadable.push((entry.id.clone(), entry.text.clone(), reason));
+                }
+            }
         }
+        for entry in &table {
+            match read(&entry.text, &entry.token) {
+                Ok(read) => {
+                    checksums.insert(read.token.clone(), checksum(&entry.text));
+                    of_table.push((entry.id, read.kept_at(entry.kept_at_us)));
+                }
+                Err(reason) => unreadable.push((entry.token.clone(), entry.text.clone(), reason)),
+            }
+        }
+        let entries = in_order(of_stream, of_table);
+        Waiting { player, season, stream, table, entries, unreadable, stream_tokens, checksums }
+    }
+
+    /// Whether each entry was computed from the one before it, as those of the stream are.
+    pub(crate) fn is_chain(&self) -> bool {
+        self.table.is_empty() && self.entries.iter().all(|entry| !entry.submission.answers.is_empty())
+    }
+
+    /// Player and season.
+    pub(crate) fn name(&self) -> (&str, &str) {
+        (&self.player, &self.season)
+    }
+
+    /// What the audit record of an entry says.
+    pub(crate) fn audit<'a>(&'a self, entry: &'a Entry) -> Audit<'a> {
+        let checksum = self.checksums.get(&entry.token).cloned().unwrap_or_default();
+        audit(&entry.token, self.name(), entry, checksum)
+    }
+
+    /// What cannot be read: name, text, reason.
+    pub(crate) fn unreadable(&self) -> &[(String, String, String)] {
+        &self.unreadable
+    }
+
+    /// The ids in `memora_journal` of submissions that are done.
+    pub(crate) fn ids_of<'a>(&'a self, done: &'a HashSet<String>) -> impl Iterator<Item = i64> + 'a {
+        self.table.iter().filter(|entry| done.contains(&entry.token)).map(|entry| entry.id)
+    }
+}
+
+/// Tries again in ever longer intervals until the deadline, while a server does not answer.
+fn with_patience<T>(deadline: Instant, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        match work() {
+            Err(error) if !matches!(error, Error::Fault(_)) && Instant::now() + pause < deadline => {
+                log::warn!("answers could not be written, next try in {pause:?}: {error}");
+                sleep(pause);
+                pause = (pause * 2).min(LONGEST_RETRY);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn came_in_the_way(error: &Error) -> bool {
+    is_contention(error) || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })
+}
+
+/// Cuts students into about `count` parts of like size.
+fn in_parts(waiting: &[Waiting], count: usize) -> Vec<&[Waiting]> {
+    let all: usize = waiting.iter().map(|student| student.entries.len().max(1)).sum();
+    let size = all.div_ceil(count).max(1);
+    let mut parts = Vec::new();
+    let (mut begin, mut filled) = (0, 0);
+    for (place, student) in waiting.iter().enumerate() {
+        filled += student.entries.len().max(1);
+        if filled >= size {
+            parts.push(&waiting[begin..=place]);
+            (begin, filled) = (place + 1, 0);
+        }
+    }
+    if begin < waiting.len() {
+        parts.push(&waiting[begin..]);
     }
     parts
-}
-
-/// Reads an entry's states; else says why they cannot be read.
-fn read(entry: &Entry) -> std::result::Result<Vec<Review>, String> {
-    if entry.player.is_empty() || entry.season.is_empty() {
-        return Err("the entry names no player or no season".to_owned());
-    }
-    journal::read_payload(&entry.payload)
-}
-
-/// The newest state of each record, in the order of the primary key: a row is written once a batch.
-fn newest_states(entries: &[Decoded]) -> Vec<NewState<'_>> {
-    let mut newest: HashMap<(&str, &str, &str), NewState<'_>> = HashMap::new();
-    for Decoded { entry, reviews } in entries {
-        for review in reviews {
-            let state = NewState { player: &entry.player, season: &entry.season, review };
-            let is_newer = newest
-                .get(&state.key())
-                .is_none_or(|known| known.review.answered_at_us < review.answered_at_us);
-            if is_newer {
-                newest.insert((&entry.player, &entry.season, &review.question_id), state);
-            }
-        }
-    }
-    let mut states: Vec<_> = newest.into_values().collect();
-    states.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-    states
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn decoded(player: &str, reviews: Vec<Review>) -> Decoded {
-        let (id, season, payload) = ("1-0".to_owned(), "SEASON-2026".to_owned(), String::new());
-        Decoded { entry: Entry { id, player: player.to_owned(), season, payload }, reviews }
+    fn waiting(player: &str, entries: usize) -> Waiting {
+        let entry = Entry::of_states("1-0".to_owned(), Vec::new());
+        let (player, season) = (player.to_owned(), "SEASON-2026".to_owned());
+        let mut waiting = Waiting::new(Gathered { player, season, stream: Vec::new(), table: Vec::new() });
+        waiting.entries = vec![entry; entries];
+        waiting
     }
 
     #[test]
-    fn a_students_entries_stay_together() {
-        let entry = |number: usize, player: &str| Entry {
-            id: format!("{number}-0"),
-            player: player.to_owned(),
-            season: String::new(),
-            payload: String::new(),
-        };
-        let entries: Vec<_> =
-            ["b", "a", "b", "c", "b", "b"].into_iter().zip(0..).map(|(p, n)| entry(n, p)).collect();
-        let parts = by_students(&entries, 2);
-        let players: Vec<Vec<&str>> =
-            parts.iter().map(|part| part.iter().map(|entry| entry.player.as_str()).collect()).collect();
-        assert_eq!(players, [vec!["a", "b", "b", "b", "b"], vec!["c"]]);
-        let ids: Vec<_> = parts[0].iter().map(|entry| entry.id.as_str()).collect();
-        assert_eq!(ids, ["1-0", "0-0", "2-0", "4-0", "5-0"]);
-        assert!(by_students(&[], 2).is_empty());
-    }
-
-    #[test]
-    fn each_record_is_written_once_in_key_order() {
-        let review = |id: &str, answered_at_us| Review { answered_at_us, ..Review::new(id) };
-        let entries = [
-            decoded("b", vec![review("q", 2), review("p", 1)]),
-            decoded("a", vec![review("q", 1)]),
-            decoded("b", vec![review("q", 1)]),
-        ];
-        let states = newest_states(&entries);
-        let found: Vec<_> = states
-            .iter()
-            .map(|state| (state.player, state.review.question_id.as_str(), state.review.answered_at_us))
-            .collect();
-        assert_eq!(found, [("a", "q", 1), ("b", "p", 1), ("b", "q", 2)]);
+    fn parts_are_of_like_size_and_have_everybody() {
+        for sizes in [&[][..], &[1], &[5, 1], &[1, 5], &[1, 1, 1, 1], &[3, 1, 2, 4]] {
+            let all: Vec<Waiting> = sizes.iter().map(|size| waiting("a", *size)).collect();
+            let parts = in_parts(&all, 2);
+            assert!(parts.len() <= 2);
+            let together: usize = parts.iter().map(|part| part.len()).sum();
+            assert_eq!(together, sizes.len());
+        }
     }
 }

@@ -9,10 +9,11 @@ use crate::focus;
 use crate::latency::Call;
 use crate::mariadb::records;
 use crate::redis::cache::{self, Student, Wanted};
-use crate::rehydrate::{Attempt, other_season_if_archived};
+use crate::rehydrate::other_season_if_archived;
 use crate::review::Review;
+use crate::season::ActiveSeason;
 use crate::submission::{check_player, check_season};
-use crate::trust::Lease;
+use crate::trust::Attempt;
 
 /// The most questions in one answer.
 pub const LARGEST_LIMIT: u32 = 50;
@@ -101,7 +102,7 @@ impl Engine {
         check_player(player)?;
         query.check()?;
         let process = self.process();
-        let answer = self.with_cache(&process, |lease| self.due_from_cache(&process, lease, player, query));
+        let answer = self.with_cache(&process, |active| self.due_from_cache(&process, active, player, query));
         let answer = match answer {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 self.notice_outage(&process, Server::Cache, &error);
@@ -123,11 +124,10 @@ impl Engine {
     fn due_from_cache(
         &self,
         process: &Process,
-        lease: &Lease,
+        active: &ActiveSeason,
         player: &str,
         query: &DueQuery,
     ) -> Result<Attempt<DueAnswer>> {
-        let active = self.active_season(process, lease)?;
         let Some(season) = active.name.as_deref().filter(|_| active.uses_cache) else {
             // Only the cache's word for the season is needed.
             return self.confirm_season(process, &active.token)?.and_then(|()| match &active.name {
@@ -135,43 +135,44 @@ impl Engine {
                 None => Ok(DueAnswer::no_season()),
             });
         };
-        let found = self
-            .due_in(process, lease, (player, season), &active.token, query)
-            .or_else(other_season_if_archived)?;
+        let found =
+            self.due_in(process, active, (player, season), query).or_else(other_season_if_archived)?;
         found.and_then(|((total, reviews), source, is_whole)| {
             let season = Some(season.to_owned());
             Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole, is_whole })
         })
     }
 
-    /// Asks the cache, and fills it where it is cold. The flag is false when the journal could not be asked.
+    /// Asks the cache, and fills it where it is cold. The flag is false when the journal could not be asked, or nobody
+    /// can tell whether the cache lacks an answer.
     fn due_in(
         &self,
         process: &Process,
-        lease: &Lease,
+        active: &ActiveSeason,
         (player, season): (&str, &str),
-        season_token: &str,
         query: &DueQuery,
     ) -> Result<Attempt<(Selected, Source, bool)>> {
-        let student =
-            Student { keys: &self.settings.keys, player, season, season_token, generation: lease.generation };
+        let (season_token, generation) = (active.token.as_str(), active.generation);
+        let student = Student { keys: &self.settings.keys, player, season, season_token, generation };
         let now = now_us() / 1_000_000;
         let asked = if query.topic.is_none() {
             let subject = query.subject.as_deref();
-            Self::ask_cache(process, lease, |cache| {
+            self.ask_cache(process, active, |cache| {
                 self.cache_scripts.due(cache, student, now, query.limit, subject)
             })?
-            .and_then(|warm| Ok(warm.map(|due| (due.total, due.reviews))))?
+            .and_then(|asked| Ok((asked.value.map(|due| (due.total, due.reviews)), asked.is_sure)))?
         } else {
-            Self::ask_cache(process, lease, |cache| {
+            self.ask_cache(process, active, |cache| {
                 self.cache_scripts.lookup(cache, student, &[], &Wanted::All)
             })?
-            .and_then(|warm| Ok(warm.map(|all| self.select(all.reviews, query, now))))?
+            .and_then(|asked| {
+                Ok((asked.value.map(|all| self.select(all.reviews, query, now)), asked.is_sure))
+            })?
         };
-        asked.and_then(|warm| match warm {
-            Some(selected) => Ok((selected, Source::Cache, true)),
+        asked.and_then(|(warm, is_sure)| match warm {
+            Some(selected) => Ok((selected, Source::Cache, is_sure)),
             None => {
-                let records = self.load_and_fill(process, lease, player, season)?;
+                let records = self.load_and_fill(process, active, player, season)?;
                 Ok((self.select(records.reviews, query, now), Source::Loaded, records.is_whole))
             }
         })
@@ -209,7 +210,8 @@ impl Engine {
     ) -> Result<DueAnswer> {
         let now = now_us() / 1_000_000;
         let (pending, is_whole) = self.pending(process, player, season)?;
-        let (total, reviews) = if query.topic.is_none() && pending.reviews.is_empty() {
+        let is_quiet = pending.entries.is_empty() && !self.waits_in_table(process, player, season)?;
+        let (total, reviews) = if query.topic.is_none() && is_quiet {
             let zone = &self.settings.zone;
             let subject = query.subject.as_deref();
             process
@@ -264,10 +266,8 @@ impl Engine {
         check_season(season)?;
         query.check()?;
         let process = self.process();
-        let found = self.with_cache(&process, |lease| {
-            let active = self.active_season(&process, lease)?;
-            self.due_in(&process, lease, (player, season), &active.token, &query)
-        });
+        let found =
+            self.with_cache(&process, |active| self.due_in(&process, active, (player, season), &query));
         match found {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 Ok(self.due_from_database(&process, season, player, &query, Source::Database)?.reviews)

@@ -4,11 +4,13 @@
 //! in [`Process`], which knows the process that it belongs to; another process makes its own and leaks the
 //! inherited one, so that no socket is shared and no lock from before the fork is touched.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::belief::Sighting;
 use crate::error::Server;
 use crate::latency::Recorder;
 use crate::mariadb::DatabaseServer;
@@ -20,7 +22,6 @@ use crate::redis::journal::JournalScripts;
 use crate::safe_mode::Refusals;
 use crate::season::ActiveSeason;
 use crate::settings::Settings;
-use crate::trust::TrustMemory;
 
 /// One site's engine. Cheap to make: it connects on first use.
 pub struct Engine {
@@ -37,12 +38,18 @@ pub struct Process {
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
     pub(crate) background: Pool<DatabaseServer>,
-    pub(crate) trust: Mutex<TrustMemory>,
+    /// The background connections of the drain, which does not wait for locks.
+    pub(crate) drain: Pool<DatabaseServer>,
+    /// The confirmation of the cache that was seen last.
+    pub(crate) cache_look: Mutex<Sighting>,
+    /// The look at MariaDB that the journal shared last.
+    pub(crate) database_look: Mutex<Sighting>,
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) outages: Outages,
     pub(crate) latency: Recorder,
     tokens: AtomicU64,
+    seed: RandomState,
 }
 
 impl Engine {
@@ -93,19 +100,32 @@ impl Process {
             journal: Pool::new(Server::Journal, settings.journal.clone()),
             database: Pool::new(Server::Database, settings.database.clone()),
             background: Pool::new(Server::Database, settings.background.clone()),
-            trust: Mutex::default(),
+            drain: Pool::new(Server::Database, settings.drain.clone()),
+            cache_look: Mutex::default(),
+            database_look: Mutex::default(),
             season: Mutex::default(),
             refusals: Mutex::default(),
             outages: Outages::default(),
             latency: Recorder::default(),
             tokens: AtomicU64::new(0),
+            seed: RandomState::new(),
         }
     }
 
     /// A text that no other call, process or machine makes.
     pub(crate) fn token(&self) -> String {
+        format!("{:x}-{:016x}", crate::clock::now_us(), self.random())
+    }
+
+    /// Any number. Forked processes share the seed, those in containers the id: so time, id and count are in it, too.
+    pub(crate) fn random(&self) -> u64 {
         let count = self.tokens.fetch_add(1, Ordering::Relaxed);
-        format!("{:x}-{:x}-{count:x}", crate::clock::now_us(), self.id)
+        self.seed.hash_one((crate::clock::now_us(), self.id, count))
+    }
+
+    /// A number that was no generation yet: so large that the cache keeps it exactly, and never used twice.
+    pub(crate) fn random_generation(&self) -> u64 {
+        self.random() >> 12 | 1 << 51
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::mariadb::{is_contention, is_locked_out, is_read_only};
+
 /// A server that the engine depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
@@ -80,6 +82,18 @@ pub enum Error {
         code: u16,
     },
 
+    /// The answers may have been saved and may not: a server failed in between.
+    #[error(
+        "the {server} failed while answers were saved: {cause}. They may have been saved. Check that it runs; memora \
+         recovers by itself."
+    )]
+    Unsettled {
+        /// Which server.
+        server: Server,
+        /// What the connection reported.
+        cause: String,
+    },
+
     /// Something that should not be: a defect, or data that others wrote.
     #[error("{0}")]
     Fault(String),
@@ -95,9 +109,13 @@ impl Error {
             || error.is_timeout()
             || error.is_connection_dropped()
             || matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN"));
+        // The connection leads to a server that was demoted, or knows another password now: a new one may not.
+        let demoted =
+            matches!(error.code(), Some("READONLY" | "NOAUTH" | "WRONGPASS" | "NOREPLICAS" | "MISCONF"));
         let cause = error.to_string();
-        if gone {
-            let broken = !error.is_timeout() && !error.is_connection_refusal() && error.is_io_error();
+        if gone || demoted {
+            let broken =
+                demoted || !error.is_timeout() && !error.is_connection_refusal() && error.is_io_error();
             Error::Unavailable { server, cause, broken }
         } else {
             Error::Refused { server, cause, code: 0 }
@@ -108,6 +126,9 @@ impl Error {
     pub fn from_mariadb(error: mysql::Error) -> Error {
         let server = Server::Database;
         match error {
+            mysql::Error::MySqlError(error) if is_read_only(error.code) => {
+                Error::Unavailable { server, cause: error.message, broken: true }
+            }
             mysql::Error::MySqlError(error) => {
                 Error::Refused { server, cause: error.message, code: error.code }
             }
@@ -123,6 +144,26 @@ impl Error {
     /// True when `server` could not be used, for whatever reason.
     pub fn is_failure_of(&self, failed: Server) -> bool {
         matches!(self, Error::Unavailable { server, .. } | Error::Refused { server, .. } if *server == failed)
+    }
+
+    /// True when trying again later may work: the caller is told so.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Error::Unavailable { .. } | Error::Unsettled { .. } => true,
+            Error::Refused { server: Server::Database, .. } => is_contention(self) || is_locked_out(self),
+            Error::Refused { cause, .. } => cause.contains("OOM") || cause.contains("TRYAGAIN"),
+            _ => false,
+        }
+    }
+
+    /// The same failure of answers that may have been saved all the same.
+    pub fn unsettled(self) -> Error {
+        match self {
+            Error::Unavailable { server, cause, .. } | Error::Refused { server, cause, .. } => {
+                Error::Unsettled { server, cause }
+            }
+            error => error,
+        }
     }
 
     /// True when the connection the error came from must not be used again.

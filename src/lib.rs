@@ -2,12 +2,13 @@
 //!
 //! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `rebuild`, `reconcile`, `replay`, `archive`,
 //! `retention`, `clean`, `safe_mode`, `status`, `latency`, `partition`, `uninstall`.
-//! Rules that touch no server are in `ladder`, `plan`, `blind`, `focus`, `submission`, `diff`, `sample`. Only
+//! Rules that touch no server are in `ladder`, `plan`, `entry`, `lineage`, `head`, `belief`, `focus`, `submission`,
+//! `diff`, `sample`. Only
 //! `redis` speaks Redis, only `mariadb` SQL.
 #![deny(unsafe_code)]
 
 pub mod archive;
-pub mod blind;
+pub mod belief;
 pub mod breaker;
 pub mod clean;
 pub mod clock;
@@ -15,11 +16,14 @@ pub mod diff;
 pub mod drain;
 pub mod due;
 pub mod engine;
+pub mod entry;
 pub mod error;
 pub mod focus;
+pub mod head;
 pub mod job;
 pub mod ladder;
 pub mod latency;
+pub mod lineage;
 pub mod mariadb;
 pub mod outage;
 pub mod parallel;
@@ -45,14 +49,15 @@ pub mod submission;
 pub mod submit;
 pub mod trust;
 pub mod uninstall;
+pub mod write;
 
 /// The module `memora._engine`.
 #[pyo3::pymodule]
 mod _engine {
     #[pymodule_export]
     use crate::python::{
-        Engine, EngineFault, InvalidInput, MemoraError, RateLimited, SeasonUnavailable, ServiceUnavailable,
-        Settings,
+        Engine, EngineFault, InvalidInput, MemoraError, OutcomeUnknown, RateLimited, SeasonUnavailable,
+        ServiceUnavailable, Settings,
     };
 
     use pyo3::prelude::*;

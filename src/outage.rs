@@ -11,6 +11,8 @@ use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Server};
 use crate::mariadb::outages::{self, Ending};
 
+/// An order that is further ahead of the clock is told.
+const MOST_SECONDS_AHEAD: u64 = 60;
 /// A process notes an outage at most this often.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -21,6 +23,8 @@ pub enum OutageNews {
     Began(Server),
     /// The server answers again, after so many seconds.
     Ended(Server, u64),
+    /// Answers bear an order that is so many seconds ahead of the clock.
+    ClockAhead(u64),
 }
 
 /// What a process knows of the outage of one server.
@@ -47,6 +51,7 @@ impl Watch {
 pub struct Outages {
     cache: Watch,
     journal: Watch,
+    clock: Watch,
     has_news: AtomicBool,
     news: Mutex<Vec<OutageNews>>,
 }
@@ -65,15 +70,29 @@ impl Outages {
 impl Engine {
     /// Cache or journal could not be used. The cause is logged once an outage.
     pub(crate) fn notice_outage(&self, process: &Process, server: Server, cause: &Error) {
-        if server == Server::Journal {
-            self.miss_journal(process);
-        }
         let watch = process.outages.watch(server);
         if !watch.is_noticed.swap(true, Ordering::AcqRel) {
             log::error!("{cause}");
         }
         if watch.is_time() {
             self.note_outage(process, server);
+        }
+    }
+
+    /// A student's newest answer is ahead of the clock by so many seconds: a host's clock was wrong, or is.
+    pub(crate) fn notice_clock(&self, process: &Process, player: &str, seconds_ahead: u64) {
+        if seconds_ahead <= MOST_SECONDS_AHEAD || !process.outages.clock.is_time() {
+            return;
+        }
+        let name = format!(
+            "the newest answer of {player} is {seconds_ahead} seconds ahead of the clock: see that the clocks of all hosts \
+             are right, then run bench memora mend-clock"
+        );
+        log::warn!("{name}");
+        match process.database.with(outages::see_clock) {
+            Ok(true) => process.outages.tell(OutageNews::ClockAhead(seconds_ahead)),
+            Ok(false) => {}
+            Err(error) => log::debug!("{name}: this could not be noted: {error}"),
         }
     }
 

@@ -9,8 +9,6 @@ use crate::submission::{Submission, stage_of};
 /// What a submission changes.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Time of the answers, Unix microseconds: every new state bears it.
-    pub head: i64,
     /// The last state of each question that changes, by question.
     pub reviews: Vec<Review>,
     /// How many questions are new to the student.
@@ -26,18 +24,17 @@ pub fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
     reviews.into_iter().map(|review| (review.question_id.clone(), review)).collect()
 }
 
-/// Computes what the answers change, given the states before them. `answered_at_us` is Unix time in
-/// microseconds.
+/// Computes what the answers change, given the states before them. `seconds` is when they were given, Unix time:
+/// all dates come from it. Every new state bears `order`.
 pub fn plan(
     zone: &SiteZone,
     submission: &Submission,
     states: &HashMap<String, Review>,
-    answered_at_us: i64,
+    order: i64,
+    seconds: i64,
 ) -> Plan {
-    let seconds = answered_at_us / 1_000_000;
     let mut changed: HashMap<String, Review> = HashMap::new();
-    let mut plan =
-        Plan { head: answered_at_us, reviews: Vec::new(), added: 0, correct: 0, stability_counts: [0; 4] };
+    let mut plan = Plan { reviews: Vec::new(), added: 0, correct: 0, stability_counts: [0; 4] };
     for answer in &submission.answers {
         let id = answer.question_id.as_str();
         let known = changed.get(id).or_else(|| states.get(id));
@@ -47,7 +44,7 @@ pub fn plan(
         review.stability = stability;
         review.next_review = zone.add_days(seconds, days);
         review.last_review = Some(seconds);
-        review.answered_at_us = answered_at_us;
+        review.answered_at_us = order;
         review.subject = review.subject.or_else(|| submission.subject.clone());
         review.topic = review.topic.or_else(|| submission.topic.clone());
         plan.correct += usize::from(answer.observed.is_correct());
@@ -55,7 +52,7 @@ pub fn plan(
         let stage = stage_of(id).and_then(|stage| changed.get(stage).or_else(|| states.get(stage)).cloned());
         if let Some(mut stage) = stage {
             stage.next_review = review.next_review;
-            stage.answered_at_us = answered_at_us;
+            stage.answered_at_us = order;
             changed.insert(stage.question_id.clone(), stage);
         }
         changed.insert(review.question_id.clone(), review);
@@ -75,7 +72,7 @@ mod tests {
 
     fn planned(json: &str, states: &[Review]) -> Plan {
         let submission = Submission::from_responses(json).unwrap_or_default();
-        plan(&zone(), &submission, &by_question(states.to_vec()), 1)
+        plan(&zone(), &submission, &by_question(states.to_vec()), 1, 1)
     }
 
     #[test]

@@ -53,17 +53,18 @@ impl<C: Connect> Pool<C> {
                 broken: false,
             });
         }
+        let began = self.breaker.begin();
         let outcome = self.attempt(permit == Permit::Probe, work);
-        self.note(&outcome, true);
+        self.note(&outcome, Some(began));
         outcome
     }
 
     /// As [`Pool::with`], but asks the server even while the breaker is open, and waits for it as long as
     /// for one that was never away.
     pub fn insist<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
-        let is_news = !self.breaker.is_open();
+        let began = (!self.breaker.is_open()).then(|| self.breaker.begin());
         let outcome = self.attempt(false, work);
-        self.note(&outcome, is_news);
+        self.note(&outcome, began);
         outcome
     }
 
@@ -96,14 +97,15 @@ impl<C: Connect> Pool<C> {
         outcome
     }
 
-    /// Has the breaker learn from an outcome. A failure is no news where the server was known to be away.
-    fn note<T>(&self, outcome: &Result<T>, failure_is_news: bool) {
+    /// Has the breaker learn from an outcome of what began at a moment; none: the server was known to be away, and
+    /// a failure is no news.
+    fn note<T>(&self, outcome: &Result<T>, began: Option<u64>) {
         match outcome {
             Err(Error::Unavailable { server, cause, .. }) if *server == self.server => {
-                if failure_is_news {
+                if let Some(began) = began {
                     log::warn!("the {server} does not answer: {cause}");
                     self.lock().clear();
-                    self.breaker.failed();
+                    self.breaker.failed(began);
                 }
             }
             _ => self.breaker.succeeded(),

@@ -31,12 +31,15 @@ create_exception!(memora._engine, InvalidInput, MemoraError);
 create_exception!(memora._engine, SeasonUnavailable, MemoraError);
 create_exception!(memora._engine, RateLimited, MemoraError);
 create_exception!(memora._engine, ServiceUnavailable, MemoraError);
+create_exception!(memora._engine, OutcomeUnknown, ServiceUnavailable);
 create_exception!(memora._engine, EngineFault, MemoraError);
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
         let message = error.to_string();
         match error {
+            Error::Unsettled { .. } => OutcomeUnknown::new_err(message),
+            error if error.is_transient() => ServiceUnavailable::new_err(message),
             Error::InvalidInput(_) => InvalidInput::new_err(message),
             Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => SeasonUnavailable::new_err(message),
             Error::RateLimited { retry_after } => RateLimited::new_err((message, retry_after)),
@@ -218,11 +221,12 @@ impl Engine {
     fn outage_news<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyDict>>> {
         let told = self.0.outage_news().into_iter().map(|news| {
             let (server, event, seconds) = match news {
-                OutageNews::Began(server) => (server, "began", 0),
-                OutageNews::Ended(server, seconds) => (server, "ended", seconds),
+                OutageNews::Began(server) => (server.id(), "began", 0),
+                OutageNews::Ended(server, seconds) => (server.id(), "ended", seconds),
+                OutageNews::ClockAhead(seconds) => ("clock", "ahead", seconds),
             };
             let dict = PyDict::new(py);
-            dict.set_item("server", server.id())?;
+            dict.set_item("server", server)?;
             dict.set_item("event", event)?;
             dict.set_item("seconds", seconds)?;
             Ok(dict)

@@ -1,11 +1,12 @@
 //! Loading a whole season into the cache again (spec section 7).
 //!
-//! A load of everybody at once, in the order of every load: first a fence for each student, then what of them
-//! waits in the journal, then the records, in one statement. Whoever answers meanwhile breaks through the fence,
-//! and is loaded again alone. The old schedule serves until the new one takes its place. Nothing is kept of how
+//! A load of everybody at once, in the order of every load: first a fence for each student, then who of them has
+//! answers that wait, then the records, in one statement. Students who have, and those who answer meanwhile and so
+//! break through the fence, are loaded again alone. The old schedule serves until the new one takes its place. Nothing is kept of how
 //! far it came: killed, it is started again from the beginning.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use mysql::Conn;
@@ -21,10 +22,11 @@ use crate::pool::Connect;
 use crate::redis::cache;
 use crate::redis::journal::Pending;
 use crate::redis::students;
-use crate::rehydrate::{Attempt, Records};
+use crate::rehydrate::{Records, students_in_table};
 use crate::review::Review;
+use crate::season::ActiveSeason;
 use crate::season_cache::{check_lock, patiently};
-use crate::trust::Lease;
+use crate::trust::Attempt;
 
 /// Students for whom a fence is set at a time, and who are dropped at a time.
 const STUDENTS: usize = 200;
@@ -89,12 +91,10 @@ impl Engine {
         watch(&done)?;
         let untouched = self.end_of_life();
         let fence = process.token();
-        let lease = self.with_cache(process, |lease| {
-            let run_id = process.cache.with(|cache| Ok(cache.run_id.clone()))?;
-            let is_same = *lease.run_id == run_id;
-            Ok(if is_same { Attempt::Done(lease.clone()) } else { Attempt::Restarted(run_id) })
+        let active = self.with_cache(process, |active| {
+            self.on_current_cache(process, active, |_| Ok(()))?.and_then(|()| Ok(Arc::clone(active)))
         })?;
-        let pending = self.fence_season(process, season, &fence)?;
+        let waiting = self.fence_season(process, season, &fence)?;
         // On a connection of its own: the other one has to stay free.
         let mut reader = self.settings.background.connect(false)?;
         let reader_id = reader.connection_id();
@@ -111,7 +111,7 @@ impl Engine {
         };
         let work = |piece: Vec<(String, Vec<Review>)>| {
             let start = Instant::now();
-            let rebuilt = self.rebuild_piece(process, &lease, season, &fence, &pending, piece);
+            let rebuilt = self.rebuild_piece(process, &active, season, &fence, &waiting, piece);
             pace.rest(start.elapsed());
             rebuilt
         };
@@ -132,7 +132,7 @@ impl Engine {
             }
         }
         outcome?;
-        self.check_lease(process, &lease)?;
+        self.check_generation(process, &active)?;
         if archive::is_archived(connection, season)? {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
@@ -142,11 +142,11 @@ impl Engine {
         Ok(done)
     }
 
-    /// Sets a fence for each student of a season. Returns what of them waits in the journal: it was there after
-    /// the fences, and the records are read after it.
-    fn fence_season(&self, process: &Process, season: &str, fence: &str) -> Result<HashMap<String, Pending>> {
+    /// Sets a fence for each student of a season. Returns those of whom answers wait: they were looked for after the
+    /// fences, and the records are read after that.
+    fn fence_season(&self, process: &Process, season: &str, fence: &str) -> Result<HashSet<String>> {
         let keys = &self.settings.keys;
-        let mut waiting = HashMap::new();
+        let mut waiting = HashSet::new();
         let mut after = String::new();
         loop {
             let found =
@@ -159,8 +159,12 @@ impl Engine {
                 cache::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
             })?;
             let pending = self.pending_of(process, &players, season)?;
-            let pending = found.into_iter().zip(pending).filter(|(_, pending)| !pending.reviews.is_empty());
-            waiting.extend(pending);
+            let in_table =
+                process.background.with(|database| students_in_table(database, &players, season))?;
+            let waits = |(player, pending): &(String, Pending)| {
+                !pending.entries.is_empty() || in_table.contains(player)
+            };
+            waiting.extend(found.into_iter().zip(pending).filter(waits).map(|(player, _)| player));
         }
     }
 
@@ -168,21 +172,22 @@ impl Engine {
     fn rebuild_piece(
         &self,
         process: &Process,
-        lease: &Lease,
+        active: &ActiveSeason,
         season: &str,
         fence: &str,
-        pending: &HashMap<String, Pending>,
+        waiting: &HashSet<String>,
         piece: Vec<(String, Vec<Review>)>,
     ) -> Result<Rebuilt> {
-        let mut loaded = Vec::with_capacity(piece.len());
-        for (player, reviews) in piece {
-            let pending = pending.get(&player).cloned().unwrap_or_default();
-            let records = self.with_pending(&process.background, &player, season, reviews, pending)?;
-            loaded.push((player, records));
-        }
+        // All of the waiting ones has to be seen as of one moment.
+        let (apart, piece): (Vec<_>, Vec<_>) =
+            piece.into_iter().partition(|(player, _)| waiting.contains(player));
+        let loaded: Vec<(String, Records)> =
+            piece.into_iter().map(|(player, reviews)| (player, Records::of(reviews, 0))).collect();
         let mut rebuilt = Rebuilt::default();
-        self.check_lease(process, lease)?;
-        let changed = self.fill_and_count(process, lease, season, fence, &loaded, &mut rebuilt)?;
+        self.check_generation(process, active)?;
+        let mut changed =
+            self.fill_and_count(process, active.generation, season, fence, &loaded, &mut rebuilt)?;
+        changed.extend(apart.iter().map(|(player, _)| player));
         self.rebuild_alone(process, season, changed, &mut rebuilt)?;
         Ok(rebuilt)
     }
@@ -191,13 +196,13 @@ impl Engine {
     fn fill_and_count<'a, P: AsRef<str>>(
         &self,
         process: &Process,
-        lease: &Lease,
+        generation: u64,
         season: &str,
         fence: &str,
         loaded: &'a [(P, Records)],
         rebuilt: &mut Rebuilt,
     ) -> Result<Vec<&'a P>> {
-        let filled = self.fill(process, lease, season, fence, loaded)?;
+        let filled = self.fill(process, generation, season, fence, loaded)?;
         let mut changed = Vec::new();
         for ((player, records), filled) in loaded.iter().zip(filled) {
             if filled {
@@ -224,8 +229,8 @@ impl Engine {
                 return Ok(());
             }
             let fence = process.token();
-            let (lease, records) = self.load_behind_fence(process, season, &waiting, &fence)?;
-            let changed = self.fill_and_count(process, &lease, season, &fence, &records, rebuilt)?;
+            let (generation, records) = self.load_behind_fence(process, season, &waiting, &fence)?;
+            let changed = self.fill_and_count(process, generation, season, &fence, &records, rebuilt)?;
             waiting = changed.into_iter().copied().collect();
         }
         rebuilt.dropped += waiting.len() as u64;
@@ -233,13 +238,12 @@ impl Engine {
         Ok(())
     }
 
-    /// Checks that the cache is the one that a lease is for, and has not been given up since.
+    /// Checks that the cache is the one that was there before, and in the same generation.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: what was put into it before is gone, or believed by nobody.
-    fn check_lease(&self, process: &Process, lease: &Lease) -> Result<()> {
-        let run_id = process.cache.with(|cache| cache.run_id_now())?;
-        if self.lease(process)?.generation == lease.generation && *lease.run_id == run_id {
+    fn check_generation(&self, process: &Process, active: &ActiveSeason) -> Result<()> {
+        if let Attempt::Done(()) = self.on_current_cache(process, active, |_| Ok(()))? {
             return Ok(());
         }
         let cause = "it was away meanwhile".to_owned();

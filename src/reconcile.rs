@@ -207,22 +207,21 @@ impl Engine {
         let keys = &self.settings.keys;
         let fence = process.token();
         let players: Vec<&str> = waiting.iter().map(|(player, _)| *player).collect();
-        let (lease, records) = self.load_behind_fence(process, season, &players, &fence)?;
+        let (generation, records) = self.load_behind_fence(process, season, &players, &fence)?;
         let cached = process.cache.with(|cache| students::read(cache, keys, season, &players))?;
         let (mut wrong, mut again, mut gone, mut present) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (((player, records), cached), (name, behind)) in records.into_iter().zip(cached).zip(waiting) {
-            let generation = lease.generation as f64;
             if !cached.is_there {
                 gone.push(player);
                 continue;
             }
-            if cached.marker.is_some_and(|marker| marker != generation) {
+            if cached.marker.is_some_and(|marker| marker != generation as f64) {
                 piece.void += 1;
                 continue;
             }
             let is_half_filled = cached.marker.is_none() || cached.head.is_none();
             let differences = compare(&cached, &records.reviews);
-            let heads = Heads { cached: cached.head.unwrap_or(0), known: records.head };
+            let heads = Heads { cached: cached.head.unwrap_or_default().order, known: records.head.order };
             if is_half_filled || differences.differing() > 0 {
                 if cached.fence.as_deref() != Some(&fence) {
                     again.push((*name, None));
@@ -251,7 +250,7 @@ impl Engine {
             process.cache.with(|cache| students::remember(cache, keys, season, &present, until))?;
         }
         piece.corrected += wrong.len() as u64;
-        let filled = self.fill(process, &lease, season, &fence, &wrong)?;
+        let filled = self.fill(process, generation, season, &fence, &wrong)?;
         let refused = wrong.iter().zip(filled).filter(|(_, filled)| !filled);
         // An answer came in between: the next read loads the schedule.
         self.drop_students(process, season, refused.map(|((player, _), _)| *player))?;

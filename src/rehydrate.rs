@@ -1,22 +1,28 @@
 //! Loading a student's records from MariaDB and the journal, and caching them.
 //!
-//! The journal is read before the table: an answer that has left the journal by then is in the table. A
-//! fence, set before either is read, keeps a load from undoing an answer that comes in meanwhile.
+//! The journal is read before the table: an answer that has left the journal by then is in the table. Where anything
+//! waits, the table is read at one moment together with what has been written to it. A fence, set before anything is
+//! read, keeps a load from undoing an answer that comes in meanwhile.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use crate::blind::correct;
+use mysql::Conn;
+
 use crate::clock::now_us;
 use crate::engine::{Engine, Process};
+use crate::entry::Entry;
 use crate::error::{Error, Result, Server};
-use crate::mariadb::{DatabaseServer, archive, blind, records};
+use crate::head::Head;
+use crate::lineage::{in_order, lay_over};
+use crate::mariadb::journal::{self, TableEntry};
+use crate::mariadb::{DatabaseServer, archive, at_one_moment, records};
 use crate::pool::Pool;
-use crate::redis::RedisConnection;
-use crate::redis::cache::{self, Found, Loaded, Student};
+use crate::redis::cache::{self, Loaded, Student};
 use crate::redis::journal::Pending;
 use crate::review::Review;
+use crate::season::ActiveSeason;
 use crate::submission::check_season;
-use crate::trust::Lease;
+use crate::trust::Attempt;
 
 /// A load that takes longer fills nothing.
 pub(crate) const FENCE_SECONDS: u64 = 60;
@@ -26,8 +32,8 @@ pub(crate) const FENCE_SECONDS: u64 = 60;
 pub struct Records {
     /// Every tracked question.
     pub reviews: Vec<Review>,
-    /// Time of the newest state, Unix microseconds; 0 without records.
-    pub head: i64,
+    /// How far the student's answers are known.
+    pub head: Head,
     /// False when the journal could not be asked: answers on their way to MariaDB may be missing.
     pub is_whole: bool,
 }
@@ -40,8 +46,10 @@ impl Engine {
     pub fn rehydrate(&self, player: &str, season: &str) -> Result<usize> {
         check_season(season)?;
         let process = self.process();
-        let lease = self.lease(&process)?;
-        let records = self.load_and_fill(&process, &lease, player, season)?;
+        let records = self.with_cache(&process, |active| {
+            self.on_current_cache(&process, active, |_| Ok(()))?
+                .and_then(|()| self.load_and_fill(&process, active, player, season))
+        })?;
         Ok(records.reviews.len())
     }
 
@@ -49,7 +57,7 @@ impl Engine {
     pub(crate) fn load_and_fill(
         &self,
         process: &Process,
-        lease: &Lease,
+        active: &ActiveSeason,
         player: &str,
         season: &str,
     ) -> Result<Records> {
@@ -58,13 +66,14 @@ impl Engine {
         let fenced = process
             .cache
             .with(|cache| cache::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS));
-        if let Err(error) = fenced {
+        if let Err(error) = &fenced {
             log::debug!("the records of {player} will not be cached: {error}");
         }
         let loaded = [(player, self.load_records(process, player, season)?)];
-        // Without the journal the set could lack answers; it must not be taken for complete later.
-        if loaded[0].1.is_whole {
-            match self.fill(process, lease, season, &fence, &loaded) {
+        // Without the journal the set could lack answers; it must not be taken for complete later. A fence whose
+        // setting was not confirmed may be set later than it says.
+        if loaded[0].1.is_whole && fenced.is_ok() {
+            match self.fill(process, active.generation, season, &fence, &loaded) {
                 Ok(filled) if filled == [true] => {}
                 Ok(_) => log::debug!("the records of {player} changed while they were loaded; not cached"),
                 // An outage has been told of already.
@@ -80,12 +89,12 @@ impl Engine {
     pub(crate) fn fill<P: AsRef<str>>(
         &self,
         process: &Process,
-        lease: &Lease,
+        generation: u64,
         season: &str,
         fence: &str,
         records: &[(P, Records)],
     ) -> Result<Vec<bool>> {
-        let (keys, generation) = (&self.settings.keys, lease.generation);
+        let keys = &self.settings.keys;
         let loaded: Vec<Loaded<'_>> = records
             .iter()
             .map(|(player, Records { reviews, head, .. })| Loaded {
@@ -113,7 +122,7 @@ impl Engine {
         Ok(Records { is_whole, ..loaded.unwrap_or_default() })
     }
 
-    /// Loads the records of some students and lays over them what waits in the journal, in their order.
+    /// Loads the records of some students and lays over them what waits, in their order.
     ///
     /// # Errors
     /// As [`Engine::load_records`].
@@ -125,41 +134,75 @@ impl Engine {
         pending: Vec<Pending>,
     ) -> Result<Vec<Records>> {
         let zone = &self.settings.zone;
-        let records = database.with(|database| records::of_students(database, zone, players, season))?;
-        if records.iter().any(Vec::is_empty)
-            && database.with(|database| archive::is_archived(database, season))?
-        {
+        let (loaded, has_nobody) = database.with(|database| {
+            // Before the records: what has left it by then is among them.
+            let in_table = students_in_table(database, players, season)?;
+            let is_quiet =
+                |player: &str, pending: &Pending| pending.entries.is_empty() && !in_table.contains(player);
+            let quiet: Vec<&str> = players
+                .iter()
+                .zip(&pending)
+                .filter(|(player, pending)| is_quiet(player, pending))
+                .map(|(player, _)| *player)
+                .collect();
+            let mut records = records::of_students(database, zone, &quiet, season)?.into_iter();
+            let mut loaded = Vec::with_capacity(players.len());
+            let mut has_nobody = false;
+            for (player, pending) in players.iter().zip(&pending) {
+                let (of_player, is_empty) = if is_quiet(player, pending) {
+                    let reviews = records.next().unwrap_or_default();
+                    let is_empty = reviews.is_empty();
+                    (Records::of(reviews, pending.head), is_empty)
+                } else {
+                    self.load_with_waiting(database, player, season, pending)?
+                };
+                has_nobody |= is_empty;
+                loaded.push(of_player);
+            }
+            Ok((loaded, has_nobody))
+        })?;
+        if has_nobody && database.with(|database| archive::is_archived(database, season))? {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
-        records
-            .into_iter()
-            .zip(pending)
-            .zip(players)
-            .map(|((reviews, pending), player)| self.with_pending(database, player, season, reviews, pending))
-            .collect()
+        Ok(loaded)
     }
 
-    /// Lays over a student's records what waits in the journal.
-    pub(crate) fn with_pending(
+    /// Loads the records of a student who has answers that wait: all of it as of one moment, since an answer must not
+    /// count twice that is written meanwhile. The flag says that the table has none.
+    fn load_with_waiting(
         &self,
-        database: &Pool<DatabaseServer>,
+        database: &mut Conn,
         player: &str,
         season: &str,
-        mut reviews: Vec<Review>,
-        pending: Pending,
-    ) -> Result<Records> {
-        if !pending.reviews.is_empty() {
-            let zone = &self.settings.zone;
-            let blind = database.with(|database| blind::of_student(database, player, season, false))?;
-            let replayed = blind.map(|mut blind| {
-                blind.learn(&pending.reviews);
-                blind.replay(zone)
-            });
-            overlay(&mut reviews, pending.reviews);
-            correct(&mut reviews, replayed.unwrap_or_default());
-        }
-        let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
-        Ok(Records { reviews, head: newest.max(pending.head), is_whole: true })
+        pending: &Pending,
+    ) -> Result<(Records, bool)> {
+        let zone = &self.settings.zone;
+        let tokens: Vec<&str> = pending.entries.iter().map(|entry| entry.token.as_str()).collect();
+        let (reviews, in_table, written) = at_one_moment(database, |database| {
+            let reviews = records::standing(database, zone, player, season)?;
+            let in_table = journal::of_student(database, player, season)?;
+            Ok((reviews, in_table, records::audited(database, &tokens)?))
+        })?;
+        let stream: Vec<Entry> =
+            pending.entries.iter().filter(|entry| !written.contains(&entry.token)).cloned().collect();
+        let table = read_entries(in_table);
+        let is_empty = reviews.is_empty();
+        let known = reviews.iter().map(|record| record.review.clone()).collect();
+        let mut records = Records::of(known, pending.head);
+        let of_stream = pending.entries.iter().map(|entry| entry.order).max().unwrap_or(0);
+        records.head.journal = records.head.journal.max(of_stream);
+        records.head.table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
+        let entries = in_order(stream, table);
+        records.reviews = lay_over(zone, reviews, &entries);
+        let newest = records.reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
+        records.head.order = records.head.order.max(newest);
+        Ok((records, is_empty))
+    }
+
+    /// Whether answers of a student wait in `memora_journal`.
+    pub(crate) fn waits_in_table(&self, process: &Process, player: &str, season: &str) -> Result<bool> {
+        let found = process.database.with(|database| students_in_table(database, &[player], season))?;
+        Ok(!found.is_empty())
     }
 
     /// What of a student waits in the journal; false when it cannot be asked.
@@ -184,79 +227,38 @@ impl Engine {
         let keys = &self.settings.keys;
         process.journal.with(|journal| self.journal_scripts.pending(journal, keys, players, season))
     }
+}
 
-    /// Asks the cache about a student: `None` when it is cold.
-    pub(crate) fn ask_cache<T>(
-        process: &Process,
-        lease: &Lease,
-        mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
-    ) -> Result<Attempt<Option<T>>> {
-        process.cache.with(|cache| {
-            if *lease.run_id != cache.run_id {
-                return Ok(Attempt::Restarted(cache.run_id.clone()));
-            }
-            Ok(match ask(cache)? {
-                Found::Warm(value) => Attempt::Done(Some(value)),
-                Found::Cold => Attempt::Done(None),
-                Found::OtherSeason(token) => Attempt::OtherSeason(token),
-            })
-        })
-    }
-
-    /// Runs `work` with the lease that a connection to the cache fits, and tries again when the cache
-    /// restarted or another season became active.
-    pub(crate) fn with_cache<T>(
-        &self,
-        process: &Process,
-        mut work: impl FnMut(&Lease) -> Result<Attempt<T>>,
-    ) -> Result<T> {
-        for _ in 0..5 {
-            let lease = self.lease(process)?;
-            match work(&lease)? {
-                Attempt::Done(value) => {
-                    self.notice_recovery(process, Server::Cache);
-                    return Ok(value);
-                }
-                Attempt::Restarted(run_id) => {
-                    self.cache_restarted(process, &run_id)?;
-                }
-                Attempt::OtherSeason(token) => {
-                    let newer = token.as_deref().and_then(crate::season::generation_of);
-                    if newer.is_some_and(|generation| generation > lease.generation) && lease.is_confirmed {
-                        self.drop_lease(process);
-                    } else {
-                        self.season_changed_to(process, &lease, token)?;
-                    }
-                }
-            }
-        }
-        Err(Error::Unavailable {
-            server: Server::Cache,
-            cause: "it changes faster than it can be read".to_owned(),
-            broken: false,
-        })
+impl Records {
+    /// The table's records of a student, and the head that the journal knows. What has left the journal is among the
+    /// records, so the newest of them says as much.
+    pub(crate) fn of(reviews: Vec<Review>, journal: i64) -> Records {
+        let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0).max(journal);
+        let head = Head { order: newest, journal: newest, table: 0 };
+        Records { reviews, head, is_whole: true }
     }
 }
 
-/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to settle.
-pub(crate) enum Attempt<T> {
-    /// It worked.
-    Done(T),
-    /// The cache has another run id than the lease: this one.
-    Restarted(String),
-    /// The cache remembers another active season: this token.
-    OtherSeason(Option<String>),
+/// Those of some students who have entries in `memora_journal`.
+pub(crate) fn students_in_table(
+    database: &mut Conn,
+    players: &[&str],
+    season: &str,
+) -> Result<HashSet<String>> {
+    let found = match players {
+        [player] => journal::of_student(database, player, season)?,
+        players => journal::of_students(database, players)?,
+    };
+    Ok(found.into_iter().filter(|entry| entry.season == season).map(|entry| entry.player).collect())
 }
 
-impl<T> Attempt<T> {
-    /// Goes on with the value of a try that worked.
-    pub(crate) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U>) -> Result<Attempt<U>> {
-        Ok(match self {
-            Attempt::Done(value) => Attempt::Done(next(value)?),
-            Attempt::Restarted(run_id) => Attempt::Restarted(run_id),
-            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
-        })
-    }
+/// Entries with their ids. An unreadable one is the drain's to set aside; the student's other answers still count.
+pub(crate) fn read_entries(found: Vec<TableEntry>) -> Vec<(i64, Entry)> {
+    let read = |found: TableEntry| {
+        let entry = Entry::read(&found.text, &found.token).ok()?;
+        Some((found.id, entry.kept_at(found.kept_at_us)))
+    };
+    found.into_iter().filter_map(read).collect()
 }
 
 /// Has [`Engine::with_cache`] look which season is active now, when the one that was is archived.
@@ -264,41 +266,5 @@ pub(crate) fn other_season_if_archived<T>(error: Error) -> Result<Attempt<T>> {
     match error {
         Error::SeasonArchived(_) => Ok(Attempt::OtherSeason(None)),
         error => Err(error),
-    }
-}
-
-/// Puts newer states over older ones, question by question.
-pub fn overlay(reviews: &mut Vec<Review>, newer: Vec<Review>) {
-    if newer.is_empty() {
-        return;
-    }
-    let mut places: HashMap<String, usize> =
-        reviews.iter().enumerate().map(|(place, review)| (review.question_id.clone(), place)).collect();
-    for review in newer {
-        match places.get(&review.question_id) {
-            Some(place) if reviews[*place].answered_at_us < review.answered_at_us => reviews[*place] = review,
-            Some(_) => {}
-            None => {
-                places.insert(review.question_id.clone(), reviews.len());
-                reviews.push(review);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn review(id: &str, answered_at_us: i64) -> Review {
-        Review { answered_at_us, ..Review::new(id) }
-    }
-
-    #[test]
-    fn the_newest_state_of_each_question_wins() {
-        let mut reviews = vec![review("a", 5), review("b", 5)];
-        overlay(&mut reviews, vec![review("a", 4), review("b", 6), review("c", 2), review("c", 1)]);
-        let times: Vec<i64> = reviews.iter().map(|review| review.answered_at_us).collect();
-        assert_eq!(times, [5, 6, 2]);
     }
 }

@@ -4,15 +4,15 @@ use mysql::Conn;
 
 use crate::clock::now_us;
 use crate::engine::Engine;
+use crate::entry::Entry;
 use crate::error::Result;
 use crate::mariadb::poison::{self, SetAside};
-use crate::mariadb::records::{self, NewState};
+use crate::mariadb::records;
 use crate::mariadb::shape::LIVE;
 use crate::mariadb::{in_transaction, is_data_error, storage};
 use crate::redis::cache;
-use crate::redis::journal::read_payload;
 use crate::review::Review;
-use crate::submit::audit;
+use crate::write::{audit, checksum};
 
 /// Poison Reviews that are looked at, at a time.
 const BATCH: usize = 500;
@@ -75,16 +75,17 @@ impl Engine {
             let Some(found) = poison::lock(database, name)? else {
                 return Ok(Ok(Outcome::Unknown));
             };
-            let reviews = match states(&found) {
-                Ok(reviews) => reviews,
+            let entry = match entry(&found) {
+                // Answers from after it were computed from it, where the student saw it: what is newer stays.
+                Ok(entry) => Entry::of_states(entry.token, entry.states),
                 Err(reason) => return Ok(Err(reason)),
             };
             let SetAside { player, season, job_id, payload } = found;
-            let mut rows: Vec<NewState<'_>> =
-                reviews.iter().map(|review| NewState { player: &player, season: &season, review }).collect();
-            rows.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-            records::save(database, zone, &rows)?;
-            records::audit(database, zone, &[audit(&job_id, &player, &season, &reviews, &payload)])?;
+            let student = (player.as_str(), season.as_str());
+            self.count_alone(database, student, &entry)?;
+            if records::audited(database, &[&job_id])?.is_empty() {
+                records::audit(database, zone, &[audit(&job_id, student, &entry, checksum(&payload))])?;
+            }
             poison::mark_replayed(database, zone, now_us(), name)?;
             Ok(Ok(Outcome::Replayed(player.clone(), season.clone())))
         });
@@ -103,20 +104,23 @@ impl Engine {
     fn reload(&self, player: &str, season: &str) {
         let process = self.process();
         let keys = &self.settings.keys;
-        if let Err(error) = process.cache.with(|cache| cache::drop_student(cache, keys, player, season)) {
+        let dropped = process.cache.with(|cache| cache::drop_student(cache, keys, player, season));
+        if let Err(error) = dropped {
             log::warn!("the cache of {player} could not be dropped after a replay: {error}");
-            self.distrust_cache(&process);
+            if let Err(error) = self.make_unbelieved(&process, player, season) {
+                log::error!("{player} may see what is older than the replay, until reconciliation: {error}");
+            }
         }
     }
 }
 
-/// The states of a Poison Review: of a whole submission, or one.
-fn states(found: &SetAside) -> std::result::Result<Vec<Review>, String> {
+/// What was set aside: a submission, the part of one, or, by older versions, one state.
+fn entry(found: &SetAside) -> std::result::Result<Entry, String> {
     if found.player.is_empty() || found.season.is_empty() {
         return Err("the record names no player or no season".to_owned());
     }
     match serde_json::from_str::<Review>(&found.payload) {
-        Ok(review) => Ok(vec![review]),
-        Err(_) => read_payload(&found.payload),
+        Ok(review) => Ok(Entry::of_states(found.job_id.clone(), vec![review])),
+        Err(_) => Entry::read(&found.payload, &found.job_id),
     }
 }

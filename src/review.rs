@@ -14,7 +14,8 @@ pub struct Review {
     pub next_review: i64,
     /// Unix time in seconds (UTC) of the student's last answer to this question.
     pub last_review: Option<i64>,
-    /// Unix time in microseconds (UTC) of the answer that last changed this state: it orders states.
+    /// The order of the answer that last changed this state: the Unix time of the answer in microseconds, but always
+    /// later than every state that was known then (see [`crate::head`]).
     pub answered_at_us: i64,
     /// Name of a Game Subject.
     pub subject: Option<String>,

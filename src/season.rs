@@ -5,19 +5,24 @@ use std::sync::Arc;
 
 use crate::clock::now_us;
 use crate::engine::{Engine, Process, lock};
-use crate::error::Result;
+use crate::error::{Error, Result, Server};
 use crate::mariadb::seasons;
 use crate::redis::cache;
-use crate::trust::Lease;
 
 /// Saving a season forgets it at once; this only bounds how long a missed one can stay.
 const REMEMBERED_SECONDS: u64 = 300;
+/// How often a season is looked up again that changes meanwhile.
+const MOST_CHANGES: u32 = 20;
 
-/// The active season, or that there is none.
+/// The active season, or that there is none, as one generation of the cache knows it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ActiveSeason {
     /// What the cache remembers: generation, run of the cache, use of the cache, name.
     pub token: String,
+    /// Cached schedules count in this generation.
+    pub generation: u64,
+    /// The run of the cache's Redis that it is for.
+    pub run_id: String,
     /// Its name; `None` when no season is active.
     pub name: Option<String>,
     /// The season's enable_redis.
@@ -29,71 +34,66 @@ impl ActiveSeason {
         let (name, uses_cache) = found.map_or((None, false), |(name, uses)| (Some(name), uses));
         let shown = name.as_deref().unwrap_or_default();
         let token = format!("{generation}|{run_id}|{}|{shown}", u8::from(uses_cache));
-        ActiveSeason { token, name, uses_cache }
+        ActiveSeason { token, generation, run_id: run_id.to_owned(), name, uses_cache }
     }
 
     fn from_token(token: &str) -> Option<ActiveSeason> {
-        let mut parts = token.splitn(4, '|').skip(2);
-        let (uses_cache, name) = (parts.next()?, parts.next()?);
+        let mut parts = token.splitn(4, '|');
+        let (generation, run_id) = (parts.next()?.parse().ok()?, parts.next()?.to_owned());
+        let (uses_cache, name) = (parts.next()? == "1", parts.next()?);
         let name = (!name.is_empty()).then(|| name.to_owned());
-        Some(ActiveSeason { token: token.to_owned(), name, uses_cache: uses_cache == "1" })
+        Some(ActiveSeason { token: token.to_owned(), generation, run_id, name, uses_cache })
     }
 }
 
-/// The generation in which a token was written.
-pub fn generation_of(token: &str) -> Option<u64> {
-    token.split('|').next()?.parse().ok()
-}
-
-/// The run of the cache's Redis for which a token was written.
-pub fn run_of(token: &str) -> Option<&str> {
-    token.split('|').nth(1)
-}
-
 impl Engine {
-    /// The active season as this process knows it, for this lease.
-    pub(crate) fn active_season(&self, process: &Process, lease: &Lease) -> Result<Arc<ActiveSeason>> {
+    /// The active season as this process knows it.
+    pub(crate) fn active_season(&self, process: &Process) -> Result<Arc<ActiveSeason>> {
         let remembered = lock(&process.season).clone();
-        match remembered.filter(|season| generation_of(&season.token) == Some(lease.generation)) {
+        match remembered {
             Some(season) => Ok(season),
-            None => self.load_season(process, lease),
+            None => self.load_season(process),
         }
     }
 
     /// The cache remembers another season than this process: take it over, or ask MariaDB.
-    pub(crate) fn season_changed_to(
-        &self,
-        process: &Process,
-        lease: &Lease,
-        token: Option<String>,
-    ) -> Result<()> {
-        let season = token.as_deref().and_then(ActiveSeason::from_token);
-        match season.filter(|season| generation_of(&season.token) == Some(lease.generation)) {
+    pub(crate) fn season_changed_to(&self, process: &Process, token: Option<String>) -> Result<()> {
+        match token.as_deref().and_then(ActiveSeason::from_token) {
             Some(season) => *lock(&process.season) = Some(Arc::new(season)),
             None => {
-                self.load_season(process, lease)?;
+                self.load_season(process)?;
             }
         }
         Ok(())
     }
 
-    fn load_season(&self, process: &Process, lease: &Lease) -> Result<Arc<ActiveSeason>> {
-        let keys = &self.settings.keys;
+    pub(crate) fn load_season(&self, process: &Process) -> Result<Arc<ActiveSeason>> {
+        let (keys, scripts) = (&self.settings.keys, &self.cache_scripts);
         let mut found = self.season_from_database(process)?;
-        loop {
-            let season = Arc::new(ActiveSeason::new(lease.generation, &lease.run_id, found.clone()));
-            process
+        for _ in 0..MOST_CHANGES {
+            let unused = process.random_generation();
+            let (generation, run_id) = process
                 .cache
-                .with(|cache| cache::remember_season(cache, keys, &season.token, REMEMBERED_SECONDS))?;
-            // Who changes the season has it forgotten after his commit. If that came between the look at MariaDB
-            // and the word to the cache, the change is seen now.
+                .with(|cache| Ok((scripts.generation(cache, keys, unused)?, cache.run_id.clone())))?;
+            let season = Arc::new(ActiveSeason::new(generation, &run_id, found.clone()));
+            let is_remembered = process.cache.with(|cache| {
+                let known = (generation, run_id.as_str());
+                scripts.remember_season(cache, keys, known, &season.token, REMEMBERED_SECONDS)
+            })?;
+            // A process that changes the season has it forgotten after its commit. If that came between the look at
+            // MariaDB and the word to the cache, the change is seen now.
             let now = self.season_from_database(process)?;
-            if now == found {
+            if is_remembered && now == found {
                 *lock(&process.season) = Some(Arc::clone(&season));
                 return Ok(season);
             }
             found = now;
         }
+        Err(Error::Unavailable {
+            server: Server::Cache,
+            cause: "the active season changes faster than it can be looked up".to_owned(),
+            broken: false,
+        })
     }
 
     /// The active season's name and whether it uses the cache, from MariaDB.
@@ -134,8 +134,7 @@ mod tests {
         for found in [None, Some(("SEASON-2026".to_owned(), true)), Some(("SEASON-2026-B".to_owned(), false))]
         {
             let season = ActiveSeason::new(17, "f00", found);
-            assert_eq!(generation_of(&season.token), Some(17));
-            assert_eq!(run_of(&season.token), Some("f00"));
+            assert_eq!((season.generation, season.run_id.as_str()), (17, "f00"));
             assert_eq!(ActiveSeason::from_token(&season.token), Some(season));
         }
         assert_eq!(ActiveSeason::from_token("nonsense"), None);

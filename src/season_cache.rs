@@ -10,9 +10,8 @@ use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::mariadb::{archive, seasons, storage};
 use crate::pool::Connect;
-use crate::redis::cache::{self, Found};
+use crate::redis::cache;
 use crate::rehydrate::{FENCE_SECONDS, Records};
-use crate::trust::Lease;
 
 /// How often a piece is tried while a server does not answer.
 const MOST_FAILURES: u32 = 6;
@@ -32,7 +31,7 @@ impl Engine {
         Ok(connection)
     }
 
-    /// Loads all that is known of some students. Nothing that is computed from it goes into the cache through
+    /// Loads all that is known of some students, and the generation that counts. Nothing that is computed from it goes into the cache through
     /// the fence once one of them has answered.
     pub(crate) fn load_behind_fence<'a>(
         &self,
@@ -40,17 +39,16 @@ impl Engine {
         season: &str,
         players: &[&'a str],
         fence: &str,
-    ) -> Result<(Lease, Vec<(&'a str, Records)>)> {
+    ) -> Result<(u64, Vec<(&'a str, Records)>)> {
         let keys = &self.settings.keys;
-        self.with_cache(process, |lease| {
-            let fenced = Self::ask_cache(process, lease, |cache| {
+        self.with_cache(process, |active| {
+            let fenced = self.on_current_cache(process, active, |cache| {
                 cache::set_fences(cache, keys, season, players.iter().copied(), fence, FENCE_SECONDS)
-                    .map(Found::Warm)
             })?;
-            fenced.and_then(|_| {
+            fenced.and_then(|()| {
                 let pending = self.pending_of(process, players, season)?;
                 let loaded = self.load_students(&process.background, players, season, pending)?;
-                Ok((lease.clone(), players.iter().copied().zip(loaded).collect()))
+                Ok((active.generation, players.iter().copied().zip(loaded).collect()))
             })
         })
     }

@@ -21,13 +21,15 @@ pub struct Settings {
     pub database: DatabaseServer,
     /// The database, for work in the background: long waits.
     pub background: DatabaseServer,
+    /// The database, for the drain: it leaves what others have locked.
+    pub drain: DatabaseServer,
     /// The site's time zone.
     pub zone: SiteZone,
     /// Most questions a student may track in a season.
     pub max_questions: u64,
     /// Seconds that a student's cache lives without an answer.
     pub cache_ttl_seconds: u64,
-    /// How long a process believes the cache between two looks at the journal.
+    /// How long the cache is believed after somebody has looked whether it lacks an answer.
     pub trust_lease: Duration,
 }
 
@@ -51,12 +53,16 @@ pub struct PlainSettings<'a> {
     pub database_timeout_ms: u64,
     /// Seconds that a student's cache lives without an answer.
     pub cache_ttl_seconds: u64,
-    /// Milliseconds that a process believes the cache between two looks at the journal.
+    /// Milliseconds that the cache is believed after somebody has looked whether it lacks an answer.
     pub trust_lease_ms: u64,
 }
 
 /// How long background work waits for one reply: an ALTER TABLE over the whole table can take hours.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+const BACKGROUND_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long the drain waits for one reply: its largest transaction takes seconds.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+const DRAIN_LOCK_WAIT: Duration = Duration::from_secs(1);
 /// The journal keeps a student's head for 30 days; a cached set that lived longer could miss an answer.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
 
@@ -88,8 +94,13 @@ impl Settings {
             keys: Keys::of_site(plain.site),
             cache: RedisServer::at(Server::Cache, plain.cache_url, redis_timeout)?,
             journal: RedisServer::at(Server::Journal, plain.journal_url, redis_timeout)?,
-            database: DatabaseServer::at(&plain.database, database_timeout),
-            background: DatabaseServer::at(&plain.database, BACKGROUND_TIMEOUT),
+            database: DatabaseServer::for_students(&plain.database, database_timeout),
+            background: DatabaseServer::for_background(
+                &plain.database,
+                BACKGROUND_TIMEOUT,
+                BACKGROUND_LOCK_WAIT,
+            ),
+            drain: DatabaseServer::for_background(&plain.database, DRAIN_TIMEOUT, DRAIN_LOCK_WAIT),
             zone: SiteZone::named(plain.time_zone)?,
             max_questions: plain.max_questions,
             cache_ttl_seconds: plain.cache_ttl_seconds,

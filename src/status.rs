@@ -3,6 +3,7 @@
 use crate::clock::now_us;
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
+use crate::mariadb::journal as kept;
 use crate::mariadb::records;
 use crate::redis::students::{self, SeasonCache};
 use crate::redis::{RedisConnection, journal, memory};
@@ -66,28 +67,29 @@ impl Engine {
     /// # Errors
     /// When a server that is needed is down.
     pub fn persistence_status(&self, player: &str, job_id: &str) -> Result<Option<Persistence>> {
-        let is_stream_id = job_id.split_once('-').is_some_and(|(time, count)| {
-            [time, count]
-                .iter()
-                .all(|part| (1..=20).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
-        });
-        if !is_stream_id && !job_id.starts_with("direct-") || job_id.len() > LONGEST_JOB_ID {
+        let is_token =
+            !job_id.is_empty() && job_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_token || job_id.len() > LONGEST_JOB_ID {
             return Ok(None);
         }
         let process = self.process();
-        if is_stream_id {
-            let keys = &self.settings.keys;
-            let waiting = process.journal.with(|journal| match journal::find(journal, keys, job_id) {
-                // A number that Redis finds too large for an id is none of ours.
-                Err(Error::Refused { .. }) => Ok(None),
-                found => found,
-            })?;
-            if let Some(entry) = waiting {
-                return Ok((entry.player == player).then_some(Persistence::Pending));
-            }
+        let keys = &self.settings.keys;
+        let waiting = process.journal.with(|journal| journal::waiting(journal, keys, job_id));
+        if matches!(&waiting, Ok(Some(entry)) if entry.player == player) {
+            return Ok(Some(Persistence::Pending));
         }
-        let outcome = process.database.with(|database| records::outcome(database, player, job_id))?;
-        Ok(outcome.map(|is_whole| if is_whole { Persistence::Persisted } else { Persistence::Failed }))
+        // What has left either place by now is in the table.
+        let (is_kept, outcome) = process.database.with(|database| {
+            let is_kept = kept::is_waiting(database, player, job_id)?;
+            Ok((is_kept, records::outcome(database, player, job_id)?))
+        })?;
+        match outcome {
+            Some(true) => Ok(Some(Persistence::Persisted)),
+            Some(false) => Ok(Some(Persistence::Failed)),
+            None if is_kept => Ok(Some(Persistence::Pending)),
+            // It may be in a journal that cannot be asked.
+            None => waiting.map(|_| None),
+        }
     }
 
     /// Whether answers of a student to questions of these seasons wait in the journal.
@@ -99,7 +101,9 @@ impl Engine {
         for season in seasons {
             check_season(season)?;
             let pending = self.pending_of(&process, &[player], season)?;
-            if pending.iter().any(|pending| !pending.reviews.is_empty()) {
+            if pending.iter().any(|pending| !pending.entries.is_empty())
+                || self.waits_in_table(&process, player, season)?
+            {
                 return Ok(true);
             }
         }
@@ -113,8 +117,8 @@ impl Engine {
     /// Only for faults: a cache out of reach is part of the answer.
     pub fn cache_status(&self, seasons: &[String]) -> Result<CacheStatus> {
         let process = self.process();
-        let (generation, cause) = match self.lease(&process) {
-            Ok(lease) => (Some(lease.generation), None),
+        let (generation, cause) = match self.active_season(&process) {
+            Ok(active) => (Some(active.generation), None),
             Err(error) => (None, Some(error.to_string())),
         };
         let mut status = CacheStatus {

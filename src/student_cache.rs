@@ -104,11 +104,11 @@ impl Engine {
         check_season(season)?;
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
         let process = self.process();
-        let lease = self.lease(&process)?;
+        let active = self.active_season(&process)?;
         process.cache.with(|connection| {
             let (marker, memory_bytes) = cache::weigh(connection, keys, (player, season))?;
             Ok(CacheStats {
-                is_complete: marker == Some(lease.generation),
+                is_complete: marker == Some(active.generation),
                 records: cache::count(connection, keys, (player, season), None)?,
                 due: cache::count(connection, keys, (player, season), Some(now))?,
                 memory_bytes,

@@ -1,33 +1,31 @@
 //! Taking a student's answers (spec section 3).
 //!
-//! The new states are computed from what the student's last submission left, written to the journal only
-//! if no other submission came first, then shown in the cache. What cannot be told to the cache is made
-//! unbelievable before the answer is acknowledged; what cannot be written to the journal is written to
-//! MariaDB at once.
+//! The new states are computed from what the student's last submission left. The entry is appended to the journal
+//! only if no other submission came first, then shown in the cache. An entry that the journal does not take goes into
+//! `memora_journal` as it is. Before an answer that the cache was not shown is acknowledged, nobody believes what is
+//! cached of its student.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use mysql::Conn;
-use sha2::{Digest, Sha256};
-
 use crate::clock::now_us;
 use crate::engine::{Engine, Process};
+use crate::entry::Entry;
 use crate::error::{Error, Result, Server};
+use crate::head::Head;
 use crate::latency::Call;
-use crate::mariadb::key_range::Place;
-use crate::mariadb::records::{self, Audit, NewState};
+use crate::mariadb::journal;
 use crate::mariadb::seasons::{self, Link};
-use crate::mariadb::shape::LIVE;
-use crate::mariadb::{archive, blind, in_transaction_again, storage};
 use crate::plan::{Plan, by_question, plan};
 use crate::redis::cache::{self, Lookup, Student, Wanted};
 use crate::redis::journal::{Appended, NewEntry};
-use crate::rehydrate::{Attempt, Records, other_season_if_archived};
+use crate::rehydrate::{Records, other_season_if_archived};
 use crate::review::Review;
+use crate::season::ActiveSeason;
 use crate::submission::{Submission, check_player};
-use crate::trust::Lease;
+use crate::trust::Attempt;
 
 /// How often a submission is computed anew when another of the same student comes first.
 const MOST_CONFLICTS: u32 = 20;
@@ -51,19 +49,31 @@ pub struct SubmitAnswer {
     pub drain_wanted: bool,
 }
 
-/// What is known of the student before his answers count.
+/// What is known of the student before their answers count.
 struct Before {
     season: String,
-    /// The lease, where the season uses the cache and the cache answers.
-    lease: Option<Lease>,
+    /// The season as the cache knows it, where it uses the cache and the cache answers.
+    cached: Option<Arc<ActiveSeason>>,
     uses_cache: bool,
-    head: i64,
+    head: Head,
     tracked: u64,
     states: HashMap<String, Review>,
     /// Every state of the student is in `states`.
     all_states: bool,
     /// False when answers that wait in the journal may be missing.
     is_whole: bool,
+    /// False when nobody could look whether the cache lacks an answer.
+    is_sure: bool,
+}
+
+/// Where an entry was kept.
+enum Kept {
+    /// In the journal's stream; true for the one submission that should queue a drain.
+    InStream(bool),
+    /// In `memora_journal`, under this id.
+    InTable(i64),
+    /// Nowhere: another submission of the student came first.
+    Nowhere,
 }
 
 impl Engine {
@@ -78,47 +88,34 @@ impl Engine {
         let mut links_are_known = false;
         for conflicts in 0..MOST_CONFLICTS {
             let before = self.before(&process, player, submission, &mut links_are_known)?;
-            let plan = plan(&self.settings.zone, submission, &before.states, answered_after(before.head));
+            let now = now_us();
+            self.notice_clock(&process, player, before.head.seconds_ahead(now));
+            let order = before.head.next_order(now, process.random());
+            let plan = plan(&self.settings.zone, submission, &before.states, order, now / 1_000_000);
             self.check_room(&before, &plan)?;
-            let payload = to_json(&plan.reviews)?;
+            let times = (now, order);
             let token = process.token();
-            let entry = NewEntry {
-                player,
-                season: &before.season,
-                heads: (before.head, plan.head),
-                token: &token,
-                payload: &payload,
-            };
-            // What was computed without the journal never goes into it, though it may be back by now: its states
-            // would win over those that wait there.
-            let appended = before.is_whole.then(|| {
-                process
-                    .journal
-                    .with(|journal| self.journal_scripts.append(journal, &self.settings.keys, &entry))
-            });
-            let (plan, job_id, drain_wanted) = match appended {
-                Some(Ok(Appended::Added { id, drain_wanted })) => {
-                    self.notice_recovery(&process, Server::Journal);
-                    (plan, id, drain_wanted)
-                }
-                Some(Ok(Appended::Conflict)) => {
+            let mut entry = Entry::new(token, times, before.head, submission, &before.states, &plan);
+            entry.is_sure = before.is_sure;
+            let mut head = Head { order, ..before.head };
+            let drain_wanted = match self.keep(&process, player, &before, &entry)? {
+                Kept::Nowhere => {
                     self.settle_conflict(&process, player, &before, conflicts);
                     continue;
                 }
-                Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
-                unavailable => {
-                    if let Some(Err(error)) = unavailable {
-                        self.notice_outage(&process, Server::Journal, &error);
-                    }
-                    let job_id = format!("direct-{token}");
-                    let plan = self.write_at_once(&process, player, submission, &before, &plan, &job_id)?;
-                    (plan, job_id, false)
+                Kept::InStream(drain_wanted) => {
+                    head.journal = order;
+                    drain_wanted
+                }
+                Kept::InTable(id) => {
+                    head.table = id;
+                    false
                 }
             };
-            let remaining = self.show(&process, player, &before, &plan);
+            let remaining = self.show(&process, player, &before, head, &plan)?;
             self.count_call(&process, Call::Submit, began);
             return Ok(SubmitAnswer {
-                job_id,
+                job_id: entry.token,
                 season: before.season,
                 processed: submission.answers.len(),
                 correct: plan.correct,
@@ -134,6 +131,48 @@ impl Engine {
         })
     }
 
+    /// Keeps an entry where it is safe: in the journal, else in MariaDB.
+    fn keep(&self, process: &Process, player: &str, before: &Before, entry: &Entry) -> Result<Kept> {
+        let text =
+            entry.to_text().map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
+        let season = before.season.as_str();
+        let new = NewEntry {
+            player,
+            season,
+            knows: before.head.journal,
+            order: entry.order,
+            token: &entry.token,
+            text: &text,
+        };
+        // What was computed without the journal never goes into it, though it may be back by now: nobody could tell
+        // that it does not know what waits there.
+        let appended = before.is_whole.then(|| {
+            process.journal.with(|journal| self.journal_scripts.append(journal, &self.settings.keys, &new))
+        });
+        let may_be_kept = match appended {
+            Some(Ok(Appended::Added { drain_wanted })) => {
+                self.notice_recovery(process, Server::Journal);
+                return Ok(Kept::InStream(drain_wanted));
+            }
+            Some(Ok(Appended::Conflict)) => return Ok(Kept::Nowhere),
+            Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
+            Some(Err(error)) => {
+                self.notice_outage(process, Server::Journal, &error);
+                // Perhaps it was, and only its reply was lost.
+                matches!(error, Error::Unavailable { .. })
+            }
+            None => false,
+        };
+        let kept = process
+            .database
+            .with(|database| journal::append(database, &entry.token, (player, season), &text));
+        match kept {
+            Ok(id) => Ok(Kept::InTable(id)),
+            Err(error) if may_be_kept => Err(error.unsettled()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// What the student's answers are computed from: the cache's word, else MariaDB's and the journal's.
     fn before(
         &self,
@@ -145,7 +184,7 @@ impl Engine {
         let ids = submission.question_ids();
         let links = if *links_are_known { Vec::new() } else { links_of(submission) };
         let found =
-            self.with_cache(process, |lease| self.before_from_cache(process, lease, player, &ids, &links));
+            self.with_cache(process, |active| self.before_from_cache(process, active, player, &ids, &links));
         let (before, known) = match found {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 let season = self.season_from_database(process)?;
@@ -166,35 +205,34 @@ impl Engine {
     fn before_from_cache(
         &self,
         process: &Process,
-        lease: &Lease,
+        active: &Arc<ActiveSeason>,
         player: &str,
         ids: &[String],
         links: &[(Link, String)],
     ) -> Result<Attempt<(Before, Vec<bool>)>> {
-        let active = self.active_season(process, lease)?;
         let season = active.name.as_deref().unwrap_or_default();
         let student = Student {
             keys: &self.settings.keys,
             player,
             season,
             season_token: &active.token,
-            generation: lease.generation,
+            generation: active.generation,
         };
         let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
-        Self::ask_cache(process, lease, |cache| {
+        self.ask_cache(process, active, |cache| {
             self.cache_scripts.lookup(cache, student, &members, &Wanted::Questions(ids))
         })?
-        .and_then(|warm| {
+        .and_then(|asked| {
             let season = active.name.clone().ok_or_else(no_season)?;
-            let lease = active.uses_cache.then(|| lease.clone());
-            let Some(lease) = lease else {
+            if !active.uses_cache {
                 return Ok((self.before_from_database(process, player, season, false)?, Vec::new()));
-            };
-            Ok(match warm {
-                Some(lookup) => Before::from_lookup(season, lease, lookup),
+            }
+            let cached = Arc::clone(active);
+            Ok(match asked.value {
+                Some(lookup) => Before::from_lookup(season, cached, lookup, asked.is_sure),
                 None => {
-                    let records = self.load_and_fill(process, &lease, player, &season)?;
-                    (Before::from_records(season, Some(lease), true, records), Vec::new())
+                    let records = self.load_and_fill(process, active, player, &season)?;
+                    (Before::from_records(season, Some(cached), true, records), Vec::new())
                 }
             })
         })
@@ -251,7 +289,7 @@ impl Engine {
     /// whoever made it died before that: then the student's cache is loaded anew.
     fn settle_conflict(&self, process: &Process, player: &str, before: &Before, conflicts: u32) {
         sleep(Duration::from_millis(u64::from(conflicts.min(5))));
-        if conflicts >= 2 && before.lease.is_some() {
+        if conflicts >= 2 && before.cached.is_some() {
             let keys = &self.settings.keys;
             let dropped =
                 process.cache.with(|cache| cache::drop_student(cache, keys, player, &before.season));
@@ -261,119 +299,49 @@ impl Engine {
         }
     }
 
-    /// Writes the answers to MariaDB, which the student waits for: the journal is out of reach.
+    /// Shows the acknowledged answers in the cache, or makes sure that nobody believes what it has of the student.
+    /// Returns how many questions are due now.
     ///
-    /// `attempted` is what the journal was asked to take. A journal that hung may have taken it after all:
-    /// what is in MariaDB from there already must not count twice.
-    fn write_at_once(
-        &self,
-        process: &Process,
-        player: &str,
-        submission: &Submission,
-        before: &Before,
-        attempted: &Plan,
-        job_id: &str,
-    ) -> Result<Plan> {
-        let ids = submission.question_ids();
-        let zone = &self.settings.zone;
-        let season = before.season.as_str();
-        let mut written: Option<Plan> = None;
-        process.database.with(|database| {
-            storage::check_primary_key(database, &LIVE)?;
-            in_transaction_again(database, |database| {
-                if !archive::lock_archived(database, &[season])?.is_empty() {
-                    return Err(Error::SeasonArchived(season.to_owned()));
-                }
-                let stored = records::lock(database, zone, (player, season), &ids)?;
-                // By a journal that took it after all, or by a first run whose connection broke.
-                let done = [Some(attempted), written.as_ref()]
-                    .into_iter()
-                    .flatten()
-                    .find(|plan| stored.iter().any(|review| review.answered_at_us == plan.head));
-                let plan = match done {
-                    Some(plan) => plan.clone(),
-                    None => self.plan_on_table(database, player, submission, before, stored, attempted)?,
-                };
-                let payload = to_json(&plan.reviews)?;
-                let mut rows: Vec<NewState<'_>> =
-                    plan.reviews.iter().map(|review| NewState { player, season, review }).collect();
-                rows.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-                records::upsert(database, zone, Place::Live, &rows)?;
-                let audit = audit(job_id, player, season, &plan.reviews, &payload);
-                records::audit(database, zone, &[audit])?;
-                written = Some(plan.clone());
-                Ok(plan)
-            })
-        })
-    }
-
-    /// Computes the answers from what the table has now. Where answers that wait in the journal may be
-    /// missing, keeps them with what they were computed from.
-    fn plan_on_table(
-        &self,
-        database: &mut Conn,
-        player: &str,
-        submission: &Submission,
-        before: &Before,
-        stored: Vec<Review>,
-        attempted: &Plan,
-    ) -> Result<Plan> {
-        let mut states: Vec<Review> = before.states.values().cloned().collect();
-        crate::rehydrate::overlay(&mut states, stored);
-        let head = states.iter().map(|review| review.answered_at_us).fold(before.head, i64::max);
-        let states = by_question(states);
-        let plan = plan(&self.settings.zone, submission, &states, answered_after(head));
-        if !before.is_whole {
-            let season = before.season.as_str();
-            let ids = submission.question_ids();
-            let known: Vec<Review> = ids.iter().filter_map(|id| states.get(id)).cloned().collect();
-            let mut blind = blind::of_student(database, player, season, true)?.unwrap_or_default();
-            blind.add(&known, submission, plan.head, attempted.head);
-            blind::save(database, player, season, &blind, plan.head)?;
-        }
-        Ok(plan)
-    }
-
-    /// Shows the acknowledged answers in the cache, or makes sure that nobody believes the cache. Returns
-    /// how many questions are due now.
-    fn show(&self, process: &Process, player: &str, before: &Before, plan: &Plan) -> u64 {
+    /// # Errors
+    /// [`Error::Unsettled`]: neither can be done. The answers are kept, but others may not see them.
+    fn show(&self, process: &Process, player: &str, before: &Before, head: Head, plan: &Plan) -> Result<u64> {
         let keys = &self.settings.keys;
         let now = now_us() / 1_000_000;
         let season = before.season.as_str();
-        let shown = match &before.lease {
-            Some(lease) => process.cache.with(|cache| {
-                if *lease.run_id != cache.run_id {
+        let drop_student =
+            || process.cache.with(|cache| cache::drop_student(cache, keys, player, season)).map(|_| None);
+        let shown = match &before.cached {
+            Some(active) => process.cache.with(|cache| {
+                if *active.run_id != cache.run_id {
                     // Whatever this other run of the cache has is not believed before it has a new generation.
                     return cache::drop_student(cache, keys, player, season).map(|_| None);
                 }
                 let student =
-                    Student { keys, player, season, season_token: "", generation: lease.generation };
-                let heads = (before.head, plan.head);
+                    Student { keys, player, season, season_token: "", generation: active.generation };
+                let heads = (before.head, head);
                 let ttl = self.settings.cache_ttl_seconds;
                 self.cache_scripts.apply(cache, student, heads, &plan.reviews, now, ttl)
             }),
             // The season's cache may come into use again: it must not keep what is old now.
-            None => {
-                process.cache.with(|cache| cache::drop_student(cache, keys, player, season)).map(|_| None)
-            }
+            None => drop_student(),
         };
         let shown = match shown {
             Err(Error::Refused { cause, .. }) => {
                 log::warn!("the cache refuses the answers of {player}: {cause}");
-                process.cache.with(|cache| cache::drop_student(cache, keys, player, season)).map(|_| None)
+                drop_student()
             }
             shown => shown,
         };
         match shown {
-            Ok(Some(remaining)) => return remaining,
+            Ok(Some(remaining)) => return Ok(remaining),
             Ok(None) => {}
             Err(error) if before.uses_cache => {
-                self.distrust_cache(process);
+                self.make_unbelieved(process, player, season).map_err(Error::unsettled)?;
                 self.notice_outage(process, Server::Cache, &error);
             }
             Err(_) => {}
         }
-        self.remaining(process, player, before, plan, now)
+        Ok(self.remaining(process, player, before, plan, now))
     }
 
     fn remaining(&self, process: &Process, player: &str, before: &Before, plan: &Plan, now: i64) -> u64 {
@@ -385,68 +353,52 @@ impl Engine {
                 .map(|records| records.reviews)
                 .unwrap_or_default()
         };
-        crate::rehydrate::overlay(&mut states, plan.reviews.clone());
+        let newer = by_question(plan.reviews.clone());
+        states.retain(|review| !newer.contains_key(&review.question_id));
+        states.extend(newer.into_values());
         states.iter().filter(|review| review.next_review <= now).count() as u64
     }
 }
 
 impl Before {
-    fn from_lookup(season: String, lease: Lease, lookup: Lookup) -> (Before, Vec<bool>) {
+    fn from_lookup(
+        season: String,
+        cached: Arc<ActiveSeason>,
+        lookup: Lookup,
+        is_sure: bool,
+    ) -> (Before, Vec<bool>) {
         let before = Before {
             season,
-            lease: Some(lease),
+            cached: Some(cached),
             uses_cache: true,
             head: lookup.head,
             tracked: lookup.records,
             states: by_question(lookup.reviews),
             all_states: false,
             is_whole: true,
+            is_sure,
         };
         (before, lookup.links)
     }
 
-    fn from_records(season: String, lease: Option<Lease>, uses_cache: bool, records: Records) -> Before {
+    fn from_records(
+        season: String,
+        cached: Option<Arc<ActiveSeason>>,
+        uses_cache: bool,
+        records: Records,
+    ) -> Before {
         Before {
             season,
-            lease,
+            cached,
             uses_cache,
             head: records.head,
             tracked: records.reviews.len() as u64,
             states: by_question(records.reviews),
             all_states: true,
             is_whole: records.is_whole,
+            is_sure: true,
         }
     }
-}
-
-/// What an audit record says of a submission.
-pub(crate) fn audit<'a>(
-    job_id: &'a str,
-    player: &'a str,
-    season: &'a str,
-    reviews: &[Review],
-    payload: &str,
-) -> Audit<'a> {
-    let checksum = Sha256::digest(payload.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-    Audit {
-        job_id,
-        player,
-        season,
-        answers: reviews.len(),
-        answered_at_us: reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0),
-        persisted_at_us: now_us(),
-        checksum,
-    }
-}
-
-fn to_json(reviews: &[Review]) -> Result<String> {
-    serde_json::to_string(reviews)
-        .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))
-}
-
-/// The time of new answers, Unix microseconds: later than `head`, even when the clock went back.
-fn answered_after(head: i64) -> i64 {
-    now_us().max(head + 1)
 }
 
 fn links_of(submission: &Submission) -> Vec<(Link, String)> {

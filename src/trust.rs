@@ -1,285 +1,280 @@
 //! Whether the cache may be believed.
 //!
-//! Cached sets carry a generation. The generation that counts is kept in the journal's Redis, and a
-//! process looks it up only once in a while: it holds a *lease*. Whoever acknowledges an answer that the
-//! cache could not be told first declares the cache lost there, then waits until every lease has run out.
-//! From then on nobody believes what is cached, until the cache answers again in a new generation. A
-//! restarted cache has another run id and gets a new generation too: it may have loaded old data.
+//! Cached schedules count in one generation only, which the cache itself keeps together with the run of its server:
+//! a cache that was restarted may have loaded old schedules, and begins a new generation.
 //!
-//! So a warm read costs one round trip, and still never shows less than the last acknowledged answer.
+//! A cache that is well can still lack an answer that was acknowledged: one that its process could not show there.
+//! Such a process marks the student in MariaDB. So schedules are believed only while a *confirmation* stands in the
+//! cache, which lives for a lease. Whoever finds none *looks*: asks the journal whether somebody looked at MariaDB in
+//! the last second, and if not, looks there, drops the schedules of those who are marked, and confirms. What the
+//! marking process has to wait for follows from this: until its mark is gone, or until no confirmation from before
+//! it can be left. See docs/how-it-works.md.
 //!
-//! While the journal is out of reach, MariaDB is the witness: it is told of each loss, too, and asked once a
-//! lease. When the journal is back, each process that missed it carries over what MariaDB was told.
+//! A warm read costs one round trip, and never shows less than the last acknowledged answer.
 
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::clock::now_us;
+use crate::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
 use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Result, Server};
-use crate::mariadb::outages;
-use crate::redis::cache;
-use crate::redis::journal::{TrustAction, TrustState};
-use crate::season::{generation_of, run_of};
+use crate::mariadb::unshown::{self, Mark};
+use crate::redis::cache::{self, Found};
+use crate::redis::{RedisConnection, journal};
+use crate::season::ActiveSeason;
 
-/// What a process may believe, for the moment.
-#[derive(Clone, Debug)]
-pub struct Lease {
-    /// Sets of this generation are believed.
-    pub generation: u64,
-    /// The run of the cache's Redis that is meant.
-    pub run_id: Arc<str>,
-    /// False while the journal cannot be asked: then the last known state stands in.
-    pub is_confirmed: bool,
-    until: Instant,
+/// How often a look begins again because somebody was marked meanwhile.
+const MOST_LOOKS: u32 = 3;
+/// How often a process looks whether its mark is settled.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What the cache said of a student.
+pub(crate) struct Asked<T> {
+    /// Nothing when it is cold.
+    pub value: Option<T>,
+    /// False when nobody could look whether it lacks an answer.
+    pub is_sure: bool,
 }
 
-/// What a process remembers of the trust in the cache.
-pub struct TrustMemory {
-    lease: Option<Lease>,
-    /// The generation of the last lease.
-    generation: Option<u64>,
-    /// The journal was out of reach: what MariaDB was told meanwhile has to be carried over.
-    missed_journal: bool,
-    /// Not even MariaDB could be told that cached schedules are old.
-    owes_renewal: bool,
-    /// Since when MariaDB has stood in for the journal, as a witness that cached sets are void.
-    told_database_at: Option<Instant>,
+/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to settle.
+pub(crate) enum Attempt<T> {
+    /// It worked.
+    Done(T),
+    /// The cache is another run than the season is known for.
+    Restarted,
+    /// The cache remembers another active season: this token.
+    OtherSeason(Option<String>),
 }
 
-impl Default for TrustMemory {
-    fn default() -> Self {
-        TrustMemory {
-            lease: None,
-            generation: None,
-            // A process that begins now knows of no outage before it.
-            missed_journal: true,
-            owes_renewal: false,
-            told_database_at: None,
-        }
-    }
-}
-
-impl TrustMemory {
-    fn hold(&mut self, lease: &Lease) {
-        if lease.is_confirmed {
-            self.told_database_at = None;
-        }
-        self.generation = Some(lease.generation);
-        self.lease = Some(lease.clone());
+impl<T> Attempt<T> {
+    /// Goes on with the value of a try that worked.
+    pub(crate) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U>) -> Result<Attempt<U>> {
+        Ok(match self {
+            Attempt::Done(value) => Attempt::Done(next(value)?),
+            Attempt::Restarted => Attempt::Restarted,
+            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
+        })
     }
 }
 
 impl Engine {
-    /// The present lease; a new one when the old one has run out.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] of the cache while it is lost.
-    pub(crate) fn lease(&self, process: &Process) -> Result<Lease> {
-        let now = Instant::now();
-        let last = {
-            let memory = lock(&process.trust);
-            if let Some(lease) = memory.lease.as_ref().filter(|lease| now < lease.until) {
-                return Ok(lease.clone());
+    /// Runs `work` with the active season that the cache knows, and tries again when the cache restarted or
+    /// another season became active.
+    pub(crate) fn with_cache<T>(
+        &self,
+        process: &Process,
+        mut work: impl FnMut(&Arc<ActiveSeason>) -> Result<Attempt<T>>,
+    ) -> Result<T> {
+        for _ in 0..5 {
+            let season = self.active_season(process)?;
+            match work(&season)? {
+                Attempt::Done(value) => {
+                    self.notice_recovery(process, Server::Cache);
+                    return Ok(value);
+                }
+                Attempt::Restarted => {
+                    self.load_season(process)?;
+                }
+                Attempt::OtherSeason(token) => self.season_changed_to(process, token)?,
             }
-            memory.lease.clone()
-        };
-        let lease = match self.ask_trust(process) {
-            Ok(state) if state.is_ok => self.lease_of(&state, now),
-            Ok(_) => self.recover(process, now)?,
-            Err(error) if error.is_failure_of(Server::Journal) => self.unconfirmed(process, last, now)?,
-            Err(error) => return Err(error),
-        };
-        lock(&process.trust).hold(&lease);
-        Ok(lease)
-    }
-
-    fn lease_of(&self, state: &TrustState, from: Instant) -> Lease {
-        Lease {
-            generation: state.generation,
-            run_id: state.run_id.as_str().into(),
-            is_confirmed: true,
-            until: from + self.settings.trust_lease,
         }
-    }
-
-    fn ask_trust(&self, process: &Process) -> Result<TrustState> {
-        let state = self.change_trust(process, &TrustAction::Read)?;
-        let (missed_journal, owes_renewal) = {
-            let memory = lock(&process.trust);
-            (memory.missed_journal, memory.owes_renewal)
-        };
-        if !missed_journal && !owes_renewal {
-            return Ok(state);
-        }
-        let void = process.database.with(outages::void_generation);
-        let is_void = void.as_ref().is_ok_and(|void| *void >= state.generation);
-        let state = if is_void || owes_renewal {
-            log::warn!("answers came in while the journal was out of reach: all schedules are loaded anew");
-            self.change_trust(process, &TrustAction::Renew(*void.as_ref().unwrap_or(&0)))?
-        } else {
-            state
-        };
-        let mut memory = lock(&process.trust);
-        memory.missed_journal = void.is_err();
-        memory.owes_renewal = false;
-        Ok(state)
-    }
-
-    fn change_trust(&self, process: &Process, action: &TrustAction<'_>) -> Result<TrustState> {
-        process.journal.with(|journal| self.journal_scripts.trust(journal, &self.settings.keys, action))
-    }
-
-    /// Begins a new generation, with this run of the cache.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] of the cache when the journal cannot be told: then the cache is not believed.
-    fn begin_anew(&self, process: &Process, run_id: &str) -> Result<TrustState> {
-        self.change_trust(process, &TrustAction::Found(run_id)).map_err(|error| {
-            log::debug!("the journal cannot note a new beginning of the cache: {error}");
-            doubtful("it may hold old schedules")
+        Err(Error::Unavailable {
+            server: Server::Cache,
+            cause: "it changes faster than it can be read".to_owned(),
+            broken: false,
         })
     }
 
-    /// The cache was lost: if it answers now, begin a new generation.
-    fn recover(&self, process: &Process, from: Instant) -> Result<Lease> {
-        let run_id = process.cache.with(|cache| cache.run_id_now())?;
-        let state = self.begin_anew(process, &run_id)?;
-        log::warn!(
-            "the cache answers again: students' schedules are loaded anew (generation {})",
-            state.generation
-        );
-        Ok(self.lease_of(&state, from))
-    }
-
-    /// Without the journal: go on with what was known last, or with what others left in the cache, unless
-    /// MariaDB knows better.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] of the cache when it has missed an answer.
-    fn unconfirmed(&self, process: &Process, last: Option<Lease>, from: Instant) -> Result<Lease> {
-        self.miss_journal(process);
-        let (token, run_id) = process
-            .cache
-            .with(|cache| Ok((cache::active_season(cache, &self.settings.keys)?, cache.run_id.clone())))?;
-        // Written in this run of the cache by a process that had the journal's word for it, perhaps after
-        // this one's last lease.
-        let written = token.as_deref().filter(|token| run_of(token) == Some(&run_id)).and_then(generation_of);
-        let (generation, run_id) = match (last, written) {
-            (Some(last), written) if written.is_none_or(|written| written < last.generation) => {
-                (last.generation, last.run_id)
+    /// Does something with the cache in the run that the season is known for.
+    pub(crate) fn on_cache<T>(
+        process: &Process,
+        season: &ActiveSeason,
+        mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
+    ) -> Result<Attempt<T>> {
+        process.cache.with(|cache| {
+            if *season.run_id != cache.run_id {
+                return Ok(Attempt::Restarted);
             }
-            (_, Some(written)) => (written, run_id.into()),
-            (_, None) => return Err(doubtful("nobody can tell which of its schedules are old")),
-        };
-        let until = from + self.settings.trust_lease;
-        let lease = Lease { generation, run_id, is_confirmed: false, until };
-        match process.database.with(outages::void_generation) {
-            Ok(void) if void >= lease.generation => Err(doubtful("it missed answers")),
-            _ => Ok(lease),
-        }
+            Ok(Attempt::Done(work(cache)?))
+        })
     }
 
-    /// The cache's Redis is another one than the lease knows: it restarted, so what it has may be old.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] of the cache when the journal cannot be told: then it is not believed.
-    pub(crate) fn cache_restarted(&self, process: &Process, run_id: &str) -> Result<Lease> {
-        let from = Instant::now();
-        let state = self.begin_anew(process, run_id)?;
-        let lease = self.lease_of(&state, from);
-        lock(&process.trust).hold(&lease);
-        Ok(lease)
-    }
-
-    /// Forgets the lease, so that the next call asks again.
-    pub(crate) fn drop_lease(&self, process: &Process) {
-        lock(&process.trust).lease = None;
-    }
-
-    /// The journal did not answer: what MariaDB is told meanwhile has to be looked up afterwards.
-    pub(crate) fn miss_journal(&self, process: &Process) {
-        lock(&process.trust).missed_journal = true;
-    }
-
-    /// Sees to it that nobody believes what is cached now. Returns once that is so: an answer that the
-    /// cache does not show may be acknowledged then.
-    pub(crate) fn distrust_cache(&self, process: &Process) {
-        loop {
-            let (pause, is_settled) = match self.tell_journal(process) {
-                Ok(pause) => (pause, true),
-                Err(error) => {
-                    log::debug!("the journal cannot be told that cached schedules are old: {error}");
-                    let pause = self.tell_database(process);
-                    (pause, pause.is_zero())
-                }
-            };
-            self.drop_lease(process);
-            sleep(pause);
-            // A journal that came back meanwhile has given leases: it has to be told, too.
-            if is_settled {
-                return;
-            }
-        }
-    }
-
-    /// Declares the cache lost in the journal. Returns how long leases from before may still be held.
-    ///
-    /// Asks the journal even where it was away a moment ago: other processes may have it back already.
-    fn tell_journal(&self, process: &Process) -> Result<Duration> {
-        let lease = self.settings.trust_lease;
-        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
-        let (state, was_ok) = process.journal.insist(|journal| {
-            let state = scripts.trust(journal, keys, &TrustAction::Read)?;
-            let was_ok = state.is_ok;
-            if was_ok {
-                scripts.trust(journal, keys, &TrustAction::Lost(state.generation))?;
-            }
-            Ok((state, was_ok))
+    /// As [`Engine::on_cache`], and only while the season's generation is the one that counts.
+    pub(crate) fn on_current_cache<T>(
+        &self,
+        process: &Process,
+        season: &ActiveSeason,
+        mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
+    ) -> Result<Attempt<T>> {
+        let (keys, unused) = (&self.settings.keys, process.random_generation());
+        let done = Self::on_cache(process, season, |cache| {
+            let generation = self.cache_scripts.generation(cache, keys, unused)?;
+            if generation == season.generation { work(cache).map(Some) } else { Ok(None) }
         })?;
-        if !was_ok {
-            return Ok(lease.saturating_sub(Duration::from_millis(state.lost_for_ms)));
-        }
-        // Should the journal go, too, before the cache has a new generation.
-        let told = process.database.with(|database| outages::make_void(database, state.generation));
-        if let Err(error) = told {
-            log::warn!("MariaDB cannot be told that cached schedules are old: {error}");
-        }
-        Ok(lease)
+        Ok(match done {
+            Attempt::Done(Some(value)) => Attempt::Done(value),
+            Attempt::Done(None) | Attempt::Restarted => Attempt::Restarted,
+            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
+        })
     }
 
-    /// Tells MariaDB that what is cached is void: the journal is out of reach. As [`Engine::tell_journal`].
-    fn tell_database(&self, process: &Process) -> Duration {
+    /// Asks the cache about a student; looks first whether it may be believed, where nobody has lately.
+    pub(crate) fn ask_cache<T>(
+        &self,
+        process: &Process,
+        season: &ActiveSeason,
+        mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
+    ) -> Result<Attempt<Asked<T>>> {
+        for _ in 0..MOST_LOOKS {
+            let found = match Self::on_cache(process, season, &mut ask)? {
+                Attempt::Done(found) => found,
+                Attempt::Restarted => return Ok(Attempt::Restarted),
+                Attempt::OtherSeason(token) => return Ok(Attempt::OtherSeason(token)),
+            };
+            let (confirmation, value) = match found {
+                Found::OtherSeason(token) => return Ok(Attempt::OtherSeason(token)),
+                Found::Cold { confirmation } => (confirmation, None),
+                Found::Warm { confirmation, value } => (confirmation, Some(value)),
+            };
+            let lease = self.settings.trust_lease;
+            if lock(&process.cache_look).is_fresh(&confirmation, lease, Instant::now()) {
+                return Ok(Attempt::Done(Asked { value, is_sure: true }));
+            }
+            let is_cold = value.is_none();
+            match self.look_for_unshown(process) {
+                Ok(Repair::Nothing) => return Ok(Attempt::Done(Asked { value, is_sure: true })),
+                // What was read before may be what was dropped since.
+                Ok(Repair::Drop | Repair::Renew) => {}
+                Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
+                // What is loaded needs nobody's confirmation.
+                Err(error) => {
+                    log::debug!("nobody can tell whether cached schedules lack an answer: {error}");
+                    return Ok(Attempt::Done(Asked { value, is_sure: is_cold }));
+                }
+            }
+        }
+        // Somebody is marked again and again: what is loaded is right in any case.
+        Ok(Attempt::Done(Asked { value: None, is_sure: true }))
+    }
+
+    /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the cache may be
+    /// believed. Returns what it had to do.
+    ///
+    /// # Errors
+    /// When nobody can look: then the cache is not confirmed.
+    pub(crate) fn look_for_unshown(&self, process: &Process) -> Result<Repair> {
+        let (keys, token) = (&self.settings.keys, process.token());
         let lease = self.settings.trust_lease;
-        let generation = {
-            let mut memory = lock(&process.trust);
-            memory.missed_journal = true;
-            // Generations are times: none that anybody can have by now is later.
-            let now = u64::try_from(now_us()).unwrap_or(u64::MAX);
-            memory.generation.map_or(now, |generation| generation.max(now))
+        process.cache.with(|cache| cache::claim_belief(cache, keys, &token, lease))?;
+        let repair = match self.is_look_shared(process) {
+            Ok(true) => Repair::Nothing,
+            Ok(false) => {
+                let claimed = process.journal.with(|journal| journal::claim_look(journal, keys, &token));
+                let repair = self.look_at_database(process)?;
+                if claimed.is_ok() {
+                    let noted = process
+                        .journal
+                        .with(|journal| self.journal_scripts.confirm_look(journal, keys, &token));
+                    noted.inspect_err(|error| log::debug!("a look is not shared: {error}")).ok();
+                }
+                repair
+            }
+            Err(error) => {
+                log::debug!("the journal cannot tell when MariaDB was looked at: {error}");
+                self.look_at_database(process)?
+            }
         };
-        let told = process.database.with(|database| outages::make_void(database, generation));
-        let mut memory = lock(&process.trust);
-        if let Err(error) = told {
-            log::error!("no server can be told that cached schedules are old: {error}");
-            memory.owes_renewal = true;
+        // Where that comes too late for the others, this process has looked all the same.
+        process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token))?;
+        Ok(repair)
+    }
+
+    /// Whether the last look of anybody at MariaDB still serves everybody.
+    fn is_look_shared(&self, process: &Process) -> Result<bool> {
+        let note = process.journal.with(|journal| journal::last_look(journal, &self.settings.keys))?;
+        Ok(lock(&process.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()))
+    }
+
+    /// Looks at MariaDB, and puts the cache right where that is needed.
+    fn look_at_database(&self, process: &Process) -> Result<Repair> {
+        let repair = process.database.with(unshown::look)?.repair();
+        if repair != Repair::Nothing {
+            process
+                .database
+                .with(|database| unshown::settle(database, |look| self.put_right(process, look)))?;
         }
-        let since = *memory.told_database_at.get_or_insert_with(Instant::now);
-        lease.saturating_sub(since.elapsed())
+        Ok(repair)
     }
 
-    /// Makes all cached sets void, for all processes.
+    fn put_right(&self, process: &Process, look: &Look) -> Result<()> {
+        let keys = &self.settings.keys;
+        match look.repair() {
+            Repair::Nothing => Ok(()),
+            Repair::Drop => {
+                log::info!(
+                    "the schedules of {} students lacked answers and are loaded again",
+                    look.unshown.len()
+                );
+                let students = || look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
+                process.cache.with(|cache| cache::drop_students(cache, keys, students()))
+            }
+            Repair::Renew => {
+                log::warn!("many cached schedules lacked answers: all are loaded again");
+                let generation = process.random_generation();
+                process.cache.with(|cache| cache::renew_generation(cache, keys, generation))
+            }
+        }
+    }
+
+    /// Sees to it that nobody believes what is cached of a student now. Returns once that is so: an answer that
+    /// the cache does not show may be acknowledged then. Nobody's name means everybody.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: MariaDB cannot be told. Others may show what is older than the answer.
+    pub(crate) fn make_unbelieved(&self, process: &Process, player: &str, season: &str) -> Result<()> {
+        let mark = process.database.with(|database| unshown::mark(database, player, season))?;
+        if !mark.is_believed {
+            return Ok(());
+        }
+        let keys = &self.settings.keys;
+        let told = process.journal.insist(|journal| journal::revoke_look(journal, keys));
+        // From here on: every look that served before the mark has ended by then.
+        let deadline = Instant::now() + longest_belief(self.settings.trust_lease, told.is_ok());
+        while Instant::now() < deadline {
+            sleep(POLL.min(deadline.saturating_duration_since(Instant::now())));
+            if self.is_settled(process, mark, player, season)? {
+                return Ok(());
+            }
+        }
+        process.database.with(|database| unshown::give_up(database, mark))
+    }
+
+    /// Whether a mark has been settled, by others or, where the cache answers again, by this process.
+    fn is_settled(&self, process: &Process, mark: Mark, player: &str, season: &str) -> Result<bool> {
+        let keys = &self.settings.keys;
+        let dropped = process.cache.with(|cache| {
+            if player.is_empty() {
+                return cache::renew_generation(cache, keys, process.random_generation());
+            }
+            cache::drop_students(cache, keys, [(player, season)])
+        });
+        if dropped.is_ok() {
+            process.database.with(|database| unshown::unmark(database, mark))?;
+            return Ok(true);
+        }
+        Ok(!process.database.with(|database| unshown::is_marked(database, mark))?)
+    }
+
+    /// Makes all cached schedules void, for all processes.
+    ///
+    /// # Errors
+    /// When neither the cache nor MariaDB can be told.
     pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
-        self.change_trust(process, &TrustAction::Renew(0))?;
-        self.drop_lease(process);
-        sleep(self.settings.trust_lease);
-        Ok(())
+        let (keys, generation) = (&self.settings.keys, process.random_generation());
+        match process.cache.with(|cache| cache::renew_generation(cache, keys, generation)) {
+            Err(error) if error.is_failure_of(Server::Cache) => self.make_unbelieved(process, "", ""),
+            renewed => renewed,
+        }
     }
-}
-
-/// A cache that answers and cannot be used.
-fn doubtful(why: &str) -> Error {
-    let cause = format!("{why}, and without the journal it cannot begin anew");
-    Error::Unavailable { server: Server::Cache, cause, broken: false }
 }

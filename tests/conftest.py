@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import hypothesis
@@ -32,12 +32,15 @@ OTHER_DATABASE = "memora_other"
 
 
 @contextmanager
-def started_servers(survives_power_cut: bool = False) -> Iterator[Servers]:
+def started_servers(survives_power_cut: bool = False, extra: Sequence[str] = ()) -> Iterator[Servers]:
     """Redis for cache and journal, and MariaDB with the tables of two sites.
 
     Tests cut no power, so there MariaDB need not wait for a disk that others use, too.
+
+    Args:
+        survives_power_cut, extra: of `MariaDB`.
     """
-    mariadb = MariaDB(survives_power_cut=survives_power_cut)
+    mariadb = MariaDB(survives_power_cut=survives_power_cut, extra=extra)
     with Redis("cache") as cache, Redis("journal", appendfsync="always") as journal, mariadb as database:
         servers = Servers(cache, journal, database)
         with database.connect() as connection, connection.cursor() as cursor:

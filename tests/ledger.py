@@ -104,22 +104,30 @@ class Given:
 
 
 class Ledger:
-    """The ledger of one student, read anew where other processes have written on."""
+    """The ledger of one student; what other processes have written is read when it is asked for."""
 
     def __init__(self, path: Path, states: Mapping[str, State]) -> None:
         self.path: Final = path
         self.states: Final = {name: {state} for name, state in states.items()}
         self.acknowledged: Final[list[str]] = []
+        # Submissions that may count: all but those that were refused for good.
+        self.begun = 0
         self._open: tuple[float, list[Given]] | None = None
         self._offset = 0
 
     def begin(self, now: float, given: Iterable[Given]) -> None:
-        """A submission is about to be sent."""
+        """A submission is about to be sent, at this true time."""
         self._write({"at": now, "given": [list(vars(answer).values()) for answer in given]})
 
-    def end(self, now: float, outcome: str, job_id: str = "") -> None:
-        """It was acknowledged ("ack"), refused for good ("refused"), or nobody knows ("error")."""
-        self._write({"at": now, "outcome": outcome, "job_id": job_id})
+    def end(self, moment: Moment, outcome: str, job_id: str = "") -> None:
+        """It was acknowledged ("ack"), refused for good ("refused"), or nobody knows ("error").
+
+        Args:
+            moment: when, by the clock of the process that sent it, which need not be true.
+            outcome: one of these.
+            job_id: under which name the engine acknowledged it.
+        """
+        self._write({"moment": [moment.earliest, moment.latest], "outcome": outcome, "job_id": job_id})
 
     def read(self) -> None:
         """Catch up with what was written."""
@@ -131,10 +139,15 @@ class Ledger:
                 self._offset += len(line)
                 self._take(json.loads(line))
 
-    def settle(self, now: float) -> None:
-        """A submission that is open at this moment has no ending any more: whoever sent it is dead."""
+    def settle(self, now: float, wrong_by: float = 0.0) -> None:
+        """A submission that is open at this moment has no ending any more: whoever sent it is dead.
+
+        Args:
+            now: the true time.
+            wrong_by: how far the clock of the dead process may have been from it, in seconds.
+        """
         if self._open is not None:
-            self.end(now, "error")
+            self.end(Moment(self._open[0] - wrong_by, now + wrong_by), "error")
             self.read()
 
     def _take(self, line: dict[str, Any]) -> None:
@@ -142,12 +155,13 @@ class Ledger:
             self._open = (line["at"], [Given(*fields) for fields in line["given"]])
             return
         assert self._open is not None, f"{self.path} has an ending without a beginning"
-        (earliest, given), self._open = self._open, None
+        (_, given), self._open = self._open, None
         if line["outcome"] == "refused":
             return
+        self.begun += 1
         before = {name: set(states) for name, states in self.states.items()}
         for answer in given:
-            self._apply(answer, Moment(earliest, line["at"]))
+            self._apply(answer, Moment(*line["moment"]))
         if line["outcome"] == "ack":
             self.acknowledged.append(line["job_id"])
             return

@@ -1,7 +1,7 @@
 """The load: many students, several processes, each student served by whichever process comes first.
 
-A process that serves a student holds a lock on his ledger, which the system lets go when the process is
-killed. Every read is compared with what the student was told before.
+A process that serves a student holds a lock on their ledger, which the system lets go when the process
+dies. Every read is compared with what the student was told before.
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ from __future__ import annotations
 import fcntl
 import json
 import math
-import multiprocessing
-import os
+import mmap
 import random
-import signal
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -23,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from memora._engine import Engine, InvalidInput, MemoraError, RateLimited, ServiceUnavailable
+from tests.clocks import Clock, TrueTime
 from tests.ledger import Given, Ledger, Moment, State, unix
 from tests.site_under_test import SEASON, TRACKER, Record, Site
 
@@ -36,30 +34,90 @@ MOST_SHOWN: Final = 50
 SAFE_MODE_SHOWN: Final = 10
 
 
+# Clocks of processes are at most so many seconds ahead of the truth, or behind.
+MOST_WRONG: Final = 300.0
+MOST_PLACES: Final = 32
+
+
 class Count(IntEnum):
-    """What is counted over all processes."""
+    """What is counted, for each process and so for all."""
 
     ACKNOWLEDGED = 0
     ERRORS = 1
     READS = 2
     DEGRADED = 3
-    # Without the journal nobody can read what waits in it: such reads say that they are not whole.
+    # Reads that are older than what was acknowledged, and say that they are degraded.
     BEHIND = 4
-    VIOLATIONS = 5
+    FROM_CACHE = 5
+    RATE_LIMITED = 6
+    UNREAD = 7
+    VIOLATIONS = 8
+
+
+class Board:
+    """What all processes of a load share: whether it is over, and what each has counted.
+
+    Each process has a place of its own and writes only there, so that none can die with a lock.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.exists():
+            path.write_bytes(bytes(8 * (1 + MOST_PLACES * len(Count))))
+        with path.open("r+b") as file:
+            self._numbers: Final = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all are to end."""
+        return bool(self._numbers[0])
+
+    @is_over.setter
+    def is_over(self, value: bool) -> None:
+        self._numbers[0] = value
+
+    def count(self, place: int, what: Count, number: int) -> None:
+        """Count for the process at a place, in that process."""
+        self._numbers[1 + place * len(Count) + what] += number
+
+    def of(self, place: int) -> list[int]:
+        """What the processes at a place have counted."""
+        first = 1 + place * len(Count)
+        return list(self._numbers[first : first + len(Count)])
 
 
 class Students:
-    """Their ledgers in one folder, and what all processes share."""
+    """Their ledgers in one folder, and what all processes share.
 
-    def __init__(self, folder: Path, number: int) -> None:
+    Args:
+        folder: of the ledgers.
+        number: how many students.
+        place: of this process among those of the load; the last one is for who watches them.
+        since: what the process that started this one has as `time.since`.
+    """
+
+    def __init__(
+        self, folder: Path, number: int, place: int = MOST_PLACES - 1, since: float | None = None
+    ) -> None:
         self.folder: Final = folder
+        self.number: Final = number
         self.names: Final = [f"student{place}@school.example" for place in range(number)]
-        self.counts: Final = multiprocessing.Array("q", len(Count))
-        self.is_over: Final = multiprocessing.Value("b", False)
+        self.place: Final = place
+        self.time: Final = TrueTime(since)
+        self.board: Final = Board(folder / "board")
+        self.own_clock: Final = self.clock(place)
         self._ledgers: Final[dict[str, Ledger]] = {}
 
+    @property
+    def counts(self) -> list[int]:
+        """What all processes have counted."""
+        return [sum(counts) for counts in zip(*map(self.board.of, range(MOST_PLACES)), strict=True)]
+
+    def clock(self, place: int) -> Clock:
+        """The wall clock of the processes at a place."""
+        return Clock(self.folder / f"clock{place}")
+
     def enter(self, site: Site) -> None:
-        """Give every student his questions and an empty ledger."""
+        """Give every student their questions and an empty ledger."""
         for player in self.names:
             self.path(player).touch()
             site.add(player, [Record(name) for name in FROM_THE_START])
@@ -77,15 +135,14 @@ class Students:
         return self._ledgers[player]
 
     def count(self, what: Count, number: int = 1) -> None:
-        """Count over all processes."""
-        with self.counts.get_lock():
-            self.counts[what] += number
+        """Count for this process."""
+        self.board.count(self.place, what, number)
 
     def violated(self, player: str, what: str) -> None:
         """Write down what must never happen."""
         self.count(Count.VIOLATIONS)
         with (self.folder / "violations.txt").open("a") as file:
-            file.write(f"{time.time():.3f} {os.getpid()} {player}: {what}\n")
+            file.write(f"{self.time.now():.3f} place {self.place} {player}: {what}\n")
 
     def violations(self) -> str:
         """All of it."""
@@ -93,9 +150,9 @@ class Students:
         return path.read_text() if path.exists() else ""
 
     @contextmanager
-    def one(self, choice: random.Random) -> Iterator[str | None]:
-        """Take a student whom no other process serves now; None when the one looked for is busy."""
-        player = choice.choice(self.names)
+    def one(self, names: list[str], choice: random.Random) -> Iterator[str | None]:
+        """Take one of these whom no other process serves now; None when the one looked for is busy."""
+        player = choice.choice(names)
         with self.path(player).open("rb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -104,8 +161,24 @@ class Students:
                 return
             ledger = self.ledger(player)
             ledger.read()
-            ledger.settle(time.time())
+            ledger.settle(self.time.now(), MOST_WRONG)
             yield player
+
+
+class Spell:
+    """A stretch of time, by the clock of this process: it need not be true, and may jump meanwhile."""
+
+    def __init__(self, students: Students) -> None:
+        self._time: Final = students.time
+        self._clock: Final = students.own_clock
+        self._changes: Final = self._clock.changes
+        self.began: Final = self._time.now()
+
+    def moment(self) -> Moment:
+        """From its beginning until now: what a date in it can be."""
+        # Servers and neighbours with true clocks have a say in some dates.
+        offsets = [0.0, *self._clock.offsets_since(self._changes)]
+        return Moment(self.began + min(offsets), self._time.now() + max(offsets))
 
 
 def answer(students: Students, engine: Engine, player: str, choice: random.Random) -> None:
@@ -122,7 +195,8 @@ def answer(students: Students, engine: Engine, player: str, choice: random.Rando
         )
         for name in names
     ]
-    ledger.begin(time.time(), given)
+    spell = Spell(students)
+    ledger.begin(spell.began, given)
     listed = [each.as_json() for each in given]
     try:
         if is_lesson:
@@ -130,45 +204,52 @@ def answer(students: Students, engine: Engine, player: str, choice: random.Rando
         else:
             taken = engine.submit(player, session_data=json.dumps({"answers": listed}))
     except ServiceUnavailable:
-        ledger.end(time.time(), "error")
+        ledger.end(spell.moment(), "error")
         students.count(Count.ERRORS)
     except InvalidInput as fault:
-        ledger.end(time.time(), "refused")
+        ledger.end(spell.moment(), "refused")
         students.violated(player, f"a good submission was refused: {fault}")
     except MemoraError as fault:
-        ledger.end(time.time(), "error")
+        ledger.end(spell.moment(), "error")
         students.violated(player, f"a submission failed with {fault!r}")
     else:
-        ledger.end(time.time(), "ack", taken["persistence_job_id"])
+        ledger.end(spell.moment(), "ack", taken["persistence_job_id"])
         students.count(Count.ACKNOWLEDGED)
     ledger.read()
 
 
 def look(students: Students, engine: Engine, player: str) -> bool:
     """One read, compared with the ledger. False: it was not answered."""
-    before = time.time()
+    spell = Spell(students)
     try:
         found = engine.due(player, limit=MOST_SHOWN)
-    except (ServiceUnavailable, RateLimited):
+    except RateLimited:
+        students.count(Count.RATE_LIMITED)
+        return False
+    except ServiceUnavailable:
+        students.count(Count.UNREAD)
         return False
     except MemoraError as fault:
         students.violated(player, f"a read failed with {fault!r}")
         return False
-    after = time.time()
+    moment = spell.moment()
     students.count(Count.READS)
-    wrong = differences(students.ledger(player), found, before, after)
+    wrong = differences(students.ledger(player), found, moment)
+    if found["source"] == "cache":
+        students.count(Count.FROM_CACHE)
     if found["is_degraded"]:
         students.count(Count.DEGRADED)
-    if wrong and not found["is_whole"]:
+    if wrong and found["is_degraded"]:
         students.count(Count.BEHIND)
     elif wrong:
         students.violated(player, f"a read from {found['source']} is wrong: {'; '.join(wrong)}")
     return True
 
 
-def differences(ledger: Ledger, found: Any, before: float, after: float) -> list[str]:
-    """What an answer shows that nobody told the student, and what it lacks."""
+def differences(ledger: Ledger, found: Any, moment: Moment) -> list[str]:
+    """What an answer of this moment shows that nobody told the student, and what it lacks."""
     wrong = []
+    before, after = moment.earliest, moment.latest
     shown = {question["question_id"]: question for question in found["questions"]}
     for name, question in shown.items():
         states = [state for state in ledger.states[name] if state.may_be_due(after)]
@@ -183,24 +264,36 @@ def differences(ledger: Ledger, found: Any, before: float, after: float) -> list
     return wrong
 
 
-def serve(students: Students, engine: Engine, seed: object) -> None:
+def serve(students: Students, engine: Engine, names: list[str], choice: random.Random) -> None:
     """What a web process does until all is over: answers, reads, and now and then something else."""
-    choice = random.Random(repr(seed))
-    while not students.is_over.value:
-        with students.one(choice) as player:
+    while not students.board.is_over:
+        with students.one(names, choice) as player:
             if player is None:
                 continue
             kind = choice.random()
             if kind < 0.55:
                 answer(students, engine, player, choice)
-            elif kind < 0.97 or not interfere(engine, choice.choice(students.names), choice):
+            elif kind < 0.97 or not interfere(engine, choice.choice(names), choice):
                 look(students, engine, player)
         # Leave the servers some of the two cores.
         time.sleep(choice.random() * 0.01)
 
 
+def attend(students: Students, engine: Engine, names: list[str], choice: random.Random) -> None:
+    """What a web process does on a quiet day: reads, and now and then answers."""
+    while not students.board.is_over:
+        with students.one(names, choice) as player:
+            if player is None:
+                continue
+            if choice.random() < 0.2:
+                answer(students, engine, player, choice)
+            else:
+                look(students, engine, player)
+        time.sleep(choice.random() * 0.02)
+
+
 def interfere(engine: Engine, player: str, choice: random.Random) -> bool:
-    """Load or drop the cache of any student, whoever serves him at the moment."""
+    """Load or drop the cache of any student, whoever serves them at the moment."""
     try:
         if choice.random() < 0.5:
             engine.rehydrate(player, SEASON)
@@ -211,9 +304,9 @@ def interfere(engine: Engine, player: str, choice: random.Random) -> bool:
     return True
 
 
-def drain(students: Students, engine: Engine, _seed: object) -> None:
+def drain(students: Students, engine: Engine, _names: list[str], _choice: random.Random) -> None:
     """What a background worker does until all is over."""
-    while not students.is_over.value:
+    while not students.board.is_over:
         try:
             engine.drain(5.0)
         except ServiceUnavailable:
@@ -223,66 +316,5 @@ def drain(students: Students, engine: Engine, _seed: object) -> None:
         time.sleep(0.1)
 
 
-class Crew:
-    """Processes that can be killed, paused and replaced; each makes an engine of its own."""
-
-    def __init__(self, students: Students, new_engine: Callable[[], Engine], seed: int) -> None:
-        self.students: Final = students
-        self.new_engine: Final = new_engine
-        self.seed: Final = seed
-        self.jobs: Final[list[Callable[[Students, Engine, object], None]]] = []
-        self.processes: Final[list[int]] = []
-        self._started = 0
-
-    def hire(self, job: Callable[[Students, Engine, object], None], number: int) -> None:
-        """Start processes for a job."""
-        for _ in range(number):
-            self.jobs.append(job)
-            self.processes.append(self._start(job))
-
-    def places(self, job: Callable[[Students, Engine, object], None]) -> list[int]:
-        """The places of the processes with a job."""
-        return [place for place, has in enumerate(self.jobs) if has is job]
-
-    def kill(self, place: int) -> None:
-        """End a process as a crash does."""
-        os.kill(self.processes[place], signal.SIGKILL)
-        os.waitpid(self.processes[place], 0)
-
-    def replace(self, place: int) -> None:
-        """Start a new process in the place of a killed one."""
-        self.processes[place] = self._start(self.jobs[place])
-
-    def pause(self, place: int) -> None:
-        """Freeze a process."""
-        os.kill(self.processes[place], signal.SIGSTOP)
-
-    def resume(self, place: int) -> None:
-        """Let a frozen process go on."""
-        os.kill(self.processes[place], signal.SIGCONT)
-
-    def dismiss(self) -> None:
-        """Let all end in good order."""
-        self.students.is_over.value = True
-        for process in self.processes:
-            os.waitpid(process, 0)
-        self.processes.clear()
-
-    def __enter__(self) -> Crew:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for place in range(len(self.processes)):
-            self.kill(place)
-
-    def _start(self, job: Callable[[Students, Engine, object], None]) -> int:
-        self._started += 1
-        child = os.fork()
-        if child:
-            return child
-        try:
-            job(self.students, self.new_engine(), (self.seed, self._started))
-        except BaseException:
-            self.students.violated("a process", traceback.format_exc())
-        finally:
-            os._exit(0)
+Job = Callable[[Students, Engine, list[str], random.Random], None]
+JOBS: Final[dict[str, Job]] = {"web": serve, "quiet web": attend, "drain": drain}

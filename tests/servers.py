@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 
@@ -226,6 +226,7 @@ class MariaDB(Server):
         innodb_buffer_pool_size: as MariaDB reads it, for example "256M".
         innodb_log_file_size: likewise; a large one keeps bulk loads from waiting.
         survives_power_cut: each commit waits for the disk. Without, it survives the end of the server.
+        extra: more command-line options.
     """
 
     name = "mariadb"
@@ -238,7 +239,9 @@ class MariaDB(Server):
         innodb_buffer_pool_size: str = "256M",
         innodb_log_file_size: str = "256M",
         survives_power_cut: bool = True,
+        extra: Sequence[str] = (),
     ) -> None:
+        self.extra: Final = tuple(extra)
         self.survives_power_cut: Final = survives_power_cut
         self.innodb_buffer_pool_size: Final = innodb_buffer_pool_size
         self.innodb_log_file_size: Final = innodb_log_file_size
@@ -270,6 +273,11 @@ class MariaDB(Server):
         }
         return pymysql.connect(**(defaults | options))
 
+    def connect_as_root(self, **options: Any) -> pymysql.Connection[Any]:
+        """A new connection of the administrator, for what the site's user has no right to do."""
+        defaults: dict[str, Any] = {"unix_socket": str(self.socket), "user": "root", "autocommit": True}
+        return pymysql.connect(**(defaults | options))
+
     def start(self) -> None:
         """Make the data folder on first use, then start."""
         if not self.data.exists():
@@ -299,6 +307,7 @@ class MariaDB(Server):
             "--skip-character-set-client-handshake",
             "--local-infile=1",
             "--skip-name-resolve",
+            *self.extra,
         ]
 
     def check(self) -> None:

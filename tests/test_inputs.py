@@ -343,7 +343,7 @@ STUDENTS_TABLES = (
     "tabPlayer Memory Tracker",
     "tabMemory Review Audit",
     "tabPoison Review",
-    "memora_blind_answer",
+    "memora_journal",
 )
 
 
@@ -376,6 +376,9 @@ class Others:
             for role, server in (("cache", site.servers.cache), ("journal", site.servers.journal)):
                 with redis.Redis(host=server.host, port=server.port) as client:
                     for key in client.keys(f"{site.name}|*"):
+                        # A confirmation ends by itself.
+                        if client.ttl(key) in (0, 1):
+                            continue
                         if site is self.other_site or VICTIM.encode() in key:
                             found[f"{role} {key!r}"] = client.dump(key)
         return found
@@ -385,7 +388,7 @@ STUDENTS_TABLES = (
     "tabPlayer Memory Tracker",
     "tabMemory Review Audit",
     "tabPoison Review",
-    "memora_blind_answer",
+    "memora_journal",
 )
 # Forms in which somebody may try to be somebody else.
 foreign_fields = {"player": "victim@school.example", "user": "victim@school.example", "season": "SEASON-2025"}

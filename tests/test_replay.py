@@ -106,7 +106,7 @@ def test_a_student_sees_it_again(site: Site, engine: Engine, obstacle: Callable[
 
 def test_a_whole_submission_that_could_not_be_read(site: Site, engine: Engine) -> None:
     engine.submit(PLAYER, session_data=session("q"))
-    payload = site.journal.xrange(site.key("srs-journal"))[0][1]["answers"]
+    payload = site.journal.xrange(site.key("srs-journal"))[0][1]["entry"]
     entry = {"player": PLAYER, "season": SEASON, "answers": "{{{"}
     job = str(site.journal.xadd(site.key("srs-journal"), entry))
     engine.drain()

@@ -13,6 +13,7 @@ import pytest
 from memora._engine import Engine, MemoraError, RateLimited, ServiceUnavailable
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.test_drain import drain_all
 from tests.test_due import overdue
 from tests.test_fork import check, fork
 
@@ -194,29 +195,37 @@ def test_submissions_have_no_limit_in_safe_mode(site: Site, without_cache: Engin
 
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
-def test_without_the_journal_answers_go_to_the_table_at_once(site: Site, engine: Engine, how: str) -> None:
+def test_without_the_journal_answers_are_kept_in_the_database(site: Site, engine: Engine, how: str) -> None:
     site.add(PLAYER, overdue(5))
     engine.due(PLAYER)
     getattr(site.servers.journal, how)()
     taken = engine.submit(PLAYER, session_data=session("q000", "new"))
     assert (taken["processed"], taken["remaining_items"]) == (2, 4)
+    for process in (engine, site.engine()):
+        assert ids(process.due(PLAYER)) == ["q001", "q002", "q003", "q004"]
+    site.servers.heal()
+    assert wait_until(lambda: engine.journal_status()["reachable"])
+    assert engine.persistence_status(PLAYER, taken["persistence_job_id"]) == "pending"
+    engine.drain()
     rows = site.rows()
     assert (rows["q000"]["stability"], rows["new"]["stability"]) == (3, 1)
     assert engine.persistence_status(PLAYER, taken["persistence_job_id"]) == "persisted"
     audit = site.sql("SELECT * FROM `tabMemory Review Audit`")
     assert [(row["name"], row["answers"]) for row in audit] == [(taken["persistence_job_id"], 2)]
-    for process in (engine, site.engine()):
-        assert ids(process.due(PLAYER)) == ["q001", "q002", "q003", "q004"]
 
 
-def test_with_both_redis_servers_down_answers_go_to_the_table(site: Site, without_cache: Engine) -> None:
+def test_with_both_redis_servers_down_answers_are_kept_in_the_database(
+    site: Site, without_cache: Engine
+) -> None:
     site.servers.journal.kill()
     for _ in range(2):
         taken = without_cache.submit(PLAYER, session_data=session("q000"))
     assert (taken["remaining_items"], taken["drain_wanted"]) == (39, False)
-    assert site.rows()["q000"]["stability"] == 4
     answer = without_cache.due(PLAYER)
     assert (ids(answer)[0], answer["is_degraded"]) == ("q001", True)
+    site.servers.heal()
+    drain_all(site, site.engine())
+    assert site.rows()["q000"]["stability"] == 4
 
 
 def test_answers_from_several_windows_add_up_without_the_journal(site: Site) -> None:
@@ -233,6 +242,8 @@ def test_answers_from_several_windows_add_up_without_the_journal(site: Site) -> 
         thread.start()
     for thread in threads:
         thread.join()
+    site.servers.heal()
+    drain_all(site, site.engine())
     assert site.rows()["q"]["stability"] == 4
     assert site.sql("SELECT COUNT(*) AS n FROM `tabMemory Review Audit`")[0]["n"] == 4
 

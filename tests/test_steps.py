@@ -13,7 +13,7 @@ import pytest
 from memora._engine import Engine, ServiceUnavailable
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
-from tests.test_drain import drain_all
+from tests.test_drain import drain_all, kept
 from tests.wire import Wires
 
 SERVERS = ("cache", "journal", "database")
@@ -153,7 +153,8 @@ def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wir
 def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) -> None:
     """The append itself: its connection broke before the reply, and others came first with what they know."""
     script = (Path(__file__).parents[1] / "src/redis/lua/append.lua").read_text()
-    keys = site.key("srs-journal"), site.key("srs-pending", PLAYER), site.key("srs-drain-queued")
+    families = ("srs-pending", PLAYER), ("srs-drain-queued",), ("srs-tokens",)
+    keys = site.key("srs-journal"), *(site.key(*family) for family in families)
 
     def append(before: int, after: int, token: str) -> list[Any]:
         run = site.journal.register_script(script)
@@ -176,7 +177,7 @@ def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -
     site.servers.cache.kill()
     site.servers.journal.kill()
     blind = site.engine().submit(PLAYER, session_data=session("r"))
-    assert str(blind["persistence_job_id"]).startswith("direct-")
+    assert kept(site) == [blind["persistence_job_id"]]
     late = site.engine()
     with suppress(ServiceUnavailable):
         # Its breaker for the journal is open now.

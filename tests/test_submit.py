@@ -21,6 +21,7 @@ from tests.expectation import (
 )
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.test_drain import kept
 
 players = (f"student{number}@school.example" for number in count())
 durations = st.one_of(
@@ -301,7 +302,7 @@ def test_a_journal_that_took_it_after_all_counts_once(site: Site) -> None:
         answer = engine.submit(PLAYER, session_data=session("q"))
     finally:
         site.servers.journal.resume()
-    assert answer["persistence_job_id"].startswith("direct-")
+    assert kept(site) == [answer["persistence_job_id"]]
     assert wait_until(lambda: engine.journal_status()["reachable"])
     engine.drain()
     assert site.rows()["q"]["stability"] == 2

@@ -3,7 +3,7 @@
 use mysql::{Conn, Value};
 
 use super::row;
-use super::shape::{ARCHIVE, LIVE};
+use super::shape::{ARCHIVE, LIVE, Shape};
 use crate::error::Result;
 
 /// Where records are.
@@ -16,6 +16,14 @@ pub enum Place {
 }
 
 impl Place {
+    /// The table.
+    pub fn shape(self) -> &'static Shape {
+        match self {
+            Place::Live => &LIVE,
+            Place::Archive => &ARCHIVE,
+        }
+    }
+
     /// What a statement about a season reads from, under the name `r`. The season's name has been checked.
     ///
     /// The index is forced: for MariaDB's optimizer a range of the key is as good as any other way to the

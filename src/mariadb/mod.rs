@@ -1,8 +1,8 @@
 //! The only place that speaks SQL.
 
 pub mod archive;
-pub mod blind;
 pub mod clean;
+pub mod journal;
 pub mod key_range;
 pub mod limiter;
 pub mod outages;
@@ -13,7 +13,9 @@ pub mod seasons;
 pub mod shape;
 pub mod storage;
 pub mod strays;
+pub mod unshown;
 
+use std::thread::sleep;
 use std::time::Duration;
 
 use mysql::prelude::{FromRow, Queryable};
@@ -26,14 +28,27 @@ use crate::pool::{Connect, PROBE_TIMEOUT};
 /// The longest that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How often a transaction that lost a deadlock is run again.
-const MOST_DEADLOCKS: u32 = 5;
+/// How often a transaction that others came in the way of is run again.
+const MOST_TRIES: u32 = 6;
+/// How long it rests before, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// MariaDB's number for a column that may not be NULL.
+pub const NOT_NULL: u16 = 1048;
+/// MariaDB's number for a second row with the same key.
+pub const DUPLICATE: u16 = 1062;
 /// MariaDB's number for a transaction that lost a deadlock.
-pub const DEADLOCK: u16 = 1213;
+const DEADLOCK: u16 = 1213;
+/// MariaDB's number for a record that has changed since the transaction's snapshot (`innodb_snapshot_isolation`).
+const CHANGED: u16 = 1020;
 /// MariaDB's number for a lock that was not had in time.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
 /// MariaDB's number for a statement that took longer than `max_statement_time`.
 pub const STATEMENT_TIMEOUT: u16 = 1969;
+/// Numbers of a server that takes no writes: a replica, or one that is about to become one.
+const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+
+/// The share of a caller's patience that a statement may take.
+const STATEMENT_SHARE: f64 = 0.8;
 
 /// How to reach the site's database.
 #[derive(Clone)]
@@ -59,8 +74,28 @@ pub struct DatabaseAddress<'a> {
 }
 
 impl DatabaseServer {
-    /// Takes the address; `timeout` bounds the wait for each reply.
-    pub fn at(address: &DatabaseAddress<'_>, timeout: Duration) -> DatabaseServer {
+    /// For calls that students wait for: `timeout` bounds the wait for each reply. A statement ends by itself before,
+    /// so that none goes on in the server whose caller has given up.
+    pub fn for_students(address: &DatabaseAddress<'_>, timeout: Duration) -> DatabaseServer {
+        let statement = timeout.mul_f64(STATEMENT_SHARE).as_secs_f64();
+        DatabaseServer::at(address, timeout, Duration::from_secs(1), statement)
+    }
+
+    /// For work in the background: a statement takes as long as it takes, whatever the server's own limit is.
+    pub fn for_background(
+        address: &DatabaseAddress<'_>,
+        timeout: Duration,
+        lock_wait: Duration,
+    ) -> DatabaseServer {
+        DatabaseServer::at(address, timeout, lock_wait, 0.0)
+    }
+
+    fn at(
+        address: &DatabaseAddress<'_>,
+        timeout: Duration,
+        lock_wait: Duration,
+        statement_seconds: f64,
+    ) -> DatabaseServer {
         let options = OptsBuilder::new()
             .ip_or_hostname(Some(address.host))
             .tcp_port(address.port)
@@ -71,8 +106,14 @@ impl DatabaseServer {
             .db_name(Some(address.name))
             .tcp_nodelay(true)
             .init(vec![
-                "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', innodb_lock_wait_timeout=10, \
-                 lock_wait_timeout=20, time_zone='+00:00'",
+                format!(
+                    "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
+                     innodb_lock_wait_timeout={}, lock_wait_timeout=20, max_statement_time={statement_seconds}, \
+                     time_zone='+00:00'",
+                    lock_wait.as_secs()
+                ),
+                // Locks rows only, no gaps between them; each statement sees what is committed.
+                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
             ]);
         DatabaseServer { options, timeout }
     }
@@ -161,18 +202,56 @@ pub fn in_transaction<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> 
     }
 }
 
-/// As [`in_transaction`], and again when the transaction lost a deadlock: then nothing of it was done.
+/// As [`in_transaction`], and again after a short rest when others came in its way: then nothing of it was done.
 pub fn in_transaction_again<T>(
     connection: &mut Conn,
     mut work: impl FnMut(&mut Conn) -> Result<T>,
 ) -> Result<T> {
-    let mut deadlocks = 0;
-    loop {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..MOST_TRIES {
         match in_transaction(connection, &mut work) {
-            Err(Error::Refused { code: DEADLOCK, .. }) if deadlocks < MOST_DEADLOCKS => deadlocks += 1,
+            Err(error) if is_contention(&error) => {
+                sleep(pause);
+                pause *= 2;
+            }
             outcome => return outcome,
         }
     }
+    in_transaction(connection, &mut work)
+}
+
+/// Runs `work` in a transaction whose statements all see the same moment; it only reads.
+pub fn at_one_moment<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+    run_text(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+    run_text(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;
+    let outcome = work(connection);
+    if !matches!(outcome, Err(Error::Unavailable { .. })) {
+        run_text(connection, "COMMIT")?;
+    }
+    outcome
+}
+
+/// Whether an error means that another transaction was in the way, and nothing was done.
+pub fn is_contention(error: &Error) -> bool {
+    matches!(error, Error::Refused { server: Server::Database, code: DEADLOCK | CHANGED, .. })
+}
+
+/// Whether an error means that a row is locked by others for longer than was waited.
+pub fn is_locked_out(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Refused { server: Server::Database, code: LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT, .. }
+    )
+}
+
+/// Whether MariaDB's number means that the server takes no writes.
+pub fn is_read_only(code: u16) -> bool {
+    READ_ONLY.contains(&code)
+}
+
+/// Sets how long this connection waits for a row that others have locked: whole seconds, 0 not at all.
+pub fn set_lock_wait(connection: &mut Conn, seconds: u32) -> Result<()> {
+    run_text(connection, &format!("SET SESSION innodb_lock_wait_timeout = {seconds}"))
 }
 
 /// A list of `count` placeholders.

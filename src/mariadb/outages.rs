@@ -11,13 +11,16 @@ const QUIET_US: i64 = 5_000_000;
 /// A row for each Redis.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_outage` (\
     server VARCHAR(16) NOT NULL PRIMARY KEY, is_open TINYINT NOT NULL DEFAULT 0, \
-    began_at_us BIGINT NOT NULL DEFAULT 0, seen_at_us BIGINT NOT NULL DEFAULT 0, \
-    void_generation BIGINT UNSIGNED NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+    began_at_us BIGINT NOT NULL DEFAULT 0, seen_at_us BIGINT NOT NULL DEFAULT 0) \
+    ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
 /// The rows, which are never removed.
-pub const ROWS: &str = "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal')";
+pub const ROWS: &str = "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal'), ('clock')";
+/// The name of the row that says whether answers are ahead of the clock.
+const CLOCK: &str = "clock";
 
-const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
+/// The server's clock, Unix microseconds.
+pub const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
 
 /// What became of the try to end an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,8 +35,27 @@ pub enum Ending {
 
 /// Notes that a server is out of reach. True for the one call that is the first to see the outage.
 pub fn see(connection: &mut Conn, server: Server) -> Result<bool> {
+    see_named(connection, server.id())
+}
+
+/// Notes that answers are ahead of the clock. True for the first to see it.
+pub fn see_clock(connection: &mut Conn) -> Result<bool> {
+    see_named(connection, CLOCK)
+}
+
+/// Whether answers were seen that are ahead of the clock.
+pub fn is_clock_ahead(connection: &mut Conn) -> Result<bool> {
+    let sql = "SELECT is_open FROM `memora_outage` WHERE server = ?";
+    Ok(row(connection, sql, (CLOCK,))?.unwrap_or(false))
+}
+
+/// Notes that no answer is ahead of the clock any more.
+pub fn end_clock(connection: &mut Conn) -> Result<()> {
+    run(connection, "UPDATE `memora_outage` SET is_open = 0 WHERE server = ?", (CLOCK,))
+}
+
+fn see_named(connection: &mut Conn, name: &str) -> Result<bool> {
     in_transaction_again(connection, |connection| {
-        let name = server.id();
         let sql = format!("SELECT is_open, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE");
         let Some((is_open, now)) = row::<(bool, i64)>(connection, &sql, (name,))? else {
             return Ok(false);
@@ -61,17 +83,4 @@ pub fn end(connection: &mut Conn, server: Server) -> Result<Ending> {
         run(connection, "UPDATE `memora_outage` SET is_open = 0 WHERE server = ?", (name,))?;
         Ok(Ending::Ended(u64::try_from((seen - began) / 1_000_000).unwrap_or(0)))
     })
-}
-
-/// Notes that cached sets up to this generation have missed an answer.
-pub fn make_void(connection: &mut Conn, generation: u64) -> Result<()> {
-    let sql =
-        "UPDATE `memora_outage` SET void_generation = GREATEST(void_generation, ?) WHERE server = 'cache'";
-    run(connection, sql, (generation,))
-}
-
-/// Cached sets up to this generation have missed an answer.
-pub fn void_generation(connection: &mut Conn) -> Result<u64> {
-    let sql = "SELECT void_generation FROM `memora_outage` WHERE server = 'cache'";
-    Ok(row(connection, sql, ())?.unwrap_or(0))
 }

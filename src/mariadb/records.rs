@@ -1,5 +1,6 @@
 //! The big table: one student's records, and writing new states.
 
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mysql::prelude::Queryable;
@@ -7,9 +8,10 @@ use mysql::{Binary, Conn, QueryResult, Value};
 
 use super::key_range::Place;
 use super::shape::{ARCHIVE, LIVE};
-use super::{archive, date_value, date_value_us, placeholders, row, rows, unix_value};
-use crate::clock::SiteZone;
+use super::{date_value, date_value_us, placeholders, row, rows, unix_value};
+use crate::clock::{SiteZone, now_us};
 use crate::error::{Error, Result};
+use crate::lineage::Record;
 use crate::review::Review;
 
 const COLUMNS: &str =
@@ -132,21 +134,44 @@ pub fn students(connection: &mut Conn, season: &str, after: &str, most: usize) -
     Ok(found)
 }
 
-/// Some records of a student, locked until the transaction ends.
+/// Some records of a student, where their season's records are, locked until the transaction ends.
 pub fn lock(
     connection: &mut Conn,
     zone: &SiteZone,
+    place: Place,
     (player, season): (&str, &str),
-    question_ids: &[String],
-) -> Result<Vec<Review>> {
+    question_ids: &[&str],
+) -> Result<Vec<Record>> {
     let list = placeholders(question_ids.len());
     let sql = format!(
-        "SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` \
-         WHERE player = ? AND season = ? AND question_id IN ({list}) FOR UPDATE"
+        "SELECT {COLUMNS}, {IS_EDITED} FROM `{}` \
+         WHERE player = ? AND season = ? AND question_id IN ({list}) FOR UPDATE",
+        place.shape().table
     );
     let mut params: Vec<Value> = vec![player.into(), season.into()];
     params.extend(question_ids.iter().map(Value::from));
-    Ok(rows(connection, &sql, params)?.into_iter().map(|row| review(zone, row)).collect())
+    Ok(rows(connection, &sql, params)?.into_iter().map(|row| record(zone, row)).collect())
+}
+
+/// All records of a student in a season, with what is needed to lay answers over them.
+pub fn standing(connection: &mut Conn, zone: &SiteZone, player: &str, season: &str) -> Result<Vec<Record>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, {IS_EDITED} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
+         AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
+    );
+    let found = rows(connection, &sql, (player, season, season))?;
+    Ok(found.into_iter().map(|row| record(zone, row)).collect())
+}
+
+/// Answers are written in the student's name.
+const IS_EDITED: &str = "COALESCE(modified_by, '') <> player";
+
+type EditedRow = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>, bool);
+
+fn record(zone: &SiteZone, row: EditedRow) -> Record {
+    let (id, stability, next_review, last_review, answered_at_us, subject, topic, is_edited) = row;
+    let row = (id, stability, next_review, last_review, answered_at_us, subject, topic);
+    Record { review: review(zone, row), is_edited }
 }
 
 /// The first `limit` due records of a student and how many are due, through the composite index.
@@ -190,80 +215,96 @@ impl NewState<'_> {
     }
 }
 
-/// Writes states where their season's records are: in the big table, or in the archive when they come late.
-/// Has to be the first in its transaction that reads or writes records.
-pub fn save(connection: &mut Conn, zone: &SiteZone, states: &[NewState<'_>]) -> Result<()> {
-    let mut seasons: Vec<&str> = states.iter().map(|state| state.season).collect();
-    seasons.sort_unstable();
-    seasons.dedup();
-    let archived = archive::lock_archived(connection, &seasons)?;
-    if archived.is_empty() {
-        return upsert(connection, zone, Place::Live, states);
-    }
-    let (late, live): (Vec<_>, Vec<_>) =
-        states.iter().copied().partition(|state| archived.contains(state.season));
-    log::warn!("{} answers came late, to a season that is archived, and were archived, too", late.len());
-    upsert(connection, zone, Place::Live, &live)?;
-    upsert(connection, zone, Place::Archive, &late)
-}
-
-/// The assignments run from left to right: `answered_at_us`, which all others compare with, comes last.
-const NEWER_WINS: &str = "\
-    ON DUPLICATE KEY UPDATE \
-    modified = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(modified), modified), \
-    modified_by = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(modified_by), modified_by), \
-    stability = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(stability), stability), \
-    next_review_date = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(next_review_date), next_review_date), \
-    last_review_date = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(last_review_date), last_review_date), \
-    subject = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(subject), subject), \
-    topic = IF(VALUES(answered_at_us) > COALESCE(answered_at_us, 0), VALUES(topic), topic), \
-    answered_at_us = GREATEST(VALUES(answered_at_us), COALESCE(answered_at_us, 0))";
+/// What a state was computed from, as [`upsert_expecting`] wants it: the order, or that there was no record.
+pub const NO_RECORD: i64 = -1;
 
 const STATE_COLUMNS: &str = "name, creation, modified, modified_by, owner, player, season, question_id, \
     stability, next_review_date, last_review_date, subject, topic, answered_at_us";
 
-/// Writes states with MariaDB's bulk protocol. Writing one twice changes nothing, and an older state never
-/// overwrites a newer one. Sort them by their key first: the table is then written in its own order.
+/// The columns that a state changes in a record that is there. The first is the one that may be refused.
+const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modified_by), \
+    next_review_date = VALUES(next_review_date), last_review_date = VALUES(last_review_date), \
+    subject = VALUES(subject), topic = VALUES(topic), answered_at_us = VALUES(answered_at_us)";
+
+/// Writes states with MariaDB's bulk protocol over whatever stands there: the caller has locked it. Sort them by
+/// their key first: the table is then written in its own order.
 pub fn upsert(connection: &mut Conn, zone: &SiteZone, place: Place, states: &[NewState<'_>]) -> Result<()> {
     if states.is_empty() {
         return Ok(());
     }
     let marks = placeholders(14);
+    let update = format!("ON DUPLICATE KEY UPDATE stability = VALUES(stability), {CHANGED}");
     let sql = match place {
         Place::Live => {
-            format!("INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) {NEWER_WINS}", LIVE.table)
+            format!("INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) {update}", LIVE.table)
         }
         // Archived when it was answered: the answer came after its season's end.
         Place::Archive => format!(
-            "INSERT INTO `{}` ({STATE_COLUMNS}, archived_at) VALUES ({marks}, ?) {NEWER_WINS}",
+            "INSERT INTO `{}` ({STATE_COLUMNS}, archived_at) VALUES ({marks}, ?) {update}",
             ARCHIVE.table
         ),
     };
-    let names = Names::new();
+    let (names, now_us) = (Names::new(), now_us());
     let params = states.iter().map(|state| {
-        let review = state.review;
-        let (seconds, microseconds) = split(review.answered_at_us);
-        let answered = date_value_us(zone, seconds, microseconds);
-        let mut row: Vec<Value> = vec![
-            names.next().into(),
-            answered.clone(),
-            answered.clone(),
-            state.player.into(),
-            state.player.into(),
-            state.player.into(),
-            state.season.into(),
-            review.question_id.as_str().into(),
-            review.stability.into(),
-            date_value(zone, review.next_review),
-            last_review_value(zone, review),
-            review.subject.as_deref().into(),
-            review.topic.as_deref().into(),
-            review.answered_at_us.into(),
-        ];
-        row.extend((place == Place::Archive).then_some(answered));
+        let mut row = state_values(zone, &names, now_us, state);
+        row.extend((place == Place::Archive).then(|| row[1].clone()));
         row
     });
     connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`]. Sorted as for
+/// [`upsert`].
+///
+/// # Errors
+/// [`Error::Refused`] with the code [`super::NOT_NULL`]: another state stands somewhere. Nothing was written then,
+/// once the transaction is rolled back.
+pub fn upsert_expecting(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    states: &[(NewState<'_>, i64)],
+) -> Result<()> {
+    if states.is_empty() {
+        return Ok(());
+    }
+    let marks = placeholders(14);
+    // The bulk protocol does not tell which rows were changed. A column that may not be NULL does.
+    let sql = format!(
+        "INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) ON DUPLICATE KEY UPDATE \
+         stability = IF(COALESCE(answered_at_us, 0) = ?, VALUES(stability), NULL), {CHANGED}",
+        LIVE.table
+    );
+    let (names, now_us) = (Names::new(), now_us());
+    let params = states.iter().map(|(state, from)| {
+        let mut row = state_values(zone, &names, now_us, state);
+        row.push((*from).into());
+        row
+    });
+    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// The values of [`STATE_COLUMNS`].
+fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_>) -> Vec<Value> {
+    let review = state.review;
+    // An order can be ahead of every clock.
+    let (seconds, microseconds) = split(review.answered_at_us.min(now_us));
+    let answered = date_value_us(zone, seconds, microseconds);
+    vec![
+        names.next().into(),
+        answered.clone(),
+        answered,
+        state.player.into(),
+        state.player.into(),
+        state.player.into(),
+        state.season.into(),
+        review.question_id.as_str().into(),
+        review.stability.into(),
+        date_value(zone, review.next_review),
+        last_review_value(zone, review),
+        review.subject.as_deref().into(),
+        review.topic.as_deref().into(),
+        review.answered_at_us.into(),
+    ]
 }
 
 /// The date of the last review. The student's own answer keeps its microseconds; Frappe's other dates have
@@ -301,7 +342,21 @@ pub struct Audit<'a> {
     pub checksum: String,
 }
 
-/// Writes audit records. Writing one twice changes nothing.
+/// Those of some submissions that have been written: their audit records are there.
+pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>> {
+    if tokens.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let sql =
+        format!("SELECT name FROM `tabMemory Review Audit` WHERE name IN ({})", placeholders(tokens.len()));
+    let names: Vec<String> = rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
+    Ok(names.into_iter().collect())
+}
+
+/// Writes audit records.
+///
+/// # Errors
+/// [`Error::Refused`] with the code [`super::DUPLICATE`]: one is there, so that submission has been written.
 pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Result<()> {
     let date = |microseconds| {
         let (seconds, rest) = split(microseconds);
@@ -326,7 +381,7 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
     });
     let sql = "INSERT INTO `tabMemory Review Audit` \
         (name, creation, modified, modified_by, owner, player, season, answers, answered_at, persisted_at, checksum) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE name = name";
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     connection.exec_batch(sql, params).map_err(Error::from_mariadb)
 }
 

@@ -8,7 +8,8 @@ use mysql::Conn;
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::strays::{ALIAS, has_strays, move_strays};
 use super::{
-    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, blind, limiter, outages, row, rows, run_text, take_lock,
+    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, row, rows, run_text, take_lock,
+    unshown,
 };
 use crate::error::{Error, Result};
 
@@ -31,10 +32,12 @@ const LOUD_SECONDS: f64 = 0.3;
 const LONGEST_SEASON: usize = 64;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 4] = [
+const OWN_TABLES: [(&str, &str); 6] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
-    ("memora_blind_answer", blind::CREATE),
+    ("memora_journal", journal::CREATE),
+    ("memora_unshown", unshown::CREATE),
+    ("memora_belief", unshown::CREATE_BELIEF),
     ("memora_archive", archive::CREATE),
 ];
 
@@ -87,6 +90,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
         }
     }
     run_text(connection, outages::ROWS)?;
+    run_text(connection, unshown::ROW)?;
     run_text(connection, archive::ROWS)?;
     let partitions = if is_partitioned(connection)? { String::new() } else { partition_clause(connection)? };
     changes.extend(bring_to_shape(connection, &LIVE, &partitions)?);

@@ -1,11 +1,14 @@
 //! What is asked of the cache's Redis: one student's sorted set and details, the active season, known links.
 
+use std::time::Duration;
+
 use ::redis::{FromRedisValue, Value};
 
 use super::dump::{HashDump, SortedSetDump};
 use super::keys::Keys;
-use super::{LuaScript, RedisConnection, RedisServer, ScriptCall, text, unexpected};
+use super::{LuaScript, RedisConnection, RedisServer, ScriptCall, claim, confirm, text, unexpected};
 use crate::error::{Error, Result};
+use crate::head::Head;
 use crate::pool::Pool;
 use crate::review::{Review, detail_start};
 
@@ -25,6 +28,9 @@ pub struct CacheScripts {
     due: LuaScript,
     lookup: LuaScript,
     apply: LuaScript,
+    generation: LuaScript,
+    remember_season: LuaScript,
+    confirm: LuaScript,
 }
 
 impl Default for CacheScripts {
@@ -33,6 +39,9 @@ impl Default for CacheScripts {
             due: LuaScript::new(include_str!("lua/due.lua")),
             lookup: LuaScript::new(include_str!("lua/lookup.lua")),
             apply: LuaScript::new(include_str!("lua/apply.lua")),
+            generation: LuaScript::new(include_str!("lua/generation.lua")),
+            remember_season: LuaScript::new(include_str!("lua/remember_season.lua")),
+            confirm: LuaScript::new(include_str!("lua/confirm.lua")),
         }
     }
 }
@@ -71,9 +80,17 @@ pub enum Found<T> {
     /// Another season is active: the value of `srs-season`, `None` where it is not cached.
     OtherSeason(Option<String>),
     /// The student's set is not complete.
-    Cold,
+    Cold {
+        /// As below.
+        confirmation: String,
+    },
     /// The set is complete.
-    Warm(T),
+    Warm {
+        /// What confirms that the cache may be believed; empty: nothing does.
+        confirmation: String,
+        /// What it says.
+        value: T,
+    },
 }
 
 /// The due questions of a warm cache.
@@ -88,8 +105,8 @@ pub struct Due {
 pub struct Lookup {
     /// Whether each link asked for is known to exist.
     pub links: Vec<bool>,
-    /// The head that the set was computed from.
-    pub head: i64,
+    /// What the set was computed from.
+    pub head: Head,
     /// How many questions the student tracks.
     pub records: u64,
     /// The records asked for, as far as there are any.
@@ -116,7 +133,12 @@ impl CacheScripts {
     ) -> Result<Found<Due>> {
         let call = self
             .due
-            .call(&[student.keys.active_season(), student.schedule(), student.details()])
+            .call(&[
+                student.keys.active_season(),
+                student.schedule(),
+                student.details(),
+                student.keys.confirmation(),
+            ])
             .arg(student.season_token)
             .arg(student.generation)
             .arg(now)
@@ -125,12 +147,13 @@ impl CacheScripts {
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
             "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
-            "cold" => Ok(Found::Cold),
+            "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
             "warm" => {
+                let confirmation = answer.text()?;
                 let total = answer.number()?;
                 let (ids, details) = (answer.text()?, answer.text()?);
                 let pairs = ids.split(SEPARATOR).zip(details.split(SEPARATOR));
-                Ok(Found::Warm(Due { total, reviews: reviews(pairs)? }))
+                Ok(Found::Warm { confirmation, value: Due { total, reviews: reviews(pairs)? } })
             }
             _ => Err(answer.unknown()),
         }
@@ -147,7 +170,13 @@ impl CacheScripts {
         let keys = student.keys;
         let mut call = self
             .lookup
-            .call(&[keys.active_season(), student.schedule(), student.details(), keys.links()])
+            .call(&[
+                keys.active_season(),
+                student.schedule(),
+                student.details(),
+                keys.links(),
+                keys.confirmation(),
+            ])
             .arg(student.season_token)
             .arg(student.generation)
             .arg(links.len())
@@ -158,15 +187,17 @@ impl CacheScripts {
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
             "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
-            "cold" => Ok(Found::Cold),
+            "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
             "warm" => {
+                let confirmation = answer.text()?;
                 let links = answer.list()?.iter().map(|known| *known == Value::Int(1)).collect();
-                let head = answer.number()?;
+                let head = answer.head()?;
                 let records = answer.number()?;
                 let found = answer.text()?;
                 let mut parts = found.split(SEPARATOR);
                 let pairs = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
-                Ok(Found::Warm(Lookup { links, head, records, reviews: reviews(pairs)? }))
+                let value = Lookup { links, head, records, reviews: reviews(pairs)? };
+                Ok(Found::Warm { confirmation, value })
             }
             _ => Err(answer.unknown()),
         }
@@ -178,7 +209,7 @@ impl CacheScripts {
         &self,
         connection: &mut RedisConnection,
         student: Student<'_>,
-        heads: (i64, i64),
+        heads: (Head, Head),
         reviews: &[Review],
         now: i64,
         seconds_to_live: u64,
@@ -192,14 +223,83 @@ impl CacheScripts {
                 student.keys.students(student.season),
             ])
             .arg(student.generation)
-            .arg(heads.0)
-            .arg(heads.1)
+            .arg(head_text(heads.0))
+            .arg(head_text(heads.1))
             .arg(seconds_to_live)
             .arg(now)
             .arg(student.player);
         push_reviews(&mut call, reviews);
         connection.script(&call)
     }
+
+    /// The generation in which schedules count that are cached in this run of the server; a new one when the run is
+    /// new. `unused` is a number that was no generation yet.
+    pub fn generation(&self, connection: &mut RedisConnection, keys: &Keys, unused: u64) -> Result<u64> {
+        let call = self.generation.call(&[keys.generation()]).arg(&connection.run_id).arg(unused);
+        connection.script(&call)
+    }
+
+    /// Remembers the active season. False: a new generation has begun since.
+    pub fn remember_season(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        (generation, run_id): (u64, &str),
+        token: &str,
+        seconds_to_live: u64,
+    ) -> Result<bool> {
+        let call = self
+            .remember_season
+            .call(&[keys.generation(), keys.active_season()])
+            .arg(generation_text(generation, run_id))
+            .arg(token)
+            .arg(seconds_to_live);
+        connection.script(&call)
+    }
+
+    /// Notes that the cache may be believed, for as long as the claim that was made before lasts. False: somebody
+    /// else has claimed it since, or it took too long.
+    pub fn confirm(&self, connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<bool> {
+        confirm(connection, &self.confirm, &[keys.claim(), keys.confirmation()], token)
+    }
+}
+
+fn generation_text(generation: u64, run_id: &str) -> String {
+    format!("{generation}|{run_id}")
+}
+
+/// Makes it known that somebody looks whether the cache may be believed.
+pub fn claim_belief(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    token: &str,
+    lease: Duration,
+) -> Result<()> {
+    claim(connection, &keys.claim(), token, lease)
+}
+
+/// Begins a new generation: all that is cached is void.
+pub fn renew_generation(connection: &mut RedisConnection, keys: &Keys, generation: u64) -> Result<()> {
+    let mut pipeline = redis::pipe();
+    let text = generation_text(generation, &connection.run_id);
+    pipeline.atomic().cmd("SET").arg(keys.generation()).arg(text).ignore();
+    pipeline.cmd("DEL").arg(keys.active_season()).ignore();
+    connection.pipeline(&pipeline)
+}
+
+/// Drops the schedules of some students, and makes loads that are under way void.
+pub fn drop_students<'a>(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    students: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<()> {
+    let mut pipeline = redis::pipe();
+    for (player, season) in students {
+        let names = [keys.schedule(player, season), keys.details(player, season), keys.fence(player, season)];
+        pipeline.cmd("UNLINK").arg(&names).ignore();
+        pipeline.cmd("ZREM").arg(keys.students(season)).arg(player).ignore();
+    }
+    if pipeline.is_empty() { Ok(()) } else { connection.pipeline(&pipeline) }
 }
 
 /// Drops a student's cache and makes loads that are under way void. True: there was one.
@@ -294,8 +394,8 @@ pub fn set_fences<'a>(
 pub struct Loaded<'a> {
     /// Who, where, and in which generation it can be believed.
     pub student: Student<'a>,
-    /// The time of the newest answer in it, Unix microseconds.
-    pub head: i64,
+    /// What it was computed from.
+    pub head: Head,
     /// The records.
     pub reviews: &'a [Review],
 }
@@ -362,7 +462,7 @@ impl Loaded<'_> {
     fn states(&self) -> Vec<u8> {
         let count = self.named().count() + 1;
         let mut dump = HashDump::with_fields(count, 96 * count);
-        dump.push("", &format!("{:0HEAD_WIDTH$}", self.head));
+        dump.push("", &head_text(self.head));
         let mut detail = String::new();
         for review in self.named() {
             detail.clear();
@@ -376,16 +476,6 @@ impl Loaded<'_> {
 /// What `srs-season` holds.
 pub fn active_season(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<String>> {
     connection.command(redis::cmd("GET").arg(keys.active_season()))
-}
-
-/// Remembers the active season.
-pub fn remember_season(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    token: &str,
-    seconds_to_live: u64,
-) -> Result<()> {
-    connection.command(redis::cmd("SET").arg(keys.active_season()).arg(token).arg("EX").arg(seconds_to_live))
 }
 
 /// Forgets the active season.
@@ -501,6 +591,12 @@ fn push_reviews(call: &mut ScriptCall, reviews: &[Review]) {
     }
 }
 
+/// A head as details hold it.
+fn head_text(head: Head) -> String {
+    // Display of a struct ignores the width: it is text first.
+    format!("{:>HEAD_WIDTH$}", head.to_string())
+}
+
 /// Reads ids and details; the nameless field is the head and no question.
 fn reviews<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<Review>> {
     pairs
@@ -538,6 +634,12 @@ impl Answer {
             Value::Array(values) => Ok(values),
             other => Err(unexpected(&other)),
         }
+    }
+
+    fn head(&mut self) -> Result<Head> {
+        let head = self.text()?;
+        head.parse()
+            .map_err(|_| Error::Fault(format!("the cache holds a head that memora did not write: {head:?}")))
     }
 
     fn number<T: FromRedisValue>(&mut self) -> Result<T> {

@@ -1,21 +1,26 @@
-//! What is asked of the journal's Redis: the stream of submissions, a student's pending ones, and trust.
+//! What is asked of the journal's Redis: the stream of submissions, a student's pending ones, and when MariaDB was
+//! looked at.
 
 use ::redis::{FromRedisValue, Value};
 
 use super::keys::{GROUP, Keys};
-use super::{LuaScript, RedisConnection, text, unexpected};
+use super::{LuaScript, RedisConnection, claim, confirm, text, unexpected};
+use crate::belief::LONGEST_LOOK;
+use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::review::Review;
 
 /// How long a student's head is kept when nothing of his is pending: longer than any cached set lives.
 const HEAD_SECONDS: u64 = 30 * 24 * 3600;
+
+/// Submissions that are acknowledged at a time: others wait for no more than these.
+const ACKNOWLEDGED_AT_ONCE: usize = 100;
 
 /// The journal's scripts.
 pub struct JournalScripts {
     append: LuaScript,
     pending: LuaScript,
     acknowledge: LuaScript,
-    trust: LuaScript,
+    confirm: LuaScript,
 }
 
 impl Default for JournalScripts {
@@ -24,7 +29,7 @@ impl Default for JournalScripts {
             append: LuaScript::new(include_str!("lua/append.lua")),
             pending: LuaScript::new(include_str!("lua/pending.lua")),
             acknowledge: LuaScript::new(include_str!("lua/acknowledge.lua")),
-            trust: LuaScript::new(include_str!("lua/trust.lua")),
+            confirm: LuaScript::new(include_str!("lua/confirm.lua")),
         }
     }
 }
@@ -33,8 +38,6 @@ impl Default for JournalScripts {
 pub enum Appended {
     /// The submission is in the journal.
     Added {
-        /// Its id in the stream.
-        id: String,
         /// True for the one caller that should queue a drain.
         drain_wanted: bool,
     },
@@ -48,59 +51,36 @@ pub struct NewEntry<'a> {
     pub player: &'a str,
     /// The season.
     pub season: &'a str,
-    /// Head that the states were computed from, and head after them.
-    pub heads: (i64, i64),
+    /// The order of the newest entry of the stream that it knows.
+    pub knows: i64,
+    /// Its own order.
+    pub order: i64,
     /// Unlike any other submission's.
     pub token: &'a str,
-    /// The new states as JSON.
-    pub payload: &'a str,
+    /// The entry as text.
+    pub text: &'a str,
 }
 
 /// One submission as it stands in the stream.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct StreamEntry {
     /// Id in the stream.
     pub id: String,
     /// The student.
     pub player: String,
     /// The season.
     pub season: String,
-    /// The new states as JSON.
-    pub payload: String,
+    /// The entry as text.
+    pub text: String,
 }
 
 /// A student's submissions that are still in the journal.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Pending {
-    /// Time of the student's last submission, Unix microseconds; 0 where the journal knows none.
+    /// The order of the student's newest entry; 0 where the journal knows none.
     pub head: i64,
-    /// The states, in no order; a question can come more than once.
-    pub reviews: Vec<Review>,
-}
-
-/// What the journal says about the cache.
-#[derive(Clone, Debug)]
-pub struct TrustState {
-    /// Cached sets of another generation are not believed.
-    pub generation: u64,
-    /// False while the cache is known to have missed an answer.
-    pub is_ok: bool,
-    /// The run of the cache's Redis that is believed.
-    pub run_id: String,
-    /// Milliseconds since the cache was given up.
-    pub lost_for_ms: u64,
-}
-
-/// What to do with the trust in the cache.
-pub enum TrustAction<'a> {
-    /// Only read it.
-    Read,
-    /// The cache missed an answer in this generation.
-    Lost(u64),
-    /// The cache answers, and this is its run id.
-    Found(&'a str),
-    /// Make all cached sets void, those up to this generation at least.
-    Renew(u64),
+    /// The entries in the order of the stream.
+    pub entries: Vec<Entry>,
 }
 
 impl JournalScripts {
@@ -111,21 +91,20 @@ impl JournalScripts {
         keys: &Keys,
         entry: &NewEntry<'_>,
     ) -> Result<Appended> {
+        let pending = keys.pending(entry.player, entry.season);
         let call = self
             .append
-            .call(&[keys.stream(), keys.pending(entry.player, entry.season), keys.drain_queued()])
-            .arg(entry.heads.0)
-            .arg(entry.heads.1)
+            .call(&[keys.stream(), pending, keys.drain_queued(), keys.tokens()])
+            .arg(entry.knows)
+            .arg(entry.order)
             .arg(entry.token)
             .arg(entry.player)
             .arg(entry.season)
-            .arg(entry.payload);
+            .arg(entry.text);
         let answer: Vec<Value> = connection.script(&call)?;
-        match <[Value; 3]>::try_from(answer) {
-            Ok([_, id, queued]) => {
-                Ok(Appended::Added { id: text(id)?, drain_wanted: queued == Value::Int(1) })
-            }
-            Err(_) => Ok(Appended::Conflict),
+        match answer.get(2) {
+            Some(queued) => Ok(Appended::Added { drain_wanted: *queued == Value::Int(1) }),
+            None => Ok(Appended::Conflict),
         }
     }
 
@@ -143,57 +122,132 @@ impl JournalScripts {
         let pending = answers.into_iter().map(|answer| {
             let mut answer = answer.into_iter();
             let head = answer.next().flatten().and_then(|head| head.parse().ok()).unwrap_or(0);
+            let mut found = Vec::new();
+            while let (Some(Some(id)), Some(Some(text))) = (answer.next(), answer.next()) {
+                found.push((id, text));
+            }
+            found.sort_by_key(|(id, _)| place(id));
             // An unreadable entry is the drain's to set aside; the student's other answers still count.
-            let reviews =
-                answer.flatten().flat_map(|payload| read_payload(&payload).unwrap_or_default()).collect();
-            Pending { head, reviews }
+            let read =
+                |(id, text): &(String, String)| Some(Entry::read(text, id).ok()?.kept_at(kept_at_us(id)));
+            let entries = found.iter().filter_map(read).collect();
+            Pending { head, entries }
         });
         Ok(pending.collect())
     }
 
-    /// Takes submissions that are in MariaDB out of the journal.
+    /// Takes submissions that are in MariaDB out of the journal: each with its token.
     pub fn acknowledge(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
-        entries: &[Entry],
+        entries: &[(&StreamEntry, &str)],
     ) -> Result<()> {
-        let mut names = vec![keys.stream()];
-        names.extend(entries.iter().map(|entry| keys.pending(&entry.player, &entry.season)));
-        let mut call = self.acknowledge.call(&names).arg(GROUP).arg(HEAD_SECONDS);
-        for entry in entries {
-            call.push(&entry.id);
+        for entries in entries.chunks(ACKNOWLEDGED_AT_ONCE) {
+            let mut names = vec![keys.stream(), keys.tokens()];
+            names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
+            let mut call = self.acknowledge.call(&names).arg(GROUP).arg(HEAD_SECONDS);
+            for (entry, token) in entries {
+                call.push(&entry.id);
+                call.push(token);
+            }
+            connection.script::<()>(&call)?;
         }
-        connection.script::<()>(&call)?;
         Ok(())
     }
 
-    /// Reads or changes the trust in the cache.
-    pub fn trust(
-        &self,
-        connection: &mut RedisConnection,
-        keys: &Keys,
-        action: &TrustAction<'_>,
-    ) -> Result<TrustState> {
-        let (what, generation, run_id) = match action {
-            TrustAction::Read => ("read", 0, ""),
-            TrustAction::Lost(generation) => ("lost", *generation, ""),
-            TrustAction::Found(run_id) => ("found", 0, *run_id),
-            TrustAction::Renew(void) => ("renew", *void, ""),
-        };
-        let call = self.trust.call(&[keys.trust()]).arg(what).arg(generation).arg(run_id);
-        let (generation, state, run_id, lost_for_ms): (u64, String, String, u64) =
-            connection.script(&call)?;
-        Ok(TrustState { generation, is_ok: state == "ok", run_id, lost_for_ms })
+    /// Notes that MariaDB was looked at. False: the look was revoked, or took too long.
+    pub fn confirm_look(&self, connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<bool> {
+        let note = look_note(connection, token);
+        confirm(connection, &self.confirm, &[keys.database_claim(), keys.database_look()], &note)
     }
 }
 
-/// Reads the states of an entry.
-///
-/// # Errors
-/// The reason, for the administrator, when the text is not what memora writes.
-pub fn read_payload(payload: &str) -> std::result::Result<Vec<Review>, String> {
-    serde_json::from_str(payload).map_err(|error| format!("the entry cannot be read: {error}"))
+/// Makes it known that MariaDB is being looked at.
+pub fn claim_look(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<()> {
+    let note = look_note(connection, token);
+    claim(connection, &keys.database_claim(), &note, LONGEST_LOOK)
+}
+
+/// The last look at MariaDB, while it serves everybody; empty when somebody has to look.
+pub fn last_look(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
+    let note: Option<String> = connection.command(redis::cmd("GET").arg(keys.database_look()))?;
+    // A note from another run of the server may have been revoked there.
+    Ok(note.filter(|note| note.starts_with(&connection.run_id)).unwrap_or_default())
+}
+
+/// Makes all looks void, those under way too: MariaDB has news.
+pub fn revoke_look(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.database_claim()).arg(keys.database_look()))
+}
+
+fn look_note(connection: &RedisConnection, token: &str) -> String {
+    format!("{}|{token}", connection.run_id)
+}
+
+/// When an entry was kept, Unix microseconds by the server's clock.
+pub fn kept_at_us(id: &str) -> i64 {
+    i64::try_from(place(id).0.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
+/// Where an entry stands in the stream.
+pub fn place(id: &str) -> (u64, u64) {
+    let (time, count) = id.split_once('-').unwrap_or((id, ""));
+    (time.parse().unwrap_or(0), count.parse().unwrap_or(0))
+}
+
+/// The ids of all submissions of some students that wait, in the order of the students.
+pub fn waiting_ids(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    students: &[(&str, &str)],
+) -> Result<Vec<Vec<String>>> {
+    let mut pipeline = redis::pipe();
+    for (player, season) in students {
+        pipeline.cmd("HKEYS").arg(keys.pending(player, season));
+    }
+    let mut fields: Vec<Vec<String>> = connection.pipeline(&pipeline)?;
+    for fields in &mut fields {
+        fields.retain(|field| is_id(field));
+    }
+    Ok(fields)
+}
+
+fn is_id(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(time, count)| {
+        [time, count]
+            .iter()
+            .all(|part| (1..=20).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// Entries by their ids, as far as they are there.
+pub fn entries_of(connection: &mut RedisConnection, keys: &Keys, ids: &[String]) -> Result<Vec<StreamEntry>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(ACKNOWLEDGED_AT_ONCE) {
+        let mut pipeline = redis::pipe();
+        for id in ids {
+            pipeline.cmd("XRANGE").arg(keys.stream()).arg(id).arg(id);
+        }
+        let answers: Vec<Value> = connection.pipeline(&pipeline)?;
+        for answer in answers {
+            found.extend(entries(answer)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A submission that waits in the stream, by its token, or by the id that older versions gave it.
+pub fn waiting(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<Option<StreamEntry>> {
+    let id: Option<String> = connection.command(redis::cmd("HGET").arg(keys.tokens()).arg(token))?;
+    match id.or_else(|| is_id(token).then(|| token.to_owned())) {
+        // A number that Redis finds too large for an id is none of ours.
+        Some(id) => match entries_of(connection, keys, &[id]) {
+            Err(Error::Refused { .. }) => Ok(None),
+            found => Ok(found?.pop()),
+        },
+        None => Ok(None),
+    }
 }
 
 /// Makes the consumer group; harmless where it exists.
@@ -213,7 +267,7 @@ pub fn take_new(
     keys: &Keys,
     consumer: &str,
     most: usize,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<StreamEntry>> {
     let mut command = redis::cmd("XREADGROUP");
     command
         .arg("GROUP")
@@ -241,7 +295,7 @@ pub fn take_over(
     consumer: &str,
     idle_ms: u64,
     most: usize,
-) -> Result<Vec<Entry>> {
+) -> Result<Vec<StreamEntry>> {
     let mut command = redis::cmd("XAUTOCLAIM");
     command.arg(keys.stream()).arg(GROUP).arg(consumer).arg(idle_ms).arg("0").arg("COUNT").arg(most);
     let mut answer: Vec<Value> = connection.command(&command)?;
@@ -277,12 +331,6 @@ pub fn backlog(connection: &mut RedisConnection, keys: &Keys) -> Result<(u64, Op
     Ok((length, entries(oldest)?.into_iter().next().map(|entry| entry.id)))
 }
 
-/// One entry by its id.
-pub fn find(connection: &mut RedisConnection, keys: &Keys, id: &str) -> Result<Option<Entry>> {
-    let found = connection.command(redis::cmd("XRANGE").arg(keys.stream()).arg(id).arg(id))?;
-    Ok(entries(found)?.into_iter().next())
-}
-
 /// A drain begins: the next submission may queue another.
 pub fn clear_drain_flag(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.drain_queued()))
@@ -299,7 +347,7 @@ pub fn setting(connection: &mut RedisConnection, name: &str) -> Result<Option<St
 
 /// Reads the list of entries that XRANGE and its kin give. A field that is missing is left empty: such
 /// an entry is set aside by the drain, and never blocks the rest.
-fn entries(value: Value) -> Result<Vec<Entry>> {
+fn entries(value: Value) -> Result<Vec<StreamEntry>> {
     let list = match value {
         Value::Array(list) => list,
         Value::Nil => return Ok(Vec::new()),
@@ -310,7 +358,7 @@ fn entries(value: Value) -> Result<Vec<Entry>> {
         let Value::Array(parts) = item else { continue };
         let mut parts = parts.into_iter();
         let id = text(parts.next().unwrap_or(Value::Nil))?;
-        let mut entry = Entry { id, player: String::new(), season: String::new(), payload: String::new() };
+        let mut entry = StreamEntry { id, player: String::new(), season: String::new(), text: String::new() };
         if let Some(Value::Array(fields)) = parts.next() {
             let mut fields = fields.into_iter();
             while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
@@ -319,7 +367,8 @@ fn entries(value: Value) -> Result<Vec<Entry>> {
                 match text(field).unwrap_or_default().as_str() {
                     "player" => entry.player = value,
                     "season" => entry.season = value,
-                    "answers" => entry.payload = value,
+                    // `answers` in entries of the first version.
+                    "entry" | "answers" => entry.text = value,
                     _ => {}
                 }
             }

@@ -105,6 +105,21 @@ impl Keys {
         self.of_all("srs-season")
     }
 
+    /// Cache: the generation in which cached schedules count, and the run of the cache that it is for.
+    pub fn generation(&self) -> String {
+        self.of_all("srs-generation")
+    }
+
+    /// Cache: who looks whether the cache may be believed.
+    pub fn claim(&self) -> String {
+        self.of_all("srs-looking")
+    }
+
+    /// Cache: there while the cache may be believed.
+    pub fn confirmation(&self) -> String {
+        self.of_all("srs-looked")
+    }
+
     /// Cache: subjects and topics known to exist.
     pub fn links(&self) -> String {
         self.of_all("srs-links")
@@ -125,9 +140,19 @@ impl Keys {
         self.of_all("srs-drain-queued")
     }
 
-    /// Journal: whether the cache may be believed.
-    pub fn trust(&self) -> String {
-        self.of_all("srs-trust")
+    /// Journal: the ids in the stream of the submissions that wait, by their tokens.
+    pub fn tokens(&self) -> String {
+        self.of_all("srs-tokens")
+    }
+
+    /// Journal: who looks whether MariaDB has answers that the cache was not shown.
+    pub fn database_claim(&self) -> String {
+        self.of_all("srs-database-looking")
+    }
+
+    /// Journal: there as long as a look at MariaDB serves everybody.
+    pub fn database_look(&self) -> String {
+        self.of_all("srs-database-looked")
     }
 }
 

@@ -53,7 +53,11 @@ impl Connect for RedisServer {
     type Connection = RedisConnection;
 
     fn connect(&self, probe: bool) -> Result<RedisConnection> {
-        let fail = |error: redis::RedisError| Error::from_redis(self.server, &error);
+        // A server that does not let us in (too many clients, wrong password) is of no use now.
+        let fail = |error: redis::RedisError| match Error::from_redis(self.server, &error) {
+            Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: false },
+            error => error,
+        };
         let patience = if probe { PROBE_TIMEOUT.min(self.timeout) } else { self.timeout };
         let mut inner = redis::Client::open(self.info.clone())
             .and_then(|client| client.get_connection_with_timeout(patience))
@@ -140,6 +144,22 @@ impl ScriptCall {
     pub fn push<T: redis::ToRedisArgs>(&mut self, value: T) {
         self.command.arg(value);
     }
+}
+
+/// Claims a look, for so long. Whoever claims it later takes it over.
+fn claim(connection: &mut RedisConnection, key: &str, token: &str, lifetime: Duration) -> Result<()> {
+    let milliseconds = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1);
+    connection.command(redis::cmd("SET").arg(key).arg(token).arg("PX").arg(milliseconds))
+}
+
+/// Notes that a look is done that was claimed before it began. False: the claim is another's, or over.
+fn confirm(
+    connection: &mut RedisConnection,
+    script: &LuaScript,
+    keys: &[String; 2],
+    token: &str,
+) -> Result<bool> {
+    connection.script(&script.call(keys).arg(token))
 }
 
 /// Reads a value as text; anything that is not valid UTF-8 text is a fault.

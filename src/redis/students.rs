@@ -12,6 +12,7 @@ use super::cache::scan_season;
 use super::keys::Keys;
 use super::{RedisConnection, unexpected};
 use crate::error::{Error, Result, Server};
+use crate::head::Head;
 
 /// Students whose memory is asked for, of each season.
 const WEIGHED: usize = 32;
@@ -129,8 +130,8 @@ pub struct CachedSchedule {
     pub is_there: bool,
     /// The generation in which it says that it is complete.
     pub marker: Option<f64>,
-    /// The time of the newest answer in it, Unix microseconds.
-    pub head: Option<i64>,
+    /// What it was computed from.
+    pub head: Option<Head>,
     /// The date of each question.
     pub dates: HashMap<Vec<u8>, f64>,
     /// What belongs to each question beside its date.

@@ -1,6 +1,6 @@
 -- Adds a submission to the journal, if it was computed from the student's last one.
--- KEYS: stream, the student's pending submissions, drain flag
--- ARGV: head before, head after, token of this submission, player, season, payload
+-- KEYS: stream, the student's pending submissions, drain flag, submissions by token
+-- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry
 -- Returns {'added', id, 1 when a drain is to be queued} | {'conflict'}
 local last = redis.call('HMGET', KEYS[2], 'head', 'token')
 -- Whose connection broke before the answer asks again, perhaps behind others: the last tokens tell, newest first,
@@ -13,7 +13,7 @@ end
 if last[1] and tonumber(last[1]) > tonumber(ARGV[1]) then
   return {'conflict'}
 end
-local id = redis.call('XADD', KEYS[1], '*', 'player', ARGV[4], 'season', ARGV[5], 'answers', ARGV[6])
+local id = redis.call('XADD', KEYS[1], '*', 'player', ARGV[4], 'season', ARGV[5], 'entry', ARGV[6])
 local kept = {ARGV[3] .. '=' .. id}
 for token in string.gmatch(tokens, '[^ ]+') do
   if #kept < 8 then
@@ -22,5 +22,6 @@ for token in string.gmatch(tokens, '[^ ]+') do
 end
 redis.call('HSET', KEYS[2], 'head', ARGV[2], 'token', table.concat(kept, ' '), 'id', id, id, '')
 redis.call('PERSIST', KEYS[2])
+redis.call('HSET', KEYS[4], ARGV[3], id)
 local queued = redis.call('SET', KEYS[3], '1', 'NX', 'EX', 60)
 return {'added', id, queued and 1 or 0}

@@ -4,8 +4,8 @@
 -- ARGV: generation, head before, head after, seconds to live, now, student, (next review, id, detail) ...
 -- Returns how many are due then, nothing when dropped
 redis.call('DEL', KEYS[3])
-local head = tonumber(redis.call('HGET', KEYS[2], '') or 0)
-local current = redis.call('ZSCORE', KEYS[1], '') == ARGV[1] and (head == tonumber(ARGV[2]) or head == tonumber(ARGV[3]))
+local head = redis.call('HGET', KEYS[2], '')
+local current = redis.call('ZSCORE', KEYS[1], '') == ARGV[1] and (head == ARGV[2] or head == ARGV[3])
 if not current then
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('ZREM', KEYS[4], ARGV[6])

@@ -1,27 +1,29 @@
 -- The student's due questions: one round trip, and few values, each of which costs time on the way.
--- KEYS: active season, sorted set, details
+-- KEYS: active season, sorted set, details, confirmation that the cache may be believed
 -- ARGV: active season as the caller knows it, generation, now, most questions, how the details of the
 --       wanted subject begin (nothing: every subject)
--- Returns {'season', actual} | {'cold'} | {'warm', total due, ids, details}, the last two joined by NUL
+-- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or nothing, total due, ids, details}, the last two
+-- joined by NUL
 local call, schedule, now, wanted = redis.call, KEYS[2], ARGV[3], ARGV[5]
-local season = call('GET', KEYS[1])
+local known = call('MGET', KEYS[1], KEYS[4])
+local season, confirmation = known[1], known[2] or ''
 if season ~= ARGV[1] then
   return {'season', season}
 end
 if call('ZSCORE', schedule, '') ~= ARGV[2] then
-  return {'cold'}
+  return {'cold', confirmation}
 end
 if wanted == '' then
   local ids = call('ZRANGEBYSCORE', schedule, '-inf', now, 'LIMIT', 0, ARGV[4])
   if #ids == 0 then
-    return {'warm', 0, '', ''}
+    return {'warm', confirmation, 0, '', ''}
   end
   -- Fails when a question has no details: they were evicted apart from the sorted set.
   local whole, details = pcall(table.concat, call('HMGET', KEYS[3], unpack(ids)), '\0')
   if not whole then
-    return {'cold'}
+    return {'cold', confirmation}
   end
-  return {'warm', call('ZCOUNT', schedule, '-inf', now), table.concat(ids, '\0'), details}
+  return {'warm', confirmation, call('ZCOUNT', schedule, '-inf', now), table.concat(ids, '\0'), details}
 end
 local due, most, total = call('ZRANGEBYSCORE', schedule, '-inf', now), tonumber(ARGV[4]), 0
 local ids, details, width, sub = {}, {}, #wanted, string.sub
@@ -31,7 +33,7 @@ for first = 1, #due, 5000 do
   for index = 1, #part do
     local detail = part[index]
     if not detail then
-      return {'cold'}
+      return {'cold', confirmation}
     end
     if sub(detail, 1, width) == wanted then
       total = total + 1
@@ -41,4 +43,4 @@ for first = 1, #due, 5000 do
     end
   end
 end
-return {'warm', total, table.concat(ids, '\0'), table.concat(details, '\0')}
+return {'warm', confirmation, total, table.concat(ids, '\0'), table.concat(details, '\0')}

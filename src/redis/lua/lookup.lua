@@ -1,17 +1,18 @@
 -- What a submission or a filtered read needs to know of one student.
--- KEYS: active season, sorted set, details, known links
+-- KEYS: active season, sorted set, details, known links, confirmation that the cache may be believed
 -- ARGV: active season as the caller knows it, generation, number of links, links ..., ids ...
 --       (no id: every record)
--- Returns {'season', actual} | {'cold'} | {'warm', links, head, records, found}
+-- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or nothing, links, head, records, found}
 -- where links says 1 for each known one, and found is id, detail, id, ... joined by NUL
-local season = redis.call('GET', KEYS[1])
+local known = redis.call('MGET', KEYS[1], KEYS[5])
+local season, confirmation = known[1], known[2] or ''
 if season ~= ARGV[1] then
   return {'season', season}
 end
 local records = redis.call('ZCARD', KEYS[2])
 local head = redis.call('HGET', KEYS[3], '')
 if redis.call('ZSCORE', KEYS[2], '') ~= ARGV[2] or not head or redis.call('HLEN', KEYS[3]) ~= records then
-  return {'cold'}
+  return {'cold', confirmation}
 end
 local links = {}
 local first_id = 4 + tonumber(ARGV[3])
@@ -30,4 +31,4 @@ else
     end
   end
 end
-return {'warm', links, head, records - 1, table.concat(found, '\0')}
+return {'warm', confirmation, links, head, records - 1, table.concat(found, '\0')}

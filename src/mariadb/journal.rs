@@ -1,0 +1,102 @@
+//! `memora_journal`: entries that the journal's Redis could not take, until the drain writes them. It is only
+//! inserted into, so nobody waits for another's lock.
+
+use mysql::prelude::Queryable;
+use mysql::{Conn, Value};
+
+use super::outages::NOW_US;
+use super::{placeholders, row, rows, run};
+use crate::error::{Error, Result};
+
+/// One row for each entry. Ids grow, and are never used again.
+pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_journal` (\
+    id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, token VARCHAR(140) NOT NULL, \
+    player VARCHAR(140) NOT NULL, season VARCHAR(140) NOT NULL, kept_at_us BIGINT NOT NULL, entry LONGTEXT NOT NULL, \
+    UNIQUE KEY (token), KEY (player, season)) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+
+const COLUMNS: &str = "id, token, player, season, entry, kept_at_us";
+
+/// An entry as it stands in the table.
+#[derive(Clone, Debug)]
+pub struct TableEntry {
+    /// Its id.
+    pub id: i64,
+    /// Its token.
+    pub token: String,
+    /// The student.
+    pub player: String,
+    /// The season.
+    pub season: String,
+    /// The entry as text.
+    pub text: String,
+    /// When it was kept, Unix microseconds by the server's clock.
+    pub kept_at_us: i64,
+}
+
+type Row = (i64, String, String, String, String, i64);
+
+fn table_entry((id, token, player, season, text, kept_at_us): Row) -> TableEntry {
+    TableEntry { id, token, player, season, text, kept_at_us }
+}
+
+/// Keeps an entry; returns its id. Doing it twice changes nothing.
+pub fn append(connection: &mut Conn, token: &str, (player, season): (&str, &str), text: &str) -> Result<i64> {
+    let sql = format!(
+        "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (?, ?, ?, {NOW_US}, ?) \
+         ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)"
+    );
+    let params = (token, player, season, text);
+    let result = connection.exec_iter(sql, params).map_err(Error::from_mariadb)?;
+    let id = result.last_insert_id().unwrap_or(0);
+    Ok(i64::try_from(id).unwrap_or(i64::MAX))
+}
+
+/// A student's entries of a season, by their ids.
+pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<Vec<TableEntry>> {
+    let sql = format!("SELECT {COLUMNS} FROM `memora_journal` WHERE player = ? AND season = ? ORDER BY id");
+    Ok(rows::<Row>(connection, &sql, (player, season))?.into_iter().map(table_entry).collect())
+}
+
+/// The entries of some students, of whatever season.
+pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableEntry>> {
+    // As good as always there is none at all, which is quickly told.
+    if players.is_empty() || !has_any(connection)? {
+        return Ok(Vec::new());
+    }
+    let sql =
+        format!("SELECT {COLUMNS} FROM `memora_journal` WHERE player IN ({})", placeholders(players.len()));
+    let params: Vec<Value> = players.iter().map(Value::from).collect();
+    Ok(rows::<Row>(connection, &sql, params)?.into_iter().map(table_entry).collect())
+}
+
+/// Whether any entry is kept.
+pub fn has_any(connection: &mut Conn) -> Result<bool> {
+    Ok(row::<u8>(connection, "SELECT 1 FROM `memora_journal` LIMIT 1", ())?.is_some())
+}
+
+/// The oldest entries after an id.
+pub fn after(connection: &mut Conn, id: i64, most: usize) -> Result<Vec<TableEntry>> {
+    let sql = format!("SELECT {COLUMNS} FROM `memora_journal` WHERE id > ? ORDER BY id LIMIT ?");
+    Ok(rows::<Row>(connection, &sql, (id, most))?.into_iter().map(table_entry).collect())
+}
+
+/// Whether an entry of a student is kept.
+pub fn is_waiting(connection: &mut Conn, player: &str, token: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM `memora_journal` WHERE token = ? AND player = ?";
+    Ok(row::<u8>(connection, sql, (token, player))?.is_some())
+}
+
+/// Forgets entries that were written to the table of records.
+pub fn remove(connection: &mut Conn, ids: &[i64]) -> Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let sql = format!("DELETE FROM `memora_journal` WHERE id IN ({})", placeholders(ids.len()));
+    run(connection, &sql, ids.iter().map(Value::from).collect::<Vec<_>>())
+}
+
+/// How many entries are kept, and since when the oldest, Unix microseconds.
+pub fn backlog(connection: &mut Conn) -> Result<(u64, Option<i64>)> {
+    let sql = "SELECT COUNT(*), MIN(kept_at_us) FROM `memora_journal`";
+    Ok(row(connection, sql, ())?.unwrap_or((0, None)))
+}
