@@ -1,5 +1,6 @@
 //! What a cached schedule has wrong, beside the records that it was loaded from.
 
+use std::collections::HashMap;
 use std::ops::AddAssign;
 
 use crate::redis::students::CachedSchedule;
@@ -59,6 +60,22 @@ pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Differences {
     found.ghost = (cached.dates.len() as u64 + found.missing).saturating_sub(found.records);
     found.records += found.ghost;
     found
+}
+
+/// The states that a schedule has and nothing else: newer than what is known of their questions.
+pub fn only_cached(cached: &CachedSchedule, known: &[Review]) -> Vec<Review> {
+    let known: HashMap<&str, i64> =
+        known.iter().map(|review| (review.question_id.as_str(), review.answered_at_us)).collect();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+    let states = cached.details.iter().filter_map(|(id, detail)| {
+        let state = Review::from_detail(&text(id)?, &text(detail)?)?;
+        let is_newer =
+            known.get(state.question_id.as_str()).is_none_or(|order| *order < state.answered_at_us);
+        is_newer.then_some(state)
+    });
+    let mut states: Vec<Review> = states.collect();
+    states.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+    states
 }
 
 #[cfg(test)]

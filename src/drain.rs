@@ -21,6 +21,8 @@ use crate::mariadb::shape::LIVE;
 use crate::mariadb::{
     DUPLICATE, NOT_NULL, is_contention, is_data_error, is_locked_out, set_lock_wait, storage,
 };
+use crate::outage::OutageNews;
+use crate::redis::cache;
 use crate::redis::journal::{self, StreamEntry, kept_at_us, place};
 use crate::write::{audit, checksum};
 
@@ -86,6 +88,8 @@ pub(crate) struct Written {
     pub done: HashSet<String>,
     /// Tokens of entries that were computed from something that is not there.
     pub early: HashSet<String>,
+    /// Players and seasons whose answers were computed again.
+    pub replayed: Vec<(String, String)>,
 }
 
 impl Written {
@@ -94,6 +98,7 @@ impl Written {
         self.set_aside += other.set_aside;
         self.done.extend(other.done);
         self.early.extend(other.early);
+        self.replayed.extend(other.replayed);
     }
 }
 
@@ -111,6 +116,9 @@ impl Engine {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
+        if let Err(error) = self.notice_replaced_journal(&process) {
+            log::debug!("nobody can tell whether the journal is the same as before: {error}");
+        }
         let mut report = DrainReport::default();
         let mut last_id = 0;
         loop {
@@ -154,6 +162,33 @@ impl Engine {
         Ok(report)
     }
 
+    /// Looks whether the journal's Redis is the one that the last drain met. One that was restarted, restored or
+    /// failed over may have lost answers that were acknowledged.
+    fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
+        let (run_id, newest) = process.journal.with(|journal| {
+            Ok((journal.run_id.clone(), journal::newest_id(journal, &self.settings.keys)?))
+        })?;
+        let known = process.drain.with(kept::last_run)?;
+        if known.as_ref().is_some_and(|(run, id)| *run == run_id && *id == newest) {
+            return Ok(());
+        }
+        let is_first =
+            process.drain.with(|database| kept::remember_run(database, known.as_ref(), &run_id, &newest))?;
+        let Some((old_run, old_id)) = known else { return Ok(()) };
+        let is_older = place(&newest) < place(&old_id);
+        if is_first && (old_run != run_id || is_older) {
+            if is_older {
+                log::error!("the journal came back older: answers that it had acknowledged are gone from it");
+            } else {
+                log::warn!(
+                    "the journal was restarted, or is another server: it may have lost its last answers"
+                );
+            }
+            process.outages.tell(OutageNews::JournalReplaced(is_older));
+        }
+        Ok(())
+    }
+
     /// Writes a batch and takes it out of the journal. Returns the tokens of entries that came early, with the
     /// entries of their students. Those named in `lost` wait for nothing any more.
     fn drain_batch(
@@ -168,6 +203,7 @@ impl Engine {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let waiting = with_patience(deadline, || self.complete(process, &stream, &table))?;
         let written = with_patience(deadline, || self.persist_in_parallel(process, &waiting, lost))?;
+        self.drop_replayed(process, &written.replayed);
         report.answers += written.answers;
         report.set_aside += written.set_aside;
         report.submissions += written.done.len();
@@ -187,6 +223,16 @@ impl Engine {
             left_table.extend(student.table.into_iter().filter(|entry| !written.done.contains(&entry.token)));
         }
         Ok((written.early, left_stream, left_table))
+    }
+
+    /// Drops the cached schedules of students whose answers were computed again: a process that died between the
+    /// journal and the cache may have left one that lacks an answer.
+    fn drop_replayed(&self, process: &Process, students: &[(String, String)]) {
+        let names = || students.iter().map(|(player, season)| (player.as_str(), season.as_str()));
+        let keys = &self.settings.keys;
+        if let Err(error) = process.cache.with(|cache| cache::drop_students(cache, keys, names())) {
+            log::debug!("{} schedules are left to reconciliation: {error}", students.len());
+        }
     }
 
     /// Everything that waits of the students of a batch, in both places. The stream is read first: what an entry of
@@ -392,6 +438,11 @@ impl Waiting {
     /// Player and season.
     pub(crate) fn name(&self) -> (&str, &str) {
         (&self.player, &self.season)
+    }
+
+    /// The same, to keep.
+    pub(crate) fn owned_name(&self) -> (String, String) {
+        (self.player.clone(), self.season.clone())
     }
 
     /// What the audit record of an entry says.

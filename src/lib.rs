@@ -12,6 +12,7 @@ pub mod belief;
 pub mod breaker;
 pub mod clean;
 pub mod clock;
+pub mod clock_repair;
 pub mod diff;
 pub mod drain;
 pub mod due;
@@ -49,6 +50,7 @@ pub mod submission;
 pub mod submit;
 pub mod trust;
 pub mod uninstall;
+pub mod upgrade;
 pub mod write;
 
 /// The module `memora._engine`.

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Process, lock};
-use crate::error::{Error, Server};
+use crate::error::{Error, Result, Server};
 use crate::mariadb::outages::{self, Ending};
 
+/// Answers that have waited for so many seconds are told: they are written within a minute, as a rule.
+const OLD_BACKLOG_SECONDS: u64 = 300;
 /// An order that is further ahead of the clock is told.
 const MOST_SECONDS_AHEAD: u64 = 60;
 /// A process notes an outage at most this often.
@@ -25,6 +27,10 @@ pub enum OutageNews {
     Ended(Server, u64),
     /// Answers bear an order that is so many seconds ahead of the clock.
     ClockAhead(u64),
+    /// Answers have waited for so many seconds to be written to the table.
+    BacklogIsOld(u64),
+    /// The journal's Redis is another run than before. It may have lost answers; true: it surely has.
+    JournalReplaced(bool),
 }
 
 /// What a process knows of the outage of one server.
@@ -61,7 +67,7 @@ impl Outages {
         if server == Server::Cache { &self.cache } else { &self.journal }
     }
 
-    fn tell(&self, news: OutageNews) {
+    pub(crate) fn tell(&self, news: OutageNews) {
         lock(&self.news).push(news);
         self.has_news.store(true, Ordering::Release);
     }
@@ -89,7 +95,7 @@ impl Engine {
              are right, then run bench memora mend-clock"
         );
         log::warn!("{name}");
-        match process.database.with(outages::see_clock) {
+        match process.database.with(|database| outages::see_named(database, outages::CLOCK)) {
             Ok(true) => process.outages.tell(OutageNews::ClockAhead(seconds_ahead)),
             Ok(false) => {}
             Err(error) => log::debug!("{name}: this could not be noted: {error}"),
@@ -113,6 +119,30 @@ impl Engine {
                 Err(_) => self.note_outage(&process, server),
             }
         }
+        if let Err(error) = self.check_backlog(&process) {
+            log::debug!("nobody can tell how long answers have waited: {error}");
+        }
+    }
+
+    /// Has administrators told when answers wait for too long.
+    fn check_backlog(&self, process: &Process) -> Result<()> {
+        let seconds = self.journal_status()?.oldest_age_seconds;
+        // A number of seconds, rounded down.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let seconds = seconds as u64;
+        process.database.with(|database| {
+            if seconds < OLD_BACKLOG_SECONDS {
+                return outages::end_named(database, outages::BACKLOG);
+            }
+            if outages::see_named(database, outages::BACKLOG)? {
+                log::error!(
+                    "answers have waited for {seconds} seconds to be written: see SHOW PROCESSLIST and the \
+                    workers of the queue"
+                );
+                process.outages.tell(OutageNews::BacklogIsOld(seconds));
+            }
+            Ok(())
+        })
     }
 
     /// What administrators were not told yet. This process is the one that has to tell them.

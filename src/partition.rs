@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::mariadb::storage::Partition;
 use crate::mariadb::{archive, storage};
 use crate::pool::Connect;
+use crate::upgrade::take_over_blind_answers;
 
 impl Engine {
     /// Gives the tables their keys, collation, partitions and index. Returns a line for each change.
@@ -15,7 +16,13 @@ impl Engine {
         // Its end gives the lock free.
         let mut connection = self.settings.background.connect(false)?;
         storage::lock(&mut connection)?;
-        storage::prepare(&mut connection)
+        let mut changes = storage::prepare(&mut connection)?;
+        let taken_over = take_over_blind_answers(&mut connection, &self.settings.zone)?;
+        changes
+            .extend(taken_over.map(|count| {
+                format!("took over {count} answers of memora_blind_answer into memora_journal")
+            }));
+        Ok(changes)
     }
 
     /// Makes a season's partition. False: it was there.

@@ -224,6 +224,9 @@ impl Engine {
                 OutageNews::Began(server) => (server.id(), "began", 0),
                 OutageNews::Ended(server, seconds) => (server.id(), "ended", seconds),
                 OutageNews::ClockAhead(seconds) => ("clock", "ahead", seconds),
+                OutageNews::BacklogIsOld(seconds) => ("backlog", "old", seconds),
+                OutageNews::JournalReplaced(false) => ("journal", "restarted", 0),
+                OutageNews::JournalReplaced(true) => ("journal", "replaced", 0),
             };
             let dict = PyDict::new(py);
             dict.set_item("server", server)?;
@@ -248,6 +251,8 @@ impl Engine {
         dict.set_item("appendfsync", status.appendfsync)?;
         dict.set_item("maxmemory_policy", status.maxmemory_policy)?;
         dict.set_item("durable", status.warning.is_none())?;
+        dict.set_item("kept_in_database", status.kept_in_database)?;
+        dict.set_item("is_clock_ahead", status.is_clock_ahead)?;
         dict.set_item("warning", status.warning)?;
         Ok(dict)
     }
@@ -474,6 +479,10 @@ impl Engine {
         Ok(py.detach(|| self.0.has_waiting_answers(player, &seasons))?)
     }
 
+    fn mend_clock(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(py.detach(|| self.0.mend_clock())?)
+    }
+
     fn uninstall(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.0.uninstall())?)
     }
@@ -606,6 +615,7 @@ impl Shown for Reconciled {
         dict.set_item("corrected", self.corrected)?;
         dict.set_item("unsettled", self.unsettled)?;
         dict.set_item("void", self.void)?;
+        dict.set_item("offered", self.offered)?;
         dict.set_item("percent_differing", 100.0 * estimate.share)?;
         dict.set_item("percent_low", 100.0 * estimate.low)?;
         dict.set_item("percent_high", 100.0 * estimate.high)

@@ -5,18 +5,21 @@
 //! schedule that differs is an error only if nothing came in between, which the fence of a load tells, and if
 //! no answer is on its way from the journal into the cache, which the heads tell.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::archive::Pace;
-use crate::diff::{Differences, compare};
+use crate::diff::{Differences, compare, only_cached};
 use crate::engine::{Engine, Process};
-use crate::error::Result;
+use crate::entry::{Entry, fingerprint};
+use crate::error::{Error, Result};
 use crate::job::Job;
 use crate::parallel::in_parallel;
-use crate::redis::students;
+use crate::redis::journal::NewEntry;
+use crate::redis::students::{self, CachedSchedule};
+use crate::review::Review;
 use crate::sample::{Cluster, Estimate};
 use crate::season_cache::patiently;
 
@@ -48,6 +51,9 @@ pub struct Reconciled {
     /// Schedules of a generation before: nobody believes them since an outage, and the next read loads them. They
     /// are not compared.
     pub void: u64,
+    /// Records of which the cache had an answer that was nowhere else: a journal came back older. They are given to
+    /// the journal again, and not compared.
+    pub offered: u64,
     /// How many records there are to compare, an estimate while it runs.
     pub total: u64,
     /// The share of records that differ, of all that is cached.
@@ -65,6 +71,7 @@ struct Piece {
     corrected: u64,
     unsettled: u64,
     void: u64,
+    offered: u64,
 }
 
 impl Engine {
@@ -108,6 +115,7 @@ impl Engine {
             found.corrected += piece.corrected;
             found.unsettled += piece.unsettled;
             found.void += piece.void;
+            found.offered += piece.offered;
             if sample.is_none() && found.students > 0 {
                 found.total = found.differences.records * population.max(found.students) / found.students;
             }
@@ -192,6 +200,37 @@ impl Engine {
         Ok(piece)
     }
 
+    /// Gives the journal what only the cache still has of a student: a journal that was replaced by an older one has
+    /// lost it. Returns how many records.
+    fn offer(
+        &self,
+        process: &Process,
+        season: &str,
+        player: &str,
+        cached: &CachedSchedule,
+        known: &[Review],
+    ) -> Result<u64> {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        let mut submissions: BTreeMap<i64, Vec<Review>> = BTreeMap::new();
+        for state in only_cached(cached, known) {
+            submissions.entry(state.answered_at_us).or_default().push(state);
+        }
+        let name = fingerprint(player, season);
+        let mut offered = 0;
+        for (order, states) in submissions {
+            offered += states.len() as u64;
+            // The same token whenever it is offered: it counts once.
+            let token = format!("cache-{order:x}-{name}");
+            let text = Entry::of_states(token.clone(), states)
+                .to_text()
+                .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
+            let entry = NewEntry { player, season, knows: order, order, token: &token, text: &text };
+            process.journal.with(|journal| scripts.append(journal, keys, &entry))?;
+        }
+        log::warn!("{offered} answers of {player} were in the cache alone: they are in the journal again");
+        Ok(offered)
+    }
+
     /// Looks at some students once. Returns those who have to be looked at again, and of those whose cache lacks
     /// an answer, what it knew of.
     fn look<'a>(
@@ -221,6 +260,14 @@ impl Engine {
             }
             let is_half_filled = cached.marker.is_none() || cached.head.is_none();
             let differences = compare(&cached, &records.reviews);
+            if !is_half_filled
+                && cached.fence.as_deref() == Some(&fence)
+                && cached.head.is_some_and(|head| head.order > records.head.order)
+            {
+                piece.offered += self.offer(process, season, player, &cached, &records.reviews)?;
+                present.push(player);
+                continue;
+            }
             let heads = Heads { cached: cached.head.unwrap_or_default().order, known: records.head.order };
             if is_half_filled || differences.differing() > 0 {
                 if cached.fence.as_deref() != Some(&fence) {

@@ -4,7 +4,7 @@ use crate::clock::now_us;
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::mariadb::journal as kept;
-use crate::mariadb::records;
+use crate::mariadb::{outages, records};
 use crate::redis::students::{self, SeasonCache};
 use crate::redis::{RedisConnection, journal, memory};
 use crate::submission::check_season;
@@ -47,8 +47,12 @@ pub struct CacheStatus {
 pub struct JournalStatus {
     /// Whether the journal answers; all else is empty when not.
     pub is_reachable: bool,
-    /// Submissions that wait.
+    /// Submissions that wait, those in MariaDB included.
     pub backlog: u64,
+    /// Those of them that wait in MariaDB, in `memora_journal`.
+    pub kept_in_database: u64,
+    /// Answers were seen whose order is ahead of the clock.
+    pub is_clock_ahead: bool,
     /// Age of the oldest, in seconds.
     pub oldest_age_seconds: f64,
     /// The server's `appendonly`.
@@ -161,19 +165,34 @@ impl Engine {
     /// # Errors
     /// Only for faults: a journal out of reach is part of the answer.
     pub fn journal_status(&self) -> Result<JournalStatus> {
-        let asked = self.process().journal.with(|journal| self.look_at(journal));
-        match asked {
-            Err(error) if error.is_failure_of(Server::Journal) => Ok(JournalStatus {
+        let process = self.process();
+        let mut status = match process.journal.with(|journal| self.look_at(journal)) {
+            Err(error) if error.is_failure_of(Server::Journal) => JournalStatus {
                 is_reachable: false,
                 backlog: 0,
+                kept_in_database: 0,
+                is_clock_ahead: false,
                 oldest_age_seconds: 0.0,
                 appendonly: false,
                 appendfsync: String::new(),
                 maxmemory_policy: String::new(),
                 warning: Some(error.to_string()),
-            }),
-            asked => asked,
+            },
+            asked => asked?,
+        };
+        let kept = process
+            .database
+            .with(|database| Ok((kept::backlog(database)?, outages::is_open(database, outages::CLOCK)?)));
+        match kept {
+            Ok(((count, age_us), is_clock_ahead)) => {
+                status.backlog += count;
+                status.kept_in_database = count;
+                status.is_clock_ahead = is_clock_ahead;
+                status.oldest_age_seconds = status.oldest_age_seconds.max(age_us as f64 / 1e6);
+            }
+            Err(error) => log::debug!("memora_journal cannot be read: {error}"),
         }
+        Ok(status)
     }
 
     fn look_at(&self, journal: &mut RedisConnection) -> Result<JournalStatus> {
@@ -188,6 +207,8 @@ impl Engine {
         Ok(JournalStatus {
             is_reachable: true,
             backlog,
+            kept_in_database: 0,
+            is_clock_ahead: false,
             oldest_age_seconds: age_ms as f64 / 1_000.0,
             appendonly,
             appendfsync,

@@ -10,7 +10,7 @@ use crate::drain::{Waiting, Written};
 use crate::engine::Engine;
 use crate::entry::{Entry, From, from_of};
 use crate::error::Result;
-use crate::lineage::{States, apply, changed, is_early};
+use crate::lineage::{States, apply, changed, holds, is_early};
 use crate::mariadb::key_range::Place;
 use crate::mariadb::poison::{self, Poison};
 use crate::mariadb::records::{self, Audit, NO_RECORD, NewState};
@@ -28,6 +28,8 @@ pub(crate) struct Settled {
     pub changed: Vec<Review>,
     /// How many of the entries count; the next one came early.
     pub counted: usize,
+    /// An answer was computed again: the cache may show what it was computed to be before.
+    pub is_replayed: bool,
 }
 
 impl Engine {
@@ -91,6 +93,8 @@ impl Engine {
                 records::upsert(database, zone, place, &states)?;
             }
             records::audit(database, zone, &audits)?;
+            let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
+            written.replayed = replayed.map(|(student, _)| student.owned_name()).collect();
             written.answers = audits.iter().map(|audit| audit.answers).sum();
             written.done = before;
             written.done.extend(audits.iter().map(|audit| audit.job_id.to_owned()));
@@ -121,16 +125,17 @@ impl Engine {
         ids.dedup();
         let mut states = self.standing(database, student, &ids, is_archived)?;
         let mut ids: HashSet<String> = HashSet::new();
-        let mut counted = 0;
+        let (mut counted, mut is_replayed) = (0, false);
         for entry in entries {
             if is_early(&states, entry) && !lost.contains(&entry.token) {
                 break;
             }
+            is_replayed |= !holds(&states, entry);
             ids.extend(apply(&self.settings.zone, &mut states, entry));
             counted += 1;
         }
         let place = if is_archived { Place::Archive } else { Place::Live };
-        Ok(Settled { place, changed: changed(states, &ids), counted })
+        Ok(Settled { place, changed: changed(states, &ids), counted, is_replayed })
     }
 
     /// The states that stand there of some questions, locked until the transaction ends.

@@ -12,6 +12,7 @@ __all__ = [
     "EngineFault",
     "InvalidInput",
     "MemoraError",
+    "OutcomeUnknown",
     "RateLimited",
     "SeasonUnavailable",
     "ServiceUnavailable",
@@ -83,7 +84,11 @@ class CacheStats(TypedDict):
 
 @type_check_only
 class JournalStatus(TypedDict):
-    """The backlog of unsaved reviews, and how durable the journal's Redis is set up."""
+    """The backlog of unsaved reviews, and how durable the journal's Redis is set up.
+
+    `kept_in_database`: submissions of the backlog that redis_queue did not take: they wait in MariaDB.
+    `is_clock_ahead`: answers were seen whose order is ahead of the clock: see `Engine.mend_clock`.
+    """
 
     reachable: bool
     backlog: int
@@ -92,6 +97,8 @@ class JournalStatus(TypedDict):
     appendfsync: str
     maxmemory_policy: str
     durable: bool
+    kept_in_database: int
+    is_clock_ahead: bool
     warning: str | None
 
 @type_check_only
@@ -189,6 +196,7 @@ class Reconciliation(TypedDict):
     corrected: int
     unsettled: int
     void: int
+    offered: int
     percent_differing: float
     percent_low: float
     percent_high: float
@@ -203,10 +211,15 @@ class ReplayReport(TypedDict):
 
 @type_check_only
 class OutageNews(TypedDict):
-    """An outage of the cache or the journal began, or ended after so many seconds."""
+    """Something that administrators want to know.
 
-    server: Literal["cache", "journal"]
-    event: Literal["began", "ended"]
+    cache or journal, began or ended: an outage, which lasted so many seconds. journal, restarted or
+    replaced: it may have lost answers, or surely has. clock, ahead: an answer is so many seconds ahead of
+    the clock. backlog, old: answers have waited for so many seconds to be written.
+    """
+
+    server: Literal["cache", "journal", "clock", "backlog"]
+    event: Literal["began", "ended", "restarted", "replaced", "ahead", "old"]
     seconds: int
 
 @type_check_only
@@ -251,6 +264,9 @@ class RateLimited(MemoraError):
 
 class ServiceUnavailable(MemoraError):
     """A server that this call cannot do without is down; nothing was acknowledged."""
+
+class OutcomeUnknown(ServiceUnavailable):
+    """A server failed while answers were saved: they may have been. Look before you send them again."""
 
 class EngineFault(MemoraError):
     """A defect or a wrong set-up: an administrator has to look. The cause is in the message."""
@@ -494,6 +510,18 @@ class Engine:
         """Give the tables their keys, collation, partitions and index. Safe to run twice.
 
         Returns: one line for each change made; empty when nothing was to do.
+        """
+
+    def mend_clock(self) -> int:
+        """Give states whose order is more than a minute ahead of the clock the present as their order.
+
+        A host whose clock was ahead has left them. Reads the whole table, and locks nothing but those
+        records. Running it again goes on.
+
+        Returns: how many records were changed.
+
+        Raises:
+            ServiceUnavailable: a server is down.
         """
 
     def uninstall(self) -> None:

@@ -133,6 +133,16 @@ def drain(context: Any, wants_json: bool) -> None:
         finish(wants_json, dict(sum_of_all), text.format(**sum_of_all))
 
 
+@memora.command("mend-clock")
+@as_json
+@pass_context
+def mend_clock(context: Any, wants_json: bool) -> None:
+    """Put right what a host whose clock was ahead has left: answers whose order lies in the future."""
+    with present_site(context):
+        mended = engine().mend_clock()
+        finish(wants_json, {"mended": mended}, f"{mended:,} records have the present as their order now.")
+
+
 @memora.command("replay")
 @click.argument("names", nargs=-1)
 @as_json
@@ -252,6 +262,11 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         f"journal   {'answers' if journal['reachable'] else 'is down'}, {status['backlog']:,} submissions "
         f"wait, the oldest for {status['backlog_age_seconds']:,} seconds"
     )
+    if journal["kept_in_database"]:
+        yield f"          {journal['kept_in_database']:,} of them in MariaDB: redis_queue did not take them"
+    if journal["is_clock_ahead"]:
+        clock = "answers are ahead of the clock: see the clocks of all hosts, then run memora mend-clock"
+        yield click.style(f"          {clock}", fg="yellow")
     if journal["warning"]:
         yield click.style(f"          {journal['warning']}", fg="yellow")
     poison = f"poison    {status['poison_reviews']:,} records were set aside and wait"

@@ -95,8 +95,34 @@ pub fn remove(connection: &mut Conn, ids: &[i64]) -> Result<()> {
     run(connection, &sql, ids.iter().map(Value::from).collect::<Vec<_>>())
 }
 
-/// How many entries are kept, and since when the oldest, Unix microseconds.
-pub fn backlog(connection: &mut Conn) -> Result<(u64, Option<i64>)> {
-    let sql = "SELECT COUNT(*), MIN(kept_at_us) FROM `memora_journal`";
-    Ok(row(connection, sql, ())?.unwrap_or((0, None)))
+/// How many entries are kept, and for how many microseconds the oldest has been.
+pub fn backlog(connection: &mut Conn) -> Result<(u64, i64)> {
+    let sql = format!("SELECT COUNT(*), COALESCE({NOW_US} - MIN(kept_at_us), 0) FROM `memora_journal`");
+    Ok(row(connection, &sql, ())?.unwrap_or((0, 0)))
+}
+
+/// The run of the journal's Redis that the drain met last.
+pub const CREATE_RUN: &str = "CREATE TABLE IF NOT EXISTS `memora_journal_run` (\
+    id TINYINT NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, last_id VARCHAR(64) NOT NULL) ENGINE=InnoDB";
+
+/// The run of the journal's Redis that the drain met last, and the newest id that its stream had given then.
+pub fn last_run(connection: &mut Conn) -> Result<Option<(String, String)>> {
+    row(connection, "SELECT run_id, last_id FROM `memora_journal_run` WHERE id = 1", ())
+}
+
+/// Remembers a run. False: another process did, which has noticed as much.
+pub fn remember_run(
+    connection: &mut Conn,
+    known: Option<&(String, String)>,
+    run_id: &str,
+    last_id: &str,
+) -> Result<bool> {
+    let Some((old_run, old_id)) = known else {
+        let sql = "INSERT IGNORE INTO `memora_journal_run` (id, run_id, last_id) VALUES (1, ?, ?)";
+        return run(connection, sql, (run_id, last_id)).map(|()| false);
+    };
+    let sql =
+        "UPDATE `memora_journal_run` SET run_id = ?, last_id = ? WHERE id = 1 AND run_id = ? AND last_id = ?";
+    run(connection, sql, (run_id, last_id, old_run, old_id))?;
+    Ok(connection.affected_rows() > 0)
 }

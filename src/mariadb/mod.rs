@@ -1,6 +1,7 @@
 //! The only place that speaks SQL.
 
 pub mod archive;
+pub mod blind;
 pub mod clean;
 pub mod journal;
 pub mod key_range;

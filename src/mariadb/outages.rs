@@ -15,9 +15,12 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_outage` (\
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
 /// The rows, which are never removed.
-pub const ROWS: &str = "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal'), ('clock')";
+pub const ROWS: &str =
+    "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal'), ('clock'), ('backlog')";
 /// The name of the row that says whether answers are ahead of the clock.
-const CLOCK: &str = "clock";
+pub const CLOCK: &str = "clock";
+/// The name of the row that says whether answers have waited for long.
+pub const BACKLOG: &str = "backlog";
 
 /// The server's clock, Unix microseconds.
 pub const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
@@ -38,23 +41,19 @@ pub fn see(connection: &mut Conn, server: Server) -> Result<bool> {
     see_named(connection, server.id())
 }
 
-/// Notes that answers are ahead of the clock. True for the first to see it.
-pub fn see_clock(connection: &mut Conn) -> Result<bool> {
-    see_named(connection, CLOCK)
-}
-
-/// Whether answers were seen that are ahead of the clock.
-pub fn is_clock_ahead(connection: &mut Conn) -> Result<bool> {
+/// Whether something that is no outage of a server was seen and has not ended.
+pub fn is_open(connection: &mut Conn, name: &str) -> Result<bool> {
     let sql = "SELECT is_open FROM `memora_outage` WHERE server = ?";
-    Ok(row(connection, sql, (CLOCK,))?.unwrap_or(false))
+    Ok(row(connection, sql, (name,))?.unwrap_or(false))
 }
 
-/// Notes that no answer is ahead of the clock any more.
-pub fn end_clock(connection: &mut Conn) -> Result<()> {
-    run(connection, "UPDATE `memora_outage` SET is_open = 0 WHERE server = ?", (CLOCK,))
+/// Ends what [`see_named`] has seen.
+pub fn end_named(connection: &mut Conn, name: &str) -> Result<()> {
+    run(connection, "UPDATE `memora_outage` SET is_open = 0 WHERE server = ? AND is_open = 1", (name,))
 }
 
-fn see_named(connection: &mut Conn, name: &str) -> Result<bool> {
+/// Notes something by its name. True for the first to see it.
+pub fn see_named(connection: &mut Conn, name: &str) -> Result<bool> {
     in_transaction_again(connection, |connection| {
         let sql = format!("SELECT is_open, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE");
         let Some((is_open, now)) = row::<(bool, i64)>(connection, &sql, (name,))? else {

@@ -174,6 +174,45 @@ fn record(zone: &SiteZone, row: EditedRow) -> Record {
     Record { review: review(zone, row), is_edited }
 }
 
+/// A record whose order is ahead of the clock.
+pub struct Ahead {
+    /// The student.
+    pub player: String,
+    /// The season.
+    pub season: String,
+    /// The question.
+    pub question_id: String,
+    /// The order.
+    pub order: i64,
+}
+
+/// Some records with an order after this one. Reads the table, and locks nothing.
+pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead>> {
+    let sql = format!(
+        "SELECT player, season, question_id, answered_at_us FROM `{}` WHERE answered_at_us > ? LIMIT {most}",
+        LIVE.table
+    );
+    let found: Vec<(String, String, String, i64)> = rows(connection, &sql, (order,))?;
+    let ahead = |(player, season, question_id, order)| Ahead { player, season, question_id, order };
+    Ok(found.into_iter().map(ahead).collect())
+}
+
+/// Gives records another order, where they still have the one they had. Returns how many.
+pub fn put_back(connection: &mut Conn, records: &[Ahead], order: i64) -> Result<u64> {
+    let sql = format!(
+        "UPDATE `{}` SET answered_at_us = ? \
+         WHERE player = ? AND season = ? AND question_id = ? AND answered_at_us = ?",
+        LIVE.table
+    );
+    let mut changed = 0;
+    for record in records {
+        let params = (order, &record.player, &record.season, &record.question_id, record.order);
+        let result = connection.exec_iter(&sql, params).map_err(Error::from_mariadb)?;
+        changed += result.affected_rows();
+    }
+    Ok(changed)
+}
+
 /// The first `limit` due records of a student and how many are due, through the composite index.
 pub fn due(
     connection: &mut Conn,

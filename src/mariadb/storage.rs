@@ -32,10 +32,11 @@ const LOUD_SECONDS: f64 = 0.3;
 const LONGEST_SEASON: usize = 64;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 6] = [
+const OWN_TABLES: [(&str, &str); 7] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
     ("memora_journal", journal::CREATE),
+    ("memora_journal_run", journal::CREATE_RUN),
     ("memora_unshown", unshown::CREATE),
     ("memora_belief", unshown::CREATE_BELIEF),
     ("memora_archive", archive::CREATE),

@@ -331,6 +331,31 @@ pub fn backlog(connection: &mut RedisConnection, keys: &Keys) -> Result<(u64, Op
     Ok((length, entries(oldest)?.into_iter().next().map(|entry| entry.id)))
 }
 
+/// The newest id that the stream has given; nothing where there is no stream.
+pub fn newest_id(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
+    let about = connection.command(redis::cmd("XINFO").arg("STREAM").arg(keys.stream()));
+    let mut about: std::collections::HashMap<String, Value> = match about {
+        Err(Error::Refused { .. }) => return Ok(String::new()),
+        about => about?,
+    };
+    text(about.remove("last-generated-id").unwrap_or(Value::Nil))
+}
+
+/// Lowers a student's head, where nothing of theirs waits.
+pub fn lower_head(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    head: i64,
+) -> Result<()> {
+    let pending = keys.pending(player, season);
+    let known: Option<i64> = connection.command(redis::cmd("HGET").arg(&pending).arg("head"))?;
+    if known.is_some_and(|known| known > head) {
+        connection.command::<()>(redis::cmd("HSET").arg(&pending).arg("head").arg(head))?;
+    }
+    Ok(())
+}
+
 /// A drain begins: the next submission may queue another.
 pub fn clear_drain_flag(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.drain_queued()))

@@ -13,7 +13,14 @@ from typing import Any, NoReturn
 import frappe
 from frappe import _
 
-from memora._engine import InvalidInput, MemoraError, RateLimited, SeasonUnavailable, ServiceUnavailable
+from memora._engine import (
+    InvalidInput,
+    MemoraError,
+    OutcomeUnknown,
+    RateLimited,
+    SeasonUnavailable,
+    ServiceUnavailable,
+)
 from memora.services.messages import translated
 from memora.services.outages import tell_administrators
 
@@ -75,6 +82,9 @@ def _raise(error: MemoraError) -> NoReturn:
         # Frappe shows messages as HTML, and this one can quote what the student sent.
         refuse(html.escape(translated(str(error.args[0])), quote=False))
     frappe.logger("memora").error(f"{type(error).__name__}: {error}")
+    if isinstance(error, OutcomeUnknown):
+        message = _("Your answers may have been saved. Look at your reviews before you answer again.")
+        refuse(message, ReviewsUnavailable)
     if isinstance(error, ServiceUnavailable):
         message = _("Your reviews cannot be reached, and nothing was saved. Please try again in a minute.")
         refuse(message, ReviewsUnavailable)

@@ -47,7 +47,16 @@ def cache_status() -> dict[str, Any]:
         "backlog_age_seconds": round(journal["oldest_age_seconds"], 1),
         "journal": {
             name: journal[name]
-            for name in ("reachable", "durable", "warning", "appendonly", "appendfsync", "maxmemory_policy")
+            for name in (
+                "reachable",
+                "durable",
+                "warning",
+                "appendonly",
+                "appendfsync",
+                "maxmemory_policy",
+                "kept_in_database",
+                "is_clock_ahead",
+            )
         },
         "poison_reviews": frappe.db.count(POISON, WAITING),
     }

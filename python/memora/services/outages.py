@@ -1,4 +1,4 @@
-"""Outages of the cache and the journal, told to administrators once at their start and once at their end."""
+"""What administrators are told: outages of cache and journal, and answers on their way that something befell."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from memora._engine import OutageNews
 
 LINK: Final = "/app/game-subscription-season"
+GOOD_EVENTS: Final = ("ended", "restarted")
 
 
 def watch() -> None:
@@ -28,12 +29,52 @@ def tell_administrators() -> None:
         known = known_engine()
         for news in known.outage_news() if known else ():
             subject, message = _words(news)
-            alert_administrators(subject, message, LINK, is_good=news["event"] == "ended")
+            alert_administrators(subject, message, LINK, is_good=news["event"] in GOOD_EVENTS)
+            if news["event"] in ("restarted", "replaced"):
+                request_all_reconciliations()
     except Exception as error:
         frappe.logger("memora").error(f"administrators could not be told of an outage: {error}")
 
 
+def request_all_reconciliations() -> None:
+    """Have every cached schedule compared: what only the cache still has is saved again."""
+    # It tells outages itself.
+    from memora.services.srs_reconciliation import request_reconciliation, seasons_to_reconcile
+
+    for season in seasons_to_reconcile():
+        request_reconciliation(season, sample_size=0)
+
+
 def _words(news: OutageNews) -> tuple[str, str]:
+    if news["server"] == "clock":
+        return (
+            _("memora: answers are {0} seconds ahead of the clock.").format(news["seconds"]),
+            _(
+                "The clock of a web host was wrong, or is. They count all the same. See that the clocks of "
+                "all hosts are right, then run: bench --site SITE memora mend-clock"
+            ),
+        )
+    if news["server"] == "backlog":
+        return (
+            _("memora: answers have waited for {0} seconds to be saved.").format(news["seconds"]),
+            _(
+                "They are safe, and students see them. Check that a worker of the short queue runs, and look "
+                "in SHOW PROCESSLIST for a transaction that locks records."
+            ),
+        )
+    if news["event"] == "replaced":
+        return (
+            _("memora: redis_queue came back with older data."),
+            _(
+                "Answers that it had acknowledged are gone from it. Those that the cache still has are saved "
+                "again now; the SRS Jobs say how many. Look what its durability settings promise."
+            ),
+        )
+    if news["event"] == "restarted":
+        return (
+            _("memora: redis_queue was restarted, or is another server."),
+            _("It may have lost its last answers. Those that the cache still has are saved again now."),
+        )
     is_cache = news["server"] == "cache"
     name = "redis_cache" if is_cache else "redis_queue"
     if news["event"] == "ended":
@@ -47,7 +88,7 @@ def _words(news: OutageNews) -> tuple[str, str]:
         )
     else:
         message = _(
-            "Answers are written to the database at once, which is slower, and background jobs wait. "
+            "Answers are kept in the database until it is back, and background jobs wait. "
             "Check that redis_queue runs; memora recovers by itself."
         )
     return subject, message

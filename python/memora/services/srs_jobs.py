@@ -41,7 +41,7 @@ FIELDS: Final = (
 )  # fmt: skip
 FOUND: Final = (
     "sample_size", "students", "records", "missing", "ghost", "wrong_date", "wrong_state", "half_filled",
-    "corrected", "unsettled", "void", "percent_differing", "percent_low", "percent_high",
+    "corrected", "unsettled", "void", "offered", "percent_differing", "percent_low", "percent_high",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Acknowledged answers on their way from the journal to MariaDB."""
+"""Acknowledged answers on their way from the journal, or from `memora_journal`, to the table of records."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from memora._engine import ServiceUnavailable
 from memora.services.administrators import alert_administrators
 from memora.services.background import enqueue_now_or_never
 from memora.services.engine import engine
+from memora.services.outages import tell_administrators
 
 if TYPE_CHECKING:
     from memora._engine import DrainReport
@@ -31,6 +32,7 @@ def persist_review_batch() -> DrainReport | None:
     except ServiceUnavailable as error:
         frappe.logger("memora").error(f"answers wait in the journal: {error}")
         return None
+    tell_administrators()
     # A drain that found nothing to take leaves what remains to whoever has taken it.
     if report["submissions"] and report["remaining"]:
         request_drain()

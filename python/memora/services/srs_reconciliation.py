@@ -94,6 +94,9 @@ def reconcile_season(
         found = engine().reconcile(season, sample_size or None, work.telling(progress), share)
         kept = {name: value for name, value in found.items() if name != "season"}
         work.end("Done", summary(found), **kept)
+    if found["offered"]:
+        lost = _("memora: redis_queue had lost answers of {0}").format(season)
+        alert_administrators(lost, summary(found), "/app/srs-monitor")
     if is_alarming(found):
         alert_administrators(
             _("memora: the cache of {0} differs from the database").format(season),
@@ -140,4 +143,7 @@ def summary(found: Reconciliation) -> str:
     if found["void"]:
         void = _("{0} schedules are void, as after an outage of redis_cache: the next read loads them.")
         sentences.append(void.format(f"{found['void']:,}"))
+    if found["offered"]:
+        offered = _("{0} answers were in the cache alone: redis_queue had lost them. They are saved again.")
+        sentences.append(offered.format(f"{found['offered']:,}"))
     return " ".join(sentences)
