@@ -13,28 +13,57 @@ use crate::review::Review;
 /// What stands there of a student: states by question.
 #[derive(Clone, Debug, Default)]
 pub struct States {
-    of: HashMap<String, Review>,
-    edited: HashSet<String>,
+    of: HashMap<String, State>,
+}
+
+/// One state.
+#[derive(Clone, Debug)]
+struct State {
+    /// It bears the order of the entry that made it, whatever that was computed on.
+    review: Review,
+    /// At least the order of every entry that has counted: so what is missing is told from what came in between.
+    mark: i64,
+    is_edited: bool,
 }
 
 impl States {
     /// Adds what the table has.
     pub fn extend(&mut self, records: Vec<Record>) {
         for Record { review, is_edited } in records {
-            if is_edited {
-                self.edited.insert(review.question_id.clone());
-            }
-            self.of.insert(review.question_id.clone(), review);
+            let mark = review.answered_at_us;
+            self.of.insert(review.question_id.clone(), State { review, mark, is_edited });
         }
     }
 
     /// The states, in no order.
     pub fn into_reviews(self) -> Vec<Review> {
-        self.of.into_values().collect()
+        self.of.into_values().map(|state| state.review).collect()
     }
 
-    fn known(&self, id: &str) -> Option<From> {
-        self.of.get(id).map(from_of)
+    /// The states of some questions as they are written, in the order of the questions: each with its mark, so that
+    /// nothing in the table ever bears a lower order than what has counted.
+    pub fn to_write(self, ids: &HashSet<String>) -> Vec<Review> {
+        let chosen = self.of.into_values().filter(|state| ids.contains(&state.review.question_id));
+        let mut states: Vec<Review> =
+            chosen.map(|state| Review { answered_at_us: state.mark, ..state.review }).collect();
+        states.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+        states
+    }
+
+    /// The highest mark.
+    pub fn newest(&self) -> i64 {
+        self.of.values().map(|state| state.mark).max().unwrap_or(0)
+    }
+
+    fn standing(&self, id: &str, from: Option<From>) -> Standing {
+        let Some(state) = self.of.get(id) else {
+            return if from.is_none() { Standing::Same } else { Standing::Missing };
+        };
+        match from {
+            Some(from) if from_of(&state.review) == from => Standing::Same,
+            Some((order, _)) if state.mark < order => Standing::Missing,
+            _ => Standing::Newer,
+        }
     }
 }
 
@@ -89,50 +118,36 @@ enum Standing {
     Missing,
 }
 
-fn standing(present: Option<From>, from: Option<From>) -> Standing {
-    match (present, from) {
-        (present, from) if present == from => Standing::Same,
-        (None, Some(_)) => Standing::Missing,
-        (Some(present), Some(from)) if present.0 < from.0 => Standing::Missing,
-        _ => Standing::Newer,
-    }
-}
-
 /// Whether an entry was computed from something that is neither in the states nor came before it: it has to wait
 /// for that, as long as there is hope of it.
 pub fn is_early(states: &States, entry: &Entry) -> bool {
-    entry.from.iter().any(|(id, from)| standing(states.known(id), *from) == Standing::Missing)
+    entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
 }
 
 /// Whether an entry's states can be taken as they are.
 pub fn holds(states: &States, entry: &Entry) -> bool {
-    entry.from.iter().all(|(id, from)| standing(states.known(id), *from) != Standing::Newer)
-}
-
-/// The states of some questions, after all, in the order of the questions.
-pub fn changed(states: States, ids: &HashSet<String>) -> Vec<Review> {
-    let mut changed: Vec<Review> =
-        states.of.into_values().filter(|state| ids.contains(&state.question_id)).collect();
-    changed.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
-    changed
+    entry.from.iter().all(|(id, from)| states.standing(id, *from) != Standing::Newer)
 }
 
 /// Lets an entry count on these states. Returns the questions that it changed.
 pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
-    let changed: Vec<Review> = if entry.submission.answers.is_empty() {
+    let (changed, bump) = if entry.submission.answers.is_empty() {
         let is_newer = |state: &&Review| {
-            states.of.get(&state.question_id).is_none_or(|known| known.answered_at_us < state.answered_at_us)
+            states.of.get(&state.question_id).is_none_or(|known| known.mark < state.answered_at_us)
         };
-        entry.states.iter().filter(is_newer).cloned().collect()
+        (entry.states.iter().filter(is_newer).cloned().collect(), 0)
     } else if holds(states, entry) {
-        entry.states.clone()
+        (entry.states.clone(), 0)
     } else {
-        replay(zone, states, entry)
+        (replay(zone, states, entry), 1)
     };
-    let ids: Vec<String> = changed.iter().map(|state| state.question_id.clone()).collect();
-    for state in changed {
-        states.edited.remove(&state.question_id);
-        states.of.insert(state.question_id.clone(), state);
+    let touched = entry.from.iter().filter_map(|(id, _)| states.of.get(id)).map(|state| state.mark);
+    let mark = touched.max().unwrap_or(0).max(entry.order).saturating_add(bump);
+    let mut ids = Vec::with_capacity(changed.len());
+    for review in changed {
+        ids.push(review.question_id.clone());
+        let mark = mark.max(review.answered_at_us);
+        states.of.insert(review.question_id.clone(), State { review, mark, is_edited: false });
     }
     ids
 }
@@ -141,30 +156,21 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
 fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     let mut base: HashMap<String, Review> = HashMap::new();
     let mut settled = HashSet::new();
-    let mut newest = entry.order;
     for (id, from) in &entry.from {
-        let Some(present) = states.of.get(id) else { continue };
-        if states.edited.contains(id) && present.answered_at_us > entry.order {
+        let present = states.of.get(id);
+        if present.is_some_and(|state| state.is_edited && state.mark > entry.order) {
             settled.insert(id.as_str());
             continue;
         }
-        newest = newest.max(present.answered_at_us);
-        let state = match (standing(Some(from_of(present)), *from), from) {
-            (Standing::Missing, Some(from)) => before(entry, id, *from).unwrap_or_else(|| present.clone()),
-            _ => present.clone(),
-        };
-        base.insert(id.clone(), state);
-    }
-    for (id, from) in &entry.from {
-        if let (false, Some(from)) = (states.of.contains_key(id), from) {
-            base.extend(before(entry, id, *from).map(|state| (id.clone(), state)));
-        }
+        let gone = from.filter(|_| states.standing(id, *from) == Standing::Missing);
+        let state = gone.and_then(|from| before(entry, id, from));
+        base.extend(
+            state.or_else(|| present.map(|state| state.review.clone())).map(|state| (id.clone(), state)),
+        );
     }
     let mut submission = entry.submission.clone();
     submission.answers.retain(|answer| !settled.contains(answer.question_id.as_str()));
-    // Unlike the order of the states that were not computed again.
-    let order = newest.saturating_add(1);
-    plan(zone, &submission, &base, order, entry.at_us / 1_000_000).reviews
+    plan(zone, &submission, &base, entry.order, entry.at_us / 1_000_000).reviews
 }
 
 /// A state that an entry was computed from and that is gone, as far as the entry tells.
@@ -173,13 +179,214 @@ fn before(entry: &Entry, id: &str, (order, stability): From) -> Option<Review> {
     Some(Review { answered_at_us: order, stability, ..after.clone() })
 }
 
-/// A student's records with what waits laid over them. The entries are in their order, and none of them is among
-/// the records yet.
-pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> Vec<Review> {
+/// A student's records with what waits laid over them, and the highest mark. The entries are in their order, and none
+/// of them is among the records yet.
+pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> (Vec<Review>, i64) {
     let mut states = States::default();
     states.extend(records);
     for entry in entries {
         apply(zone, &mut states, entry);
     }
-    states.into_reviews()
+    let newest = states.newest();
+    (states.into_reviews(), newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::Head;
+    use crate::plan::by_question;
+    use crate::submission::Submission;
+    use proptest::prelude::*;
+
+    fn zone() -> SiteZone {
+        SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn submission(answers: &[(u8, u8)]) -> Submission {
+        let answer = |(id, quality): &(u8, u8)| {
+            format!(r#"{{"question_id": "{}", "quality": {quality}}}"#, ["s", "s:1", "q"][usize::from(*id)])
+        };
+        let list: Vec<String> = answers.iter().map(answer).collect();
+        Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default()
+    }
+
+    /// What befalls a student.
+    #[derive(Clone, Debug)]
+    enum Event {
+        /// Answers that are computed from all there is, and go to the stream, by a clock that is so many seconds wrong.
+        Stream(Submission, i64),
+        /// Answers that are computed from all there is, and go to the table: the journal fails after the look-up.
+        Table(Submission, i64),
+        /// Answers that are computed without the stream, and go to the table.
+        Blind(Submission, i64),
+        /// So many of what waits, in order, is written; the rest waits on.
+        Drain(usize),
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let given = || {
+            let answers = proptest::collection::vec((0u8..3, 0u8..6), 1..4);
+            (answers.prop_map(|list| submission(&list)), -300i64..300)
+        };
+        let event = prop_oneof![
+            given().prop_map(|(given, clock)| Event::Stream(given, clock)),
+            given().prop_map(|(given, clock)| Event::Table(given, clock)),
+            given().prop_map(|(given, clock)| Event::Blind(given, clock)),
+            (0usize..4).prop_map(Event::Drain),
+        ];
+        proptest::collection::vec(event, 1..14)
+    }
+
+    /// Both journals and the table.
+    #[derive(Default)]
+    struct World {
+        rows: Vec<Review>,
+        stream: Vec<Entry>,
+        table: Vec<(i64, Entry)>,
+        ids: i64,
+        newest: i64,
+    }
+
+    impl World {
+        fn records(&self) -> Vec<Record> {
+            let record = |review: &Review| Record { review: review.clone(), is_edited: false };
+            self.rows.iter().map(record).collect()
+        }
+
+        fn known(&self, with_stream: bool) -> (HashMap<String, Review>, Head) {
+            let stream = if with_stream { self.stream.clone() } else { Vec::new() };
+            let entries = in_order(stream.clone(), self.table.clone());
+            let (states, order) = lay_over(&zone(), self.records(), &entries);
+            let newest = if with_stream { self.newest } else { 0 };
+            let of_rows = self.rows.iter().map(|state| state.answered_at_us).max().unwrap_or(0);
+            let table = self.table.last().map_or(0, |(id, _)| *id);
+            (by_question(states), Head { order: order.max(newest), journal: newest.max(of_rows), table })
+        }
+
+        fn entry(&mut self, given: &Submission, with_stream: bool, at: i64) -> Entry {
+            let (states, head) = self.known(with_stream);
+            let order = head.next_order(at * 1_000_000, 7);
+            let planned = plan(&zone(), given, &states, order, at);
+            self.ids += 1;
+            Entry::new(format!("{}", self.ids), (at * 1_000_000, order), head, given, &states, &planned)
+        }
+
+        fn drain(&mut self, most: usize) {
+            let entries = in_order(self.stream.clone(), self.table.clone());
+            let mut states = States::default();
+            states.extend(self.records());
+            for entry in entries.iter().take(most) {
+                assert!(!is_early(&states, entry), "{entry:?}");
+                apply(&zone(), &mut states, entry);
+                self.stream.retain(|other| other.token != entry.token);
+                self.table.retain(|(_, other)| other.token != entry.token);
+            }
+            let all = states.of.keys().cloned().collect();
+            self.rows = states.to_write(&all);
+        }
+    }
+
+    /// The rungs after all submissions, each computed from all before it.
+    fn rungs(submissions: &[Submission]) -> HashMap<String, u8> {
+        let mut states: HashMap<String, Review> = HashMap::new();
+        for (given, order) in submissions.iter().zip(1..) {
+            states.extend(by_question(plan(&zone(), given, &states, order, 0).reviews));
+        }
+        states.into_iter().map(|(id, state)| (id, state.stability)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Wherever they are kept, whatever they were computed from and whatever the clocks say: answers count once
+        /// and in the order in which they were given, in what is read and in what is written.
+        #[test]
+        fn answers_count_in_order(events in events()) {
+            let mut world = World::default();
+            let mut given = Vec::new();
+            for event in events {
+                let at = |clock| 1_000_000 + given.len() as i64 + clock;
+                match event {
+                    Event::Stream(answers, clock) => {
+                        let entry = world.entry(&answers, true, at(clock));
+                        world.newest = entry.order;
+                        world.stream.push(entry);
+                        given.push(answers);
+                    }
+                    Event::Table(answers, clock) => {
+                        let entry = world.entry(&answers, true, at(clock));
+                        world.table.push((world.ids, entry));
+                        given.push(answers);
+                    }
+                    Event::Blind(answers, clock) => {
+                        let entry = world.entry(&answers, false, at(clock));
+                        world.table.push((world.ids, entry));
+                        given.push(answers);
+                    }
+                    Event::Drain(most) => world.drain(most),
+                }
+                let read: HashMap<String, u8> =
+                    world.known(true).0.into_iter().map(|(id, state)| (id, state.stability)).collect();
+                prop_assert_eq!(read, rungs(&given));
+            }
+            world.drain(usize::MAX);
+            let written: HashMap<String, u8> =
+                world.rows.iter().map(|state| (state.question_id.clone(), state.stability)).collect();
+            prop_assert_eq!(written, rungs(&given));
+        }
+    }
+
+    fn entry(token: &str, id: &str, known: &[Review], order: i64) -> Entry {
+        let given = Submission::from_responses(&format!(r#"[{{"question_id": "{id}", "quality": 5}}]"#));
+        let given = given.unwrap_or_default();
+        let known = by_question(known.to_vec());
+        let planned = plan(&zone(), &given, &known, order, order / 1_000_000);
+        Entry::new(token.to_owned(), (order, order), Head::default(), &given, &known, &planned)
+    }
+
+    #[test]
+    fn what_is_in_both_places_counts_once() {
+        let twice = entry("a", "q", &[], 5_000_000);
+        let ordered = in_order(vec![twice.clone()], vec![(1, twice), (2, entry("b", "q", &[], 3_000_000))]);
+        let tokens: Vec<&str> = ordered.iter().map(|entry| entry.token.as_str()).collect();
+        assert_eq!(tokens, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_was_computed_from_something_that_is_not_there_waits_for_it() {
+        let first = entry("a", "q", &[], 5_000_000);
+        let second = entry("b", "q", &first.states, 6_000_000);
+        let mut states = States::default();
+        assert!(is_early(&states, &second) && !is_early(&states, &first));
+        // Where it is lost, what it had led to is in the later one.
+        apply(&zone(), &mut states, &second);
+        assert_eq!(states.into_reviews()[0].stability, 2);
+    }
+
+    #[test]
+    fn an_edit_stands_against_answers_from_before_it() {
+        let review = Review { stability: 4, answered_at_us: 9_000_000, ..Review::new("q") };
+        let answer = entry("a", "q", &[], 5_000_000);
+        for (is_edited, stability) in [(true, 4), (false, 4)] {
+            let mut states = States::default();
+            states.extend(vec![Record { review: review.clone(), is_edited }]);
+            let changed = apply(&zone(), &mut states, &answer);
+            assert_eq!(changed.is_empty(), is_edited);
+            assert_eq!(states.into_reviews()[0].stability, stability);
+        }
+    }
+
+    #[test]
+    fn only_clocks_of_servers_decide_where_nobody_could_look() {
+        let unsure = Entry { is_sure: false, ..entry("a", "q", &[], 5_000_000) };
+        let of_table = entry("b", "q", &[], 9_000_000);
+        let tokens = |stream: i64, table: i64| -> Vec<String> {
+            let stream = vec![unsure.clone().kept_at(stream)];
+            let table = vec![(1, of_table.clone().kept_at(table))];
+            in_order(stream, table).into_iter().map(|entry| entry.token).collect()
+        };
+        assert_eq!(tokens(1, 2), ["a", "b"]);
+        assert_eq!(tokens(2, 1), ["b", "a"]);
+    }
 }

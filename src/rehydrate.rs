@@ -193,8 +193,8 @@ impl Engine {
         records.head.journal = records.head.journal.max(of_stream);
         records.head.table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
         let entries = in_order(stream, table);
-        records.reviews = lay_over(zone, reviews, &entries);
-        let newest = records.reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0);
+        let newest;
+        (records.reviews, newest) = lay_over(zone, reviews, &entries);
         records.head.order = records.head.order.max(newest);
         Ok((records, is_empty))
     }

@@ -10,7 +10,7 @@ use crate::drain::{Waiting, Written};
 use crate::engine::Engine;
 use crate::entry::{Entry, From, from_of};
 use crate::error::Result;
-use crate::lineage::{States, apply, changed, holds, is_early};
+use crate::lineage::{States, apply, holds, is_early};
 use crate::mariadb::key_range::Place;
 use crate::mariadb::poison::{self, Poison};
 use crate::mariadb::records::{self, Audit, NO_RECORD, NewState};
@@ -135,7 +135,7 @@ impl Engine {
             counted += 1;
         }
         let place = if is_archived { Place::Archive } else { Place::Live };
-        Ok(Settled { place, changed: changed(states, &ids), counted, is_replayed })
+        Ok(Settled { place, changed: states.to_write(&ids), counted, is_replayed })
     }
 
     /// The states that stand there of some questions, locked until the transaction ends.

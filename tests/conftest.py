@@ -13,7 +13,7 @@ import pytest
 from memora._engine import Engine
 from tests import frappe_standin
 from tests.servers import MariaDB, Redis
-from tests.site_under_test import PLAYER, SEASON, SUBJECTS, TOPICS, Record, Servers, Site
+from tests.site_under_test import PATIENT, PLAYER, SEASON, SUBJECTS, TOPICS, Record, Servers, Site
 
 # Before test modules import memora's, which import frappe.
 for place in frappe_standin.PLACES:
@@ -72,9 +72,18 @@ def servers(private_servers: Servers) -> Iterator[Servers]:
 
 
 @pytest.fixture
-def site(servers: Servers) -> Site:
+def limits(request: pytest.FixtureRequest) -> dict[str, int]:
+    """What the site's engines are set to: `@pytest.mark.engines(**IMPATIENT)` has them wait briefly."""
+    own: dict[str, int] = {}
+    for mark in request.node.iter_markers("engines"):
+        own = mark.kwargs | own
+    return PATIENT | own
+
+
+@pytest.fixture
+def site(servers: Servers, limits: dict[str, int]) -> Site:
     """A clean site with an active season, subjects and topics."""
-    return clean_site(Site(servers, servers.database.database))
+    return clean_site(Site(servers, servers.database.database, limits=limits))
 
 
 @pytest.fixture
@@ -101,10 +110,11 @@ def other(site: Site, engine: Engine) -> Engine:
 @pytest.fixture
 def app(site: Site) -> Iterator[Callable[..., None]]:
     """memora's app on the site, PLAYER logged in. Call it to make another site or user the present one."""
-    from memora.services.engine import _engines
+    from memora.services.engine import LIMITS, _engines
 
     def use(present: Site = site, user: str = PLAYER) -> None:
         plain = present.plain_settings()
+        limits = {key: plain[argument] for key, argument in LIMITS.items() if argument in plain}
         if hasattr(frappe_standin.local, "db"):
             frappe_standin.destroy()
         frappe_standin.make_present(
@@ -116,6 +126,7 @@ def app(site: Site) -> Iterator[Callable[..., None]]:
                 "db_port": plain["database_port"],
                 "redis_cache": plain["cache_url"],
                 "redis_queue": plain["journal_url"],
+                **limits,
             },
             user=user,
             time_zone=present.time_zone,

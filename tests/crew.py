@@ -23,7 +23,7 @@ from memora._engine import Engine, Settings
 from tests.clocks import build_library
 from tests.load import JOBS, Students
 from tests.servers import dies_with_parent
-from tests.site_under_test import Site
+from tests.site_under_test import IMPATIENT, Site
 from tests.wire import Exchange, Wires
 
 END_SECONDS: Final = 60.0
@@ -102,7 +102,7 @@ class Crew:
                 first=first,
                 last=last,
                 seed="",
-                settings=self.site.plain_settings() | wires.settings | dict(settings or {}),
+                settings=self.site.plain_settings() | IMPATIENT | wires.settings | dict(settings or {}),
             )
         )
         self._processes.append(self._start(place))

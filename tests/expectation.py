@@ -26,3 +26,10 @@ def stability_after_lesson(attempts: int, duration_ms: int) -> int:
     if duration_ms < 2000:
         return 4
     return 3 if duration_ms < 5000 else 2
+
+
+def stability_after_answers(stability: int, *are_correct: bool) -> int:
+    """Answers to one question in a row, each in the default time."""
+    for is_correct in are_correct:
+        stability = stability_after_answer(stability, is_correct, DEFAULT_DURATION_MS)
+    return stability

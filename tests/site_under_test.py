@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +24,13 @@ PLAYER: Final = "amal@school.example"
 SUBJECTS: Final = ("Mathematics", "Science", "Arabic")
 TOPICS: Final = ("Fractions", "Plants")
 TRACKER: Final = "`tabPlayer Memory Tracker`"
+
+# What engines under test are set to. A busy machine is no outage: they wait long,
+PATIENT: Final = {"redis_timeout_ms": 5_000, "database_timeout_ms": 20_000}
+# but where servers hang, they wait as those of a school do that sets nothing.
+IMPATIENT: Final = {"redis_timeout_ms": 150, "database_timeout_ms": 700}
+# One look whether the cache may be believed serves the whole test: it is not among the statements counted.
+BELIEVING: Final = {"trust_lease_ms": 10_000}
 
 
 @dataclass(frozen=True)
@@ -71,12 +78,26 @@ class Cost:
 
 
 class Site:
-    """A site: `name` is its database and the prefix of its keys."""
+    """A site: `name` is its database and the prefix of its keys.
 
-    def __init__(self, servers: Servers, name: str, time_zone: str = "UTC") -> None:
+    Args:
+        servers: where it is.
+        name: see above.
+        time_zone: IANA name.
+        limits: arguments of `Settings` that its engines are made with.
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        name: str,
+        time_zone: str = "UTC",
+        limits: Mapping[str, int] = PATIENT,
+    ) -> None:
         self.servers: Final = servers
         self.name: Final = name
         self.time_zone: Final = time_zone
+        self.limits: Final = dict(limits)
         self.cache: Final[redis.Redis[str]] = servers.cache.client()
         self.journal: Final[redis.Redis[str]] = servers.journal.client()
 
@@ -94,6 +115,7 @@ class Site:
             "time_zone": self.time_zone,
             **self.servers.database.settings,
             "database_name": self.name,
+            **self.limits,
         }
 
     def engine(self, **changes: Any) -> Engine:
@@ -192,6 +214,24 @@ class Site:
         # Asking is itself one read of each Redis.
         selects, statements, cache, journal = (new - old for new, old in zip(after, before, strict=True))
         costs.append(Cost(selects, statements, cache - 1, journal - 1))
+
+    @contextmanager
+    def listening(self) -> Iterator[list[str]]:
+        """Note the SELECTs that MariaDB is asked in the body; they are in the list at its end."""
+        heard: list[str] = []
+        with self.servers.database.connect_as_root() as root, root.cursor() as cursor:
+            cursor.execute("SET GLOBAL log_output = 'TABLE'")
+            cursor.execute("TRUNCATE TABLE mysql.general_log")
+            cursor.execute("SET GLOBAL general_log = 1")
+            try:
+                yield heard
+            finally:
+                cursor.execute("SET GLOBAL general_log = 0")
+            cursor.execute(
+                "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log "
+                "WHERE command_type IN ('Query', 'Execute') AND argument LIKE 'SELECT%'"
+            )
+            heard.extend(statement for (statement,) in cursor.fetchall())
 
 
 def ids(answer: DueAnswer) -> list[str]:

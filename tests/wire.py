@@ -104,6 +104,10 @@ class Wire:
         """From now on new connections are refused; those that are there stay."""
         self._tell("refuse")
 
+    def lead(self, port: int) -> None:
+        """From now on new connections lead to another port; those that are there stay as they are."""
+        self._tell(f"lead {port}")
+
     def mend(self) -> None:
         """Everything passes again, also what was held up."""
         self._tell("mend")
@@ -229,6 +233,9 @@ class _Line:
         if order == "cut":
             for end in list(self.ends):
                 end.abort()
+            return
+        if order == "lead":
+            self.target = int(number)
             return
         self.countdown = int(number)
         self.swallows = order == "swallow" and not self.countdown

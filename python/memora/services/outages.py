@@ -1,4 +1,4 @@
-"""What administrators are told: outages of cache and journal, and answers on their way that something befell."""
+"""What administrators are told: outages of cache and journal, and what befell answers on their way."""
 
 from __future__ import annotations
 

@@ -1,0 +1,178 @@
+"""A journal that comes back older, and answers that wait for long: both are told, and nothing is undone."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from memora._engine import Engine
+from tests import frappe_standin as frappe
+from tests.servers import wait_until
+from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+from tests.test_drain import drain_all, kept
+
+App = Callable[..., None]
+DAY = 86_400
+
+
+@contextmanager
+def restored(site: Site, folder: Path) -> Iterator[None]:
+    """The journal comes back with the file that it had before the body."""
+    journal = site.servers.journal
+    journal.stop()
+    shutil.copytree(journal.folder, folder, dirs_exist_ok=True)
+    journal.start()
+    yield
+    journal.kill()
+    journal.forget()
+    shutil.copytree(folder, journal.folder, dirs_exist_ok=True)
+    journal.start()
+
+
+def news_of(engine: Engine) -> list[tuple[str, str]]:
+    """What the engine has to tell of the journal."""
+    return [(news["server"], news["event"]) for news in engine.outage_news() if news["server"] == "journal"]
+
+
+@pytest.fixture
+def site_with_answers(site: Site) -> Site:
+    """A student who has answered one question, which is saved."""
+    site.add(PLAYER, [Record(name, stability=1) for name in ("q", "r", "s")])
+    engine = site.engine()
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    return site
+
+
+@pytest.mark.parametrize("was_drained", [False, True])
+def test_it_is_noticed_once(site_with_answers: Site, tmp_path: Path, was_drained: bool) -> None:
+    site, engine = site_with_answers, site_with_answers.engine()
+    with restored(site, tmp_path):
+        assert wait_until(lambda: engine.journal_status()["reachable"])
+        engine.outage_news()
+        engine.submit(PLAYER, session_data=session("r"))
+        if was_drained:
+            engine.drain()
+            engine.outage_news()
+    late = site.engine()
+    late.drain()
+    # That its newest entry is older than one that was seen is proof.
+    assert news_of(late) == [("journal", "replaced" if was_drained else "restarted")]
+    for process in (late, site.engine()):
+        process.drain()
+        assert news_of(process) == []
+
+
+@pytest.mark.parametrize("how", ["older", "empty"])
+def test_what_only_the_cache_has_is_saved_again(site_with_answers: Site, tmp_path: Path, how: str) -> None:
+    site, engine = site_with_answers, site_with_answers.engine()
+    engine.due(PLAYER)
+    with restored(site, tmp_path):
+        assert wait_until(lambda: engine.journal_status()["reachable"])
+        engine.submit(PLAYER, session_data=session("r"))
+        engine.submit(PLAYER, session_data=session("r", "s"))
+    if how == "empty":
+        site.journal.flushall()
+    assert (site.waiting(), site.rows()["r"]["stability"]) == (0, 1)
+    late = site.engine()
+    found = late.reconcile(SEASON)
+    differing = found["missing"] + found["ghost"] + found["wrong_date"] + found["wrong_state"]
+    assert (found["offered"], found["corrected"], differing) == (2, 0, 0)
+    assert ids(late.due(PLAYER)) == []
+    # Offered once more before it is saved, it counts once all the same.
+    late.reconcile(SEASON)
+    drain_all(site, late)
+    rows = site.rows()
+    assert {name: rows[name]["stability"] for name in rows} == {"q": 2, "r": 3, "s": 2}
+    found = late.reconcile(SEASON)
+    differing = found["missing"] + found["ghost"] + found["wrong_date"] + found["wrong_state"]
+    assert (found["offered"], differing) == (0, 0)
+
+
+def test_what_an_administrator_has_removed_is_not_brought_back(site_with_answers: Site) -> None:
+    """The journal remembers how far the student's answers went: it has lost nothing."""
+    site, engine = site_with_answers, site_with_answers.engine()
+    engine.due(PLAYER)
+    site.sql(f"DELETE FROM {TRACKER} WHERE question_id = 'q'")
+    found = engine.reconcile(SEASON)
+    assert (found["offered"], found["ghost"]) == (0, 1)
+    assert "q" not in engine.cache_scores(PLAYER, SEASON)
+
+
+def test_administrators_are_told_and_all_schedules_are_compared(
+    site_with_answers: Site, app: App, tmp_path: Path
+) -> None:
+    from memora.services import srs_persistence
+
+    site = site_with_answers
+    srs_persistence.persist_review_batch()
+    with restored(site, tmp_path):
+        engine = site.engine()
+        engine.submit(PLAYER, session_data=session("r"))
+        engine.drain()
+    frappe.recorded.__init__()  # type: ignore[misc]
+    srs_persistence.persist_review_batch()
+    assert "older data" in frappe.recorded.notifications[0]["subject"]
+    assert [job["season"] for job in site.sql("SELECT season FROM `tabSRS Job`")] == [SEASON]
+
+
+# -- answers that wait ------------------------------------------------------------------------------
+def test_a_backlog_of_five_minutes_is_told_once(site: Site, engine: Engine) -> None:
+    site.servers.journal.kill()
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.check_outages()
+    assert "backlog" not in {news["server"] for news in engine.outage_news()}
+    site.sql("UPDATE `memora_journal` SET kept_at_us = kept_at_us - 301000000")
+    for told in (1, 0):
+        engine.check_outages()
+        news = [news for news in engine.outage_news() if news["server"] == "backlog"]
+        assert len(news) == told
+        assert all(one["event"] == "old" and one["seconds"] >= 300 for one in news)
+    status = engine.journal_status()
+    assert (status["backlog"], status["kept_in_database"]) == (1, 1)
+    site.servers.heal()
+    drain_all(site, site.engine())
+    engine.check_outages()
+    assert engine.journal_status()["kept_in_database"] == 0
+    assert kept(site) == []
+
+
+def test_the_safety_net_drains_the_second_journal(site: Site, app: App) -> None:
+    from memora.services import srs_persistence
+
+    site.servers.journal.kill()
+    site.engine().submit(PLAYER, session_data=session("q"))
+    site.servers.heal()
+    assert site.waiting() == 0
+    srs_persistence.drain_safety_net()
+    assert site.rows()["q"]["stability"] == 1
+
+
+# -- clocks -----------------------------------------------------------------------------------------
+def test_a_clock_that_was_ahead_is_told_and_put_right(site: Site, engine: Engine) -> None:
+    site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
+    ahead = (int(time.time()) + 365 * DAY) * 1_000_000
+    site.sql(f"UPDATE {TRACKER} SET answered_at_us = %s WHERE question_id = 'r'", (ahead,))
+    engine.submit(PLAYER, session_data=session("q"))
+    (news,) = engine.outage_news()
+    assert (news["server"], news["event"]) == ("clock", "ahead")
+    assert news["seconds"] > 364 * DAY
+    assert engine.journal_status()["is_clock_ahead"]
+    engine.drain()
+    row = site.rows()["q"]
+    assert abs((row["last_review_date"] - site.now()).total_seconds()) < 3600
+    assert engine.mend_clock() == 2
+    assert all(row["answered_at_us"] <= (time.time() + 1) * 1e6 for row in site.rows().values())
+    assert not engine.journal_status()["is_clock_ahead"]
+    assert engine.mend_clock() == 0
+    engine.submit(PLAYER, session_data=session("q", "r", is_correct=False))
+    engine.drain()
+    rows = site.rows()
+    assert {name: rows[name]["stability"] for name in rows} == {"q": 1, "r": 1}
+    assert all(row["answered_at_us"] <= (time.time() + 1) * 1e6 for row in rows.values())
+    assert engine.outage_news() == []
