@@ -197,14 +197,9 @@ def write(engine: Engine, players: list[str], choice: random.Random, count: int,
     """A submission, and now and then the job that takes what has gathered to MariaDB."""
     sent = dataset.session_data(dataset.answers(choice, ANSWERS, ACTIVE.questions))
     player = choice.choice(players)
-    calls.time("submit", lambda: is_in_journal(engine.submit(player, sent)["persistence_job_id"]))
+    calls.time("submit", lambda: bool(engine.submit(player, sent)["persistence_job_id"]))
     if count % SUBMITS_A_DRAIN == SUBMITS_A_DRAIN - 1:
         calls.time("drain", lambda: engine.drain(1.0)["set_aside"] == 0)
-
-
-def is_in_journal(job_id: str) -> bool:
-    """Whether a submission was taken as usual, and not written to MariaDB at once."""
-    return not job_id.startswith("direct-")
 
 
 def serve(place: Workplace, work: Work, number: int, pipe: Connection) -> None:

@@ -33,6 +33,8 @@ const WRITERS: usize = 2;
 /// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is dead.
 const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
+/// How often both places are read until they are of one moment.
+const MOST_READS: u32 = 100;
 /// How often a batch that others came in the way of is written again at once.
 const MOST_CONTENTIONS: u32 = 20;
 const CONTENTION_PAUSE: Duration = Duration::from_millis(5);
@@ -235,15 +237,47 @@ impl Engine {
         }
     }
 
-    /// Everything that waits of the students of a batch, in both places. The stream is read first: what an entry of
-    /// it knows of the table is there then.
+    /// What waits of some students in the stream beside the entries that were taken, and in the table, both as of one
+    /// moment: the table does not change between two looks at it. Else an entry of the table could seem older than
+    /// one of the stream that it came after.
+    fn read_both(
+        &self,
+        process: &Process,
+        students: &[(&str, &str)],
+        players: &[&str],
+        taken: &[StreamEntry],
+    ) -> Result<(Vec<StreamEntry>, Vec<TableEntry>)> {
+        let keys = &self.settings.keys;
+        let taken: HashSet<&str> = taken.iter().map(|entry| entry.id.as_str()).collect();
+        let mut before = process.drain.with(|database| kept::of_students(database, players))?;
+        for _ in 0..MOST_READS {
+            let stream = process.journal.with(|journal| {
+                let mut ids = journal::waiting_ids(journal, keys, students)?.concat();
+                ids.retain(|id| !taken.contains(id.as_str()));
+                journal::entries_of(journal, keys, &ids)
+            })?;
+            let table = process.drain.with(|database| kept::of_students(database, players))?;
+            let is_same = table.len() == before.len()
+                && table.iter().zip(&before).all(|(one, other)| one.id == other.id);
+            if is_same {
+                return Ok((stream, table));
+            }
+            before = table;
+        }
+        Err(Error::Unavailable {
+            server: Server::Database,
+            cause: "memora_journal changes faster than it can be read".to_owned(),
+            broken: false,
+        })
+    }
+
+    /// Everything that waits of the students of a batch, in both places.
     fn complete(
         &self,
         process: &Process,
         stream: &[StreamEntry],
         table: &[TableEntry],
     ) -> Result<Vec<Waiting>> {
-        let keys = &self.settings.keys;
         let mut students: BTreeMap<(String, String), (Vec<StreamEntry>, Vec<TableEntry>)> = BTreeMap::new();
         for entry in stream {
             let student = (entry.player.clone(), entry.season.clone());
@@ -254,15 +288,9 @@ impl Engine {
         }
         let names: Vec<(&str, &str)> =
             students.keys().map(|(player, season)| (player.as_str(), season.as_str())).collect();
-        let taken: HashSet<&str> = stream.iter().map(|entry| entry.id.as_str()).collect();
-        let others = process.journal.with(|journal| {
-            let mut ids = journal::waiting_ids(journal, keys, &names)?.concat();
-            ids.retain(|id| !taken.contains(id.as_str()));
-            journal::entries_of(journal, keys, &ids)
-        })?;
         let mut players: Vec<&str> = names.iter().map(|(player, _)| *player).collect();
         players.dedup();
-        let kept = process.drain.with(|database| kept::of_students(database, &players))?;
+        let (others, kept) = self.read_both(process, &names, &players, stream)?;
         for entry in others {
             if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
                 student.0.push(entry);

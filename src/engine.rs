@@ -38,6 +38,8 @@ pub struct Process {
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
     pub(crate) background: Pool<DatabaseServer>,
+    /// The connections of the look whether the cache may be believed: what hangs there holds up nothing else.
+    pub(crate) look: Pool<DatabaseServer>,
     /// The background connections of the drain, which does not wait for locks.
     pub(crate) drain: Pool<DatabaseServer>,
     /// The confirmation of the cache that was seen last.
@@ -100,6 +102,7 @@ impl Process {
             journal: Pool::new(Server::Journal, settings.journal.clone()),
             database: Pool::new(Server::Database, settings.database.clone()),
             background: Pool::new(Server::Database, settings.background.clone()),
+            look: Pool::new(Server::Database, settings.look.clone()),
             drain: Pool::new(Server::Database, settings.drain.clone()),
             cache_look: Mutex::default(),
             database_look: Mutex::default(),

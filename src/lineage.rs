@@ -22,7 +22,7 @@ struct State {
     /// It bears the order of the entry that made it, whatever that was computed on.
     review: Review,
     /// At least the order of every entry that has counted: so what is missing is told from what came in between.
-    mark: i64,
+    rank: i64,
     is_edited: bool,
 }
 
@@ -30,8 +30,8 @@ impl States {
     /// Adds what the table has.
     pub fn extend(&mut self, records: Vec<Record>) {
         for Record { review, is_edited } in records {
-            let mark = review.answered_at_us;
-            self.of.insert(review.question_id.clone(), State { review, mark, is_edited });
+            let rank = review.answered_at_us;
+            self.of.insert(review.question_id.clone(), State { review, rank, is_edited });
         }
     }
 
@@ -40,19 +40,19 @@ impl States {
         self.of.into_values().map(|state| state.review).collect()
     }
 
-    /// The states of some questions as they are written, in the order of the questions: each with its mark, so that
+    /// The states of some questions as they are written, in the order of the questions: each with its rank, so that
     /// nothing in the table ever bears a lower order than what has counted.
     pub fn to_write(self, ids: &HashSet<String>) -> Vec<Review> {
         let chosen = self.of.into_values().filter(|state| ids.contains(&state.review.question_id));
         let mut states: Vec<Review> =
-            chosen.map(|state| Review { answered_at_us: state.mark, ..state.review }).collect();
+            chosen.map(|state| Review { answered_at_us: state.rank, ..state.review }).collect();
         states.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
         states
     }
 
-    /// The highest mark.
+    /// The highest rank.
     pub fn newest(&self) -> i64 {
-        self.of.values().map(|state| state.mark).max().unwrap_or(0)
+        self.of.values().map(|state| state.rank).max().unwrap_or(0)
     }
 
     fn standing(&self, id: &str, from: Option<From>) -> Standing {
@@ -61,7 +61,7 @@ impl States {
         };
         match from {
             Some(from) if from_of(&state.review) == from => Standing::Same,
-            Some((order, _)) if state.mark < order => Standing::Missing,
+            Some((order, _)) if state.rank < order => Standing::Missing,
             _ => Standing::Newer,
         }
     }
@@ -81,11 +81,17 @@ pub struct Record {
 ///
 /// A process writes to the table only what it could not give the stream. So an entry of the stream that does not
 /// know one of the table came before it, or at the same time. A submission that is in both places, since the
-/// stream took it too late to say so, counts once.
-pub fn in_order(stream: Vec<Entry>, table: Vec<(i64, Entry)>) -> Vec<Entry> {
-    let tokens: HashSet<String> = stream.iter().map(|entry| entry.token.clone()).collect();
-    let mut table: Vec<(i64, Entry)> =
-        table.into_iter().filter(|(_, entry)| !tokens.contains(&entry.token)).collect();
+/// stream took it too late to say so, counts once, and was kept when the first of the two took it.
+pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
+    let mut in_stream: HashMap<String, &mut Entry> =
+        stream.iter_mut().map(|entry| (entry.token.clone(), entry)).collect();
+    table.retain(|(_, entry)| match in_stream.get_mut(&entry.token) {
+        Some(same) => {
+            same.kept_at_us = same.kept_at_us.min(entry.kept_at_us);
+            false
+        }
+        None => true,
+    });
     table.sort_by_key(|(id, _)| *id);
     let mut table = table.into_iter().peekable();
     let mut ordered = Vec::new();
@@ -133,7 +139,7 @@ pub fn holds(states: &States, entry: &Entry) -> bool {
 pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
     let (changed, bump) = if entry.submission.answers.is_empty() {
         let is_newer = |state: &&Review| {
-            states.of.get(&state.question_id).is_none_or(|known| known.mark < state.answered_at_us)
+            states.of.get(&state.question_id).is_none_or(|known| known.rank < state.answered_at_us)
         };
         (entry.states.iter().filter(is_newer).cloned().collect(), 0)
     } else if holds(states, entry) {
@@ -141,13 +147,14 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     } else {
         (replay(zone, states, entry), 1)
     };
-    let touched = entry.from.iter().filter_map(|(id, _)| states.of.get(id)).map(|state| state.mark);
-    let mark = touched.max().unwrap_or(0).max(entry.order).saturating_add(bump);
+    let touched = entry.from.iter().filter_map(|(id, _)| states.of.get(id)).map(|state| state.rank);
+    let rank = touched.max().unwrap_or(0).max(entry.order).saturating_add(bump);
     let mut ids = Vec::with_capacity(changed.len());
     for review in changed {
         ids.push(review.question_id.clone());
-        let mark = mark.max(review.answered_at_us);
-        states.of.insert(review.question_id.clone(), State { review, mark, is_edited: false });
+        // Without answers, each state speaks for itself.
+        let rank = if entry.submission.answers.is_empty() { review.answered_at_us } else { rank };
+        states.of.insert(review.question_id.clone(), State { review, rank, is_edited: false });
     }
     ids
 }
@@ -158,7 +165,7 @@ fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     let mut settled = HashSet::new();
     for (id, from) in &entry.from {
         let present = states.of.get(id);
-        if present.is_some_and(|state| state.is_edited && state.mark > entry.order) {
+        if present.is_some_and(|state| state.is_edited && state.rank > entry.order) {
             settled.insert(id.as_str());
             continue;
         }
@@ -179,7 +186,7 @@ fn before(entry: &Entry, id: &str, (order, stability): From) -> Option<Review> {
     Some(Review { answered_at_us: order, stability, ..after.clone() })
 }
 
-/// A student's records with what waits laid over them, and the highest mark. The entries are in their order, and none
+/// A student's records with what waits laid over them, and the highest rank. The entries are in their order, and none
 /// of them is among the records yet.
 pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> (Vec<Review>, i64) {
     let mut states = States::default();

@@ -19,6 +19,8 @@ pub struct Settings {
     pub journal: RedisServer,
     /// The database, for students: short waits.
     pub database: DatabaseServer,
+    /// The database, for the look that a cached read may need: the shortest waits.
+    pub look: DatabaseServer,
     /// The database, for work in the background: long waits.
     pub background: DatabaseServer,
     /// The database, for the drain: it leaves what others have locked.
@@ -95,6 +97,7 @@ impl Settings {
             cache: RedisServer::at(Server::Cache, plain.cache_url, redis_timeout)?,
             journal: RedisServer::at(Server::Journal, plain.journal_url, redis_timeout)?,
             database: DatabaseServer::for_students(&plain.database, database_timeout),
+            look: DatabaseServer::for_students(&plain.database, database_timeout.min(redis_timeout)),
             background: DatabaseServer::for_background(
                 &plain.database,
                 BACKGROUND_TIMEOUT,

@@ -126,6 +126,8 @@ impl Engine {
         season: &ActiveSeason,
         mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
     ) -> Result<Attempt<Asked<T>>> {
+        let lease = self.settings.trust_lease;
+        let mut looked = None;
         for _ in 0..MOST_LOOKS {
             let found = match Self::on_cache(process, season, &mut ask)? {
                 Attempt::Done(found) => found,
@@ -137,57 +139,58 @@ impl Engine {
                 Found::Cold { confirmation } => (confirmation, None),
                 Found::Warm { confirmation, value } => (confirmation, Some(value)),
             };
-            let lease = self.settings.trust_lease;
-            if lock(&process.cache_look).is_fresh(&confirmation, lease, Instant::now()) {
+            let now = Instant::now();
+            // This process's own look says as much as a confirmation, for as long.
+            let has_looked = looked.is_some_and(|looked| now.duration_since(looked) < lease);
+            if has_looked || lock(&process.cache_look).is_fresh(&confirmation, lease, now) {
                 return Ok(Attempt::Done(Asked { value, is_sure: true }));
             }
             let is_cold = value.is_none();
             match self.look_for_unshown(process) {
-                Ok(Repair::Nothing) => return Ok(Attempt::Done(Asked { value, is_sure: true })),
-                // What was read before may be what was dropped since.
-                Ok(Repair::Drop | Repair::Renew) => {}
-                Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
                 // What is loaded needs nobody's confirmation.
+                Ok(()) if is_cold => return Ok(Attempt::Done(Asked { value: None, is_sure: true })),
+                // What was read before the look may have been dropped since, by whoever looked.
+                Ok(()) => looked = Some(now),
+                Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
                 Err(error) => {
                     log::debug!("nobody can tell whether cached schedules lack an answer: {error}");
                     return Ok(Attempt::Done(Asked { value, is_sure: is_cold }));
                 }
             }
         }
-        // Somebody is marked again and again: what is loaded is right in any case.
+        // Each look took longer than it lasts: what is loaded is right in any case.
         Ok(Attempt::Done(Asked { value: None, is_sure: true }))
     }
 
     /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the cache may be
-    /// believed. Returns what it had to do.
+    /// believed.
     ///
     /// # Errors
     /// When nobody can look: then the cache is not confirmed.
-    pub(crate) fn look_for_unshown(&self, process: &Process) -> Result<Repair> {
+    pub(crate) fn look_for_unshown(&self, process: &Process) -> Result<()> {
         let (keys, token) = (&self.settings.keys, process.token());
         let lease = self.settings.trust_lease;
         process.cache.with(|cache| cache::claim_belief(cache, keys, &token, lease))?;
-        let repair = match self.is_look_shared(process) {
-            Ok(true) => Repair::Nothing,
+        match self.is_look_shared(process) {
+            Ok(true) => {}
             Ok(false) => {
                 let claimed = process.journal.with(|journal| journal::claim_look(journal, keys, &token));
-                let repair = self.look_at_database(process)?;
+                self.look_at_database(process)?;
                 if claimed.is_ok() {
                     let noted = process
                         .journal
                         .with(|journal| self.journal_scripts.confirm_look(journal, keys, &token));
                     noted.inspect_err(|error| log::debug!("a look is not shared: {error}")).ok();
                 }
-                repair
             }
             Err(error) => {
                 log::debug!("the journal cannot tell when MariaDB was looked at: {error}");
-                self.look_at_database(process)?
+                self.look_at_database(process)?;
             }
-        };
+        }
         // Where that comes too late for the others, this process has looked all the same.
         process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token))?;
-        Ok(repair)
+        Ok(())
     }
 
     /// Whether the last look of anybody at MariaDB still serves everybody.
@@ -198,7 +201,7 @@ impl Engine {
 
     /// Looks at MariaDB, and puts the cache right where that is needed.
     fn look_at_database(&self, process: &Process) -> Result<Repair> {
-        let repair = process.database.with(unshown::look)?.repair();
+        let repair = process.look.with(unshown::look)?.repair();
         if repair != Repair::Nothing {
             process
                 .database

@@ -63,8 +63,10 @@ pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableE
     if players.is_empty() || !has_any(connection)? {
         return Ok(Vec::new());
     }
-    let sql =
-        format!("SELECT {COLUMNS} FROM `memora_journal` WHERE player IN ({})", placeholders(players.len()));
+    let sql = format!(
+        "SELECT {COLUMNS} FROM `memora_journal` WHERE player IN ({}) ORDER BY id",
+        placeholders(players.len())
+    );
     let params: Vec<Value> = players.iter().map(Value::from).collect();
     Ok(rows::<Row>(connection, &sql, params)?.into_iter().map(table_entry).collect())
 }

@@ -43,7 +43,13 @@ pub fn settle(connection: &mut Conn, repair: impl FnOnce(&Look) -> Result<()>) -
     in_transaction(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = 1 FOR UPDATE", ())?;
         repair(&look(connection)?)?;
-        run(connection, "DELETE FROM `memora_unshown`", ())?;
+        // A statement must end before its caller gives up.
+        loop {
+            run(connection, "DELETE FROM `memora_unshown` LIMIT 10000", ())?;
+            if connection.affected_rows() < 10_000 {
+                break;
+            }
+        }
         run(connection, "UPDATE `memora_belief` SET is_believed = 1 WHERE id = 1", ())
     })
 }

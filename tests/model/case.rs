@@ -1,0 +1,322 @@
+//! A case: who does what, who reaches what, what fails.
+
+use stateright::{Model, Property};
+
+use crate::outcome;
+use crate::product::{Given, Product};
+use crate::rules::Rules;
+use crate::state::{Broken, C, Cache, D, Database, J, Journal, Looks, Place, Process, Schedule, Set, State};
+use crate::step::Step;
+
+/// What a process does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Takes a submission: an index of [`Case::answers`].
+    Submit(u8),
+    /// Shows the student what is due.
+    Read,
+    /// Drains both places.
+    Drain,
+}
+
+/// From some moment on a process reaches other servers.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// The processes that it befalls.
+    pub places: Set,
+    /// What they reach then.
+    pub reach: Set,
+}
+
+/// A small case.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The stability that the student begins with.
+    pub begins_with: u8,
+    /// What is answered.
+    pub answers: Vec<Given>,
+    /// Each process: what it reaches, by how much its clock is ahead, and what it does.
+    pub processes: Vec<(Set, i64, Vec<Job>)>,
+    /// By how much the journal's clock is ahead of MariaDB's.
+    pub journal_ahead: i64,
+    /// What happens to the processes, in this order, each at any moment.
+    pub faults: Vec<Fault>,
+    /// How many processes may die.
+    pub deaths: u8,
+    /// A journal that cannot be reached may take an entry after all.
+    pub may_stall: bool,
+    /// The cache has the student's schedule.
+    pub is_warm: bool,
+    /// The cache is believed, and somebody has looked lately.
+    pub is_believed: bool,
+    /// The rules.
+    pub rules: Rules,
+}
+
+impl Case {
+    /// A student with this stability gives these answers. Nothing fails, and the cache is warm.
+    pub fn new(begins_with: u8, answers: &[Given]) -> Case {
+        Case {
+            begins_with,
+            answers: answers.to_vec(),
+            processes: Vec::new(),
+            journal_ahead: 0,
+            faults: Vec::new(),
+            deaths: 0,
+            may_stall: false,
+            is_warm: true,
+            is_believed: true,
+            rules: Rules::default(),
+        }
+    }
+
+    /// A process more, which reaches some servers and does some jobs.
+    pub fn process(mut self, reach: Set, jobs: &[Job]) -> Case {
+        self.processes.push((reach, 0, jobs.to_vec()));
+        self
+    }
+
+    /// From some moment on, some processes reach other servers.
+    pub fn fault(mut self, places: Set, reach: Set) -> Case {
+        self.faults.push(Fault { places, reach });
+        self
+    }
+
+    /// A process's clock is ahead by so many microseconds.
+    pub fn ahead(mut self, place: Place, microseconds: i64) -> Case {
+        self.processes[usize::from(place)].1 = microseconds;
+        self
+    }
+
+    /// Other rules hold.
+    pub fn with(mut self, rules: Rules) -> Case {
+        self.rules = rules;
+        self
+    }
+
+    /// What tells it from other cases.
+    pub fn name(&self) -> String {
+        let name_of = |reach: Set| {
+            let servers = [(C, 'C'), (J, 'J'), (D, 'D')].into_iter();
+            servers.filter(|(server, _)| reach & server != 0).map(|(_, name)| name).collect::<String>()
+        };
+        let processes = self.processes.iter().map(|(reach, _, jobs)| format!("{} {jobs:?}", name_of(*reach)));
+        let faults =
+            self.faults.iter().map(|fault| format!("{:b} to {}", fault.places, name_of(fault.reach)));
+        processes.chain(faults).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// All that can be reached.
+pub const ALL: Set = C | J | D;
+
+/// A moment, as clocks tell it, when the first answer is given.
+const NOW: i64 = 10_000_000;
+
+/// What the student begins with was answered then.
+const LONG_AGO: i64 = 1_000;
+
+/// Something that happens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A process does its next step.
+    Step(Place),
+    /// As `Step`, but the journal, which does not answer, takes the entry later.
+    Stall(Place),
+    /// The journal takes it.
+    TakeLate,
+    /// A process has waited long enough.
+    WaitOver(Place),
+    /// A process sees that its mark is gone.
+    MarkGone(Place),
+    /// What the cache has noted of a look is over.
+    CacheNoteEnds,
+    /// A claim in the cache is over.
+    CacheClaimEnds,
+    /// What the journal has noted of a look is over.
+    JournalNoteEnds,
+    /// A claim in the journal is over.
+    JournalClaimEnds,
+    /// The next fault.
+    Fault,
+    /// A process dies; it goes on with its next job.
+    Die(Place),
+}
+
+/// A case with memora's rules.
+#[derive(Clone)]
+pub struct Protocol {
+    /// The case.
+    pub case: Case,
+    /// The rules.
+    pub product: Product,
+}
+
+impl Protocol {
+    /// A model of a case.
+    pub fn new(case: Case) -> Protocol {
+        let product = Product::new(&case.answers, &case.rules);
+        Protocol { case, product }
+    }
+
+    /// The job that a process has to do now.
+    pub fn job(&self, state: &State, place: Place) -> Option<Job> {
+        let at = usize::from(place);
+        self.case.processes[at].2.get(usize::from(state.processes[at].done)).copied()
+    }
+
+    /// What a process's clock says when it makes an entry.
+    pub fn clock(&self, state: &State, place: Place) -> i64 {
+        self.time(state) + self.case.processes[usize::from(place)].1
+    }
+
+    /// The time as MariaDB knows it. It goes on with each entry.
+    pub fn time(&self, state: &State) -> i64 {
+        NOW + 10 * i64::try_from(state.entries.len()).unwrap_or(0)
+    }
+
+    fn is_at_rest(&self, state: &State) -> bool {
+        (0u8..)
+            .zip(&state.processes)
+            .all(|(place, process)| process.step == Step::Idle && self.job(state, place).is_none())
+    }
+}
+
+impl Model for Protocol {
+    type State = State;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<State> {
+        let row = (self.case.begins_with > 0).then_some((LONG_AGO, self.case.begins_with));
+        let head = row.map_or((0, 0, 0), |(order, _)| (order, order, 0));
+        let looks = Looks { claim: None, note: self.case.is_believed.then_some(0) };
+        let schedule = self.case.is_warm.then_some(Schedule { known: row, head });
+        let process = |(reach, _, _): &(Set, i64, Vec<Job>)| Process {
+            reach: *reach,
+            done: 0,
+            step: Step::Idle,
+            conflicts: 0,
+            must_show: 0,
+        };
+        vec![State {
+            cache: Cache { schedule, fence: None, looks: looks.clone() },
+            journal: Journal { looks, ..Journal::default() },
+            database: Database { row, is_believed: self.case.is_believed, ..Database::default() },
+            entries: Vec::new(),
+            given: vec![Default::default(); self.case.answers.len()],
+            processes: self.case.processes.iter().map(process).collect(),
+            faults: 0,
+            deaths: self.case.deaths,
+            broken: None,
+        }]
+    }
+
+    fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        if state.broken.is_some() {
+            return;
+        }
+        for (place, process) in (0u8..).zip(&state.processes) {
+            if process.step == Step::Idle && self.job(state, place).is_none() {
+                continue;
+            }
+            actions.push(Action::Step(place));
+            match process.step {
+                Step::Keep(_) if self.case.may_stall && state.journal.stalled.is_none() => {
+                    actions.push(Action::Stall(place));
+                }
+                Step::Wait(_) => actions.extend([Action::WaitOver(place), Action::MarkGone(place)]),
+                _ => {}
+            }
+            if process.step != Step::Idle && state.deaths > 0 {
+                actions.push(Action::Die(place));
+            }
+        }
+        let is_at_rest = self.is_at_rest(state);
+        let ends = [
+            (state.cache.looks.note.is_some(), Action::CacheNoteEnds),
+            (state.cache.looks.claim.is_some(), Action::CacheClaimEnds),
+            (state.journal.looks.note.is_some(), Action::JournalNoteEnds),
+            (state.journal.looks.claim.is_some(), Action::JournalClaimEnds),
+            (usize::from(state.faults) < self.case.faults.len(), Action::Fault),
+        ];
+        actions.extend(
+            ends.into_iter().filter(|(is_possible, _)| *is_possible && !is_at_rest).map(|(_, one)| one),
+        );
+        if state.journal.stalled.is_some() {
+            actions.push(Action::TakeLate);
+        }
+    }
+
+    fn next_state(&self, last: &State, action: Action) -> Option<State> {
+        let mut state = last.clone();
+        let is_done = match action {
+            Action::Step(place) => self.step(&mut state, place),
+            Action::Stall(place) => self.stall(&mut state, place),
+            Action::TakeLate => {
+                self.take_late(&mut state);
+                true
+            }
+            Action::WaitOver(place) => self.wait_is_over(&mut state, place),
+            Action::MarkGone(place) => self.mark_is_gone(&mut state, place),
+            Action::CacheNoteEnds => state.cache.looks.note.take().is_some(),
+            Action::CacheClaimEnds => state.cache.looks.claim.take().is_some(),
+            Action::JournalNoteEnds => state.journal.looks.note.take().is_some(),
+            Action::JournalClaimEnds => state.journal.looks.claim.take().is_some(),
+            Action::Fault => {
+                let fault = self.case.faults[usize::from(state.faults)];
+                for (place, process) in (0u8..).zip(&mut state.processes) {
+                    if crate::state::has(fault.places, place) {
+                        process.reach = fault.reach;
+                    }
+                }
+                state.faults += 1;
+                true
+            }
+            Action::Die(place) => {
+                state.deaths -= 1;
+                self.end_job(&mut state, place);
+                true
+            }
+        };
+        if !is_done {
+            return None;
+        }
+        if state.broken.is_none() && self.is_at_rest(&state) {
+            state.broken = outcome::at_rest(self, &state);
+        }
+        Some(state)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(property_of(Broken::Table), |_, state: &State| {
+                state.broken != Some(Broken::Table)
+            }),
+            Property::always(property_of(Broken::Read), |_, state: &State| {
+                state.broken != Some(Broken::Read)
+            }),
+            Property::always(property_of(Broken::Left), |_, state: &State| {
+                state.broken != Some(Broken::Left)
+            }),
+            Property::always(property_of(Broken::Cache), |_, state: &State| {
+                state.broken != Some(Broken::Cache)
+            }),
+            Property::sometimes(ALL_ARE_TOLD, |protocol: &Protocol, state: &State| {
+                usize::try_from(state.acknowledged().count_ones()) == Ok(protocol.case.answers.len())
+            }),
+        ]
+    }
+}
+
+/// That the case shows anything at all.
+pub const ALL_ARE_TOLD: &str = "every answer is acknowledged";
+
+/// The promise that was broken.
+pub fn property_of(broken: Broken) -> &'static str {
+    match broken {
+        Broken::Table => "every answer counts once, in its order",
+        Broken::Read => "no read lacks what was acknowledged",
+        Broken::Left => "nothing is left for ever",
+        Broken::Cache => "what is believed is what the table has",
+    }
+}

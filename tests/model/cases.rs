@@ -1,0 +1,146 @@
+//! Cases in which memora's rules keep all promises.
+
+use crate::case::{ALL, Case, Job};
+use crate::checking::holds;
+use crate::product::Given;
+use crate::state::{C, D, J, Set};
+
+/// What one process may be left with. Without MariaDB and one more server it can take nothing.
+const CUT_OFF: [Set; 4] = [J | D, C | D, D, C | J];
+
+/// By how much clocks differ: more than anything in a case takes.
+pub const APART: i64 = 5_000_000;
+
+/// A wrong answer from one process, a right one from another, which may come at the same time, and a drain.
+pub fn two_and_a_drain(one: Set, other: Set) -> Case {
+    Case::new(3, &[Given::Wrong, Given::Right])
+        .process(one, &[Job::Submit(0)])
+        .process(other, &[Job::Submit(1)])
+        .process(ALL, &[Job::Drain])
+}
+
+/// A wrong answer, and two reads, of which one may disturb the other.
+pub fn one_and_two_reads(one: Set, reader: Set) -> Case {
+    Case::new(3, &[Given::Wrong])
+        .process(one, &[Job::Submit(0)])
+        .process(reader, &[Job::Read])
+        .process(ALL, &[Job::Read])
+}
+
+/// Two answers from two processes, and a read.
+pub fn two_and_a_read(one: Set, other: Set) -> Case {
+    Case::new(3, &[Given::Wrong, Given::Right])
+        .process(one, &[Job::Submit(0)])
+        .process(other, &[Job::Submit(1)])
+        .process(ALL, &[Job::Read])
+}
+
+/// Two answers from one process, one after the other, one from another, and a drain.
+pub fn three_and_a_drain(one: Set, other: Set) -> Case {
+    Case::new(2, &[Given::Right, Given::Wrong, Given::Right])
+        .process(one, &[Job::Submit(0), Job::Submit(1)])
+        .process(other, &[Job::Submit(2)])
+        .process(ALL, &[Job::Drain])
+}
+
+#[test]
+fn all_reach_everything() {
+    holds(&two_and_a_drain(ALL, ALL).process(ALL, &[Job::Drain]));
+    holds(&one_and_two_reads(ALL, ALL));
+    holds(&two_and_a_read(ALL, ALL));
+}
+
+#[test]
+fn two_right_answers_climb_twice() {
+    for cut_off in CUT_OFF {
+        let case = Case { begins_with: 1, answers: vec![Given::Right; 2], ..two_and_a_drain(cut_off, ALL) };
+        holds(&case);
+    }
+}
+
+#[test]
+fn one_is_cut_off_and_answers() {
+    for cut_off in CUT_OFF {
+        holds(&two_and_a_drain(cut_off, ALL));
+        holds(&two_and_a_drain(ALL, cut_off));
+        holds(&one_and_two_reads(cut_off, ALL));
+    }
+    holds(&two_and_a_read(J | D, ALL));
+    holds(&two_and_a_read(D, ALL));
+}
+
+#[test]
+fn one_is_cut_off_and_reads() {
+    for cut_off in [C | D, C | J] {
+        holds(&one_and_two_reads(D, cut_off));
+        holds(&one_and_two_reads(J | D, cut_off));
+    }
+}
+
+#[test]
+fn two_are_cut_off_from_different_servers() {
+    for (one, other) in [(J | D, C | D), (D, C | J), (C | D, C | J), (D, D)] {
+        holds(&two_and_a_drain(one, other));
+    }
+}
+
+#[test]
+fn one_is_cut_off_in_the_middle() {
+    for cut_off in CUT_OFF {
+        holds(&two_and_a_drain(ALL, ALL).fault(0b001, cut_off));
+    }
+    // All lose it, and have it back.
+    holds(&two_and_a_drain(ALL, ALL).fault(0b111, C | D).fault(0b111, ALL));
+}
+
+#[test]
+fn one_is_cut_off_for_a_while() {
+    holds(&one_and_two_reads(D, ALL).fault(0b001, ALL));
+    holds(&two_and_a_drain(D, ALL).fault(0b001, ALL));
+}
+
+#[test]
+fn three_answers_follow_each_other() {
+    for cut_off in [J | D, C | D, D] {
+        holds(&three_and_a_drain(ALL, cut_off));
+    }
+    holds(&three_and_a_drain(D, C | J));
+}
+
+#[test]
+fn one_process_dies() {
+    for cut_off in [ALL, J | D, C | D, D] {
+        holds(&Case { deaths: 1, ..two_and_a_drain(cut_off, ALL) });
+    }
+}
+
+#[test]
+fn a_journal_that_stalls_takes_it_after_all() {
+    for (one, other) in [(ALL, ALL), (J | D, ALL)] {
+        holds(&Case { may_stall: true, ..two_and_a_drain(one, other) });
+    }
+}
+
+#[test]
+fn a_journal_that_stalls_takes_what_nobody_vouched_for() {
+    let case = two_and_a_drain(C | J, ALL).fault(0b011, C | D);
+    holds(&Case { may_stall: true, ..case });
+}
+
+#[test]
+fn clocks_of_processes_differ() {
+    for ahead in [APART, -APART] {
+        holds(&two_and_a_drain(D, ALL).ahead(0, ahead));
+        holds(&two_and_a_drain(ALL, C | D).ahead(0, ahead));
+        holds(&three_and_a_drain(ALL, D).ahead(0, ahead));
+    }
+}
+
+#[test]
+fn the_cache_is_cold_or_not_believed() {
+    for cut_off in [ALL, J | D, D] {
+        holds(&Case { is_warm: false, ..two_and_a_drain(cut_off, ALL) });
+    }
+    holds(&Case { is_warm: false, ..one_and_two_reads(C | D, ALL) });
+    holds(&Case { is_believed: false, ..one_and_two_reads(J | D, ALL) });
+}

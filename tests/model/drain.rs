@@ -1,0 +1,128 @@
+//! A drain.
+
+use crate::case::Protocol;
+use crate::state::{D, J, Place, Set, State, has, only};
+use crate::step::{Batch, Step};
+
+impl Protocol {
+    /// Does a step of a drain. One that lacks a server ends; what it took stays where it is.
+    pub fn drain_step(&self, state: &mut State, place: Place) -> bool {
+        let reaches = |server| state.reaches(place, server);
+        let (journal, database) = (reaches(J), reaches(D));
+        let rules = &self.case.rules;
+        if rules.writes_at_once {
+            return self.drain_step_today(state, place);
+        }
+        let next = match state.process(place).step.clone() {
+            Step::DrainTake | Step::DrainStream(_) | Step::DrainAcknowledge { .. } | Step::DrainForget(_)
+                if !journal =>
+            {
+                self.end_job(state, place);
+                return true;
+            }
+            Step::DrainTakeTable
+            | Step::DrainTable(_)
+            | Step::DrainCheck(_)
+            | Step::DrainBegin(_)
+            | Step::DrainLock(_)
+            | Step::DrainCommit { .. }
+                if !database =>
+            {
+                self.end_job(state, place);
+                return true;
+            }
+            Step::DrainTake if state.journal.stream.is_empty() => Step::DrainTakeTable,
+            Step::DrainTake => self.complete(0),
+            Step::DrainTakeTable if state.database.table.is_empty() => {
+                self.end_job(state, place);
+                return true;
+            }
+            Step::DrainTakeTable => self.complete(0),
+            Step::DrainTable(batch) => {
+                let batch = Batch { table: state.database.table.clone(), ..batch };
+                if rules.drains_stream_first { self.gathered(batch) } else { Step::DrainStream(batch) }
+            }
+            Step::DrainStream(batch) => {
+                let batch = Batch { stream: state.journal.stream.clone(), ..batch };
+                match (rules.drains_stream_first, rules.drains_table_first) {
+                    (true, _) => Step::DrainTable(batch),
+                    (_, true) => self.gathered(batch),
+                    _ => Step::DrainCheck(batch),
+                }
+            }
+            Step::DrainCheck(batch) if batch.table == state.database.table => self.gathered(batch),
+            Step::DrainCheck(batch) => {
+                Step::DrainStream(Batch { table: state.database.table.clone(), ..batch })
+            }
+            Step::DrainForget(batch) => {
+                state.journal.stream.retain(|token| !batch.stream.contains(token));
+                Step::DrainBegin(batch)
+            }
+            Step::DrainBegin(batch) => {
+                let before = if rules.ignores_audits { 0 } else { state.database.audits };
+                Step::DrainLock(Batch { before, ..batch })
+            }
+            Step::DrainLock(batch) => {
+                let row = state.database.row;
+                if state.database.row_lock.is_some() {
+                    return false;
+                }
+                if row.is_some() {
+                    state.database.row_lock = Some(place);
+                }
+                let places = (batch.stream.as_slice(), batch.table.as_slice());
+                let (state, counted, early) =
+                    self.product.settle(row, &state.entries, places, (batch.before, batch.lost));
+                Step::DrainCommit { batch, state, counted, early }
+            }
+            Step::DrainCommit { batch, state: result, counted, early } => {
+                let database = &mut state.database;
+                if database.row_lock.is_some_and(|holder| holder != place) {
+                    return false;
+                }
+                database.row_lock = None;
+                if database.audits & counted != 0 && !rules.ignores_audits {
+                    // The second audit record of the same name is refused: all of it is done again.
+                    Step::DrainBegin(Batch { before: 0, ..batch })
+                } else {
+                    if counted != 0 {
+                        database.row = result;
+                    }
+                    database.audits |= counted;
+                    let done = counted | batch.before;
+                    database.table.retain(|(_, token)| !(has(done, *token) && is_in(&batch, *token)));
+                    Step::DrainAcknowledge { done: done & in_stream(&batch), early }
+                }
+            }
+            Step::DrainAcknowledge { done, early } => {
+                state.journal.stream.retain(|token| !has(done, *token));
+                if early == 0 {
+                    self.end_job(state, place);
+                    return true;
+                }
+                self.complete(early)
+            }
+            _ => return false,
+        };
+        state.process(place).step = next;
+        true
+    }
+
+    /// Reads all that waits of the student.
+    fn complete(&self, lost: Set) -> Step {
+        let batch = Batch { lost, ..Batch::default() };
+        if self.case.rules.drains_stream_first { Step::DrainStream(batch) } else { Step::DrainTable(batch) }
+    }
+
+    fn gathered(&self, batch: Batch) -> Step {
+        if self.case.rules.acknowledges_first { Step::DrainForget(batch) } else { Step::DrainBegin(batch) }
+    }
+}
+
+fn is_in(batch: &Batch, token: u8) -> bool {
+    batch.table.iter().any(|(_, other)| *other == token)
+}
+
+fn in_stream(batch: &Batch) -> Set {
+    batch.stream.iter().fold(0, |set, token| set | only(*token))
+}

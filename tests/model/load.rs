@@ -1,0 +1,86 @@
+//! Loading a student behind a fence.
+
+use memora_engine::entry::From;
+
+use crate::case::{Job, Protocol};
+use crate::state::{Base, C, D, J, Journal, Place, Schedule, State};
+use crate::step::{Before, Load, Step};
+
+impl Protocol {
+    /// Does a step of a load.
+    pub fn load_step(&self, state: &mut State, place: Place) -> bool {
+        let reaches = |server| state.reaches(place, server);
+        let (cache, journal, database) = (reaches(C), reaches(J), reaches(D));
+        let next = match state.process(place).step.clone() {
+            Step::Fence => {
+                if cache {
+                    state.cache.fence = Some(place);
+                }
+                Step::LoadJournal(Load { is_cached: true, is_fenced: cache, ..Load::default() })
+            }
+            Step::LoadJournal(load) if journal => {
+                let Journal { head, ref stream, .. } = state.journal;
+                Step::LoadTable(Load { is_whole: true, head, stream: stream.clone(), ..load })
+            }
+            Step::LoadJournal(load) => Step::LoadTable(load),
+            Step::LoadTable(_) | Step::LoadRow(..) if !database => {
+                self.end_job(state, place);
+                return true;
+            }
+            Step::LoadTable(load) => {
+                let is_waiting = !load.stream.is_empty() || !state.database.table.is_empty();
+                Step::LoadRow(load, is_waiting)
+            }
+            Step::LoadRow(load, is_waiting) => {
+                let (known, head) = self.loaded(state, &load, is_waiting);
+                let Load { is_cached, is_fenced, is_whole, .. } = load;
+                let before = Before { known, head, is_cached, is_whole, is_sure: true };
+                if is_fenced && is_whole {
+                    Step::Fill(before)
+                } else {
+                    self.use_loaded(state, place, before);
+                    return true;
+                }
+            }
+            Step::Fill(before) => {
+                if cache && (state.cache.fence == Some(place) || self.case.rules.has_no_fence) {
+                    state.cache.fence = None;
+                    state.cache.schedule = Some(Schedule { known: before.known, head: before.head });
+                }
+                self.use_loaded(state, place, before);
+                return true;
+            }
+            _ => return false,
+        };
+        state.process(place).step = next;
+        true
+    }
+
+    /// What a load finds in MariaDB, and what it makes of it. With `is_waiting`, all of it is of one moment.
+    fn loaded(&self, state: &State, load: &Load, is_waiting: bool) -> (Option<From>, Base) {
+        let database = &state.database;
+        if self.case.rules.writes_at_once {
+            return self.loaded_today(state, load);
+        }
+        let newest = |known: Option<From>| known.map_or(0, |(order, _)| order);
+        let journal = newest(database.row).max(load.head);
+        if !is_waiting {
+            return (database.row, (journal, journal, 0));
+        }
+        let (entries, table) = (&state.entries, &database.table);
+        let (known, order) =
+            self.product.lay_over(database.row, entries, &load.stream, table, database.audits);
+        let of_stream = load.stream.iter().map(|token| entries[usize::from(*token)].order).max().unwrap_or(0);
+        let of_table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
+        (known, (journal.max(order), journal.max(of_stream), of_table))
+    }
+
+    fn use_loaded(&self, state: &mut State, place: Place, before: Before) {
+        if let Some(Job::Submit(_)) = self.job(state, place) {
+            state.process(place).step = Step::Keep(before);
+        } else {
+            let stability = before.known.map_or(0, |(_, stability)| stability);
+            self.end_read(state, place, stability, !before.is_whole);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! memora's protocol as a state machine, checked over all interleavings of small cases: a few processes, each of
+//! which reaches only some servers, one student, one question.
+//!
+//! What decides is memora's own: ladder, plan, head, entry, lineage, belief (see [`product`]). What the servers and
+//! the processes do around it is in `look`, `load`, `submit` and `drain`, one step for each round trip.
+
+mod case;
+mod cases;
+mod checking;
+mod drain;
+mod load;
+mod look;
+mod moves;
+mod outcome;
+mod product;
+mod refuted;
+mod rules;
+mod seen;
+mod state;
+mod step;
+mod submit;
+mod today;

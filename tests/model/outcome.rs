@@ -1,0 +1,81 @@
+//! What has to be true: of each read, and of everything once all is done.
+
+use memora_engine::belief::Repair;
+use memora_engine::entry::From;
+
+use crate::case::{ALL, Protocol};
+use crate::product::Product;
+use crate::state::{Broken, Given, Place, Set, State, has, only};
+use crate::step::Step;
+
+/// The stabilities that some order of submissions leads to, as a set: all that have to count, perhaps those that
+/// may, each after those that were acknowledged before it began.
+pub fn possible(protocol: &Protocol, state: &State, must: Set, may: Set) -> Set {
+    let mut found = 0;
+    extend(protocol, state, (must, must | may), (0, protocol.case.begins_with), &mut found);
+    found
+}
+
+fn extend(
+    protocol: &Protocol,
+    state: &State,
+    (must, may): (Set, Set),
+    (counted, stability): (Set, u8),
+    found: &mut Set,
+) {
+    if must & !counted == 0 {
+        *found |= only(stability);
+    }
+    for (at, answer) in (0u8..).zip(&protocol.case.answers) {
+        if has(counted, at) || !has(may, at) {
+            continue;
+        }
+        let comes_too_soon = |(other, given): (u8, &Given)| {
+            // Whatever comes after it would come before one that it has to follow.
+            has(given.after, at) && has(counted, other)
+        };
+        let given = &state.given[usize::from(at)];
+        let lacks = |other: u8| has(given.after, other) && !has(counted, other);
+        if (0u8..).zip(&state.given).any(comes_too_soon) || (0..8).any(lacks) {
+            continue;
+        }
+        let next = (counted | only(at), answer.rate(stability));
+        extend(protocol, state, (must, may), next, found);
+    }
+}
+
+/// What is wrong with what a read shows that does not say that it is degraded.
+pub fn of_read(protocol: &Protocol, state: &State, must: Set, stability: u8) -> Option<Broken> {
+    let possible = possible(protocol, state, must, state.begun());
+    (!has(possible, stability)).then_some(Broken::Read)
+}
+
+/// What is wrong when all processes are done, and one that reaches everything drains both places.
+pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
+    let mut drained = state.clone();
+    let place: Place = 0;
+    drained.process(place).reach = ALL;
+    for _ in 0..3 {
+        drained.process(place).step = Step::DrainTake;
+        for _ in 0..20 {
+            if drained.processes[0].step == Step::Idle || !protocol.drain_step(&mut drained, place) {
+                break;
+            }
+        }
+    }
+    if !drained.journal.stream.is_empty() || !drained.database.table.is_empty() {
+        return Some(Broken::Left);
+    }
+    let possible = possible(protocol, state, state.acknowledged(), state.begun());
+    let stands = drained.database.row.map_or(0, |(_, stability)| stability);
+    if !has(possible, stands) {
+        return Some(Broken::Table);
+    }
+    let is_confirmed = state.cache.looks.note.is_some();
+    let needs_no_repair =
+        Product::repair(state.database.is_believed, state.database.marks) == Repair::Nothing;
+    let is_all_told = state.begun() == state.acknowledged();
+    let cached = state.cache.schedule.filter(|_| is_all_told && (is_confirmed || needs_no_repair));
+    let differs = |known: Option<From>| known.map_or(0, |(_, stability)| stability) != stands;
+    cached.is_some_and(|schedule| differs(schedule.known)).then_some(Broken::Cache)
+}

@@ -1,0 +1,207 @@
+//! Where the model asks memora's own rules: ladder, plan, entry, head, lineage and belief.
+
+use std::collections::{HashMap, HashSet};
+
+use memora_engine::belief::{Look, Repair, Unshown};
+use memora_engine::clock::SiteZone;
+use memora_engine::entry::{Entry, From, from_of};
+use memora_engine::head::Head;
+use memora_engine::lineage::{self, Record, States};
+use memora_engine::plan::plan;
+use memora_engine::review::Review;
+use memora_engine::submission::{Answer, Observed, Submission};
+
+use crate::rules::Rules;
+use crate::state::{Base, Set, Taken, Token, has, only};
+use crate::step::Before;
+
+/// The only question.
+const QUESTION: &str = "q";
+
+/// How the student answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Stability 1.
+    Wrong,
+    /// One step up.
+    Right,
+    /// Two steps up.
+    Fast,
+}
+
+impl Given {
+    fn observed(self) -> Observed {
+        Observed::Review {
+            is_correct: self != Given::Wrong,
+            duration_ms: if self == Given::Fast { 1_000 } else { 3_000 },
+        }
+    }
+
+    /// The stability after it.
+    pub fn rate(self, stability: u8) -> u8 {
+        self.observed().rate(stability).0
+    }
+
+    fn submission(self) -> Submission {
+        let answer = Answer { question_id: QUESTION.to_owned(), observed: self.observed() };
+        Submission { answers: vec![answer], ..Submission::default() }
+    }
+}
+
+/// memora's rules, with what they need to know of the case.
+#[derive(Clone)]
+pub struct Product {
+    zone: SiteZone,
+    answers: Vec<Given>,
+    rules: Rules,
+}
+
+fn review((order, stability): From) -> Review {
+    Review { stability, answered_at_us: order, ..Review::new(QUESTION) }
+}
+
+fn states(row: Option<From>) -> Vec<Record> {
+    row.map(|from| Record { review: review(from), is_edited: false }).into_iter().collect()
+}
+
+/// The state as it is written.
+fn written(standing: States) -> Option<From> {
+    state(&standing.to_write(&HashSet::from([QUESTION.to_owned()])))
+}
+
+fn state(reviews: &[Review]) -> Option<From> {
+    reviews.first().map(from_of)
+}
+
+impl Product {
+    /// For a case in which these answers are given.
+    pub fn new(answers: &[Given], rules: &Rules) -> Product {
+        let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
+        Product { zone, answers: answers.to_vec(), rules: rules.clone() }
+    }
+
+    /// What a submission leads to from a state, under an order.
+    pub fn rate(&self, submission: u8, known: Option<From>, order: i64) -> Option<From> {
+        let known = known.map(|known| (QUESTION.to_owned(), review(known))).into_iter().collect();
+        state(
+            &plan(&self.zone, &self.answers[usize::from(submission)].submission(), &known, order, 0).reviews,
+        )
+    }
+
+    /// Makes the entry of a submission.
+    pub fn take(&self, submission: u8, token: Token, at: i64, before: &Before) -> Taken {
+        let head = Head::from(before.head);
+        let order = head.next_order(at, u64::from(token));
+        let known: HashMap<String, Review> =
+            before.known.map(|known| (QUESTION.to_owned(), review(known))).into_iter().collect();
+        let given = self.answers[usize::from(submission)].submission();
+        let plan = plan(&self.zone, &given, &known, order, at / 1_000_000);
+        let entry = Entry::new(token.to_string(), (at, order), head, &given, &known, &plan);
+        Taken {
+            submission,
+            at,
+            kept_at: (0, 0),
+            order,
+            base: entry.base.into(),
+            is_sure: before.is_sure,
+            stability: state(&entry.states).map_or(0, |(_, stability)| stability),
+            from: entry.from.first().and_then(|(_, from)| *from),
+        }
+    }
+
+    fn entry(&self, token: Token, taken: &Taken, kept_at: i64) -> Entry {
+        let mut base = Head::from(taken.base);
+        if self.rules.ignores_known_table || self.rules.goes_by_clocks {
+            base.table = 0;
+        }
+        if self.rules.goes_by_clocks {
+            base.journal = 0;
+        }
+        Entry {
+            token: token.to_string(),
+            at_us: taken.at,
+            kept_at_us: if self.rules.goes_by_clocks { taken.at } else { kept_at },
+            order: taken.order,
+            base,
+            is_sure: taken.is_sure && !self.rules.goes_by_clocks,
+            submission: self.answers[usize::from(taken.submission)].submission(),
+            states: vec![review((taken.order, taken.stability))],
+            from: vec![(QUESTION.to_owned(), taken.from)],
+        }
+    }
+
+    /// Puts entries of both places in their order; those with an audit record count no more.
+    fn in_order(
+        &self,
+        entries: &[Taken],
+        stream: &[Token],
+        table: &[(i64, Token)],
+        audited: Set,
+    ) -> Vec<Entry> {
+        let taken = |token: Token| &entries[usize::from(token)];
+        let of_stream = |token: &Token| self.entry(*token, taken(*token), taken(*token).kept_at.0);
+        let of_table =
+            |(id, token): &(i64, Token)| (*id, self.entry(*token, taken(*token), taken(*token).kept_at.1));
+        let (stream, table) = (stream.iter().map(of_stream).collect(), table.iter().map(of_table).collect());
+        let mut ordered = lineage::in_order(stream, table);
+        ordered.retain(|entry| !has(audited, number(entry)));
+        ordered
+    }
+
+    /// What stands there with what waits laid over it, and the highest order of anything that counts.
+    pub fn lay_over(
+        &self,
+        row: Option<From>,
+        entries: &[Taken],
+        stream: &[Token],
+        table: &[(i64, Token)],
+        audited: Set,
+    ) -> (Option<From>, i64) {
+        let entries = self.in_order(entries, stream, table, audited);
+        let (reviews, newest) = lineage::lay_over(&self.zone, states(row), &entries);
+        (state(&reviews), newest)
+    }
+
+    /// Lets the entries of a batch count as a drain does: the state after them, those that count, and the one that
+    /// came early.
+    pub fn settle(
+        &self,
+        row: Option<From>,
+        entries: &[Taken],
+        (stream, table): (&[Token], &[(i64, Token)]),
+        (audited, lost): (Set, Set),
+    ) -> (Option<From>, Set, Set) {
+        let mut standing = States::default();
+        standing.extend(states(row));
+        let mut counted = 0;
+        for entry in self.in_order(entries, stream, table, audited) {
+            let token = number(&entry);
+            let waits = !has(lost, token) && !self.rules.ignores_early;
+            if waits && lineage::is_early(&standing, &entry) {
+                return (written(standing), counted, only(token));
+            }
+            lineage::apply(&self.zone, &mut standing, &entry);
+            counted |= only(token);
+        }
+        (written(standing), counted, 0)
+    }
+
+    /// What has to be repaired when somebody looks and finds so many marks.
+    pub fn repair(is_believed: bool, marks: Set) -> Repair {
+        let one = Unshown { player: "a".to_owned(), season: "s".to_owned() };
+        Look { is_believed, unshown: vec![one; marks.count_ones() as usize] }.repair()
+    }
+
+    /// The head after an entry was kept.
+    pub fn head_after(before: Base, order: i64, id: Option<i64>) -> Base {
+        let (_, journal, table) = before;
+        match id {
+            Some(id) => (order, journal, id),
+            None => (order, order, table),
+        }
+    }
+}
+
+fn number(entry: &Entry) -> Token {
+    entry.token.parse().unwrap_or_default()
+}

@@ -1,0 +1,102 @@
+//! Each protection is needed: without it, the checker finds a broken promise.
+
+use crate::case::{ALL, Case, Job};
+use crate::cases::{APART, one_and_two_reads, three_and_a_drain, two_and_a_drain, two_and_a_read};
+use crate::checking::breaks;
+use crate::rules::Rules;
+use crate::state::{Broken, C, D, J};
+
+#[test]
+fn without_a_fence_a_load_undoes_an_answer() {
+    let cold = Case { is_warm: false, ..one_and_two_reads(C | D, ALL) };
+    let rules = Rules { has_no_fence: true, ..Rules::default() };
+    breaks(&cold.clone().with(rules), Broken::Read);
+    let rules = Rules { drop_keeps_fence: true, ..Rules::default() };
+    breaks(&cold.with(rules), Broken::Read);
+}
+
+#[test]
+fn without_waiting_others_believe_what_lacks_an_answer() {
+    let rules = Rules { does_not_wait: true, ..Rules::default() };
+    breaks(&one_and_two_reads(J | D, ALL).with(rules), Broken::Read);
+    // Who cannot tell the journal has to wait for what it shares.
+    let rules = Rules { waits_for_a_lease_only: true, ..Rules::default() };
+    breaks(&two_and_a_read(D, ALL).with(rules), Broken::Read);
+    let rules = Rules { does_not_revoke: true, ..Rules::default() };
+    breaks(&two_and_a_read(J | D, ALL).with(rules), Broken::Read);
+}
+
+#[test]
+fn a_look_has_to_be_claimed_before_it_is_made() {
+    let rules = Rules { confirmation_outlives_claim: true, ..Rules::default() };
+    breaks(&two_and_a_read(D, ALL).with(rules), Broken::Read);
+    let rules = Rules { confirms_without_claim: true, ..Rules::default() };
+    breaks(&two_and_a_read(J | D, ALL).with(rules), Broken::Read);
+}
+
+#[test]
+fn without_a_lock_a_mark_is_settled_that_nobody_has_seen() {
+    let rules = Rules { settles_without_lock: true, ..Rules::default() };
+    breaks(&Case { is_believed: false, ..one_and_two_reads(J | D, ALL).with(rules) }, Broken::Read);
+}
+
+#[test]
+fn what_was_read_before_a_look_may_have_been_dropped_since() {
+    let rules = Rules { shows_what_it_read_before: true, ..Rules::default() };
+    breaks(&two_and_a_read(D, ALL).with(rules.clone()), Broken::Read);
+    breaks(&one_and_two_reads(C | J | D, C | J).fault(0b001, D).with(rules), Broken::Read);
+}
+
+#[test]
+fn a_schedule_is_only_changed_from_what_the_answer_was_computed_from() {
+    let rules = Rules { ignores_cached_head: true, ..Rules::default() };
+    breaks(&two_and_a_drain(C | D, ALL).with(rules), Broken::Cache);
+}
+
+#[test]
+fn without_conflicts_what_a_stalled_journal_takes_comes_too_late() {
+    let rules = Rules { has_no_conflicts: true, ..Rules::default() };
+    breaks(&Case { may_stall: true, ..two_and_a_drain(ALL, ALL).with(rules) }, Broken::Table);
+}
+
+#[test]
+fn without_audit_records_an_entry_counts_twice() {
+    let rules = Rules { ignores_audits: true, ..Rules::default() };
+    breaks(&two_and_a_drain(ALL, ALL).process(ALL, &[Job::Drain]).with(rules), Broken::Table);
+}
+
+#[test]
+fn an_entry_waits_for_what_it_was_computed_from() {
+    // Seen only where a drain does not read both places as of one moment.
+    let rules = Rules { drains_stream_first: true, ignores_early: true, ..Rules::default() };
+    breaks(&three_and_a_drain(ALL, C | D).with(rules), Broken::Table);
+}
+
+#[test]
+fn an_entry_counts_after_those_that_it_knows() {
+    let rules = Rules { ignores_known_table: true, ..Rules::default() };
+    breaks(&two_and_a_drain(C | D, ALL).with(rules), Broken::Table);
+}
+
+#[test]
+fn a_drain_that_dies_has_taken_nothing_away() {
+    let rules = Rules { acknowledges_first: true, ..Rules::default() };
+    breaks(&Case { deaths: 1, ..two_and_a_drain(ALL, ALL).with(rules) }, Broken::Table);
+}
+
+#[test]
+fn a_drain_reads_both_places_as_of_one_moment() {
+    // What comes into the stream after that was read is older than what comes into the table after that.
+    let rules = Rules { drains_stream_first: true, ..Rules::default() };
+    breaks(&three_and_a_drain(ALL, D).with(rules), Broken::Table);
+    // Nobody vouches for the entry of the stream, so it does not say that it came later.
+    let rules = Rules { drains_table_first: true, ..Rules::default() };
+    breaks(&three_and_a_drain(D, C | J).with(rules), Broken::Table);
+}
+
+/// A limit of the protocol, not a protection: where nobody could look, the servers' clocks decide.
+#[test]
+fn where_nobody_vouches_the_clocks_of_servers_have_to_agree() {
+    breaks(&Case { journal_ahead: -APART, ..two_and_a_drain(D, C | J) }, Broken::Table);
+    breaks(&Case { journal_ahead: APART, ..two_and_a_drain(C | J, D) }, Broken::Table);
+}

@@ -1,0 +1,260 @@
+//! What there is: three servers, and processes that are each at some step.
+
+use memora_engine::entry::From;
+
+use crate::step::Step;
+
+/// Index of an entry in [`State::entries`].
+pub type Token = u8;
+/// Index of a process.
+pub type Place = u8;
+/// A set of small numbers.
+pub type Set = u8;
+/// A head as numbers: order, journal, table.
+pub type Base = (i64, i64, i64);
+
+/// The servers, as a set.
+pub const C: Set = 1;
+/// The journal.
+pub const J: Set = 2;
+/// MariaDB.
+pub const D: Set = 4;
+
+/// The set of one number.
+pub fn only(number: u8) -> Set {
+    1 << number
+}
+
+/// Whether a set has a number.
+pub fn has(set: Set, number: u8) -> bool {
+    set & only(number) != 0
+}
+
+/// An entry, as far as the model needs it: there is one question.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Taken {
+    /// Which submission it is of.
+    pub submission: u8,
+    /// The clock of its process.
+    pub at: i64,
+    /// When the journal took it, and when MariaDB did, by the clock of each.
+    pub kept_at: (i64, i64),
+    /// Its order.
+    pub order: i64,
+    /// The head that it was computed from.
+    pub base: Base,
+    /// As in an entry.
+    pub is_sure: bool,
+    /// What it led to.
+    pub stability: u8,
+    /// What it was computed from.
+    pub from: Option<From>,
+}
+
+/// A look that is under way, and the last one that is done. Each has the set of processes that have begun to wait
+/// since it was claimed: they wait at least as long as it lives.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Looks {
+    /// Who claimed it.
+    pub claim: Option<(Place, Set)>,
+    /// What is noted.
+    pub note: Option<Set>,
+}
+
+impl Looks {
+    /// A process begins to wait.
+    pub fn begin_wait(&mut self, place: Place) {
+        if let Some((_, waiting)) = &mut self.claim {
+            *waiting |= only(place);
+        }
+        if let Some(waiting) = &mut self.note {
+            *waiting |= only(place);
+        }
+    }
+
+    /// Nobody waits there any more.
+    pub fn end_wait(&mut self, place: Place) {
+        if let Some((_, waiting)) = &mut self.claim {
+            *waiting &= !only(place);
+        }
+        if let Some(waiting) = &mut self.note {
+            *waiting &= !only(place);
+        }
+    }
+
+    /// Whether a process has waited as long as everything lives that was there when it began.
+    pub fn are_outlived_by(&self, place: Place) -> bool {
+        let is_older = |waiting: Set| has(waiting, place);
+        !self.claim.is_some_and(|(_, waiting)| is_older(waiting)) && !self.note.is_some_and(is_older)
+    }
+}
+
+/// A student's schedule as the cache has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Schedule {
+    /// The question's state.
+    pub known: Option<From>,
+    /// The head.
+    pub head: Base,
+}
+
+/// The cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Cache {
+    /// Nothing: it is cold.
+    pub schedule: Option<Schedule>,
+    /// The process that loads.
+    pub fence: Option<Place>,
+    /// Who looked whether it may be believed.
+    pub looks: Looks,
+}
+
+impl Cache {
+    /// The student is dropped, and loads that are under way are void.
+    pub fn drop_student(&mut self, keeps_fence: bool) {
+        self.schedule = None;
+        if !keeps_fence {
+            self.fence = None;
+        }
+    }
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Journal {
+    /// The order of the newest entry.
+    pub head: i64,
+    /// What waits.
+    pub stream: Vec<Token>,
+    /// Who looked at MariaDB.
+    pub looks: Looks,
+    /// An entry that it takes once it no longer stalls.
+    pub stalled: Option<Token>,
+}
+
+/// Answers that were written past the journal under the rules of the commit before.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Blind {
+    /// The newest state from before them.
+    pub base: Option<From>,
+    /// Order and submission.
+    pub answers: Vec<(i64, u8)>,
+}
+
+/// MariaDB.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Database {
+    /// The record.
+    pub row: Option<From>,
+    /// The drain that has locked it.
+    pub row_lock: Option<Place>,
+    /// `memora_journal`.
+    pub table: Vec<(i64, Token)>,
+    /// The last id of `memora_journal`.
+    pub last_id: i64,
+    /// Tokens that have an audit record.
+    pub audits: Set,
+    /// Processes that have marked the student.
+    pub marks: Set,
+    /// Whether somebody believes the cache.
+    pub is_believed: bool,
+    /// The process that settles the marks.
+    pub belief_lock: Option<Place>,
+    /// Only under the rules of the commit before.
+    pub blind: Blind,
+}
+
+/// What became of a submission.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Given {
+    /// Somebody works or worked on it.
+    pub has_begun: bool,
+    /// The student was told that it is safe.
+    pub is_acknowledged: bool,
+    /// Those that had been acknowledged before it began.
+    pub after: Set,
+}
+
+/// One process. It does its jobs one after the other.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// The servers that it reaches.
+    pub reach: Set,
+    /// How many of its jobs are over.
+    pub done: u8,
+    /// Where it is in the present one.
+    pub step: Step,
+    /// How often another submission came first.
+    pub conflicts: u8,
+    /// The submissions that a read has to show.
+    pub must_show: Set,
+}
+
+impl Process {
+    /// Whether it reaches a server.
+    pub fn reaches(&self, server: Set) -> bool {
+        self.reach & server != 0
+    }
+}
+
+/// How a promise was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Broken {
+    /// The table has not what the answers say in any order that was told.
+    Table,
+    /// A read that did not say that it is degraded lacked what was acknowledged before it.
+    Read,
+    /// Something stays in the journal or in `memora_journal` for ever.
+    Left,
+    /// The cache is believed and says something else than the table, when all is done.
+    Cache,
+}
+
+/// All there is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The cache.
+    pub cache: Cache,
+    /// The journal.
+    pub journal: Journal,
+    /// MariaDB.
+    pub database: Database,
+    /// All entries that were ever made.
+    pub entries: Vec<Taken>,
+    /// All submissions.
+    pub given: Vec<Given>,
+    /// All processes.
+    pub processes: Vec<Process>,
+    /// How many faults have happened.
+    pub faults: u8,
+    /// How many processes may still die.
+    pub deaths: u8,
+    /// The promise that was broken.
+    pub broken: Option<Broken>,
+}
+
+impl State {
+    /// A process.
+    pub fn process(&mut self, place: Place) -> &mut Process {
+        &mut self.processes[usize::from(place)]
+    }
+
+    /// Whether a process reaches a server.
+    pub fn reaches(&self, place: Place, server: Set) -> bool {
+        self.processes[usize::from(place)].reaches(server)
+    }
+
+    /// Those that were acknowledged.
+    pub fn acknowledged(&self) -> Set {
+        self.given_that(|given| given.is_acknowledged)
+    }
+
+    /// Those that somebody has begun.
+    pub fn begun(&self) -> Set {
+        self.given_that(|given| given.has_begun)
+    }
+
+    fn given_that(&self, is_meant: impl Fn(&Given) -> bool) -> Set {
+        (0u8..).zip(&self.given).filter(|(_, given)| is_meant(given)).fold(0, |set, (at, _)| set | only(at))
+    }
+}

@@ -1,0 +1,124 @@
+//! Where a process is: each step is one round trip to one server, with what it remembers from before.
+
+use memora_engine::entry::From;
+
+use crate::state::{Base, Schedule, Set, Token};
+
+/// What a submission knows of the student.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Before {
+    /// The question's state.
+    pub known: Option<From>,
+    /// The head.
+    pub head: Base,
+    /// It can be shown in the cache.
+    pub is_cached: bool,
+    /// The journal was asked.
+    pub is_whole: bool,
+    /// Somebody vouches for it.
+    pub is_sure: bool,
+}
+
+/// What the cache said before somebody had to look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// What it said.
+    pub found: Option<Schedule>,
+}
+
+/// What a drain took.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Batch {
+    /// Of the journal.
+    pub stream: Vec<Token>,
+    /// Of `memora_journal`.
+    pub table: Vec<(i64, Token)>,
+    /// Entries that wait for nothing any more.
+    pub lost: Set,
+    /// Entries that had been written before its transaction.
+    pub before: Set,
+}
+
+/// What a load has read so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Load {
+    /// It is for the cache.
+    pub is_cached: bool,
+    /// Its fence has been set.
+    pub is_fenced: bool,
+    /// The journal was asked.
+    pub is_whole: bool,
+    /// The journal's head.
+    pub head: i64,
+    /// What waits there.
+    pub stream: Vec<Token>,
+}
+
+/// Where a process is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Step {
+    /// Between two jobs.
+    Idle,
+    /// Asks the cache; true: after a look.
+    Ask(bool),
+    /// Claims a look in the cache.
+    Claim(Asked),
+    /// Asks the journal whether somebody has looked at MariaDB.
+    AskJournal(Asked),
+    /// Claims a look in the journal.
+    ClaimJournal(Asked),
+    /// Looks at MariaDB; true: claimed in the journal.
+    Look(Asked, bool),
+    /// Locks the marks and repairs the cache.
+    Repair(Asked, bool),
+    /// Removes the marks.
+    Settle(Asked, bool),
+    /// Confirms the look in the journal; true: something was repaired.
+    ConfirmJournal(Asked, bool),
+    /// Confirms the look in the cache.
+    Confirm(Asked, bool),
+    /// Sets a fence.
+    Fence,
+    /// Reads what waits in the journal.
+    LoadJournal(Load),
+    /// Looks whether something waits in `memora_journal`.
+    LoadTable(Load),
+    /// Reads the record; true: and what waits, as of one moment.
+    LoadRow(Load, bool),
+    /// Caches what was loaded.
+    Fill(Before),
+    /// Keeps an entry.
+    Keep(Before),
+    /// Shows an entry in the cache.
+    Show { token: Token, before: Base, after: Base, is_cached: bool },
+    /// Marks the student.
+    Mark,
+    /// Tells the journal.
+    Revoke,
+    /// Waits until what the journal shares is over, if true, and then until what the cache has is.
+    Wait(bool),
+    /// Takes its mark back.
+    Unmark,
+    /// Notes that nobody believes the cache.
+    GiveUp,
+    /// Looks whether something waits in the journal.
+    DrainTake,
+    /// Looks whether something waits in `memora_journal`.
+    DrainTakeTable,
+    /// Reads what waits in `memora_journal`.
+    DrainTable(Batch),
+    /// Reads what waits in the journal.
+    DrainStream(Batch),
+    /// Looks whether `memora_journal` is still as it was: then all that was read is of one moment.
+    DrainCheck(Batch),
+    /// Begins a transaction.
+    DrainBegin(Batch),
+    /// Locks the record and lets the entries count.
+    DrainLock(Batch),
+    /// Writes: the state, the entries that count, the one that is early.
+    DrainCommit { batch: Batch, state: Option<From>, counted: Set, early: Set },
+    /// Takes entries out of the journal; then goes on with the early ones.
+    DrainAcknowledge { done: Set, early: Set },
+    /// Takes entries out of the journal before they are written, against the rules.
+    DrainForget(Batch),
+}

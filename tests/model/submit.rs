@@ -1,0 +1,176 @@
+//! Keeping a submission, showing it, and making sure that nobody believes what does not show it.
+
+use crate::case::{Job, Protocol};
+use crate::product::Product;
+use crate::state::{Base, C, D, J, Place, Schedule, State, Token, has, only};
+use crate::step::{Before, Step};
+
+/// A submission that has been in conflict so often drops the student's schedule, and then gives up.
+const MOST_CONFLICTS: u8 = 2;
+
+impl Protocol {
+    /// Does a step of a submission.
+    pub fn submit_step(&self, state: &mut State, place: Place) -> bool {
+        let reaches = |server| state.reaches(place, server);
+        let (cache, database) = (reaches(C), reaches(D));
+        match state.process(place).step.clone() {
+            Step::Keep(before) => self.keep(state, place, &before),
+            Step::Show { token, before, after, is_cached } => {
+                if !cache {
+                    state.process(place).step = Step::Mark;
+                    return true;
+                }
+                let taken = &state.entries[usize::from(token)];
+                let shown = Schedule { known: Some((taken.order, taken.stability)), head: after };
+                let is_current = |schedule: &Schedule| {
+                    self.case.rules.ignores_cached_head || schedule.head == before || schedule.head == after
+                };
+                if is_cached && state.cache.schedule.as_ref().is_some_and(is_current) {
+                    state.cache.schedule = Some(shown);
+                    state.cache.fence = None;
+                } else {
+                    state.cache.drop_student(self.case.rules.drop_keeps_fence);
+                }
+                self.acknowledge(state, place);
+            }
+            // Neither can be done: the student is told that nobody knows.
+            Step::Mark | Step::Unmark | Step::GiveUp if !database => self.end_job(state, place),
+            Step::Mark => {
+                if state.database.belief_lock.is_some() {
+                    return false;
+                }
+                state.database.marks |= only(place);
+                if !state.database.is_believed || self.case.rules.does_not_wait {
+                    self.acknowledge(state, place);
+                } else {
+                    state.process(place).step = Step::Revoke;
+                }
+            }
+            Step::Revoke => self.revoke(state, place),
+            Step::Wait(_) if cache => {
+                state.cache.drop_student(self.case.rules.drop_keeps_fence);
+                state.process(place).step = Step::Unmark;
+            }
+            Step::Wait(_) if !database => self.end_job(state, place),
+            Step::Wait(_) => return false,
+            Step::Unmark => {
+                state.database.marks &= !only(place);
+                self.acknowledge(state, place);
+            }
+            Step::GiveUp => {
+                if state.database.belief_lock.is_some() {
+                    return false;
+                }
+                if has(state.database.marks, place) {
+                    state.database.is_believed = false;
+                }
+                self.acknowledge(state, place);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn keep(&self, state: &mut State, place: Place, before: &Before) {
+        let is_asked = before.is_whole || self.case.rules.appends_blindly;
+        if !is_asked || !state.reaches(place, J) {
+            self.keep_in_table(state, place, before, None);
+            return;
+        }
+        if self.is_in_conflict(state, before.head) {
+            self.settle_conflict(state, place, before);
+            return;
+        }
+        let token = self.make_entry(state, place, before);
+        let order = state.entries[usize::from(token)].order;
+        state.journal.stream.push(token);
+        state.journal.head = order;
+        let after = Product::head_after(before.head, order, None);
+        let is_cached = before.is_cached;
+        state.process(place).step = Step::Show { token, before: before.head, after, is_cached };
+    }
+
+    fn settle_conflict(&self, state: &mut State, place: Place, before: &Before) {
+        let conflicts = state.process(place).conflicts;
+        if conflicts == MOST_CONFLICTS {
+            self.end_job(state, place);
+            return;
+        }
+        if conflicts > 0 && before.is_cached && state.reaches(place, C) {
+            state.cache.drop_student(self.case.rules.drop_keeps_fence);
+        }
+        let process = state.process(place);
+        process.conflicts += 1;
+        process.step = Step::Ask(false);
+    }
+
+    /// The journal does not answer, and takes the entry later.
+    pub fn stall(&self, state: &mut State, place: Place) -> bool {
+        let Step::Keep(before) = state.process(place).step else { return false };
+        if !before.is_whole || self.is_in_conflict(state, before.head) {
+            return false;
+        }
+        let token = self.make_entry(state, place, &before);
+        state.journal.stalled = Some(token);
+        self.keep_in_table(state, place, &before, Some(token));
+        true
+    }
+
+    /// The journal takes the entry that it did not answer for.
+    pub fn take_late(&self, state: &mut State) {
+        let Some(token) = state.journal.stalled.take() else { return };
+        let (base, order) = (state.entries[usize::from(token)].base, state.entries[usize::from(token)].order);
+        if !self.is_in_conflict(state, base) {
+            state.entries[usize::from(token)].kept_at.0 = self.time(state) + self.case.journal_ahead;
+            state.journal.stream.push(token);
+            state.journal.head = order;
+        }
+    }
+
+    /// Whether the journal refuses what was computed from this head.
+    fn is_in_conflict(&self, state: &State, (_, journal, _): Base) -> bool {
+        state.journal.head > journal && !self.case.rules.has_no_conflicts
+    }
+
+    fn keep_in_table(&self, state: &mut State, place: Place, before: &Before, token: Option<Token>) {
+        if !state.reaches(place, D) {
+            self.end_job(state, place);
+            return;
+        }
+        if self.case.rules.writes_at_once {
+            self.write_at_once(state, place, before);
+            return;
+        }
+        let token = token.unwrap_or_else(|| self.make_entry(state, place, before));
+        let order = state.entries[usize::from(token)].order;
+        state.database.last_id += 1;
+        let id = state.database.last_id;
+        state.database.table.push((id, token));
+        let after = Product::head_after(before.head, order, Some(id));
+        let is_cached = before.is_cached;
+        state.process(place).step = Step::Show { token, before: before.head, after, is_cached };
+    }
+
+    /// Makes the entry of the submission at which a process works.
+    pub fn make_entry(&self, state: &mut State, place: Place, before: &Before) -> Token {
+        let token = Token::try_from(state.entries.len()).unwrap_or(Token::MAX);
+        let Some(Job::Submit(submission)) = self.job(state, place) else { return token };
+        let mut taken = self.product.take(submission, token, self.clock(state, place), before);
+        let now = self.time(state);
+        taken.kept_at = (now + self.case.journal_ahead, now);
+        state.entries.push(taken);
+        token
+    }
+
+    fn revoke(&self, state: &mut State, place: Place) {
+        let rules = &self.case.rules;
+        let is_told = state.reaches(place, J);
+        if is_told && !rules.does_not_revoke {
+            state.journal.looks = Default::default();
+        }
+        let is_journal = !is_told && !rules.waits_for_a_lease_only;
+        let looks = if is_journal { &mut state.journal.looks } else { &mut state.cache.looks };
+        looks.begin_wait(place);
+        state.process(place).step = Step::Wait(is_journal);
+    }
+}
