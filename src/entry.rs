@@ -206,56 +206,40 @@ impl Wire {
     }
 
     fn entry(self) -> Result<Entry, String> {
-        if self.v != VERSION {
-            return Err(format!("the entry is of version {}, which this memora does not know", self.v));
+        let Wire { v, t: token, o: (at_us, order), b: base, u, m: (subject, topic), i: ids, a, s, f } = self;
+        if v != VERSION {
+            return Err(format!("the entry is of version {v}, which this memora does not know"));
         }
-        let (at_us, order) = self.o;
-        let questions = self.i.clone();
         let name = |place: usize| {
-            questions
-                .get(place)
-                .cloned()
-                .ok_or_else(|| "the entry names a question by a wrong number".to_owned())
+            ids.get(place).cloned().ok_or_else(|| "the entry names a question by a wrong number".to_owned())
         };
-        let answers = self.a.iter().map(|(place, kind, attempts, duration_ms)| {
-            let (attempts, duration_ms) = (*attempts, *duration_ms);
-            let observed = match *kind {
+        let answers = a.into_iter().map(|(place, kind, attempts, duration_ms)| {
+            let observed = match kind {
                 LESSON => Observed::Lesson { attempts, duration_ms },
                 kind => Observed::Review { is_correct: kind == RIGHT, duration_ms },
             };
-            Ok(Answer { question_id: name(*place)?, observed })
+            Ok(Answer { question_id: name(place)?, observed })
         });
         let answers = answers.collect::<Result<Vec<_>, String>>()?;
-        let states =
-            self.s.into_iter().map(|(place, stability, next_review, last_review, subject, topic)| {
-                let question_id = name(place)?;
-                let answered_at_us = order;
-                Ok(Review {
-                    question_id,
-                    stability,
-                    next_review,
-                    last_review,
-                    answered_at_us,
-                    subject,
-                    topic,
-                })
-            });
+        let states = s.into_iter().map(|(place, stability, next_review, last_review, subject, topic)| {
+            let question_id = name(place)?;
+            let answered_at_us = order;
+            Ok(Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic })
+        });
         let states = states.collect::<Result<Vec<_>, String>>()?;
-        let (subject, topic) = self.m;
-        let submission = Submission { answers, subject, topic };
-        if !submission.answers.is_empty() && self.i.len() != self.f.len() {
+        if !answers.is_empty() && ids.len() != f.len() {
             return Err("the entry does not say what each answer was computed from".to_owned());
         }
         Ok(Entry {
-            token: self.t,
+            token,
             at_us,
             kept_at_us: at_us,
             order,
-            base: self.b,
-            is_sure: !self.u,
-            submission,
+            base,
+            is_sure: !u,
+            submission: Submission { answers, subject, topic },
             states,
-            from: self.i.into_iter().zip(self.f).collect(),
+            from: ids.into_iter().zip(f).collect(),
         })
     }
 }

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -13,7 +14,18 @@ import pytest
 from memora._engine import Engine
 from tests import frappe_standin
 from tests.servers import MariaDB, Redis
-from tests.site_under_test import PATIENT, PLAYER, SEASON, SUBJECTS, TOPICS, Record, Servers, Site
+from tests.site_under_test import (
+    IMPATIENT_WITH_REDIS,
+    PATIENT,
+    PLAYER,
+    SEASON,
+    SUBJECTS,
+    TOPICS,
+    Record,
+    Servers,
+    Site,
+)
+from tests.wire import Wires
 
 # Before test modules import memora's, which import frappe.
 for place in frappe_standin.PLACES:
@@ -29,19 +41,26 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("memora")
 
 OTHER_DATABASE = "memora_other"
+# A folder in memory, where there is one.
+MEMORY = Path("/dev/shm")
+# How a Redis goes: where it hangs, engines do not wait long.
+ENDS = ["kill", pytest.param("pause", marks=pytest.mark.engines(**IMPATIENT_WITH_REDIS))]
 
 
 @contextmanager
 def started_servers(survives_power_cut: bool = False, extra: Sequence[str] = ()) -> Iterator[Servers]:
     """Redis for cache and journal, and MariaDB with the tables of two sites.
 
-    Tests cut no power, so there MariaDB need not wait for a disk that others use, too.
+    Tests cut no power, so there nobody need wait for a disk that others use, too.
 
     Args:
-        survives_power_cut, extra: of `MariaDB`.
+        survives_power_cut: what was acknowledged does, in the journal and in MariaDB.
+        extra: of `MariaDB`.
     """
     mariadb = MariaDB(survives_power_cut=survives_power_cut, extra=extra)
-    with Redis("cache") as cache, Redis("journal", appendfsync="always") as journal, mariadb as database:
+    parent = MEMORY if MEMORY.is_dir() and not survives_power_cut else None
+    redis_journal = Redis("journal", appendfsync="always", parent=parent)
+    with Redis("cache", parent=parent) as cache, redis_journal as journal, mariadb as database:
         servers = Servers(cache, journal, database)
         with database.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{OTHER_DATABASE}`")
@@ -73,7 +92,7 @@ def servers(private_servers: Servers) -> Iterator[Servers]:
 
 @pytest.fixture
 def limits(request: pytest.FixtureRequest) -> dict[str, int]:
-    """What the site's engines are set to: `@pytest.mark.engines(**IMPATIENT)` has them wait briefly."""
+    """What the site's engines are set to: `@pytest.mark.engines(**IMPATIENT)` has them wait little."""
     own: dict[str, int] = {}
     for mark in request.node.iter_markers("engines"):
         own = mark.kwargs | own
@@ -87,9 +106,16 @@ def site(servers: Servers, limits: dict[str, int]) -> Site:
 
 
 @pytest.fixture
-def other_site(servers: Servers) -> Site:
+def other_site(servers: Servers, limits: dict[str, int]) -> Site:
     """A second site on the same servers."""
-    return clean_site(Site(servers, OTHER_DATABASE))
+    return clean_site(Site(servers, OTHER_DATABASE, limits=limits))
+
+
+@pytest.fixture
+def wires(site: Site) -> Iterator[Wires]:
+    """A wire to each server, for one process."""
+    with Wires(site.servers) as wires:
+        yield wires
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Private Redis and MariaDB servers for tests, demo and benches.
 
-Each server lives in a folder of its own under the system's temporary folder, listens on a free port of
-127.0.0.1 only, and ends with the process that started it, even when that process is killed.
+Each server lives in a folder of its own, under the system's temporary folder or another one, listens on a
+free port of 127.0.0.1 only, and ends with the process that started it, even when that process is killed.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Server:
 
     name: str = "server"
 
-    def __init__(self) -> None:
-        self.folder: Final = Path(tempfile.mkdtemp(prefix=f"memora-{self.name}-"))
+    def __init__(self, parent: Path | None = None) -> None:
+        self.folder: Final = Path(tempfile.mkdtemp(prefix=f"memora-{self.name}-", dir=parent))
         self.log: Final = self.folder / "server.log"
         self.host: Final = "127.0.0.1"
         self.port: Final = free_port()
@@ -167,17 +167,19 @@ class Redis(Server):
         role: "cache" keeps nothing on disk and may evict, as Frappe's redis_cache; "journal" has
             appendonly on and never evicts, as a redis_queue that can be trusted.
         appendfsync: when the journal reaches the disk.
+        parent: where its folder is.
     """
 
     def __init__(
         self,
         role: Literal["cache", "journal"] = "cache",
         appendfsync: Literal["always", "everysec", "no"] = "everysec",
+        parent: Path | None = None,
     ) -> None:
         self.name = f"redis-{role}"
         self.role: Final = role
         self.appendfsync: Final = appendfsync
-        super().__init__()
+        super().__init__(parent)
 
     @property
     def url(self) -> str:
@@ -186,7 +188,7 @@ class Redis(Server):
 
     def client(self) -> redis.Redis[str]:
         """A new client that reads answers as text."""
-        return redis.Redis(host=self.host, port=self.port, decode_responses=True, socket_timeout=10)
+        return redis.Redis(host=self.host, port=self.port, decode_responses=True, socket_timeout=60)
 
     def command(self) -> list[str]:
         """The command line of this role."""
@@ -373,7 +375,7 @@ def dies_with_parent() -> list[str]:
     return [setpriv, "--pdeathsig", "KILL"] if setpriv else []
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> bool:
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
     """Wait for something that another process does; whether it came true in time."""
     deadline = time.monotonic() + seconds
     while not (held := condition()) and time.monotonic() < deadline:

@@ -29,6 +29,7 @@ TRACKER: Final = "`tabPlayer Memory Tracker`"
 PATIENT: Final = {"redis_timeout_ms": 5_000, "database_timeout_ms": 20_000}
 # but where servers hang, they wait as those of a school do that sets nothing.
 IMPATIENT: Final = {"redis_timeout_ms": 150, "database_timeout_ms": 700}
+IMPATIENT_WITH_REDIS: Final = {"redis_timeout_ms": IMPATIENT["redis_timeout_ms"]}
 # One look whether the cache may be believed serves the whole test: it is not among the statements counted.
 BELIEVING: Final = {"trust_lease_ms": 10_000}
 
@@ -217,21 +218,22 @@ class Site:
 
     @contextmanager
     def listening(self) -> Iterator[list[str]]:
-        """Note the SELECTs that MariaDB is asked in the body; they are in the list at its end."""
+        """Note the statements that MariaDB runs in the body; they are in the list at its end.
+
+        They have their values if they were prepared in the body, too: let it make its own engines.
+        """
         heard: list[str] = []
         with self.servers.database.connect_as_root() as root, root.cursor() as cursor:
-            cursor.execute("SET GLOBAL log_output = 'TABLE'")
-            cursor.execute("TRUNCATE TABLE mysql.general_log")
-            cursor.execute("SET GLOBAL general_log = 1")
+            cursor.execute("TRUNCATE mysql.general_log")
+            cursor.execute("SET GLOBAL log_output = 'TABLE', general_log = ON")
             try:
                 yield heard
             finally:
-                cursor.execute("SET GLOBAL general_log = 0")
+                cursor.execute("SET GLOBAL general_log = OFF, log_output = 'FILE'")
             cursor.execute(
-                "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log "
-                "WHERE command_type IN ('Query', 'Execute') AND argument LIKE 'SELECT%'"
+                "SELECT argument FROM mysql.general_log WHERE command_type IN ('Query', 'Execute')"
             )
-            heard.extend(statement for (statement,) in cursor.fetchall())
+            heard.extend(str(argument) for (argument,) in cursor.fetchall())
 
 
 def ids(answer: DueAnswer) -> list[str]:

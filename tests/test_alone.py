@@ -6,13 +6,14 @@ import random
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import Final
 
 import pytest
 
 from memora._engine import Engine, RateLimited, ServiceUnavailable
 from tests.expectation import stability_after_answers
-from tests.site_under_test import IMPATIENT, PLAYER, TOPICS, Record, Site, ids, session
+from tests.site_under_test import IMPATIENT, IMPATIENT_WITH_REDIS, PLAYER, TOPICS, Record, Site, ids, session
 from tests.test_drain import drain_all
 from tests.test_rehydrate import together
 from tests.wire import Wires
@@ -31,16 +32,15 @@ TROUBLES: Final = [
 BYSTANDERS: Final = [f"bystander{number}@school.example" for number in range(30)]
 
 
-@pytest.fixture
-def wires(site: Site) -> Iterator[Wires]:
-    """The ways of the process that will be alone."""
-    with Wires(site.servers) as wires:
-        yield wires
+def called(value: object) -> str | None:
+    """Several servers, or answers, in the name of a test."""
+    return " and ".join(str(one) for one in value) if isinstance(value, tuple) else None
 
 
-def process(site: Site, wires: Wires, *lost: str) -> Engine:
-    """A process on wires, which does not wait long for what it will not reach."""
-    return site.engine(**wires.settings, **{PATIENCE[name]: IMPATIENT[PATIENCE[name]] for name in lost})
+def process(site: Site, wires: Wires, lost: tuple[str, ...] = (), how: str = "refuse") -> Engine:
+    """A process on wires, which does not wait long for what will hang."""
+    hanging = [PATIENCE[name] for name in lost if how == "hang"]
+    return site.engine(**wires.settings, **{name: IMPATIENT[name] for name in hanging})
 
 
 @contextmanager
@@ -67,8 +67,10 @@ def add(site: Site, *players: str, stability: int = 2) -> None:
 
 
 def shown(engine: Engine, player: str) -> int:
-    """The stability that a student's question has, due or not."""
-    (question,) = engine.due(player, topic=TOPICS[0])["questions"]
+    """The stability that a student's question has, due or not, for certain."""
+    found = engine.due(player, topic=TOPICS[0])
+    assert not found["is_degraded"]
+    (question,) = found["questions"]
     return question["stability"]
 
 
@@ -81,8 +83,7 @@ def answer(engine: Engine, player: str, is_correct: bool) -> int:
 
 def answer_all(engine: Engine, answers: dict[str, bool]) -> None:
     """Students answer at once."""
-    together(*(lambda player=player, is_correct=is_correct: answer(engine, player, is_correct)  # type: ignore[misc]
-               for player, is_correct in answers.items()))  # fmt: skip
+    together(*(partial(answer, engine, player, is_correct) for player, is_correct in answers.items()))
 
 
 def check_saved(site: Site, expected: dict[str, int]) -> None:
@@ -99,11 +100,13 @@ def check_warm(site: Site, engine: Engine, players: list[str]) -> None:
         answers = [engine.due(player) for player in players]
     assert [answer["total_due"] for answer in answers] == [2] * len(players)
     assert {(answer["source"], answer["is_degraded"]) for answer in answers} == {("cache", False)}
-    assert [statement for statement in heard if "memora_belief" not in statement] == []
+    # A new connection asks for settings, from no table.
+    selects = [text for text in heard if text.startswith("SELECT") and " FROM " in text]
+    assert [text for text in selects if "memora_belief" not in text] == []
 
 
 # -- what it answers counts, and what others answer -------------------------------------------------
-@pytest.mark.parametrize(("lost", "how"), [*TROUBLES, (BOTH, "no room")])
+@pytest.mark.parametrize(("lost", "how"), [*TROUBLES, (BOTH, "no room")], ids=called)
 def test_answers_count_in_their_order_whoever_comes_first(
     site: Site, wires: Wires, lost: tuple[str, ...], how: str
 ) -> None:
@@ -113,7 +116,7 @@ def test_answers_count_in_their_order_whoever_comes_first(
     pairs = alone_first | alone_second
     expected = {player: stability_after_answers(2, *pair) for player, pair in pairs.items()}
     add(site, *pairs)
-    healthy, alone = site.engine(), process(site, wires, *lost)
+    healthy, alone = site.engine(), process(site, wires, lost, how)
     for player in pairs:
         assert healthy.due(player)["total_due"] == alone.due(player)["total_due"] == 2
     with cut_off(site, wires, lost, how):
@@ -145,7 +148,7 @@ def test_each_answer_counts_in_its_order_whatever_its_process_reaches(site: Site
         processes = []
         for lost, how in troubles:
             wires = ends.enter_context(Wires(site.servers))
-            processes.append(process(site, wires, *lost))
+            processes.append(process(site, wires, lost, how))
             for player in players:
                 processes[-1].due(player)
             ends.enter_context(cut_off(site, wires, lost, how))
@@ -160,7 +163,7 @@ def test_each_answer_counts_in_its_order_whatever_its_process_reaches(site: Site
 
         for _ in range(4):
             tasks = [(player, choice.choice(processes), choice.random() < 0.6) for player in players]
-            together(*(lambda task=task: answer_somewhere(*task) for task in tasks))  # type: ignore[misc]
+            together(*(partial(answer_somewhere, *task) for task in tasks))
         found = {player: shown(processes[0], player) for player in players}
     assert [player for player in players if found[player] not in possible[player]] == []
     check_saved(site, found)
@@ -198,10 +201,10 @@ def test_a_journal_that_fails_one_process_between_look_up_and_append(
 
 
 # -- its trouble is its own -------------------------------------------------------------------------
-@pytest.mark.parametrize(("lost", "how"), TROUBLES)
+@pytest.mark.parametrize(("lost", "how"), TROUBLES, ids=called)
 def test_it_voids_nobody_elses_schedule(site: Site, wires: Wires, lost: tuple[str, ...], how: str) -> None:
     add(site, *BYSTANDERS, PLAYER)
-    healthy, alone = site.engine(), process(site, wires, *lost)
+    healthy, alone = site.engine(), process(site, wires, lost, how)
     for player in (*BYSTANDERS, PLAYER):
         healthy.due(player)
         alone.due(player)
@@ -212,11 +215,11 @@ def test_it_voids_nobody_elses_schedule(site: Site, wires: Wires, lost: tuple[st
 
 
 @pytest.mark.parametrize("seconds", [0.25, 1.5])
-@pytest.mark.parametrize("stalled", [("cache",), ("journal",), BOTH])
+@pytest.mark.parametrize("stalled", [("cache",), ("journal",), BOTH], ids=called)
 def test_a_stall_voids_nobody_elses_schedule(site: Site, stalled: tuple[str, ...], seconds: float) -> None:
     """As Frappe's own commands stall a Redis, for all; one process waits no longer than a school's do."""
     add(site, *BYSTANDERS, PLAYER)
-    reader, impatient = site.engine(), site.engine(redis_timeout_ms=IMPATIENT["redis_timeout_ms"])
+    reader, impatient = site.engine(), site.engine(**IMPATIENT_WITH_REDIS)
     for player in (*BYSTANDERS, PLAYER):
         reader.due(player)
     impatient.due(PLAYER)

@@ -15,7 +15,7 @@ from memora.api import reviews, srs
 from memora.api.counts import get_count
 from memora.api.utils import SafeModeManager
 from tests import frappe_standin as frappe
-from tests.site_under_test import PLAYER, SEASON, SUBJECTS, Record, Site
+from tests.site_under_test import BELIEVING, PLAYER, SEASON, SUBJECTS, Record, Site
 from tests.test_due import MINUTE, overdue
 
 App = Callable[..., None]
@@ -65,6 +65,7 @@ def test_nobody_counts_what_he_may_not_read(site: Site, app: App) -> None:
     assert get_count("Player Memory Tracker", {"player": PLAYER, "stability": 4}) == 1
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_a_warm_call_takes_no_sql(site: Site, app: App) -> None:
     site.add(PLAYER, overdue(100, subject="Science"))
     for query in ({}, {"subject": "Science"}):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from memora._engine import Engine, InvalidInput
-from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids
+from tests.site_under_test import BELIEVING, PLAYER, SEASON, TRACKER, Record, Site, ids
 
 MINUTE = timedelta(minutes=1)
 
@@ -131,6 +131,7 @@ def test_focus_mode_gives_ten_random_ones_when_all_were_reviewed_today(site: Sit
 
 
 # -- four things that must be told apart --------------------------------------------------------
+@pytest.mark.engines(**BELIEVING)
 def test_nothing_due_is_an_answer_of_the_cache(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("ahead", due_in=MINUTE)])
     engine.due(PLAYER)
@@ -141,6 +142,7 @@ def test_nothing_due_is_an_answer_of_the_cache(site: Site, engine: Engine) -> No
     assert engine.cache_stats(PLAYER, SEASON)["records"] == 1
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_never_had_a_record_is_remembered(site: Site, engine: Engine) -> None:
     engine.due("new@school.example")
     with site.counting() as costs:
@@ -196,6 +198,7 @@ def test_the_marker_is_never_shown(site: Site, engine: Engine) -> None:
 
 # -- cost ---------------------------------------------------------------------------------------
 @pytest.mark.parametrize("query", [{}, {"subject": "Science"}, {"topic": "Plants"}, {"limit": 50}])
+@pytest.mark.engines(**BELIEVING)
 def test_a_warm_read_takes_no_sql_and_at_most_two_round_trips(
     site: Site, engine: Engine, query: dict[str, object]
 ) -> None:
@@ -210,6 +213,7 @@ def test_a_warm_read_takes_no_sql_and_at_most_two_round_trips(
         assert cost.cache_round_trips + cost.journal_round_trips <= 2
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_a_cold_read_is_one_range_of_the_table(site: Site, engine: Engine) -> None:
     site.add(PLAYER, overdue(200))
     engine.due("another@school.example")

@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from memora._engine import Engine, InvalidInput, MemoraError, ServiceUnavailable
-from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+from tests.site_under_test import BELIEVING, PLAYER, SEASON, TRACKER, Record, Site, ids, session
 
 numbers = count()
 # Text that a name in UTF-8 can have; lone surrogates are no text.
@@ -317,6 +317,7 @@ def test_a_drain_of_no_sensible_length_is_refused(engine: Engine, seconds: float
 
 
 # -- two sites on one Redis ---------------------------------------------------------------------
+@pytest.mark.engines(**BELIEVING)
 def test_two_sites_never_see_each_other(site: Site, other_site: Site) -> None:
     engine, other = site.engine(), other_site.engine()
     site.add(PLAYER, [Record("q"), Record("r")])

@@ -10,8 +10,9 @@ import pytest
 
 from memora._engine import Engine, MemoraError
 from tests import frappe_standin as frappe
+from tests.conftest import ENDS
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, Record, Site, session
+from tests.site_under_test import BELIEVING, PLAYER, Record, Site, session
 from tests.test_fork import check, fork
 
 App = Callable[..., None]
@@ -34,7 +35,7 @@ def read(engine: Engine, player: str = PLAYER) -> None:
         engine.due(player)
 
 
-@pytest.mark.parametrize("how", ["kill", "pause"])
+@pytest.mark.parametrize("how", ENDS)
 def test_the_first_of_many_processes_tells(site: Site, how: str) -> None:
     processes = [site.engine() for _ in range(PROCESSES)]
     for engine in processes:
@@ -129,6 +130,7 @@ def each_minute(site: Site) -> list[Engine]:
     return [engine]
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_without_an_outage_nothing_is_asked_of_the_database(site: Site, engine: Engine) -> None:
     engine.due(PLAYER)
     with site.counting() as costs:
@@ -169,7 +171,7 @@ def test_a_students_call_has_system_managers_notified(site: Site, app: App) -> N
     assert in_desk(site) == []
 
 
-@pytest.mark.parametrize("how", ["kill", "pause"])
+@pytest.mark.parametrize("how", ENDS)
 def test_without_the_queue_the_notification_is_written_to_the_desk(site: Site, app: App, how: str) -> None:
     from memora.api import reviews
 

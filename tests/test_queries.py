@@ -48,24 +48,12 @@ def full(site: Site, old: str) -> None:
 
 @contextmanager
 def listening(site: Site) -> Iterator[list[str]]:
-    """Collect the statements about records that the body has MariaDB run.
-
-    They have their values if they were prepared in the body, too: let it make its own engines.
-    """
+    """Collect the statements about records that the body has MariaDB run."""
     statements: list[str] = []
-    server = site.servers.database
-    root = server.connect(unix_socket=str(server.socket), user="root", password="", database="mysql")
-    with root, root.cursor() as cursor:
-        cursor.execute("SET GLOBAL log_output = 'TABLE', general_log = ON")
-        try:
-            yield statements
-        finally:
-            cursor.execute("SET GLOBAL general_log = OFF, log_output = 'FILE'")
-            cursor.execute("SELECT argument FROM general_log WHERE command_type IN ('Query', 'Execute')")
-            said = dict.fromkeys(str(argument) for (argument,) in cursor.fetchall())
-            cursor.execute("TRUNCATE general_log")
+    with site.listening() as heard:
+        yield statements
     # The default partition is all but empty: it is looked through for what stands there by mistake.
-    said = {text: None for text in said if "PARTITION (p_default)" not in text}
+    said = [text for text in dict.fromkeys(heard) if "PARTITION (p_default)" not in text]
     statements += [text for text in said if READS.match(text) and SOURCE.search(text)]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from memora._engine import Engine, InvalidInput, MemoraError, SeasonUnavailable, ServiceUnavailable
 from tests.servers import wait_until
-from tests.site_under_test import SEASON, SUBJECTS, Record, Site, session
+from tests.site_under_test import BELIEVING, SEASON, SUBJECTS, Record, Site, session
 from tests.test_fork import check, fork, kill
 from tests.test_rehydrate import together
 
@@ -69,6 +69,7 @@ def check_progress(told: Sequence[RebuildProgress | Reconciliation]) -> list[int
     return done
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_everybody_is_cached_then(school: Site, engine: Engine) -> None:
     done = engine.rebuild(SEASON)
     assert done == {"season": SEASON, "students": 40, "done": 1000, "total": 1000, "dropped": 0}

@@ -11,7 +11,7 @@ import pytest
 
 from memora._engine import Engine, InvalidInput, ServiceUnavailable
 from tests.servers import wait_until
-from tests.site_under_test import SEASON, TRACKER, Record, Site, session
+from tests.site_under_test import BELIEVING, SEASON, TRACKER, Record, Site, session
 from tests.test_fork import fork, kill
 from tests.test_rebuild import QUESTIONS, STUDENTS, check_progress, check_truth, school, snapshot
 
@@ -237,6 +237,7 @@ def test_a_sample_estimates_the_share(cached: Site, engine: Engine) -> None:
     assert within >= 20
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_a_sample_costs_the_same_however_many_there_are(cached: Site, engine: Engine) -> None:
     def cost() -> tuple[int, int]:
         with cached.counting() as costs:

@@ -10,7 +10,17 @@ import pytest
 
 from memora._engine import Engine, MemoraError
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+from tests.site_under_test import (
+    BELIEVING,
+    IMPATIENT_WITH_REDIS,
+    PLAYER,
+    SEASON,
+    TRACKER,
+    Record,
+    Site,
+    ids,
+    session,
+)
 
 
 def check_shown(site: Site, *processes: Engine) -> None:
@@ -70,6 +80,7 @@ def test_schedules_of_every_name(site: Site, engine: Engine, name: str) -> None:
     assert (shown[name]["subject"], shown[name]["topic"]) == ("S" * 140, "\U0001f600" * 140)
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_a_record_without_a_question_does_not_pass_for_the_marker(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record(""), Record("q")])
     engine.due(PLAYER)
@@ -168,6 +179,7 @@ def test_old_data_after_the_drain_undoes_nothing(site: Site, engine: Engine, oth
     check_shown(site, other, engine)
 
 
+@pytest.mark.engines(**IMPATIENT_WITH_REDIS)
 def test_answers_during_an_outage_that_the_cache_survives(site: Site, engine: Engine, other: Engine) -> None:
     site.servers.cache.pause()
     engine.submit(PLAYER, session_data=session("q"))
@@ -228,11 +240,11 @@ def check_cached(process: Engine, total_due: int) -> None:
 
 
 # -- races --------------------------------------------------------------------------------------
-def together(*works: Callable[[], None]) -> None:
+def together(*works: Callable[[], object]) -> None:
     """Run works at once, the first one in this thread; raises what any of them raised."""
     faults: list[BaseException] = []
 
-    def run(work: Callable[[], None]) -> None:
+    def run(work: Callable[[], object]) -> None:
         try:
             work()
         except BaseException as fault:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from memora._engine import Engine, ServiceUnavailable
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+from tests.site_under_test import BELIEVING, PLAYER, SEASON, TRACKER, Record, Site, ids, session
 from tests.test_drain import drain_all, kept
 from tests.wire import Wires
 
@@ -21,16 +20,9 @@ SERVERS = ("cache", "journal", "database")
 MOST_REPLIES = 26
 
 
-@pytest.fixture
-def wires(site: Site) -> Iterator[Wires]:
-    """A wire to each server."""
-    with Wires(site.servers) as wires:
-        yield wires
-
-
 def engine_over(site: Site, wires: Wires, **settings: int) -> Engine:
     """An engine on these wires, whose lease lasts as long as a test."""
-    return site.engine(**wires.settings, trust_lease_ms=10_000, **settings)
+    return site.engine(**wires.settings, **BELIEVING, **settings)
 
 
 def submit_once(engine: Engine, player: str) -> bool:

@@ -20,7 +20,7 @@ from tests.expectation import (
     stability_after_lesson,
 )
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.site_under_test import BELIEVING, IMPATIENT_WITH_REDIS, PLAYER, SEASON, Record, Site, ids, session
 from tests.test_drain import kept
 
 players = (f"student{number}@school.example" for number in count())
@@ -185,6 +185,7 @@ def test_a_season_without_the_cache_takes_answers_and_shows_them(site: Site, eng
     assert site.rows()["q"]["stability"] == 3
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_a_warm_submission_takes_no_sql(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record(f"q{place}") for place in range(1000)])
     engine.due(PLAYER)
@@ -292,6 +293,7 @@ def test_only_one_submission_wants_a_drain(site: Site, engine: Engine) -> None:
     assert engine.submit(PLAYER, session_data=session("q"))["drain_wanted"]
 
 
+@pytest.mark.engines(**IMPATIENT_WITH_REDIS)
 def test_a_journal_that_took_it_after_all_counts_once(site: Site) -> None:
     """The journal hangs, takes the submission when it wakes up, and that is drained: still one step."""
     engine = site.engine()

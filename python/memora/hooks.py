@@ -37,7 +37,7 @@ scheduler_events = {
 # Frappe clears a site's whole cache at every turn (a migration, a user's language, System Settings) with one
 # DEL. All students would be loaded anew, and Redis would answer nobody while it frees millions of records.
 # What memora knows from documents (srs-season, srs-links) is cleared.
-persistent_cache_keys = ["srs*:*", "srs-latency"]
+persistent_cache_keys = ["srs*:*", "srs-latency", "srs-generation"]
 
 # Before it deletes a document, Frappe reads every record that links to it: too many here.
 ignore_links_on_delete = [
