@@ -167,10 +167,11 @@ impl Engine {
     /// Looks whether the journal's Redis is the one that the last drain met. One that was restarted, restored or
     /// failed over may have lost answers that were acknowledged.
     fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
+        // In this order: what another drain has seen since is newer, and no sign of a loss.
+        let known = process.drain.with(kept::last_run)?;
         let (run_id, newest) = process.journal.with(|journal| {
             Ok((journal.run_id.clone(), journal::newest_id(journal, &self.settings.keys)?))
         })?;
-        let known = process.drain.with(kept::last_run)?;
         if known.as_ref().is_some_and(|(run, id)| *run == run_id && *id == newest) {
             return Ok(());
         }
@@ -186,13 +187,14 @@ impl Engine {
                     "the journal was restarted, or is another server: it may have lost its last answers"
                 );
             }
+            process.drain.with(|database| kept::note_loss(database, kept_at_us(&newest)))?;
             process.outages.tell(OutageNews::JournalReplaced(is_older));
         }
         Ok(())
     }
 
-    /// Writes a batch and takes it out of the journal. Returns the tokens of entries that came early, with the
-    /// entries of their students. Those named in `lost` wait for nothing any more.
+    /// Writes a batch and takes it out of the journal. Returns what is left of students of whom an entry came early:
+    /// the tokens, and the entries. Those named in `lost` wait for nothing any more.
     fn drain_batch(
         &self,
         process: &Process,
@@ -218,13 +220,15 @@ impl Engine {
         process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
         let is_early =
             |student: &Waiting| student.entries.iter().any(|entry| written.early.contains(&entry.token));
-        let (mut left_stream, mut left_table) = (Vec::new(), Vec::new());
+        let (mut tokens, mut left_stream, mut left_table) = (HashSet::new(), Vec::new(), Vec::new());
+        let is_left = |token: &String| !written.done.contains(token);
         for student in waiting.into_iter().filter(is_early) {
+            tokens.extend(student.entries.iter().map(|entry| entry.token.clone()).filter(is_left));
             let stream = student.stream.into_iter().zip(student.stream_tokens);
-            left_stream.extend(stream.filter(|(_, token)| !written.done.contains(token)).map(|(one, _)| one));
-            left_table.extend(student.table.into_iter().filter(|entry| !written.done.contains(&entry.token)));
+            left_stream.extend(stream.filter(|(_, token)| is_left(token)).map(|(one, _)| one));
+            left_table.extend(student.table.into_iter().filter(|entry| is_left(&entry.token)));
         }
-        Ok((written.early, left_stream, left_table))
+        Ok((tokens, left_stream, left_table))
     }
 
     /// Drops the cached schedules of students whose answers were computed again: a process that died between the

@@ -7,6 +7,7 @@
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
@@ -44,6 +45,8 @@ pub struct Process {
     pub(crate) drain: Pool<DatabaseServer>,
     /// The confirmation of the cache that was seen last.
     pub(crate) cache_look: Mutex<Sighting>,
+    /// When this process last looked whether the cache may be believed.
+    pub(crate) looked_at: Mutex<Option<Instant>>,
     /// The look at MariaDB that the journal shared last.
     pub(crate) database_look: Mutex<Sighting>,
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
@@ -105,6 +108,7 @@ impl Process {
             look: Pool::new(Server::Database, settings.look.clone()),
             drain: Pool::new(Server::Database, settings.drain.clone()),
             cache_look: Mutex::default(),
+            looked_at: Mutex::default(),
             database_look: Mutex::default(),
             season: Mutex::default(),
             refusals: Mutex::default(),

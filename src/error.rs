@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::mariadb::{is_contention, is_locked_out, is_read_only};
+use crate::mariadb::{is_contention, is_ended, is_locked_out, is_read_only};
 
 /// A server that the engine depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,9 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         match self {
             Error::Unavailable { .. } | Error::Unsettled { .. } => true,
-            Error::Refused { server: Server::Database, .. } => is_contention(self) || is_locked_out(self),
+            Error::Refused { server: Server::Database, .. } => {
+                is_contention(self) || is_locked_out(self) || is_ended(self)
+            }
             Error::Refused { cause, .. } => cause.contains("OOM") || cause.contains("TRYAGAIN"),
             _ => false,
         }

@@ -20,7 +20,7 @@ use crate::mariadb::{archive, stop_statement, storage};
 use crate::parallel::in_parallel;
 use crate::pool::Connect;
 use crate::redis::cache;
-use crate::redis::journal::Pending;
+use crate::redis::journal;
 use crate::redis::students;
 use crate::rehydrate::{Records, students_in_table};
 use crate::review::Review;
@@ -158,13 +158,12 @@ impl Engine {
                 let players = players.iter().copied();
                 cache::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
             })?;
-            let pending = self.pending_of(process, &players, season)?;
+            let students: Vec<(&str, &str)> = players.iter().map(|player| (*player, season)).collect();
+            let in_stream = process.journal.with(|journal| journal::waiting_ids(journal, keys, &students))?;
             let in_table =
                 process.background.with(|database| students_in_table(database, &players, season))?;
-            let waits = |(player, pending): &(String, Pending)| {
-                !pending.entries.is_empty() || in_table.contains(player)
-            };
-            waiting.extend(found.into_iter().zip(pending).filter(waits).map(|(player, _)| player));
+            let waits = |(player, ids): &(String, Vec<String>)| !ids.is_empty() || in_table.contains(player);
+            waiting.extend(found.into_iter().zip(in_stream).filter(waits).map(|(player, _)| player));
         }
     }
 

@@ -16,8 +16,8 @@ use crate::engine::{Engine, Process};
 use crate::entry::{Entry, fingerprint};
 use crate::error::{Error, Result};
 use crate::job::Job;
+use crate::mariadb::{journal as kept, poison};
 use crate::parallel::in_parallel;
-use crate::redis::journal::NewEntry;
 use crate::redis::students::{self, CachedSchedule};
 use crate::review::Review;
 use crate::sample::{Cluster, Estimate};
@@ -29,7 +29,9 @@ const STUDENTS: usize = 5;
 const FEWEST_STUDENTS: usize = 10;
 /// Redis draws no more at once; it is more than there are.
 const MOST_DRAWN: usize = 1 << 30;
-/// How often a student is looked at who answers whenever he is.
+/// By how much the clocks of hosts may differ, in microseconds.
+const CLOCKS_DIFFER_US: i64 = 300_000_000;
+/// How often a student is looked at who answers whenever they are.
 const MOST_LOOKS: u32 = 4;
 /// An answer in the journal is in the cache after this time, or never.
 const SETTLING: Duration = Duration::from_secs(1);
@@ -200,8 +202,8 @@ impl Engine {
         Ok(piece)
     }
 
-    /// Gives the journal what only the cache still has of a student: a journal that was replaced by an older one has
-    /// lost it. Returns how many records.
+    /// Keeps again what only the cache still has of a student: a journal that was replaced by an older one has lost
+    /// it. Returns how many records.
     fn offer(
         &self,
         process: &Process,
@@ -210,9 +212,22 @@ impl Engine {
         cached: &CachedSchedule,
         known: &[Review],
     ) -> Result<u64> {
-        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        let mut states = only_cached(cached, known);
+        if states.is_empty() {
+            return Ok(0);
+        }
+        let (loss, set_aside) = process.background.with(|database| {
+            Ok((kept::last_loss(database)?, poison::questions(database, player, season)?))
+        })?;
+        let rows: HashSet<&str> = known.iter().map(|review| review.question_id.as_str()).collect();
+        states.retain(|state| {
+            // A question without a record may have been removed by hand, unless it was lost when others were.
+            let may_be_lost =
+                rows.contains(state.question_id.as_str()) || is_within(loss, state.answered_at_us);
+            may_be_lost && !set_aside.contains(&state.question_id)
+        });
         let mut submissions: BTreeMap<i64, Vec<Review>> = BTreeMap::new();
-        for state in only_cached(cached, known) {
+        for state in states {
             submissions.entry(state.answered_at_us).or_default().push(state);
         }
         let name = fingerprint(player, season);
@@ -224,10 +239,13 @@ impl Engine {
             let text = Entry::of_states(token.clone(), states)
                 .to_text()
                 .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
-            let entry = NewEntry { player, season, knows: order, order, token: &token, text: &text };
-            process.journal.with(|journal| scripts.append(journal, keys, &entry))?;
+            process
+                .background
+                .with(|database| kept::append(database, &token, (player, season), &text).map(drop))?;
         }
-        log::warn!("{offered} answers of {player} were in the cache alone: they are in the journal again");
+        if offered > 0 {
+            log::warn!("{offered} answers of {player} were in the cache alone: they are kept again");
+        }
         Ok(offered)
     }
 
@@ -260,13 +278,13 @@ impl Engine {
             }
             let is_half_filled = cached.marker.is_none() || cached.head.is_none();
             let differences = compare(&cached, &records.reviews);
-            if !is_half_filled
-                && cached.fence.as_deref() == Some(&fence)
-                && cached.head.is_some_and(|head| head.order > records.head.order)
-            {
-                piece.offered += self.offer(process, season, player, &cached, &records.reviews)?;
-                present.push(player);
-                continue;
+            if !is_half_filled && cached.fence.as_deref() == Some(&fence) {
+                let offered = self.offer(process, season, player, &cached, &records.reviews)?;
+                if offered > 0 {
+                    piece.offered += offered;
+                    present.push(player);
+                    continue;
+                }
             }
             let heads = Heads { cached: cached.head.unwrap_or_default().order, known: records.head.order };
             if is_half_filled || differences.differing() > 0 {
@@ -303,6 +321,11 @@ impl Engine {
         self.drop_students(process, season, refused.map(|((player, _), _)| *player))?;
         Ok(again)
     }
+}
+
+/// Whether an order lies in the time in which the journal may have lost answers. Hosts' clocks differ.
+fn is_within((from_us, until_us): (i64, i64), order: i64) -> bool {
+    from_us > 0 && (from_us - CLOCKS_DIFFER_US..=until_us + CLOCKS_DIFFER_US).contains(&order)
 }
 
 /// The newest answer that the cache knows of, and the newest of all; Unix microseconds.

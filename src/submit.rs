@@ -146,10 +146,14 @@ impl Engine {
         };
         // What was computed without the journal never goes into it, though it may be back by now: nobody could tell
         // that it does not know what waits there.
+        let mut was_sent = false;
         let appended = before.is_whole.then(|| {
-            process.journal.with(|journal| self.journal_scripts.append(journal, &self.settings.keys, &new))
+            process.journal.with(|journal| {
+                was_sent = true;
+                self.journal_scripts.append(journal, &self.settings.keys, &new)
+            })
         });
-        let may_be_kept = match appended {
+        match appended {
             Some(Ok(Appended::Added { drain_wanted })) => {
                 self.notice_recovery(process, Server::Journal);
                 return Ok(Kept::InStream(drain_wanted));
@@ -158,17 +162,20 @@ impl Engine {
             Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
             Some(Err(error)) => {
                 self.notice_outage(process, Server::Journal, &error);
-                // Perhaps it was, and only its reply was lost.
-                matches!(error, Error::Unavailable { .. })
+                // A server that answered with an error has not taken it.
+                was_sent &= matches!(error, Error::Unavailable { .. });
             }
-            None => false,
-        };
-        let kept = process
-            .database
-            .with(|database| journal::append(database, &entry.token, (player, season), &text));
+            None => {}
+        }
+        let kept = process.database.with(|database| {
+            let kept = journal::append(database, &entry.token, (player, season), &text);
+            // Perhaps it was, and only the reply was lost.
+            was_sent |= matches!(kept, Err(Error::Unavailable { .. }));
+            kept
+        });
         match kept {
             Ok(id) => Ok(Kept::InTable(id)),
-            Err(error) if may_be_kept => Err(error.unsettled()),
+            Err(error) if was_sent => Err(error.unsettled()),
             Err(error) => Err(error),
         }
     }

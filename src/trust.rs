@@ -127,7 +127,6 @@ impl Engine {
         mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
     ) -> Result<Attempt<Asked<T>>> {
         let lease = self.settings.trust_lease;
-        let mut looked = None;
         for _ in 0..MOST_LOOKS {
             let found = match Self::on_cache(process, season, &mut ask)? {
                 Attempt::Done(found) => found,
@@ -141,7 +140,8 @@ impl Engine {
             };
             let now = Instant::now();
             // This process's own look says as much as a confirmation, for as long.
-            let has_looked = looked.is_some_and(|looked| now.duration_since(looked) < lease);
+            let looked_at = *lock(&process.looked_at);
+            let has_looked = looked_at.is_some_and(|looked| now.duration_since(looked) < lease);
             if has_looked || lock(&process.cache_look).is_fresh(&confirmation, lease, now) {
                 return Ok(Attempt::Done(Asked { value, is_sure: true }));
             }
@@ -150,7 +150,7 @@ impl Engine {
                 // What is loaded needs nobody's confirmation.
                 Ok(()) if is_cold => return Ok(Attempt::Done(Asked { value: None, is_sure: true })),
                 // What was read before the look may have been dropped since, by whoever looked.
-                Ok(()) => looked = Some(now),
+                Ok(()) => *lock(&process.looked_at) = Some(now),
                 Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
                 Err(error) => {
                     log::debug!("nobody can tell whether cached schedules lack an answer: {error}");
@@ -170,7 +170,8 @@ impl Engine {
     pub(crate) fn look_for_unshown(&self, process: &Process) -> Result<()> {
         let (keys, token) = (&self.settings.keys, process.token());
         let lease = self.settings.trust_lease;
-        process.cache.with(|cache| cache::claim_belief(cache, keys, &token, lease))?;
+        let claimed = process.cache.with(|cache| cache::claim_belief(cache, keys, &token, lease));
+        not_refused(claimed)?;
         match self.is_look_shared(process) {
             Ok(true) => {}
             Ok(false) => {
@@ -188,9 +189,8 @@ impl Engine {
                 self.look_at_database(process)?;
             }
         }
-        // Where that comes too late for the others, this process has looked all the same.
-        process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token))?;
-        Ok(())
+        // Where that comes too late for the others, or the cache is full, this process has looked all the same.
+        not_refused(process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token).map(drop)))
     }
 
     /// Whether the last look of anybody at MariaDB still serves everybody.
@@ -279,5 +279,16 @@ impl Engine {
             Err(error) if error.is_failure_of(Server::Cache) => self.make_unbelieved(process, "", ""),
             renewed => renewed,
         }
+    }
+}
+
+/// A cache that is full takes no notes, and can be read all the same.
+fn not_refused(noted: Result<()>) -> Result<()> {
+    match noted {
+        Err(Error::Refused { cause, .. }) => {
+            log::debug!("the cache takes no note of a look: {cause}");
+            Ok(())
+        }
+        noted => noted,
     }
 }

@@ -14,7 +14,7 @@ use crate::lineage::{States, apply, holds, is_early};
 use crate::mariadb::key_range::Place;
 use crate::mariadb::poison::{self, Poison};
 use crate::mariadb::records::{self, Audit, NO_RECORD, NewState};
-use crate::mariadb::{archive, in_transaction, is_data_error, journal};
+use crate::mariadb::{archive, in_transaction, in_transaction_again, is_data_error, is_locked_out, journal};
 use crate::review::Review;
 
 /// States on their way to the table, each with what it was computed from.
@@ -30,6 +30,16 @@ pub(crate) struct Settled {
     pub counted: usize,
     /// An answer was computed again: the cache may show what it was computed to be before.
     pub is_replayed: bool,
+}
+
+/// What became of one entry.
+enum One {
+    /// It is in the table now.
+    Written { is_replayed: bool },
+    /// It was there before, or what could not be written of it was set aside.
+    Done,
+    /// What it was computed from is not there yet.
+    Early,
 }
 
 impl Engine {
@@ -184,55 +194,74 @@ impl Engine {
         student: &Waiting,
         lost: &HashSet<String>,
     ) -> Result<Written> {
-        let zone = &self.settings.zone;
         let mut written = Written::default();
         for entry in &student.entries {
-            let tried = in_transaction(database, |database| {
-                if !records::audited(database, &[&entry.token])?.is_empty() {
-                    return Ok(None);
+            let tried = match self.write_one(database, student, entry, lost) {
+                Err(error) if is_data_error(&error) => {
+                    self.write_what_can_be(database, student, entry).map(|set_aside| {
+                        written.set_aside += set_aside;
+                        written.answers += entry.states.len() - set_aside.min(entry.states.len());
+                        One::Done
+                    })
                 }
-                let is_archived = archived_of(database, &[student])?.contains(&student.season);
-                let settled = self.settle(database, student.name(), &[entry], is_archived, lost)?;
-                if settled.counted == 0 {
-                    return Ok(Some(settled));
+                Ok(One::Written { is_replayed }) => {
+                    written.answers += entry.states.len();
+                    written.replayed.extend(is_replayed.then(|| student.owned_name()));
+                    Ok(One::Done)
                 }
-                records::upsert(
-                    database,
-                    zone,
-                    settled.place,
-                    &new_states(student.name(), &settled.changed),
-                )?;
-                records::audit(database, zone, &[student.audit(entry)])?;
-                Ok(Some(settled))
-            });
+                tried => tried,
+            };
             match tried {
-                Ok(Some(settled)) if settled.counted == 0 => {
+                Ok(One::Early) => {
                     written.early.insert(entry.token.clone());
                     break;
                 }
-                Ok(settled) => written.answers += settled.map_or(0, |_| entry.states.len()),
-                Err(error) if is_data_error(&error) => {
-                    written.set_aside += self.write_what_can_be(database, student, entry)?;
-                    written.answers += entry.states.len();
+                // The student's later answers follow from this one.
+                Err(error) if is_locked_out(&error) => {
+                    log::warn!("answers of {} wait: their records are locked", student.player);
+                    break;
                 }
                 Err(error) => return Err(error),
-            }
-            written.done.insert(entry.token.clone());
+                Ok(_) => written.done.insert(entry.token.clone()),
+            };
         }
-        written.answers -= written.set_aside.min(written.answers);
         in_transaction(database, |database| {
             journal::remove(database, &student.ids_of(&written.done).collect::<Vec<_>>())
         })?;
         Ok(written)
     }
 
+    /// Writes one entry, unless it has been written before.
+    fn write_one(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        entry: &Entry,
+        lost: &HashSet<String>,
+    ) -> Result<One> {
+        in_transaction_again(database, |database| {
+            if !records::audited(database, &[&entry.token])?.is_empty() {
+                return Ok(One::Done);
+            }
+            let is_archived = archived_of(database, &[student])?.contains(&student.season);
+            let settled = self.settle(database, student.name(), &[entry], is_archived, lost)?;
+            if settled.counted == 0 {
+                return Ok(One::Early);
+            }
+            let states = new_states(student.name(), &settled.changed);
+            records::upsert(database, &self.settings.zone, settled.place, &states)?;
+            records::audit(database, &self.settings.zone, &[student.audit(entry)])?;
+            Ok(One::Written { is_replayed: settled.is_replayed })
+        })
+    }
+
     /// Writes an entry record by record, all in one transaction; one that cannot be written becomes a Poison Review.
     /// Returns how many.
     fn write_what_can_be(&self, database: &mut Conn, student: &Waiting, entry: &Entry) -> Result<usize> {
         let zone = &self.settings.zone;
-        let is_archived = archived_of(database, &[student])?.contains(&student.season);
         let lost = HashSet::from([entry.token.clone()]);
-        in_transaction(database, |database| {
+        in_transaction_again(database, |database| {
+            let is_archived = archived_of(database, &[student])?.contains(&student.season);
             let settled = self.settle(database, student.name(), &[entry], is_archived, &lost)?;
             let mut set_aside = 0;
             for (ordinal, review) in settled.changed.iter().enumerate() {

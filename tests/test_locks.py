@@ -94,6 +94,28 @@ def test_a_drain_leaves_what_a_stranger_has_locked_and_writes_the_rest(
     assert len(audits(site)) == 2 * len(OTHERS) + 1
 
 
+def test_a_student_with_a_locked_record_and_poison_holds_up_nobody(site: Site, engine: Engine) -> None:
+    """Their answers are tried one by one, for the poison, and there the lock is met."""
+    for player in (PLAYER, *OTHERS, *NEIGHBOURS):
+        site.add(player, [Record("q", stability=1)])
+    site.sql(f"ALTER TABLE {TRACKER} ADD CONSTRAINT no_poison CHECK (question_id <> 'a poison')")
+    try:
+        for question in ("q", "a poison", "q"):
+            engine.submit(PLAYER, session_data=session(question))
+        for player in OTHERS:
+            engine.submit(player, session_data=session("q"))
+        with locked(site, "writes"):
+            assert site.engine().drain()["remaining"] == 3
+            assert stabilities(site, OTHERS) == {2}
+        drain_all(site, site.engine())
+    finally:
+        site.sql(f"ALTER TABLE {TRACKER} DROP CONSTRAINT no_poison")
+    assert stabilities(site, [PLAYER]) == {3}
+    assert [row["question_id"] for row in site.sql("SELECT question_id FROM `tabPoison Review`")] == [
+        "a poison"
+    ]
+
+
 @pytest.mark.parametrize("does", STRANGERS)
 @pytest.mark.parametrize("is_journal_there", [True, False])
 def test_no_submission_is_refused_for_a_strangers_lock(

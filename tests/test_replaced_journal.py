@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from tests import frappe_standin as frappe
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 from tests.test_drain import drain_all, kept
+from tests.wire import Wires
 
 App = Callable[..., None]
 DAY = 86_400
@@ -92,6 +94,63 @@ def test_what_only_the_cache_has_is_saved_again(site_with_answers: Site, tmp_pat
     found = late.reconcile(SEASON)
     differing = found["missing"] + found["ghost"] + found["wrong_date"] + found["wrong_state"]
     assert (found["offered"], differing) == (0, 0)
+
+
+@pytest.mark.parametrize("next_answer", ["s", "r", "another"])
+def test_answers_after_the_loss_bury_nothing(
+    site_with_answers: Site, tmp_path: Path, next_answer: str
+) -> None:
+    """The student was in the middle of a session: they go on before anybody compares anything."""
+    site, engine = site_with_answers, site_with_answers.engine()
+    engine.due(PLAYER)
+    with restored(site, tmp_path):
+        assert wait_until(lambda: engine.journal_status()["reachable"])
+        engine.submit(PLAYER, session_data=session("r", "new"))
+    late = site.engine()
+    late.submit(PLAYER, session_data=session(next_answer))
+    late.drain()
+    found = late.reconcile(SEASON)
+    differing = found["missing"] + found["ghost"] + found["wrong_date"] + found["wrong_state"]
+    assert (found["offered"], found["corrected"], differing) == (2 - (next_answer == "r"), 0, 0)
+    drain_all(site, late)
+    rows = site.rows()
+    expected = {"q": 2, "r": 2, "s": 1, "new": 1} | {next_answer: {"s": 2, "r": 3, "another": 1}[next_answer]}
+    assert {name: rows[name]["stability"] for name in rows} == expected
+    assert late.reconcile(SEASON)["offered"] == 0
+
+
+def test_poison_is_not_offered_again(site_with_answers: Site, tmp_path: Path) -> None:
+    """The cache shows what was acknowledged; that it cannot be saved is known."""
+    site, engine = site_with_answers, site_with_answers.engine()
+    site.sql(f"ALTER TABLE {TRACKER} ADD CONSTRAINT no_more CHECK (question_id <> 'r' OR stability < 2)")
+    try:
+        engine.due(PLAYER)
+        engine.submit(PLAYER, session_data=session("r"))
+        assert engine.drain()["set_aside"] == 1
+        assert engine.reconcile(SEASON)["offered"] == 0
+    finally:
+        site.sql(f"ALTER TABLE {TRACKER} DROP CONSTRAINT no_more")
+
+
+def test_two_drains_side_by_side_raise_no_alarm(site_with_answers: Site) -> None:
+    """One looks at the stream, and is slow to look at what the other has noted since."""
+    site = site_with_answers
+    with Wires(site.servers) as wires:
+        slow = site.engine(**wires.settings)
+        slow.drain()
+        slow.outage_news()
+        for number in range(10):
+            site.engine().submit(PLAYER, session_data=session(f"n{number}"))
+            wires.to["database"].hang()
+            thread = threading.Thread(target=slow.drain)
+            thread.start()
+            time.sleep(0.02 * number)
+            site.engine().submit(PLAYER, session_data=session(f"m{number}"))
+            quick = site.engine()
+            quick.drain()
+            wires.to["database"].mend()
+            thread.join()
+            assert news_of(slow) + news_of(quick) == []
 
 
 def test_what_an_administrator_has_removed_is_not_brought_back(site_with_answers: Site) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import threading
+
 import pytest
 
-from memora._engine import Engine
+from memora._engine import Engine, MemoraError, OutcomeUnknown
 from tests.conftest import ENDS
 from tests.expectation import DAYS_AFTER_ANSWER
 from tests.servers import wait_until
-from tests.site_under_test import IMPATIENT_WITH_REDIS, PLAYER, Record, Site, ids, session
+from tests.site_under_test import IMPATIENT_WITH_REDIS, PATIENT, PLAYER, SEASON, Record, Site, ids, session
 from tests.test_drain import drain_all, kept, raw
+from tests.wire import Wires
 
 
 @pytest.fixture
@@ -149,3 +153,72 @@ def test_with_the_journal_alone_away_the_cache_knows(climbing: Site, engine: Eng
     drain_all(climbing, climbing.engine())
     check(climbing, q=3)
     assert ids(climbing.engine().due(PLAYER)) == ["r", "stage", "stage:1"]
+
+
+def test_more_entries_than_a_statement_has_room_for(climbing: Site, engine: Engine) -> None:
+    """A script, or a school day without the database: all wait, and all are written."""
+    engine.submit(PLAYER, session_data=session("q"))
+    ((_id, entry),) = climbing.journal.xrange(climbing.key("srs-journal"))
+    text, token = entry["entry"], json.loads(entry["entry"])["t"]
+    copies = (text.replace(token, f"copy{number}-{token}") for number in range(70_000))
+    rows = [(f"copy{number}-{token}", PLAYER, SEASON, 0, copy) for number, copy in enumerate(copies)]
+    sql = (
+        "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (%s, %s, %s, %s, %s)"
+    )
+    with climbing.servers.database.connect(database=climbing.name) as connection:
+        connection.cursor().executemany(sql, rows)
+    other = "other@school.example"
+    engine.submit(other, session_data=session("q"))
+    report = climbing.engine(**PATIENT).drain(seconds=300.0)
+    assert (report["remaining"], report["set_aside"]) == (0, 0)
+    assert climbing.rows()["q"]["stability"] == 4
+    assert climbing.rows(other)["q"]["stability"] == 1
+
+
+def test_answers_whose_predecessors_are_gone_do_not_wait_for_each_other(
+    climbing: Site, engine: Engine
+) -> None:
+    """All were computed from records that a script has removed: one drain writes them all."""
+    names = [f"n{number}" for number in range(12)]
+    for name in names:
+        engine.submit(PLAYER, session_data=session(name))
+    drain_all(climbing, engine)
+    for name in names:
+        engine.submit(PLAYER, session_data=session(name))
+    take_away(climbing, "kill")
+    engine = climbing.engine()
+    for name in names:
+        engine.submit(PLAYER, session_data=session(name))
+    climbing.sql("DELETE FROM `tabPlayer Memory Tracker` WHERE question_id LIKE 'n%'")
+    give_back(climbing)
+    assert wait_until(lambda: engine.journal_status()["reachable"])
+    climbing.engine().drain()
+    assert kept(climbing) == []
+    assert climbing.engine().journal_status()["backlog"] == 0
+
+
+def test_an_answer_that_was_kept_though_nobody_could_say_so_is_not_called_unsaved(climbing: Site) -> None:
+    """Only the reply of the second journal is lost: who is told that nothing was saved answers again."""
+    with Wires(climbing.servers) as wires:
+        engine = climbing.engine(**wires.settings, database_timeout_ms=1000)
+        engine.due(PLAYER)
+        climbing.servers.journal.kill()
+        engine.submit(PLAYER, session_data=session("r"))
+        with climbing.servers.database.connect(database=climbing.name) as other, other.cursor() as cursor:
+            cursor.execute("LOCK TABLES `memora_journal` WRITE")
+            outcome: list[Exception] = []
+
+            def answer() -> None:
+                try:
+                    engine.submit(PLAYER, session_data=session("q"))
+                except MemoraError as error:
+                    outcome.append(error)
+
+            thread = threading.Thread(target=answer)
+            thread.start()
+            thread.join(0.2)
+            wires.to["database"].hang()
+            cursor.execute("UNLOCK TABLES")
+            thread.join()
+        wires.to["database"].mend()
+    assert [type(error) for error in outcome] == [OutcomeUnknown]

@@ -5,7 +5,7 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
 use super::outages::NOW_US;
-use super::{placeholders, row, rows, run};
+use super::{MOST_IN_A_LIST, placeholders, row, rows, run};
 use crate::error::{Error, Result};
 
 /// One row for each entry. Ids grow, and are never used again.
@@ -90,11 +90,11 @@ pub fn is_waiting(connection: &mut Conn, player: &str, token: &str) -> Result<bo
 
 /// Forgets entries that were written to the table of records.
 pub fn remove(connection: &mut Conn, ids: &[i64]) -> Result<()> {
-    if ids.is_empty() {
-        return Ok(());
+    for ids in ids.chunks(MOST_IN_A_LIST) {
+        let sql = format!("DELETE FROM `memora_journal` WHERE id IN ({})", placeholders(ids.len()));
+        run(connection, &sql, ids.iter().map(Value::from).collect::<Vec<_>>())?;
     }
-    let sql = format!("DELETE FROM `memora_journal` WHERE id IN ({})", placeholders(ids.len()));
-    run(connection, &sql, ids.iter().map(Value::from).collect::<Vec<_>>())
+    Ok(())
 }
 
 /// How many entries are kept, and for how many microseconds the oldest has been.
@@ -105,7 +105,21 @@ pub fn backlog(connection: &mut Conn) -> Result<(u64, i64)> {
 
 /// The run of the journal's Redis that the drain met last.
 pub const CREATE_RUN: &str = "CREATE TABLE IF NOT EXISTS `memora_journal_run` (\
-    id TINYINT NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, last_id VARCHAR(64) NOT NULL) ENGINE=InnoDB";
+    id TINYINT NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, last_id VARCHAR(64) NOT NULL, \
+    lost_from_us BIGINT NOT NULL DEFAULT 0, lost_until_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB";
+
+/// Notes that the journal may have lost what it took after a moment, Unix microseconds, until now.
+pub fn note_loss(connection: &mut Conn, from_us: i64) -> Result<()> {
+    let sql =
+        format!("UPDATE `memora_journal_run` SET lost_from_us = ?, lost_until_us = {NOW_US} WHERE id = 1");
+    run(connection, &sql, (from_us,))
+}
+
+/// The time, Unix microseconds, in which the journal last may have lost what it had taken.
+pub fn last_loss(connection: &mut Conn) -> Result<(i64, i64)> {
+    let sql = "SELECT lost_from_us, lost_until_us FROM `memora_journal_run` WHERE id = 1";
+    Ok(row(connection, sql, ())?.unwrap_or((0, 0)))
+}
 
 /// The run of the journal's Redis that the drain met last, and the newest id that its stream had given then.
 pub fn last_run(connection: &mut Conn) -> Result<Option<(String, String)>> {

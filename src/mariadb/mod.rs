@@ -39,6 +39,8 @@ pub const NOT_NULL: u16 = 1048;
 pub const DUPLICATE: u16 = 1062;
 /// MariaDB's number for a transaction that lost a deadlock.
 const DEADLOCK: u16 = 1213;
+/// Numbers of a statement or a connection that somebody has ended, or a server that is stopping or not ready.
+const ENDED: [u16; 5] = [1317, 1053, 1927, 1047, 1412];
 /// MariaDB's number for a record that has changed since the transaction's snapshot (`innodb_snapshot_isolation`).
 const CHANGED: u16 = 1020;
 /// MariaDB's number for a lock that was not had in time.
@@ -245,6 +247,11 @@ pub fn is_locked_out(error: &Error) -> bool {
     )
 }
 
+/// Whether an error means that somebody has ended the statement: it may be tried again.
+pub fn is_ended(error: &Error) -> bool {
+    matches!(error, Error::Refused { server: Server::Database, code, .. } if ENDED.contains(code))
+}
+
 /// Whether MariaDB's number means that the server takes no writes.
 pub fn is_read_only(code: u16) -> bool {
     READ_ONLY.contains(&code)
@@ -254,6 +261,9 @@ pub fn is_read_only(code: u16) -> bool {
 pub fn set_lock_wait(connection: &mut Conn, seconds: u32) -> Result<()> {
     run_text(connection, &format!("SET SESSION innodb_lock_wait_timeout = {seconds}"))
 }
+
+/// Values in one list: MariaDB takes 65,535 in a statement.
+pub const MOST_IN_A_LIST: usize = 1_000;
 
 /// A list of `count` placeholders.
 pub fn placeholders(count: usize) -> String {

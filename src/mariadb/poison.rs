@@ -1,5 +1,7 @@
 //! Poison Reviews: acknowledged records that could not be written, with the reason.
 
+use std::collections::HashSet;
+
 use mysql::{Conn, Value};
 
 use super::records::{cut, split};
@@ -55,6 +57,13 @@ pub fn waiting(connection: &mut Conn, after: &str, most: usize) -> Result<Vec<St
     let sql =
         "SELECT name FROM `tabPoison Review` WHERE replayed_at IS NULL AND name > ? ORDER BY name LIMIT ?";
     rows(connection, sql, (after, most))
+}
+
+/// The questions of a student of which something waits to be replayed.
+pub fn questions(connection: &mut Conn, player: &str, season: &str) -> Result<HashSet<String>> {
+    let sql = "SELECT COALESCE(question_id, '') FROM `tabPoison Review` \
+        WHERE player = ? AND season = ? AND replayed_at IS NULL";
+    Ok(rows::<String>(connection, sql, (player, season))?.into_iter().collect())
 }
 
 /// A record as it was set aside.

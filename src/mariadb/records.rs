@@ -8,7 +8,7 @@ use mysql::{Binary, Conn, QueryResult, Value};
 
 use super::key_range::Place;
 use super::shape::{ARCHIVE, LIVE};
-use super::{date_value, date_value_us, placeholders, row, rows, unix_value};
+use super::{MOST_IN_A_LIST, date_value, date_value_us, placeholders, row, rows, unix_value};
 use crate::clock::{SiteZone, now_us};
 use crate::error::{Error, Result};
 use crate::lineage::Record;
@@ -383,13 +383,14 @@ pub struct Audit<'a> {
 
 /// Those of some submissions that have been written: their audit records are there.
 pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>> {
-    if tokens.is_empty() {
-        return Ok(HashSet::new());
+    let mut names = HashSet::new();
+    for tokens in tokens.chunks(MOST_IN_A_LIST) {
+        let list = placeholders(tokens.len());
+        let sql = format!("SELECT name FROM `tabMemory Review Audit` WHERE name IN ({list})");
+        let found: Vec<String> = rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
+        names.extend(found);
     }
-    let sql =
-        format!("SELECT name FROM `tabMemory Review Audit` WHERE name IN ({})", placeholders(tokens.len()));
-    let names: Vec<String> = rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
-    Ok(names.into_iter().collect())
+    Ok(names)
 }
 
 /// Writes audit records.
