@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::head::Head;
-use crate::plan::Plan;
 use crate::review::Review;
 use crate::submission::{Answer, Observed, Submission};
 
@@ -44,21 +43,21 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry of answers that led from `known` states to a plan.
+    /// An entry of answers that led from `known` states to others, which are in the order of the questions.
     pub fn new(
         token: String,
         (at_us, order): (i64, i64),
         base: Head,
         submission: &Submission,
         known: &HashMap<String, Review>,
-        plan: &Plan,
+        states: Vec<Review>,
     ) -> Entry {
         let from = submission.question_ids().into_iter().map(|id| {
             let from = known.get(&id).map(from_of);
             (id, from)
         });
         let from = from.collect();
-        let (submission, states) = (submission.clone(), plan.reviews.clone());
+        let submission = submission.clone();
         Entry { token, at_us, kept_at_us: at_us, order, base, is_sure: true, submission, states, from }
     }
 
@@ -100,7 +99,7 @@ impl Entry {
     /// # Errors
     /// Never, as far as serde_json can tell.
     pub fn to_text(&self) -> serde_json::Result<String> {
-        serde_json::to_string(&Wire::of(self))
+        serde_json::to_string(&Written::of(self))
     }
 
     /// Reads an entry, in the form that is written now or in an older one. `id` is the name of one that has
@@ -134,7 +133,7 @@ pub fn from_of(review: &Review) -> From {
 
 /// What places keep: each question's name once, everything else by its number. Short names, since there are
 /// millions of them.
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Wire {
     v: u8,
     /// Token.
@@ -144,40 +143,58 @@ struct Wire {
     /// Base.
     b: Head,
     /// Not sure.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     u: bool,
     /// Subject and topic of the submission.
-    #[serde(default, skip_serializing_if = "is_nothing")]
+    #[serde(default)]
     m: (Option<String>, Option<String>),
     /// Questions.
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
-    a: Vec<(usize, u8, u64, u64)>,
+    a: Vec<WireAnswer>,
     /// States: question, stability, next review, last review, subject, topic.
-    s: Vec<WireState>,
+    s: Vec<WireState<String>>,
     /// States before, in the order of the questions.
     f: Vec<Option<From>>,
 }
 
-type WireState = (usize, u8, i64, Option<i64>, Option<String>, Option<String>);
+/// [`Wire`] on its way out: it copies no text.
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u8,
+    t: &'a str,
+    o: (i64, i64),
+    b: Head,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    u: bool,
+    #[serde(skip_serializing_if = "is_nothing")]
+    m: (Option<&'a str>, Option<&'a str>),
+    i: Vec<&'a str>,
+    a: Vec<WireAnswer>,
+    s: Vec<WireState<&'a str>>,
+    f: Vec<Option<From>>,
+}
+
+type WireAnswer = (usize, u8, u64, u64);
+type WireState<T> = (usize, u8, i64, Option<i64>, Option<T>, Option<T>);
 
 const WRONG: u8 = 0;
 const RIGHT: u8 = 1;
 const LESSON: u8 = 2;
 
-fn is_nothing(names: &(Option<String>, Option<String>)) -> bool {
+fn is_nothing(names: &(Option<&str>, Option<&str>)) -> bool {
     names.0.is_none() && names.1.is_none()
 }
 
-impl Wire {
-    fn of(entry: &Entry) -> Wire {
-        let mut questions: Vec<String> = entry.from.iter().map(|(id, _)| id.clone()).collect();
+impl<'a> Written<'a> {
+    fn of(entry: &'a Entry) -> Written<'a> {
+        let mut questions: Vec<&str> = entry.from.iter().map(|(id, _)| id.as_str()).collect();
         if questions.is_empty() {
-            questions.extend(entry.states.iter().map(|state| state.question_id.clone()));
+            questions.extend(entry.states.iter().map(|state| state.question_id.as_str()));
+            questions.sort_unstable();
         }
-        let places: HashMap<&str, usize> =
-            questions.iter().enumerate().map(|(place, id)| (id.as_str(), place)).collect();
-        let place = |id: &str| places.get(id).copied().unwrap_or(0);
+        // They are in order.
+        let place = |id: &str| questions.binary_search(&id).unwrap_or(0);
         let a = entry.submission.answers.iter().map(|answer| {
             let (kind, attempts, duration_ms) = match answer.observed {
                 Observed::Review { is_correct, duration_ms } => {
@@ -188,23 +205,25 @@ impl Wire {
             (place(&answer.question_id), kind, attempts, duration_ms)
         });
         let s = entry.states.iter().map(|state| {
-            let Review { question_id, stability, next_review, last_review, subject, topic, .. } = state;
-            (place(question_id), *stability, *next_review, *last_review, subject.clone(), topic.clone())
+            let (subject, topic) = (state.subject.as_deref(), state.topic.as_deref());
+            (place(&state.question_id), state.stability, state.next_review, state.last_review, subject, topic)
         });
-        Wire {
+        Written {
             v: VERSION,
-            t: entry.token.clone(),
+            t: &entry.token,
             o: (entry.at_us, entry.order),
             b: entry.base,
             u: !entry.is_sure,
-            m: (entry.submission.subject.clone(), entry.submission.topic.clone()),
+            m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
             a: a.collect(),
             s: s.collect(),
             f: entry.from.iter().map(|(_, from)| *from).collect(),
             i: questions,
         }
     }
+}
 
+impl Wire {
     fn entry(self) -> Result<Entry, String> {
         let Wire { v, t: token, o: (at_us, order), b: base, u, m: (subject, topic), i: ids, a, s, f } = self;
         if v != VERSION {
@@ -265,7 +284,8 @@ mod tests {
         let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
         let known = by_question(known.to_vec());
         let plan = plan(&zone, &submission, &known, 8_000_000, 7);
-        Entry::new("token".to_owned(), (7_000_000, 8_000_000), Head::default(), &submission, &known, &plan)
+        let (token, base) = ("token".to_owned(), Head::default());
+        Entry::new(token, (7_000_000, 8_000_000), base, &submission, &known, plan.reviews)
     }
 
     proptest! {

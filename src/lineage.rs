@@ -276,7 +276,14 @@ mod tests {
             let order = head.next_order(at * 1_000_000, 7);
             let planned = plan(&zone(), given, &states, order, at);
             self.ids += 1;
-            Entry::new(format!("{}", self.ids), (at * 1_000_000, order), head, given, &states, &planned)
+            Entry::new(
+                format!("{}", self.ids),
+                (at * 1_000_000, order),
+                head,
+                given,
+                &states,
+                planned.reviews,
+            )
         }
 
         fn drain(&mut self, most: usize) {
@@ -349,7 +356,7 @@ mod tests {
         let given = given.unwrap_or_default();
         let known = by_question(known.to_vec());
         let planned = plan(&zone(), &given, &known, order, order / 1_000_000);
-        Entry::new(token.to_owned(), (order, order), Head::default(), &given, &known, &planned)
+        Entry::new(token.to_owned(), (order, order), Head::default(), &given, &known, planned.reviews)
     }
 
     #[test]

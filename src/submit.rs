@@ -91,11 +91,12 @@ impl Engine {
             let now = now_us();
             self.notice_clock(&process, player, before.head.seconds_ahead(now));
             let order = before.head.next_order(now, process.random());
-            let plan = plan(&self.settings.zone, submission, &before.states, order, now / 1_000_000);
+            let mut plan = plan(&self.settings.zone, submission, &before.states, order, now / 1_000_000);
             self.check_room(&before, &plan)?;
             let times = (now, order);
             let token = process.token();
-            let mut entry = Entry::new(token, times, before.head, submission, &before.states, &plan);
+            let states = std::mem::take(&mut plan.reviews);
+            let mut entry = Entry::new(token, times, before.head, submission, &before.states, states);
             entry.is_sure = before.is_sure;
             let mut head = Head { order, ..before.head };
             let drain_wanted = match self.keep(&process, player, &before, &entry)? {
@@ -112,7 +113,7 @@ impl Engine {
                     false
                 }
             };
-            let remaining = self.show(&process, player, &before, head, &plan)?;
+            let remaining = self.show(&process, player, &before, head, &entry.states)?;
             self.count_call(&process, Call::Submit, began);
             return Ok(SubmitAnswer {
                 job_id: entry.token,
@@ -311,7 +312,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Unsettled`]: neither can be done. The answers are kept, but others may not see them.
-    fn show(&self, process: &Process, player: &str, before: &Before, head: Head, plan: &Plan) -> Result<u64> {
+    fn show(
+        &self,
+        process: &Process,
+        player: &str,
+        before: &Before,
+        head: Head,
+        states: &[Review],
+    ) -> Result<u64> {
         let keys = &self.settings.keys;
         let now = now_us() / 1_000_000;
         let season = before.season.as_str();
@@ -327,7 +335,7 @@ impl Engine {
                     Student { keys, player, season, season_token: "", generation: active.generation };
                 let heads = (before.head, head);
                 let ttl = self.settings.cache_ttl_seconds;
-                self.cache_scripts.apply(cache, student, heads, &plan.reviews, now, ttl)
+                self.cache_scripts.apply(cache, student, heads, states, now, ttl)
             }),
             // The season's cache may come into use again: it must not keep what is old now.
             None => drop_student(),
@@ -348,10 +356,17 @@ impl Engine {
             }
             Err(_) => {}
         }
-        Ok(self.remaining(process, player, before, plan, now))
+        Ok(self.remaining(process, player, before, states, now))
     }
 
-    fn remaining(&self, process: &Process, player: &str, before: &Before, plan: &Plan, now: i64) -> u64 {
+    fn remaining(
+        &self,
+        process: &Process,
+        player: &str,
+        before: &Before,
+        changed: &[Review],
+        now: i64,
+    ) -> u64 {
         let mut states: Vec<Review> = if before.all_states {
             before.states.values().cloned().collect()
         } else {
@@ -360,7 +375,7 @@ impl Engine {
                 .map(|records| records.reviews)
                 .unwrap_or_default()
         };
-        let newer = by_question(plan.reviews.clone());
+        let newer = by_question(changed.to_vec());
         states.retain(|review| !newer.contains_key(&review.question_id));
         states.extend(newer.into_values());
         states.iter().filter(|review| review.next_review <= now).count() as u64

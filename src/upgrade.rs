@@ -51,12 +51,13 @@ pub fn take_over_blind_answers(database: &mut Conn, zone: &SiteZone) -> Result<O
                 let (at_us, submission) = (one.answered_at_us, &one.submission);
                 let plan = plan(zone, submission, &states, at_us, at_us / 1_000_000);
                 let token = format!("blind-{at_us:x}-{place}-{}", fingerprint(&player, &season));
-                let entry = Entry::new(token, (at_us, at_us), Head::default(), submission, &states, &plan);
+                let entry =
+                    Entry::new(token, (at_us, at_us), Head::default(), submission, &states, plan.reviews);
                 let text = entry
                     .to_text()
                     .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
                 journal::append(database, &entry.token, (&player, &season), &text)?;
-                states.extend(by_question(plan.reviews));
+                states.extend(by_question(entry.states));
             }
             blind::remove(database, &player, &season)
         })?;

@@ -96,7 +96,7 @@ impl Product {
             before.known.map(|known| (QUESTION.to_owned(), review(known))).into_iter().collect();
         let given = self.answers[usize::from(submission)].submission();
         let plan = plan(&self.zone, &given, &known, order, at / 1_000_000);
-        let entry = Entry::new(token.to_string(), (at, order), head, &given, &known, &plan);
+        let entry = Entry::new(token.to_string(), (at, order), head, &given, &known, plan.reviews);
         Taken {
             submission,
             at,
