@@ -152,9 +152,12 @@ struct Wire {
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
     a: Vec<WireAnswer>,
-    /// States: question, stability, next review, last review, subject, topic.
-    s: Vec<WireState<String>>,
-    /// States before, in the order of the questions.
+    /// Names of subjects and topics.
+    #[serde(default)]
+    n: Vec<String>,
+    /// States.
+    s: Vec<WireState>,
+    /// States before, in the order of the questions: by how much the order is below the base's, and the stability.
     f: Vec<Option<From>>,
 }
 
@@ -171,12 +174,16 @@ struct Written<'a> {
     m: (Option<&'a str>, Option<&'a str>),
     i: Vec<&'a str>,
     a: Vec<WireAnswer>,
-    s: Vec<WireState<&'a str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    n: Vec<&'a str>,
+    s: Vec<WireState>,
     f: Vec<Option<From>>,
 }
 
 type WireAnswer = (usize, u8, u64, u64);
-type WireState<T> = (usize, u8, i64, Option<i64>, Option<T>, Option<T>);
+/// Question, stability, seconds from the answers to the next review, seconds from the last review to the answers, subject
+/// and topic as numbers of names from 1, 0 for none.
+type WireState = (usize, u8, i64, Option<i64>, usize, usize);
 
 const WRONG: u8 = 0;
 const RIGHT: u8 = 1;
@@ -204,10 +211,30 @@ impl<'a> Written<'a> {
             };
             (place(&answer.question_id), kind, attempts, duration_ms)
         });
-        let s = entry.states.iter().map(|state| {
-            let (subject, topic) = (state.subject.as_deref(), state.topic.as_deref());
-            (place(&state.question_id), state.stability, state.next_review, state.last_review, subject, topic)
+        let seconds = entry.at_us.div_euclid(1_000_000);
+        let mut names: Vec<&str> = Vec::new();
+        let mut number = |name: &'a Option<String>| {
+            let Some(name) = name.as_deref() else { return 0 };
+            match names.iter().position(|known| *known == name) {
+                Some(place) => place + 1,
+                None => {
+                    names.push(name);
+                    names.len()
+                }
+            }
+        };
+        let states = entry.states.iter().map(|state| {
+            (
+                place(&state.question_id),
+                state.stability,
+                state.next_review.wrapping_sub(seconds),
+                state.last_review.map(|last| seconds.wrapping_sub(last)),
+                number(&state.subject),
+                number(&state.topic),
+            )
         });
+        let states: Vec<WireState> = states.collect();
+        let below = |(order, stability): From| (entry.base.order.wrapping_sub(order), stability);
         Written {
             v: VERSION,
             t: &entry.token,
@@ -216,8 +243,9 @@ impl<'a> Written<'a> {
             u: !entry.is_sure,
             m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
             a: a.collect(),
-            s: s.collect(),
-            f: entry.from.iter().map(|(_, from)| *from).collect(),
+            n: names,
+            s: states,
+            f: entry.from.iter().map(|(_, from)| from.map(below)).collect(),
             i: questions,
         }
     }
@@ -225,7 +253,8 @@ impl<'a> Written<'a> {
 
 impl Wire {
     fn entry(self) -> Result<Entry, String> {
-        let Wire { v, t: token, o: (at_us, order), b: base, u, m: (subject, topic), i: ids, a, s, f } = self;
+        let Wire { v, t: token, o: (at_us, order), b: base, u, m: (subject, topic), i: ids, a, n, s, f } =
+            self;
         if v != VERSION {
             return Err(format!("the entry is of version {v}, which this memora does not know"));
         }
@@ -240,12 +269,21 @@ impl Wire {
             Ok(Answer { question_id: name(place)?, observed })
         });
         let answers = answers.collect::<Result<Vec<_>, String>>()?;
-        let states = s.into_iter().map(|(place, stability, next_review, last_review, subject, topic)| {
-            let question_id = name(place)?;
-            let answered_at_us = order;
-            Ok(Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic })
+        let seconds = at_us.div_euclid(1_000_000);
+        let named = |number: usize| number.checked_sub(1).and_then(|place| n.get(place)).cloned();
+        let states = s.into_iter().map(|(place, stability, next, last, subject, topic)| {
+            Ok(Review {
+                question_id: name(place)?,
+                stability,
+                next_review: next.wrapping_add(seconds),
+                last_review: last.map(|last| seconds.wrapping_sub(last)),
+                answered_at_us: order,
+                subject: named(subject),
+                topic: named(topic),
+            })
         });
         let states = states.collect::<Result<Vec<_>, String>>()?;
+        let order_of = |(below, stability): From| (base.order.wrapping_sub(below), stability);
         if !answers.is_empty() && ids.len() != f.len() {
             return Err("the entry does not say what each answer was computed from".to_owned());
         }
@@ -258,7 +296,7 @@ impl Wire {
             is_sure: !u,
             submission: Submission { answers, subject, topic },
             states,
-            from: ids.into_iter().zip(f).collect(),
+            from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
         })
     }
 }
