@@ -68,6 +68,11 @@ impl<C: Connect> Pool<C> {
         outcome
     }
 
+    /// Whether the server did not answer the last time.
+    pub fn is_away(&self) -> bool {
+        self.breaker.is_open()
+    }
+
     fn attempt<T>(&self, probe: bool, mut work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         if let Some(connection) = (!probe).then(|| self.take()).flatten() {
             let start = Instant::now();
