@@ -200,14 +200,17 @@ impl Engine {
     }
 
     /// Looks at MariaDB, and puts the cache right where that is needed.
-    fn look_at_database(&self, process: &Process) -> Result<Repair> {
-        let repair = process.look.with(unshown::look)?.repair();
-        if repair != Repair::Nothing {
-            process
-                .database
-                .with(|database| unshown::settle(database, |look| self.put_right(process, look)))?;
+    fn look_at_database(&self, process: &Process) -> Result<()> {
+        // One that is known to be away is asked as all others ask it, and hardly waited for.
+        let looked = if process.database.is_away() {
+            process.database.with(unshown::look)?
+        } else {
+            process.look.with(unshown::look)?
+        };
+        if looked.repair() == Repair::Nothing {
+            return Ok(());
         }
-        Ok(repair)
+        process.database.with(|database| unshown::settle(database, |look| self.put_right(process, look)))
     }
 
     fn put_right(&self, process: &Process, look: &Look) -> Result<()> {
