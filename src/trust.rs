@@ -128,6 +128,8 @@ impl Engine {
     ) -> Result<Attempt<Asked<T>>> {
         let lease = self.settings.trust_lease;
         for _ in 0..MOST_LOOKS {
+            // Before the cache is asked: a look that ended since may have dropped what it said.
+            let looked_at = *lock(&process.looked_at);
             let found = match Self::on_cache(process, season, &mut ask)? {
                 Attempt::Done(found) => found,
                 Attempt::Restarted => return Ok(Attempt::Restarted),
@@ -140,7 +142,6 @@ impl Engine {
             };
             let now = Instant::now();
             // This process's own look says as much as a confirmation, for as long.
-            let looked_at = *lock(&process.looked_at);
             let has_looked = looked_at.is_some_and(|looked| now.duration_since(looked) < lease);
             if has_looked || lock(&process.cache_look).is_fresh(&confirmation, lease, now) {
                 return Ok(Attempt::Done(Asked { value, is_sure: true }));
