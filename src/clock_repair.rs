@@ -38,11 +38,12 @@ impl Engine {
             }
             let students = || ahead.iter().map(|record| (record.player.as_str(), record.season.as_str()));
             process.cache.with(|cache| cache::drop_students(cache, keys, students()))?;
-            mended += process.background.with(|database| records::put_back(database, &ahead, now))?;
+            // Before the records: by them it is known, after an interruption, whose heads are still to be lowered.
             for record in &ahead {
                 let student = (record.player.as_str(), record.season.as_str());
                 process.journal.with(|journal| journal::lower_head(journal, keys, student, now))?;
             }
+            mended += process.background.with(|database| records::put_back(database, &ahead, now))?;
             // Loaded meanwhile, a schedule would have the old order.
             if let Err(error) = process.cache.with(|cache| cache::drop_students(cache, keys, students())) {
                 log::warn!("all schedules are given up, since some could not be dropped: {error}");

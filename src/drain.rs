@@ -24,6 +24,7 @@ use crate::mariadb::{
 use crate::outage::OutageNews;
 use crate::redis::cache;
 use crate::redis::journal::{self, StreamEntry, kept_at_us, place};
+use crate::settings::DRAIN_LOCK_WAIT_SECONDS;
 use crate::write::{audit, checksum};
 
 /// Submissions that are taken from each place at a time.
@@ -40,8 +41,6 @@ const MOST_CONTENTIONS: u32 = 20;
 const CONTENTION_PAUSE: Duration = Duration::from_millis(5);
 const FIRST_RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(10);
-/// Seconds that the drain waits for a row that others have locked, before it leaves those students for later.
-const LOCK_WAIT_SECONDS: u32 = 1;
 
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -256,7 +255,8 @@ impl Engine {
         let mut before = process.drain.with(|database| kept::of_students(database, players))?;
         for _ in 0..MOST_READS {
             let stream = process.journal.with(|journal| {
-                let mut ids = journal::waiting_ids(journal, keys, students)?.concat();
+                let waiting = journal::waiting_ids(journal, keys, students)?;
+                let mut ids: Vec<String> = waiting.into_iter().flat_map(|(_, ids)| ids).collect();
                 ids.retain(|id| !taken.contains(id.as_str()));
                 journal::entries_of(journal, keys, &ids)
             })?;
@@ -363,7 +363,7 @@ impl Engine {
         }
         let parts: Vec<&Waiting> = waiting.iter().filter(|student| !student.entries.is_empty()).collect();
         let outcome = self.write(database, &parts, lost);
-        set_lock_wait(database, LOCK_WAIT_SECONDS)?;
+        set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
         written.add(outcome?);
         Ok(written)
     }

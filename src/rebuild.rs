@@ -162,7 +162,9 @@ impl Engine {
             let in_stream = process.journal.with(|journal| journal::waiting_ids(journal, keys, &students))?;
             let in_table =
                 process.background.with(|database| students_in_table(database, &players, season))?;
-            let waits = |(player, ids): &(String, Vec<String>)| !ids.is_empty() || in_table.contains(player);
+            let waits = |(player, (_, ids)): &(String, (i64, Vec<String>))| {
+                !ids.is_empty() || in_table.contains(player)
+            };
             waiting.extend(found.into_iter().zip(in_stream).filter(waits).map(|(player, _)| player));
         }
     }

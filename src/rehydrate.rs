@@ -18,7 +18,7 @@ use crate::mariadb::journal::{self, TableEntry};
 use crate::mariadb::{DatabaseServer, archive, at_one_moment, records};
 use crate::pool::Pool;
 use crate::redis::cache::{self, Loaded, Student};
-use crate::redis::journal::Pending;
+use crate::redis::journal::{Pending, pending};
 use crate::review::Review;
 use crate::season::ActiveSeason;
 use crate::submission::check_season;
@@ -225,7 +225,7 @@ impl Engine {
         season: &str,
     ) -> Result<Vec<Pending>> {
         let keys = &self.settings.keys;
-        process.journal.with(|journal| self.journal_scripts.pending(journal, keys, players, season))
+        process.journal.with(|journal| pending(journal, keys, players, season))
     }
 }
 

@@ -104,7 +104,7 @@ impl Engine {
     fn reload(&self, player: &str, season: &str) {
         let process = self.process();
         let keys = &self.settings.keys;
-        let dropped = process.cache.with(|cache| cache::drop_student(cache, keys, player, season));
+        let dropped = process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]));
         if let Err(error) = dropped {
             log::warn!("the cache of {player} could not be dropped after a replay: {error}");
             if let Err(error) = self.make_unbelieved(&process, player, season) {

@@ -64,7 +64,8 @@ impl Engine {
         let mut dropped = 0;
         for player in players {
             let player = player.as_ref();
-            let was_there = process.cache.with(|cache| cache::drop_student(cache, keys, player, season))?;
+            let was_there =
+                process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]))?;
             dropped += u64::from(was_there);
         }
         Ok(dropped)

@@ -64,7 +64,8 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 const BACKGROUND_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How long the drain waits for one reply: its largest transaction takes seconds.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
-const DRAIN_LOCK_WAIT: Duration = Duration::from_secs(1);
+/// Seconds that the drain waits for a row that others have locked, before it leaves those students for later.
+pub const DRAIN_LOCK_WAIT_SECONDS: u32 = 1;
 /// The journal keeps a student's head for 30 days; a cached set that lived longer could miss an answer.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
 
@@ -103,7 +104,11 @@ impl Settings {
                 BACKGROUND_TIMEOUT,
                 BACKGROUND_LOCK_WAIT,
             ),
-            drain: DatabaseServer::for_background(&plain.database, DRAIN_TIMEOUT, DRAIN_LOCK_WAIT),
+            drain: DatabaseServer::for_background(
+                &plain.database,
+                DRAIN_TIMEOUT,
+                Duration::from_secs(u64::from(DRAIN_LOCK_WAIT_SECONDS)),
+            ),
             zone: SiteZone::named(plain.time_zone)?,
             max_questions: plain.max_questions,
             cache_ttl_seconds: plain.cache_ttl_seconds,

@@ -93,7 +93,7 @@ impl Engine {
     pub fn cache_clear(&self, player: &str, season: &str) -> Result<bool> {
         check_season(season)?;
         let keys = &self.settings.keys;
-        self.process().cache.with(|connection| cache::drop_student(connection, keys, player, season))
+        self.process().cache.with(|connection| cache::drop_students(connection, keys, [(player, season)]))
     }
 
     /// A student's cache in numbers.

@@ -299,8 +299,9 @@ impl Engine {
         sleep(Duration::from_millis(u64::from(conflicts.min(5))));
         if conflicts >= 2 && before.cached.is_some() {
             let keys = &self.settings.keys;
-            let dropped =
-                process.cache.with(|cache| cache::drop_student(cache, keys, player, &before.season));
+            let dropped = process
+                .cache
+                .with(|cache| cache::drop_students(cache, keys, [(player, before.season.as_str())]));
             if let Err(error) = dropped {
                 log::warn!("the cache of {player} could not be dropped: {error}");
             }
@@ -323,13 +324,14 @@ impl Engine {
         let keys = &self.settings.keys;
         let now = now_us() / 1_000_000;
         let season = before.season.as_str();
-        let drop_student =
-            || process.cache.with(|cache| cache::drop_student(cache, keys, player, season)).map(|_| None);
+        let drop_student = || {
+            process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)])).map(|_| None)
+        };
         let shown = match &before.cached {
             Some(active) => process.cache.with(|cache| {
                 if *active.run_id != cache.run_id {
                     // Whatever this other run of the cache has is not believed before it has a new generation.
-                    return cache::drop_student(cache, keys, player, season).map(|_| None);
+                    return cache::drop_students(cache, keys, [(player, season)]).map(|_| None);
                 }
                 let student =
                     Student { keys, player, season, season_token: "", generation: active.generation };

@@ -5,8 +5,8 @@
 //!
 //! A cache that is well can still lack an answer that was acknowledged: one that its process could not show there.
 //! Such a process marks the student in MariaDB. So schedules are believed only while a *confirmation* stands in the
-//! cache, which lives for a lease. Whoever finds none *looks*: asks the journal whether somebody looked at MariaDB in
-//! the last second, and if not, looks there, drops the schedules of those who are marked, and confirms. What the
+//! cache, which lives for a lease. Whoever finds none *looks*: asks the journal whether somebody looked at MariaDB
+//! lately, and if not, looks there, drops the schedules of those who are marked, and confirms. What the
 //! marking process has to wait for follows from this: until its mark is gone, or until no confirmation from before
 //! it can be left. See docs/how-it-works.md.
 //!
@@ -224,7 +224,7 @@ impl Engine {
                     look.unshown.len()
                 );
                 let students = || look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
-                process.cache.with(|cache| cache::drop_students(cache, keys, students()))
+                process.cache.with(|cache| cache::drop_students(cache, keys, students()).map(drop))
             }
             Repair::Renew => {
                 log::warn!("many cached schedules lacked answers: all are loaded again");
@@ -244,10 +244,12 @@ impl Engine {
         if !mark.is_believed {
             return Ok(());
         }
-        let keys = &self.settings.keys;
+        let (keys, lease) = (&self.settings.keys, self.settings.trust_lease);
+        // Every look that served before the mark has ended by then, or, where the journal is told, a lease later.
+        let marked = Instant::now();
         let told = process.journal.insist(|journal| journal::revoke_look(journal, keys));
-        // From here on: every look that served before the mark has ended by then.
-        let deadline = Instant::now() + longest_belief(self.settings.trust_lease, told.is_ok());
+        let since = if told.is_ok() { Instant::now() } else { marked };
+        let deadline = since + longest_belief(lease, told.is_ok());
         while Instant::now() < deadline {
             sleep(POLL.min(deadline.saturating_duration_since(Instant::now())));
             if self.is_settled(process, mark, player, season)? {
@@ -257,20 +259,20 @@ impl Engine {
         process.database.with(|database| unshown::give_up(database, mark))
     }
 
-    /// Whether a mark has been settled, by others or, where the cache answers again, by this process.
+    /// Whether nobody believes any more what a mark speaks of: by what others did or, where the cache answers again, by this process.
     fn is_settled(&self, process: &Process, mark: Mark, player: &str, season: &str) -> Result<bool> {
         let keys = &self.settings.keys;
         let dropped = process.cache.with(|cache| {
             if player.is_empty() {
                 return cache::renew_generation(cache, keys, process.random_generation());
             }
-            cache::drop_students(cache, keys, [(player, season)])
+            cache::drop_students(cache, keys, [(player, season)]).map(drop)
         });
         if dropped.is_ok() {
             process.database.with(|database| unshown::unmark(database, mark))?;
             return Ok(true);
         }
-        Ok(!process.database.with(|database| unshown::is_marked(database, mark))?)
+        Ok(!process.database.with(|database| unshown::is_needed(database, mark))?)
     }
 
     /// Makes all cached schedules void, for all processes.

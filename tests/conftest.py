@@ -78,16 +78,23 @@ def private_servers() -> Iterator[Servers]:
         yield servers
 
 
-@pytest.fixture
-def servers(private_servers: Servers) -> Iterator[Servers]:
-    """The servers, all running and empty of what other tests left."""
-    private_servers.heal()
-    for redis_server in (private_servers.cache, private_servers.journal):
+@contextmanager
+def emptied(servers: Servers) -> Iterator[None]:
+    """Servers, all running and empty of what other tests left."""
+    servers.heal()
+    for redis_server in (servers.cache, servers.journal):
         with redis_server.client() as client:
             client.flushall()
             client.script_flush()
-    yield private_servers
-    private_servers.heal()
+    yield
+    servers.heal()
+
+
+@pytest.fixture
+def servers(private_servers: Servers) -> Iterator[Servers]:
+    """The servers, all running and empty of what other tests left."""
+    with emptied(private_servers):
+        yield private_servers
 
 
 @pytest.fixture

@@ -480,6 +480,8 @@ def test_a_full_cache_is_no_reason_to_refuse(site: Site, engine: Engine) -> None
                 before = engine.due(player)["total_due"]
                 engine.submit(player, session_data=session("q0"))
                 assert engine.due(player)["total_due"] == max(0, before - 1)
+                # Nor does a look that the cache takes no note of make it doubtful.
+                assert not any(site.engine(trust_lease_ms=1).due(player)["is_degraded"] for _ in range(3))
             except ServiceUnavailable:
                 pytest.fail("a full cache is not a dead one")
     finally:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, Final
 
 import pymysql.cursors
 import pytest
 
-from memora._engine import Engine
-from tests.conftest import clean_site, started_servers
+from memora._engine import Engine, MemoraError, OutcomeUnknown
+from tests.conftest import clean_site, emptied, started_servers
 from tests.expectation import stability_after_answers
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Servers, Site, session
@@ -204,12 +204,8 @@ def isolated_servers() -> Iterator[Servers]:
 @pytest.fixture
 def isolated(isolated_servers: Servers) -> Iterator[Site]:
     """A clean site there."""
-    isolated_servers.heal()
-    for server in (isolated_servers.cache, isolated_servers.journal):
-        with server.client() as client:
-            client.flushall()
-    yield clean_site(Site(isolated_servers, isolated_servers.database.database))
-    isolated_servers.heal()
+    with emptied(isolated_servers):
+        yield clean_site(Site(isolated_servers, isolated_servers.database.database))
 
 
 @pytest.mark.parametrize("lost", [(), ("journal",), ("cache", "journal")], ids=called)
@@ -246,3 +242,52 @@ def test_snapshot_isolation_refuses_nobody(isolated: Site, lost: tuple[str, ...]
     drain_all(isolated, isolated.engine())
     check_each_counted(isolated, tokens)
     assert {row["stability"] for row in isolated.rows().values()} == {4}
+
+
+# -- a statement that somebody ends ------------------------------------------------------------------
+@pytest.mark.parametrize("ends", ["QUERY", "CONNECTION"])
+def test_a_statement_that_an_administrator_ends_is_one_to_try_again(
+    site: Site, engine: Engine, ends: str
+) -> None:
+    """It waits for a stranger, on behalf of a student whose answer is kept and cannot be shown."""
+    site.add(PLAYER, [Record("q", stability=2)])
+    engine.due(PLAYER)
+    for name in ("cache", "journal"):
+        getattr(site.servers, name).kill()
+    faults: list[MemoraError] = []
+
+    def answer() -> None:
+        try:
+            engine.submit(PLAYER, session_data=session("q"))
+        except MemoraError as fault:
+            faults.append(fault)
+
+    with site.servers.database.connect(database=site.name, autocommit=False) as stranger:
+        with stranger.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM memora_belief FOR UPDATE")
+        student = threading.Thread(target=answer)
+        student.start()
+        while student.is_alive():
+            for (number,) in waiting_statements(site):
+                end_statement(site, ends, number)
+    student.join()
+    assert [type(fault) for fault in faults] == [OutcomeUnknown]
+    site.servers.heal()
+    drain_all(site, site.engine())
+    assert stabilities(site, [PLAYER]) == {3}
+
+
+def waiting_statements(site: Site) -> list[tuple[int]]:
+    """The connections of those who wait for a lock."""
+    with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
+        cursor.execute(
+            "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+        )
+        return list(cursor.fetchall())
+
+
+def end_statement(site: Site, ends: str, number: int) -> None:
+    """End a connection or what it runs, if it is still there."""
+    with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
+        with suppress(pymysql.err.OperationalError):
+            cursor.execute(f"KILL {ends} %s", (number,))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from memora._engine import Engine
+from memora._engine import Engine, MemoraError
 from tests import frappe_standin as frappe
 from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
@@ -235,3 +235,35 @@ def test_a_clock_that_was_ahead_is_told_and_put_right(site: Site, engine: Engine
     assert {name: rows[name]["stability"] for name in rows} == {"q": 1, "r": 1}
     assert all(row["answered_at_us"] <= (time.time() + 1) * 1e6 for row in rows.values())
     assert engine.outage_news() == []
+
+
+@pytest.mark.parametrize("lost", ["journal", "table"])
+def test_a_clock_is_put_right_in_the_end_after_an_interruption(
+    site: Site, engine: Engine, lost: str
+) -> None:
+    """The journal knows by its heads, too, that an answer was ahead."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    ahead = (int(time.time()) + 365 * DAY) * 1_000_000
+    site.sql(f"UPDATE {TRACKER} SET answered_at_us = %s", (ahead,))
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    if lost == "journal":
+        # Full, it takes no change.
+        site.journal.config_set("maxmemory", "1")
+    else:
+        site.sql(
+            f"CREATE TRIGGER obstacle BEFORE UPDATE ON {TRACKER} FOR EACH ROW "
+            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not now'"
+        )
+    try:
+        with pytest.raises(MemoraError):
+            engine.mend_clock()
+    finally:
+        site.journal.config_set("maxmemory", "0")
+        site.sql("DROP TRIGGER IF EXISTS obstacle")
+    assert engine.mend_clock() == 1
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    (row,) = site.rows().values()
+    assert row["stability"] == 3
+    assert row["answered_at_us"] <= (time.time() + 1) * 1e6

@@ -12,6 +12,7 @@ from tests import frappe_standin as frappe
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Site, ids, session
 
 App = Callable[..., None]
+ARCHIVE = "`tabArchived Memory Tracker`"
 POISON = "`tabPoison Review`"
 
 
@@ -90,6 +91,19 @@ def test_a_newer_answer_stays(site: Site, engine: Engine, job: str, obstacle: Ca
     assert newer["stability"] == 2
     engine.replay()
     assert site.rows()["bad1"] == newer
+
+
+def test_of_a_season_that_was_archived_since_it_goes_into_the_archive(
+    site: Site, engine: Engine, job: str, obstacle: Callable[[], None]
+) -> None:
+    obstacle()
+    site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0 WHERE name = %s", (SEASON,))
+    site.engine().archive(SEASON, share=1.0)
+    assert engine.replay() == {"replayed": 2, "failed": 0, "unknown": 0}
+    assert site.rows() == {}
+    found = site.sql(f"SELECT question_id, stability FROM {ARCHIVE} WHERE player = %s", (PLAYER,))
+    assert {row["question_id"]: row["stability"] for row in found} == {"bad1": 1, "bad2": 1, "good": 1}
+    assert engine.persistence_status(PLAYER, job) == "persisted"
 
 
 def test_a_student_sees_it_again(site: Site, engine: Engine, obstacle: Callable[[], None]) -> None:

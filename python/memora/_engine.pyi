@@ -285,7 +285,7 @@ class Settings:
         max_questions: most questions a student may track in a season (srs_max_questions).
         redis_timeout_ms, database_timeout_ms: longest wait for one reply.
         cache_ttl_seconds: a student's cache goes after this long without an answer.
-        trust_lease_ms: how long a process trusts the cache between two looks at the journal's Redis.
+        trust_lease_ms: how long the cache is believed after somebody has looked whether it lacks an answer.
 
     Raises:
         InvalidInput: a URL, time zone or limit that cannot be used.
@@ -308,7 +308,7 @@ class Settings:
         redis_timeout_ms: int = 150,
         database_timeout_ms: int = 700,
         cache_ttl_seconds: int = 604800,
-        trust_lease_ms: int = 300,
+        trust_lease_ms: int = 320,
     ) -> Settings: ...
 
 @final

@@ -74,9 +74,12 @@ pub fn mark(connection: &mut Conn, player: &str, season: &str) -> Result<Mark> {
     })
 }
 
-/// Whether a mark is still there.
-pub fn is_marked(connection: &mut Conn, mark: Mark) -> Result<bool> {
-    Ok(row::<u8>(connection, "SELECT 1 FROM `memora_unshown` WHERE id = ?", (mark.id,))?.is_some())
+/// Whether somebody may still believe what a mark speaks of: it is there, and nobody has found that no process
+/// believes the cache.
+pub fn is_needed(connection: &mut Conn, mark: Mark) -> Result<bool> {
+    let sql =
+        "SELECT 1 FROM `memora_unshown` JOIN `memora_belief` ON is_believed = 1 WHERE memora_unshown.id = ?";
+    Ok(row::<u8>(connection, sql, (mark.id,))?.is_some())
 }
 
 /// Takes a mark back: the student's schedule was dropped.
@@ -88,7 +91,7 @@ pub fn unmark(connection: &mut Conn, mark: Mark) -> Result<()> {
 pub fn give_up(connection: &mut Conn, mark: Mark) -> Result<()> {
     in_transaction_again(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = 1 FOR UPDATE", ())?;
-        if is_marked(connection, mark)? {
+        if is_needed(connection, mark)? {
             run(connection, "UPDATE `memora_belief` SET is_believed = 0 WHERE id = 1", ())?;
         }
         Ok(())

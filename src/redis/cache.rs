@@ -287,34 +287,24 @@ pub fn renew_generation(connection: &mut RedisConnection, keys: &Keys, generatio
     connection.pipeline(&pipeline)
 }
 
-/// Drops the schedules of some students, and makes loads that are under way void.
+/// Drops the schedules of some students, players and seasons, and makes loads that are under way void. True: there was
+/// something of one of them.
 pub fn drop_students<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
     students: impl IntoIterator<Item = (&'a str, &'a str)>,
-) -> Result<()> {
+) -> Result<bool> {
     let mut pipeline = redis::pipe();
     for (player, season) in students {
         let names = [keys.schedule(player, season), keys.details(player, season), keys.fence(player, season)];
-        pipeline.cmd("UNLINK").arg(&names).ignore();
+        pipeline.cmd("UNLINK").arg(&names);
         pipeline.cmd("ZREM").arg(keys.students(season)).arg(player).ignore();
     }
-    if pipeline.is_empty() { Ok(()) } else { connection.pipeline(&pipeline) }
-}
-
-/// Drops a student's cache and makes loads that are under way void. True: there was one.
-pub fn drop_student(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    player: &str,
-    season: &str,
-) -> Result<bool> {
-    let names = [keys.schedule(player, season), keys.details(player, season), keys.fence(player, season)];
-    let mut pipeline = redis::pipe();
-    pipeline.atomic();
-    pipeline.cmd("DEL").arg(&names).cmd("ZREM").arg(keys.students(season)).arg(player).ignore();
-    let (dropped,): (u32,) = connection.pipeline(&pipeline)?;
-    Ok(dropped > 0)
+    if pipeline.is_empty() {
+        return Ok(false);
+    }
+    let dropped: Vec<u32> = connection.pipeline(&pipeline)?;
+    Ok(dropped.iter().any(|count| *count > 0))
 }
 
 /// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go on, 0 when all

@@ -1,6 +1,8 @@
 //! What is asked of the journal's Redis: the stream of submissions, a student's pending ones, and when MariaDB was
 //! looked at.
 
+use std::collections::HashMap;
+
 use ::redis::{FromRedisValue, Value};
 
 use super::keys::{GROUP, Keys};
@@ -12,13 +14,12 @@ use crate::error::{Error, Result};
 /// How long a student's head is kept when nothing of his is pending: longer than any cached set lives.
 const HEAD_SECONDS: u64 = 30 * 24 * 3600;
 
-/// Submissions that are acknowledged at a time: others wait for no more than these.
-const ACKNOWLEDGED_AT_ONCE: usize = 100;
+/// Submissions that are read or acknowledged at a time: others wait for no more than these.
+const AT_ONCE: usize = 100;
 
 /// The journal's scripts.
 pub struct JournalScripts {
     append: LuaScript,
-    pending: LuaScript,
     acknowledge: LuaScript,
     confirm: LuaScript,
 }
@@ -27,7 +28,6 @@ impl Default for JournalScripts {
     fn default() -> Self {
         JournalScripts {
             append: LuaScript::new(include_str!("lua/append.lua")),
-            pending: LuaScript::new(include_str!("lua/pending.lua")),
             acknowledge: LuaScript::new(include_str!("lua/acknowledge.lua")),
             confirm: LuaScript::new(include_str!("lua/confirm.lua")),
         }
@@ -108,34 +108,6 @@ impl JournalScripts {
         }
     }
 
-    /// What of some students is still on its way to MariaDB, in their order.
-    pub fn pending(
-        &self,
-        connection: &mut RedisConnection,
-        keys: &Keys,
-        players: &[&str],
-        season: &str,
-    ) -> Result<Vec<Pending>> {
-        let mut names = vec![keys.stream()];
-        names.extend(players.iter().map(|player| keys.pending(player, season)));
-        let answers: Vec<Vec<Option<String>>> = connection.script(&self.pending.call(&names))?;
-        let pending = answers.into_iter().map(|answer| {
-            let mut answer = answer.into_iter();
-            let head = answer.next().flatten().and_then(|head| head.parse().ok()).unwrap_or(0);
-            let mut found = Vec::new();
-            while let (Some(Some(id)), Some(Some(text))) = (answer.next(), answer.next()) {
-                found.push((id, text));
-            }
-            found.sort_by_key(|(id, _)| place(id));
-            // An unreadable entry is the drain's to set aside; the student's other answers still count.
-            let read =
-                |(id, text): &(String, String)| Some(Entry::read(text, id).ok()?.kept_at(kept_at_us(id)));
-            let entries = found.iter().filter_map(read).collect();
-            Pending { head, entries }
-        });
-        Ok(pending.collect())
-    }
-
     /// Takes submissions that are in MariaDB out of the journal: each with its token.
     pub fn acknowledge(
         &self,
@@ -143,7 +115,7 @@ impl JournalScripts {
         keys: &Keys,
         entries: &[(&StreamEntry, &str)],
     ) -> Result<()> {
-        for entries in entries.chunks(ACKNOWLEDGED_AT_ONCE) {
+        for entries in entries.chunks(AT_ONCE) {
             let mut names = vec![keys.stream(), keys.tokens()];
             names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
             let mut call = self.acknowledge.call(&names).arg(GROUP).arg(HEAD_SECONDS);
@@ -196,21 +168,56 @@ pub fn place(id: &str) -> (u64, u64) {
     (time.parse().unwrap_or(0), count.parse().unwrap_or(0))
 }
 
-/// The ids of all submissions of some students that wait, in the order of the students.
+/// The heads of some students and the ids of all their submissions that wait, in their order.
 pub fn waiting_ids(
     connection: &mut RedisConnection,
     keys: &Keys,
     students: &[(&str, &str)],
-) -> Result<Vec<Vec<String>>> {
+) -> Result<Vec<(i64, Vec<String>)>> {
     let mut pipeline = redis::pipe();
     for (player, season) in students {
-        pipeline.cmd("HKEYS").arg(keys.pending(player, season));
+        pipeline.cmd("HGETALL").arg(keys.pending(player, season));
     }
-    let mut fields: Vec<Vec<String>> = connection.pipeline(&pipeline)?;
-    for fields in &mut fields {
-        fields.retain(|field| is_id(field));
+    let found: Vec<Vec<(String, String)>> = connection.pipeline(&pipeline)?;
+    let waiting = found.into_iter().map(|fields| {
+        let (mut head, mut ids) = (0, Vec::new());
+        for (field, value) in fields {
+            if field == "head" {
+                head = value.parse().unwrap_or(0);
+            } else if is_id(&field) {
+                ids.push(field);
+            }
+        }
+        ids.sort_by_key(|id| place(id));
+        (head, ids)
+    });
+    Ok(waiting.collect())
+}
+
+/// What of some students is still on its way to MariaDB, in their order. What leaves the journal meanwhile is in
+/// MariaDB: whoever reads both reads the journal first.
+pub fn pending(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    players: &[&str],
+    season: &str,
+) -> Result<Vec<Pending>> {
+    let students: Vec<(&str, &str)> = players.iter().map(|player| (*player, season)).collect();
+    let waiting = waiting_ids(connection, keys, &students)?;
+    let ids: Vec<String> = waiting.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect();
+    let mut found: HashMap<String, Entry> = HashMap::with_capacity(ids.len());
+    for StreamEntry { id, text, .. } in entries_of(connection, keys, &ids)? {
+        // An unreadable entry is the drain's to set aside; the student's other answers still count.
+        if let Ok(entry) = Entry::read(&text, &id) {
+            let entry = entry.kept_at(kept_at_us(&id));
+            found.insert(id, entry);
+        }
     }
-    Ok(fields)
+    let pending = waiting.into_iter().map(|(head, ids)| {
+        let entries = ids.iter().filter_map(|id| found.remove(id)).collect();
+        Pending { head, entries }
+    });
+    Ok(pending.collect())
 }
 
 fn is_id(text: &str) -> bool {
@@ -224,7 +231,7 @@ fn is_id(text: &str) -> bool {
 /// Entries by their ids, as far as they are there.
 pub fn entries_of(connection: &mut RedisConnection, keys: &Keys, ids: &[String]) -> Result<Vec<StreamEntry>> {
     let mut found = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(ACKNOWLEDGED_AT_ONCE) {
+    for ids in ids.chunks(AT_ONCE) {
         let mut pipeline = redis::pipe();
         for id in ids {
             pipeline.cmd("XRANGE").arg(keys.stream()).arg(id).arg(id);
@@ -307,7 +314,7 @@ pub fn take_over(
 
 /// Removes consumers that hold nothing and were idle for `idle_ms` milliseconds.
 pub fn forget_consumers(connection: &mut RedisConnection, keys: &Keys, idle_ms: u64) -> Result<()> {
-    let consumers: Vec<std::collections::HashMap<String, Value>> =
+    let consumers: Vec<HashMap<String, Value>> =
         connection.command(redis::cmd("XINFO").arg("CONSUMERS").arg(keys.stream()).arg(GROUP))?;
     for mut consumer in consumers {
         let mut number =
@@ -334,7 +341,7 @@ pub fn backlog(connection: &mut RedisConnection, keys: &Keys) -> Result<(u64, Op
 /// The newest id that the stream has given; nothing where there is no stream.
 pub fn newest_id(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
     let about = connection.command(redis::cmd("XINFO").arg("STREAM").arg(keys.stream()));
-    let mut about: std::collections::HashMap<String, Value> = match about {
+    let mut about: HashMap<String, Value> = match about {
         Err(Error::Refused { .. }) => return Ok(String::new()),
         about => about?,
     };

@@ -144,9 +144,10 @@ impl Protocol {
         true
     }
 
-    /// A waiting process sees that somebody has settled its mark.
+    /// A waiting process sees that somebody has settled its mark, or has found that nobody believes the cache.
     pub fn mark_is_gone(&self, state: &mut State, place: Place) -> bool {
-        if !state.reaches(place, D) || has(state.database.marks, place) || state.reaches(place, C) {
+        let is_needed = has(state.database.marks, place) && state.database.is_believed;
+        if !state.reaches(place, D) || is_needed || state.reaches(place, C) {
             return false;
         }
         self.acknowledge(state, place);

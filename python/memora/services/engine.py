@@ -20,7 +20,7 @@ LIMITS: Final = {
     "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache goes after so long: 604800, a week
     "srs_redis_timeout_ms": "redis_timeout_ms",  # longest wait for a reply of Redis: 150
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700
-    "srs_trust_lease_ms": "trust_lease_ms",  # time between two looks at whether the cache can be trusted: 300
+    "srs_trust_lease_ms": "trust_lease_ms",  # how long the cache is believed after a look: 320
 }
 # The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key names
 # another. With use_rq_auth it must, since Frappe's user may then touch nothing but RQ's own keys.
