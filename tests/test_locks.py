@@ -288,6 +288,9 @@ def waiting_statements(site: Site) -> list[tuple[int]]:
 
 def end_statement(site: Site, ends: str, number: int) -> None:
     """End a connection or what it runs, if it is still there."""
-    with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
-        with suppress(pymysql.err.OperationalError):
-            cursor.execute(f"KILL {ends} %s", (number,))
+    with (
+        site.servers.database.connect_as_root() as root,
+        root.cursor() as cursor,
+        suppress(pymysql.err.OperationalError),
+    ):
+        cursor.execute(f"KILL {ends} %s", (number,))

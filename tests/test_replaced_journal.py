@@ -238,9 +238,7 @@ def test_a_clock_that_was_ahead_is_told_and_put_right(site: Site, engine: Engine
 
 
 @pytest.mark.parametrize("lost", ["journal", "table"])
-def test_a_clock_is_put_right_in_the_end_after_an_interruption(
-    site: Site, engine: Engine, lost: str
-) -> None:
+def test_a_clock_is_put_right_in_the_end_after_an_interruption(site: Site, engine: Engine, lost: str) -> None:
     """The journal knows by its heads, too, that an answer was ahead."""
     site.add(PLAYER, [Record("q", stability=1)])
     ahead = (int(time.time()) + 365 * DAY) * 1_000_000
