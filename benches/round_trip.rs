@@ -36,7 +36,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let servers: Servers = serde_json::from_str(&json)?;
     let engine = Engine::new(Settings::check(&PlainSettings {
         site: &servers.site,
-        cache_url: &servers.cache_url,
+        cache_url: Some(&servers.cache_url),
+        frappe_cache_url: None,
         journal_url: &servers.journal_url,
         database: DatabaseAddress {
             host: &servers.database_host,

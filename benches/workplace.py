@@ -39,7 +39,7 @@ class Workplace:
                 "db_password": server.password,
                 "db_host": server.host,
                 "db_port": server.port,
-                "redis_cache": self.cache.url,
+                "redis_cache": self.cache.server_url,
                 "redis_queue": self.journal.url,
             },
             user=user,

@@ -37,6 +37,7 @@ pub mod reconcile;
 pub mod redis;
 pub mod rehydrate;
 pub mod replay;
+pub mod restored;
 pub mod retention;
 pub mod review;
 pub mod safe_mode;

@@ -29,12 +29,20 @@ pub struct Pool<C: Connect> {
     connector: C,
     idle: Mutex<Vec<C::Connection>>,
     breaker: Breaker,
+    /// Why the server could not be used the last time.
+    cause: Mutex<String>,
 }
 
 impl<C: Connect> Pool<C> {
     /// A pool without connections yet; they are made on first use.
     pub fn new(server: Server, connector: C) -> Self {
-        Pool { server, connector, idle: Mutex::new(Vec::new()), breaker: Breaker::default() }
+        Pool {
+            server,
+            connector,
+            idle: Mutex::default(),
+            breaker: Breaker::default(),
+            cause: Mutex::default(),
+        }
     }
 
     /// Runs `work` on a connection.
@@ -47,11 +55,8 @@ impl<C: Connect> Pool<C> {
     pub fn with<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         let permit = self.breaker.permit();
         if permit == Permit::Refused {
-            return Err(Error::Unavailable {
-                server: self.server,
-                cause: "it did not answer a moment ago".into(),
-                broken: false,
-            });
+            let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            return Err(Error::Unavailable { server: self.server, cause, broken: false });
         }
         let began = self.breaker.begin();
         let outcome = self.attempt(permit == Permit::Probe, work);
@@ -110,6 +115,7 @@ impl<C: Connect> Pool<C> {
                 if let Some(began) = began {
                     log::warn!("the {server} does not answer: {cause}");
                     self.lock().clear();
+                    self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cause);
                     self.breaker.failed(began);
                 }
             }

@@ -56,14 +56,15 @@ pub struct Settings(crate::settings::Settings);
 #[pymethods]
 impl Settings {
     #[new]
-    #[pyo3(signature = (*, site, cache_url, journal_url, database_name, database_user, database_password,
-        database_host="127.0.0.1", database_port=3306, database_socket=None, time_zone="UTC", max_questions=20_000,
+    #[pyo3(signature = (*, site, cache_url=None, frappe_cache_url=None, journal_url, database_name, database_user,
+        database_password, database_host="127.0.0.1", database_port=3306, database_socket=None, time_zone="UTC", max_questions=20_000,
         redis_timeout_ms=150, database_timeout_ms=700, cache_ttl_seconds=604_800, trust_lease_ms=320))]
     // One argument for each setting, all by keyword: that is what a settings value is.
     #[allow(clippy::too_many_arguments)]
     fn new(
         site: &str,
-        cache_url: &str,
+        cache_url: Option<&str>,
+        frappe_cache_url: Option<&str>,
         journal_url: &str,
         database_name: &str,
         database_user: &str,
@@ -89,6 +90,7 @@ impl Settings {
         let plain = PlainSettings {
             site,
             cache_url,
+            frappe_cache_url,
             journal_url,
             database,
             time_zone,
@@ -273,6 +275,7 @@ impl Engine {
         dict.set_item("memory_bytes", status.memory_bytes)?;
         dict.set_item("memory_limit_bytes", status.memory_limit_bytes)?;
         dict.set_item("maxmemory_policy", status.maxmemory_policy)?;
+        dict.set_item("warning", status.warning)?;
         dict.set_item("seasons", cached)?;
         Ok(dict)
     }
@@ -481,6 +484,10 @@ impl Engine {
 
     fn mend_clock(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(py.detach(|| self.0.mend_clock())?)
+    }
+
+    fn free_old_cache(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| self.0.free_old_cache())?)
     }
 
     fn uninstall(&self, py: Python<'_>) -> PyResult<()> {

@@ -15,6 +15,8 @@ pub struct Settings {
     pub keys: Keys,
     /// The cache's Redis.
     pub cache: RedisServer,
+    /// Where Frappe keeps its own cache, with keys that memora's older versions left there.
+    pub frappe_cache: Option<RedisServer>,
     /// The journal's Redis.
     pub journal: RedisServer,
     /// The database, for students: short waits.
@@ -39,8 +41,10 @@ pub struct Settings {
 pub struct PlainSettings<'a> {
     /// Prefix of every key: Frappe's db_name.
     pub site: &'a str,
-    /// URL of the cache's Redis.
-    pub cache_url: &'a str,
+    /// URL of the cache's Redis; by default another database of the server of Frappe's cache.
+    pub cache_url: Option<&'a str>,
+    /// URL of Frappe's own cache.
+    pub frappe_cache_url: Option<&'a str>,
     /// URL of the journal's Redis.
     pub journal_url: &'a str,
     /// The site's database.
@@ -92,10 +96,24 @@ impl Settings {
             }
         }
         let redis_timeout = Duration::from_millis(plain.redis_timeout_ms);
+        let cache_at = |url| RedisServer::at(Server::Cache, url, redis_timeout);
+        let frappe_cache = plain.frappe_cache_url.map(cache_at).transpose()?;
+        let cache = match (plain.cache_url, &frappe_cache) {
+            (Some(url), _) => cache_at(url)?,
+            (None, Some(frappe_cache)) => frappe_cache.beside(),
+            (None, None) => return refuse("cache_url or frappe_cache_url is needed"),
+        };
+        if frappe_cache.as_ref().is_some_and(|frappe_cache| frappe_cache.is_same(&cache)) {
+            return refuse(
+                "srs_cache_url names the database of redis_cache that Frappe looks through at each login: name \
+                 another one, such as .../13",
+            );
+        }
         let database_timeout = Duration::from_millis(plain.database_timeout_ms);
         Ok(Settings {
             keys: Keys::of_site(plain.site),
-            cache: RedisServer::at(Server::Cache, plain.cache_url, redis_timeout)?,
+            cache,
+            frappe_cache,
             journal: RedisServer::at(Server::Journal, plain.journal_url, redis_timeout)?,
             database: DatabaseServer::for_students(&plain.database, database_timeout),
             look: DatabaseServer::for_students(&plain.database, database_timeout.min(redis_timeout)),

@@ -5,8 +5,9 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::mariadb::journal as kept;
 use crate::mariadb::{outages, records};
+use crate::pool::Pool;
 use crate::redis::students::{self, SeasonCache};
-use crate::redis::{RedisConnection, journal, memory};
+use crate::redis::{RedisConnection, RedisServer, cache, journal, memory};
 use crate::submission::check_season;
 
 /// Longest job id that is looked up.
@@ -38,6 +39,8 @@ pub struct CacheStatus {
     pub memory_limit_bytes: u64,
     /// The server's `maxmemory-policy`.
     pub maxmemory_policy: String,
+    /// What an administrator should change.
+    pub warning: Option<String>,
     /// The seasons asked for, in their order.
     pub seasons: Vec<SeasonCache>,
 }
@@ -132,6 +135,7 @@ impl Engine {
             memory_bytes: 0,
             memory_limit_bytes: 0,
             maxmemory_policy: String::new(),
+            warning: None,
             seasons: Vec::new(),
         };
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
@@ -141,10 +145,11 @@ impl Engine {
                 .iter()
                 .map(|season| students::season_cache(cache, keys, season, generation, now))
                 .collect::<Result<_>>()?;
-            Ok((memory, cached))
+            Ok((memory, cached, cache::stranger(cache)?))
         });
         match asked {
-            Ok((memory, seasons)) => {
+            Ok((memory, seasons, stranger)) => {
+                status.warning = stranger.map(|key| self.not_alone(&key));
                 status.is_reachable = true;
                 status.memory_bytes = memory.used;
                 status.memory_limit_bytes = memory.limit;
@@ -158,6 +163,16 @@ impl Engine {
             Err(error) => return Err(error),
         }
         Ok(status)
+    }
+
+    /// What to do about a database that others use, too.
+    fn not_alone(&self, key: &str) -> String {
+        let shown: String = key.chars().take(60).collect();
+        format!(
+            "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one of memora's own in \
+             srs_cache_url.",
+            self.settings.cache.database()
+        )
     }
 
     /// The backlog of unsaved reviews, its age, and the durability of the journal.
@@ -180,6 +195,14 @@ impl Engine {
             },
             asked => asked?,
         };
+        let run_id = |pool: &Pool<RedisServer>| pool.with(|redis| Ok(redis.run_id.clone())).ok();
+        if status.is_reachable && run_id(&process.cache) == run_id(&process.journal) {
+            status.warning = Some(
+                "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: unsaved answers go \
+                 with it. Give redis_queue a server of its own."
+                    .to_owned(),
+            );
+        }
         let kept = process
             .database
             .with(|database| Ok((kept::backlog(database)?, outages::is_open(database, outages::CLOCK)?)));

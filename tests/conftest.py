@@ -143,7 +143,7 @@ def other(site: Site, engine: Engine) -> Engine:
 @pytest.fixture
 def app(site: Site) -> Iterator[Callable[..., None]]:
     """memora's app on the site, PLAYER logged in. Call it to make another site or user the present one."""
-    from memora.services.engine import LIMITS, _engines
+    from memora.services.engine import LIMITS, _engines, _time_zones
 
     def use(present: Site = site, user: str = PLAYER) -> None:
         plain = present.plain_settings()
@@ -157,7 +157,7 @@ def app(site: Site) -> Iterator[Callable[..., None]]:
                 "db_password": plain["database_password"],
                 "db_host": plain["database_host"],
                 "db_port": plain["database_port"],
-                "redis_cache": plain["cache_url"],
+                "redis_cache": present.servers.cache.server_url,
                 "redis_queue": plain["journal_url"],
                 **limits,
             },
@@ -166,6 +166,7 @@ def app(site: Site) -> Iterator[Callable[..., None]]:
         )
 
     _engines.clear()
+    _time_zones.clear()
     frappe_standin.recorded.__init__()  # type: ignore[misc]
     use()
     yield use

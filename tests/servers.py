@@ -15,8 +15,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, Literal, TypeVar
 
 import pymysql
@@ -27,6 +28,8 @@ START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
 # Below Linux's range for outgoing connections: nobody else takes the port while the server is down.
 PORTS: Final = range(20000, 32000)
+# The database of the cache's Redis that schedules are in, where nothing else is said.
+SCHEDULES: Final = 13
 SERVER_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/sbin"
 INSTALL_HINT: Final = "run `make setup`, or as root: apt-get install mariadb-server redis-server"
 
@@ -168,6 +171,7 @@ class Redis(Server):
             appendonly on and never evicts, as a redis_queue that can be trusted.
         appendfsync: when the journal reaches the disk.
         parent: where its folder is.
+        options: more of its configuration.
     """
 
     def __init__(
@@ -175,20 +179,35 @@ class Redis(Server):
         role: Literal["cache", "journal"] = "cache",
         appendfsync: Literal["always", "everysec", "no"] = "everysec",
         parent: Path | None = None,
+        options: Mapping[str, object] = MappingProxyType({}),
     ) -> None:
         self.name = f"redis-{role}"
+        self.options: Final = options
         self.role: Final = role
         self.appendfsync: Final = appendfsync
         super().__init__(parent)
 
     @property
+    def database(self) -> int:
+        """The number of the database that memora uses: of the cache's, another one than Frappe."""
+        return SCHEDULES if self.role == "cache" else 0
+
+    @property
     def url(self) -> str:
-        """`redis://host:port`."""
+        """`redis://host:port/database`."""
+        return f"{self.server_url}/{self.database}"
+
+    @property
+    def server_url(self) -> str:
+        """`redis://host:port`, as Frappe's configuration has it."""
         return f"redis://{self.host}:{self.port}"
 
-    def client(self) -> redis.Redis[str]:
-        """A new client that reads answers as text."""
-        return redis.Redis(host=self.host, port=self.port, decode_responses=True, socket_timeout=60)
+    def client(self, database: int | None = None) -> redis.Redis[str]:
+        """A new client that reads answers as text, of the database that memora uses or of another one."""
+        number = self.database if database is None else database
+        return redis.Redis(
+            host=self.host, port=self.port, db=number, decode_responses=True, socket_timeout=60
+        )
 
     def command(self) -> list[str]:
         """The command line of this role."""
@@ -201,12 +220,13 @@ class Redis(Server):
             }
         else:
             options |= {"appendonly": "no", "maxmemory": "1gb", "maxmemory-policy": "allkeys-lru"}
+        options |= self.options
         pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return [find_program("redis-server"), *pairs]
 
     def check(self) -> None:
         """PING."""
-        with contextlib.closing(self.client()) as client:
+        with contextlib.closing(self.client(0)) as client:
             client.ping()
 
     def snapshot(self) -> None:

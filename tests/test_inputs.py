@@ -375,7 +375,7 @@ class Others:
                 count = site.sql(f"SELECT COUNT(*) AS n FROM `{table}`{where}")[0]["n"]
                 found[f"{site.name}.{table}"] = (count, site.sql(f"SELECT * FROM `{table}`{where}"))
             for role, server in (("cache", site.servers.cache), ("journal", site.servers.journal)):
-                with redis.Redis(host=server.host, port=server.port) as client:
+                with redis.Redis(host=server.host, port=server.port, db=server.database) as client:
                     for key in client.keys(f"{site.name}|*"):
                         # A confirmation ends by itself.
                         if client.ttl(key) in (0, 1):

@@ -108,7 +108,7 @@ def test_the_log_tells_why_nothing_is_cached(site: Site, caplog: pytest.LogCaptu
         "weak", enabled=True, nopass=True, categories=["+@all"], commands=["-restore"], keys=["*"]
     )
     try:
-        weak = site.engine(cache_url=f"redis://weak:any@{server.host}:{server.port}/0")
+        weak = site.engine(cache_url=f"redis://weak:any@{server.host}:{server.port}/{server.database}")
         assert ids(weak.due(PLAYER)) == ["q"]
     finally:
         site.cache.acl_deluser("weak")

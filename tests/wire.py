@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from tests.servers import ServerError, dies_with_parent, free_port
+from tests.servers import SCHEDULES, ServerError, dies_with_parent, free_port
 
 if TYPE_CHECKING:
     from tests.site_under_test import Servers
@@ -138,7 +138,7 @@ class Wires:
     def settings(self) -> dict[str, Any]:
         """What makes an engine go by these wires: arguments of `Site.engine`."""
         return {
-            "cache_url": f"redis://127.0.0.1:{self.to['cache'].port}",
+            "cache_url": f"redis://127.0.0.1:{self.to['cache'].port}/{SCHEDULES}",
             "journal_url": f"redis://127.0.0.1:{self.to['journal'].port}",
             "database_port": self.to["database"].port,
         }

@@ -121,6 +121,7 @@ class CacheStatus(TypedDict):
     memory_bytes: int
     memory_limit_bytes: int
     maxmemory_policy: str
+    warning: str | None
     seasons: dict[str, SeasonCache]
 
 @type_check_only
@@ -277,8 +278,9 @@ class Settings:
 
     Args:
         site: prefix of every Redis key; Frappe's db_name.
-        cache_url, journal_url: `redis://[user:password@]host:port[/db]` or `unix://path`
-            (Frappe's redis_cache and redis_queue).
+        cache_url, frappe_cache_url, journal_url: `redis://[user:password@]host:port[/db]` or `unix://path`.
+            Schedules are at the first one (srs_cache_url); without it, in database 13 of the second one
+            (Frappe's redis_cache), or 12 where Frappe uses 13. The journal is Frappe's redis_queue.
         database_name, database_user, database_password, database_host, database_port, database_socket:
             the site's MariaDB. A socket wins over host and port.
         time_zone: IANA name of the site's time zone (System Settings).
@@ -295,7 +297,8 @@ class Settings:
         cls,
         *,
         site: str,
-        cache_url: str,
+        cache_url: str | None = None,
+        frappe_cache_url: str | None = None,
         journal_url: str,
         database_name: str,
         database_user: str,
@@ -522,6 +525,13 @@ class Engine:
 
         Raises:
             ServiceUnavailable: a server is down.
+        """
+
+    def free_old_cache(self) -> None:
+        """Remove, a part at a time, the keys that older versions left in the database of Frappe's own cache.
+
+        Raises:
+            ServiceUnavailable: redis_cache is down; running it again goes on.
         """
 
     def uninstall(self) -> None:

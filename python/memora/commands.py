@@ -256,6 +256,8 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
     yield f"cache     {'answers' if status['redis_connected'] else 'is down'}, {describe_memory(status)}"
     if status["is_safe_mode"]:
         yield click.style(f"          Safe Mode: {status['cause']}", fg="red")
+    if status["cache_warning"]:
+        yield click.style(f"          {status['cache_warning']}", fg="yellow")
     for season, count in status["keys_by_season"].items():
         yield f"          {season}: {count:,} students, {status['memory_mb_by_season'][season]:,.1f} MB"
     yield (

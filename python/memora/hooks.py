@@ -34,10 +34,8 @@ scheduler_events = {
     "weekly_long": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }
 
-# Frappe clears a site's whole cache at every turn (a migration, a user's language, System Settings) with one
-# DEL. All students would be loaded anew, and Redis would answer nobody while it frees millions of records.
-# What memora knows from documents (srs-season, srs-links) is cleared.
-persistent_cache_keys = ["srs*:*", "srs-latency", "srs-generation"]
+# Schedules are out of Frappe's sight, in a database of their own: what memora remembers of documents goes.
+clear_cache = "memora.services.engine.forget_documents"
 
 # Before it deletes a document, Frappe reads every record that links to it: too many here.
 ignore_links_on_delete = [

@@ -292,6 +292,13 @@ fn is_partitioned(connection: &mut Conn) -> Result<bool> {
     Ok(partitions.iter().all(is_ours) && partitions.iter().any(|(name, ..)| name == "p_default"))
 }
 
+/// The server's name and when it made the site's tables: a restored database has others. Nothing: they are not there.
+pub fn origin(connection: &mut Conn) -> Result<Option<(String, String)>> {
+    let sql = "SELECT @@hostname, CAST(CREATE_TIME AS CHAR) FROM information_schema.TABLES \
+               WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'memora_belief' AND CREATE_TIME IS NOT NULL";
+    row(connection, sql, ())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

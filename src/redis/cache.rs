@@ -478,6 +478,31 @@ pub fn remember_links(connection: &mut RedisConnection, keys: &Keys, links: &[St
     connection.command(redis::cmd("SADD").arg(keys.links()).arg(links))
 }
 
+/// When a host had made the tables that schedules were loaded from; nothing where the cache does not know it.
+pub fn remembered_database(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    host: &str,
+) -> Result<Option<String>> {
+    connection.command(redis::cmd("HGET").arg(keys.database()).arg(host))
+}
+
+/// Remembers when a host made the tables.
+pub fn remember_database(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    host: &str,
+    made: &str,
+) -> Result<()> {
+    connection.command(redis::cmd("HSET").arg(keys.database()).arg(host).arg(made))
+}
+
+/// A key of the cache's database that is none of memora's, if there is one among the first that are looked at.
+pub fn stranger(connection: &mut RedisConnection) -> Result<Option<String>> {
+    let (_, found) = scan(connection, "*", 0)?;
+    Ok(found.into_iter().find(|key| !Keys::is_own(key)))
+}
+
 /// Forgets which links exist.
 pub fn forget_links(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.links()))

@@ -100,6 +100,16 @@ impl Keys {
         }
     }
 
+    /// Cache: by host, when it made the tables that schedules were loaded from.
+    pub fn database(&self) -> String {
+        self.of_all("srs-database")
+    }
+
+    /// Whether a key is memora's, of whatever site.
+    pub fn is_own(key: &str) -> bool {
+        key.split_once('|').is_some_and(|(_, rest)| rest.starts_with("srs:") || rest.starts_with("srs-"))
+    }
+
     /// Cache: the active season.
     pub fn active_season(&self) -> String {
         self.of_all("srs-season")

@@ -15,6 +15,9 @@ use ::redis::{Cmd, Connection, ConnectionInfo, FromRedisValue, IntoConnectionInf
 use crate::error::{Error, Result, Server};
 use crate::pool::{Connect, PROBE_TIMEOUT};
 
+/// The number of the database that schedules are in: of a server's sixteen, one that few others use.
+const OWN_DATABASE: i64 = 13;
+
 /// How to reach one Redis.
 #[derive(Clone, Debug)]
 pub struct RedisServer {
@@ -39,6 +42,23 @@ impl RedisServer {
         let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
         Ok(RedisServer { server, info, timeout })
     }
+
+    /// The database on the same server that memora uses where nothing else is said: Frappe runs KEYS over its own.
+    pub fn beside(&self) -> RedisServer {
+        let settings = self.info.redis_settings().clone();
+        let database = if settings.db() == OWN_DATABASE { OWN_DATABASE - 1 } else { OWN_DATABASE };
+        RedisServer { info: self.info.clone().set_redis_settings(settings.set_db(database)), ..self.clone() }
+    }
+
+    /// Whether another URL names the same database of the same server.
+    pub fn is_same(&self, other: &RedisServer) -> bool {
+        self.info.addr() == other.info.addr() && self.database() == other.database()
+    }
+
+    /// The number of the database.
+    pub fn database(&self) -> i64 {
+        self.info.redis_settings().db()
+    }
 }
 
 /// A connection to Redis that knows which run of the server it speaks to.
@@ -55,6 +75,13 @@ impl Connect for RedisServer {
     fn connect(&self, probe: bool) -> Result<RedisConnection> {
         // A server that does not let us in (too many clients, wrong password) is of no use now.
         let fail = |error: redis::RedisError| match Error::from_redis(self.server, &error) {
+            Error::Refused { server: Server::Cache, cause, .. } if cause.contains("switch database") => {
+                let cause = format!(
+                    "database {} is refused ({cause}): name another one, or another Redis, in srs_cache_url",
+                    self.database()
+                );
+                Error::Unavailable { server: Server::Cache, cause, broken: false }
+            }
             Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: false },
             error => error,
         };

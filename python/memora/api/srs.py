@@ -124,10 +124,10 @@ def get_cache_status() -> dict[str, Any]:
     """How the cache and the journal do. For System Managers. Takes as long with a million other keys.
 
     Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the whole
-        redis_cache (None: out of reach, no limit), maxmemory_policy; total_keys and keys_by_season: cached
-        schedules, one a student and season; memory_mb_by_season, estimated; backlog: submissions that are not
-        in MariaDB yet, backlog_age_seconds of the oldest; journal {reachable, durable, warning, appendonly,
-        appendfsync, maxmemory_policy}; poison_reviews that wait.
+        redis_cache (None: out of reach, no limit), maxmemory_policy, cache_warning; total_keys and
+        keys_by_season: cached schedules, one a student and season; memory_mb_by_season, estimated; backlog:
+        submissions that are not in MariaDB yet, backlog_age_seconds of the oldest; journal {reachable,
+        durable, warning, appendonly, appendfsync, maxmemory_policy}; poison_reviews that wait.
     """
     frappe.only_for(ADMINISTRATOR)
     return cache_status()

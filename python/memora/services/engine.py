@@ -22,6 +22,9 @@ LIMITS: Final = {
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700
     "srs_trust_lease_ms": "trust_lease_ms",  # how long the cache is believed after a look: 320
 }
+# Where cached schedules are: another database of redis_cache's server, unless this key names another place.
+# Frappe runs KEYS over its own at each login.
+CACHE_URL: Final = "srs_cache_url"
 # The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key names
 # another. With use_rq_auth it must, since Frappe's user may then touch nothing but RQ's own keys.
 JOURNAL_URL: Final = "srs_journal_url"
@@ -84,6 +87,15 @@ def notice_time_zone(settings: Document, _event: str) -> None:
         after_commit(lambda engine: engine.season_changed(cache_is_void=True))
 
 
+def forget_documents() -> None:
+    """Forget what the cache remembers of documents: season, subjects and topics (hook clear_cache)."""
+    try:
+        engine().season_changed()
+        engine().links_changed()
+    except MemoraError as error:
+        frappe.logger("memora").warning(f"what the cache knows of documents could not be cleared: {error}")
+
+
 def _new_engine(secret_settings: dict[str, Any]) -> Engine:
     try:
         return Engine(Settings(**secret_settings))
@@ -97,7 +109,8 @@ def _settings() -> dict[str, Any]:
     secret_conf = frappe.local.conf
     secret_settings: dict[str, Any] = {
         "site": secret_conf.db_name,
-        "cache_url": secret_conf.redis_cache,
+        "cache_url": secret_conf.get(CACHE_URL) or None,
+        "frappe_cache_url": secret_conf.redis_cache,
         "journal_url": secret_conf.get(JOURNAL_URL) or queue_url(secret_conf),
         "database_name": secret_conf.db_name,
         "database_user": secret_conf.db_user or secret_conf.db_name,

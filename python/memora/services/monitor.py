@@ -40,6 +40,7 @@ def cache_status() -> dict[str, Any]:
         "memory_used_mb": _megabytes(cache["memory_bytes"]) if cache["reachable"] else None,
         "memory_limit_mb": _megabytes(limit) if limit else None,
         "maxmemory_policy": cache["maxmemory_policy"],
+        "cache_warning": cache["warning"],
         "total_keys": sum(found["students"] for found in cached.values()),
         "keys_by_season": {name: found["students"] for name, found in cached.items()},
         "memory_mb_by_season": {name: _megabytes(found["memory_bytes"]) for name, found in cached.items()},

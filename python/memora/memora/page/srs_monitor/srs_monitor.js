@@ -212,7 +212,7 @@ memora.SRSMonitor = class {
 		];
 		const places = this.find(".srs-tiles").children;
 		tiles.forEach((text, index) => this.put(places[index], text));
-		this.put_or_hide(".srs-message.orange", journal.warning);
+		this.put_or_hide(".srs-message.orange", journal.warning || status.cache_warning);
 	}
 
 	poison_link(count) {
