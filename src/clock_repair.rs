@@ -9,7 +9,7 @@ use crate::clock::now_us;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::mariadb::{outages, records};
-use crate::redis::{cache, journal};
+use crate::redis::cache;
 
 /// Orders that are further ahead than this, in microseconds, are put right.
 const MOST_AHEAD_US: i64 = 60_000_000;
@@ -38,11 +38,6 @@ impl Engine {
             }
             let students = || ahead.iter().map(|record| (record.player.as_str(), record.season.as_str()));
             process.cache.with(|cache| cache::drop_students(cache, keys, students()))?;
-            // Before the records: by them it is known, after an interruption, whose heads are still to be lowered.
-            for record in &ahead {
-                let student = (record.player.as_str(), record.season.as_str());
-                process.journal.with(|journal| journal::lower_head(journal, keys, student, now))?;
-            }
             mended += process.background.with(|database| records::put_back(database, &ahead, now))?;
             // Loaded meanwhile, a schedule would have the old order.
             if let Err(error) = process.cache.with(|cache| cache::drop_students(cache, keys, students())) {

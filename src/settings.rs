@@ -70,7 +70,7 @@ const BACKGROUND_LOCK_WAIT: Duration = Duration::from_secs(10);
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 /// Seconds that the drain waits for a row that others have locked, before it leaves those students for later.
 pub const DRAIN_LOCK_WAIT_SECONDS: u32 = 1;
-/// The journal keeps a student's head for 30 days; a cached set that lived longer could miss an answer.
+/// A schedule that nobody has touched for so long is not worth its memory.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
 
 impl Settings {

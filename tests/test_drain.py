@@ -73,6 +73,51 @@ def test_an_older_answer_never_overwrites_a_newer_one(site: Site, engine: Engine
     assert len(audits(site)) == 2
 
 
+@pytest.mark.parametrize("of_older_version", [False, True])
+def test_nothing_of_a_student_stays_in_the_journal_once_it_is_saved(
+    site: Site, engine: Engine, of_older_version: bool
+) -> None:
+    """Whatever they do in a season, and however many they are."""
+    for number in range(3):
+        for player in (PLAYER, "other@school.example"):
+            engine.submit(player, session_data=session("q", f"r{number}"))
+    if of_older_version:
+        site.journal.hset(site.key("srs-pending", PLAYER), "id", "1-1")
+    engine.drain()
+    assert [key for key in site.journal.keys("*") if PLAYER in key or "other@" in key] == []
+    assert not site.journal.exists(site.key("srs-tokens"))
+
+
+def test_what_waits_does_not_expire(site: Site, engine: Engine) -> None:
+    """Older versions let what they had kept of a student expire."""
+    pending = site.key("srs-pending", PLAYER)
+    site.journal.hset(pending, "head", "1")
+    site.journal.expire(pending, 1000)
+    engine.submit(PLAYER, session_data=session("q"))
+    assert site.journal.ttl(pending) == -1
+    engine.submit("other@school.example", session_data=session("q"))
+    site.journal.delete(site.key("srs-drain-queued"))
+    assert engine.drain()["submissions"] == 2
+    assert not site.journal.exists(pending)
+
+
+def test_an_answer_that_does_not_know_what_was_saved_meanwhile_counts_after_it(
+    site: Site, engine: Engine
+) -> None:
+    """The journal no longer tells that it came too late; what it was computed from does."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    engine.due(PLAYER)
+    schedule = {name: raw(site, "cache").dump(site.key(name, PLAYER)) for name in ("srs", "srs-detail")}
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    for name, dump in schedule.items():
+        raw(site, "cache").restore(site.key(name, PLAYER), 0, dump, replace=True)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    assert site.rows()["q"]["stability"] == 3
+    assert engine.due(PLAYER)["total_due"] == 0
+
+
 def test_a_newer_row_in_the_table_stands(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("q", stability=0)])
     engine.submit(PLAYER, session_data=session("q"))
@@ -288,9 +333,10 @@ def test_drains_and_submissions_at_once(site: Site) -> None:
     assert [site.rows(player)["q"]["stability"] for player in players] == [2] * len(players)
 
 
-def raw(site: Site) -> redis.Redis[bytes]:
-    """A client of the journal that reads bytes, for DUMP and RESTORE."""
-    return redis.Redis(host=site.servers.journal.host, port=site.servers.journal.port)
+def raw(site: Site, role: str = "journal") -> redis.Redis[bytes]:
+    """A client of the journal or the cache that reads bytes, for DUMP and RESTORE."""
+    server = getattr(site.servers, role)
+    return redis.Redis(host=server.host, port=server.port, db=server.database)
 
 
 def drain_all(site: Site, engine: Engine) -> None:

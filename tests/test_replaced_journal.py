@@ -237,27 +237,20 @@ def test_a_clock_that_was_ahead_is_told_and_put_right(site: Site, engine: Engine
     assert engine.outage_news() == []
 
 
-@pytest.mark.parametrize("lost", ["journal", "table"])
-def test_a_clock_is_put_right_in_the_end_after_an_interruption(site: Site, engine: Engine, lost: str) -> None:
-    """The journal knows by its heads, too, that an answer was ahead."""
+def test_a_clock_is_put_right_in_the_end_after_an_interruption(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("q", stability=1)])
     ahead = (int(time.time()) + 365 * DAY) * 1_000_000
     site.sql(f"UPDATE {TRACKER} SET answered_at_us = %s", (ahead,))
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
-    if lost == "journal":
-        # Full, it takes no change.
-        site.journal.config_set("maxmemory", "1")
-    else:
-        site.sql(
-            f"CREATE TRIGGER obstacle BEFORE UPDATE ON {TRACKER} FOR EACH ROW "
-            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not now'"
-        )
+    site.sql(
+        f"CREATE TRIGGER obstacle BEFORE UPDATE ON {TRACKER} FOR EACH ROW "
+        "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'not now'"
+    )
     try:
         with pytest.raises(MemoraError):
             engine.mend_clock()
     finally:
-        site.journal.config_set("maxmemory", "0")
         site.sql("DROP TRIGGER IF EXISTS obstacle")
     assert engine.mend_clock() == 1
     engine.submit(PLAYER, session_data=session("q"))

@@ -11,9 +11,6 @@ use crate::belief::LONGEST_LOOK;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
 
-/// How long a student's head is kept when nothing of his is pending: longer than any cached set lives.
-const HEAD_SECONDS: u64 = 30 * 24 * 3600;
-
 /// Submissions that are read or acknowledged at a time: others wait for no more than these.
 const AT_ONCE: usize = 100;
 
@@ -118,7 +115,7 @@ impl JournalScripts {
         for entries in entries.chunks(AT_ONCE) {
             let mut names = vec![keys.stream(), keys.tokens()];
             names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
-            let mut call = self.acknowledge.call(&names).arg(GROUP).arg(HEAD_SECONDS);
+            let mut call = self.acknowledge.call(&names).arg(GROUP);
             for (entry, token) in entries {
                 call.push(&entry.id);
                 call.push(token);
@@ -346,21 +343,6 @@ pub fn newest_id(connection: &mut RedisConnection, keys: &Keys) -> Result<String
         about => about?,
     };
     text(about.remove("last-generated-id").unwrap_or(Value::Nil))
-}
-
-/// Lowers a student's head, where nothing of theirs waits.
-pub fn lower_head(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    (player, season): (&str, &str),
-    head: i64,
-) -> Result<()> {
-    let pending = keys.pending(player, season);
-    let known: Option<i64> = connection.command(redis::cmd("HGET").arg(&pending).arg("head"))?;
-    if known.is_some_and(|known| known > head) {
-        connection.command::<()>(redis::cmd("HSET").arg(&pending).arg("head").arg(head))?;
-    }
-    Ok(())
 }
 
 /// A drain begins: the next submission may queue another.

@@ -96,6 +96,10 @@ impl Protocol {
             }
             Step::DrainAcknowledge { done, early } => {
                 state.journal.stream.retain(|token| !has(done, *token));
+                // Nothing is left of a student of whom nothing waits.
+                if state.journal.stream.is_empty() {
+                    state.journal.head = 0;
+                }
                 if early == 0 {
                     self.end_job(state, place);
                     return true;

@@ -20,7 +20,8 @@ for token in string.gmatch(tokens, '[^ ]+') do
     kept[#kept + 1] = token
   end
 end
-redis.call('HSET', KEYS[2], 'head', ARGV[2], 'token', table.concat(kept, ' '), 'id', id, id, '')
+redis.call('HSET', KEYS[2], 'head', ARGV[2], 'token', table.concat(kept, ' '), id, '')
+-- Older versions let it expire.
 redis.call('PERSIST', KEYS[2])
 redis.call('HSET', KEYS[4], ARGV[3], id)
 local queued = redis.call('SET', KEYS[3], '1', 'NX', 'EX', 60)
