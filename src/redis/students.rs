@@ -16,6 +16,8 @@ use crate::head::Head;
 
 /// Students whose memory is asked for, of each season.
 const WEIGHED: usize = 32;
+/// Students whose time is over that leave the list at a time: others wait for no more than these.
+const MOST_EXPIRED: usize = 2_000;
 
 /// What is cached of a season.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,18 +39,24 @@ pub fn season_cache(
 ) -> Result<SeasonCache> {
     let list = keys.students(season);
     let mut pipeline = redis::pipe();
-    pipeline.cmd("ZREMRANGEBYSCORE").arg(&list).arg("-inf").arg(now).ignore();
-    pipeline.cmd("ZCARD").arg(&list);
-    pipeline.cmd("ZRANDMEMBER").arg(&list).arg(WEIGHED);
-    let (students, some): (u64, Vec<String>) = connection.pipeline(&pipeline)?;
-    if some.is_empty() {
-        return Ok(SeasonCache { students, memory_bytes: 0 });
-    }
+    pipeline.cmd("ZRANGEBYSCORE").arg(&list).arg("-inf").arg(now).arg("LIMIT").arg(0).arg(MOST_EXPIRED);
+    pipeline.cmd("ZCOUNT").arg(&list).arg(format!("({now}")).arg("+inf");
+    pipeline.cmd("ZRANDMEMBER").arg(&list).arg(WEIGHED).arg("WITHSCORES");
+    let (expired, students, mut some): (Vec<String>, u64, Vec<(String, f64)>) =
+        connection.pipeline(&pipeline)?;
+    some.retain(|(_, until)| *until > now as f64);
     let mut pipeline = redis::pipe();
-    for player in &some {
+    if !expired.is_empty() {
+        // One who comes back at this moment leaves it, too: the counts lack them until their next answer.
+        pipeline.cmd("ZREM").arg(&list).arg(expired).ignore();
+    }
+    for (player, _) in &some {
         pipeline.cmd("ZSCORE").arg(keys.schedule(player, season)).arg("");
         pipeline.cmd("MEMORY").arg("USAGE").arg(keys.schedule(player, season));
         pipeline.cmd("MEMORY").arg("USAGE").arg(keys.details(player, season));
+    }
+    if pipeline.is_empty() {
+        return Ok(SeasonCache { students, memory_bytes: 0 });
     }
     let found: Vec<Option<u64>> = connection.pipeline(&pipeline)?;
     let is_of_now = |found: &&[Option<u64>]| {
@@ -57,7 +65,7 @@ pub fn season_cache(
     };
     let present = found.chunks_exact(3).filter(is_of_now).count() as u64;
     let bytes: u64 = found.chunks_exact(3).flat_map(|found| &found[1..]).flatten().sum();
-    let asked = some.len() as u64;
+    let asked = (some.len() as u64).max(1);
     Ok(SeasonCache { students: students * present / asked, memory_bytes: students * bytes / asked })
 }
 
