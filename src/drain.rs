@@ -120,9 +120,6 @@ impl Engine {
         if let Err(error) = self.notice_replaced_journal(&process) {
             log::debug!("nobody can tell whether the journal is the same as before: {error}");
         }
-        if let Err(error) = self.notice_restored_database(&process) {
-            log::debug!("nobody can tell whether the database was restored: {error}");
-        }
         let mut report = DrainReport::default();
         let mut last_id = 0;
         loop {

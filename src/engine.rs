@@ -69,6 +69,18 @@ impl Engine {
         }
     }
 
+    /// Says goodbye on all connections of this process that are not in use. A process that ends without it leaves it
+    /// to the servers to notice, which MariaDB logs as aborted connections.
+    pub fn close(&self) {
+        let process = self.process();
+        for redis in [&process.cache, &process.journal] {
+            redis.close();
+        }
+        for database in [&process.database, &process.background, &process.look, &process.drain] {
+            database.close();
+        }
+    }
+
     /// What belongs to the process that asks.
     pub(crate) fn process(&self) -> Arc<Process> {
         let current = self.process.load();

@@ -52,6 +52,7 @@ pub mod submit;
 pub mod trust;
 pub mod uninstall;
 pub mod upgrade;
+pub mod warm_up;
 pub mod write;
 
 /// The module `memora._engine`.

@@ -22,8 +22,8 @@ impl Engine {
             .extend(taken_over.map(|count| {
                 format!("took over {count} answers of memora_blind_answer into memora_journal")
             }));
-        if let Err(error) = self.notice_restored_database(&self.process()) {
-            log::debug!("the next drain tells whether the database was restored: {error}");
+        if let Err(error) = self.check_cache() {
+            log::debug!("it is seen within a minute whether the database was restored: {error}");
         }
         Ok(changes)
     }

@@ -73,6 +73,11 @@ impl<C: Connect> Pool<C> {
         outcome
     }
 
+    /// Closes the connections that are kept; the next call makes a new one.
+    pub fn close(&self) {
+        self.lock().clear();
+    }
+
     /// Whether the server did not answer the last time.
     pub fn is_away(&self) -> bool {
         self.breaker.is_open()

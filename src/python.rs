@@ -412,6 +412,20 @@ impl Engine {
         watched(py, progress, season, |watch| self.0.reconcile(season, sample, pace, watch))
     }
 
+    fn check_cache(&self, py: Python<'_>) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.check_cache())?)
+    }
+
+    #[pyo3(signature = (share=1.0))]
+    fn load_recent_students(&self, py: Python<'_>, share: f64) -> PyResult<usize> {
+        let pace = Pace::of_share(share)?;
+        Ok(py.detach(|| self.0.load_recent_students(pace))?)
+    }
+
+    fn close(&self, py: Python<'_>) {
+        py.detach(|| self.0.close());
+    }
+
     fn is_running(&self, py: Python<'_>, kind: &str, season: &str) -> PyResult<bool> {
         let job = Job::named(kind)?;
         Ok(py.detach(|| self.0.is_running(job, season))?)

@@ -141,11 +141,11 @@ def test_clear_cache_does_not_fail_with_the_cache_away(site: Site, app: App) -> 
 
 
 # -- a restored backup ------------------------------------------------------------------------------
-@pytest.mark.parametrize("notices", ["drain", "prepare_storage"])
+@pytest.mark.parametrize("notices", ["check_cache", "prepare_storage"])
 def test_a_restored_database_makes_schedules_void(site: Site, engine: Engine, notices: str) -> None:
     """Its tables are made again; their records are those of the backup."""
     site.add(PLAYER, [Record("q")])
-    engine.drain()
+    engine.check_cache()
     engine.due(PLAYER)
     getattr(engine, notices)()
     assert site.cache.exists(site.key("srs", PLAYER))

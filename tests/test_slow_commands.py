@@ -47,13 +47,16 @@ def remember_students(site: Site, until: float, count: int = STUDENTS) -> None:
         "part[#part + 1] = ARGV[2] part[#part + 1] = 'student' .. number .. '@school.example' end "
         "redis.call('ZADD', KEYS[1], unpack(part)) end"
     )
-    site.cache.eval(add, 1, site.key("srs-students") + f":{SEASON}", str(count), str(until))
+    site.cache.execute_command(
+        "EVAL", add, 1, site.key("srs-students") + f":{SEASON}", str(count), str(until)
+    )
 
 
-def submit_many(engine: Engine) -> None:
-    """Submissions of some students, all of which wait."""
+def submit_many(engine: Engine) -> int:
+    """Submissions of some students, all of which wait; how many."""
     for number in range(SUBMISSIONS):
         engine.submit(f"new{number % 50}@school.example", session_data=session("q1", "q2"))
+    return SUBMISSIONS
 
 
 def check_none_is_slow(site: Site, work: Callable[[], object]) -> None:
@@ -77,7 +80,8 @@ def check_none_is_slow(site: Site, work: Callable[[], object]) -> None:
 def slow_commands(server: Redis) -> list[dict[str, Any]]:
     """What is in a server's SLOWLOG."""
     with redis.Redis(host=server.host, port=server.port) as client:
-        return client.slowlog_get(100)
+        found: list[dict[str, Any]] = client.slowlog_get(100)
+        return found
 
 
 VERBS: Final[dict[str, Callable[[Engine], object]]] = {

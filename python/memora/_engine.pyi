@@ -367,6 +367,30 @@ class Engine:
         A newer state of a record stays. What still cannot be written keeps waiting, with its new reason.
         """
 
+    def check_cache(self) -> bool:
+        """Make all cached schedules void when the database was restored from a backup since the last check.
+
+        Returns: whether the cache was emptied since then: nobody's schedule is there.
+
+        Raises:
+            ServiceUnavailable: a server is down; the next check notices it.
+        """
+
+    def load_recent_students(self, share: float = 1.0) -> int:
+        """Cache the schedules of those who answered in the last 24 hours, the latest first.
+
+        Args:
+            share: of the time in which it works, more than 0 and at most 1.
+
+        Returns: how many it loaded; 0 where another process is at it.
+
+        Raises:
+            ServiceUnavailable: a server is down; what was loaded by then stays.
+        """
+
+    def close(self) -> None:
+        """Close this process's connections that are not in use; the next call makes new ones."""
+
     def check_outages(self) -> None:
         """Look whether cache and journal answer, and note it for all processes."""
 

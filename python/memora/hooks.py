@@ -11,6 +11,7 @@ after_install = "memora.services.storage.prepare_storage"
 after_migrate = "memora.services.storage.prepare_storage"
 after_uninstall = "memora.services.storage.remove_what_is_left"
 
+after_job = "memora.services.engine.close_connections"
 after_request = "memora.services.errors.set_retry_after"
 
 override_whitelisted_methods = {"frappe.client.get_count": "memora.api.counts.get_count"}
@@ -19,6 +20,7 @@ scheduler_events = {
     "cron": {
         "* * * * *": [
             "memora.services.srs_persistence.drain_safety_net",
+            "memora.services.srs_persistence.watch_cache",
             "memora.services.outages.watch",
         ]
     },

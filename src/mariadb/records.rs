@@ -393,6 +393,22 @@ pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>
     Ok(names)
 }
 
+/// Who submitted answers of a season after a moment, Unix microseconds, and before a submission of this name, the
+/// latest first: names of submissions and players. Tokens begin with the time, so the primary key finds them.
+pub fn submitted_since(
+    connection: &mut Conn,
+    season: &str,
+    since_us: i64,
+    before: Option<&str>,
+    most: usize,
+) -> Result<Vec<(String, String)>> {
+    // Nothing is named as if it came a day after now, but what older versions named otherwise.
+    let newest = format!("{:x}", now_us() + 24 * 3600 * 1_000_000);
+    let sql = "SELECT name, player FROM `tabMemory Review Audit` WHERE name > ? AND name < ? AND season = ? \
+               ORDER BY name DESC LIMIT ?";
+    rows(connection, sql, (format!("{since_us:x}"), before.unwrap_or(&newest), season, most))
+}
+
 /// Writes audit records.
 ///
 /// # Errors

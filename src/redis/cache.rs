@@ -1,5 +1,6 @@
 //! What is asked of the cache's Redis: one student's sorted set and details, the active season, known links.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::{FromRedisValue, Value};
@@ -478,13 +479,9 @@ pub fn remember_links(connection: &mut RedisConnection, keys: &Keys, links: &[St
     connection.command(redis::cmd("SADD").arg(keys.links()).arg(links))
 }
 
-/// When a host had made the tables that schedules were loaded from; nothing where the cache does not know it.
-pub fn remembered_database(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    host: &str,
-) -> Result<Option<String>> {
-    connection.command(redis::cmd("HGET").arg(keys.database()).arg(host))
+/// By host, when it had made the tables that schedules were loaded from.
+pub fn known_databases(connection: &mut RedisConnection, keys: &Keys) -> Result<HashMap<String, String>> {
+    connection.command(redis::cmd("HGETALL").arg(keys.database()))
 }
 
 /// Remembers when a host made the tables.

@@ -87,6 +87,12 @@ def notice_time_zone(settings: Document, _event: str) -> None:
         after_commit(lambda engine: engine.season_changed(cache_is_void=True))
 
 
+def close_connections() -> None:
+    """Close what a background job leaves open: its process ends without a word (hook after_job)."""
+    if used := known_engine():
+        used.close()
+
+
 def forget_documents() -> None:
     """Forget what the cache remembers of documents: season, subjects and topics (hook clear_cache)."""
     try:

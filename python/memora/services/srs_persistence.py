@@ -20,6 +20,10 @@ DRAIN_JOB: Final = "memora.services.srs_persistence.persist_review_batch"
 # Well under the 300 seconds that RQ gives a job of this queue.
 QUEUE: Final = "short"
 DRAIN_SECONDS: Final = 60.0
+LOAD_JOB: Final = "memora.services.srs_persistence.load_recent_students"
+LOAD_QUEUE: Final = "long"
+# Of the time: readers do not notice it.
+LOAD_SHARE: Final = 0.2
 
 
 def persist_review_batch() -> DrainReport | None:
@@ -58,3 +62,25 @@ def drain_safety_net() -> None:
     """Drain what is left in the journal, whatever became of the jobs for it (every minute)."""
     if engine().journal_status()["backlog"]:
         persist_review_batch()
+
+
+def watch_cache() -> None:
+    """Have the students of the last day loaded again once the cache was emptied (every minute)."""
+    try:
+        was_emptied = engine().check_cache()
+    except ServiceUnavailable as error:
+        frappe.logger("memora").info(f"it is not known whether the cache was emptied: {error}")
+        return
+    if was_emptied:
+        enqueue_now_or_never(LOAD_JOB, LOAD_QUEUE)
+
+
+def load_recent_students() -> None:
+    """Cache the schedules of those who answered in the last day (background job)."""
+    try:
+        count = engine().load_recent_students(LOAD_SHARE)
+    except ServiceUnavailable as error:
+        frappe.logger("memora").error(f"students are left to their first reads: {error}")
+        return
+    if count:
+        frappe.logger("memora").info(f"the cache had been emptied: {count:,} students were loaded again")
