@@ -26,6 +26,8 @@ SICK: Final = (STUDENTS // 2, STUDENTS)
 USERS: Final = ("memora_healthy", "memora_sick", "memora_drain")
 PASSWORD: Final = "memora-private"
 SICKNESSES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    # What the load alone costs on this machine.
+    "none": ((), "refuse"),
     "no cache": (("cache",), "refuse"),
     "no journal": (("journal",), "refuse"),
     "neither": (("cache", "journal"), "refuse"),
