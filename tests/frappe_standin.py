@@ -326,9 +326,9 @@ def get_all(
     pluck: str | None = None,
     order_by: str = "modified desc",
     limit_start: int = 0,
-    limit_page_length: int = 10**9,
+    limit: int = 10**9,
 ) -> list[Any]:
-    more = f" order by {order_by} limit {limit_start}, {limit_page_length}"
+    more = f" order by {order_by} limit {limit_start}, {limit}"
     rows = local.db.sql(*select(doctype, [pluck] if pluck else fields, filters, more))
     return [row[pluck] for row in rows] if pluck else rows
 

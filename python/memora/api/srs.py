@@ -95,7 +95,7 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str,
         filters=WAITING,
         fields=fields,
         order_by="set_aside_at desc, name desc",
-        limit_page_length=as_whole_number("limit", limit, 1, LONGEST_PAGE),
+        limit=as_whole_number("limit", limit, 1, LONGEST_PAGE),
         limit_start=as_whole_number("start", start, 0),
     )
     return {"poison_reviews": found, "total": frappe.db.count(POISON, WAITING)}

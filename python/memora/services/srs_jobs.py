@@ -209,7 +209,7 @@ def get_job(name: str, with_findings: bool = True) -> dict[str, Any]:
 def latest_jobs(most: int, **filters: Any) -> list[dict[str, Any]]:
     """The jobs that were requested last, newest first."""
     rows = frappe.get_all(
-        JOB, filters=filters, fields=[*FIELDS, *FOUND], order_by="creation desc", limit_page_length=most
+        JOB, filters=filters, fields=[*FIELDS, *FOUND], order_by="creation desc", limit=most
     )
     return [_shown(dict(row)) for row in rows]
 

@@ -64,9 +64,7 @@ def remove_duplicates() -> None:
 def default_season() -> str:
     """The season of records without one: the active one that began last, else one that is made for them."""
     active = {"is_active": 1, "archive_status": ("is", "not set")}
-    seasons = frappe.get_all(
-        SEASON, filters=active, pluck="name", order_by="start_date desc", limit_page_length=1
-    )
+    seasons = frappe.get_all(SEASON, filters=active, pluck="name", order_by="start_date desc", limit=1)
     if seasons:
         return str(seasons[0])
     year = getdate(now_datetime()).year

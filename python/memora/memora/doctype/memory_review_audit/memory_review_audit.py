@@ -20,7 +20,7 @@ class MemoryReviewAudit(Document):
         """Frappe's Log Settings call this once a day. Commits."""
         old = {"modified": ("<", now_datetime() - timedelta(days=days))}
         while names := frappe.get_all(
-            AUDIT, filters=old, pluck="name", order_by="modified asc", limit_page_length=AT_A_TIME
+            AUDIT, filters=old, pluck="name", order_by="modified asc", limit=AT_A_TIME
         ):
             frappe.db.delete(AUDIT, {"name": ("in", names)})
             frappe.db.commit()
