@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
+from unittest.mock import patch
 
 import frappe
 from frappe.tests.utils import FrappeTestCase
 from frappe.utils import get_test_client, now_datetime
 
-from memora.services.partition_manager import create_season_partition
+from memora.services.engine import engine
+from memora.services.partition_manager import check_partition_exists, create_season_partition
 
 SEASON: Final = "SEASON-1999-APPTEST"
+# One that has ended.
+OLD: Final = "SEASON-1998-APPTEST"
 SUBJECT: Final = "Memora Test Subject"
 TOPIC: Final = "Memora Test Topic"
 STUDENT: Final = "memora-test-student@example.com"
 SECRET: Final = "memora-test-secret"
+# Whoever has such a name was made by these tests.
+USERS: Final = "memora-test-%@example.com"
 TRACKER: Final = "Player Memory Tracker"
-OWN_RECORDS: Final = (TRACKER, "Memory Review Audit", "Poison Review")
+ARCHIVED: Final = "Archived Memory Tracker"
+SEASON_DOCTYPE: Final = "Game Subscription Season"
+# No test is about how soon a server is given up, and the machine may be busy with something else.
+PATIENT: Final = {"srs_redis_timeout_ms": 5_000, "srs_database_timeout_ms": 20_000}
+OWN_RECORDS: Final = (TRACKER, ARCHIVED, "Memory Review Audit", "Poison Review", "SRS Job")
+# What Frappe makes for users and leaves when they are deleted, and who was told what: DocType, field, value.
+TRACES: Final = (
+    ("Contact", "email_id", USERS),
+    ("Contact Email", "email_id", USERS),
+    ("DefaultValue", "parent", USERS),
+    ("Deleted Document", "deleted_name", USERS),
+    ("Notification Log", "for_user", USERS),
+    ("Notification Log", "subject", "%-APPTEST%"),
+    ("Notification Log", "subject", "memora test %"),
+)
 
 
 class Answer(NamedTuple):
@@ -35,6 +56,10 @@ class ReviewTestCase(FrappeTestCase):
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
+        patience = patch("frappe.get_site_config", patient(frappe.get_site_config))
+        patience.start()
+        cls.addClassCleanup(patience.stop)
+        frappe.local.conf.update(PATIENT)
         remove_test_data()
         cls.addClassCleanup(remove_test_data)
         insert("Game Subject", subject_name=SUBJECT)
@@ -45,7 +70,7 @@ class ReviewTestCase(FrappeTestCase):
         # Of several active seasons the one that began last counts.
         today = now_datetime().date()
         dates = {"start_date": today, "end_date": today + timedelta(days=90)}
-        insert("Game Subscription Season", season_name=SEASON, is_active=1, **dates)
+        insert(SEASON_DOCTYPE, season_name=SEASON, is_active=1, **dates)
         create_season_partition(SEASON)
 
     def setUp(self) -> None:
@@ -53,6 +78,11 @@ class ReviewTestCase(FrappeTestCase):
         self.addCleanup(frappe.set_user, "Administrator")
         self.addCleanup(forget_records)
         frappe.set_user(STUDENT)
+
+    def add_user(self, name: str) -> Any:
+        """A user, removed after the test, whatever their name is then."""
+        self.addCleanup(remove_users, STUDENT)
+        return insert("User", email=name, first_name="Mona", send_welcome_email=0)
 
     def add_record(self, question_id: str, **values: Any) -> Any:
         """A record of the student, due for an hour."""
@@ -78,6 +108,15 @@ class ReviewTestCase(FrappeTestCase):
             return threads.submit(send).result()
 
 
+def patient(get_site_config: Callable[..., Any]) -> Callable[..., Any]:
+    """Frappe's function, with PATIENT added: each request reads the configuration again."""
+
+    def read(*arguments: Any, **options: Any) -> Any:
+        return frappe._dict(get_site_config(*arguments, **options) | PATIENT)
+
+    return read
+
+
 def insert(doctype: str, **values: Any) -> Any:
     """Insert a document and commit."""
     document = frappe.get_doc({"doctype": doctype, **values}).insert(ignore_permissions=True)
@@ -85,10 +124,14 @@ def insert(doctype: str, **values: Any) -> Any:
     return document
 
 
+def remove(doctype: str, name: str) -> None:
+    """Delete a document for good, if there is one, and commit."""
+    frappe.delete_doc(doctype, name, force=True, ignore_permissions=True, delete_permanently=True)
+    frappe.db.commit()
+
+
 def forget_records() -> None:
     """Remove the records of the season, from the cache too."""
-    from memora.services.engine import engine
-
     frappe.db.rollback()
     engine().drain(10.0)
     for doctype in OWN_RECORDS:
@@ -97,20 +140,40 @@ def forget_records() -> None:
     engine().cache_clear(STUDENT, SEASON)
 
 
-def remove_test_data() -> None:
-    """Remove whatever these tests made, also in a run that was killed."""
+def remove_users(kept: str | None = None) -> None:
+    """Remove the users that these tests have made, but one, and their records."""
     frappe.set_user("Administrator")
     forget_records()
-    for doctype in (TRACKER, "Archived Memory Tracker"):
-        frappe.db.delete(doctype, {"player": STUDENT})
+    users = frappe.get_all("User", {"name": ("like", USERS)}, pluck="name")
+    users = [user for user in users if user != kept]
+    for user in users:
+        for doctype in (TRACKER, ARCHIVED, "Poison Review"):
+            frappe.db.delete(doctype, {"player": user})
     frappe.db.commit()
-    for doctype, name in (
-        ("Game Subscription Season", SEASON),
-        ("Game Topic", TOPIC),
-        ("Game Subject", SUBJECT),
-        ("User", STUDENT),
-    ):
-        frappe.delete_doc(doctype, name, ignore_permissions=True, delete_permanently=True)
+    for user in users:
+        remove("User", user)
+
+
+def remove_test_data() -> None:
+    """Remove whatever these tests made, also in a run that failed or was killed."""
+    remove_users()
+    remove("Game Topic", TOPIC)
+    remove("Game Subject", SUBJECT)
+    for season in (SEASON, OLD):
+        remove_season(season)
+    for doctype, field, value in TRACES:
+        frappe.db.delete(doctype, {field: ("like", value)})
     frappe.db.commit()
-    if SEASON in frappe.db.sql(f"show create table `tab{TRACKER}`")[0][1]:
-        frappe.db.sql_ddl(f"alter table `tab{TRACKER}` drop partition `{SEASON}`")
+
+
+def remove_season(season: str) -> None:
+    """Remove a season, its records and what is known of its archive."""
+    frappe.set_user("Administrator")
+    frappe.db.rollback()
+    for doctype in OWN_RECORDS:
+        frappe.db.delete(doctype, {"season": season})
+    frappe.db.commit()
+    remove(SEASON_DOCTYPE, season)
+    engine().forget_archive(season)
+    if check_partition_exists(season):
+        frappe.db.sql_ddl(f"alter table `tab{TRACKER}` drop partition `{season}`")

@@ -56,14 +56,11 @@ class TestAlerts(ReviewTestCase):
 
     def test_system_managers_are_notified(self) -> None:
         for queue in (frappe.local.conf.redis_queue, NOWHERE):
-            manager = f"memora-manager-{frappe.generate_hash(length=8)}@example.com"
-            user = insert("User", email=manager, first_name="Mona", send_welcome_email=0)
-            self.addCleanup(frappe.db.commit)
-            self.addCleanup(frappe.delete_doc, "User", manager, force=True, ignore_permissions=True)
+            manager = f"memora-test-manager-{frappe.generate_hash(length=8)}@example.com"
+            user = self.add_user(manager)
             user.add_roles("System Manager")
             frappe.db.commit()
             subject = f"memora test {frappe.generate_hash()}"
-            self.addCleanup(frappe.db.delete, "Notification Log", {"subject": subject})
             before, frappe.local.conf.redis_queue = frappe.local.conf.redis_queue, queue
             try:
                 alert_administrators(subject, "Nothing to do.", "/app")

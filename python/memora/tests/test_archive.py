@@ -13,7 +13,6 @@ from frappe.utils import now_datetime
 from memora.api.reviews import get_review_session
 from memora.api.srs import get_archive_status
 from memora.commands import commands
-from memora.services.engine import engine
 from memora.services.partition_manager import check_partition_exists, create_season_partition
 from memora.services.srs_archiver import (
     SRSArchiver,
@@ -22,11 +21,18 @@ from memora.services.srs_archiver import (
     flag_eligible_for_deletion,
     process_auto_archive,
 )
-from memora.tests.case import SEASON, STUDENT, TRACKER, ReviewTestCase, insert
+from memora.tests.case import (
+    ARCHIVED,
+    OLD,
+    SEASON,
+    SEASON_DOCTYPE,
+    STUDENT,
+    TRACKER,
+    ReviewTestCase,
+    insert,
+    remove_season,
+)
 
-SEASON_DOCTYPE = "Game Subscription Season"
-ARCHIVED = "Archived Memory Tracker"
-OLD = "SEASON-1998-APPTEST"
 METHODS = {
     "memora.api.srs.archive_season": ("POST",),
     "memora.api.srs.get_archive_status": ("GET", "POST"),
@@ -37,9 +43,8 @@ METHODS = {
 class ArchiveTestCase(ReviewTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.addCleanup(remove_old_season)
-        frappe.set_user("Administrator")
-        remove_old_season()
+        self.addCleanup(remove_season, OLD)
+        remove_season(OLD)
         today = now_datetime().date()
         dates = {"start_date": today - timedelta(days=90), "end_date": today - timedelta(days=1)}
         insert(SEASON_DOCTYPE, season_name=OLD, **dates)
@@ -156,17 +161,3 @@ class TestArchiveOverHTTP(ArchiveTestCase):
             self.assertEqual(self.request("POST", method, season="SEASON-1990", confirm=1).status, 404)
         answer = self.request("GET", "memora.api.srs.get_archive_status", season=OLD)
         self.assertEqual((answer.status, answer.data["message"]["status"]), (200, "Not Archived"))
-
-
-def remove_old_season() -> None:
-    """Remove the season, its records and what is known of its archive."""
-    frappe.set_user("Administrator")
-    frappe.db.rollback()
-    for doctype in (TRACKER, ARCHIVED, "SRS Job"):
-        frappe.db.delete(doctype, {"season": OLD})
-    frappe.db.commit()
-    frappe.delete_doc(SEASON_DOCTYPE, OLD, delete_permanently=True)
-    frappe.db.commit()
-    engine().forget_archive(OLD)
-    if check_partition_exists(OLD):
-        frappe.db.sql_ddl(f"alter table `tab{TRACKER}` drop partition `{OLD}`")

@@ -11,7 +11,7 @@ import frappe
 from memora.api.reviews import get_review_session, submit_review_session
 from memora.services.engine import engine
 from memora.services.partition_manager import check_partition_exists, create_season_partition
-from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, ReviewTestCase, insert
+from memora.tests.case import OLD, SEASON, STUDENT, SUBJECT, TOPIC, ReviewTestCase, insert
 
 DATES = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
 
@@ -51,9 +51,9 @@ class TestSeason(ReviewTestCase):
 
     def test_a_new_season_asks_for_its_partition_after_the_commit(self) -> None:
         with patch("frappe.enqueue") as enqueue:
-            season("SEASON-1998-APPTEST").insert()
+            season(OLD).insert()
         (call,) = [call for call in enqueue.call_args_list if "partition" in str(call)]
-        expected = {"season": "SEASON-1998-APPTEST", "enqueue_after_commit": True, "timeout": 900}
+        expected = {"season": OLD, "enqueue_after_commit": True, "timeout": 900}
         self.assertEqual(call.kwargs, expected)
 
     def test_the_partition(self) -> None:

@@ -132,8 +132,10 @@ class TestReviews(ReviewTestCase):
         filters = {"player": STUDENT, "stability": 2}
         refused = self.request("POST", "frappe.client.get_count", doctype=TRACKER, filters=filters)
         self.assertEqual(refused.status, 403)
-        own = self.request("POST", "frappe.client.get_count", doctype="DocType", filters={"name": TRACKER})
-        self.assertEqual((own.status, own.data["message"]), (200, 1))
+        # A country may be read by all, as Frappe 16 wants it of whoever counts; Frappe 15 asks nobody.
+        filter_ = {"name": "India"}
+        counted = self.request("POST", "frappe.client.get_count", doctype="Country", filters=filter_)
+        self.assertEqual((counted.status, counted.data["message"]), (200, 1))
         frappe.set_user("Administrator")
         self.assertEqual(get_count(TRACKER, filters), 1)
 
@@ -146,28 +148,24 @@ class TestReviews(ReviewTestCase):
         with self.assertRaises(frappe.PermissionError):
             get_persistence_status("1-1")
 
-    def test_a_renamed_student_keeps_his_answers(self) -> None:
-        renamed = "memora-test-renamed@example.com"
-        self.addCleanup(frappe.delete_doc, "User", renamed, ignore_missing=True, force=True)
-        self.add_record("q1")
+    def test_a_renamed_student_keeps_their_answers(self) -> None:
+        # Not the student of all tests, whom a failure would take away from the next.
+        old, new = "memora-test-old@example.com", "memora-test-new@example.com"
+        frappe.set_user("Administrator")
+        self.add_user(old)
+        self.add_record("q1", player=old)
+        frappe.set_user(old)
         answer = submit_review_session(session_data=answered("q1", "q2"))
         frappe.set_user("Administrator")
-        frappe.rename_doc("User", STUDENT, renamed)
+        frappe.rename_doc("User", old, new)
         frappe.db.commit()
-        try:
-            records = frappe.get_all(
-                TRACKER, {"player": renamed}, pluck="question_id", order_by="question_id"
-            )
-            self.assertEqual(records, ["q1", "q2"])
-            self.assertEqual(frappe.db.count(TRACKER, {"player": STUDENT}), 0)
-            frappe.set_user(renamed)
-            self.assertEqual(get_review_session()["total_due"], 0)
-            job_id = answer["persistence_job_id"]
-            self.assertEqual(get_persistence_status(job_id)["status"], "persisted")
-        finally:
-            frappe.set_user("Administrator")
-            frappe.rename_doc("User", renamed, STUDENT)
-            frappe.db.commit()
+        records = frappe.get_all(TRACKER, {"player": new}, pluck="question_id", order_by="question_id")
+        self.assertEqual(records, ["q1", "q2"])
+        self.assertEqual(frappe.db.count(TRACKER, {"player": old}), 0)
+        frappe.set_user(new)
+        self.assertEqual(get_review_session()["total_due"], 0)
+        job_id = answer["persistence_job_id"]
+        self.assertEqual(get_persistence_status(job_id)["status"], "persisted")
 
     def test_the_cache_of_one_student(self) -> None:
         manager = SRSRedisManager()
