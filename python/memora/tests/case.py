@@ -11,6 +11,7 @@ from unittest.mock import patch
 import frappe
 from frappe.tests.utils import FrappeTestCase
 from frappe.utils import get_test_client, now_datetime
+from frappe.utils.background_jobs import get_job
 
 from memora.services.engine import engine
 from memora.services.partition_manager import check_partition_exists, create_season_partition
@@ -167,9 +168,14 @@ def remove_test_data() -> None:
 
 
 def remove_season(season: str) -> None:
-    """Remove a season, its records and what is known of its archive."""
+    """Remove a season, its records, its jobs and what is known of its archive."""
     frappe.set_user("Administrator")
     frappe.db.rollback()
+    for name in frappe.get_all("SRS Job", {"season": season}, pluck="name"):
+        # A worker would take it when the season is gone, and tell administrators so.
+        job = get_job(f"memora_{name}")
+        if job and job.is_queued:
+            job.delete()
     for doctype in OWN_RECORDS:
         frappe.db.delete(doctype, {"season": season})
     frappe.db.commit()
