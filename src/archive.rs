@@ -17,7 +17,7 @@ use crate::job::Job;
 use crate::mariadb::archive::{self, Move, Progress};
 use crate::mariadb::key_range::{Key, KeyRange, Place};
 use crate::mariadb::shape::{ARCHIVE, LIVE};
-use crate::mariadb::{in_transaction_again, storage};
+use crate::mariadb::{in_transaction_again, retention, storage};
 use crate::pool::Connect;
 use crate::redis::cache;
 
@@ -168,7 +168,10 @@ impl Engine {
     /// # Errors
     /// When MariaDB is down.
     pub fn forget_archive(&self, season: &str) -> Result<()> {
-        self.process().database.with(|database| archive::forget(database, season))
+        self.process().database.with(|database| {
+            archive::forget(database, season)?;
+            retention::forget(database, season)
+        })
     }
 
     /// Removes what is cached of a season, and nothing else.

@@ -18,10 +18,12 @@ pub enum Job {
     Reconciliation,
     /// Records move to the archive.
     Archive,
+    /// Archived records that are flagged are deleted.
+    Deletion,
 }
 
 impl Job {
-    const ALL: [Job; 3] = [Job::Rebuild, Job::Reconciliation, Job::Archive];
+    const ALL: [Job; 4] = [Job::Rebuild, Job::Reconciliation, Job::Archive, Job::Deletion];
 
     /// The kind's name for tables and programs.
     pub fn name(self) -> &'static str {
@@ -29,6 +31,7 @@ impl Job {
             Job::Rebuild => "Rebuild",
             Job::Reconciliation => "Reconciliation",
             Job::Archive => "Archive",
+            Job::Deletion => "Deletion",
         }
     }
 
@@ -43,7 +46,7 @@ impl Job {
             .ok_or_else(|| Error::InvalidInput(format!("there is no job {name:?}")))
     }
 
-    /// Makes this connection the only one that does it to a season, until it ends, however it ends.
+    /// Makes this connection the only one that does it to a season (empty: to all), until it ends, however it ends.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when another does.
@@ -51,7 +54,8 @@ impl Job {
         if take_lock(connection, &self.lock_name(season), LOCK_SECONDS)? {
             return Ok(());
         }
-        let name = self.name().to_lowercase();
+        let (name, season) =
+            (self.name().to_lowercase(), if season.is_empty() { "all seasons" } else { season });
         Err(Error::InvalidInput(format!(
             "Nothing was done: another process is at the {name} of {season}. See its progress in the list of SRS Jobs."
         )))

@@ -20,6 +20,7 @@ use crate::mariadb::archive::Progress;
 use crate::outage::OutageNews;
 use crate::rebuild::Rebuilt;
 use crate::reconcile::Reconciled;
+use crate::retention::Walked;
 use crate::review::Review;
 use crate::settings::PlainSettings;
 use crate::status::Persistence;
@@ -195,8 +196,7 @@ impl Engine {
 
     #[pyo3(signature = (seconds=60.0))]
     fn drain<'py>(&self, py: Python<'py>, seconds: f64) -> PyResult<Bound<'py, PyDict>> {
-        let patience = Duration::try_from_secs_f64(seconds)
-            .map_err(|_| Error::InvalidInput(format!("seconds is a positive number, not {seconds}")))?;
+        let patience = duration(seconds)?;
         let report = py.detach(|| self.0.drain(patience))?;
         let dict = PyDict::new(py);
         dict.set_item("submissions", report.submissions)?;
@@ -446,18 +446,17 @@ impl Engine {
         Ok(py.detach(|| self.0.forget_archive(season))?)
     }
 
-    #[pyo3(signature = (archived_before, progress=None, share=0.5))]
+    #[pyo3(signature = (archived_before, seconds, share=0.5))]
     fn flag_for_deletion(
         &self,
         py: Python<'_>,
         archived_before: f64,
-        progress: Option<Py<PyAny>>,
+        seconds: f64,
         share: f64,
     ) -> PyResult<u64> {
         let (before, pace) = (whole_seconds(archived_before)?, Pace::of_share(share)?);
-        let mut watcher = Watcher::new(progress);
-        let flagged = py.detach(|| self.0.flag_for_deletion(before, pace, &mut |count| watcher.count(count)));
-        watcher.outcome(flagged)
+        let longest = duration(seconds)?;
+        Ok(py.detach(|| self.0.flag_for_deletion(before, longest, pace))?)
     }
 
     #[pyo3(signature = (season=None, progress=None, share=0.5))]
@@ -470,7 +469,15 @@ impl Engine {
     ) -> PyResult<u64> {
         let pace = Pace::of_share(share)?;
         let mut watcher = Watcher::new(progress);
-        let deleted = py.detach(|| self.0.delete_flagged(season, pace, &mut |count| watcher.count(count)));
+        let deleted = py.detach(|| {
+            self.0.delete_flagged(season, pace, &mut |news| {
+                watcher.tell(|py| {
+                    let dict = PyDict::new(py);
+                    news.show(&dict)?;
+                    Ok(dict.into_any())
+                })
+            })
+        });
         watcher.outcome(deleted)
     }
 
@@ -569,6 +576,11 @@ impl Watcher {
     }
 }
 
+fn duration(seconds: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| Error::InvalidInput(format!("seconds is a positive number, not {seconds}")))
+}
+
 fn whole_seconds(seconds: f64) -> Result<i64> {
     if !(0.0..1e11).contains(&seconds) {
         return Err(Error::InvalidInput(format!("{seconds} is no Unix time in seconds")));
@@ -601,6 +613,13 @@ fn season_dict<'py>(py: Python<'py>, season: &str, shown: &impl Shown) -> PyResu
 /// How far work on a season is, for a dict.
 trait Shown {
     fn show(&self, dict: &Bound<'_, PyDict>) -> PyResult<()>;
+}
+
+impl Shown for Walked {
+    fn show(&self, dict: &Bound<'_, PyDict>) -> PyResult<()> {
+        dict.set_item("done", self.done)?;
+        dict.set_item("total", self.total)
+    }
 }
 
 impl Shown for Progress {

@@ -1,54 +1,80 @@
 //! Archived records that are old: flagged for deletion, then deleted when an administrator says so (spec
 //! section 6).
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mysql::Conn;
 
 use crate::archive::Pace;
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::job::Job;
 use crate::mariadb::key_range::{Key, KeyRange, Place};
-use crate::mariadb::retention;
+use crate::mariadb::{in_transaction_again, retention};
 use crate::pool::Connect;
 
-/// Records that are looked at in one statement.
+/// Records that are looked at in one transaction.
 const ROWS: usize = 500;
 
-/// Is told how many records were changed so far, after each piece. An error of its own ends the work there.
-pub type Watch<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
+/// How far a walk through the archive is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// How many records were looked at.
+    pub done: u64,
+    /// How many there are, as MariaDB estimates.
+    pub total: u64,
+}
+
+/// Is told how far the walk is, after each piece. An error of its own ends the work there.
+pub type Watch<'a> = &'a mut dyn FnMut(&Walked) -> Result<()>;
 
 impl Engine {
-    /// Flags archived records as eligible for deletion that were archived before a moment, in Unix seconds.
-    /// Returns how many.
+    /// Flags archived records as eligible for deletion that were archived before a moment, in Unix seconds, and goes
+    /// on where the last call came to. Returns how many.
+    ///
+    /// A season is gone through once, when all of it is old enough. So a flag that was removed by hand stays removed.
     ///
     /// # Errors
     /// When MariaDB is down; running it again goes on.
-    pub fn flag_for_deletion(&self, archived_before: i64, pace: Pace, watch: Watch<'_>) -> Result<u64> {
-        let zone = &self.settings.zone;
-        self.walk_archive(None, pace, watch, |connection, range| {
-            retention::flag(connection, zone, range, archived_before)
-        })
+    pub fn flag_for_deletion(&self, archived_before: i64, longest: Duration, pace: Pace) -> Result<u64> {
+        let begun = Instant::now();
+        let mut connection = self.settings.background.connect(false)?;
+        let mut flagged = 0;
+        let mut present = retention::next_season(&mut connection, "")?;
+        while let Some(season) = present {
+            let mut next = retention::flagging_from(&mut connection, &season, archived_before)?;
+            while let Some(after) = next {
+                if begun.elapsed() >= longest {
+                    return Ok(flagged);
+                }
+                let start = Instant::now();
+                let (flagged_here, until) = in_transaction_again(&mut connection, |connection| {
+                    let range = KeyRange::next(connection, Place::Archive, &season, &after, ROWS)?;
+                    let flagged = retention::flag(connection, &self.settings.zone, &range, archived_before)?;
+                    retention::note_flagged(connection, &range)?;
+                    Ok((flagged, range.until))
+                })?;
+                flagged += flagged_here;
+                next = until;
+                pace.rest(start.elapsed());
+            }
+            present = retention::next_season(&mut connection, &season)?;
+        }
+        Ok(flagged)
     }
 
     /// Deletes archived records that are flagged, of one season or of all. Returns how many.
     ///
     /// # Errors
-    /// When MariaDB is down; running it again goes on.
+    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) when another process is at it; else when MariaDB is
+    /// down, and running it again goes on.
     pub fn delete_flagged(&self, season: Option<&str>, pace: Pace, watch: Watch<'_>) -> Result<u64> {
-        self.walk_archive(season, pace, watch, retention::delete)
-    }
-
-    /// Goes through the archive, season by season, in ranges. Each is a transaction of its own.
-    fn walk_archive(
-        &self,
-        season: Option<&str>,
-        pace: Pace,
-        watch: Watch<'_>,
-        mut change: impl FnMut(&mut Conn, &KeyRange) -> Result<u64>,
-    ) -> Result<u64> {
         let mut connection = self.settings.background.connect(false)?;
-        let mut changed = 0;
+        // Held until the connection ends, however it ends.
+        Job::Deletion.lock(&mut connection, season.unwrap_or_default())?;
+        let total = retention::estimated_rows(&mut connection, season)?;
+        let (mut deleted, mut walked) = (0, Walked { done: 0, total });
+        watch(&walked)?;
         let mut present = match season {
             Some(season) => Some(season.to_owned()),
             None => retention::next_season(&mut connection, "")?,
@@ -58,10 +84,14 @@ impl Engine {
             loop {
                 let start = Instant::now();
                 let range = KeyRange::next(&mut connection, Place::Archive, &name, &after, ROWS)?;
-                changed += change(&mut connection, &range)?;
+                deleted += in_transaction_again(&mut connection, |connection: &mut Conn| {
+                    retention::delete(connection, &range)
+                })?;
                 let worked = start.elapsed();
-                watch(changed)?;
                 let Some(until) = range.until else { break };
+                walked.done += ROWS as u64;
+                walked.total = walked.total.max(walked.done);
+                watch(&walked)?;
                 after = until;
                 pace.rest(worked);
             }
@@ -70,6 +100,6 @@ impl Engine {
                 None => retention::next_season(&mut connection, &name)?,
             };
         }
-        Ok(changed)
+        Ok(deleted)
     }
 }

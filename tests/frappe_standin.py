@@ -20,7 +20,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
@@ -74,20 +74,40 @@ def __getattr__(name: str) -> Any:
 
 @dataclass
 class Job:
-    """A job as `enqueue` got it."""
+    """A job as `enqueue` got it, with what memora uses of RQ's."""
 
     method: str | Callable[..., Any]
     queue: str
     arguments: dict[str, Any]
     job_id: str | None = None
+    status: str = "queued"
+    started_at: datetime | None = None
+
+    def get_status(self) -> str:
+        return self.status
+
+    def delete(self) -> None:
+        for jobs in (recorded.jobs, recorded.taken):
+            if self in jobs:
+                jobs.remove(self)
+
+    def perform(self) -> None:
+        """Do it, as `execute_job` does."""
+        method = get_attr(self.method) if isinstance(self.method, str) else self.method
+        method(**self.arguments)
+        local.db.commit()
 
 
 @dataclass
 class Recorded:
-    """What the app asked Frappe to do, and the users' roles. `at_once` runs jobs as they come."""
+    """What the app asked Frappe to do, and the users' roles. `at_once` runs jobs as they come.
+
+    `jobs` wait, `taken` are with a worker: RQ calls those started, also when the worker was killed.
+    """
 
     at_once: bool = False
     jobs: list[Job] = field(default_factory=list)
+    taken: list[Job] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
     notifications: list[dict[str, Any]] = field(default_factory=list)
     published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -99,10 +119,18 @@ class Recorded:
     def run_jobs(self) -> None:
         """Run the jobs that wait, also those that they add."""
         while self.jobs:
-            job = self.jobs.pop(0)
-            method = get_attr(job.method) if isinstance(job.method, str) else job.method
-            method(**job.arguments)
-            local.db.commit()
+            job = self.take()
+            try:
+                job.perform()
+            finally:
+                job.delete()
+
+    def take(self) -> Job:
+        """Give the next job to a worker."""
+        job = self.jobs.pop(0)
+        job.status, job.started_at = "started", datetime.now(timezone.utc).replace(tzinfo=None)
+        self.taken.append(job)
+        return job
 
 
 recorded: Final = Recorded()
@@ -277,7 +305,7 @@ def enqueue(
     deduplicate: bool = False,
     **arguments: Any,
 ) -> None:
-    if deduplicate and any(job.job_id == job_id for job in recorded.jobs):
+    if deduplicate and job_id and is_job_enqueued(job_id):
         return
 
     def add() -> None:
@@ -292,8 +320,17 @@ def enqueue(
 
 
 def is_job_enqueued(job_id: str) -> bool:
-    """Only what waits is in `recorded.jobs`; what runs, runs in the caller's thread."""
-    return any(job.job_id == job_id for job in recorded.jobs)
+    return get_job_status(job_id) in ("queued", "started")
+
+
+def get_job_status(job_id: str) -> str | None:
+    job = get_job(job_id)
+    return job.get_status() if job else None
+
+
+def get_job(job_id: str) -> Job | None:
+    """Jobs that have ended are forgotten at once here."""
+    return next((job for job in [*recorded.jobs, *recorded.taken] if job.job_id == job_id), None)
 
 
 _locks: Final[defaultdict[str, threading.Lock]] = defaultdict(threading.Lock)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +15,21 @@ from click.testing import CliRunner
 from memora import hooks
 from memora.api import srs
 from memora.commands import memora
-from memora.services import players, srs_archiver, storage
+from memora.services import players, srs_archiver, srs_jobs, storage
 from memora.services.errors import ReviewsUnavailable
 from tests import frappe_standin as frappe
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site
-from tests.test_archive import ARCHIVE, STUDENTS, ended_season, old, records, status_of, stop_at
+from tests.test_archive import (
+    ARCHIVE,
+    STUDENTS,
+    archived_long_ago,
+    ended_season,
+    old,
+    records,
+    status_of,
+    stop_at,
+)
+from tests.test_fork import fork
 from tests.test_partition import fresh_tables
 
 __all__ = ["fresh_tables", "old"]
@@ -36,28 +49,43 @@ def test_a_manager_archives_a_season(site: Site, app: App, old: str) -> None:
     app(user=MANAGER)
     before = records(site, TRACKER, old)
     assert srs.get_archive_status(old)["status"] == "Not Archived"
-    assert srs.archive_season(old, confirm="1") == {"season": old, "status": "queued"}
-    srs.archive_season(old, confirm=True)
+    asked = srs.archive_season(old, confirm="1")
+    assert (asked["season"], asked["status"]) == (old, "queued")
+    assert srs.archive_season(old, confirm=True) == asked
     assert [job.queue for job in frappe.recorded.jobs] == ["long"]
+    job = srs.get_job(asked["job"])
+    assert (job["kind"], job["status"], job["requested_by"]) == ("Archive", "Queued", MANAGER)
     frappe.recorded.run_jobs()
+    job = srs.get_job(asked["job"])
+    assert (job["status"], job["done"], job["message"]) == ("Done", 4000, "4,000 records were moved.")
     assert records(site, ARCHIVE, old) == before
     status = srs.get_archive_status(old)
     assert (status["status"], status["percent"], status["done"]) == ("Archived", 100.0, 4000)
     assert status["started_at"] < status["finished_at"]
-    assert srs.archive_season(old, confirm=1) == {"season": old, "status": "Archived"}
+    assert srs.archive_season(old, confirm=1) == {"season": old, "status": "Archived", "job": None}
     assert frappe.recorded.jobs == []
     (notification,) = frappe.recorded.notifications
     assert (notification["users"], "4,000" in notification["email_content"]) == ([MANAGER], True)
 
 
 def test_the_form_is_told_of_progress(app: App, old: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(srs_archiver, "NEWS_SECONDS", 0.0)
+    monkeypatch.setattr(srs_jobs, "NEWS_SECONDS", 0.0)
     srs_archiver.archive_in_background(old)
-    news = [news for name, news in frappe.recorded.published if name == "memora_archive"]
-    assert {each["season"] for each in news} == {old}
-    assert [each["step"] for each in news if each["step"] in ("copying", "done")][:: len(news)] == ["copying"]
-    assert news[-1]["step"] == "done"
-    assert [each["done"] for each in news if each["step"] == "copying"] == [0, 1000, 2000, 3000, 4000]
+    assert {name for name, _news in frappe.recorded.published} == {"memora_job"}
+    news = [news for _name, news in frappe.recorded.published]
+    assert {(each["kind"], each["season"]) for each in news} == {("Archive", old)}
+    steps = list(
+        dict.fromkeys(each["message"] for each in news if each["status"] == "Running" and each["message"])
+    )
+    assert steps == [
+        "Copying records",
+        "Comparing records with their copies",
+        "Freeing the partition",
+        "Clearing the cache",
+    ]
+    assert news[-1]["status"] == "Done"
+    copying = [each["done"] for each in news if each["message"] == "Copying records"]
+    assert copying == [0, 1000, 2000, 3000, 4000]
 
 
 def test_an_archive_goes_on_when_nobody_can_be_told(
@@ -84,12 +112,118 @@ def test_half_an_archive_is_shown_and_continued_by_the_scheduler(site: Site, app
     assert frappe.recorded.jobs == []
 
 
+def killed_at(last: str) -> Any:
+    """A worker takes the next job, and is killed with -9 at a step of the archive."""
+    job = frappe.recorded.take()
+
+    def work() -> None:
+        # A forked process has connections of its own.
+        frappe.local.db.connection = None
+        srs_jobs.NEWS_SECONDS = 0.0  # type: ignore[misc]
+        tell = srs_jobs.Work.tell
+
+        def die(work: srs_jobs.Work, done: int, total: int, step: str = "") -> None:
+            tell(work, done, total, step)
+            if step.startswith(last):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        srs_jobs.Work.tell = die  # type: ignore[method-assign,assignment]
+        job.perform()
+
+    child = fork(work)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    return job
+
+
+def a_minute_later(site: Site) -> None:
+    """Whatever was heard of jobs is a minute older."""
+    frappe.local.db.commit()
+    site.sql("UPDATE `tabSRS Job` SET modified = modified - INTERVAL 61 SECOND")
+    for job in frappe.recorded.taken:
+        assert job.started_at
+        job.started_at -= timedelta(seconds=61)
+
+
+@pytest.mark.parametrize("asks", [True, False], ids=["asked for again", "by the scheduler"])
+def test_after_a_death_an_archive_goes_on_at_once(site: Site, app: App, old: str, asks: bool) -> None:
+    """RQ calls a job started for hours whose worker was killed."""
+    app(user=MANAGER)
+    before = records(site, TRACKER, old)
+    asked = srs.archive_season(old, confirm=1)
+    killed = killed_at("Comparing")
+    assert frappe.is_job_enqueued(killed.job_id)
+    # It could be beginning or ending this moment, and is heard of within a minute.
+    assert srs.archive_season(old, confirm=1) == asked
+    srs_jobs.look_after_jobs()
+    assert frappe.recorded.jobs == []
+    assert srs.get_job(asked["job"])["status"] == "Running"
+    a_minute_later(site)
+    assert srs.get_job(asked["job"])["status"] == "Queued"
+    for _ in range(3):
+        if asks:
+            assert srs.archive_season(old, confirm=1) == asked
+        else:
+            srs_jobs.look_after_jobs()
+        # It is the same job, it waits once, and of the killed one nothing is left.
+        assert (len(frappe.recorded.jobs), frappe.recorded.taken) == (1, [])
+    assert srs.get_archive_status(old)["status"] == "Archiving"
+    frappe.recorded.run_jobs()
+    (job,) = srs_jobs.latest_jobs(10)
+    assert (job["name"], job["status"], job["requested_by"]) == (asked["job"], "Done", MANAGER)
+    assert records(site, ARCHIVE, old) == before
+
+
+def test_a_job_that_died_before_it_began_is_queued_again(site: Site, app: App, old: str) -> None:
+    app(user=MANAGER)
+    asked = srs.archive_season(old, confirm=1)
+    frappe.recorded.take()
+    # A worker has taken it and is about to begin.
+    assert srs.archive_season(old, confirm=1) == asked
+    a_minute_later(site)
+    assert srs.archive_season(old, confirm=1) == asked
+    frappe.recorded.run_jobs()
+    assert srs.get_job(asked["job"])["status"] == "Done"
+
+
+def test_a_deletion_that_died_goes_on_and_one_that_waits_can_be_cancelled(
+    site: Site, app: App, old: str
+) -> None:
+    app(user=MANAGER)
+    srs_archiver.SRSArchiver().archive_season(old)
+    site.sql(f"UPDATE {ARCHIVE} SET eligible_for_deletion = 1")
+    asked = srs.delete_eligible_archived_records(old, confirm=1)
+    assert srs.cancel_job(asked["job"])["status"] == "Cancelled"
+    frappe.recorded.run_jobs()
+    assert len(records(site, ARCHIVE, old)) == 4000
+    asked = srs.delete_eligible_archived_records(old, confirm=1)
+    killed_at("")
+    a_minute_later(site)
+    srs_jobs.look_after_jobs()
+    frappe.recorded.run_jobs()
+    assert srs.get_job(asked["job"])["status"] == "Done"
+    assert records(site, ARCHIVE, old) == []
+
+
+def test_a_job_without_a_queue_is_looked_after_later(site: Site, app: App, old: str) -> None:
+    app(user=MANAGER)
+    asked = srs.archive_season(old, confirm=1)
+    frappe.recorded.take()
+    a_minute_later(site)
+    site.servers.journal.kill()
+    srs_jobs.look_after_jobs()
+    assert [job["status"] for job in srs_jobs.latest_jobs(10)] == ["Queued"]
+    site.servers.journal.start()
+    srs_jobs.look_after_jobs()
+    frappe.recorded.run_jobs()
+    assert srs.get_job(asked["job"])["status"] == "Done"
+
+
 def test_a_failure_is_told_to_administrators(site: Site, app: App, old: str) -> None:
     site.servers.cache.kill()
     srs_archiver.archive_in_background(old)
     (notification,) = [each for each in frappe.recorded.notifications if old in each["subject"]]
     assert "cache" in notification["email_content"]
-    assert frappe.recorded.published[-1][1]["step"] == "failed"
+    assert frappe.recorded.published[-1][1]["status"] == "Failed"
     assert status_of(site, old) == "Archiving"
 
 
@@ -164,7 +298,9 @@ def test_ended_seasons_are_archived_by_themselves(site: Site, app: App) -> None:
     site.sql("UPDATE `tabGame Subscription Season` SET end_date = %s WHERE name = %s", (today, running))
     srs_archiver.process_auto_archive()
     # Not in the scheduler's own job, which Frappe ends after minutes.
-    assert [job.arguments for job in frappe.recorded.jobs] == [{"season": due}]
+    assert [job.arguments["season"] for job in frappe.recorded.jobs] == [due]
+    (job,) = site.sql("SELECT kind, status, requested_by FROM `tabSRS Job`")
+    assert job == {"kind": "Archive", "status": "Queued", "requested_by": None}
     frappe.recorded.run_jobs()
     assert [status_of(site, season) for season in (due, active, running, manual)] == ["Archived"] + [None] * 3
     srs_archiver.process_auto_archive()
@@ -179,13 +315,26 @@ def test_records_are_kept_for_three_years(site: Site, app: App, old: str) -> Non
             f"UPDATE {ARCHIVE} SET archived_at = %s - INTERVAL 3 YEAR - INTERVAL %s HOUR WHERE player = %s",
             (site.now(), hours, student),
         )
+    archived_long_ago(site, old)
     assert srs_archiver.flag_eligible_for_deletion() == 100
     assert srs_archiver.flag_eligible_for_deletion() == 0
-    assert srs.delete_eligible_archived_records(confirm=1)["status"] == "queued"
+    asked = srs.delete_eligible_archived_records(confirm=1)
+    assert (asked["season"], asked["status"]) == (None, "queued")
+    assert srs.delete_eligible_archived_records(confirm=1) == asked
+    job = srs.get_job(asked["job"])
+    assert (job["kind"], job["season"], job["status"], job["requested_by"]) == (
+        "Deletion",
+        None,
+        "Queued",
+        MANAGER,
+    )
+    assert srs.delete_eligible_archived_records(old, confirm=1)["job"] != asked["job"]
     frappe.recorded.run_jobs()
+    job = srs.get_job(asked["job"])
+    assert (job["status"], job["done"], job["message"]) == ("Done", 100, "100 records were deleted.")
     left = {row["player"] for row in records(site, ARCHIVE, old)}
     assert left == set(STUDENTS) - {STUDENTS[1]}
-    assert "100" in frappe.recorded.notifications[-1]["subject"]
+    assert [each["subject"].split()[0] for each in frappe.recorded.notifications] == ["100", "0"]
 
 
 def test_the_hooks_lead_to_functions() -> None:

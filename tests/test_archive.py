@@ -22,7 +22,7 @@ from tests.test_drain import drain_all
 from tests.test_fork import check, fork, kill
 
 if TYPE_CHECKING:
-    from memora._engine import ArchiveProgress
+    from memora._engine import ArchiveProgress, DeletionProgress
 
 ARCHIVE = "`tabArchived Memory Tracker`"
 STUDENTS = [f"student{number}@school.example" for number in range(40)]
@@ -595,20 +595,73 @@ def test_old_records_are_flagged_and_only_flagged_ones_deleted(site: Site, engin
     site.sql(
         f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01' WHERE season = %s AND question_id < 'q010'", (old,)
     )
+    archived_long_ago(site, old)
     cutoff = time.time() - 86400
-    assert engine.flag_for_deletion(cutoff) == 400
-    assert engine.flag_for_deletion(cutoff) == 0
+    assert engine.flag_for_deletion(cutoff, 60) == 400
+    assert engine.flag_for_deletion(cutoff, 60) == 0
     flagged = site.sql(f"SELECT DISTINCT season, question_id FROM {ARCHIVE} WHERE eligible_for_deletion = 1")
     assert {row["question_id"] for row in flagged} == {f"q00{number}" for number in range(10)}
     assert {row["season"] for row in flagged} == {old}
     assert engine.delete_flagged(other) == 0
-    deleted: list[int] = []
-    assert engine.delete_flagged(progress=deleted.append) == 400
-    assert deleted == sorted(deleted)
-    assert deleted[-1] == 400
+    told: list[DeletionProgress] = []
+    assert engine.delete_flagged(progress=told.append) == 400
+    # The other season is less than a piece.
+    assert [news["done"] for news in told] == list(range(0, 4001, 500))
+    assert all(news["done"] <= news["total"] for news in told)
     assert len(records(site, ARCHIVE, old)) == 3600
     assert len(records(site, ARCHIVE, other)) == 200
     assert engine.delete_flagged() == 0
+
+
+def archived_long_ago(site: Site, season: str) -> None:
+    """The archive of a season ended in 2020."""
+    site.sql("UPDATE memora_archive SET finished_at_us = 1.6e15 WHERE season = %s", (season,))
+
+
+def test_flagging_goes_on_where_it_stopped_and_passes_over_what_is_young(
+    site: Site, engine: Engine, old: str
+) -> None:
+    young = ended_season(site, questions=5)
+    for season in (old, young):
+        engine.archive(season)
+    archived_long_ago(site, old)
+    site.sql(f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01'")
+    cutoff = time.time() - 3 * 365 * 86400
+    flagged: list[int] = []
+    with site.listening() as heard:
+        assert engine.flag_for_deletion(cutoff, 0) == 0
+        while sum(flagged) < 4000:
+            flagged.append(site.engine().flag_for_deletion(cutoff, 0.001))
+        for _ in range(3):
+            assert engine.flag_for_deletion(cutoff, 60) == 0
+    assert len(flagged) > 1
+    # Each record was looked at once, in pieces of 500, and those of the season that is young were not.
+    pieces = [statement for statement in heard if "SET r.eligible_for_deletion" in statement]
+    assert len(pieces) == 4000 // 500 + 1
+    site.sql(f"UPDATE {ARCHIVE} SET eligible_for_deletion = 0 WHERE question_id = 'q001'")
+    assert engine.flag_for_deletion(cutoff, 60) == 0
+    for season in (old, young):
+        engine.forget_archive(season)
+    # As a season is whose records are from before memora's archive: looked at each time.
+    assert [engine.flag_for_deletion(cutoff, 60) for _ in range(2)] == [40 + 200, 0]
+
+
+def test_two_deletions_of_one_season_are_refused_and_of_two_are_not(
+    site: Site, engine: Engine, old: str
+) -> None:
+    engine.archive(old)
+    site.sql(f"UPDATE {ARCHIVE} SET eligible_for_deletion = 1")
+    others: list[int] = []
+
+    def watch(_news: DeletionProgress) -> None:
+        if not others:
+            assert site.engine().is_running("Deletion", old)
+            with pytest.raises(InvalidInput, match="deletion"):
+                site.engine().delete_flagged(old)
+            others.append(site.engine().delete_flagged())
+
+    assert engine.delete_flagged(old, watch) + others[0] == 4000
+    assert not site.engine().is_running("Deletion", old)
 
 
 def test_a_deleted_seasons_name_can_be_used_again(site: Site, engine: Engine) -> None:

@@ -534,11 +534,14 @@ def test_an_archive_is_followed_in_the_form(site: Site, browser: Browser) -> Non
     browser.click("Archive")
     browser.click("Archive", ".modal")
     browser.sees(".desk-alert", "The archive is queued")
-    news = {"season": SEASON, "step": "copying", "done": 5, "total": 10}
-    browser.run("frappe.realtime.deliver('memora_archive', arguments[0])", news)
-    browser.sees(".progress-area", "Copying records: 5 / 10")
+    browser.sees(".progress-area", "Waiting for a background worker")
+    browser.sees_no(".form button", "Cancel")
+    news = srs_jobs.get_job(job(site)["name"], with_findings=False)
+    news |= {"status": "Running", "message": "Copying records", "done": 5, "total": 10}
+    browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news)
+    browser.sees(".progress-area", "Archive: Copying records: 5 of about 10 records")
     frappe.recorded.run_jobs()
-    browser.sees(".desk-alert", f"{SEASON} is archived.")
+    browser.sees(".desk-alert", "0 records were moved.")
     browser.sees_no(".form button", "Archive")
     assert browser.run("return Object.keys(cur_frm.memora_followed)") == []
 

@@ -156,13 +156,13 @@ def test_a_job_whose_process_was_killed_is_interrupted(manager: Site, engine: En
     seen: list[str] = []
 
     def look(_news: object) -> None:
-        srs_jobs.mark_interrupted()
+        srs_jobs.look_after_jobs()
         seen.append(srs.get_job(name)["status"])
 
     engine.rebuild(SEASON, look)
     assert set(seen) == {"Running"}
     assert wait_until(lambda: srs.get_job(name)["status"] == "Interrupted")
-    srs_jobs.mark_interrupted()
+    srs_jobs.look_after_jobs()
     assert [row["status"] for row in rows(manager)] == ["Interrupted"]
 
 
@@ -176,7 +176,7 @@ def test_a_dead_job_makes_room_for_the_next(manager: Site) -> None:
     assert srs.get_job(again)["status"] == "Done"
     manager.sql("UPDATE `tabSRS Job` SET modified = modified - INTERVAL 2 MINUTE WHERE name = %s", (name,))
     frappe.local.db.commit()
-    srs_jobs.mark_interrupted()
+    srs_jobs.look_after_jobs()
     assert [row["status"] for row in rows(manager)] == ["Interrupted", "Done"]
 
 
@@ -184,10 +184,10 @@ def test_what_the_queue_has_lost_is_interrupted(manager: Site) -> None:
     srs.rebuild_season_cache(SEASON)
     manager.sql("UPDATE `tabSRS Job` SET modified = modified - INTERVAL 2 DAY")
     frappe.local.db.commit()
-    srs_jobs.mark_interrupted()
+    srs_jobs.look_after_jobs()
     assert [row["status"] for row in rows(manager)] == ["Queued"]
     frappe.recorded.jobs.clear()
-    srs_jobs.mark_interrupted()
+    srs_jobs.look_after_jobs()
     assert [row["status"] for row in rows(manager)] == ["Interrupted"]
 
 

@@ -256,12 +256,12 @@ def test_what_is_old_is_flagged_and_deleted(site: Site, engine: Engine, old: str
     for season in (old, other):
         engine.archive(season, share=1.0)
 
-    def stop(_deleted: int) -> None:
+    def stop(_news: object) -> None:
         raise KeyboardInterrupt
 
     with listening(site) as statements:
         engine = site.engine()
-        assert engine.flag_for_deletion(time.time() + 86400) == 2 * len(STUDENTS) * len(QUESTIONS)
+        assert engine.flag_for_deletion(time.time() + 2 * 86400, 60) == 2 * len(STUDENTS) * len(QUESTIONS)
         engine.delete_flagged(old)
         with pytest.raises(KeyboardInterrupt):
             engine.delete_flagged(progress=stop)

@@ -244,6 +244,13 @@ class ArchiveProgress(TypedDict):
     total: int
 
 @type_check_only
+class DeletionProgress(TypedDict):
+    """How many of the archived records were looked at, of an estimated total."""
+
+    done: int
+    total: int
+
+@type_check_only
 class ArchiveStatus(ArchiveProgress):
     """What is known of a season's archive. Without `is_running` and `finished_at` somebody has to go on."""
 
@@ -478,8 +485,10 @@ class Engine:
             SeasonUnavailable: it is archived.
         """
 
-    def is_running(self, kind: Literal["Rebuild", "Reconciliation", "Archive"], season: str) -> bool:
-        """Whether some process is at it now."""
+    def is_running(
+        self, kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion"], season: str
+    ) -> bool:
+        """Whether some process is at it now; an empty season: all seasons."""
 
     # -- the archive ----------------------------------------------------------------------------
     # `progress` is called after each piece of work, some times a second; what it raises ends the work, as
@@ -505,21 +514,26 @@ class Engine:
     def forget_archive(self, season: str) -> None:
         """Let a season's name be used again. Call after a season was deleted that has no archived records."""
 
-    def flag_for_deletion(
-        self,
-        archived_before: float,
-        progress: Callable[[int], object] | None = None,
-        share: float = 0.5,
-    ) -> int:
-        """Flag archived records as eligible for deletion that were archived before a Unix time: how many."""
+    def flag_for_deletion(self, archived_before: float, seconds: float, share: float = 0.5) -> int:
+        """Flag archived records as eligible for deletion that were archived before a Unix time: how many.
+
+        It takes so many seconds at most and goes on where the last call came to. A season is gone through
+        once, when all of it is old enough; a flag that was removed by hand stays removed.
+        """
 
     def delete_flagged(
         self,
         season: str | None = None,
-        progress: Callable[[int], object] | None = None,
+        progress: Callable[[DeletionProgress], object] | None = None,
         share: float = 0.5,
     ) -> int:
-        """Delete archived records that are flagged, of one season or of all: how many."""
+        """Delete archived records that are flagged, of one season or of all: how many.
+
+        Killed at any moment, it is continued by running it again.
+
+        Raises:
+            InvalidInput: another process is at it.
+        """
 
     # -- records from before memora's keys --------------------------------------------------------
     def has_records_without_season(self) -> bool: ...

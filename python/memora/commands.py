@@ -280,7 +280,8 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         )
     for job in found["jobs"][:10]:
         when = str(job["finished_at"] or job["started_at"] or "")[:19]
-        what = f"{job['kind']:<14} {job['season']:<20} {job['status']:<11} {job['message'] or ''}"
+        season = job["season"] or "all seasons"
+        what = f"{job['kind']:<14} {season:<20} {job['status']:<11} {job['message'] or ''}"
         yield f"job       {when:<19} {what}"
 
 

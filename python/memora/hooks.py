@@ -22,12 +22,12 @@ scheduler_events = {
             "memora.services.srs_persistence.drain_safety_net",
             "memora.services.srs_persistence.watch_cache",
             "memora.services.outages.watch",
+            "memora.services.srs_jobs.look_after_jobs",
         ]
     },
     "hourly": [
         "memora.services.partition_manager.create_missing_partitions",
         "memora.services.srs_archiver.resume_archives",
-        "memora.services.srs_jobs.mark_interrupted",
     ],
     "daily_long": [
         "memora.services.srs_archiver.process_auto_archive",

@@ -8,8 +8,8 @@ use mysql::Conn;
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::strays::{ALIAS, has_strays, move_strays};
 use super::{
-    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, row, rows, run_text, take_lock,
-    unshown,
+    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, retention, row, rows, run_text,
+    take_lock, unshown,
 };
 use crate::error::{Error, Result};
 
@@ -32,7 +32,7 @@ const LOUD_SECONDS: f64 = 0.3;
 const LONGEST_SEASON: usize = 64;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 7] = [
+const OWN_TABLES: [(&str, &str); 8] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
     ("memora_journal", journal::CREATE),
@@ -40,6 +40,7 @@ const OWN_TABLES: [(&str, &str); 7] = [
     ("memora_unshown", unshown::CREATE),
     ("memora_belief", unshown::CREATE_BELIEF),
     ("memora_archive", archive::CREATE),
+    ("memora_retention", retention::CREATE),
 ];
 
 /// Refuses a season whose name is not `SEASON-YYYY` or `SEASON-YYYY-SUFFIX` (spec section 1). What passes

@@ -199,11 +199,11 @@ def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | N
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors()
 def get_job(job: str | None = None) -> dict[str, Any]:
-    """How far a rebuild, a reconciliation or an archive is, and what it did. For System Managers.
+    """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did. For System Managers.
 
-    Returns: name, kind, season; status: Queued, Running, Done, Cancelled, Failed, or Interrupted: its process
-        is dead; requested_by, started_at, finished_at; done and total records (total is an estimate while it
-        runs), percent; message; of a reconciliation also what it found.
+    Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or Interrupted:
+        its process is dead, and nobody goes on; requested_by, started_at, finished_at; done and total records
+        (total is an estimate while it runs), percent; message; of a reconciliation also what it found.
 
     Raises:
         frappe.DoesNotExistError: there is no such job.
@@ -215,7 +215,7 @@ def get_job(job: str | None = None) -> dict[str, Any]:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors()
 def cancel_job(job: str | None = None) -> dict[str, Any]:
-    """Have a rebuild or a reconciliation end, within a second or two. For System Managers.
+    """Have a rebuild, a reconciliation or a deletion end, within a second or two. For System Managers.
 
     What was done until then stays, and is right. One that has ended is left as it is.
 
@@ -237,7 +237,7 @@ def cancel_job(job: str | None = None) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors()
-def archive_season(season: str | None = None, confirm: bool | int | str = False) -> dict[str, str]:
+def archive_season(season: str | None = None, confirm: bool | int | str = False) -> dict[str, str | None]:
     """Archive a season in the background, or go on with what was begun.
 
     For System Managers. Its records move to Archived Memory Tracker and cannot be moved back.
@@ -246,7 +246,8 @@ def archive_season(season: str | None = None, confirm: bool | int | str = False)
         season: name of a season that is not active.
         confirm: has to be true.
 
-    Returns: season, and status: queued, or Archived when it is.
+    Returns: season; status: queued, or Archived when it is; job: the SRS Job, None when it is archived. One
+        that is queued or running already is not queued again, and one whose process is dead goes on.
 
     Raises:
         frappe.ValidationError: not confirmed, or the season is active.
@@ -260,12 +261,10 @@ def archive_season(season: str | None = None, confirm: bool | int | str = False)
     )
     is_active, status = frappe.db.get_value(SEASON, season, ["is_active", "archive_status"])
     if status == "Archived":
-        return {"season": season, "status": status}
+        return {"season": season, "status": status, "job": None}
     if is_active:
         refuse(_("{0} is active: end it first, then archive it.").format(season))
-    if not request_archive(season):
-        refuse_without_queue()
-    return {"season": season, "status": "queued"}
+    return {"season": season, "status": "queued", "job": request_archive(season) or refuse_without_queue()}
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -312,7 +311,7 @@ def delete_eligible_archived_records(
         season: only of this season; without it of all.
         confirm: has to be true.
 
-    Returns: season, and status: queued.
+    Returns: season; status: queued; job: the SRS Job, as of archive_season. It can be cancelled.
 
     Raises:
         frappe.ValidationError: not confirmed.
@@ -322,9 +321,7 @@ def delete_eligible_archived_records(
     frappe.only_for(ADMINISTRATOR)
     season = as_season(season) if as_text("season", season) else None
     check_confirmed(confirm, _("Archived records that are flagged are deleted and cannot be had back."))
-    if not request_deletion(season):
-        refuse_without_queue()
-    return {"season": season, "status": "queued"}
+    return {"season": season, "status": "queued", "job": request_deletion(season) or refuse_without_queue()}
 
 
 def as_season(season: object) -> str:

@@ -41,11 +41,3 @@ def enqueue_now_or_never(method: str, queue: str, **arguments: Any) -> bool:
         frappe.logger("memora").error(f"{method} could not be queued: {error}")
         return False
     return True
-
-
-def enqueue_once(method: str, job_id: str, **arguments: Any) -> bool:
-    """Queue a job of hours, unless one of this id is queued or running. False: the queue is down."""
-    if not queue_answers():
-        return False
-    frappe.enqueue(method, queue="long", timeout=LONG_SECONDS, job_id=job_id, deduplicate=True, **arguments)
-    return True

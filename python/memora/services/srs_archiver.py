@@ -1,11 +1,10 @@
 """Retiring seasons: their records move to the archive, and leave it years later.
 
-The engine does the moving. Whoever is killed is continued: by hand, or by the scheduler within the hour.
+The engine does the moving. A process that is killed is continued within two minutes (`services/srs_jobs.py`).
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,23 +14,18 @@ from frappe.utils import add_to_date, getdate, now_datetime
 
 from memora._engine import InvalidInput, MemoraError
 from memora.services.administrators import alert_administrators
-from memora.services.background import enqueue_once
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
 from memora.services.site_time import unix_time
-from memora.services.srs_jobs import at_work
+from memora.services.srs_jobs import CONTINUED, JobCancelled, at_work, request_job
 
 if TYPE_CHECKING:
-    from memora._engine import ArchiveProgress, ArchiveStatus
+    from memora._engine import ArchiveProgress, ArchiveStatus, DeletionProgress
 
 KEPT_YEARS: Final = 3
-# What the season's form listens to.
-EVENT: Final = "memora_archive"
-NEWS_SECONDS: Final = 0.5
 QUIET_SHARE: Final = 0.5
-
-ARCHIVE_JOB: Final = "memora.services.srs_archiver.archive_in_background"
-DELETE_JOB: Final = "memora.services.srs_archiver.delete_in_background"
+# Well under the 1,500 seconds that Frappe gives a job of its scheduler.
+FLAG_SECONDS: Final = 1_200.0
 
 
 class SRSArchiver:
@@ -42,6 +36,7 @@ class SRSArchiver:
         season: str,
         progress: Callable[[ArchiveProgress], object] | None = None,
         share: float = QUIET_SHARE,
+        job: str | None = None,
     ) -> ArchiveProgress:
         """Archive a season, or go on where an earlier run ended. Commits.
 
@@ -49,17 +44,30 @@ class SRSArchiver:
             season: name of a season that is not active.
             progress: called some times a second; what it raises ends the work, which can be continued.
             share: of the time that MariaDB is kept at work: half of it students do not notice.
+            job: the SRS Job that it was requested with; else a new one tells of it.
 
         Returns: step "done", and as done and total how many records were archived.
 
         Raises:
             memora._engine.MemoraError: it cannot be archived, or a server is down; running it again goes on.
         """
-        with at_work("Archive", season) as work:
+        steps = {
+            "copying": _("Copying records"),
+            "verifying": _("Comparing records with their copies"),
+            "freeing": _("Freeing the partition"),
+            "clearing": _("Clearing the cache"),
+        }
+        with at_work("Archive", season, job) as work:
+
+            def tell(news: ArchiveProgress) -> None:
+                work.tell(news["done"], news["total"], steps.get(news["step"], ""))
+                if progress:
+                    progress(news)
+
             try:
                 # MariaDB alters no table that a transaction has read.
                 frappe.db.commit()
-                archived = engine().archive(season, work.telling(progress), share)
+                archived = engine().archive(season, tell, share)
             finally:
                 # The engine has changed the season.
                 frappe.clear_document_cache(SEASON, season)
@@ -72,30 +80,46 @@ class SRSArchiver:
         return engine().archive_status(season)
 
     def delete_eligible(
-        self, season: str | None = None, progress: Callable[[int], object] | None = None
+        self,
+        season: str | None = None,
+        progress: Callable[[DeletionProgress], object] | None = None,
+        job: str | None = None,
     ) -> int:
-        """Delete the archived records that are flagged, of one season or of all; how many."""
-        frappe.db.commit()
-        return engine().delete_flagged(season, progress)
+        """Delete the archived records that are flagged, of one season or of all; how many. Commits.
+
+        Args:
+            season: its name; None: all seasons.
+            progress: as for `archive_season`.
+            job: likewise.
+
+        Raises:
+            JobCancelled: an administrator has cancelled it; what was deleted stays deleted.
+            memora._engine.MemoraError: another process is at it, or MariaDB is down.
+        """
+        with at_work("Deletion", season, job) as work:
+            frappe.db.commit()
+            deleted = engine().delete_flagged(season, work.telling(progress))
+            message = _("{0} records were deleted.").format(f"{deleted:,}")
+            work.end("Done", message, done=deleted, total=deleted)
+        return deleted
 
 
-def request_archive(season: str) -> bool:
-    """Queue the archiving of a season, unless it is queued or running. False: the queue is down."""
-    return enqueue_once(ARCHIVE_JOB, f"memora_archive_{season}", season=season)
+def request_archive(season: str, **values: Any) -> str | None:
+    """Queue the archiving of a season: its SRS Job, with these values; None when the queue is down."""
+    return request_job("Archive", season, CONTINUED["Archive"], **values)
 
 
-def request_deletion(season: str | None) -> bool:
-    """Queue the deletion of flagged records. False: the queue is down."""
-    return enqueue_once(DELETE_JOB, f"memora_delete_{season or 'all'}", season=season)
+def request_deletion(season: str | None) -> str | None:
+    """Queue the deletion of flagged records: its SRS Job; None when the queue is down."""
+    return request_job("Deletion", season, CONTINUED["Deletion"])
 
 
-def archive_in_background(season: str) -> None:
-    """Archive a season, and tell its form how far it is and administrators how it ended (background job)."""
+def archive_in_background(season: str, job: str | None = None) -> None:
+    """Archive a season, and tell administrators how it ended (background job)."""
     link = f"/app/game-subscription-season/{season}"
     try:
-        archived = SRSArchiver().archive_season(season, _News(season).tell)
+        archived = SRSArchiver().archive_season(season, job=job)
     except MemoraError as error:
-        _publish(season, {"step": "failed", "message": str(error)})
         if isinstance(error, InvalidInput):
             frappe.logger("memora").error(f"{season} was not archived: {error}")
             return
@@ -105,7 +129,6 @@ def archive_in_background(season: str) -> None:
             link,
         )
         return
-    _publish(season, dict(archived))
     alert_administrators(
         _("{0} is archived").format(season),
         _("{0} records were moved.").format(f"{archived['done']:,}"),
@@ -114,12 +137,23 @@ def archive_in_background(season: str) -> None:
     )
 
 
-def delete_in_background(season: str | None = None) -> None:
+def delete_in_background(season: str | None = None, job: str | None = None) -> None:
     """Delete flagged records, and tell administrators how many (background job)."""
-    deleted = SRSArchiver().delete_eligible(season)
+    link = "/app/archived-memory-tracker"
+    try:
+        deleted = SRSArchiver().delete_eligible(season, job=job)
+    except JobCancelled:
+        return
+    except MemoraError as error:
+        alert_administrators(
+            _("Archived records could not be deleted to the end"),
+            _("What is flagged stays flagged: have them deleted again. The cause: {0}").format(error),
+            link,
+        )
+        return
     subject = _("{0} archived records were deleted").format(f"{deleted:,}")
     message = _("They were flagged as eligible for deletion, of {0}.").format(season or _("all seasons"))
-    alert_administrators(subject, message, "/app/archived-memory-tracker", is_good=True)
+    alert_administrators(subject, message, link, is_good=True)
 
 
 def process_auto_archive() -> None:
@@ -135,39 +169,20 @@ def process_auto_archive() -> None:
         "archive_status": ("is", "not set"),
     }
     for season in frappe.get_all(SEASON, filters=due, pluck="name", order_by="end_date asc"):
-        request_archive(season)
+        request_archive(season, requested_by=None)
 
 
 def resume_archives() -> None:
-    """Queue what was begun and is not going on: its worker was killed, or a server was down (hourly)."""
+    """Queue what was begun and failed, since a server was down, or was ended by hand (hourly)."""
     for season in frappe.get_all(SEASON, filters={"archive_status": "Archiving"}, pluck="name"):
-        status = SRSArchiver().get_status(season)
-        if status is None or not status["is_running"]:
-            request_archive(season)
+        request_archive(season, requested_by=None)
 
 
 def flag_eligible_for_deletion() -> int:
-    """Flag records that were archived more than three years ago (weekly); how many are newly flagged."""
+    """Flag records that were archived more than three years ago (weekly); how many are newly flagged.
+
+    What is not done in the time that Frappe gives it is done the next week.
+    """
     frappe.db.commit()
-    return engine().flag_for_deletion(unix_time(add_to_date(now_datetime(), years=-KEPT_YEARS)))
-
-
-class _News:
-    """Tells a season's form now and then how far it is."""
-
-    def __init__(self, season: str) -> None:
-        self.season = season
-        self.next = 0.0
-
-    def tell(self, progress: ArchiveProgress) -> None:
-        if time.monotonic() >= self.next:
-            self.next = time.monotonic() + NEWS_SECONDS
-            _publish(self.season, dict(progress))
-
-
-def _publish(season: str, news: dict[str, Any]) -> None:
-    """Tell the season's form. Who cannot be told asks: the work goes on."""
-    try:
-        frappe.publish_realtime(EVENT, {"season": season, **news}, doctype=SEASON, docname=season)
-    except Exception as error:
-        frappe.logger("memora").warning(f"the form of {season} could not be told: {error}")
+    before = unix_time(add_to_date(now_datetime(), years=-KEPT_YEARS))
+    return engine().flag_for_deletion(before, FLAG_SECONDS)

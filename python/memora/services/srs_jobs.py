@@ -1,7 +1,8 @@
 """SRS Jobs: what is done to a season as a whole, from its request to its end, for administrators to see.
 
 The engine does the work and lets one process at a time do it; here is what is told of it. A job whose process
-was killed cannot say so: nobody holds the engine's lock for it then.
+was killed cannot say so: nobody holds the engine's lock for it then, and RQ calls it started for hours. In
+two minutes it waits for a worker again if it must come to its end, and is interrupted if not.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final, Literal, TypeVar
 
 import frappe
 from frappe import _
 from frappe.utils import now_datetime
-from frappe.utils.background_jobs import is_job_enqueued
+from frappe.utils.background_jobs import get_job as get_rq_job
 from frappe.utils.synchronization import filelock
 
 from memora._engine import InvalidInput, MemoraError
@@ -33,8 +34,14 @@ SILENT_SECONDS: Final = 60
 
 # Of done and total records, and what else the engine tells.
 News = TypeVar("News", bound=Mapping[str, Any])
-Kind = Literal["Rebuild", "Reconciliation", "Archive"]
-CANCELLABLE: Final = ("Rebuild", "Reconciliation")
+Kind = Literal["Rebuild", "Reconciliation", "Archive", "Deletion"]
+CANCELLABLE: Final = ("Rebuild", "Reconciliation", "Deletion")
+# What must come to its end whoever is killed, and the background job that does it.
+CONTINUED: Final = {
+    "Archive": "memora.services.srs_archiver.archive_in_background",
+    "Deletion": "memora.services.srs_archiver.delete_in_background",
+}
+UNFINISHED: Final = ("in", ("Queued", "Running"))
 FIELDS: Final = (
     "name", "kind", "season", "status", "requested_by", "started_at", "finished_at", "done", "total",
     "message", "modified", "cancel_requested",
@@ -56,8 +63,13 @@ class Work:
         self.name: Final = name
         self.next_news = 0.0
 
-    def tell(self, done: int, total: int) -> None:
+    def tell(self, done: int, total: int, step: str = "") -> None:
         """Tell how far it is, twice a second; cheap otherwise.
+
+        Args:
+            done: how many records.
+            total: of about how many.
+            step: what is being done, where a job has several steps.
 
         Raises:
             JobCancelled: it shall end.
@@ -66,7 +78,7 @@ class Work:
             return
         self.next_news = time.monotonic() + NEWS_SECONDS
         try:
-            self._save(done=done, total=total)
+            self._save(done=done, total=total, message=step)
             cancelled = frappe.db.get_value(JOB, self.name, "cancel_requested")
         except Exception as error:
             # The work itself goes on.
@@ -108,14 +120,14 @@ class Work:
 
 
 @contextmanager
-def at_work(kind: Kind, season: str, name: str | None = None, **values: Any) -> Iterator[Work]:
+def at_work(kind: Kind, season: str | None, name: str | None = None, **values: Any) -> Iterator[Work]:
     """Do a job: what happens in the body is told in its SRS Job. Commits.
 
     The body calls `Work.tell`, and `Work.end` with status "Done" at its end.
 
     Args:
         kind: what it is.
-        season: of which season.
+        season: of which season; None: of all.
         name: the SRS Job, where it was requested; else a new one is made.
         values: more fields of a new one.
 
@@ -138,13 +150,13 @@ def at_work(kind: Kind, season: str, name: str | None = None, **values: Any) -> 
         raise
 
 
-def new_job(kind: Kind, season: str, **values: Any) -> str:
+def new_job(kind: Kind, season: str | None, **values: Any) -> str:
     """Note that a job is wanted. Commits. Returns the SRS Job's name.
 
     Raises:
         memora._engine.InvalidInput: there is no such season.
     """
-    if not frappe.db.exists(SEASON, season):
+    if season and not frappe.db.exists(SEASON, season):
         raise InvalidInput(f"There is no season {season}.")
     job = {"doctype": JOB, "kind": kind, "season": season, "status": "Queued", **values}
     name = frappe.get_doc(job).insert(ignore_permissions=True).name
@@ -152,38 +164,67 @@ def new_job(kind: Kind, season: str, **values: Any) -> str:
     return str(name)
 
 
-def request_job(kind: Kind, season: str, method: str, **values: Any) -> str | None:
-    """Queue a job, unless it is queued or running already.
+def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> str | None:
+    """Queue a job, unless it is queued or running already. One whose process is dead is queued again.
 
     Args:
         kind: what it is.
-        season: of which season.
+        season: of which season; None: of all.
         method: takes `season` and `job`.
-        values: more fields of the SRS Job.
+        values: more fields of the SRS Job; `requested_by` is the session's user unless it is among them.
 
     Returns: the SRS Job's name; None when the queue of background jobs is down.
     """
     if not queue_answers():
         return None
     # Of two who ask at once, one waits, and finds the other's job.
-    with filelock(f"memora-{kind}-{season}"):
+    with filelock(_lock_name(kind, season)):
         # What others have committed since this transaction began.
         frappe.db.commit()
-        for status in ("Running", "Queued"):
-            known = frappe.db.get_value(JOB, {"kind": kind, "season": season, "status": status})
-            if known and (is_queued(known) if status == "Queued" else engine().is_running(kind, season)):
-                return str(known)
-        name = new_job(kind, season, requested_by=frappe.session.user, **values)
-        frappe.enqueue(
-            method, queue="long", timeout=LONG_SECONDS, job_id=_rq_job(name), season=season, job=name
-        )
+        for job in _unfinished(kind=kind, season=season or ("is", "not set")):
+            if kind in CONTINUED:
+                if _is_dead(job):
+                    _queue_again(job)
+                return str(job["name"])
+            if is_queued(job["name"]) if job["status"] == "Queued" else _is_running(job):
+                return str(job["name"])
+        name = new_job(kind, season, **{"requested_by": frappe.session.user, **values})
+        _enqueue(method, season, name)
     publish(name)
     return name
 
 
+def _unfinished(**filters: Any) -> list[dict[str, Any]]:
+    wanted = {"status": UNFINISHED, **filters}
+    return list(frappe.get_all(JOB, filters=wanted, fields=list(FIELDS), order_by="creation asc"))
+
+
+def _enqueue(method: str, season: str | None, name: str) -> None:
+    # What is left of an earlier try would be declared dead, and with it the new one.
+    if earlier := get_rq_job(_rq_job(name)):
+        earlier.delete()
+    frappe.enqueue(method, queue="long", timeout=LONG_SECONDS, job_id=_rq_job(name), season=season, job=name)
+
+
+def _queue_again(job: Mapping[str, Any]) -> None:
+    frappe.db.set_value(JOB, job["name"], "status", "Queued")
+    frappe.db.commit()
+    _enqueue(CONTINUED[job["kind"]], job["season"], job["name"])
+    publish(job["name"])
+
+
 def is_queued(name: str) -> bool:
-    """Whether a job still waits for a worker; a queue that was purged, or lost its memory, forgot it."""
-    return bool(is_job_enqueued(_rq_job(name)))
+    """Whether a job still waits for a worker, or was given to one a moment ago.
+
+    A queue that was purged, or lost its memory, has forgotten it. A job that a worker took a minute ago, and
+    that did not say that it runs, died with it, whatever RQ says.
+    """
+    job = get_rq_job(_rq_job(name))
+    status = job and job.get_status()
+    if status == "started":
+        lately = datetime.now(timezone.utc) - timedelta(seconds=SILENT_SECONDS)
+        return bool(job.started_at and job.started_at.replace(tzinfo=timezone.utc) > lately)
+    return bool(status == "queued")
 
 
 def _rq_job(name: str) -> str:
@@ -214,18 +255,30 @@ def latest_jobs(most: int, **filters: Any) -> list[dict[str, Any]]:
     return [_shown(dict(row)) for row in rows]
 
 
-def mark_interrupted() -> None:
-    """Note which jobs' processes are dead (hourly)."""
-    for job in frappe.get_all(JOB, filters={"status": "Running"}, fields=list(FIELDS)):
-        if _is_dead(job):
-            frappe.db.set_value(JOB, job["name"], {"status": "Interrupted", "finished_at": job["modified"]})
+def look_after_jobs() -> None:
+    """Queue dead jobs again that must come to their end; the others are interrupted (every minute)."""
     lately = now_datetime() - timedelta(seconds=SILENT_SECONDS)
-    waiting = frappe.get_all(JOB, filters={"status": "Queued", "modified": ("<", lately)}, pluck="name")
-    if waiting and queue_answers():
-        for name in waiting:
-            if not is_queued(name):
-                frappe.db.set_value(JOB, name, "status", "Interrupted")
-    frappe.db.commit()
+    silent = _unfinished(modified=("<", lately))
+    # What a queue knows that does not answer is asked in a minute.
+    if not silent or not queue_answers():
+        return
+    for job in silent:
+        with filelock(_lock_name(job["kind"], job["season"])):
+            # What others have committed since this transaction began: a request may have queued it again.
+            frappe.db.commit()
+            if not (still := _unfinished(name=job["name"])) or not _is_dead(still[0]):
+                continue
+            if job["kind"] in CONTINUED:
+                _queue_again(job)
+            else:
+                over = {"status": "Interrupted", "finished_at": job["modified"]}
+                frappe.db.set_value(JOB, job["name"], over)
+                frappe.db.commit()
+                publish(job["name"])
+
+
+def _lock_name(kind: str, season: str | None) -> str:
+    return f"memora-{kind}-{season or 'all'}"
 
 
 def publish(name: str) -> None:
@@ -238,7 +291,7 @@ def publish(name: str) -> None:
 
 def _shown(job: dict[str, Any]) -> dict[str, Any]:
     if job["status"] == "Running" and _is_dead(job):
-        job["status"] = "Interrupted"
+        job["status"] = "Queued" if job["kind"] in CONTINUED else "Interrupted"
     is_done = job["status"] == "Done"
     job["percent"] = 100.0 if is_done else round(min(100.0, 100.0 * job["done"] / max(job["total"], 1)), 1)
     for field in ("started_at", "finished_at", "modified"):
@@ -246,6 +299,14 @@ def _shown(job: dict[str, Any]) -> dict[str, Any]:
     return job
 
 
-def _is_dead(job: dict[str, Any]) -> bool:
-    is_silent = job["modified"] < now_datetime() - timedelta(seconds=SILENT_SECONDS)
-    return is_silent and not engine().is_running(job["kind"], job["season"])
+def _is_dead(job: Mapping[str, Any]) -> bool:
+    """Whether nobody does, or will do, what is to be done; known a minute after it was last heard of."""
+    if job["modified"] >= now_datetime() - timedelta(seconds=SILENT_SECONDS):
+        return False
+    if job["status"] == "Queued":
+        return not is_queued(job["name"])
+    return not _is_running(job)
+
+
+def _is_running(job: Mapping[str, Any]) -> bool:
+    return engine().is_running(job["kind"], job["season"] or "")

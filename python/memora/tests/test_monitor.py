@@ -78,7 +78,7 @@ class TestMonitor(MonitorTestCase):
         frappe.db.set_value(JOB, job, "modified", long_ago, update_modified=False)
         frappe.db.commit()
         self.assertEqual(srs.get_job(job)["status"], "Interrupted")
-        srs_jobs.mark_interrupted()
+        srs_jobs.look_after_jobs()
         self.assertEqual(frappe.db.get_value(JOB, job, "status"), "Interrupted")
 
     def test_the_status_counts_what_is_cached(self) -> None:

@@ -1,21 +1,10 @@
 {% include "memora/memora/doctype/srs_job/jobs.js" %}
 
 // A season's partition, its cache, and its way to the archive.
-const ARCHIVE_STEPS = {
-	copying: __("Copying records"),
-	verifying: __("Comparing records with their copies"),
-	freeing: __("Freeing the partition"),
-	clearing: __("Clearing the cache"),
-};
-
 frappe.ui.form.on("Game Subscription Season", {
 	setup(frm) {
-		frappe.realtime.on("memora_archive", (news) => {
-			if (news.season !== frm.doc.name) return;
-			memora.jobs.hear(frm, "archive", news, () => follow_archive(frm));
-		});
 		frappe.realtime.on("memora_job", (job) => {
-			if (job.season !== frm.doc.name || job.kind === "Archive") return;
+			if (job.season !== frm.doc.name) return;
 			memora.jobs.hear(frm, job.name, job, () => follow_running(frm, [job]));
 		});
 	},
@@ -27,13 +16,12 @@ frappe.ui.form.on("Game Subscription Season", {
 			frm.set_intro(__("The partition for this season's records is being made."));
 		}
 		if (!frappe.user.has_role("System Manager")) return;
-		if (status === "Archiving") follow_archive(frm);
+		find_running(frm);
 		if (status !== "Archived" && !frm.doc.is_active) {
 			frm.add_custom_button(status ? __("Continue Archive") : __("Archive"), () => ask_to_archive(frm));
 		}
 		if (!status && frm.doc.enable_redis) {
 			add_cache_buttons(frm);
-			find_running(frm);
 		}
 	},
 });
@@ -54,20 +42,25 @@ function find_running(frm) {
 			filters: { season, status: ["in", ["Queued", "Running"]] },
 			fields: ["name", "kind", "season", "status"],
 		})
-		.then((jobs) => frm.doc.name === season && follow_running(frm, jobs));
+		.then((jobs) => {
+			if (frm.doc.name !== season) return;
+			follow_running(frm, jobs);
+			if (frm.doc.archive_status === "Archiving" && !jobs.some(({ kind }) => kind === "Archive")) {
+				frm.set_intro(__("Archiving was interrupted. It goes on within the hour, or by the button."));
+			}
+		});
 }
 
-// The archive has news of its own.
 function follow_running(frm, jobs) {
-	jobs.filter((job) => job.kind !== "Archive" && memora.jobs.is_running(job)).forEach((job) =>
-		follow_job(frm, job.name)
-	);
+	jobs.filter(memora.jobs.is_running).forEach((job) => follow_job(frm, job.name));
 }
 
+// An archive changes the season itself.
 function follow_job(frm, name) {
 	memora.jobs.follow_job(frm, name, (job) => {
 		memora.jobs.tell(job);
-		frm.refresh();
+		if (job.kind === "Archive") frm.reload_doc();
+		else frm.refresh();
 	});
 }
 
@@ -76,39 +69,10 @@ function ask_to_archive(frm) {
 		__("Archive {0}?", [frappe.utils.escape_html(frm.doc.name)]),
 		__("All records of this season move to the archive. They cannot be moved back."),
 		() =>
-			frappe.call("memora.api.srs.archive_season", { season: frm.doc.name, confirm: 1 }).then(() => {
+			memora.jobs.act("memora.api.srs.archive_season", { season: frm.doc.name, confirm: 1 }, ({ job }) => {
 				frappe.show_alert(__("The archive is queued. Its progress is shown here."));
-				follow_archive(frm);
+				if (job) follow_job(frm, job);
 			}),
 		__("Archive")
 	);
-}
-
-function follow_archive(frm) {
-	const ask = () => memora.jobs.ask("memora.api.srs.get_archive_status", { season: frm.doc.name });
-	memora.jobs.follow(frm, "archive", ask, (news) => show_archive(frm, news));
-}
-
-// Returns whether more news are to come.
-function show_archive(frm, news) {
-	const title = __("Archive");
-	if (news.status === "Not Archived") return true;
-	if (news.status === "Archiving" && !news.is_running) {
-		frm.set_intro(__("Archiving was interrupted. It goes on within the hour, or by the button."));
-		return true;
-	}
-	if (news.step in ARCHIVE_STEPS) {
-		const total = Math.max(news.total, 1);
-		const count = `${news.done.toLocaleString()} / ${total.toLocaleString()}`;
-		frm.dashboard.show_progress(title, (100 * news.done) / total, `${ARCHIVE_STEPS[news.step]}: ${count}`);
-		return true;
-	}
-	if (news.step === "failed") {
-		frappe.msgprint({ title, message: frappe.utils.escape_html(news.message), indicator: "red" });
-	} else if (frm.doc.archive_status !== "Archived") {
-		const season = frappe.utils.escape_html(frm.doc.name);
-		frappe.show_alert({ message: __("{0} is archived.", [season]), indicator: "green" });
-	}
-	frm.reload_doc();
-	return false;
 }

@@ -12,11 +12,12 @@ memora.jobs.can_be_cancelled = (job) => memora.jobs.is_running(job) && job.kind 
 
 memora.jobs.count = (number) => Number(number ?? 0).toLocaleString();
 
-// How far a job is; while it runs its total is an estimate.
-memora.jobs.progress = (job) =>
-	job.status === "Queued"
-		? __("Waiting for a background worker")
-		: __("{0} of about {1} records", [memora.jobs.count(job.done), memora.jobs.count(job.total)]);
+// How far a job is; while it runs its total is an estimate, and its message one of memora's own words for the step.
+memora.jobs.progress = (job) => {
+	if (job.status === "Queued") return __("Waiting for a background worker");
+	const records = __("{0} of about {1} records", [memora.jobs.count(job.done), memora.jobs.count(job.total)]);
+	return job.message ? `${job.message}: ${records}` : records;
+};
 
 memora.jobs.colour = (job) =>
 	({ Queued: "yellow", Running: "blue", Done: "green", Failed: "red", Interrupted: "orange" })[job.status] ||

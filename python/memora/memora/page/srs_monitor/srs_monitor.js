@@ -389,7 +389,7 @@ memora.SRSMonitor = class {
 				key: job.name,
 				cells: [
 					this.link("srs-job", job.name, __(job.kind)),
-					job.season,
+					job.season || __("All Seasons"),
 					this.pill(__(job.status), memora.jobs.colour(job)),
 					memora.jobs.is_running(job) ? this.progress(job) : job.message,
 					this.when(job.finished_at || job.started_at),
