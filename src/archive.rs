@@ -31,6 +31,9 @@ const QUIET_ROWS: usize = 50;
 /// How often a season is copied again because what was copied had changed meanwhile.
 const MOST_ROUNDS: u32 = 3;
 
+/// No backup takes longer.
+const LONGEST_BACKUP_US: i64 = 7 * 86_400 * 1_000_000;
+
 /// The steps of a season's way to the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -38,9 +41,9 @@ pub enum Step {
     Copying,
     /// Each record is compared with its copy.
     Verifying,
-    /// The season's partition is dropped.
+    /// The season's records leave the big table.
     Freeing,
-    /// The season's cached schedules are removed.
+    /// They are removed, and the season's cached schedules.
     Clearing,
     /// The season is archived.
     Done,
@@ -145,6 +148,7 @@ impl Engine {
             watch: &mut *watch,
         };
         run.empty_partition()?;
+        storage::remove_freed(&mut connection)?;
         self.clear_season(season)?;
         progress.begin(Step::Done);
         progress.finished_at_us = Some(now_us());
@@ -161,6 +165,26 @@ impl Engine {
     pub fn archive_status(&self, season: &str) -> Result<ArchiveStatus> {
         let progress = self.process().database.with(|database| archive::progress(database, season))?;
         Ok(ArchiveStatus { progress, is_running: self.is_running(Job::Archive, season)? })
+    }
+
+    /// Drops the empty partitions of seasons that were archived so long ago that no backup is left from before: of
+    /// a partition that is gone it would say nothing, and lack the records. Returns the seasons.
+    ///
+    /// # Errors
+    /// When the table was in use all the time, or MariaDB is down.
+    pub fn drop_left_partitions(&self) -> Result<Vec<String>> {
+        let mut connection = self.settings.background.connect(false)?;
+        let mut dropped = Vec::new();
+        for season in archive::left_partitions(&mut connection, now_us() - LONGEST_BACKUP_US)? {
+            if storage::drop_empty_partition(&mut connection, &season)? {
+                dropped.push(season);
+            } else {
+                log::warn!(
+                    "{season} is archived, but somebody has written records of it to the big table since"
+                );
+            }
+        }
+        Ok(dropped)
     }
 
     /// A season was deleted, with no record left: its name may be used again.
@@ -195,10 +219,12 @@ struct Run<'a> {
 impl Run<'_> {
     /// Copies, compares, and frees the partition once every record has its like in the archive.
     fn empty_partition(&mut self) -> Result<()> {
-        // A run that was killed may have dropped the partition, or not.
+        // A run that was killed may have freed the partition, or not.
         let is_there = storage::partition_exists(self.connection, self.season)?;
         match self.progress.step {
-            Step::Freeing if !is_there => self.enter(Step::Clearing)?,
+            Step::Freeing if !is_there || storage::is_empty(self.connection, self.season)? => {
+                self.enter(Step::Clearing)?;
+            }
             Step::Freeing => self.enter(Step::Verifying)?,
             Step::Verifying if !is_there => self.enter(Step::Copying)?,
             _ => {}
@@ -227,7 +253,7 @@ impl Run<'_> {
                 }
                 Step::Freeing => {
                     (self.watch)(self.progress)?;
-                    storage::drop_partition(self.connection, self.season)?;
+                    storage::free_partition(self.connection, self.season)?;
                     self.enter(Step::Clearing)?;
                 }
                 Step::Clearing | Step::Done => {}

@@ -442,6 +442,10 @@ impl Engine {
         Ok(Some(dict))
     }
 
+    fn drop_left_partitions(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        Ok(py.detach(|| self.0.drop_left_partitions())?)
+    }
+
     fn forget_archive(&self, py: Python<'_>, season: &str) -> PyResult<()> {
         Ok(py.detach(|| self.0.forget_archive(season))?)
     }

@@ -279,5 +279,5 @@ def test_whether_there_are_records(site: Site, app: App, engine: Engine, old: st
         for name in [STUDENT, "nobody@school.example"] if doctype == "User" else [old, archived]:
             with suppress(frappe.LinkExistsError):
                 players.refuse_to_orphan(SimpleNamespace(doctype=doctype, name=name))
-    # The archived season has no partition any more.
+    # The archived season has no records in the table any more.
     check(site, [statement.replace(archived, old) for statement in statements], kinds=2)

@@ -499,7 +499,7 @@ class Engine:
         progress: Callable[[ArchiveProgress], object] | None = None,
         share: float = 0.5,
     ) -> ArchiveProgress:
-        """Move a season's records to the archive, free its partition, remove what is cached of it.
+        """Move a season's records to the archive, empty its partition, remove what is cached of it.
 
         Killed at any moment, it is continued by running it again. One that is archived is left as it is.
 
@@ -510,6 +510,9 @@ class Engine:
 
     def archive_status(self, season: str) -> ArchiveStatus | None:
         """What is known of a season's archive. None: it was never archived."""
+
+    def drop_left_partitions(self) -> list[str]:
+        """Drop the empty partitions that seasons archived a week ago have left: their seasons."""
 
     def forget_archive(self, season: str) -> None:
         """Let a season's name be used again. Call after a season was deleted that has no archived records."""

@@ -30,6 +30,7 @@ scheduler_events = {
         "memora.services.srs_archiver.resume_archives",
     ],
     "daily_long": [
+        "memora.services.partition_manager.drop_left_partitions",
         "memora.services.srs_archiver.process_auto_archive",
         "memora.services.srs_reconciliation.reconcile_cache_with_database",
     ],

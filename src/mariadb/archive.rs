@@ -142,6 +142,14 @@ pub fn finish(
     })
 }
 
+/// The seasons that have been archived since before a moment (Unix microseconds), of which a partition is left.
+pub fn left_partitions(connection: &mut Conn, before_us: i64) -> Result<Vec<String>> {
+    let sql = "SELECT a.season FROM memora_archive AS a JOIN information_schema.PARTITIONS AS p \
+        ON p.TABLE_SCHEMA = DATABASE() AND p.TABLE_NAME = ? AND p.PARTITION_NAME = a.season \
+        WHERE a.step = ? AND a.finished_at_us < ? ORDER BY a.season";
+    rows(connection, sql, (LIVE.table, Step::Done.name(), before_us))
+}
+
 /// Forgets a season that was deleted, with no record left in the archive.
 pub fn forget(connection: &mut Conn, season: &str) -> Result<()> {
     run(connection, "DELETE FROM memora_archive WHERE season = ? AND season <> ''", (season,))

@@ -20,6 +20,8 @@ const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
 const NO_SUCH_PARTITION: u16 = 1507;
 /// How long another process that prepares the tables is waited for, in seconds.
 const LOCK_SECONDS: u32 = 5 * 3600;
+/// Where the records of a partition are from the moment they leave the big table until they are removed.
+const FREED: &str = "memora_freed";
 /// How long the partitions of a table in use are tried to be changed.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// For so long, only a table that is free at that very moment is taken.
@@ -111,7 +113,7 @@ pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
     for (table, _) in OWN_TABLES {
         run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
     }
-    Ok(())
+    run_text(connection, &format!("DROP TABLE IF EXISTS {FREED}"))
 }
 
 fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Result<Vec<String>> {
@@ -152,7 +154,7 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     if partition_exists(connection, season)? && !has_strays(connection, season)? {
         return Ok(false);
     }
-    with_table(connection, |connection| {
+    with_table(connection, "", |connection| {
         let sql = format!("ALTER TABLE `{TABLE}` ADD PARTITION ({})", partition(season));
         let was_made = match run_text(connection, &sql) {
             // Another process made it a moment ago.
@@ -168,15 +170,54 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     })
 }
 
-/// Frees a season's partition with all that is in it. False: there was none.
+/// Takes the records of a season out of the big table. [`remove_freed`] removes them.
+///
+/// The partition changes places with an empty table. That renames files, so it takes as long for a billion records as for
+/// none; TRUNCATE and DROP PARTITION keep all readers waiting while the disk frees a file. And a transaction that began
+/// before, as that of a backup, finds a table that is newer than itself and fails (1412). With DROP PARTITION it would
+/// find no records, neither here nor in the archive, and think that there are none. So the empty table is made
+/// when every record is in the archive: whoever began after that sees them there.
 ///
 /// # Errors
 /// When the table was in use all the time.
-pub fn drop_partition(connection: &mut Conn, season: &str) -> Result<bool> {
-    if !partition_exists(connection, season)? {
+pub fn free_partition(connection: &mut Conn, season: &str) -> Result<()> {
+    remove_freed(connection)?;
+    run_text(connection, &format!("CREATE TABLE {FREED} LIKE `{TABLE}`"))?;
+    run_text(connection, &format!("ALTER TABLE {FREED} REMOVE PARTITIONING"))?;
+    with_table(connection, &format!(", {FREED} WRITE"), |connection| {
+        run_text(
+            connection,
+            &format!("ALTER TABLE `{TABLE}` EXCHANGE PARTITION `{season}` WITH TABLE {FREED}"),
+        )
+    })
+}
+
+/// Removes what [`free_partition`] took out, also in a run that was killed. One process at a time: the others wait.
+///
+/// # Errors
+/// [`Error::Fault`] when another is at it for hours.
+pub fn remove_freed(connection: &mut Conn) -> Result<()> {
+    // Held until the connection ends: nobody removes what another is about to put in the partition's place.
+    if !take_lock(connection, "freeing", LOCK_SECONDS)? {
+        return Err(Error::Fault(
+            "another process has been freeing a partition for hours: see SHOW PROCESSLIST".to_owned(),
+        ));
+    }
+    run_text(connection, &format!("DROP TABLE IF EXISTS {FREED}"))
+}
+
+/// Removes a season's partition if nothing is in it. False: there was none, or something is.
+///
+/// # Errors
+/// When the table was in use all the time.
+pub fn drop_empty_partition(connection: &mut Conn, season: &str) -> Result<bool> {
+    if !partition_exists(connection, season)? || !is_empty(connection, season)? {
         return Ok(false);
     }
-    with_table(connection, |connection| {
+    with_table(connection, "", |connection| {
+        if !is_empty(connection, season)? {
+            return Ok(false);
+        }
         match run_text(connection, &format!("ALTER TABLE `{TABLE}` DROP PARTITION `{season}`")) {
             Err(Error::Refused { code: NO_SUCH_PARTITION, .. }) => Ok(false),
             outcome => outcome.map(|()| true),
@@ -184,9 +225,15 @@ pub fn drop_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     })
 }
 
-/// Does something with the table while nobody else uses it.
-fn with_table<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
-    take_table(connection)?;
+/// Whether nothing is in a season's partition.
+pub fn is_empty(connection: &mut Conn, season: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM `{TABLE}` PARTITION (`{season}`) LIMIT 1");
+    Ok(row::<u8>(connection, &sql, ())?.is_none())
+}
+
+/// Does something with the table while nobody else uses it; `more` are other tables of LOCK TABLES.
+fn with_table<T>(connection: &mut Conn, more: &str, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+    take_table(connection, more)?;
     let outcome = work(connection);
     // A connection that broke has no locks any more.
     if !matches!(outcome, Err(Error::Unavailable { .. })) {
@@ -201,9 +248,9 @@ fn with_table<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T
 ///
 /// # Errors
 /// [`Error::Fault`] when the table was in use all the time.
-fn take_table(connection: &mut Conn) -> Result<()> {
+fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
     let start = Instant::now();
-    let lock = format!("LOCK TABLES `{TABLE}` WRITE, `{TABLE}` AS {ALIAS} READ");
+    let lock = format!("LOCK TABLES `{TABLE}` WRITE, `{TABLE}` AS {ALIAS} READ{more}");
     while start.elapsed() < PATIENCE {
         let is_quiet = start.elapsed() < QUIET_TIME;
         let taken = if is_quiet {

@@ -49,6 +49,16 @@ def create_missing_partitions() -> None:
             frappe.logger("memora").error(f"{season} has no partition: {error}")
 
 
+def drop_left_partitions() -> None:
+    """Drop the empty partitions that seasons archived a week ago have left (daily)."""
+    frappe.db.commit()
+    try:
+        for season in engine().drop_left_partitions():
+            frappe.logger("memora").info(f"the empty partition of {season} was dropped")
+    except MemoraError as error:
+        frappe.logger("memora").error(f"empty partitions of archived seasons are left: {error}")
+
+
 def seasons_without_partition() -> list[str]:
     """Seasons that need a partition and have none yet."""
     missing = {"partition_created": 0, "archive_status": ("is", "not set")}

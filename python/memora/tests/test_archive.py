@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest.mock import patch
 
 import frappe
 from frappe.utils import now_datetime
+from frappe.utils.background_jobs import create_job_id, get_redis_conn, is_job_enqueued
+from rq.job import Job, JobStatus
 
 from memora.api.reviews import get_review_session
 from memora.api.srs import get_archive_status
@@ -20,7 +22,9 @@ from memora.services.srs_archiver import (
     delete_in_background,
     flag_eligible_for_deletion,
     process_auto_archive,
+    request_archive,
 )
+from memora.services.srs_jobs import get_job, look_after_jobs
 from memora.tests.case import (
     ARCHIVED,
     OLD,
@@ -58,12 +62,13 @@ class ArchiveTestCase(ReviewTestCase):
 
 
 class TestArchive(ArchiveTestCase):
-    def test_the_records_move_and_the_partition_goes(self) -> None:
+    def test_the_records_move_and_the_partition_is_empty(self) -> None:
         self.add_record("kept")
         archive_in_background(OLD)
         self.assertEqual(self.archived(), 5)
         self.assertEqual(frappe.db.count(TRACKER, {"season": OLD}), 0)
-        self.assertFalse(check_partition_exists(OLD))
+        rows = frappe.db.sql(f"select 1 from `tab{TRACKER}` partition (`{OLD}`)")
+        self.assertEqual((check_partition_exists(OLD), len(rows)), (True, 0))
         season = frappe.get_doc(SEASON_DOCTYPE, OLD)
         self.assertEqual((season.archive_status, season.partition_created), ("Archived", 0))
         status = get_archive_status(OLD)
@@ -122,13 +127,42 @@ class TestArchive(ArchiveTestCase):
             process_auto_archive()
         (call,) = [call for call in enqueue.call_args_list if call.kwargs.get("season") == OLD]
         self.assertEqual((call.kwargs["queue"], self.archived()), ("long", 0))
-        frappe.get_attr(call.args[0])(OLD)
+        frappe.get_attr(call.args[0])(OLD, call.kwargs["job"])
         self.assertEqual(self.archived(), 5)
+        self.assertEqual(
+            frappe.db.get_value("SRS Job", call.kwargs["job"], ["kind", "status", "requested_by"]),
+            ("Archive", "Done", None),
+        )
         four_years_ago = now_datetime() - timedelta(days=4 * 366)
         frappe.db.set_value(ARCHIVED, {"season": OLD, "question_id": "q1"}, "archived_at", four_years_ago)
+        frappe.db.sql("update memora_archive set finished_at_us = 1 where season = %s", OLD)
         frappe.db.commit()
         flag_eligible_for_deletion()
         self.assertEqual(self.archived(eligible_for_deletion=1), 1)
+
+    def test_an_archive_whose_worker_was_killed_waits_again(self) -> None:
+        """RQ says started of it until it has been silent for longer than the job may last."""
+        with patch("frappe.enqueue") as enqueue:
+            name = str(request_archive(OLD))
+            self.assertEqual(get_job(name)["requested_by"], "Administrator")
+            started = Job.create(
+                "frappe.ping",
+                id=create_job_id(f"memora_{name}"),
+                connection=get_redis_conn(),
+                status=JobStatus.STARTED,
+            )
+            self.addCleanup(started.delete)
+            for minutes, calls in ((0, 1), (2, 2)):
+                long_ago = now_datetime() - timedelta(minutes=2)
+                frappe.db.set_value("SRS Job", name, "modified", long_ago, update_modified=False)
+                frappe.db.commit()
+                started.started_at = datetime.utcnow() - timedelta(minutes=minutes)
+                started.save()
+                self.assertTrue(is_job_enqueued(f"memora_{name}"))
+                look_after_jobs()
+                self.assertEqual(enqueue.call_count, calls, minutes)
+        self.assertEqual(get_job(name)["status"], "Queued")
+        self.assertFalse(is_job_enqueued(f"memora_{name}"))
 
     def test_bench_knows_the_commands(self) -> None:
         (group,) = commands
