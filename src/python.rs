@@ -175,7 +175,7 @@ impl Engine {
     ) -> PyResult<Bound<'py, PyDict>> {
         let answer = py.detach(|| {
             let submission = Submission::from_interactions(interactions, subject, topic)?;
-            self.0.submit(player, &submission)
+            self.0.rate(player, &submission)
         })?;
         acknowledgement(py, &answer)
     }
@@ -303,6 +303,10 @@ impl Engine {
 
     fn links_changed(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| self.0.links_changed())?)
+    }
+
+    fn player_changed(&self, py: Python<'_>, player: &str) -> PyResult<()> {
+        Ok(py.detach(|| self.0.player_changed(player))?)
     }
 
     fn cache_available(&self, py: Python<'_>) -> bool {

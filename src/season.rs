@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::clock::now_us;
 use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Result, Server};
-use crate::mariadb::seasons;
+use crate::mariadb::seasons::{self, Link};
 use crate::redis::cache;
 
 /// Saving a season forgets it at once; this only bounds how long a missed one can stay.
@@ -116,7 +116,16 @@ impl Engine {
         process.cache.with(|connection| cache::forget_season(connection, &self.settings.keys))
     }
 
-    /// Forgets which subjects and topics exist.
+    /// Forgets that a user exists.
+    ///
+    /// # Errors
+    /// When the cache cannot be told.
+    pub fn player_changed(&self, player: &str) -> Result<()> {
+        let member = Link::Player.member(player);
+        self.process().cache.with(|cache| cache::forget_link(cache, &self.settings.keys, &member))
+    }
+
+    /// Forgets which subjects, topics and users exist.
     ///
     /// # Errors
     /// When the cache cannot be told.

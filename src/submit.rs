@@ -82,12 +82,40 @@ impl Engine {
     /// # Errors
     /// Nothing was acknowledged, and the student should be told so.
     pub fn submit(&self, player: &str, submission: &Submission) -> Result<SubmitAnswer> {
+        self.take(player, submission, links_of(submission))
+    }
+
+    /// As [`Engine::submit`], of a student for whom no session vouches: a user whom Frappe has, named in any case.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`].
+    pub fn rate(&self, user: &str, submission: &Submission) -> Result<SubmitAnswer> {
+        let take = |player: &str| {
+            let mut links = links_of(submission);
+            links.push((Link::Player, player.to_owned()));
+            self.take(player, submission, links)
+        };
+        match take(user) {
+            Err(refusal @ Error::InvalidInput(_)) => {
+                let found = self.process().database.with(|database| seasons::user_named(database, user))?;
+                found.filter(|name| name != user).map_or(Err(refusal), |name| take(&name))
+            }
+            taken => taken,
+        }
+    }
+
+    fn take(
+        &self,
+        player: &str,
+        submission: &Submission,
+        mut links: Vec<(Link, String)>,
+    ) -> Result<SubmitAnswer> {
         let began = Instant::now();
         check_player(player)?;
         let process = self.process();
-        let mut links_are_known = false;
         for conflicts in 0..MOST_CONFLICTS {
-            let before = self.before(&process, player, submission, &mut links_are_known)?;
+            let before = self.before(&process, player, submission, &links)?;
+            links.clear();
             let now = now_us();
             self.notice_clock(&process, player, before.head.seconds_ahead(now));
             let order = before.head.next_order(now, process.random());
@@ -187,12 +215,11 @@ impl Engine {
         process: &Process,
         player: &str,
         submission: &Submission,
-        links_are_known: &mut bool,
+        links: &[(Link, String)],
     ) -> Result<Before> {
         let ids = submission.question_ids();
-        let links = if *links_are_known { Vec::new() } else { links_of(submission) };
         let found =
-            self.with_cache(process, |active| self.before_from_cache(process, active, player, &ids, &links));
+            self.with_cache(process, |active| self.before_from_cache(process, active, player, &ids, links));
         let (before, known) = match found {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 let season = self.season_from_database(process)?;
@@ -206,7 +233,6 @@ impl Engine {
                 self.check_link(process, link)?;
             }
         }
-        *links_are_known = true;
         Ok(before)
     }
 
@@ -276,7 +302,8 @@ impl Engine {
         }
         // Deleted, and forgotten, before it was remembered?
         check().inspect_err(|_| {
-            if let Err(error) = process.cache.with(|cache| cache::forget_links(cache, keys)) {
+            let forgotten = process.cache.with(|cache| cache::forget_link(cache, keys, &member[0]));
+            if let Err(error) = forgotten {
                 log::warn!("the {link} {name} could not be forgotten: {error}");
             }
         })

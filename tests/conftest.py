@@ -184,6 +184,7 @@ def clean_site(site: Site) -> Site:
         end_date="2026-12-31", is_active=1, enable_redis=1, partition_created=1,
     )  # fmt: skip
     site.engine().prepare_storage()
+    site.add_users(PLAYER)
     for subject in SUBJECTS:
         site.insert("Game Subject", name=subject)
     for topic in TOPICS:

@@ -120,6 +120,7 @@ class Students:
         """Give every student their questions and an empty ledger."""
         for player in self.names:
             self.path(player).touch()
+            site.add_users(player)
             site.add(player, [Record(name) for name in FROM_THE_START])
         site.sql(f"UPDATE {TRACKER} SET next_review_date = %s", (FIRST_DUE,))
 

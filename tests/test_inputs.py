@@ -149,6 +149,7 @@ def test_one_bad_answer_refuses_the_whole_session(site: Site, engine: Engine) ->
 @example(["q", "Q", "e\u0301", "\u00e9", "ss", "ß", "a:b", "a:b:c"])
 def test_an_id_that_is_taken_comes_back_as_it_was(site: Site, engine: Engine, questions: list[str]) -> None:
     player = f"student{next(numbers)}@school.example"
+    site.add_users(player)
     try:
         engine.rate(player, json.dumps([{"question_id": name, "attempts_count": 2} for name in questions]))
     except MemoraError as fault:

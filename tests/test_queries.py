@@ -173,6 +173,7 @@ def test_answers_through_the_journal(site: Site) -> None:
     with listening(site) as statements:
         engine = site.engine()
         job = engine.submit(STUDENT, session_data=session("q001", "new"))["persistence_job_id"]
+        site.add_users(STUDENT)
         engine.rate(STUDENT, '[{"question_id": "q002", "attempts_count": 2}]')
         engine.drain()
         assert engine.persistence_status(STUDENT, job) == "persisted"

@@ -99,6 +99,7 @@ def test_responses_climb_the_ladder(
 )
 def test_lessons_rate(site: Site, engine: Engine, cases: list[tuple[int, int, int | None, bool]]) -> None:
     player = next(players)
+    site.add_users(player)
     known = [Record(f"q{place}", stability=case[0]) for place, case in enumerate(cases) if place % 2]
     site.add(player, known)
     interactions = []

@@ -357,7 +357,10 @@ class Engine:
     def rate(
         self, player: str, interactions: str, subject: str | None = None, topic: str | None = None
     ) -> SubmitAnswer:
-        """Take a lesson's interactions (JSON list; spec section 3, process_srs_batch): the same journal."""
+        """Take a lesson's interactions (JSON list; spec section 3, process_srs_batch): the same journal.
+
+        The player is a User in any case; the answers count for the name that Frappe has.
+        """
 
     def persistence_status(
         self, player: str, job_id: str
@@ -426,7 +429,10 @@ class Engine:
         """
 
     def links_changed(self) -> None:
-        """Forget which subjects and topics exist. Call after one was renamed or deleted."""
+        """Forget which subjects, topics and users exist. Call after a subject or topic was deleted."""
+
+    def player_changed(self, player: str) -> None:
+        """Forget that a User exists. Call after it was renamed or deleted."""
 
     # -- one student's cache, for memora.services.srs_redis_manager -------------------------------
     def cache_available(self) -> bool: ...

@@ -1,8 +1,8 @@
-//! Which season is active, and which subjects and topics exist.
+//! Which seasons, subjects, topics and users there are.
 
 use mysql::Conn;
 
-use super::row;
+use super::{row, rows};
 use crate::error::Result;
 
 /// The active season and whether it uses the cache; none that is archived or on its way there. Of several,
@@ -24,23 +24,37 @@ pub fn uses_cache(connection: &mut Conn, season: &str) -> Result<Option<bool>> {
     Ok(found.filter(|(name, _)| name == season).map(|(_, uses_cache)| uses_cache))
 }
 
-/// Whether a Game Subject or Game Topic of exactly this name exists; MariaDB alone would ignore its case.
+/// The names of all seasons, the archived too.
+pub fn names(connection: &mut Conn) -> Result<Vec<String>> {
+    rows(connection, "SELECT name FROM `tabGame Subscription Season` ORDER BY name", ())
+}
+
+/// A User's name as Frappe has it. MariaDB finds it in any case; what differs by more than case is another's.
+pub fn user_named(connection: &mut Conn, name: &str) -> Result<Option<String>> {
+    let found: Option<String> = row(connection, "SELECT name FROM `tabUser` WHERE name = ?", (name,))?;
+    Ok(found.filter(|found| found.to_lowercase() == name.to_lowercase()))
+}
+
+/// Whether a Game Subject, Game Topic or User of exactly this name exists; MariaDB alone would ignore its case.
 pub fn link_exists(connection: &mut Conn, link: Link, name: &str) -> Result<bool> {
     let sql = match link {
         Link::Subject => "SELECT name FROM `tabGame Subject` WHERE name = ?",
         Link::Topic => "SELECT name FROM `tabGame Topic` WHERE name = ?",
+        Link::Player => "SELECT name FROM `tabUser` WHERE name = ?",
     };
     let found: Option<String> = row(connection, sql, (name,))?;
     Ok(found.as_deref() == Some(name))
 }
 
-/// What a record can point to.
+/// What a record points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
     /// A Game Subject.
     Subject,
     /// A Game Topic.
     Topic,
+    /// A User.
+    Player,
 }
 
 impl Link {
@@ -49,6 +63,7 @@ impl Link {
         match self {
             Link::Subject => format!("subject:{name}"),
             Link::Topic => format!("topic:{name}"),
+            Link::Player => format!("player:{name}"),
         }
     }
 }
@@ -58,6 +73,7 @@ impl std::fmt::Display for Link {
         out.write_str(match self {
             Link::Subject => "subject",
             Link::Topic => "topic",
+            Link::Player => "user",
         })
     }
 }

@@ -500,9 +500,15 @@ pub fn stranger(connection: &mut RedisConnection) -> Result<Option<String>> {
     Ok(found.into_iter().find(|key| !Keys::is_own(key)))
 }
 
+/// Forgets that a link exists.
+pub fn forget_link(connection: &mut RedisConnection, keys: &Keys, link: &str) -> Result<()> {
+    connection.command(redis::cmd("SREM").arg(keys.links()).arg(link))
+}
+
 /// Forgets which links exist.
 pub fn forget_links(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
-    connection.command(redis::cmd("DEL").arg(keys.links()))
+    // Unlinked: there may be a million students among them.
+    connection.command(redis::cmd("UNLINK").arg(keys.links()))
 }
 
 /// Cached dates of a student, by question, up to a moment, most overdue first. The cache alone is asked,

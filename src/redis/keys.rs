@@ -130,7 +130,7 @@ impl Keys {
         self.of_all("srs-looked")
     }
 
-    /// Cache: subjects and topics known to exist.
+    /// Cache: subjects, topics and users known to exist.
     pub fn links(&self) -> String {
         self.of_all("srs-links")
     }

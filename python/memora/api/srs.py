@@ -47,7 +47,7 @@ def process_srs_batch(
     For the site's lesson code only, which knows the student: it cannot be called over HTTP.
 
     Args:
-        user: the student.
+        user: the student, a User; the answers count for the name that Frappe has, whatever case this is in.
         interactions: at most 50 of {question_id, duration_ms | time_spent_ms, attempts_count}.
         subject: Game Subject of these questions.
         topic: Game Topic of these questions.
