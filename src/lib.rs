@@ -36,6 +36,7 @@ pub mod rebuild;
 pub mod reconcile;
 pub mod redis;
 pub mod rehydrate;
+pub mod rename;
 pub mod replay;
 pub mod restored;
 pub mod retention;

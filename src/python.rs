@@ -511,6 +511,14 @@ impl Engine {
         Ok(py.detach(|| self.0.has_waiting_answers(player, &seasons))?)
     }
 
+    fn note_rename(&self, py: Python<'_>, old: &str, new: &str) -> PyResult<()> {
+        Ok(py.detach(|| self.0.note_rename(old, new))?)
+    }
+
+    fn carry_renamed(&self, py: Python<'_>) -> PyResult<u64> {
+        Ok(py.detach(|| self.0.carry_renamed())?)
+    }
+
     fn mend_clock(&self, py: Python<'_>) -> PyResult<u64> {
         Ok(py.detach(|| self.0.mend_clock())?)
     }

@@ -43,6 +43,7 @@ PLACES: Final = (
     "frappe.commands",
     "frappe.desk.doctype.notification_log.notification_log",
     "frappe.model.document",
+    "frappe.model.rename_doc",
     "frappe.utils",
     "frappe.utils.background_jobs",
     "frappe.utils.synchronization",
@@ -161,7 +162,7 @@ def create_tables(connection: pymysql.Connection[Any]) -> None:
     """Create the tables of memora's DocTypes as a new site has them (frappe.database.mariadb.schema)."""
     doctypes = [json.loads(path.read_text()) for path in sorted(DOCTYPES.glob("*/*.json"))]
     with connection.cursor() as cursor:
-        for doctype in [*doctypes, NOTIFICATION_LOG]:
+        for doctype in [*doctypes, NOTIFICATION_LOG, USER]:
             cursor.execute(create_statement(doctype))
 
 
@@ -199,6 +200,8 @@ NOTIFICATION_LOG: Final = {
         {"fieldname": "link", "fieldtype": "Data"},
     ],
 }
+# What memora reads of a user.
+USER: Final = {"name": "User", "fields": [{"fieldname": "email", "fieldtype": "Data"}]}
 COLUMN_TYPES: Final = {
     "Check": "int(1)",
     "Code": "longtext",
@@ -449,6 +452,7 @@ class Database:
 
     def __init__(self) -> None:
         self.after_commit: Final = CallbackManager()
+        self.after_rollback: Final = CallbackManager()
         self.transaction_writes = 0
         self.connection: pymysql.Connection[pymysql.cursors.DictCursor] | None = None
 
@@ -474,12 +478,14 @@ class Database:
             return list(cursor.fetchall())
 
     def commit(self) -> None:
+        self.after_rollback.functions.clear()
         self.sql("commit")
         self.after_commit.run()
 
     def rollback(self) -> None:
         self.after_commit.functions.clear()
         self.sql("rollback")
+        self.after_rollback.run()
 
     def close(self) -> None:
         if self.connection is not None:
@@ -515,10 +521,20 @@ class Database:
         statement, values = select(doctype, ["name"], filters)
         self.sql(statement.replace("select `name` from", "delete from", 1), values)
 
+    def get_tables(self, cached: bool = True) -> list[str]:
+        """Those of every database that the user may see, under their bare names."""
+        found = self.sql("select table_name as name from information_schema.tables "
+                         "where table_schema != 'information_schema'")  # fmt: skip
+        return [row["name"] for row in found]
+
+    def get_table_columns_description(self, table_name: str) -> list[dict[str, Any]]:
+        statement = "select column_name as name from information_schema.columns where table_name = %s"
+        return self.sql(statement, (table_name,))
+
     def set_value(
         self,
         doctype: str,
-        name: str,
+        name: str | Mapping[str, Any],
         field: str | Mapping[str, Any],
         val: Any = None,
         *,
@@ -528,7 +544,11 @@ class Database:
         if update_modified:
             values["modified"] = now()
         assignments = ", ".join(f"`{column}` = %s" for column in values)
-        self.sql(f"update `tab{doctype}` set {assignments} where name = %s", [*values.values(), name])
+        statement, found = select(doctype, ["name"], name)
+        statement = statement.replace(
+            f"select `name` from `tab{doctype}`", f"update `tab{doctype}` set {assignments}", 1
+        )
+        self.sql(statement, [*values.values(), *found])
 
 
 def select(
@@ -582,6 +602,63 @@ class Document:
 
     def get_doc_before_save(self) -> Document | None:
         return self._doc_before_save
+
+
+# -- frappe.model.rename_doc, frappe.core.doctype.user.user -----------------------------------------
+
+
+def rename_doc(doctype: str, old: str, new: str, merge: bool = False) -> str:
+    """Only for a User; with merge, the old one is deleted in the end, as `frappe.delete_doc` does it."""
+    user = Document({"doctype": doctype, "name": old})
+    run_hooks(user, "before_rename", old, new, merge)
+    if not merge:
+        local.db.set_value(doctype, old, "name", new, update_modified=False)
+    for link in get_link_fields(doctype):
+        parent, fieldname = link["parent"], link["fieldname"]
+        local.db.set_value(parent, {fieldname: old}, fieldname, new, update_modified=False)
+    user = Document({"doctype": doctype, "name": new})
+    after_rename(old, new)
+    run_hooks(user, "after_rename", old, new, merge)
+    if merge:
+        delete_doc(doctype, old)
+    return new
+
+
+def delete_doc(doctype: str, name: str) -> None:
+    run_hooks(Document({"doctype": doctype, "name": name}), "on_trash")
+    local.db.delete(doctype, {"name": name})
+
+
+def run_hooks(document: Document, event: str, *arguments: Any) -> None:
+    """What memora's hooks say of a document (Document.run_method)."""
+    hooks = importlib.import_module("memora.hooks").doc_events.get(document.doctype, {})
+    if event in hooks:
+        get_attr(hooks[event])(document, event, *arguments)
+
+
+def get_link_fields(doctype: str) -> list[_dict]:
+    """Those of memora's DocTypes; asked once in a request."""
+    if not local.flags.link_fields:
+        local.flags.link_fields = {}
+    if doctype not in local.flags.link_fields:
+        found = [json.loads(path.read_text()) for path in sorted(DOCTYPES.glob("*/*.json"))]
+        local.flags.link_fields[doctype] = [
+            _dict(parent=parent["name"], fieldname=field["fieldname"], issingle=0)
+            for parent in found
+            for field in parent["fields"]
+            if field["fieldtype"] == "Link" and field["options"] == doctype
+        ]
+    found_before: list[_dict] = local.flags.link_fields[doctype]
+    return found_before
+
+
+def after_rename(old_name: str, new_name: str) -> None:
+    """User.after_rename: whatever has an owner is looked through, in every table."""
+    for tab in dict.fromkeys(local.db.get_tables()):
+        desc = local.db.get_table_columns_description(tab)
+        for name in {d["name"] for d in desc if d["name"] in ["owner", "modified_by"]}:
+            local.db.sql(f"update `{tab}` set `{name}` = %s where `{name}` = %s", (new_name, old_name))
+    local.db.set_value("User", new_name, "email", new_name)
 
 
 # -- frappe.commands ------------------------------------------------------------------------------

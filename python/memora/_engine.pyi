@@ -414,6 +414,12 @@ class Engine:
     def has_waiting_answers(self, player: str, seasons: list[str]) -> bool:
         """Whether answers of a student in these seasons are in the journal, and not yet in MariaDB."""
 
+    def note_rename(self, old: str, new: str) -> None:
+        """Note that a User is about to be renamed, for `carry_renamed`."""
+
+    def carry_renamed(self) -> int:
+        """Give renamed students what was written under their old names; how many records. Drain first."""
+
     def cache_status(self, seasons: list[str]) -> CacheStatus:
         """How the cache does, and what it has of these seasons: in a few steps whatever else it has."""
 

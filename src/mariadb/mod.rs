@@ -9,6 +9,7 @@ pub mod limiter;
 pub mod outages;
 pub mod poison;
 pub mod records;
+pub mod renames;
 pub mod retention;
 pub mod seasons;
 pub mod shape;

@@ -8,7 +8,7 @@ use mysql::Conn;
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::strays::{ALIAS, has_strays, move_strays};
 use super::{
-    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, retention, row, rows, run_text,
+    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, renames, retention, row, rows, run_text,
     take_lock, unshown,
 };
 use crate::error::{Error, Result};
@@ -34,7 +34,7 @@ const LOUD_SECONDS: f64 = 0.3;
 const LONGEST_SEASON: usize = 64;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 8] = [
+const OWN_TABLES: [(&str, &str); 9] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
     ("memora_journal", journal::CREATE),
@@ -43,6 +43,7 @@ const OWN_TABLES: [(&str, &str); 8] = [
     ("memora_belief", unshown::CREATE_BELIEF),
     ("memora_archive", archive::CREATE),
     ("memora_retention", retention::CREATE),
+    ("memora_rename", renames::CREATE),
 ];
 
 /// Refuses a season whose name is not `SEASON-YYYY` or `SEASON-YYYY-SUFFIX` (spec section 1). What passes

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import frappe
 from frappe import _
+from frappe.model.rename_doc import get_link_fields
 
 from memora._engine import Engine
 from memora.services.engine import after_commit, engine
 from memora.services.errors import frappe_errors, refuse
+from memora.services.monitor import POISON
 from memora.services.partition_manager import SEASON
-from memora.services.storage import ARCHIVE, TRACKER
+from memora.services.storage import ARCHIVE, AUDIT, TRACKER
+
+# Tables of which Frappe must not look through every record.
+BIG_TABLES: Final = (TRACKER, ARCHIVE, AUDIT)
 
 
 def refuse_to_orphan(document: Any, _event: str | None = None) -> None:
@@ -28,34 +33,92 @@ def refuse_to_orphan(document: Any, _event: str | None = None) -> None:
     if has_any:
         message = _("{0} {1} has review records and cannot be deleted.")
         refuse(message.format(_(document.doctype), name), frappe.LinkExistsError)
+    if document.doctype != SEASON:
+        after_commit(lambda engine: engine.player_changed(name))
 
 
 def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = False) -> None:
-    """See to it that no answer comes under the old name after a student was renamed (hook of User).
+    """See to it that a student's records can go along with a new name (hook of User).
 
     Raises:
-        frappe.ValidationError: his answers cannot be saved now, or two students with records would be one.
+        frappe.ValidationError: answers cannot be saved now, or two students with records would be one.
     """
-    if merge and has_records(old) and has_records(new):
+    if has_records(old) and has_records(new):
         refuse(_("{0} and {1} both have review records and cannot be merged.").format(old, new))
+    _drain(old)
     with frappe_errors():
-        if has_waiting_answers(old):
-            engine().drain(10.0)
-    if has_waiting_answers(old):
-        message = _("Answers of {0} are on their way to the database. Try again in a minute.")
-        refuse(message.format(old))
+        engine().note_rename(old, new)
+    _keep_to_ourselves()
 
 
 def after_rename(_user: Any, _event: str, old: str, new: str, _merge: bool = False) -> None:
-    """Forget what is cached under either name: the records bear the new one now (hook of User)."""
+    """Give a student's records the new name, in the transaction that renames the user (hook of User).
+
+    Each is found by an index. What comes under the old name after this look at them is carried after the
+    commit, at once and by `srs_persistence.drain_safety_net`.
+    """
+    _leave_to_frappe()
+    _drain(old)
     seasons = _seasons()
+    for table in (TRACKER, ARCHIVE):
+        for season in seasons:
+            _rename_records(table, {"player": old, "season": season}, "question_id", new)
+    _rename_records(AUDIT, {"player": old}, "name", new)
+    _rename_records(POISON, {"player": old}, "name", new)
 
     def forget(engine: Engine) -> None:
+        engine.player_changed(old)
+        engine.carry_renamed()
         for season in seasons:
             for name in (old, new):
                 engine.cache_clear(name, season)
 
     after_commit(forget)
+
+
+def _drain(player: str) -> None:
+    with frappe_errors():
+        if has_waiting_answers(player):
+            engine().drain(10.0)
+    if has_waiting_answers(player):
+        message = _("Answers of {0} are on their way to the database. Try again in a minute.")
+        refuse(message.format(player))
+
+
+def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> None:
+    """Rename in some records, each by its whole key: of a range, MariaDB would lock the gaps, too."""
+    old = found["player"]
+    for record in frappe.get_all(table, filters=found, fields=[key, "owner", "modified_by"], order_by=key):
+        names = {field: new for field in ("owner", "modified_by") if record[field] == old}
+        one = {**found, key: record[key]}
+        frappe.db.set_value(table, one, {"player": new, **names}, update_modified=False)
+
+
+def _keep_to_ourselves() -> None:
+    """Have Frappe leave the big tables alone while it renames a user.
+
+    It looks for links and owners in every record of every table, and locks what it looks at: seconds or hours
+    in which no answer can be written. Those tables are renamed in by `after_rename`, by their indexes.
+    """
+    database = frappe.local.db
+    tables = database.get_tables()
+    database.get_tables = lambda cached=True: [
+        name for name in tables if name.removeprefix("tab") not in BIG_TABLES
+    ]
+    links = get_link_fields("User")
+    frappe.flags.link_fields["User"] = [link for link in links if not _is_ours(link)]
+    for end in (database.after_commit, database.after_rollback):
+        end.add(_leave_to_frappe)
+
+
+def _is_ours(link: dict[str, Any]) -> bool:
+    return link["parent"] in BIG_TABLES and link["fieldname"] == "player"
+
+
+def _leave_to_frappe() -> None:
+    """Show Frappe all tables again."""
+    vars(frappe.local.db).pop("get_tables", None)
+    (frappe.flags.link_fields or {}).pop("User", None)
 
 
 def has_records(player: str) -> bool:

@@ -13,6 +13,7 @@ from memora.services.partition_manager import SEASON, create_missing_partitions
 
 TRACKER: Final = "Player Memory Tracker"
 ARCHIVE: Final = "Archived Memory Tracker"
+AUDIT: Final = "Memory Review Audit"
 
 
 def prepare_storage() -> None:

@@ -167,6 +167,27 @@ class TestReviews(ReviewTestCase):
         job_id = answer["persistence_job_id"]
         self.assertEqual(get_persistence_status(job_id)["status"], "persisted")
 
+    def test_a_rename_leaves_the_big_tables_alone(self) -> None:
+        teacher, renamed = "memora-test-teacher@example.com", "memora-test-renamed@example.com"
+        frappe.set_user("Administrator")
+        for name in (teacher, renamed):
+            self.addCleanup(frappe.delete_doc, "User", name, ignore_missing=True, force=True)
+        insert("User", email=teacher, first_name="Huda", send_welcome_email=0)
+        asked: list[str] = []
+        sql = frappe.local.db.sql
+
+        def listen(query: Any, *arguments: Any, **named: Any) -> Any:
+            asked.append(str(query))
+            return sql(query, *arguments, **named)
+
+        with patch.object(frappe.local.db, "sql", listen):
+            frappe.rename_doc("User", teacher, renamed)
+            frappe.db.commit()
+        updated = [query for query in asked if query.strip().lower().startswith("update")]
+        self.assertTrue(any("`owner`" in query for query in updated))
+        big = ("`tabPlayer Memory Tracker`", "`tabArchived Memory Tracker`", "`tabMemory Review Audit`")
+        self.assertEqual([query for query in updated if any(table in query for table in big)], [])
+
     def test_the_cache_of_one_student(self) -> None:
         manager = SRSRedisManager()
         self.assertTrue(manager.is_available())

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from frappe import _
 from frappe.model.document import Document
 
 from memora._engine import Engine
 from memora.services.engine import after_commit
+from memora.services.errors import refuse
 
 
 class GameSubject(Document):
     subject_name: str
 
-    def after_rename(self, *_names: Any) -> None:
-        after_commit(Engine.links_changed)
+    def before_rename(self, *_names: object) -> None:
+        refuse(_("A subject is never renamed: the records of students bear its name."))
 
     def on_trash(self) -> None:
         after_commit(Engine.links_changed)
