@@ -1,6 +1,6 @@
 //! What a submission changes: the ladder applied to each of its answers, and to the stages they are in. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::clock::SiteZone;
 use crate::review::Review;
@@ -13,7 +13,7 @@ pub struct Plan {
     pub reviews: Vec<Review>,
     /// How many questions are new to the student.
     pub added: u64,
-    /// How many answers were right.
+    /// How many questions were answered right; one that was so twice counts once.
     pub correct: usize,
     /// How many answers led to stability 1, 2, 3 and 4.
     pub stability_counts: [u32; 4],
@@ -34,6 +34,7 @@ pub fn plan(
     seconds: i64,
 ) -> Plan {
     let mut changed: HashMap<String, Review> = HashMap::new();
+    let mut right: HashSet<&str> = HashSet::new();
     let mut plan = Plan { reviews: Vec::new(), added: 0, correct: 0, stability_counts: [0; 4] };
     for answer in &submission.answers {
         let id = answer.question_id.as_str();
@@ -47,7 +48,9 @@ pub fn plan(
         review.answered_at_us = order;
         review.subject = review.subject.or_else(|| submission.subject.clone());
         review.topic = review.topic.or_else(|| submission.topic.clone());
-        plan.correct += usize::from(answer.observed.is_correct());
+        if answer.observed.is_correct() {
+            right.insert(id);
+        }
         plan.stability_counts[usize::from(stability.clamp(1, 4)) - 1] += 1;
         let stage = stage_of(id).and_then(|stage| changed.get(stage).or_else(|| states.get(stage)).cloned());
         if let Some(mut stage) = stage {
@@ -57,6 +60,7 @@ pub fn plan(
         }
         changed.insert(review.question_id.clone(), review);
     }
+    plan.correct = right.len();
     plan.reviews = changed.into_values().collect();
     plan.reviews.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
     plan
@@ -80,7 +84,7 @@ mod tests {
         let twice = r#"[{"question_id": "q", "quality": 5}, {"question_id": "q", "quality": 5}]"#;
         let plan = planned(twice, &[]);
         assert_eq!((plan.reviews.len(), plan.reviews[0].stability, plan.added), (1, 2, 1));
-        assert_eq!(plan.stability_counts, [1, 1, 0, 0]);
+        assert_eq!((plan.correct, plan.stability_counts), (1, [1, 1, 0, 0]));
     }
 
     #[test]

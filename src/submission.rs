@@ -1,12 +1,8 @@
 //! What comes in: the two forms of a review session and a lesson's interactions (spec section 3), read and
 //! checked. Pure: no server.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::ladder;
@@ -17,14 +13,14 @@ pub const MOST_ANSWERS: usize = 50;
 pub const LONGEST_QUESTION_ID: usize = 140;
 /// Most bytes of JSON that are looked at: 50 answers of the longest ids are a tenth of it.
 const MOST_BYTES: usize = 1 << 20;
-/// Most characters of a parser's reason that are shown.
-const LONGEST_REASON: usize = 200;
 /// The quality of an answer from which on it counts as right.
 const RIGHT_QUALITY: u64 = 3;
 /// The highest quality of an answer.
 const BEST_QUALITY: f64 = 5.0;
 /// The largest number of milliseconds or of attempts.
 const LARGEST_NUMBER: f64 = 1e12;
+/// The largest whole number up to which JSON with a point has each.
+const LARGEST_EXACT: f64 = 9_007_199_254_740_991.0;
 
 /// One answer, whatever form it came in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,92 +85,11 @@ pub struct Submission {
     pub topic: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct SessionData {
-    answers: Vec<Object<SessionAnswer>>,
-    #[serde(default)]
-    session_meta: Option<Object<SessionMeta>>,
-}
+/// The fields of a JSON object.
+type Fields = Map<String, Value>;
 
-#[derive(Default, Deserialize)]
-struct SessionMeta {
-    #[serde(default)]
-    subject: Option<String>,
-    #[serde(default)]
-    topic: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct SessionAnswer {
-    question_id: String,
-    is_correct: Truth,
-    #[serde(default)]
-    time_spent_ms: Option<f64>,
-    #[serde(default)]
-    duration_ms: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Response {
-    question_id: String,
-    quality: f64,
-    #[serde(default)]
-    response_time_ms: Option<f64>,
-}
-
-#[derive(Deserialize)]
-struct Interaction {
-    question_id: String,
-    #[serde(default)]
-    duration_ms: Option<f64>,
-    #[serde(default)]
-    time_spent_ms: Option<f64>,
-    #[serde(default)]
-    attempts_count: Option<f64>,
-}
-
-/// JavaScript and Python clients send true and false, forms send 1 and 0.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Truth {
-    Bool(bool),
-    Number(f64),
-}
-
-impl Truth {
-    fn get(&self) -> Result<bool> {
-        match *self {
-            Truth::Bool(is_correct) => Ok(is_correct),
-            Truth::Number(number) => match whole(number, 1.0) {
-                Some(number) => Ok(number == 1),
-                None => Err(invalid("is_correct is true or false")),
-            },
-        }
-    }
-}
-
-/// A JSON object. A struct by itself would also be read from a list of its fields.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
-        struct Fields<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
-            type Value = T;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-
-        deserializer.deserialize_map(Fields(PhantomData)).map(Object)
-    }
-}
+/// What is wrong with an answer, in the words of JSON: the caller may be a student.
+type Reason = String;
 
 impl Submission {
     /// Reads the session form: `{answers: [...], session_meta: {...}, ...}`.
@@ -182,16 +97,22 @@ impl Submission {
     /// # Errors
     /// [`Error::InvalidInput`] says what is wrong; nothing of it is used then.
     pub fn from_session_data(json: &str) -> Result<Submission> {
-        let Object::<SessionData>(data) = read("session_data", json)?;
-        check_count(data.answers.len())?;
-        let answers = data.answers.into_iter().map(|Object(answer)| {
-            let is_correct = answer.is_correct.get()?;
-            let duration_ms = duration([answer.time_spent_ms, answer.duration_ms])?;
-            new_answer(answer.question_id, Observed::Review { is_correct, duration_ms })
-        });
-        let answers = answers.collect::<Result<_>>()?;
-        let meta = data.session_meta.map(|Object(meta)| meta).unwrap_or_default();
-        Ok(Submission { answers, subject: named(meta.subject), topic: named(meta.topic) })
+        let data = read("session_data", json)?;
+        let Some(data) = data.as_object() else {
+            return Err(invalid("session_data is an object with a list of answers"));
+        };
+        let answers = each("answers", data.get("answers"), |answer| {
+            let is_correct = truth(answer, "is_correct")?;
+            let duration_ms = duration(answer, &["time_spent_ms", "duration_ms"])?;
+            new_answer(answer, Observed::Review { is_correct, duration_ms })
+        })?;
+        let nothing = Fields::new();
+        let meta = match data.get("session_meta").unwrap_or(&Value::Null) {
+            Value::Null => &nothing,
+            Value::Object(meta) => meta,
+            _ => return Err(invalid("session_meta is an object with a subject and a topic")),
+        };
+        Ok(Submission { answers, subject: name_in(meta, "subject")?, topic: name_in(meta, "topic")? })
     }
 
     /// Reads the list form: `[{question_id, quality, response_time_ms}]`.
@@ -199,17 +120,16 @@ impl Submission {
     /// # Errors
     /// As [`Submission::from_session_data`].
     pub fn from_responses(json: &str) -> Result<Submission> {
-        let responses: Vec<Object<Response>> = read("responses", json)?;
-        check_count(responses.len())?;
-        let answers = responses.into_iter().map(|Object(response)| {
-            let Some(quality) = whole(response.quality, BEST_QUALITY) else {
-                return Err(invalid("quality is a whole number from 0 to 5"));
+        let answers = each("responses", Some(&read("responses", json)?), |response| {
+            let quality = given(response, "quality").and_then(Value::as_f64);
+            let Some(quality) = quality.and_then(|quality| whole(quality, BEST_QUALITY)) else {
+                return Err("quality is a whole number from 0 to 5".to_owned());
             };
             let is_correct = quality >= RIGHT_QUALITY;
-            let duration_ms = duration([response.response_time_ms])?;
-            new_answer(response.question_id, Observed::Review { is_correct, duration_ms })
-        });
-        Ok(Submission { answers: answers.collect::<Result<_>>()?, ..Submission::default() })
+            let duration_ms = duration(response, &["response_time_ms"])?;
+            new_answer(response, Observed::Review { is_correct, duration_ms })
+        })?;
+        Ok(Submission { answers, ..Submission::default() })
     }
 
     /// Reads a lesson's interactions: `[{question_id, duration_ms | time_spent_ms, attempts_count}]`.
@@ -221,20 +141,16 @@ impl Submission {
         subject: Option<String>,
         topic: Option<String>,
     ) -> Result<Submission> {
-        let interactions: Vec<Object<Interaction>> = read("interactions", json)?;
-        check_count(interactions.len())?;
-        let answers = interactions.into_iter().map(|Object(interaction)| {
-            let duration_ms = duration([interaction.duration_ms, interaction.time_spent_ms])?;
-            let Some(attempts) = whole(interaction.attempts_count.unwrap_or(1.0), LARGEST_NUMBER) else {
-                return Err(invalid("attempts_count is a whole number, not negative"));
+        let answers = each("interactions", Some(&read("interactions", json)?), |interaction| {
+            let duration_ms = duration(interaction, &["duration_ms", "time_spent_ms"])?;
+            let attempts = match given(interaction, "attempts_count") {
+                None => Some(1),
+                Some(number) => number.as_f64().and_then(|number| whole(number, LARGEST_NUMBER)),
             };
-            new_answer(interaction.question_id, Observed::Lesson { attempts, duration_ms })
-        });
-        Ok(Submission {
-            answers: answers.collect::<Result<_>>()?,
-            subject: named(subject),
-            topic: named(topic),
-        })
+            let attempts = attempts.ok_or("attempts_count is a whole number, not negative")?;
+            new_answer(interaction, Observed::Lesson { attempts, duration_ms })
+        })?;
+        Ok(Submission { answers, subject: named(subject), topic: named(topic) })
     }
 
     /// Every question that the submission may change, each once: those answered, and the stages they are in.
@@ -263,14 +179,21 @@ pub fn stage_of(question_id: &str) -> Option<&str> {
 /// # Errors
 /// [`Error::InvalidInput`].
 pub fn check_question_id(question_id: &str) -> Result<()> {
+    match fault_of_question_id(question_id) {
+        None => Ok(()),
+        Some(reason) => Err(invalid(&reason)),
+    }
+}
+
+fn fault_of_question_id(question_id: &str) -> Option<Reason> {
     let length = question_id.chars().count();
     if length == 0 || length > LONGEST_QUESTION_ID {
-        return Err(invalid(&format!("question_id has 1 to {LONGEST_QUESTION_ID} characters, not {length}")));
+        return Some(format!("question_id has 1 to {LONGEST_QUESTION_ID} characters, not {length}"));
     }
     if question_id.chars().any(char::is_control) || question_id.trim() != question_id {
-        return Err(invalid("question_id has no control characters and no space at its ends"));
+        return Some("question_id has no control characters and no space at its ends".to_owned());
     }
-    Ok(())
+    None
 }
 
 /// Refuses a player whom the table could not name.
@@ -298,20 +221,31 @@ pub fn check_season(season: &str) -> Result<()> {
     Ok(())
 }
 
-fn new_answer(question_id: String, observed: Observed) -> Result<Answer> {
-    check_question_id(&question_id)?;
-    Ok(Answer { question_id, observed })
-}
-
-fn read<'a, T: Deserialize<'a>>(what: &str, json: &'a str) -> Result<T> {
+fn read(what: &str, json: &str) -> Result<Value> {
     if json.len() > MOST_BYTES {
         return Err(invalid(&format!("{what} is larger than {MOST_BYTES} bytes")));
     }
     serde_json::from_str(json).map_err(|error| {
-        // The parser quotes what it stumbled over, which can be all of it.
-        let shown: String = error.to_string().chars().take(LONGEST_REASON).collect();
-        invalid(&format!("{what} cannot be read: {shown}"))
+        let (line, column) = (error.line(), error.column());
+        invalid(&format!("{what} is no JSON from line {line}, column {column} on"))
     })
+}
+
+/// Reads each answer of a list.
+fn each(
+    what: &str,
+    list: Option<&Value>,
+    read_one: impl Fn(&Fields) -> std::result::Result<Answer, Reason>,
+) -> Result<Vec<Answer>> {
+    let Some(list) = list.and_then(Value::as_array) else {
+        return Err(invalid(&format!("{what} is a list of answers")));
+    };
+    check_count(list.len())?;
+    let answers = list.iter().zip(1..).map(|(answer, place)| {
+        let read = answer.as_object().ok_or_else(|| "an answer is an object".to_owned()).and_then(&read_one);
+        read.map_err(|reason| invalid(&format!("answer {place}: {reason}")))
+    });
+    answers.collect()
 }
 
 fn check_count(count: usize) -> Result<()> {
@@ -322,16 +256,52 @@ fn check_count(count: usize) -> Result<()> {
     }
 }
 
-/// The first duration that is given; every one that is has to be right.
-fn duration<const FORMS: usize>(milliseconds: [Option<f64>; FORMS]) -> Result<u64> {
-    let mut first = None;
-    for given in milliseconds.into_iter().flatten() {
-        if !(0.0..=LARGEST_NUMBER).contains(&given) {
-            return Err(invalid("a duration is a number of milliseconds, not negative"));
+fn new_answer(answer: &Fields, observed: Observed) -> std::result::Result<Answer, Reason> {
+    let question_id = match given(answer, "question_id") {
+        Some(Value::String(text)) => text.clone(),
+        // As Frappe's autoincrement names are.
+        Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
+        Some(Value::Number(number)) => {
+            match number.as_f64().and_then(|number| whole(number, LARGEST_EXACT)) {
+                Some(number) => number.to_string(),
+                None => return Err("question_id is text or a whole number".to_owned()),
+            }
         }
+        None => return Err("question_id is missing".to_owned()),
+        Some(_) => return Err("question_id is text or a whole number".to_owned()),
+    };
+    match fault_of_question_id(&question_id) {
+        None => Ok(Answer { question_id, observed }),
+        Some(reason) => Err(reason),
+    }
+}
+
+/// A field that is there and not null.
+fn given<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+/// JavaScript and Python clients send true and false, forms send 1 and 0.
+fn truth(fields: &Fields, name: &str) -> std::result::Result<bool, Reason> {
+    let truth = match given(fields, name) {
+        Some(Value::Bool(truth)) => Some(*truth),
+        Some(number) => number.as_f64().and_then(|number| whole(number, 1.0)).map(|number| number == 1),
+        None => None,
+    };
+    truth.ok_or_else(|| format!("{name} is true or false"))
+}
+
+/// The first of the durations that is given; every one that is has to be right.
+fn duration(fields: &Fields, names: &[&str]) -> std::result::Result<u64, Reason> {
+    let mut first = None;
+    for name in names {
+        let Some(value) = given(fields, name) else { continue };
+        let milliseconds = value.as_f64().filter(|number| (0.0..=LARGEST_NUMBER).contains(number));
+        let milliseconds = milliseconds
+            .ok_or_else(|| format!("{name} is a number of milliseconds from 0 to {LARGEST_NUMBER}"))?;
         // In range and not negative: only the fraction is dropped.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        first.get_or_insert(given as u64);
+        first.get_or_insert(milliseconds as u64);
     }
     Ok(first.unwrap_or(ladder::DEFAULT_DURATION_MS))
 }
@@ -341,6 +311,15 @@ fn whole(number: f64, most: f64) -> Option<u64> {
     // In range, not negative, and no fraction: nothing is lost.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     (number.fract() == 0.0 && (0.0..=most).contains(&number)).then_some(number as u64)
+}
+
+/// A name in an object, if it is there.
+fn name_in(fields: &Fields, field: &str) -> Result<Option<String>> {
+    match given(fields, field) {
+        None => Ok(None),
+        Some(Value::String(name)) => Ok(named(Some(name.clone()))),
+        Some(_) => Err(invalid(&format!("{field} is text"))),
+    }
 }
 
 fn named(name: Option<String>) -> Option<String> {
@@ -412,6 +391,54 @@ mod tests {
         ] {
             let read = Submission::from_interactions(bad, None, None);
             assert!(matches!(read, Err(Error::InvalidInput(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_question_may_be_named_by_a_whole_number() {
+        let ids = |ids: &str| {
+            let listed: Vec<String> =
+                ids.split(' ').map(|id| format!(r#"{{"question_id": {id}, "quality": 4}}"#)).collect();
+            let read = Submission::from_responses(&format!("[{}]", listed.join(",")))?;
+            Ok::<_, Error>(read.question_ids())
+        };
+        let named = ids(r#"17 -3 "18" 19.0 18446744073709551615"#).unwrap_or_default();
+        assert_eq!(named, ["-3", "17", "18", "18446744073709551615", "19"]);
+        for bad in ["17.5", "1e16", "18446744073709551616", "true", "null", "[17]", "{}"] {
+            assert!(ids(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_the_words_of_json() {
+        let refusal = |json: &str| match Submission::from_session_data(json) {
+            Err(Error::InvalidInput(message)) => message,
+            read => panic!("{read:?}"),
+        };
+        let one =
+            |answer: &str| format!(r#"{{"answers": [{{"question_id": "q", "is_correct": 1}}, {answer}]}}"#);
+        for (json, reason) in [
+            ("[]", "session_data is an object with a list of answers"),
+            ("{}", "answers is a list of answers"),
+            ("{\n\"answers\": x}", "session_data is no JSON from line 2, column 12 on"),
+            (&one("17"), "answer 2: an answer is an object"),
+            (&one("{}"), "answer 2: is_correct is true or false"),
+            (&one(r#"{"is_correct": "yes"}"#), "answer 2: is_correct is true or false"),
+            (&one(r#"{"is_correct": true}"#), "answer 2: question_id is missing"),
+            (
+                &one(r#"{"is_correct": true, "question_id": [1]}"#),
+                "answer 2: question_id is text or a whole number",
+            ),
+            (
+                &one(r#"{"is_correct": true, "duration_ms": "3"}"#),
+                "answer 2: duration_ms is a number of milliseconds from 0 to 1000000000000",
+            ),
+            (
+                r#"{"answers": [{"question_id": "q", "is_correct": 1}], "session_meta": {"topic": 5}}"#,
+                "topic is text",
+            ),
+        ] {
+            assert_eq!(refusal(json), format!("Nothing was saved: {reason}."), "{json}");
         }
     }
 

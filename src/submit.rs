@@ -39,7 +39,7 @@ pub struct SubmitAnswer {
     pub season: String,
     /// How many answers were taken.
     pub processed: usize,
-    /// How many of them were right.
+    /// How many questions were answered right; one that was so twice counts once.
     pub correct: usize,
     /// How many questions are due now.
     pub remaining: u64,

@@ -46,6 +46,7 @@ PLACES: Final = (
     "frappe.model.rename_doc",
     "frappe.utils",
     "frappe.utils.background_jobs",
+    "frappe.utils.response",
     "frappe.utils.synchronization",
     "frappe.utils.user",
 )
@@ -819,4 +820,13 @@ def as_json() -> Response:
     shown = {name: value for name, value in local.response.items() if name != "docs"}
     if local.message_log:
         shown["_server_messages"] = json.dumps([json.dumps(message) for message in local.message_log])
-    return Response(json.dumps(shown, default=str), mimetype="application/json")
+    return Response(json.dumps(shown, default=json_handler), mimetype="application/json")
+
+
+def json_handler(obj: Any) -> Any:
+    """Of frappe.utils.response: what JSON has no form for."""
+    if isinstance(obj, date):
+        return str(obj)
+    if isinstance(obj, Iterable):
+        return list(obj)
+    raise TypeError(f"Object of type {type(obj)} with value of {obj!r} is not JSON serializable")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 from memora.api import reviews, srs
 from memora.api.counts import get_count
 from memora.api.utils import SafeModeManager
+from memora.services import question_cards
 from tests import frappe_standin as frappe
 from tests.site_under_test import BELIEVING, PLAYER, SEASON, SUBJECTS, Record, Site
 from tests.test_due import MINUTE, overdue
@@ -94,6 +97,97 @@ def test_the_loader_of_the_site_turns_ids_into_cards(
     assert [question["stability"] for question in questions] == [2, 2, 2]
 
 
+@pytest.fixture
+def use_loader(app: App, monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Make a function the site's srs_question_loader."""
+
+    def use(loader: Callable[..., Any]) -> None:
+        frappe.recorded.hooks["srs_question_loader"] = [f"{__name__}.loader"]
+        monkeypatch.setitem(globals(), "loader", loader)
+
+    monkeypatch.setattr(question_cards, "_silent_until", {})
+    return use
+
+
+def test_a_loader_is_told_whose_questions_they_are(
+    site: Site, use_loader: Callable[[Callable[..., Any]], None]
+) -> None:
+    site.add(PLAYER, overdue(1))
+    for loader in (
+        lambda ids, user, season: {"q000": {"text": f"{user} {season}"}},
+        lambda ids, season=None, user=None: {"q000": {"text": f"{user} {season}"}},
+        lambda ids, **more: {"q000": {"text": f"{more['user']} {more['season']}"}},
+        lambda ids, season: {"q000": {"text": f"{PLAYER} {season}"}},
+    ):
+        use_loader(loader)
+        assert reviews.get_review_session()["questions"][0]["text"] == f"{PLAYER} {SEASON}"
+
+
+def test_a_loader_may_name_questions_by_numbers(
+    site: Site, use_loader: Callable[[Callable[..., Any]], None]
+) -> None:
+    """As Frappe's autoincrement does."""
+    use_loader(lambda ids: {int(name): {"text": f"What is {name}?"} for name in ids})
+    srs.process_srs_batch(PLAYER, [{"question_id": 17, "attempts_count": 2}])
+    (question,) = reviews.get_review_session()["questions"]
+    assert (question["question_id"], question["text"]) == ("17", "What is 17?")
+    reviews.submit_review_session(responses=[{"question_id": 17, "quality": 5}])
+    assert reviews.get_review_session()["total_due"] == 0
+
+
+def raising(kind: type[Exception]) -> Callable[..., Any]:
+    def load(ids: list[str]) -> Any:
+        frappe.throw("a word of the site's app", kind)
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "loader",
+    [
+        raising(frappe.ValidationError),
+        raising(frappe.PermissionError),
+        raising(KeyError),
+        lambda: {},
+        lambda ids, more: {},
+        lambda ids: None,
+        lambda ids: 17,
+        lambda ids: ids,
+        lambda ids: [{"name": name} for name in ids],
+        lambda ids: dict.fromkeys(ids, "text"),
+        lambda ids: dict.fromkeys(ids, 17),
+        lambda ids: {name: {"text": object()} for name in ids},
+        lambda ids: {name: {"points": float("nan")} for name in ids},
+        lambda ids: {name: {("a", "b"): 1} for name in ids},
+        "no function",
+    ],
+)
+def test_a_loader_that_fails_costs_the_cards_and_not_the_read(
+    site: Site,
+    use_loader: Callable[[Callable[..., Any]], None],
+    loader: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    site.add(PLAYER, overdue(3))
+    plain = reviews.get_review_session()
+    use_loader(loader)
+    for _ in range(3):
+        assert reviews.get_review_session() == plain
+    assert frappe.local.message_log == []
+    logged = [record for record in caplog.records if "srs_question_loader" in record.message]
+    assert len(logged) == 1
+    assert logged[0].exc_info
+
+
+def test_questions_without_a_card_are_shown_all_the_same(
+    site: Site, use_loader: Callable[[Callable[..., Any]], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    site.add(PLAYER, overdue(3))
+    use_loader(lambda ids: {"q000": None, "q001": {}, "of nobody": {"text": "?"}})
+    assert ids(reviews.get_review_session()) == ["q000", "q001", "q002"]
+    assert "srs_question_loader" not in caplog.text
+
+
 def test_without_a_season_there_is_a_message(site: Site, app: App) -> None:
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
     answer = reviews.get_review_session()
@@ -128,6 +222,14 @@ def test_both_forms_are_taken_as_text_and_as_objects(site: Site, app: App) -> No
 
 def test_wrong_answers_earn_nothing(app: App) -> None:
     assert reviews.submit_review_session(session_data=answers("q", is_correct=False))["xp_earned"] == 0
+
+
+def test_a_question_earns_once(app: App) -> None:
+    many = answers(*["q"] * 30, "r", combo=31)
+    assert reviews.submit_review_session(session_data=many)["xp_earned"] == 2 * (10 + 2)
+    twice = [{"question_id": "s", "quality": quality} for quality in (1, 5, 4)]
+    taken = reviews.submit_review_session(responses=twice)
+    assert (taken["processed"], taken["xp_earned"]) == (3, 10)
 
 
 def test_more_than_fifty_are_refused_and_nothing_is_saved(site: Site, app: App) -> None:
@@ -222,6 +324,59 @@ def test_a_refusal_shows_no_traceback(site: Site, app: App, given: Any) -> None:
         assert frappe.local.flags.disable_traceback
         assert 0 < len(str(refusal.value)) < 2000
     assert site.waiting() == 0
+
+
+ODD: list[Any] = [
+    None, True, False, 0, 1, -1, 17, 2.5, 10**12, 10**30, 10**400, float("nan"), float("inf"), "", " ", "17",
+    "null", "NaN", "1e999", "{", "[", "\ud800", "\x00", [], [[]], [None], [17], ["q"], [[["q", True]]],
+    {}, {"": 0}, {"answers": 1}, {"question_id": "q"}, "x" * 2_000_000,
+]  # fmt: skip
+# Of Rust, serde, PyO3 and Python; of students none.
+FOREIGN = re.compile(
+    r"(?i)\b(serde|untagged|enum|variant|invalid type|expected|missing field|recursion|panick?ed|utf-?8"
+    r"|struct|codec|[uif]\d\d|str|int|float|dict|NoneType|object of type|argument|attribute|unwrap|Err|None"
+    r"|map|sequence)\b|::"
+)
+
+
+def refusals(calls: Iterable[Callable[[], object]]) -> Iterator[str]:
+    for call in calls:
+        try:
+            call()
+        except (frappe.ValidationError, frappe.PermissionError) as refusal:
+            yield str(refusal)
+
+
+def test_no_words_of_a_programming_language_reach_a_student(site: Site, app: App) -> None:
+    fields = {
+        "question_id": "q", "is_correct": True, "quality": 4, "time_spent_ms": 1, "duration_ms": 1,
+        "response_time_ms": 1,
+    }  # fmt: skip
+    wrong = [fields | {name: odd} for name in fields for odd in ODD]
+    wrong += [{other: fields[other] for other in fields if other != name} for name in fields]
+    calls: list[Callable[[], object]] = []
+    for odd in ODD:
+        meta = {"session_meta": {"topic": odd}, "answers": [fields]}
+        calls += [
+            partial(reviews.get_review_session, subject=odd, limit=5),
+            partial(reviews.get_review_session, topic_id=odd),
+            partial(reviews.get_review_session, limit=odd),
+            partial(reviews.get_persistence_status, odd),
+            partial(reviews.submit_review_session, session_data=answers("q") | {"session_meta": odd}),
+            partial(reviews.submit_review_session, session_data=meta),
+            partial(reviews.submit_review_session, session_data=answers("q") | {"answers": odd}),
+        ]
+    lists = [[one] for one in [*ODD, *wrong]]
+    for data in [*ODD, *lists, *({"answers": one} for one in lists)]:
+        for form in ("session_data", "responses"):
+            for sent in (data, json.dumps(data)):
+                calls.append(partial(reviews.submit_review_session, **{form: sent}))
+    told = set(refusals(calls))
+    assert len(told) > 20
+    for message in told:
+        assert not FOREIGN.search(message), message
+        assert message[:1].isupper() or " has to be " in message or " cannot be read" in message, message
+        assert len(message) < 300
 
 
 def test_a_player_in_the_data_is_nobody(site: Site, app: App) -> None:

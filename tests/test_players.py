@@ -51,6 +51,14 @@ def test_who_cannot_be_saved_now_is_not_renamed(site: Site, app: App, engine: En
         rename(NEW)
 
 
+def test_an_administrator_is_told_which_server_is_down(site: Site, app: App) -> None:
+    """Not what a student is told of their reviews."""
+    site.servers.journal.kill()
+    with pytest.raises(ReviewsUnavailable, match="redis_queue") as refusal:
+        players.refuse_to_orphan(USER)
+    assert "review" not in str(refusal.value).lower()
+
+
 def test_two_students_with_records_do_not_become_one(site: Site, app: App) -> None:
     site.add_users(NEW)
     site.add(PLAYER, [Record("q")])

@@ -20,8 +20,12 @@ App = Callable[..., None]
 PACKAGE = Path(str(memora.__file__)).parent
 LANGUAGES = sorted(path.stem for path in (PACKAGE / "translations").glob("*.csv"))
 SPEAK_TO_STUDENTS = ("api/arguments.py", "api/reviews.py", "services/errors.py")
-# No method for students asks for it.
-TO_ADMINISTRATORS = {"Nothing was done. {0} To do it, set confirm."}
+# No method for students tells them.
+TO_ADMINISTRATORS = {
+    "Nothing was done. {0} To do it, set confirm.",
+    "This cannot be done now: {0}",
+    "memora failed: {0}",
+}
 
 
 def sentences() -> set[str]:

@@ -52,6 +52,7 @@ class DueAnswer(TypedDict):
 class SubmitAnswer(TypedDict):
     """What `Engine.submit` returns once every answer is durable.
 
+    `correct` counts the questions that were answered right; one that was so twice counts once.
     `drain_wanted` is true for the one submission that should queue the drain job.
     `new_stability_counts` has the keys "1" to "4".
     """

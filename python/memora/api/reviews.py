@@ -40,7 +40,7 @@ def get_review_session(
     subject, topic = as_text("subject", subject), as_text("topic_id", topic_id)
     due = engine().due(player, as_limit(limit), subject, topic)
     answer: dict[str, Any] = {
-        "questions": full_cards(due["questions"]),
+        "questions": full_cards(due["questions"], player, due["season"]),
         "total_due": due["total_due"],
         "is_degraded": due["is_degraded"],
         "season": due["season"],
@@ -68,7 +68,8 @@ def submit_review_session(
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)
     submitted = engine().submit(player, data, listed)
-    combo = min(combo_of(session_data), submitted["processed"])
+    # A combo is right answers in a row.
+    combo = min(combo_of(session_data), submitted["correct"])
     xp_earned = XP_A_RIGHT_ANSWER * submitted["correct"] + XP_A_COMBO * combo
     return acknowledgement(submitted) | {"xp_earned": xp_earned}
 

@@ -75,7 +75,7 @@ def acknowledgement(submitted: SubmitAnswer) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str, Any]:
     """Acknowledged records that could not be saved and were not replayed yet, newest first.
 
@@ -102,7 +102,7 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str,
 
 
 @frappe.whitelist(methods=["POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def replay_poison_reviews(names: str | list[str] | None = None) -> ReplayReport:
     """Save records after all that were set aside, once what was in their way is gone.
 
@@ -119,7 +119,7 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> ReplayReport:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def get_cache_status() -> dict[str, Any]:
     """How the cache and the journal do. For System Managers. Takes as long with a million other keys.
 
@@ -134,7 +134,7 @@ def get_cache_status() -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def get_monitor() -> dict[str, Any]:
     """All that the SRS Monitor shows. For System Managers.
 
@@ -149,7 +149,7 @@ def get_monitor() -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def get_metrics() -> Response:
     """The same in Prometheus' text format. For System Managers: Prometheus logs in with an API key."""
     frappe.only_for(ADMINISTRATOR)
@@ -157,7 +157,7 @@ def get_metrics() -> Response:
 
 
 @frappe.whitelist(methods=["POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
     """Load all schedules of a season into the cache again, in the background. For System Managers.
 
@@ -177,7 +177,7 @@ def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
 
 
 @frappe.whitelist(methods=["POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | None = None) -> dict[str, Any]:
     """Compare cached schedules with the database and correct them, in the background. For System Managers.
 
@@ -197,7 +197,7 @@ def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | N
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def get_job(job: str | None = None) -> dict[str, Any]:
     """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did. For System Managers.
 
@@ -213,7 +213,7 @@ def get_job(job: str | None = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def cancel_job(job: str | None = None) -> dict[str, Any]:
     """Have a rebuild, a reconciliation or a deletion end, within a second or two. For System Managers.
 
@@ -236,7 +236,7 @@ def cancel_job(job: str | None = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def archive_season(season: str | None = None, confirm: bool | int | str = False) -> dict[str, str | None]:
     """Archive a season in the background, or go on with what was begun.
 
@@ -268,7 +268,7 @@ def archive_season(season: str | None = None, confirm: bool | int | str = False)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def get_archive_status(season: str | None = None) -> dict[str, Any]:
     """How far a season is on its way to the archive.
 
@@ -299,7 +299,7 @@ def get_archive_status(season: str | None = None) -> dict[str, Any]:
 
 
 @frappe.whitelist(methods=["POST"])
-@frappe_errors()
+@frappe_errors(for_students=False)
 def delete_eligible_archived_records(
     season: str | None = None, confirm: bool | int | str = False
 ) -> dict[str, str | None]:

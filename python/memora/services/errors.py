@@ -1,6 +1,7 @@
 """What goes wrong in the engine, told in Frappe's way.
 
-Students learn what to do; the cause is in the log (logs/memora.log, and Frappe's Error Log).
+Students learn what to do; the cause is in the log (logs/memora.log, and Frappe's Error Log). Administrators
+learn the cause, too.
 """
 
 from __future__ import annotations
@@ -38,10 +39,14 @@ class ReviewsFailed(frappe.ValidationError):
 
 
 @contextmanager
-def frappe_errors() -> Iterator[None]:
+def frappe_errors(for_students: bool = True) -> Iterator[None]:
     """Turn the engine's errors into Frappe's, and keep every traceback from the client. Also a decorator.
 
     What the engine has seen of outages meanwhile is told to administrators.
+
+    Args:
+        for_students: the messages speak to a student of their reviews; else to whoever runs the site, of
+            the server that failed.
 
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
@@ -52,7 +57,7 @@ def frappe_errors() -> Iterator[None]:
         yield
     except MemoraError as error:
         frappe.flags.disable_traceback = True
-        _raise(error)
+        (_tell_student if for_students else _tell_administrator)(error)
     except Exception:
         frappe.flags.disable_traceback = True
         raise
@@ -72,7 +77,17 @@ def refuse(message: str, kind: type[Exception] | None = None) -> NoReturn:
     raise frappe.throw(message, kind or frappe.ValidationError)
 
 
-def _raise(error: MemoraError) -> NoReturn:
+def _tell_administrator(error: MemoraError) -> NoReturn:
+    message = html.escape(str(error.args[0]), quote=False)
+    if isinstance(error, InvalidInput | SeasonUnavailable):
+        refuse(message)
+    frappe.logger("memora").error(f"{type(error).__name__}: {error}")
+    if isinstance(error, ServiceUnavailable):
+        refuse(_("This cannot be done now: {0}").format(message), ReviewsUnavailable)
+    refuse(_("memora failed: {0}").format(message), ReviewsFailed)
+
+
+def _tell_student(error: MemoraError) -> NoReturn:
     if isinstance(error, RateLimited):
         seconds = error.args[1]
         frappe.local.response["retry_after"] = seconds

@@ -46,7 +46,7 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
     if has_records(old) and has_records(new):
         refuse(_("{0} and {1} both have review records and cannot be merged.").format(old, new))
     _drain(old)
-    with frappe_errors():
+    with frappe_errors(for_students=False):
         engine().note_rename(old, new)
     _keep_to_ourselves()
 
@@ -77,7 +77,7 @@ def after_rename(_user: Any, _event: str, old: str, new: str, _merge: bool = Fal
 
 
 def _drain(player: str) -> None:
-    with frappe_errors():
+    with frappe_errors(for_students=False):
         if has_waiting_answers(player):
             engine().drain(10.0)
     if has_waiting_answers(player):
@@ -133,7 +133,7 @@ def has_waiting_answers(player: str) -> bool:
     Raises:
         frappe.ValidationError: the journal is out of reach.
     """
-    with frappe_errors():
+    with frappe_errors(for_students=False):
         return engine().has_waiting_answers(player, _seasons())
 
 
