@@ -20,10 +20,12 @@ pub enum Job {
     Archive,
     /// Archived records that are flagged are deleted.
     Deletion,
+    /// Poison Reviews are written after all.
+    Replay,
 }
 
 impl Job {
-    const ALL: [Job; 4] = [Job::Rebuild, Job::Reconciliation, Job::Archive, Job::Deletion];
+    const ALL: [Job; 5] = [Job::Rebuild, Job::Reconciliation, Job::Archive, Job::Deletion, Job::Replay];
 
     /// The kind's name for tables and programs.
     pub fn name(self) -> &'static str {
@@ -32,6 +34,7 @@ impl Job {
             Job::Reconciliation => "Reconciliation",
             Job::Archive => "Archive",
             Job::Deletion => "Deletion",
+            Job::Replay => "Replay",
         }
     }
 
@@ -54,8 +57,8 @@ impl Job {
         if take_lock(connection, &self.lock_name(season), LOCK_SECONDS)? {
             return Ok(());
         }
-        let (name, season) =
-            (self.name().to_lowercase(), if season.is_empty() { "all seasons" } else { season });
+        let name = self.name().to_lowercase();
+        let season = if season.is_empty() { "all seasons" } else { season };
         Err(Error::InvalidInput(format!(
             "Nothing was done: another process is at the {name} of {season}. See its progress in the list of SRS Jobs."
         )))

@@ -20,6 +20,7 @@ use crate::mariadb::archive::Progress;
 use crate::outage::OutageNews;
 use crate::rebuild::Rebuilt;
 use crate::reconcile::Reconciled;
+use crate::replay::ReplayReport;
 use crate::retention::Walked;
 use crate::review::Review;
 use crate::settings::PlainSettings;
@@ -206,14 +207,20 @@ impl Engine {
         Ok(dict)
     }
 
-    #[pyo3(signature = (names=None))]
-    fn replay<'py>(&self, py: Python<'py>, names: Option<Vec<String>>) -> PyResult<Bound<'py, PyDict>> {
-        let report = py.detach(|| self.0.replay(names.as_deref()))?;
-        let dict = PyDict::new(py);
-        dict.set_item("replayed", report.replayed)?;
-        dict.set_item("failed", report.failed)?;
-        dict.set_item("unknown", report.unknown)?;
-        Ok(dict)
+    #[pyo3(signature = (names=None, progress=None))]
+    fn replay<'py>(
+        &self,
+        py: Python<'py>,
+        names: Option<Vec<String>>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        let mut watcher = Watcher::new(progress);
+        let replayed = py.detach(|| {
+            self.0.replay(names.as_deref(), &mut |report| {
+                watcher.tell(|py| Ok(replay_dict(py, report)?.into_any()))
+            })
+        });
+        replay_dict(py, &watcher.outcome(replayed)?)
     }
 
     fn check_outages(&self, py: Python<'_>) {
@@ -676,6 +683,16 @@ impl Shown for Reconciled {
         dict.set_item("percent_low", 100.0 * estimate.low)?;
         dict.set_item("percent_high", 100.0 * estimate.high)
     }
+}
+
+fn replay_dict<'py>(py: Python<'py>, report: &ReplayReport) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    dict.set_item("replayed", report.replayed)?;
+    dict.set_item("failed", report.failed)?;
+    dict.set_item("unknown", report.unknown)?;
+    dict.set_item("done", report.replayed + report.failed + report.unknown)?;
+    dict.set_item("total", report.total)?;
+    Ok(dict)
 }
 
 fn latency_dict<'py>(py: Python<'py>, calls: &ByCall) -> PyResult<Bound<'py, PyDict>> {

@@ -5,11 +5,13 @@ use mysql::Conn;
 use crate::clock::now_us;
 use crate::engine::Engine;
 use crate::entry::Entry;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::job::Job;
 use crate::mariadb::poison::{self, SetAside};
 use crate::mariadb::records;
 use crate::mariadb::shape::LIVE;
-use crate::mariadb::{in_transaction, is_data_error, storage};
+use crate::mariadb::{in_transaction_again, is_ended, is_locked_out, storage};
+use crate::pool::Connect;
 use crate::redis::cache;
 use crate::review::Review;
 use crate::write::{audit, checksum};
@@ -26,7 +28,12 @@ pub struct ReplayReport {
     pub failed: usize,
     /// Are no Poison Reviews, or were replayed before.
     pub unknown: usize,
+    /// How many there were at the beginning.
+    pub total: u64,
 }
+
+/// Is told what was done so far, after each piece. An error of its own ends the work there.
+pub type Watch<'a> = &'a mut dyn FnMut(&ReplayReport) -> Result<()>;
 
 /// What became of one Poison Review.
 enum Outcome {
@@ -37,44 +44,61 @@ enum Outcome {
 }
 
 impl Engine {
-    /// Writes Poison Reviews to the table: those of these names, or all. A newer state of a record stays.
+    /// Writes Poison Reviews to the table: those of these names, or all that wait. A newer state of a record stays.
+    /// One that cannot be written keeps waiting with its reason, and is in no other's way.
     ///
     /// # Errors
-    /// When MariaDB is down; what was replayed by then stays so.
-    pub fn replay(&self, names: Option<&[String]>) -> Result<ReplayReport> {
-        let process = self.process();
+    /// [`Error::InvalidInput`] while another process replays all; else when MariaDB is down. What was replayed by
+    /// then stays so.
+    pub fn replay(&self, names: Option<&[String]>, watch: Watch<'_>) -> Result<ReplayReport> {
         let mut report = ReplayReport::default();
+        let Some(names) = names else { return self.replay_all(report, watch) };
+        report.total = names.len() as u64;
+        self.replay_some(names, &mut report)?;
+        Ok(report)
+    }
+
+    fn replay_all(&self, mut report: ReplayReport, watch: Watch<'_>) -> Result<ReplayReport> {
+        let process = self.process();
+        // Held until the connection ends, however it ends.
+        let mut lock = self.settings.background.connect(false)?;
+        Job::Replay.lock(&mut lock, "")?;
+        report.total = process.background.with(poison::count)?;
         let mut after = String::new();
         loop {
-            let batch = match names {
-                Some(names) => names.to_vec(),
-                None => process.background.with(|database| poison::waiting(database, &after, BATCH))?,
-            };
+            let batch = process.background.with(|database| poison::waiting(database, &after, BATCH))?;
             let Some(last) = batch.last().cloned() else { return Ok(report) };
-            for name in &batch {
-                match process.background.with(|database| self.replay_one(database, name))? {
-                    Outcome::Replayed(player, season) => {
-                        report.replayed += 1;
-                        self.reload(&player, &season);
-                    }
-                    Outcome::Failed => report.failed += 1,
-                    Outcome::Unknown => report.unknown += 1,
-                }
-            }
-            if names.is_some() {
-                return Ok(report);
-            }
+            self.replay_some(&batch, &mut report)?;
+            watch(&report)?;
             after = last;
         }
+    }
+
+    fn replay_some(&self, names: &[String], report: &mut ReplayReport) -> Result<()> {
+        let process = self.process();
+        for name in names {
+            match process.background.with(|database| self.replay_one(database, name))? {
+                Outcome::Replayed(player, season) => {
+                    report.replayed += 1;
+                    self.reload(&player, &season);
+                }
+                Outcome::Failed => report.failed += 1,
+                Outcome::Unknown => report.unknown += 1,
+            }
+        }
+        Ok(())
     }
 
     fn replay_one(&self, database: &mut Conn, name: &str) -> Result<Outcome> {
         storage::check_primary_key(database, &LIVE)?;
         let zone = &self.settings.zone;
-        let written = in_transaction(database, |database| {
+        let written = in_transaction_again(database, |database| {
             let Some(found) = poison::lock(database, name)? else {
                 return Ok(Ok(Outcome::Unknown));
             };
+            if let Some(reason) = nobody(database, &found)? {
+                return Ok(Err(reason));
+            }
             let entry = match entry(&found) {
                 // Answers from after it were computed from it, where the student saw it: what is newer stays.
                 Ok(entry) => Entry::of_states(entry.token, entry.states),
@@ -92,11 +116,20 @@ impl Engine {
         let reason = match written {
             Ok(Ok(outcome)) => return Ok(outcome),
             Ok(Err(reason)) => reason,
-            Err(error) if is_data_error(&error) => error.to_string(),
+            Err(error) if is_locked_out(&error) => {
+                log::warn!(
+                    "the Poison Review {name} was not replayed: somebody has locked it, or its record"
+                );
+                return Ok(Outcome::Failed);
+            }
+            // Whatever MariaDB says of this record, it may take the next.
+            Err(error @ (Error::Refused { .. } | Error::Fault(_))) if !is_ended(&error) => error.to_string(),
             Err(error) => return Err(error),
         };
         log::error!("the Poison Review {name} still cannot be written: {reason}");
-        in_transaction(database, |database| poison::note_reason(database, zone, now_us(), name, &reason))?;
+        in_transaction_again(database, |database| {
+            poison::note_reason(database, zone, now_us(), name, &reason)
+        })?;
         Ok(Outcome::Failed)
     }
 
@@ -114,13 +147,27 @@ impl Engine {
     }
 }
 
+/// Why a record is nobody's, or of no season.
+fn nobody(database: &mut Conn, found: &SetAside) -> Result<Option<String>> {
+    if found.player.is_empty() || found.season.is_empty() {
+        return Ok(Some("the record names no player or no season".to_owned()));
+    }
+    let (has_player, has_season) = poison::known(database, &found.player, &found.season)?;
+    Ok(match (has_player, has_season) {
+        (true, true) => None,
+        (false, _) => Some(format!("there is no user {}", found.player)),
+        (_, false) => Some(format!("there is no season {}", found.season)),
+    })
+}
+
 /// What was set aside: a submission, the part of one, or, by older versions, one state.
 fn entry(found: &SetAside) -> std::result::Result<Entry, String> {
-    if found.player.is_empty() || found.season.is_empty() {
-        return Err("the record names no player or no season".to_owned());
+    let entry = match serde_json::from_str::<Review>(&found.payload) {
+        Ok(review) => Entry::of_states(found.job_id.clone(), vec![review]),
+        Err(_) => Entry::read(&found.payload, &found.job_id)?,
+    };
+    if entry.states.is_empty() {
+        return Err("the entry has no states".to_owned());
     }
-    match serde_json::from_str::<Review>(&found.payload) {
-        Ok(review) => Ok(Entry::of_states(found.job_id.clone(), vec![review])),
-        Err(_) => Entry::read(&found.payload, &found.job_id),
-    }
+    Ok(entry)
 }

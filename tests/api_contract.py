@@ -146,6 +146,7 @@ class Contract:
         active = tell("get_review_session", student, limit=5).get("season") or "none"
         tell("get_poison_reviews", manager, limit=5, start=0)
         tell("replay_poison_reviews", manager, names=[])
+        tell("dismiss_poison_reviews", manager, names=["of-no-record"], reason="A test.")
         tell("get_archive_status", manager, season=self.site.season)
         tell("archive_season", manager, season=self.site.season, confirm=True)
         tell("get_archive_status", manager, season=self.site.season)

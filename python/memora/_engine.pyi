@@ -205,11 +205,16 @@ class Reconciliation(TypedDict):
 
 @type_check_only
 class ReplayReport(TypedDict):
-    """What one `Engine.replay` did. `unknown` are no Poison Reviews, or were replayed before."""
+    """What one `Engine.replay` did. `unknown` are no Poison Reviews, or were replayed before.
+
+    `done` is the sum of these, and `total` how many there were at the beginning.
+    """
 
     replayed: int
     failed: int
     unknown: int
+    done: int
+    total: int
 
 @type_check_only
 class OutageNews(TypedDict):
@@ -372,10 +377,16 @@ class Engine:
     def drain(self, seconds: float = 60.0) -> DrainReport:
         """Write what has gathered in the journal to MariaDB, until it is empty or the time is over."""
 
-    def replay(self, names: list[str] | None = None) -> ReplayReport:
+    def replay(
+        self,
+        names: list[str] | None = None,
+        progress: Callable[[ReplayReport], object] | None = None,
+    ) -> ReplayReport:
         """Write Poison Reviews to the table after all: those of these names, or all that wait.
 
-        A newer state of a record stays. What still cannot be written keeps waiting, with its new reason.
+        A newer state of a record stays. What still cannot be written keeps waiting, with its new reason: its
+        student or its season does not exist, its payload cannot be read, or MariaDB refuses it. `progress` is
+        called after each 500 of all; what it raises ends the work.
         """
 
     def check_cache(self) -> bool:
@@ -499,7 +510,7 @@ class Engine:
         """
 
     def is_running(
-        self, kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion"], season: str
+        self, kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"], season: str
     ) -> bool:
         """Whether some process is at it now; an empty season: all seasons."""
 

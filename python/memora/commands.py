@@ -18,8 +18,10 @@ from frappe.commands import get_site, pass_context
 from memora._engine import MemoraError
 from memora.services.engine import engine
 from memora.services.metrics import metrics_text
-from memora.services.monitor import POISON, WAITING, monitor
+from memora.services.monitor import monitor
 from memora.services.partition_manager import create_season_partition, seasons_without_partition
+from memora.services.poison_reviews import replay_all
+from memora.services.poison_reviews import summary as summary_of_replay
 from memora.services.srs_archiver import QUIET_SHARE, SRSArchiver
 from memora.services.srs_jobs import JobCancelled
 from memora.services.srs_reconciliation import SAMPLE_SIZE, reconcile_season, seasons_to_reconcile
@@ -28,12 +30,11 @@ from memora.services.srs_redis_manager import rebuild_season
 from memora.services.srs_redis_manager import summary as what_was_rebuilt
 
 if TYPE_CHECKING:
-    from memora._engine import DrainReport, ReplayReport
+    from memora._engine import DrainReport
 
 WORDS: Final = {"copying": "Copying", "verifying": "Comparing", "freeing": "Freeing", "clearing": "Clearing"}
 # Between two looks at how far a drain is.
 DRAIN_SECONDS: Final = 1.0
-REPLAYED_AT_A_TIME: Final = 100
 
 as_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON, and no progress bar.")
 
@@ -150,17 +151,9 @@ def mend_clock(context: Any, wants_json: bool) -> None:
 def replay(context: Any, names: tuple[str, ...], wants_json: bool) -> None:
     """Save Poison Reviews after all: those of these NAMES, or all that wait."""
     with present_site(context), bars(wants_json) as show:
-        waiting = list(names)
-        if not waiting:
-            waiting = frappe.get_all(POISON, filters=WAITING, pluck="name")
-        sum_of_all: ReplayReport = {"replayed": 0, "failed": 0, "unknown": 0}
-        for first in range(0, len(waiting), REPLAYED_AT_A_TIME):
-            report = engine().replay(waiting[first : first + REPLAYED_AT_A_TIME])
-            for name in ("replayed", "failed", "unknown"):
-                sum_of_all[name] += report[name]
-            show("Replaying", {"done": sum(sum_of_all.values()), "total": len(waiting)})
-        text = "{replayed:,} were saved, {failed:,} still cannot be saved, {unknown:,} are unknown."
-        finish(wants_json, dict(sum_of_all), text.format(**sum_of_all))
+        report = engine().replay(list(names)) if names else replay_all(None, partial(show, "Replaying"))
+        counts = {"replayed": report["replayed"], "failed": report["failed"], "unknown": report["unknown"]}
+        finish(wants_json, counts, summary_of_replay(report))
 
 
 @memora.command("archive")

@@ -45,6 +45,7 @@ ignore_links_on_delete = [
     "Player Memory Tracker",
     "Archived Memory Tracker",
     "Memory Review Audit",
+    "Poison Review",
     "SRS Job",
 ]
 # Log Settings keep them for a year, unless told otherwise.

@@ -52,14 +52,27 @@ pub fn set_aside(connection: &mut Conn, zone: &SiteZone, now_us: i64, poison: &P
     run(connection, sql, params)
 }
 
-/// Names of records that were set aside and not replayed yet, oldest first, after `after`.
+/// Names of records that wait for an administrator, after `after`.
 pub fn waiting(connection: &mut Conn, after: &str, most: usize) -> Result<Vec<String>> {
-    let sql =
-        "SELECT name FROM `tabPoison Review` WHERE replayed_at IS NULL AND name > ? ORDER BY name LIMIT ?";
+    let sql = "SELECT name FROM `tabPoison Review` \
+        WHERE replayed_at IS NULL AND dismissed_at IS NULL AND name > ? ORDER BY name LIMIT ?";
     rows(connection, sql, (after, most))
 }
 
-/// The questions of a student of which something waits to be replayed.
+/// How many records wait for an administrator.
+pub fn count(connection: &mut Conn) -> Result<u64> {
+    let sql = "SELECT COUNT(*) FROM `tabPoison Review` WHERE replayed_at IS NULL AND dismissed_at IS NULL";
+    Ok(row(connection, sql, ())?.unwrap_or(0))
+}
+
+/// What of a record's student and season there is, as Frappe writes their names: a User, a Game Subscription Season.
+pub fn known(connection: &mut Conn, player: &str, season: &str) -> Result<(bool, bool)> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM `tabUser` WHERE name = ? AND BINARY name = ?), \
+        EXISTS (SELECT 1 FROM `tabGame Subscription Season` WHERE name = ? AND BINARY name = ?)";
+    Ok(row(connection, sql, (player, player, season, season))?.unwrap_or_default())
+}
+
+/// The questions of a student of which something was not replayed.
 pub fn questions(connection: &mut Conn, player: &str, season: &str) -> Result<HashSet<String>> {
     let sql = "SELECT COALESCE(question_id, '') FROM `tabPoison Review` \
         WHERE player = ? AND season = ? AND replayed_at IS NULL";

@@ -8,8 +8,8 @@ use mysql::Conn;
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::strays::{ALIAS, has_strays, move_strays};
 use super::{
-    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, renames, retention, row, rows, run_text,
-    take_lock, unshown,
+    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, renames, retention, row, rows,
+    run_text, take_lock, unshown,
 };
 use crate::error::{Error, Result};
 

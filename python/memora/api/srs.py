@@ -19,12 +19,13 @@ from memora.api.arguments import (
     as_whole_number,
     check_confirmed,
 )
-from memora.services import srs_jobs
+from memora.services import poison_reviews, srs_jobs
 from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
 from memora.services.metrics import CONTENT_TYPE, metrics_text
 from memora.services.monitor import POISON, WAITING, cache_status, monitor
 from memora.services.partition_manager import SEASON
+from memora.services.poison_reviews import MOST_AT_ONCE
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 from memora.services.srs_persistence import request_drain
@@ -32,7 +33,7 @@ from memora.services.srs_reconciliation import SAMPLE_SIZE, request_reconciliati
 from memora.services.srs_redis_manager import request_rebuild
 
 if TYPE_CHECKING:
-    from memora._engine import ReplayReport, SubmitAnswer
+    from memora._engine import SubmitAnswer
 
 ADMINISTRATOR: Final = "System Manager"
 LONGEST_PAGE: Final = 500
@@ -77,7 +78,7 @@ def acknowledgement(submitted: SubmitAnswer) -> dict[str, Any]:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str, Any]:
-    """Acknowledged records that could not be saved and were not replayed yet, newest first.
+    """Acknowledged records that could not be saved and wait to be replayed or dismissed, newest first.
 
     For System Managers.
 
@@ -103,19 +104,52 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str,
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def replay_poison_reviews(names: str | list[str] | None = None) -> ReplayReport:
+def replay_poison_reviews(names: str | list[str] | None = None) -> dict[str, Any]:
     """Save records after all that were set aside, once what was in their way is gone.
 
     For System Managers. A newer state of a record stays as it is. What still cannot be saved keeps
     waiting, with its new reason.
 
     Args:
-        names: names of Poison Reviews, as a list or as JSON; without it all that wait.
+        names: names of at most 500 Poison Reviews, as a list or as JSON; without it all that wait.
 
-    Returns: replayed, failed, and unknown: no Poison Review of that name, or replayed before.
+    Returns: replayed, failed, and unknown: no Poison Review of that name, or replayed before. When more than
+        500 wait, they are replayed in the background: all these are 0 then, and job is the SRS Job.
+
+    Raises:
+        frappe.ValidationError: too many names. ReviewsUnavailable: the queue of background jobs is down.
     """
     frappe.only_for(ADMINISTRATOR)
-    return engine().replay(as_names("names", names))
+    listed = as_some_names(names)
+    if listed is None and poison_reviews.waiting() > MOST_AT_ONCE:
+        nothing_yet = {"replayed": 0, "failed": 0, "unknown": 0}
+        return nothing_yet | {"job": poison_reviews.request_replay() or refuse_without_queue()}
+    report = engine().replay(listed)
+    return {"replayed": report["replayed"], "failed": report["failed"], "unknown": report["unknown"]}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def dismiss_poison_reviews(names: str | list[str] | None = None, reason: str | None = None) -> dict[str, int]:
+    """Give up records that were set aside: they are kept, with the reason, and wait no more.
+
+    For System Managers. A dismissed one can still be replayed by its name.
+
+    Args:
+        names: names of at most 500 Poison Reviews, as a list or as JSON.
+        reason: why they need not be saved.
+
+    Returns: dismissed, and unknown: none of that name waits.
+
+    Raises:
+        frappe.ValidationError: without names or a reason, or too many names.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    reason = as_required_text("reason", reason)
+    listed = as_some_names(names)
+    if listed is None:
+        refuse(_("{0} is missing").format("names"))
+    return poison_reviews.dismiss(listed, reason)
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -322,6 +356,14 @@ def delete_eligible_archived_records(
     season = as_season(season) if as_text("season", season) else None
     check_confirmed(confirm, _("Archived records that are flagged are deleted and cannot be had back."))
     return {"season": season, "status": "queued", "job": request_deletion(season) or refuse_without_queue()}
+
+
+def as_some_names(names: object) -> list[str] | None:
+    """Names of not too many documents; None for None and for an empty field of a form."""
+    listed = as_names("names", names)
+    if listed and len(listed) > MOST_AT_ONCE:
+        refuse(_("At most {0} names at a time, not {1}.").format(MOST_AT_ONCE, len(listed)))
+    return listed
 
 
 def as_season(season: object) -> str:

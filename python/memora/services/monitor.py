@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 POISON: Final = "Poison Review"
 # Those that an administrator has to look at.
-WAITING: Final = {"replayed_at": ("is", "not set")}
+WAITING: Final = {"replayed_at": ("is", "not set"), "dismissed_at": ("is", "not set")}
 MEGABYTE: Final = 1024 * 1024
 LATEST_JOBS: Final = 20
 # The points of the chart.

@@ -34,8 +34,8 @@ SILENT_SECONDS: Final = 60
 
 # Of done and total records, and what else the engine tells.
 News = TypeVar("News", bound=Mapping[str, Any])
-Kind = Literal["Rebuild", "Reconciliation", "Archive", "Deletion"]
-CANCELLABLE: Final = ("Rebuild", "Reconciliation", "Deletion")
+Kind = Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"]
+CANCELLABLE: Final = ("Rebuild", "Reconciliation", "Deletion", "Replay")
 # What must come to its end whoever is killed, and the background job that does it.
 CONTINUED: Final = {
     "Archive": "memora.services.srs_archiver.archive_in_background",

@@ -7,7 +7,7 @@ import time
 
 import frappe
 
-from memora.api.srs import get_poison_reviews, replay_poison_reviews
+from memora.api.srs import dismiss_poison_reviews, get_poison_reviews, replay_poison_reviews
 from memora.services import outages
 from memora.services.administrators import alert_administrators
 from memora.tests.case import SEASON, STUDENT, TRACKER, ReviewTestCase, insert
@@ -38,6 +38,17 @@ class TestPoisonReviews(ReviewTestCase):
         key = {"player": STUDENT, "season": SEASON, "question_id": "q2"}
         self.assertEqual(frappe.db.get_value(TRACKER, key, "stability"), 3)
         self.assertTrue(frappe.db.get_value("Poison Review", names[0], "replayed_at"))
+
+    def test_an_administrator_dismisses_them(self) -> None:
+        name = self.set_aside("q1")
+        frappe.set_user("Administrator")
+        told = dismiss_poison_reviews([name], "The question was deleted.")
+        self.assertEqual(told, {"dismissed": 1, "unknown": 0})
+        frappe.db.commit()
+        dismissed = frappe.get_doc("Poison Review", name)
+        self.assertEqual(dismissed.dismissal_reason, "The question was deleted.")
+        self.assertEqual(dismissed.dismissed_by, "Administrator")
+        self.assertNotIn(name, {row["name"] for row in get_poison_reviews(limit=500)["poison_reviews"]})
 
     def test_a_student_does_not(self) -> None:
         name = self.set_aside("q1")

@@ -1,19 +1,12 @@
-// Replay: save the record after all.
+{% include "memora/memora/doctype/poison_review/poison.js" %}
+
+// Replay: save the record after all. Dismiss: give it up, with a reason.
 frappe.ui.form.on("Poison Review", {
 	refresh(frm) {
-		if (frm.doc.replayed_at) {
-			return;
-		}
-		frm.add_custom_button(__("Replay"), () =>
-			frappe
-				.xcall("memora.api.srs.replay_poison_reviews", { names: [frm.doc.name] })
-				.then(({ failed }) => {
-					frappe.show_alert({
-						message: failed ? __("It still cannot be saved") : __("Saved"),
-						indicator: failed ? "orange" : "green",
-					});
-					frm.reload_doc();
-				})
-		);
+		if (frm.doc.replayed_at) return;
+		const reload = () => frm.reload_doc();
+		frm.add_custom_button(__("Replay"), () => memora.poison.replay([frm.doc.name]).then(reload));
+		if (frm.doc.dismissed_at) return;
+		frm.add_custom_button(__("Dismiss"), () => memora.poison.dismiss([frm.doc.name], reload));
 	},
 });

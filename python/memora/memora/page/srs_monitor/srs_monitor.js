@@ -218,7 +218,7 @@ memora.SRSMonitor = class {
 	poison_link(count) {
 		const filter = encodeURIComponent(JSON.stringify(["is", "not set"]));
 		const label = count ? __("Look and replay") : __("Open the list");
-		return memora.html`<a href="/app/poison-review?replayed_at=${filter}">${label}</a>`;
+		return memora.html`<a href="/app/poison-review?replayed_at=${filter}&dismissed_at=${filter}">${label}</a>`;
 	}
 
 	show_seasons() {

@@ -1,0 +1,106 @@
+"""Poison Reviews: replayed once what was in their way is gone, or dismissed for a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import frappe
+from frappe import _
+from frappe.utils import now_datetime
+
+from memora._engine import MemoraError
+from memora.services.administrators import alert_administrators
+from memora.services.engine import after_commit, engine
+from memora.services.monitor import POISON, WAITING
+from memora.services.srs_jobs import JobCancelled, at_work, request_job
+
+if TYPE_CHECKING:
+    from memora._engine import Engine, ReplayReport
+
+REPLAY_JOB: Final = "memora.services.poison_reviews.replay_in_background"
+LINK: Final = "/app/poison-review"
+# More are replayed in the background: a caller would wait for seconds.
+MOST_AT_ONCE: Final = 500
+
+
+def waiting() -> int:
+    """How many wait for an administrator."""
+    return int(frappe.db.count(POISON, WAITING))
+
+
+def replay_all(
+    job: str | None = None, progress: Callable[[ReplayReport], object] | None = None
+) -> ReplayReport:
+    """Replay all that wait; an SRS Job tells of it. Commits.
+
+    Args:
+        job: the SRS Job that it was requested with; else a new one tells of it.
+        progress: called after each piece of work; what it raises ends the work.
+
+    Raises:
+        JobCancelled: an administrator has cancelled it.
+        memora._engine.MemoraError: another process is at it, or MariaDB is down.
+    """
+    with at_work("Replay", None, job) as work:
+        report = engine().replay(None, work.telling(progress))
+        work.end("Done", summary(report), done=report["done"], total=report["total"])
+    return report
+
+
+def request_replay() -> str | None:
+    """Queue the replay of all that wait: its SRS Job; None when the queue is down."""
+    return request_job("Replay", None, REPLAY_JOB)
+
+
+def replay_in_background(season: None = None, job: str | None = None) -> None:
+    """Replay all that wait, and tell administrators what came of it (background job)."""
+    try:
+        report = replay_all(job)
+    except JobCancelled:
+        return
+    except MemoraError as error:
+        subject = _("Poison Reviews could not be replayed to the end")
+        message = _("What was replayed is saved. Replay the rest again. The cause: {0}").format(error)
+        alert_administrators(subject, message, LINK)
+        return
+    alert_administrators(
+        _("Poison Reviews were replayed"), summary(report), LINK, is_good=not report["failed"]
+    )
+
+
+def dismiss(names: list[str], reason: str) -> dict[str, int]:
+    """Give up records that wait: they are kept with the reason, and wait no more. Does not commit.
+
+    Their students' next reads show what the table has.
+
+    Returns: dismissed, and unknown: none of that name waits.
+    """
+    dismissed = 0
+    for name in names:
+        # A replay at the same time has locked it, or finds it dismissed.
+        found = frappe.db.get_value(POISON, {"name": name, **WAITING}, ["player", "season"], for_update=True)
+        if not found:
+            continue
+        values = {
+            "dismissed_at": now_datetime(),
+            "dismissed_by": frappe.session.user,
+            "dismissal_reason": reason,
+        }
+        frappe.db.set_value(POISON, name, values)
+        after_commit(partial(_forget_cache, *found))
+        dismissed += 1
+    return {"dismissed": dismissed, "unknown": len(names) - dismissed}
+
+
+def _forget_cache(player: str | None, season: str | None, engine: Engine) -> None:
+    if player and season:
+        engine.cache_clear(player, season)
+
+
+def summary(report: ReplayReport) -> str:
+    """What came of a replay, in a sentence."""
+    counts = [f"{report['replayed']:,}", f"{report['failed']:,}", f"{report['unknown']:,}"]
+    text = _("{0} were saved, {1} still cannot be saved, {2} are unknown.")
+    return str(text.format(*counts))
