@@ -44,6 +44,7 @@ REFUSALS: Final = ("400", "401", "403", "404", "417")
 # Here whatever fits the description is taken. Elsewhere a season, a job or a subject has to exist, too.
 ALWAYS_TAKEN: Final = (
     "get_review_session", "get_poison_reviews", "get_cache_status", "get_monitor", "get_metrics",
+    "get_active_seasons",
 )  # fmt: skip
 
 Case = schemathesis.Case[Any]
@@ -155,7 +156,7 @@ class Contract:
         job = tell("rebuild_season_cache", manager, season=active).get("job", "none")
         tell("get_job", manager, job=job)
         tell("cancel_job", manager, job=job)
-        for name in ("get_cache_status", "get_monitor", "get_metrics"):
+        for name in ("get_cache_status", "get_monitor", "get_metrics", "get_active_seasons"):
             tell(name, manager)
         return told
 

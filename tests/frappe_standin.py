@@ -285,6 +285,10 @@ def throw(message: str, exc: type[Exception] = ValidationError) -> None:
     raise exc(message)
 
 
+def msgprint(msg: str, title: str | None = None, *, indicator: str | None = None) -> None:
+    local.message_log.append(_dict(message=msg, title=title, indicator=indicator))
+
+
 def set_user(username: str) -> None:
     local.session.user = username
 
@@ -685,7 +689,9 @@ def cint(value: Any) -> int:
         return 0
 
 
-def getdate(value: str | date) -> date:
+def getdate(value: str | date | None = None) -> date:
+    if value is None:
+        return now_datetime().date()
     if isinstance(value, datetime):
         return value.date()
     return value if isinstance(value, date) else date.fromisoformat(value)

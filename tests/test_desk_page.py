@@ -286,7 +286,7 @@ def test_a_new_site_is_friendly(browser: Browser) -> None:
     browser.sees(".srs-jobs", "No job yet")
     browser.sees(".srs-discrepancies", "No reconciliation yet")
     browser.sees(".srs-latency", "No calls in the last 24 hours")
-    browser.sees(".srs-seasons", SEASON, "Active", "Rebuild Cache", "Reconcile")
+    browser.sees(".srs-seasons", SEASON, "Seen by Students", "Rebuild Cache", "Reconcile")
 
 
 def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
@@ -303,7 +303,7 @@ def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
     browser.sees(".srs-tile", "Cached Schedules", "1")
     browser.sees(".srs-tile", "Poison Reviews", "1", "Look and replay")
     assert "/app/poison-review?" in str(browser.attribute(".srs-tile a", "href"))
-    browser.sees(".srs-seasons tr", SEASON, "Active", "1", "MB")
+    browser.sees(".srs-seasons tr", SEASON, "Seen by Students", "1", "MB")
     browser.sees(".srs-latency tr", "Cold read", "1", " ms")
     browser.sees(".srs-latency tr", "Submit", "1", " ms")
     browser.sees(".srs-latency .srs-summary", "Cold read, last 24 hours")
@@ -422,6 +422,30 @@ def test_lists_and_reports_show_what_students_made_up_as_text(browser: Browser, 
         shown = "frappe.meta.docfield_map[arguments[0]][arguments[1]].formatter(arguments[2])"
         browser.run(f"document.body.innerHTML = {shown}", definition["name"], name, EVIL)
         assert browser.text() == EVIL
+
+
+def test_the_list_of_seasons_says_which_one_students_see(site: Site, browser: Browser) -> None:
+    site.insert(
+        "Game Subscription Season", name="SEASON-2027", season_name="SEASON-2027", start_date="2027-01-01",
+        end_date="2027-12-31", is_active=1, enable_redis=1,
+    )  # fmt: skip
+    browser.chromium.get(browser.desk.url)
+    folder = SCRIPTS / "doctype/game_subscription_season"
+    browser.run(script(folder / "game_subscription_season_list.js"))
+    settings = "frappe.listview_settings['Game Subscription Season']"
+    browser.run(f"{settings}.refresh({{ render_list: () => (document.body.innerHTML = 'rendered again') }})")
+    assert wait_until(lambda: browser.text() == "rendered again")
+
+    def indicator(**season: object) -> list[str]:
+        return list(browser.run(f"return {settings}.get_indicator(arguments[0])", season))
+
+    seen, unseen = {"name": SEASON, "is_active": 1}, {"name": "SEASON-2027", "is_active": 1}
+    assert indicator(**seen)[:2] == ["Seen by Students", "green"]
+    assert indicator(**unseen)[:2] == ["Active, but Not Seen", "orange"]
+    assert indicator(name=SEASON, is_active=0)[:2] == ["Not Active", "gray"]
+    assert indicator(name=SEASON, is_active=0, archive_status="Archived")[:2] == ["Archived", "gray"]
+    # The form knows what the server said when it was opened.
+    assert indicator(**unseen, __onload={"active_seasons": ["SEASON-2027"]})[1] == "green"
 
 
 def test_nothing_from_the_server_is_html(site: Site, browser: Browser) -> None:

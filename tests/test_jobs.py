@@ -253,6 +253,8 @@ def test_every_day_each_cached_season_is_sampled(manager: Site) -> None:
     ended, uncached, archived = (ended_season(manager, questions=1) for _ in range(3))
     manager.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0 WHERE name = %s", (uncached,))
     srs_archiver.SRSArchiver().archive_season(archived)
+    for season in (SEASON, ended):
+        manager.engine().rehydrate(STUDENTS[0], season)
     assert set(srs_reconciliation.reconcile_cache_with_database()) == {SEASON, ended}
     done = [row for row in rows(manager) if row["kind"] == "Reconciliation"]
     assert {(row["season"], row["status"], row["sample_size"]) for row in done} == {
@@ -265,6 +267,8 @@ def test_one_season_that_fails_keeps_no_other_from_it(manager: Site) -> None:
     ended = ended_season(manager, questions=1)
     tries: list[str] = []
     engine = manager.engine()
+    for season in (SEASON, ended):
+        engine.rehydrate(STUDENTS[0], season)
     lock = threading.Event()
 
     def hold(_news: object) -> None:

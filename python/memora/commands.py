@@ -264,6 +264,15 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         yield click.style(f"          {clock}", fg="yellow")
     if journal["warning"]:
         yield click.style(f"          {journal['warning']}", fg="yellow")
+    active = [season for season in found["seasons"] if season["is_active"]]
+    for season in active:
+        if season["is_seen"]:
+            yield f"season    {season['name']} is seen by students"
+        else:
+            unseen = f"season    {season['name']} is active, but seen by nobody: another one is active, too"
+            yield click.style(unseen, fg="yellow")
+    if not active:
+        yield "season    none is active: students see nothing"
     poison = f"poison    {status['poison_reviews']:,} records were set aside and wait"
     yield click.style(poison, fg="red") if status["poison_reviews"] else poison
     for call in found["latency"]["calls"]:

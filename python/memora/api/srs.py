@@ -26,6 +26,7 @@ from memora.services.metrics import CONTENT_TYPE, metrics_text
 from memora.services.monitor import POISON, WAITING, cache_status, monitor
 from memora.services.partition_manager import SEASON
 from memora.services.poison_reviews import MOST_AT_ONCE
+from memora.services.seasons import active_seasons
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 from memora.services.srs_persistence import request_drain
@@ -174,9 +175,9 @@ def get_monitor() -> dict[str, Any]:
 
     Returns: time; status as of get_cache_status; latency {calls [{call, count, p50_ms, p99_ms}] of the last
         hour, series [{at, calls {call: {count, p50_ms, p99_ms}}}] of each ten minutes of a day};
-        discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of the last
-        reconciliations, oldest first; jobs as of get_job, newest first; seasons [{name, is_active,
-        enable_redis, archive_status}].
+        discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of each
+        season's last reconciliations, oldest first; jobs as of get_job, newest first; seasons [{name,
+        is_active, is_seen, enable_redis, archive_status}], of which students see one at most.
     """
     frappe.only_for(ADMINISTRATOR)
     return monitor()
@@ -188,6 +189,19 @@ def get_metrics() -> Response:
     """The same in Prometheus' text format. For System Managers: Prometheus logs in with an API key."""
     frappe.only_for(ADMINISTRATOR)
     return Response(metrics_text(), content_type=CONTENT_TYPE)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_active_seasons() -> dict[str, Any]:
+    """Which season students see, and which others are active. For System Managers.
+
+    Returns: seen: the season whose questions students see, None without an active one; unseen: active, too,
+        and seen by nobody, since one active season counts.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    active = active_seasons()
+    return {"seen": active[0] if active else None, "unseen": active[1:]}
 
 
 @frappe.whitelist(methods=["POST"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 import frappe
@@ -10,8 +12,9 @@ from frappe.utils import now_datetime
 from memora._engine import MemoraError
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
+from memora.services.seasons import active_seasons
 from memora.services.site_time import site_time
-from memora.services.srs_jobs import latest_jobs
+from memora.services.srs_jobs import JOB, latest_jobs
 
 if TYPE_CHECKING:
     from memora._engine import Latency
@@ -21,8 +24,10 @@ POISON: Final = "Poison Review"
 WAITING: Final = {"replayed_at": ("is", "not set"), "dismissed_at": ("is", "not set")}
 MEGABYTE: Final = 1024 * 1024
 LATEST_JOBS: Final = 20
-# The points of the chart.
+# The points of a season's chart. Of many seasons each has fewer, but its last one always.
 RECONCILIATIONS: Final = 60
+MOST_RECONCILIATIONS: Final = 1_200
+RECONCILED_DAYS: Final = 60
 
 
 def cache_status() -> dict[str, Any]:
@@ -65,14 +70,16 @@ def cache_status() -> dict[str, Any]:
 
 def monitor() -> dict[str, Any]:
     """All that the SRS Monitor shows; `memora.api.srs.get_monitor` describes it."""
-    seasons = ["name", "is_active", "enable_redis", "archive_status"]
+    fields = ["name", "is_active", "enable_redis", "archive_status"]
+    seasons = frappe.get_all(SEASON, filters={}, fields=fields, order_by="start_date desc")
+    seen = active_seasons()[:1]
     return {
         "time": str(now_datetime()),
         "status": cache_status(),
         "latency": latency(),
         "discrepancies": discrepancies(),
         "jobs": latest_jobs(LATEST_JOBS),
-        "seasons": frappe.get_all(SEASON, filters={}, fields=seasons, order_by="start_date desc"),
+        "seasons": [{**season, "is_seen": int(season["name"] in seen)} for season in seasons],
     }
 
 
@@ -95,12 +102,28 @@ def latency() -> dict[str, Any]:
 
 
 def discrepancies() -> list[dict[str, Any]]:
-    """What the last reconciliations found that compared anything, oldest first."""
-    done = latest_jobs(RECONCILIATIONS, kind="Reconciliation", status="Done")
+    """What the last reconciliations of each season found that compared anything in 60 days, oldest first."""
+    fields = ["name", "finished_at", "season", "percent_differing", "percent_low", "percent_high", "records"]
+    done = frappe.get_all(
+        JOB,
+        filters={
+            "kind": "Reconciliation",
+            "status": "Done",
+            "records": (">", 0),
+            "creation": (">", now_datetime() - timedelta(days=RECONCILED_DAYS)),
+        },
+        fields=fields,
+        order_by="creation desc",
+    )
+    by_season = defaultdict(list)
+    for job in done:
+        by_season[job["season"]].append(job)
+    most = max(1, min(RECONCILIATIONS, MOST_RECONCILIATIONS // max(len(by_season), 1)))
+    kept = [job for jobs in by_season.values() for job in jobs[:most]]
     return [
         {
             "job": job["name"],
-            "at": job["finished_at"],
+            "at": job["finished_at"] and str(job["finished_at"]),
             "season": job["season"],
             "percent": job["percent_differing"],
             "low_percent": job["percent_low"],
@@ -108,8 +131,7 @@ def discrepancies() -> list[dict[str, Any]]:
             "records": job["records"],
             "is_sample": job["percent_low"] < job["percent_high"],
         }
-        for job in reversed(done)
-        if job["records"]
+        for job in sorted(kept, key=lambda job: str(job["finished_at"]))
     ]
 
 

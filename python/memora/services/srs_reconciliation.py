@@ -27,7 +27,7 @@ RECONCILE_JOB: Final = "memora.services.srs_reconciliation.reconcile_in_backgrou
 def reconcile_cache_with_database(
     sample_size: int = SAMPLE_SIZE, season: str | None = None
 ) -> dict[str, Reconciliation]:
-    """Compare and correct the cache of a season, or of every season that uses it (daily). Commits.
+    """Compare and correct the cache of a season, or of every season that has any (daily). Commits.
 
     Args:
         sample_size: compare students who have about so many records, drawn at random; 0: all that are cached.
@@ -37,7 +37,7 @@ def reconcile_cache_with_database(
     know.
     """
     found = {}
-    for name in [season] if season else seasons_to_reconcile():
+    for name in [season] if season else _cached_seasons():
         if report := reconcile_in_background(name, sample_size=sample_size):
             found[name] = report
     return found
@@ -117,6 +117,18 @@ def seasons_to_reconcile() -> list[str]:
     """Seasons that use the cache and are not archived."""
     cached = {"enable_redis": 1, "archive_status": ("is", "not set")}
     return [str(name) for name in frappe.get_all(SEASON, filters=cached, pluck="name")]
+
+
+def _cached_seasons() -> list[str]:
+    """Seasons of which anything is cached: of the others there would be an SRS Job a day, about nothing."""
+    status = engine().cache_status(seasons_to_reconcile())
+    if not status["reachable"]:
+        alert_administrators(
+            _("The caches could not be reconciled"),
+            _("It is tried again tomorrow. The cause: {0}").format(status["cause"]),
+            "/app/srs-monitor",
+        )
+    return [name for name, found in status["seasons"].items() if found["students"]]
 
 
 def is_alarming(found: Reconciliation) -> bool:

@@ -15,6 +15,7 @@ from memora._engine import Engine
 from memora.services.engine import after_commit
 from memora.services.errors import refuse
 from memora.services.players import refuse_to_orphan
+from memora.services.seasons import active_seasons
 from memora.services.srs_redis_manager import rebuild_soon
 
 NAME: Final = re.compile(r"SEASON-[0-9]{4}(-[A-Z0-9_]+)?")
@@ -57,7 +58,12 @@ class GameSubscriptionSeason(Document):
         # Longer than the table's partitions are tried to be changed.
         frappe.enqueue(PARTITION_JOB, timeout=900, season=self.name, enqueue_after_commit=True)
 
+    def onload(self) -> None:
+        # The form says so in its title.
+        self.set_onload("active_seasons", active_seasons())
+
     def on_update(self) -> None:
+        self.warn_of_others()
         before = self.get_doc_before_save()
         # What is still cached from before a time without the cache has missed the answers of that time.
         is_back = bool(before and self.enable_redis and not before.enable_redis)
@@ -65,6 +71,19 @@ class GameSubscriptionSeason(Document):
         if is_back:
             name = self.name
             frappe.db.after_commit.add(lambda: rebuild_soon(name))
+
+    def warn_of_others(self) -> None:
+        """Say which of several active seasons students see: a school may well have two for a while."""
+        seen, *unseen = active_seasons() or [self.name]
+        if not self.is_active or not unseen:
+            return
+        frappe.msgprint(
+            _("Students see one active season: {0}. Nobody sees {1}, which is active, too.").format(
+                seen, ", ".join(unseen)
+            ),
+            title=_("Several seasons are active"),
+            indicator="orange",
+        )
 
     def on_trash(self) -> None:
         refuse_to_orphan(self)

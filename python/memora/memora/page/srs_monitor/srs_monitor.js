@@ -252,9 +252,12 @@ memora.SRSMonitor = class {
 		);
 	}
 
-	season_state({ archive_status, is_active, enable_redis }) {
+	season_state({ archive_status, is_active, is_seen, enable_redis }) {
 		if (archive_status) return this.pill(__(archive_status), "gray");
-		const pill = is_active ? this.pill(__("Active"), "green") : this.pill(__("Not Active"), "gray");
+		const active = is_seen
+			? this.pill(__("Seen by Students"), "green")
+			: this.pill(__("Active, but Not Seen"), "orange");
+		const pill = is_active ? active : this.pill(__("Not Active"), "gray");
 		return enable_redis ? pill : [pill, " ", this.pill(__("Not Cached"), "orange")];
 	}
 

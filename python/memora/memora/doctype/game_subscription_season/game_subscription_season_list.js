@@ -1,0 +1,25 @@
+// The list and the title of the form say which season students see: of several that are active, it is one.
+frappe.provide("memora.seasons");
+
+frappe.listview_settings["Game Subscription Season"] = {
+	add_fields: ["is_active", "archive_status"],
+	get_indicator(season) {
+		const { name, archive_status } = season;
+		if (archive_status) return [__(archive_status), "gray", `archive_status,=,${archive_status}`];
+		if (!season.is_active) return [__("Not Active"), "gray", "is_active,=,0"];
+		const [seen] = season.__onload?.active_seasons ?? memora.seasons.active ?? [name];
+		return seen === name
+			? [__("Seen by Students"), "green", "is_active,=,1"]
+			: [__("Active, but Not Seen"), "orange", "is_active,=,1"];
+	},
+	// Shown at once, and again if that was wrong.
+	refresh(list) {
+		if (!frappe.user.has_role("System Manager")) return;
+		frappe.xcall("memora.api.srs.get_active_seasons").then(({ seen, unseen }) => {
+			const active = seen ? [seen, ...unseen] : [];
+			const is_known = String(active) === String(memora.seasons.active ?? active.slice(0, 1));
+			memora.seasons.active = active;
+			if (!is_known) list.render_list();
+		});
+	},
+};

@@ -1,0 +1,30 @@
+"""Which season students see."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import frappe
+from frappe.utils import getdate
+
+from memora.services.partition_manager import SEASON
+
+
+def active_seasons() -> list[str]:
+    """Names of the seasons that are active, the one whose questions students see first.
+
+    It is the one that today lies in, else the one that began last: as the engine has it
+    (`src/mariadb/seasons.rs`), but with what the present transaction has changed.
+    """
+    found = frappe.get_all(
+        SEASON,
+        filters={"is_active": 1, "archive_status": ("is", "not set")},
+        fields=["name", "start_date", "end_date"],
+        order_by="start_date desc, name desc",
+    )
+    # The order of equals stays.
+    return [str(season["name"]) for season in sorted(found, key=_is_past_or_to_come)]
+
+
+def _is_past_or_to_come(season: dict[str, Any]) -> bool:
+    return not getdate(season["start_date"]) <= getdate() <= getdate(season["end_date"])
