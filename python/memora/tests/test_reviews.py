@@ -170,9 +170,7 @@ class TestReviews(ReviewTestCase):
     def test_a_rename_leaves_the_big_tables_alone(self) -> None:
         teacher, renamed = "memora-test-teacher@example.com", "memora-test-renamed@example.com"
         frappe.set_user("Administrator")
-        for name in (teacher, renamed):
-            self.addCleanup(frappe.delete_doc, "User", name, ignore_missing=True, force=True)
-        insert("User", email=teacher, first_name="Huda", send_welcome_email=0)
+        self.add_user(teacher)
         asked: list[str] = []
         sql = frappe.local.db.sql
 
