@@ -262,6 +262,14 @@ class LinkExistsError(ValidationError):
     pass
 
 
+class TimestampMismatchError(ValidationError):
+    pass
+
+
+class CannotChangeConstantError(ValidationError):
+    pass
+
+
 class TooManyRequestsError(Exception):
     http_status_code = 429
 
@@ -418,8 +426,30 @@ def destroy() -> None:
     local.db.close()
 
 
-def get_doc(values: Mapping[str, Any]) -> Document:
-    return Document(values)
+def get_doc(doctype: str | Mapping[str, Any], name: str | None = None) -> Document:
+    if isinstance(doctype, str):
+        document = get_controller(doctype)({"doctype": doctype, "name": name})
+        return document.load_from_db()
+    return get_controller(doctype["doctype"])(doctype)
+
+
+def get_controller(doctype: str) -> type[Document]:
+    """The class that a DocType of memora's has for its documents."""
+    place = doctype.lower().replace(" ", "_")
+    module = importlib.import_module(f"memora.memora.doctype.{place}.{place}")
+    return getattr(module, doctype.replace(" ", ""))  # type: ignore[no-any-return]
+
+
+def get_meta(doctype: str) -> list[dict[str, Any]]:
+    """The fields of a DocType of memora's."""
+    place = doctype.lower().replace(" ", "_")
+    fields: list[dict[str, Any]] = json.loads((DOCTYPES / place / f"{place}.json").read_text())["fields"]
+    return [field for field in fields if field["fieldtype"] in COLUMN_TYPES]
+
+
+def delete_doc(doctype: str, name: str) -> None:
+    get_doc(doctype, name).run_method("on_trash")
+    local.db.delete(doctype, {"name": name})
 
 
 def generate_hash(length: int) -> str:
@@ -580,7 +610,7 @@ NAMED_BY: Final = {"Game Subscription Season": "season_name"}
 
 
 class Document:
-    """A document in memory: its fields are attributes, a missing one is None."""
+    """A document: its fields are attributes, a missing one is None. Controllers are derived from it."""
 
     def __init__(self, values: Mapping[str, Any], before: Document | None = None) -> None:
         self.__dict__.update(values)
@@ -594,16 +624,60 @@ class Document:
     def is_new(self) -> bool:
         return self._doc_before_save is None
 
-    def insert(self, ignore_permissions: bool = False) -> Document:
-        """A document of memora's, named by its field or at random, without its controller."""
-        values = {
-            key: value for key, value in self.__dict__.items() if key not in ("doctype", "_doc_before_save")
-        }
-        named_by = NAMED_BY.get(self.doctype)
-        self.name = values[named_by] if named_by else generate_hash(length=10)
-        values |= {"name": self.name, "creation": now(), "modified": now()}
-        local.db.bulk_insert(self.doctype, list(values), [list(values.values())])
+    def load_from_db(self) -> Document:
+        rows = local.db.sql(f"select * from `tab{self.doctype}` where name = %s", [self.name])
+        if not rows:
+            throw(f"{self.doctype} {self.name} not found", DoesNotExistError)
+        self.__dict__.update(rows[0])
         return self
+
+    def run_method(self, method: str) -> None:
+        # Not by getattr on the document: a missing attribute is None there.
+        if hasattr(type(self), method):
+            getattr(self, method)()
+
+    def insert(self, ignore_permissions: bool = False) -> Document:
+        """Named by its field or at random."""
+        for docfield in get_meta(self.doctype):
+            if docfield.get("default") and docfield["fieldname"] not in self.__dict__:
+                setattr(self, docfield["fieldname"], cint(docfield["default"]))
+        self.run_method("before_insert")
+        named_by = NAMED_BY.get(self.doctype)
+        self.name = getattr(self, named_by) if named_by else generate_hash(length=10)
+        self.modified = self.creation = now()
+        self.run_before_save_methods()
+        values = {"name": self.name, "creation": self.creation, **self.get_valid_dict()}
+        local.db.bulk_insert(self.doctype, list(values), [list(values.values())])
+        self.run_method("after_insert")
+        self.run_method("on_update")
+        return self
+
+    def save(self) -> Document:
+        self._doc_before_save = before = get_doc(self.doctype, self.name)
+        if str(before.modified) != str(self.modified):
+            throw("Document has been modified after you have opened it", TimestampMismatchError)
+        self.modified = now()
+        self.run_before_save_methods()
+        for docfield in get_meta(self.doctype):
+            name = docfield["fieldname"]
+            if docfield.get("set_only_once") and getattr(self, name) != getattr(before, name):
+                throw(f"Value cannot be changed for {docfield['label']}", CannotChangeConstantError)
+        local.db.set_value(self.doctype, self.name, self.get_valid_dict(), update_modified=False)
+        self.run_method("on_update")
+        return self
+
+    def run_before_save_methods(self) -> None:
+        """And what Frappe itself checks after them: the options of Select fields."""
+        for method in ("before_validate", "validate", "before_save"):
+            self.run_method(method)
+        for docfield in get_meta(self.doctype):
+            value = getattr(self, docfield["fieldname"])
+            if docfield["fieldtype"] == "Select" and value and value not in docfield["options"].split("\n"):
+                throw(f'{docfield["label"]} cannot be "{value}"')
+
+    def get_valid_dict(self) -> dict[str, Any]:
+        names = [docfield["fieldname"] for docfield in get_meta(self.doctype)]
+        return {name: self.__dict__[name] for name in (*names, "modified") if name in self.__dict__}
 
     def get_doc_before_save(self) -> Document | None:
         return self._doc_before_save
