@@ -20,6 +20,7 @@ pub mod engine;
 pub mod entry;
 pub mod error;
 pub mod focus;
+pub mod forget;
 pub mod head;
 pub mod job;
 pub mod ladder;

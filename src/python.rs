@@ -518,6 +518,17 @@ impl Engine {
         Ok(py.detach(|| self.0.has_waiting_answers(player, &seasons))?)
     }
 
+    fn forget<'py>(&self, py: Python<'py>, player: &str) -> PyResult<Bound<'py, PyDict>> {
+        let forgotten = py.detach(|| self.0.forget(player))?;
+        let dict = PyDict::new(py);
+        dict.set_item("records", forgotten.records)?;
+        dict.set_item("archived_records", forgotten.archived)?;
+        dict.set_item("audit_records", forgotten.audits)?;
+        dict.set_item("poison_reviews", forgotten.poison)?;
+        dict.set_item("waiting_submissions", forgotten.submissions)?;
+        Ok(dict)
+    }
+
     fn note_rename(&self, py: Python<'_>, old: &str, new: &str) -> PyResult<()> {
         Ok(py.detach(|| self.0.note_rename(old, new))?)
     }

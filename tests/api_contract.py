@@ -152,6 +152,8 @@ class Contract:
         tell("archive_season", manager, season=self.site.season, confirm=True)
         tell("get_archive_status", manager, season=self.site.season)
         tell("delete_eligible_archived_records", manager, season=self.site.season, confirm=True)
+        tell("export_student", manager, player="nobody@school.example")
+        tell("forget_student", manager, player="nobody@school.example", confirm="nobody@school.example")
         tell("trigger_reconciliation", manager, sample_size=100, season=active)
         job = tell("rebuild_season_cache", manager, season=active).get("job", "none")
         tell("get_job", manager, job=job)

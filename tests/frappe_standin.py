@@ -599,7 +599,7 @@ def select(
         operator, value = value if isinstance(value, tuple) else ("=", value)
         conditions.append(f"`{name}` {operator} %s")
         values.append(value)
-    columns = ", ".join(f"`{name}`" for name in fields)
+    columns = ", ".join("*" if name == "*" else f"`{name}`" for name in fields)
     return f"select {columns} from `tab{doctype}` where {' and '.join(conditions)}{more}", values
 
 

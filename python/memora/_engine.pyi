@@ -75,6 +75,16 @@ class DrainReport(TypedDict):
     remaining: int
 
 @type_check_only
+class Forgotten(TypedDict):
+    """What one `Engine.forget` has erased. `waiting_submissions` were not in MariaDB yet."""
+
+    records: int
+    archived_records: int
+    audit_records: int
+    poison_reviews: int
+    waiting_submissions: int
+
+@type_check_only
 class CacheStats(TypedDict):
     """One student's cache of one season."""
 
@@ -425,6 +435,14 @@ class Engine:
     def journal_status(self) -> JournalStatus: ...
     def has_waiting_answers(self, player: str, seasons: list[str]) -> bool:
         """Whether answers of a student in these seasons are in the journal, and not yet in MariaDB."""
+
+    def forget(self, player: str) -> Forgotten:
+        """Erase a student: records, archived and audit records, Poison Reviews, waiting answers, schedules.
+
+        Raises:
+            InvalidInput: a season is being archived just now.
+            ServiceUnavailable: a server is down. Running it again goes on.
+        """
 
     def note_rename(self, old: str, new: str) -> None:
         """Note that a User is about to be renamed, for `carry_renamed`."""

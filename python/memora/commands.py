@@ -20,6 +20,7 @@ from memora.services.engine import engine
 from memora.services.metrics import metrics_text
 from memora.services.monitor import monitor
 from memora.services.partition_manager import create_season_partition, seasons_without_partition
+from memora.services.players import export
 from memora.services.poison_reviews import replay_all
 from memora.services.poison_reviews import summary as summary_of_replay
 from memora.services.srs_archiver import QUIET_SHARE, SRSArchiver
@@ -176,6 +177,31 @@ def archive(context: Any, season: str, yes: bool, share: float) -> None:
         click.echo(f"{season} is archived: {archived['done']:,} records.")
 
 
+@memora.command("export")
+@click.argument("player")
+@pass_context
+def export_player(context: Any, player: str) -> None:
+    """Print all that is kept of the student PLAYER, as JSON."""
+    with present_site(context):
+        click.echo(json.dumps({"player": player, **export(player)}, indent=1, default=str))
+
+
+@memora.command("forget")
+@click.argument("player")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@as_json
+@pass_context
+def forget(context: Any, player: str, yes: bool, wants_json: bool) -> None:
+    """Erase the student PLAYER: records, archived or not, audit records, waiting answers, schedules."""
+    with present_site(context):
+        if not yes:
+            click.confirm(f"All that is kept of {player} will be gone. Erase it?", abort=True)
+        forgotten = engine().forget(player)
+        text = "{records:,} records, {archived_records:,} archived, {audit_records:,} audit records, "
+        text += "{poison_reviews:,} Poison Reviews and {waiting_submissions:,} waiting submissions are gone."
+        finish(wants_json, dict(forgotten), text.format(**forgotten))
+
+
 @memora.command("partitions")
 @pass_context
 def partitions(context: Any) -> None:
@@ -198,7 +224,7 @@ def present_site(context: Any) -> Iterator[None]:
     try:
         yield
         frappe.db.commit()
-    except MemoraError as error:
+    except (MemoraError, frappe.ValidationError) as error:
         raise click.ClickException(str(error)) from error
     except JobCancelled as error:
         raise click.ClickException("It was cancelled. What was done until then stays.") from error

@@ -51,11 +51,21 @@ ignore_links_on_delete = [
 # Log Settings keep them for a year, unless told otherwise.
 default_log_clearing_doctypes = {"SRS Job": 365, "Memory Review Audit": 365}
 
+# Frappe's Personal Data Download reads them. When its Deletion comes to them they are erased already
+# (forget_on_request): the fields to redact only keep it from searching all texts of a table for the name.
+user_data_fields = [
+    {"doctype": "Player Memory Tracker", "filter_by": "player", "redact_fields": ["stability"]},
+    {"doctype": "Archived Memory Tracker", "filter_by": "player", "redact_fields": ["stability"]},
+    {"doctype": "Memory Review Audit", "filter_by": "player", "redact_fields": ["answers"]},
+    {"doctype": "Poison Review", "filter_by": "player", "redact_fields": ["question_id"]},
+]
+
 doc_events = {
     "User": {
         "on_trash": "memora.services.players.refuse_to_orphan",
         "before_rename": "memora.services.players.before_rename",
         "after_rename": "memora.services.players.after_rename",
     },
+    "Personal Data Deletion Request": {"on_update": "memora.services.players.forget_on_request"},
     "System Settings": {"on_update": "memora.services.engine.notice_time_zone"},
 }

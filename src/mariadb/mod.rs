@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod blind;
 pub mod clean;
+pub mod forget;
 pub mod journal;
 pub mod key_range;
 pub mod limiter;

@@ -19,6 +19,7 @@ pub struct JournalScripts {
     append: LuaScript,
     acknowledge: LuaScript,
     confirm: LuaScript,
+    void: LuaScript,
 }
 
 impl Default for JournalScripts {
@@ -27,6 +28,7 @@ impl Default for JournalScripts {
             append: LuaScript::new(include_str!("lua/append.lua")),
             acknowledge: LuaScript::new(include_str!("lua/acknowledge.lua")),
             confirm: LuaScript::new(include_str!("lua/confirm.lua")),
+            void: LuaScript::new(include_str!("lua/void.lua")),
         }
     }
 }
@@ -123,6 +125,21 @@ impl JournalScripts {
             connection.script::<()>(&call)?;
         }
         Ok(())
+    }
+
+    /// Makes void what was computed from a student's submissions so far. Returns the ids of those that wait.
+    pub fn void(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        (player, season): (&str, &str),
+        (order, seconds): (i64, u64),
+    ) -> Result<Vec<String>> {
+        let call = self.void.call(&[keys.pending(player, season)]).arg(order).arg(seconds);
+        let mut ids: Vec<String> = connection.script(&call)?;
+        ids.retain(|field| is_id(field));
+        ids.sort_by_key(|id| place(id));
+        Ok(ids)
     }
 
     /// Notes that MariaDB was looked at. False: the look was revoked, or took too long.

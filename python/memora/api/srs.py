@@ -25,6 +25,7 @@ from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
 from memora.services.metrics import CONTENT_TYPE, metrics_text
 from memora.services.monitor import POISON, WAITING, cache_status, monitor
 from memora.services.partition_manager import SEASON
+from memora.services.players import export
 from memora.services.poison_reviews import MOST_AT_ONCE
 from memora.services.seasons import active_seasons
 from memora.services.site_time import site_time
@@ -34,7 +35,7 @@ from memora.services.srs_reconciliation import SAMPLE_SIZE, request_reconciliati
 from memora.services.srs_redis_manager import request_rebuild
 
 if TYPE_CHECKING:
-    from memora._engine import SubmitAnswer
+    from memora._engine import Forgotten, SubmitAnswer
 
 ADMINISTRATOR: Final = "System Manager"
 LONGEST_PAGE: Final = 500
@@ -378,6 +379,64 @@ def as_some_names(names: object) -> list[str] | None:
     if listed and len(listed) > MOST_AT_ONCE:
         refuse(_("At most {0} names at a time, not {1}.").format(MOST_AT_ONCE, len(listed)))
     return listed
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def export_student(player: str | None = None) -> dict[str, Any]:
+    """All that is kept of a student (GDPR 15). For System Managers. Names belong in no log: POST only.
+
+    Answers that wait in the journal are saved first.
+
+    Returns: player, and by DocType the records, live and archived, the audit records and the Poison Reviews,
+        each with all its fields.
+
+    Raises:
+        frappe.ValidationError: answers that wait cannot be saved now.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    player = as_student(player)
+    return {"player": player, **export(player)}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def forget_student(player: str | None = None, confirm: str | None = None) -> Forgotten:
+    """Erase all that is kept of a student (GDPR 17). For System Managers.
+
+    Records, archived or not, audit records, Poison Reviews, answers that wait, and schedules. The user
+    stays, and can be deleted then: one who answers again begins anew.
+
+    Args:
+        player: the name of the User, or what answers were saved under that is none.
+        confirm: has to be the same.
+
+    Returns: how many there were: records, archived_records, audit_records, poison_reviews,
+        waiting_submissions.
+
+    Raises:
+        frappe.ValidationError: not confirmed, or a season is being archived just now.
+        ReviewsUnavailable: a server is down. Calling it again goes on.
+    """
+    frappe.only_for(ADMINISTRATOR)
+    player = as_student(player)
+    if confirm != player:
+        shown = html.escape(player[:140])
+        refuse(_("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown))
+    return engine().forget(player)
+
+
+def as_student(player: object) -> str:
+    """The name of a student: of a User, or of none.
+
+    Raises:
+        frappe.ValidationError: a User is called so in another case.
+    """
+    name = as_required_text("player", player)
+    found = frappe.db.get_value("User", name, "name")
+    if found and found != name:
+        refuse(_("There is no {0}, but a user {1}.").format(html.escape(name[:140]), html.escape(found)))
+    return name
 
 
 def as_season(season: object) -> str:

@@ -31,8 +31,10 @@ def refuse_to_orphan(document: Any, _event: str | None = None) -> None:
     else:
         has_any = has_records(name) or has_waiting_answers(name)
     if has_any:
-        message = _("{0} {1} has review records and cannot be deleted.")
-        refuse(message.format(_(document.doctype), name), frappe.LinkExistsError)
+        message = _("{0} {1} has review records and cannot be deleted.").format(_(document.doctype), name)
+        if document.doctype != SEASON:
+            message += " " + _("Erase them first: bench --site SITE memora forget {0}").format(name)
+        refuse(message, frappe.LinkExistsError)
     if document.doctype != SEASON:
         after_commit(lambda engine: engine.player_changed(name))
 
@@ -119,6 +121,42 @@ def _leave_to_frappe() -> None:
     """Show Frappe all tables again."""
     vars(frappe.local.db).pop("get_tables", None)
     (frappe.flags.link_fields or {}).pop("User", None)
+
+
+def export(player: str) -> dict[str, list[dict[str, Any]]]:
+    """All that is kept of a student, by DocType. Answers that wait are saved first. Commits.
+
+    Raises:
+        frappe.ValidationError: they cannot be saved now.
+    """
+    _drain(player)
+    # A transaction that began before does not see them.
+    frappe.db.commit()
+    of_player = {"player": player}
+    records = {
+        table: [
+            record
+            for season in _seasons()
+            for record in _all_fields(table, of_player | {"season": season}, "question_id")
+        ]
+        for table in (TRACKER, ARCHIVE)
+    }
+    return records | {table: _all_fields(table, of_player, "name") for table in (AUDIT, POISON)}
+
+
+def _all_fields(table: str, filters: dict[str, str], order: str) -> list[dict[str, Any]]:
+    return [dict(row) for row in frappe.get_all(table, filters=filters, fields=["*"], order_by=order)]
+
+
+def forget_on_request(request: Any, _event: str) -> None:
+    """Erase a student before Frappe makes the user anonymous (hook of Personal Data Deletion Request).
+
+    Frappe would change record after record, and keep them.
+    """
+    steps = request.deletion_steps or []
+    if steps and all(step.status == "Pending" for step in steps):
+        with frappe_errors():
+            engine().forget(frappe.db.get_value("User", request.email, "name") or request.email)
 
 
 def has_records(player: str) -> bool:

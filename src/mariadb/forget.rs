@@ -1,0 +1,95 @@
+//! Erasing a student: each statement finds the student's rows by an index, and takes some of them.
+
+use std::collections::BTreeSet;
+
+use mysql::{Conn, Value};
+
+use super::shape::{ARCHIVE, LIVE};
+use super::{MOST_IN_A_LIST, blind, in_transaction_again, retention, row, rows, run, seasons};
+use crate::error::Result;
+
+/// Rows that are removed in one transaction.
+const ROWS: u64 = 1_000;
+
+/// The seasons that there are, and those that a student has records of all the same.
+pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> {
+    let mut found: BTreeSet<String> = seasons::names(connection)?.into_iter().collect();
+    let sql = format!("SELECT DISTINCT season FROM `{}` WHERE player = ?", LIVE.table);
+    found.extend(rows::<String>(connection, &sql, (player,))?);
+    let mut after = String::new();
+    while let Some(season) = retention::next_season(connection, &after)? {
+        after.clone_from(&season);
+        found.insert(season);
+    }
+    Ok(found)
+}
+
+/// Makes submissions count as written, without a word of their student, and removes the student's entries from
+/// `memora_journal`. A drain that has them in hand writes nothing of them.
+pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<u64> {
+    in_transaction_again(connection, |connection| {
+        // Waits for all who are writing records now; those who come later see what is written here.
+        row::<String>(connection, "SELECT season FROM memora_archive WHERE season = '' FOR UPDATE", ())?;
+        let kept: Vec<String> =
+            rows(connection, "SELECT token FROM `memora_journal` WHERE player = ?", (player,))?;
+        let all: BTreeSet<&String> = tokens.iter().chain(&kept).collect();
+        let all: Vec<&String> = all.into_iter().collect();
+        for tokens in all.chunks(MOST_IN_A_LIST) {
+            let marks =
+                vec!["(?, NOW(6), NOW(6), 'Administrator', 'Administrator')"; tokens.len()].join(", ");
+            let sql = format!(
+                "INSERT INTO `tabMemory Review Audit` (name, creation, modified, modified_by, owner) VALUES {marks} \
+                 ON DUPLICATE KEY UPDATE owner = 'Administrator', modified_by = 'Administrator', player = NULL, \
+                 season = NULL, answers = 0, answered_at = NULL, persisted_at = NULL, checksum = NULL"
+            );
+            run(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
+        }
+        run(connection, "DELETE FROM `memora_journal` WHERE player = ?", (player,))?;
+        Ok(all.len() as u64)
+    })
+}
+
+/// Removes the student's records of a season: how many were live, how many archived.
+pub fn remove_records(connection: &mut Conn, player: &str, season: &str) -> Result<(u64, u64)> {
+    let remove = |connection: &mut Conn, table| {
+        let sql = format!("DELETE FROM `{table}` WHERE player = ? AND season = ? LIMIT {ROWS}");
+        remove_all(connection, &sql, &[player.into(), season.into()])
+    };
+    Ok((remove(connection, LIVE.table)?, remove(connection, ARCHIVE.table)?))
+}
+
+/// Removes the student's Poison Reviews. Waits for a replay that is at one of them.
+pub fn remove_poison(connection: &mut Conn, player: &str) -> Result<u64> {
+    remove_all(
+        connection,
+        &format!("DELETE FROM `tabPoison Review` WHERE player = ? LIMIT {ROWS}"),
+        &[player.into()],
+    )
+}
+
+/// Removes the student's audit records, and what else bears the name. Returns how many audit records.
+pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
+    let sql = format!("DELETE FROM `tabMemory Review Audit` WHERE player = ? LIMIT {ROWS}");
+    let audits = remove_all(connection, &sql, &[player.into()])?;
+    run(connection, "DELETE FROM `memora_unshown` WHERE player = ?", (player,))?;
+    run(connection, "DELETE FROM `memora_safe_mode_read` WHERE player = ?", (player,))?;
+    run(connection, "DELETE FROM `memora_rename` WHERE old_name = ? OR new_name = ?", (player, player))?;
+    if blind::exists(connection)? {
+        run(connection, "DELETE FROM `memora_blind_answer` WHERE player = ?", (player,))?;
+    }
+    Ok(audits)
+}
+
+fn remove_all(connection: &mut Conn, sql: &str, params: &[Value]) -> Result<u64> {
+    let mut removed = 0;
+    loop {
+        let piece = in_transaction_again(connection, |connection| {
+            run(connection, sql, params.to_vec())?;
+            Ok(connection.affected_rows())
+        })?;
+        removed += piece;
+        if piece < ROWS {
+            return Ok(removed);
+        }
+    }
+}

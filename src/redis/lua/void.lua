@@ -1,0 +1,14 @@
+-- Makes void what was computed from a student's submissions so far: an append that does not know this is a conflict.
+-- KEYS: the student's pending submissions
+-- ARGV: an order, seconds that it is kept once nothing is pending
+-- Returns the names of all fields: the ids of submissions that wait are among them
+local head, order = tonumber(redis.call('HGET', KEYS[1], 'head') or '0'), tonumber(ARGV[1])
+if head >= order then
+  order = head + 1
+end
+redis.call('HSET', KEYS[1], 'head', string.format('%.0f', order))
+-- As in acknowledge.lua: nothing is pending.
+if redis.call('HLEN', KEYS[1]) <= 3 then
+  redis.call('EXPIRE', KEYS[1], ARGV[2])
+end
+return redis.call('HKEYS', KEYS[1])
