@@ -110,6 +110,7 @@ impl Engine {
             }
             answer => answer,
         }?;
+        self.notice_overdue(&process);
         let call = match answer.source {
             Source::Cache => Call::WarmRead,
             Source::Loaded => Call::ColdRead,

@@ -49,6 +49,8 @@ pub struct Process {
     pub(crate) looked_at: Mutex<Option<Instant>>,
     /// The look at MariaDB that the journal shared last.
     pub(crate) database_look: Mutex<Sighting>,
+    /// When this process last looked whether answers wait for too long.
+    pub(crate) overdue_looked_at: Mutex<Option<Instant>>,
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) outages: Outages,
@@ -122,6 +124,7 @@ impl Process {
             cache_look: Mutex::default(),
             looked_at: Mutex::default(),
             database_look: Mutex::default(),
+            overdue_looked_at: Mutex::default(),
             season: Mutex::default(),
             refusals: Mutex::default(),
             outages: Outages::default(),

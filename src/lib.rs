@@ -28,6 +28,7 @@ pub mod latency;
 pub mod lineage;
 pub mod mariadb;
 pub mod outage;
+pub mod overdue;
 pub mod parallel;
 pub mod partition;
 pub mod plan;

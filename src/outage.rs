@@ -29,6 +29,8 @@ pub enum OutageNews {
     ClockAhead(u64),
     /// Answers have waited for so many seconds to be written to the table.
     BacklogIsOld(u64),
+    /// Answers wait, and nobody writes them: a drain is to be queued.
+    DrainIsOverdue,
     /// The journal's Redis is another run than before. It may have lost answers; true: it surely has.
     JournalReplaced(bool),
 }
@@ -65,6 +67,11 @@ pub struct Outages {
 impl Outages {
     fn watch(&self, server: Server) -> &Watch {
         if server == Server::Cache { &self.cache } else { &self.journal }
+    }
+
+    /// Whether this process has seen an outage whose end it has not seen.
+    pub(crate) fn is_noticed(&self, server: Server) -> bool {
+        self.watch(server).is_noticed.load(Ordering::Acquire)
     }
 
     pub(crate) fn tell(&self, news: OutageNews) {
@@ -178,6 +185,9 @@ impl Engine {
                 return;
             }
         }
-        process.outages.watch(server).is_noticed.store(false, Ordering::Release);
+        if process.outages.watch(server).is_noticed.swap(false, Ordering::AcqRel) && server == Server::Journal
+        {
+            self.want_drain(process);
+        }
     }
 }

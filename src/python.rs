@@ -234,6 +234,7 @@ impl Engine {
                 OutageNews::Ended(server, seconds) => (server.id(), "ended", seconds),
                 OutageNews::ClockAhead(seconds) => ("clock", "ahead", seconds),
                 OutageNews::BacklogIsOld(seconds) => ("backlog", "old", seconds),
+                OutageNews::DrainIsOverdue => ("drain", "overdue", 0),
                 OutageNews::JournalReplaced(false) => ("journal", "restarted", 0),
                 OutageNews::JournalReplaced(true) => ("journal", "replaced", 0),
             };

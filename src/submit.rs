@@ -142,6 +142,7 @@ impl Engine {
                 }
             };
             let remaining = self.show(&process, player, &before, head, &entry.states)?;
+            self.notice_overdue(&process);
             self.count_call(&process, Call::Submit, began);
             return Ok(SubmitAnswer {
                 job_id: entry.token,

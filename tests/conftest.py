@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 import hypothesis
@@ -185,6 +186,10 @@ def clean_site(site: Site) -> Site:
     )  # fmt: skip
     site.engine().prepare_storage()
     site.add_users(PLAYER)
+    # Somebody is at the Desk, and the scheduler runs.
+    site.insert("Activity Log", name="login")
+    minutely = "memora.services.srs_persistence.drain_safety_net"
+    site.insert("Scheduled Job Type", name="net", method=minutely, last_execution=datetime.now())
     for subject in SUBJECTS:
         site.insert("Game Subject", name=subject)
     for topic in TOPICS:

@@ -47,6 +47,7 @@ PLACES: Final = (
     "frappe.utils",
     "frappe.utils.background_jobs",
     "frappe.utils.response",
+    "frappe.utils.scheduler",
     "frappe.utils.synchronization",
     "frappe.utils.user",
 )
@@ -163,7 +164,7 @@ def create_tables(connection: pymysql.Connection[Any]) -> None:
     """Create the tables of memora's DocTypes as a new site has them (frappe.database.mariadb.schema)."""
     doctypes = [json.loads(path.read_text()) for path in sorted(DOCTYPES.glob("*/*.json"))]
     with connection.cursor() as cursor:
-        for doctype in [*doctypes, NOTIFICATION_LOG, USER]:
+        for doctype in [*doctypes, NOTIFICATION_LOG, USER, SCHEDULED_JOB_TYPE, ACTIVITY_LOG]:
             cursor.execute(create_statement(doctype))
 
 
@@ -203,6 +204,16 @@ NOTIFICATION_LOG: Final = {
 }
 # What memora reads of a user.
 USER: Final = {"name": "User", "fields": [{"fieldname": "email", "fieldtype": "Data"}]}
+# What memora reads and writes of the scheduler's jobs.
+SCHEDULED_JOB_TYPE: Final = {
+    "name": "Scheduled Job Type",
+    "fields": [
+        {"fieldname": "method", "fieldtype": "Data"},
+        {"fieldname": "last_execution", "fieldtype": "Datetime"},
+    ],
+}
+# Who does something in the Desk leaves a row.
+ACTIVITY_LOG: Final[dict[str, Any]] = {"name": "Activity Log", "fields": []}
 COLUMN_TYPES: Final = {
     "Check": "int(1)",
     "Code": "longtext",
@@ -753,6 +764,20 @@ def get_site(context: Any) -> str:
     return str(context.sites[0])
 
 
+# -- frappe.utils.scheduler ---------------------------------------------------------------------------
+
+
+def is_scheduler_inactive(verbose: bool = True) -> bool:
+    """By the site's configuration; System Settings have the scheduler switched on here."""
+    return any(local.conf.get(key) for key in ("maintenance_mode", "pause_scheduler", "disable_scheduler"))
+
+
+def is_dormant() -> bool:
+    """Whether the last Activity Log is older than four days, which System Settings can change."""
+    rows = get_all("Activity Log", {}, ["modified"], limit_page_length=1)
+    return not rows or (now_datetime() - rows[0]["modified"]).total_seconds() >= 4 * 86400
+
+
 # -- frappe.utils, frappe.utils.user, frappe.desk ---------------------------------------------------
 
 
@@ -777,6 +802,10 @@ def get_datetime(value: str | datetime) -> datetime:
 
 def get_system_timezone() -> str:
     return str(local.time_zone)
+
+
+def get_datetime_in_timezone(time_zone: str) -> datetime:
+    return datetime.now(ZoneInfo(time_zone))
 
 
 def now() -> str:

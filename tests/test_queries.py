@@ -205,6 +205,7 @@ def test_answers_while_both_redis_servers_are_away(site: Site, engine: Engine) -
 
 
 def test_poison_reviews(site: Site, obstacle: Callable[[], None]) -> None:
+    site.insert("User", name=STUDENT)
     with listening(site) as statements:
         engine = site.engine()
         engine.submit(STUDENT, session_data=session("bad", "q001"))

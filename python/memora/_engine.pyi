@@ -232,11 +232,12 @@ class OutageNews(TypedDict):
 
     cache or journal, began or ended: an outage, which lasted so many seconds. journal, restarted or
     replaced: it may have lost answers, or surely has. clock, ahead: an answer is so many seconds ahead of
-    the clock. backlog, old: answers have waited for so many seconds to be written.
+    the clock. backlog, old: answers have waited for so many seconds to be written. drain, overdue: answers
+    have waited for a minute, and this process is the one to queue a drain.
     """
 
-    server: Literal["cache", "journal", "clock", "backlog"]
-    event: Literal["began", "ended", "restarted", "replaced", "ahead", "old"]
+    server: Literal["cache", "journal", "clock", "backlog", "drain"]
+    event: Literal["began", "ended", "restarted", "replaced", "ahead", "old", "overdue"]
     seconds: int
 
 @type_check_only

@@ -23,6 +23,7 @@ from memora.services.partition_manager import create_season_partition, seasons_w
 from memora.services.players import export
 from memora.services.poison_reviews import replay_all
 from memora.services.poison_reviews import summary as summary_of_replay
+from memora.services.scheduler import mend_schedule
 from memora.services.srs_archiver import QUIET_SHARE, SRSArchiver
 from memora.services.srs_jobs import JobCancelled
 from memora.services.srs_reconciliation import SAMPLE_SIZE, reconcile_season, seasons_to_reconcile
@@ -132,6 +133,7 @@ def drain(context: Any, wants_json: bool) -> None:
                 break
         text = "{answers:,} answers of {submissions:,} submissions are in the database"
         text += ", {set_aside:,} were set aside as Poison Reviews, {remaining:,} submissions remain."
+        mend_schedule()
         finish(wants_json, dict(sum_of_all), text.format(**sum_of_all))
 
 
@@ -290,6 +292,10 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         yield click.style(f"          {clock}", fg="yellow")
     if journal["warning"]:
         yield click.style(f"          {journal['warning']}", fg="yellow")
+    scheduler = found["scheduler"]
+    yield f"scheduler {scheduler['state']}, last run {str(scheduler['last_run'] or 'never')[:19]}"
+    if scheduler["warning"]:
+        yield click.style(f"          {scheduler['warning']}", fg="yellow")
     active = [season for season in found["seasons"] if season["is_active"]]
     for season in active:
         if season["is_seen"]:

@@ -2,6 +2,7 @@
 //! looked at.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use ::redis::{FromRedisValue, Value};
 
@@ -10,6 +11,9 @@ use super::{LuaScript, RedisConnection, claim, confirm, text, unexpected};
 use crate::belief::LONGEST_LOOK;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
+
+/// How long a drain that was queued keeps others from being queued; the scripts have it, too.
+const DRAIN_FLAG_SECONDS: u64 = 60;
 
 /// Submissions that are read or acknowledged at a time: others wait for no more than these.
 const AT_ONCE: usize = 100;
@@ -20,6 +24,7 @@ pub struct JournalScripts {
     acknowledge: LuaScript,
     confirm: LuaScript,
     void: LuaScript,
+    overdue: LuaScript,
 }
 
 impl Default for JournalScripts {
@@ -29,6 +34,7 @@ impl Default for JournalScripts {
             acknowledge: LuaScript::new(include_str!("lua/acknowledge.lua")),
             confirm: LuaScript::new(include_str!("lua/confirm.lua")),
             void: LuaScript::new(include_str!("lua/void.lua")),
+            overdue: LuaScript::new(include_str!("lua/overdue.lua")),
         }
     }
 }
@@ -140,6 +146,18 @@ impl JournalScripts {
         ids.retain(|field| is_id(field));
         ids.sort_by_key(|id| place(id));
         Ok(ids)
+    }
+
+    /// True for the one caller in a minute that should queue a drain, since submissions have waited for too long.
+    pub fn claim_overdue(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        longest_wait: Duration,
+    ) -> Result<bool> {
+        let names = [keys.stream(), keys.drain_queued()];
+        let call = self.overdue.call(&names).arg(longest_wait.as_millis().to_string());
+        Ok(connection.script::<u64>(&call)? == 1)
     }
 
     /// Notes that MariaDB was looked at. False: the look was revoked, or took too long.
@@ -365,6 +383,13 @@ pub fn newest_id(connection: &mut RedisConnection, keys: &Keys) -> Result<String
 /// A drain begins: the next submission may queue another.
 pub fn clear_drain_flag(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.drain_queued()))
+}
+
+/// True for the one caller in a minute that should queue a drain.
+pub fn claim_drain(connection: &mut RedisConnection, keys: &Keys) -> Result<bool> {
+    let mut command = redis::cmd("SET");
+    command.arg(keys.drain_queued()).arg("1").arg("NX").arg("EX").arg(DRAIN_FLAG_SECONDS);
+    Ok(connection.command::<Option<String>>(&command)?.is_some())
 }
 
 /// One setting of the server; `None` where it may not be read.

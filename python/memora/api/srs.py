@@ -174,8 +174,9 @@ def get_cache_status() -> dict[str, Any]:
 def get_monitor() -> dict[str, Any]:
     """All that the SRS Monitor shows. For System Managers.
 
-    Returns: time; status as of get_cache_status; latency {calls [{call, count, p50_ms, p99_ms}] of the last
-        hour, series [{at, calls {call: {count, p50_ms, p99_ms}}}] of each ten minutes of a day};
+    Returns: time; status as of get_cache_status; scheduler {state, last_run, warning} of Frappe; latency
+        {calls [{call, count, p50_ms, p99_ms}] of the last hour, series [{at, calls {call: {count, p50_ms,
+        p99_ms}}}] of each ten minutes of a day};
         discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of each
         season's last reconciliations, oldest first; jobs as of get_job, newest first; seasons [{name,
         is_active, is_seen, enable_redis, archive_status}], of which students see one at most.

@@ -10,9 +10,10 @@ from urllib.parse import quote, urlsplit
 
 import frappe
 from frappe.model.document import Document
-from frappe.utils import get_bench_id, get_system_timezone
+from frappe.utils import get_bench_id, get_datetime_in_timezone, get_system_timezone
 
 from memora._engine import Engine, EngineFault, InvalidInput, MemoraError, Settings
+from memora.services.scheduler import mend_schedule
 
 # Keys of site_config.json and the arguments of Settings that they set; without a key, the default counts.
 LIMITS: Final = {
@@ -77,7 +78,7 @@ def after_commit(tell: Callable[[Engine], object]) -> None:
 
 
 def notice_time_zone(settings: Document, _event: str) -> None:
-    """Have all schedules loaded anew when the site gets another time zone.
+    """Have all schedules loaded anew when the site gets another time zone, and memora's jobs run on.
 
     The dates in the table then mean other moments. Called when System Settings are saved.
     """
@@ -85,6 +86,8 @@ def notice_time_zone(settings: Document, _event: str) -> None:
     if before and before.time_zone != settings.time_zone:
         _time_zones.pop(frappe.local.conf.db_name, None)
         after_commit(lambda engine: engine.season_changed(cache_is_void=True))
+        if settings.time_zone:
+            mend_schedule(get_datetime_in_timezone(settings.time_zone).replace(tzinfo=None))
 
 
 def close_connections() -> None:

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from memora._engine import MemoraError
 from memora.services.engine import engine
 from memora.services.monitor import MEGABYTE, cache_status, discrepancies
+from memora.services.scheduler import scheduler_status
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -50,6 +51,7 @@ class _Site(Collector):
 
 def _gauges(status: dict[str, Any]) -> Iterator[Metric]:
     journal = status["journal"]
+    scheduler = scheduler_status()
     for name, meaning, value in (
         ("cache_up", "1 when redis_cache answers", status["redis_connected"]),
         ("safe_mode", "1 while reads come from MariaDB, few a minute", status["is_safe_mode"]),
@@ -62,6 +64,11 @@ def _gauges(status: dict[str, Any]) -> Iterator[Metric]:
         ),
         ("backlog_submissions", "Submissions that are not in MariaDB yet", status["backlog"]),
         ("backlog_age_seconds", "Age of the oldest of them", status["backlog_age_seconds"]),
+        (
+            "scheduler_running",
+            "1 when Frappe's scheduler does what is due each minute",
+            scheduler["state"] == "running",
+        ),
         ("poison_reviews", "Records set aside that wait for an administrator", status["poison_reviews"]),
     ):
         yield GaugeMetricFamily(f"memora_{name}", meaning, value=float(value))

@@ -12,6 +12,7 @@ from frappe.utils import now_datetime
 from memora._engine import MemoraError
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
+from memora.services.scheduler import scheduler_status
 from memora.services.seasons import active_seasons
 from memora.services.site_time import site_time
 from memora.services.srs_jobs import JOB, latest_jobs
@@ -76,6 +77,7 @@ def monitor() -> dict[str, Any]:
     return {
         "time": str(now_datetime()),
         "status": cache_status(),
+        "scheduler": scheduler_status(),
         "latency": latency(),
         "discrepancies": discrepancies(),
         "jobs": latest_jobs(LATEST_JOBS),

@@ -11,7 +11,7 @@ from memora.services.administrators import alert_administrators
 from memora.services.engine import engine, known_engine
 
 if TYPE_CHECKING:
-    from memora._engine import OutageNews
+    from memora._engine import Engine, OutageNews
 
 LINK: Final = "/app/game-subscription-season"
 GOOD_EVENTS: Final = ("ended", "restarted")
@@ -28,12 +28,25 @@ def tell_administrators() -> None:
     try:
         known = known_engine()
         for news in known.outage_news() if known else ():
+            if known and news["event"] == "overdue":
+                stand_in_for_scheduler(known)
+                continue
             subject, message = _words(news)
             alert_administrators(subject, message, LINK, is_good=news["event"] in GOOD_EVENTS)
             if news["event"] in ("restarted", "replaced"):
                 request_all_reconciliations()
     except Exception as error:
         frappe.logger("memora").error(f"administrators could not be told of an outage: {error}")
+
+
+def stand_in_for_scheduler(engine: Engine) -> None:
+    """Do what the scheduler does each minute: answers have waited for so long, so perhaps it does not run."""
+    # It tells outages itself.
+    from memora.services.srs_persistence import request_overdue_drain
+
+    request_overdue_drain()
+    # What it finds is told by the next call.
+    engine.check_outages()
 
 
 def request_all_reconciliations() -> None:

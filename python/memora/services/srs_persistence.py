@@ -12,11 +12,13 @@ from memora.services.administrators import alert_administrators
 from memora.services.background import enqueue_now_or_never
 from memora.services.engine import engine
 from memora.services.outages import tell_administrators
+from memora.services.scheduler import mend_schedule
 
 if TYPE_CHECKING:
     from memora._engine import DrainReport
 
 DRAIN_JOB: Final = "memora.services.srs_persistence.persist_review_batch"
+OVERDUE_JOB: Final = "memora.services.srs_persistence.drain_overdue"
 # Well under the 300 seconds that RQ gives a job of this queue.
 QUEUE: Final = "short"
 DRAIN_SECONDS: Final = 60.0
@@ -56,6 +58,17 @@ def request_drain() -> None:
     request that comes while a drain is ending would be dropped, and its answers would wait.
     """
     enqueue_now_or_never(DRAIN_JOB, QUEUE)
+
+
+def request_overdue_drain() -> None:
+    """Queue the drain that nobody did for a minute."""
+    enqueue_now_or_never(OVERDUE_JOB, QUEUE)
+
+
+def drain_overdue() -> None:
+    """Do what the scheduler did not do, and have its jobs run again if they rest (background job)."""
+    persist_review_batch()
+    mend_schedule()
 
 
 def drain_safety_net() -> None:

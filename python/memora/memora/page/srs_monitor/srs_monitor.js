@@ -212,7 +212,8 @@ memora.SRSMonitor = class {
 		];
 		const places = this.find(".srs-tiles").children;
 		tiles.forEach((text, index) => this.put(places[index], text));
-		this.put_or_hide(".srs-message.orange", journal.warning || status.cache_warning);
+		const warnings = [journal.warning, status.cache_warning, this.monitor.scheduler.warning];
+		this.put_or_hide(".srs-message.orange", warnings.filter(Boolean).join(" "));
 	}
 
 	poison_link(count) {

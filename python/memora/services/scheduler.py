@@ -1,0 +1,79 @@
+"""Frappe's scheduler, which begins memora's work of each minute, hour and day: whether it runs."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import frappe
+from frappe import _
+from frappe.utils import get_datetime, now_datetime
+from frappe.utils.scheduler import is_dormant, is_scheduler_inactive
+
+JOB_TYPE: Final = "Scheduled Job Type"
+EACH_MINUTE: Final = "memora.services.srs_persistence.drain_safety_net"
+# Frappe looks once a minute what is due, and a worker may be busy for a while.
+LATE: Final = timedelta(minutes=5)
+
+
+def scheduler_status() -> dict[str, Any]:
+    """Whether the scheduler does what has to be done each minute.
+
+    Returns: state: running, inactive, dormant, late or resting; last_run of the job of each minute, or None;
+        warning: what is wrong and what to do, or None.
+    """
+    found = frappe.db.get_value(JOB_TYPE, {"method": EACH_MINUTE}, ["last_execution", "creation"])
+    last_run, creation = found or (None, None)
+    heard_of = last_run or creation
+    state = _state(heard_of and get_datetime(heard_of))
+    return {"state": state, "last_run": last_run and str(last_run), "warning": _warning(state)}
+
+
+def mend_schedule(now: datetime | None = None) -> None:
+    """Let memora's jobs run that rest because they ran last, or were made, in what is the future now.
+
+    So it is after the site got a time zone to the west, or a clock was put back: Frappe would wait for hours.
+    Does not commit.
+
+    Args:
+        now: naive, in the site's time zone; without it the present.
+    """
+    now = now or now_datetime()
+    for job in frappe.get_all(
+        JOB_TYPE, filters={"method": ("like", "memora.%")}, fields=["name", "last_execution", "creation"]
+    ):
+        if get_datetime(job["last_execution"] or job["creation"]) > now:
+            frappe.db.set_value(JOB_TYPE, job["name"], "last_execution", now, update_modified=False)
+
+
+def _state(heard_of: datetime | None) -> str:
+    now = now_datetime()
+    if is_scheduler_inactive(verbose=False):
+        return "inactive"
+    if is_dormant():
+        return "dormant"
+    if heard_of is None or heard_of < now - LATE:
+        return "late"
+    return "resting" if heard_of > now + LATE else "running"
+
+
+def _warning(state: str) -> str | None:
+    warnings = {
+        "inactive": _(
+            "Frappe's scheduler is switched off for this site: see System Settings, and pause_scheduler, "
+            "disable_scheduler and maintenance_mode in the site's configuration."
+        ),
+        "dormant": _(
+            "Nobody has logged in for days, so Frappe's scheduler runs once a day. Calls with an API key do "
+            "not count: log in, or raise the days in System Settings (dormant_days)."
+        ),
+        "late": _(
+            "Frappe's scheduler has not run for minutes: check bench schedule and the workers of the default "
+            "queue."
+        ),
+        "resting": _(
+            "Frappe's scheduler waits for a moment that is hours away, as after a change of the time zone. "
+            "memora's own jobs run again after the next answers that wait, or after bench memora drain."
+        ),
+    }
+    return warnings.get(state)
