@@ -42,6 +42,7 @@ pub mod rename;
 pub mod replay;
 pub mod restored;
 pub mod retention;
+pub mod retire;
 pub mod review;
 pub mod safe_mode;
 pub mod sample;

@@ -1,6 +1,7 @@
 //! The engine as Python sees it: take the values, leave the GIL, call Rust, turn the result back.
 //! Documented in `python/memora/_engine.pyi`, where editors look.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use pyo3::create_exception;
@@ -221,6 +222,16 @@ impl Engine {
             })
         });
         replay_dict(py, &watcher.outcome(replayed)?)
+    }
+
+    fn retire(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        season: &str,
+        question_ids: HashSet<String>,
+    ) -> PyResult<usize> {
+        Ok(py.detach(|| self.0.retire(player, season, &question_ids))?)
     }
 
     fn check_outages(&self, py: Python<'_>) {

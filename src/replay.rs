@@ -133,15 +133,15 @@ impl Engine {
         Ok(Outcome::Failed)
     }
 
-    /// Has a student's cache loaded anew: it may lack what was just replayed.
-    fn reload(&self, player: &str, season: &str) {
+    /// Has a student's cache loaded anew: it may lack what was just replayed, or retired.
+    pub(crate) fn reload(&self, player: &str, season: &str) {
         let process = self.process();
         let keys = &self.settings.keys;
         let dropped = process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]));
         if let Err(error) = dropped {
-            log::warn!("the cache of {player} could not be dropped after a replay: {error}");
+            log::warn!("the cache of {player} could not be dropped: {error}");
             if let Err(error) = self.make_unbelieved(&process, player, season) {
-                log::error!("{player} may see what is older than the replay, until reconciliation: {error}");
+                log::error!("{player} may see what is older, until reconciliation: {error}");
             }
         }
     }

@@ -135,6 +135,55 @@ def test_a_loader_may_name_questions_by_numbers(
     assert reviews.get_review_session()["total_due"] == 0
 
 
+def test_a_retired_question_is_not_asked_any_more(
+    site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None]
+) -> None:
+    site.add(PLAYER, overdue(60))
+    asked: list[str] = []
+
+    def load(ids: list[str]) -> dict[str, dict[str, Any]]:
+        asked.extend(ids)
+        return {name: {"text": "?", "retired": int(name[1:]) < 30} for name in ids}
+
+    use_loader(load)
+    for _ in range(2):
+        answer = reviews.get_review_session(limit=10)
+        assert ids(answer) == [f"q{number:03}" for number in range(30, 40)]
+        assert answer["total_due"] == 30
+    # The loader was told of each once, then never again.
+    assert [name for name in asked if int(name[1:]) < 30] == [f"q{number:03}" for number in range(30)]
+    frappe.recorded.run_jobs()
+    assert site.sql("SELECT COUNT(*) AS waiting FROM memora_journal")[0]["waiting"] == 0
+    rows = site.rows()
+    assert {row["next_review_date"].year for name, row in rows.items() if int(name[1:]) < 30} == {2200}
+    assert len(rows) == 60
+    # Nobody but the student is asked less, and an answer brings one back.
+    reviews.submit_review_session(session_data=answers("q000"))
+    frappe.recorded.run_jobs()
+    assert site.rows()["q000"]["next_review_date"].year < 2200
+
+
+def test_more_retired_questions_than_a_read_looks_at_are_for_the_next(
+    site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None]
+) -> None:
+    site.add(PLAYER, overdue(12))
+    use_loader(lambda ids: {name: {"retired": name < "q011"} for name in ids})
+    first, second = (reviews.get_review_session(limit=2) for _ in range(2))
+    assert (ids(first), first["total_due"]) == ([], 2)
+    assert (ids(second), second["total_due"]) == (["q011"], 1)
+
+
+def test_a_question_that_cannot_be_retired_now_is_not_shown(
+    site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.add(PLAYER, overdue(3))
+    reviews.get_review_session()
+    use_loader(lambda ids: {"q000": {"retired": True}})
+    site.servers.database.kill()
+    answer = reviews.get_review_session()
+    assert (ids(answer), answer["total_due"]) == (["q001", "q002"], 2)
+
+
 def raising(kind: type[Exception]) -> Callable[..., Any]:
     def load(ids: list[str]) -> Any:
         frappe.throw("a word of the site's app", kind)

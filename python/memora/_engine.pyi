@@ -400,6 +400,12 @@ class Engine:
         called after each 500 of all; what it raises ends the work.
         """
 
+    def retire(self, player: str, season: str, question_ids: set[str]) -> int:
+        """Put off the next review of questions that the site has given up, to the year 2200: how many were.
+
+        The records stay, and an answer brings them back.
+        """
+
     def check_cache(self) -> bool:
         """Make all cached schedules void when the database was restored from a backup since the last check.
 

@@ -15,7 +15,7 @@ from memora.api.arguments import as_json, as_limit, as_player, as_text, combo_of
 from memora.api.srs import acknowledgement
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, refuse
-from memora.services.question_cards import full_cards
+from memora.services.question_cards import due_cards
 
 XP_A_RIGHT_ANSWER: Final = 10
 XP_A_COMBO: Final = 2
@@ -38,9 +38,9 @@ def get_review_session(
     """
     player = as_player(frappe.session.user)
     subject, topic = as_text("subject", subject), as_text("topic_id", topic_id)
-    due = engine().due(player, as_limit(limit), subject, topic)
+    due = due_cards(player, as_limit(limit), subject, topic)
     answer: dict[str, Any] = {
-        "questions": full_cards(due["questions"], player, due["season"]),
+        "questions": due["questions"],
         "total_due": due["total_due"],
         "is_degraded": due["is_degraded"],
         "season": due["season"],

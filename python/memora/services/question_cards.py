@@ -11,10 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import frappe
 from frappe.utils.response import json_handler
 
+from memora._engine import MemoraError
+from memora.services.engine import engine
+
 if TYPE_CHECKING:
     from memora._engine import Question
 
 HOOK: Final = "srs_question_loader"
+RETIRED: Final = "retired"
+# How often others take the place of retired questions; the next read goes on.
+MOST_ROUNDS: Final = 5
 # A loader that fails does so at each read: a process logs it no more often.
 LOG_SECONDS: Final = 600.0
 
@@ -22,29 +28,51 @@ LOG_SECONDS: Final = 600.0
 _silent_until: Final[dict[str, float]] = {}
 
 
-def full_cards(questions: list[Question], user: str, season: str | None) -> list[dict[str, Any]]:
-    """The questions with what the site's app adds to them.
+def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -> dict[str, Any]:
+    """The due questions as `Engine.due` has them, with what the site's app adds to them.
 
-    The hook names a function that takes a list of question ids, once for the whole list, and returns a
-    mapping from question id to the card's fields; ids that it does not know it may leave out. If it has
-    arguments called `user` and `season`, it gets them. The fields of the schedule stay as they are. Of
-    several hooks the one installed last counts. One that fails costs the cards and not the questions.
+    The hook names a function that takes a list of question ids and returns a mapping from question id to the
+    card's fields; ids that it does not know it may leave out. If it has arguments called `user` and `season`,
+    it gets them. The fields of the schedule stay as they are. Of several hooks the one installed last counts.
+    One that fails costs the cards and not the questions.
+
+    A card with a true field `retired` says that the question is given up: the student is not asked it any
+    more, and others that are due take its place.
     """
-    plain = [dict(question) for question in questions]
+    for _ in range(MOST_ROUNDS):
+        due: dict[str, Any] = {**engine().due(player, limit, subject, topic)}
+        cards = _load(due["questions"], player, due["season"])
+        retired = {name for name, card in cards.items() if card.get(RETIRED)}
+        asked = [question for question in due["questions"] if question["question_id"] not in retired]
+        due["total_due"] -= len(due["questions"]) - len(asked)
+        due["questions"] = [{**cards.get(question["question_id"], {}), **question} for question in asked]
+        if not retired or not _retire(player, due["season"], retired):
+            break
+    return due
+
+
+def _retire(player: str, season: str, question_ids: set[str]) -> bool:
+    try:
+        return engine().retire(player, season, question_ids) > 0
+    except MemoraError as error:
+        # They are asked for again, and retired then.
+        frappe.logger("memora").error(f"questions of {player} could not be retired: {error}")
+        return False
+
+
+def _load(questions: list[Question], user: str, season: str | None) -> dict[str, dict[str, Any]]:
     loaders = frappe.get_hooks(HOOK)
     if not loaders or not questions:
-        return plain
+        return {}
     ids = [question["question_id"] for question in questions]
     messages = list(frappe.local.message_log)
     try:
-        loader = frappe.get_attr(loaders[-1])
-        cards = _cards(loader, ids, {"user": user, "season": season})
+        return _cards(frappe.get_attr(loaders[-1]), ids, {"user": user, "season": season})
     except Exception as error:
         # What it has told the student by frappe.throw.
         frappe.local.message_log = messages
         _log(loaders[-1], error)
-        return plain
-    return [{**cards.get(name, {}), **question} for name, question in zip(ids, plain, strict=True)]
+        return {}
 
 
 def _cards(
@@ -56,6 +84,7 @@ def _cards(
     loaded = loader(ids, **{name: value for name, value in more.items() if takes_all or name in parameters})
     # Frappe's autoincrement names are numbers.
     cards = {str(question_id): dict(card) for question_id, card in loaded.items() if card}
+    cards = {question_id: cards[question_id] for question_id in ids if question_id in cards}
     json.dumps(cards, default=json_handler, allow_nan=False)
     return cards
 
