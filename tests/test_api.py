@@ -184,6 +184,18 @@ def test_a_question_that_cannot_be_retired_now_is_not_shown(
     assert (ids(answer), answer["total_due"]) == (["q001", "q002"], 2)
 
 
+def test_in_safe_mode_nothing_is_retired(
+    site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None]
+) -> None:
+    site.add(PLAYER, overdue(20))
+    reviews.get_review_session()
+    use_loader(lambda ids: {"q000": {"retired": True}})
+    site.servers.cache.kill()
+    answer = reviews.get_review_session()
+    assert (len(answer["questions"]), answer["total_due"], answer["is_degraded"]) == (9, 19, True)
+    assert site.sql("SELECT COUNT(*) AS waiting FROM memora_journal")[0]["waiting"] == 0
+
+
 def raising(kind: type[Exception]) -> Callable[..., Any]:
     def load(ids: list[str]) -> Any:
         frappe.throw("a word of the site's app", kind)

@@ -46,7 +46,8 @@ def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -
         asked = [question for question in due["questions"] if question["question_id"] not in retired]
         due["total_due"] -= len(due["questions"]) - len(asked)
         due["questions"] = [{**cards.get(question["question_id"], {}), **question} for question in asked]
-        if not retired or not _retire(player, due["season"], retired):
+        # Safe Mode has room for one read.
+        if not retired or due["is_degraded"] or not _retire(player, due["season"], retired):
             break
     return due
 
