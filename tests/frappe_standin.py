@@ -459,7 +459,11 @@ def get_meta(doctype: str) -> list[dict[str, Any]]:
 
 
 def delete_doc(doctype: str, name: str) -> None:
-    get_doc(doctype, name).run_method("on_trash")
+    """Frappe's own DocTypes have no controller here, only memora's hooks."""
+    if doctype == "User":
+        run_hooks(Document({"doctype": doctype, "name": name}), "on_trash")
+    else:
+        get_doc(doctype, name).run_method("on_trash")
     local.db.delete(doctype, {"name": name})
 
 
@@ -714,11 +718,6 @@ def rename_doc(doctype: str, old: str, new: str, merge: bool = False) -> str:
     return new
 
 
-def delete_doc(doctype: str, name: str) -> None:
-    run_hooks(Document({"doctype": doctype, "name": name}), "on_trash")
-    local.db.delete(doctype, {"name": name})
-
-
 def run_hooks(document: Document, event: str, *arguments: Any) -> None:
     """What memora's hooks say of a document (Document.run_method)."""
     hooks = importlib.import_module("memora.hooks").doc_events.get(document.doctype, {})
@@ -774,7 +773,7 @@ def is_scheduler_inactive(verbose: bool = True) -> bool:
 
 def is_dormant() -> bool:
     """Whether the last Activity Log is older than four days, which System Settings can change."""
-    rows = get_all("Activity Log", {}, ["modified"], limit_page_length=1)
+    rows = get_all("Activity Log", {}, ["modified"], limit=1)
     return not rows or (now_datetime() - rows[0]["modified"]).total_seconds() >= 4 * 86400
 
 

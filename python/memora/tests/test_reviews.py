@@ -18,7 +18,7 @@ from memora.api.srs import process_srs_batch
 from memora.services.engine import engine
 from memora.services.srs_persistence import drain_safety_net, persist_review_batch
 from memora.services.srs_redis_manager import SRSRedisManager
-from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, TRACKER, ReviewTestCase, insert
+from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, TRACKER, ReviewTestCase
 
 GET = "memora.api.reviews.get_review_session"
 SUBMIT = "memora.api.reviews.submit_review_session"

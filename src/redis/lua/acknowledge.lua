@@ -8,8 +8,11 @@ for index = 3, #KEYS do
   -- The field `id` is of older versions.
   redis.call('HDEL', pending, id, 'id')
   redis.call('HDEL', KEYS[2], token)
-  -- Once nothing waits, the table knows as much as the head and the last tokens.
-  if redis.call('HLEN', pending) <= 2 then
+  -- Once nothing waits, the table knows as much as the head and the last tokens, but for a student who was erased.
+  local void, fields = redis.call('HGET', pending, 'void'), redis.call('HLEN', pending)
+  if void and fields <= 3 then
+    redis.call('EXPIRE', pending, void)
+  elseif not void and fields <= 2 then
     redis.call('DEL', pending)
   end
 end

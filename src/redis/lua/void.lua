@@ -6,9 +6,9 @@ local head, order = tonumber(redis.call('HGET', KEYS[1], 'head') or '0'), tonumb
 if head >= order then
   order = head + 1
 end
-redis.call('HSET', KEYS[1], 'head', string.format('%.0f', order))
--- As in acknowledge.lua: nothing is pending.
-if redis.call('HLEN', KEYS[1]) <= 3 then
+redis.call('HSET', KEYS[1], 'head', string.format('%.0f', order), 'void', ARGV[2])
+redis.call('HDEL', KEYS[1], 'token')
+if redis.call('HLEN', KEYS[1]) <= 2 then
   redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
 return redis.call('HKEYS', KEYS[1])
