@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -131,10 +132,28 @@ def remove(doctype: str, name: str) -> None:
     frappe.db.commit()
 
 
+def save_answers(drain: Callable[[], object] | None = None) -> None:
+    """Have all answers of the season saved, also those that a worker of the bench is about to save.
+
+    Args:
+        drain: what saves them; the engine, unless something else is tested.
+    """
+    drain = drain or engine().drain
+    frappe.db.rollback()
+    users = frappe.get_all("User", {"name": ("like", USERS)}, pluck="name")
+    frappe.db.rollback()
+    until = time.monotonic() + 60
+    drain()
+    while any(engine().has_waiting_answers(user, [SEASON]) for user in users):
+        if time.monotonic() > until:
+            raise TimeoutError("The answers of these tests are not saved, for a minute.")
+        time.sleep(0.05)
+        drain()
+
+
 def forget_records() -> None:
     """Remove the records of the season, from the cache too."""
-    frappe.db.rollback()
-    engine().drain(10.0)
+    save_answers()
     for doctype in OWN_RECORDS:
         frappe.db.delete(doctype, {"season": SEASON})
     frappe.db.commit()

@@ -9,9 +9,8 @@ from unittest.mock import patch
 import frappe
 
 from memora.api.reviews import get_review_session, submit_review_session
-from memora.services.engine import engine
 from memora.services.partition_manager import check_partition_exists, create_season_partition
-from memora.tests.case import OLD, SEASON, STUDENT, SUBJECT, TOPIC, ReviewTestCase, insert
+from memora.tests.case import OLD, SEASON, STUDENT, SUBJECT, TOPIC, ReviewTestCase, insert, save_answers
 
 DATES = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
 
@@ -139,8 +138,7 @@ class TestRecord(ReviewTestCase):
         record.save()
         frappe.db.commit()
         self.assertGreaterEqual(record.answered_at_us, before)
-        engine().drain()
-        frappe.db.rollback()
+        save_answers()
         record.reload()
         self.assertEqual(record.stability, 2)
         self.assertEqual([question["stability"] for question in self.due()], [2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from unittest.mock import patch
 
 import frappe
+from frappe.boot import get_bootinfo
 from frappe.tests.utils import FrappeTestCase
 
 from memora._engine import __version__ as engine_version
@@ -50,6 +51,14 @@ class TestInstall(FrappeTestCase):
         definition = self.definition("Archived Memory Tracker")
         for part in ("PRIMARY KEY (`season`,`player`,`question_id`)", "COLLATE=utf8mb4_nopad_bin"):
             self.assertIn(part, definition)
+
+    def test_opening_the_desk_counts_no_records(self) -> None:
+        # Frappe 16 looks for the DocTypes with the most, where a module brings no sidebar.
+        with patch.object(frappe.db, "sql", wraps=frappe.db.sql) as sql:
+            get_bootinfo()
+        asked = [str(call) for call in sql.call_args_list]
+        self.assertTrue(asked)
+        self.assertEqual([statement for statement in asked if "Memory Tracker`" in statement], [])
 
     def test_every_hook_leads_somewhere(self) -> None:
         hooks = frappe.get_hooks(app_name="memora")

@@ -18,7 +18,7 @@ from memora.api.srs import process_srs_batch
 from memora.services.engine import engine
 from memora.services.srs_persistence import drain_safety_net, persist_review_batch
 from memora.services.srs_redis_manager import SRSRedisManager
-from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, TRACKER, ReviewTestCase
+from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, TRACKER, ReviewTestCase, save_answers
 
 GET = "memora.api.reviews.get_review_session"
 SUBMIT = "memora.api.reviews.submit_review_session"
@@ -53,7 +53,7 @@ class TestReviews(ReviewTestCase):
         self.assertEqual(answer["new_stability_counts"], {"1": 0, "2": 0, "3": 1, "4": 0})
         self.assertEqual(get_review_session()["total_due"], 1)
 
-        persist_review_batch()
+        save_answers(persist_review_batch)
         job_id = answer["persistence_job_id"]
         self.assertEqual(get_persistence_status(job_id), {"job_id": job_id, "status": "persisted"})
         frappe.db.rollback()
@@ -87,8 +87,7 @@ class TestReviews(ReviewTestCase):
 
     def test_the_safety_net_drains(self) -> None:
         submit_review_session(session_data=answered("q"))
-        drain_safety_net()
-        frappe.db.rollback()
+        save_answers(drain_safety_net)
         self.assertTrue(frappe.db.exists(TRACKER, {"player": STUDENT, "season": SEASON, "question_id": "q"}))
 
     def test_a_lesson_brings_questions_in(self) -> None:
