@@ -27,9 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// For so long, only a table that is free at that very moment is taken.
 const QUIET_TIME: Duration = Duration::from_secs(60);
 const QUIET_PAUSE: Duration = Duration::from_millis(10);
-const LOUD_PAUSE: Duration = Duration::from_secs(30);
+const LOUD_PAUSE: Duration = Duration::from_secs(5);
 /// How long it is waited for then, with everybody behind it.
-const LOUD_SECONDS: f64 = 0.3;
+const LOUD_SECONDS: f64 = 0.05;
 /// MariaDB's longest identifier: a partition bears its season's name.
 const LONGEST_SEASON: usize = 64;
 
@@ -173,11 +173,11 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
 
 /// Takes the records of a season out of the big table. [`remove_freed`] removes them.
 ///
-/// The partition changes places with an empty table. That renames files, so it takes as long for a billion records as for
-/// none; TRUNCATE and DROP PARTITION keep all readers waiting while the disk frees a file. And a transaction that began
-/// before, as that of a backup, finds a table that is newer than itself and fails (1412). With DROP PARTITION it would
-/// find no records, neither here nor in the archive, and think that there are none. So the empty table is made
-/// when every record is in the archive: whoever began after that sees them there.
+/// The partition changes places with an empty table. That renames files, so it takes as long for a billion records as
+/// for none; TRUNCATE and DROP PARTITION keep all readers waiting while the disk frees a file. And a transaction that
+/// began before, as that of a backup, finds a table that is newer than itself and fails (1412); with DROP PARTITION it
+/// would find no records, neither here nor in the archive, and believe it. The empty table is made when every record is
+/// in the archive: a transaction that began after that sees them there.
 ///
 /// # Errors
 /// When the table was in use all the time.
@@ -243,9 +243,9 @@ fn with_table<T>(connection: &mut Conn, more: &str, work: impl FnOnce(&mut Conn)
     outcome
 }
 
-/// Takes a table that students use for itself. Who waits for it behind a long transaction makes everybody after
-/// him wait, too: so it is tried only when nobody is in its way, and after a minute of that for a moment in half a
-/// minute. The moment is shorter than the longest that a student's call waits for MariaDB.
+/// Takes a table that students use for itself. A statement that waits for it behind a long transaction makes everybody
+/// after it wait, too: so it is tried only when nobody is in its way, and after a minute of that for a moment in five
+/// seconds. The moment is so short that nobody waits longer than 0.1 seconds for it and for what is done then.
 ///
 /// # Errors
 /// [`Error::Fault`] when the table was in use all the time.
