@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -158,6 +160,40 @@ def test_a_drain_that_has_the_answers_in_hand_writes_nothing_of_them(erased: Sit
     assert erased.rows(STUDENT) == {}
     assert erased.waiting() == 0
     assert "lesson" in erased.rows(NEIGHBOUR)
+
+
+def test_an_answer_of_the_very_moment_is_erased_or_begins_anew(site: Site, engine: Engine) -> None:
+    """Each question is answered once: at stability 4 it stays there, of a new student it gets 1."""
+    site.add(PLAYER, [Record(f"q{number}", stability=4) for number in range(240)])
+    engine.due(PLAYER)
+    is_over = threading.Event()
+
+    def answer(first: int) -> int:
+        own = site.engine()
+        for number in range(first, 240, 4):
+            own.submit(PLAYER, session_data=session(f"q{number}"))
+        return first
+
+    def drain() -> None:
+        own = site.engine()
+        while not is_over.is_set():
+            own.drain()
+
+    with ThreadPoolExecutor(6) as threads:
+        draining = threads.submit(drain)
+        answering = [threads.submit(answer, first) for first in range(4)]
+        while len(site.sql("SELECT name FROM `tabMemory Review Audit` LIMIT 20")) < 20:
+            pass
+        forgotten = engine.forget(PLAYER)
+        assert [one.result() for one in answering] == [0, 1, 2, 3]
+        is_over.set()
+        draining.result()
+    engine.drain()
+    left = site.rows()
+    assert forgotten["records"] >= 240 - len(left)
+    assert {row["stability"] for row in left.values()} == {1}
+    seen = site.engine().due_in_season(PLAYER, SEASON, limit=50)
+    assert {question["stability"] for question in seen} <= {1}
 
 
 def test_answers_in_the_table_go_too(site: Site, app: App, engine: Engine) -> None:

@@ -160,6 +160,16 @@ def forget_records() -> None:
     engine().cache_clear(STUDENT, SEASON)
 
 
+def remove_user(name: str) -> None:
+    """Remove a user with all records, if there is one, and commit."""
+    from memora.services.engine import engine
+
+    frappe.db.rollback()
+    engine().forget(name)
+    frappe.delete_doc("User", name, ignore_missing=True, force=True, ignore_permissions=True)
+    frappe.db.commit()
+
+
 def remove_users(kept: str | None = None) -> None:
     """Remove the users that these tests have made, but one, and their records."""
     frappe.set_user("Administrator")

@@ -9,7 +9,7 @@ import frappe
 from frappe.website.doctype.personal_data_download_request.personal_data_download_request import get_user_data
 
 from memora.api.srs import export_student, forget_student
-from memora.tests.case import SEASON, STUDENT, TRACKER, ReviewTestCase, insert
+from memora.tests.case import SEASON, STUDENT, TRACKER, ReviewTestCase, insert, remove_user
 
 LEAVER = "memora-test-leaver@example.com"
 
@@ -18,8 +18,9 @@ class TestPersonalData(ReviewTestCase):
     def setUp(self) -> None:
         super().setUp()
         frappe.set_user("Administrator")
+        self.addCleanup(remove_user, LEAVER)
+        remove_user(LEAVER)
         insert("User", email=LEAVER, first_name="Huda", send_welcome_email=0)
-        self.addCleanup(frappe.delete_doc, "User", LEAVER, ignore_missing=True, force=True)
         self.add_record("q", player=LEAVER)
         self.add_record("q")
 
@@ -35,11 +36,12 @@ class TestPersonalData(ReviewTestCase):
     def test_the_deletion_erases_them(self) -> None:
         with patch("frappe.sendmail"):
             request = insert("Personal Data Deletion Request", email=LEAVER)
+            self.addCleanup(remove_user, request.name)
+            self.addCleanup(frappe.db.commit)
             self.addCleanup(frappe.delete_doc, request.doctype, request.name, force=True)
             request.db_set("status", "Pending Approval")
             request._anonymize_data()
             frappe.db.commit()
-        self.addCleanup(frappe.delete_doc, "User", request.name, force=True)
         self.assertEqual([self.records(name) for name in (LEAVER, request.name, STUDENT)], [0, 0, 1])
         self.assertTrue(frappe.db.exists("User", request.name))
 

@@ -167,7 +167,7 @@ class TestReviews(ReviewTestCase):
         self.assertEqual(get_persistence_status(job_id)["status"], "persisted")
 
     def test_a_rename_leaves_the_big_tables_alone(self) -> None:
-        teacher, renamed = "memora-test-teacher@example.com", "memora-test-renamed@example.com"
+        teacher, renamed = "memora-test-teacher@example.com", "memora-test-headmistress@example.com"
         frappe.set_user("Administrator")
         self.add_user(teacher)
         asked: list[str] = []
