@@ -291,8 +291,8 @@ impl Engine {
             if process.database.with(|database| seasons::link_exists(database, *link, name))? {
                 return Ok(());
             }
-            let shown: String = name.chars().take(60).collect();
-            Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} {shown:?}.")))
+            let shown: String = name.chars().filter(|letter| !letter.is_control()).take(60).collect();
+            Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} \"{shown}\".")))
         };
         check()?;
         let member = [link.member(name)];

@@ -400,6 +400,13 @@ FOREIGN = re.compile(
 )
 
 
+def test_a_name_that_is_unknown_is_shown_as_it_was_sent(app: App) -> None:
+    name = "a'b\\c\u0301\u200bد\x00"
+    with pytest.raises(frappe.ValidationError) as refusal:
+        reviews.submit_review_session(session_data=answers("q") | {"session_meta": {"topic": name}})
+    assert str(refusal.value) == f'Nothing was saved: there is no topic "{name[:-1]}".'
+
+
 def refusals(calls: Iterable[Callable[[], object]]) -> Iterator[str]:
     for call in calls:
         try:
