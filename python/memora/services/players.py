@@ -44,7 +44,7 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
     """See to it that a student's records can go along with a new name (hook of User).
 
     Raises:
-        frappe.ValidationError: answers cannot be saved now, or two students with records would be one.
+        frappe.ValidationError: the journal is out of reach, or two students with records would be one.
     """
     if has_records(old) and has_records(new):
         refuse(_("{0} and {1} both have review records and cannot be merged.").format(old, new))
@@ -83,9 +83,6 @@ def _drain(player: str) -> None:
     with frappe_errors(for_students=False):
         if has_waiting_answers(player):
             engine().drain(10.0)
-    if has_waiting_answers(player):
-        message = _("Answers of {0} are on their way to the database. Try again in a minute.")
-        refuse(message.format(player))
 
 
 def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> None:
@@ -140,6 +137,9 @@ def export(player: str) -> dict[str, list[dict[str, Any]]]:
         frappe.ValidationError: they cannot be saved now.
     """
     _drain(player)
+    if has_waiting_answers(player):
+        message = _("Answers of {0} are on their way to the database. Try again in a minute.")
+        refuse(message.format(player))
     # A transaction that began before does not see them.
     frappe.db.commit()
     of_player = {"player": player}
