@@ -18,6 +18,7 @@ from memora.api import srs
 from memora.commands import memora
 from memora.services import srs_archiver
 from tests import frappe_standin as frappe
+from tests.servers import wait_until
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
 from tests.test_archive import STUDENTS, old
 
@@ -181,12 +182,13 @@ def test_an_answer_of_the_very_moment_is_erased_or_begins_anew(site: Site, engin
 
     with ThreadPoolExecutor(6) as threads:
         draining = threads.submit(drain)
-        answering = [threads.submit(answer, first) for first in range(4)]
-        while len(site.sql("SELECT name FROM `tabMemory Review Audit` LIMIT 20")) < 20:
-            pass
-        forgotten = engine.forget(PLAYER)
-        assert [one.result() for one in answering] == [0, 1, 2, 3]
-        is_over.set()
+        try:
+            answering = [threads.submit(answer, first) for first in range(4)]
+            wait_until(lambda: len(site.sql("SELECT name FROM `tabMemory Review Audit`")) >= 20, 30.0)
+            forgotten = engine.forget(PLAYER)
+            assert [one.result() for one in answering] == [0, 1, 2, 3]
+        finally:
+            is_over.set()
         draining.result()
     engine.drain()
     left = site.rows()
