@@ -183,8 +183,11 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
 /// When the table was in use all the time.
 pub fn free_partition(connection: &mut Conn, season: &str) -> Result<()> {
     remove_freed(connection)?;
-    run_text(connection, &format!("CREATE TABLE {FREED} LIKE `{TABLE}`"))?;
-    run_text(connection, &format!("ALTER TABLE {FREED} REMOVE PARTITIONING"))?;
+    // Not LIKE and REMOVE PARTITIONING: MariaDB killed while it makes or removes many files can leave some of them.
+    let shown: Option<(String, String)> = row(connection, &format!("SHOW CREATE TABLE `{TABLE}`"), ())?;
+    let (_, create) = shown.unwrap_or_default();
+    let (create, _) = create.split_once("\n PARTITION BY ").unwrap_or((&create, ""));
+    run_text(connection, &create.replacen(&format!("`{TABLE}`"), FREED, 1))?;
     with_table(connection, &format!(", {FREED} WRITE"), |connection| {
         run_text(
             connection,
