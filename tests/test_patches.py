@@ -234,7 +234,7 @@ def test_the_patches_in_the_order_that_frappe_runs_them(
     expected = survivors(rows_of(unclean))
     lines = (Path(memora.__file__).parent / "patches.txt").read_text().split()
     patches = [importlib.import_module(line) for line in lines if line.startswith("memora.")]
-    assert len(patches) == 3
+    assert len(patches) == 4
     for patch in patches:
         patch.execute()
     told = capsys.readouterr().out
