@@ -229,7 +229,7 @@ class TestReviewsOverHTTP(ReviewTestCase):
             (EngineFault("a bug"), 500),
             (KeyError("a bug"), 500),
         ):
-            with patch("memora.api.reviews.engine", return_value=Refusing(error)):
+            with patch("memora.services.question_cards.engine", return_value=Refusing(error)):
                 answer = self.request("POST", GET)
             self.assertEqual(answer.status, status)
             told = json.dumps(answer.data)
