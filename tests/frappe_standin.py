@@ -403,9 +403,16 @@ def only_for(roles: str) -> None:
 
 
 def has_permission(doctype: str, ptype: str, throw: bool = False) -> bool:
-    """memora's DocTypes are for System Managers."""
-    only_for("System Manager")
-    return True
+    """By what a DocType of memora's says of the user's roles."""
+    place = doctype.lower().replace(" ", "_")
+    rules = json.loads((DOCTYPES / place / f"{place}.json").read_text())["permissions"]
+    roles = recorded.roles.get(local.session.user, ())
+    is_allowed = local.session.user == "Administrator" or any(
+        rule["role"] in roles and rule.get(ptype) for rule in rules
+    )
+    if throw and not is_allowed:
+        raise PermissionError
+    return is_allowed
 
 
 def get_count(doctype: str, filters: Any = None, debug: bool = False, cache: bool = False) -> int:

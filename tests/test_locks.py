@@ -294,3 +294,21 @@ def end_statement(site: Site, ends: str, number: int) -> None:
         suppress(pymysql.err.OperationalError),
     ):
         cursor.execute(f"KILL {ends} %s", (number,))
+
+
+# -- limits that a site sets for all its connections ---------------------------------------------------
+def test_a_global_limit_for_statements_does_not_end_work_in_the_background(
+    site: Site, engine: Engine
+) -> None:
+    """An administrator's, against careless reports, is shorter than a drain's statement."""
+    site.sql(f"CREATE TRIGGER slow BEFORE INSERT ON {TRACKER} FOR EACH ROW DO SLEEP(0.3)")
+    with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
+        cursor.execute("SET GLOBAL max_statement_time = 0.1")
+        try:
+            engine.submit(PLAYER, session_data=session("q"))
+            drained = site.engine().drain()
+        finally:
+            cursor.execute("SET GLOBAL max_statement_time = 0")
+            site.sql("DROP TRIGGER slow")
+    assert (drained["submissions"], drained["set_aside"], drained["remaining"]) == (1, 0, 0)
+    assert stabilities(site, [PLAYER]) == {1}
