@@ -206,7 +206,7 @@ impl Engine {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let waiting = with_patience(deadline, || self.complete(process, &stream, &table))?;
         let written = with_patience(deadline, || self.persist_in_parallel(process, &waiting, lost))?;
-        self.drop_replayed(process, &written.replayed);
+        self.drop_overtaken(process, &waiting, &written);
         report.answers += written.answers;
         report.set_aside += written.set_aside;
         report.submissions += written.done.len();
@@ -230,13 +230,21 @@ impl Engine {
         Ok((tokens, left_stream, left_table))
     }
 
-    /// Drops the cached schedules of students whose answers were computed again: a process that died between the
-    /// journal and the cache may have left one that lacks an answer.
-    fn drop_replayed(&self, process: &Process, students: &[(String, String)]) {
-        let names = || students.iter().map(|(player, season)| (player.as_str(), season.as_str()));
+    /// Drops the cached schedules that lack an answer which is written now: it was computed again, or its process died
+    /// between the journal and the cache. Once it has left the journal, nobody else could tell.
+    fn drop_overtaken(&self, process: &Process, waiting: &[Waiting], written: &Written) {
         let keys = &self.settings.keys;
-        if let Err(error) = process.cache.with(|cache| cache::drop_students(cache, keys, names())) {
-            log::debug!("{} schedules are left to reconciliation: {error}", students.len());
+        let dropped = process.cache.with(|cache| {
+            let heads = cache::heads(cache, keys, waiting.iter().map(Waiting::name))?;
+            let lacking = waiting.iter().zip(heads).filter(|(student, head)| {
+                let newest = student.newest_of(&written.done);
+                head.is_some_and(|head| newest.is_some_and(|order| head.order < order))
+            });
+            let replayed = written.replayed.iter().map(|(player, season)| (player.as_str(), season.as_str()));
+            cache::drop_students(cache, keys, lacking.map(|(student, _)| student.name()).chain(replayed))
+        });
+        if let Err(error) = dropped {
+            log::debug!("the schedules of {} students are left to reconciliation: {error}", waiting.len());
         }
     }
 
@@ -475,6 +483,11 @@ impl Waiting {
     /// The same, to keep.
     pub(crate) fn owned_name(&self) -> (String, String) {
         (self.player.clone(), self.season.clone())
+    }
+
+    /// The order of the newest submission that is done.
+    fn newest_of(&self, done: &HashSet<String>) -> Option<i64> {
+        self.entries.iter().filter(|entry| done.contains(&entry.token)).map(|entry| entry.order).max()
     }
 
     /// What the audit record of an entry says.

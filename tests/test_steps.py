@@ -103,9 +103,8 @@ def test_a_read_is_right_wherever_its_connection_breaks(site: Site, wires: Wires
         assert ids(site.engine().due(player)) == ["r"]
 
 
-def test_who_died_between_journal_and_cache_leaves_nothing_undone(site: Site, engine: Engine) -> None:
+def die_between_journal_and_cache(site: Site, engine: Engine) -> None:
     """The cache as it was before stands for a process that never came to tell it."""
-    site.add(PLAYER, [Record("q", stability=1)])
     engine.due(PLAYER)
     keys = [site.key(family, PLAYER) for family in ("srs", "srs-detail")]
     with site.servers.cache.client() as client:
@@ -114,11 +113,33 @@ def test_who_died_between_journal_and_cache_leaves_nothing_undone(site: Site, en
         engine.submit(PLAYER, session_data=session("q"))
         for key, dump in before.items():
             client.restore(key, 0, dump, replace=True)
+
+
+def test_who_died_between_journal_and_cache_leaves_nothing_undone(site: Site, engine: Engine) -> None:
+    site.add(PLAYER, [Record("q", stability=1)])
+    die_between_journal_and_cache(site, engine)
     taken = engine.submit(PLAYER, session_data=session("q"))
     assert taken["new_stability_counts"]["3"] == 1
     engine.drain()
     assert site.rows()["q"]["stability"] == 3
     assert engine.cache_stats(PLAYER, SEASON)["due"] == 0
+
+
+def test_what_its_process_did_not_show_is_seen_once_it_is_saved(site: Site, engine: Engine) -> None:
+    """The journal knows nothing of it any more: the drain looks."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    die_between_journal_and_cache(site, engine)
+    engine.drain()
+    assert ids(engine.due(PLAYER)) == ["r"]
+    assert engine.submit(PLAYER, session_data=session("r"))["remaining_items"] == 0
+
+
+def test_a_drain_leaves_schedules_that_have_all_answers(site: Site, engine: Engine) -> None:
+    site.add(PLAYER, [Record("q"), Record("r")])
+    for question in "qr":
+        engine.submit(PLAYER, session_data=session(question))
+        engine.drain()
+        assert engine.cache_stats(PLAYER, SEASON)["complete"]
 
 
 def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wires: Wires) -> None:

@@ -308,6 +308,23 @@ pub fn drop_students<'a>(
     Ok(dropped.iter().any(|count| *count > 0))
 }
 
+/// What the cached schedules of some students were computed from, in their order; nothing of those who have none.
+pub fn heads<'a>(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    students: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Option<Head>>> {
+    let mut pipeline = redis::pipe();
+    for (player, season) in students {
+        pipeline.cmd("HGET").arg(keys.details(player, season)).arg("");
+    }
+    if pipeline.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Vec<Option<String>> = connection.pipeline(&pipeline)?;
+    Ok(found.into_iter().map(|head| head?.parse().ok()).collect())
+}
+
 /// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go on, 0 when all
 /// was looked through, and the keys.
 pub fn scan_season(
