@@ -128,6 +128,20 @@ def test_a_name_in_another_case_is_told(erased: Site) -> None:
             call(STUDENT.upper())
 
 
+@pytest.mark.parametrize("command", ["export", "forget"])
+def test_the_commands_tell_it_too(erased: Site, command: str) -> None:
+    refused = run(erased, command, STUDENT.upper(), *(["--yes"] if command == "forget" else []))
+    assert refused.exit_code == 1
+    assert f"a user {STUDENT}" in refused.output
+
+
+@pytest.mark.parametrize("other", [STUDENT.upper(), STUDENT.replace("e", "é"), f"{STUDENT} "])
+def test_a_name_that_mariadb_takes_for_the_same_is_anothers(erased: Site, engine: Engine, other: str) -> None:
+    before = everything(erased, STUDENT)
+    assert set(engine.forget(other).values()) == {0}
+    assert everything(erased, STUDENT) == before
+
+
 def test_only_managers_may(erased: Site, app: App) -> None:
     app(user=STUDENT)
     with pytest.raises(frappe.PermissionError):

@@ -16,6 +16,7 @@ import frappe
 from frappe.commands import get_site, pass_context
 
 from memora._engine import MemoraError
+from memora.api.srs import as_student
 from memora.services.engine import engine
 from memora.services.metrics import metrics_text
 from memora.services.monitor import monitor
@@ -185,6 +186,7 @@ def archive(context: Any, season: str, yes: bool, share: float) -> None:
 def export_player(context: Any, player: str) -> None:
     """Print all that is kept of the student PLAYER, as JSON."""
     with present_site(context):
+        player = as_student(player)
         click.echo(json.dumps({"player": player, **export(player)}, indent=1, default=str))
 
 
@@ -196,6 +198,7 @@ def export_player(context: Any, player: str) -> None:
 def forget(context: Any, player: str, yes: bool, wants_json: bool) -> None:
     """Erase the student PLAYER: records, archived or not, audit records, waiting answers, schedules."""
     with present_site(context):
+        player = as_student(player)
         if not yes:
             click.confirm(f"All that is kept of {player} will be gone. Erase it?", abort=True)
         forgotten = engine().forget(player)

@@ -10,6 +10,8 @@ use crate::error::Result;
 
 /// Rows that are removed in one transaction.
 const ROWS: u64 = 1_000;
+/// In Frappe's tables: found by the index, which takes `é` for `E`, then exactly.
+const OF_PLAYER: &str = "player = ? AND BINARY player = ?";
 
 /// The seasons that there are, and those that a student has records of all the same.
 pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> {
@@ -62,15 +64,15 @@ pub fn remove_records(connection: &mut Conn, player: &str, season: &str) -> Resu
 pub fn remove_poison(connection: &mut Conn, player: &str) -> Result<u64> {
     remove_all(
         connection,
-        &format!("DELETE FROM `tabPoison Review` WHERE player = ? LIMIT {ROWS}"),
-        &[player.into()],
+        &format!("DELETE FROM `tabPoison Review` WHERE {OF_PLAYER} LIMIT {ROWS}"),
+        &[player.into(), player.into()],
     )
 }
 
 /// Removes the student's audit records, and what else bears the name. Returns how many audit records.
 pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
-    let sql = format!("DELETE FROM `tabMemory Review Audit` WHERE player = ? LIMIT {ROWS}");
-    let audits = remove_all(connection, &sql, &[player.into()])?;
+    let sql = format!("DELETE FROM `tabMemory Review Audit` WHERE {OF_PLAYER} LIMIT {ROWS}");
+    let audits = remove_all(connection, &sql, &[player.into(), player.into()])?;
     run(connection, "DELETE FROM `memora_unshown` WHERE player = ?", (player,))?;
     run(connection, "DELETE FROM `memora_safe_mode_read` WHERE player = ?", (player,))?;
     run(connection, "DELETE FROM `memora_rename` WHERE old_name = ? OR new_name = ?", (player, player))?;
