@@ -22,7 +22,7 @@ impl Engine {
             .extend(taken_over.map(|count| {
                 format!("took over {count} answers of memora_blind_answer into memora_journal")
             }));
-        if let Err(error) = self.check_cache() {
+        if let Err(error) = self.notice_restored() {
             log::debug!("it is seen within a minute whether the database was restored: {error}");
         }
         Ok(changes)

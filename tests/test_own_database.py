@@ -160,6 +160,19 @@ def test_a_restored_database_makes_schedules_void(site: Site, engine: Engine, no
     assert engine.cache_stats(PLAYER, SEASON)["complete"]
 
 
+@pytest.mark.parametrize("happened", ["restored", "emptied"])
+def test_a_migration_after_it_keeps_nobody_from_being_loaded_again(
+    site: Site, engine: Engine, happened: str
+) -> None:
+    engine.check_cache()
+    if happened == "restored":
+        restore(site, "memora_belief")
+    else:
+        site.cache.flushall()
+    engine.prepare_storage()
+    assert [engine.check_cache() for _ in range(2)] == [True, False]
+
+
 def restore(site: Site, table: str) -> None:
     """Make a table again, with its rows and at another time, as a backup does."""
     (made,) = site.sql(f"SHOW CREATE TABLE {table}")

@@ -84,6 +84,13 @@ def test_more_than_one_page(school: Site, engine: Engine) -> None:
     assert engine.load_recent_students() == len(RECENT) + 1
 
 
+def test_a_season_that_does_not_use_the_cache_is_left_out_of_it(school: Site, engine: Engine) -> None:
+    school.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0 WHERE name = %s", (SEASON,))
+    engine.season_changed()
+    assert engine.load_recent_students() == 0
+    assert cached(school) == set()
+
+
 def test_one_process_does_it(school: Site, engine: Engine) -> None:
     with school.servers.database.connect(database=school.name) as other, other.cursor() as cursor:
         cursor.execute("SELECT GET_LOCK(CONCAT('memora-warm-up|', DATABASE()), 1)")

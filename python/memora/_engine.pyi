@@ -409,7 +409,7 @@ class Engine:
     def check_cache(self) -> bool:
         """Make all cached schedules void when the database was restored from a backup since the last check.
 
-        Returns: whether the cache was emptied since then: nobody's schedule is there.
+        Returns: whether nobody's schedule is there, since that was so, or since the cache was emptied.
 
         Raises:
             ServiceUnavailable: a server is down; the next check notices it.
@@ -421,7 +421,7 @@ class Engine:
         Args:
             share: of the time in which it works, more than 0 and at most 1.
 
-        Returns: how many it loaded; 0 where another process is at it.
+        Returns: how many it loaded; 0 where another process is at it, or the season does not use the cache.
 
         Raises:
             ServiceUnavailable: a server is down; what was loaded by then stays.

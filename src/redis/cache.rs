@@ -511,6 +511,11 @@ pub fn remember_database(
     connection.command(redis::cmd("HSET").arg(keys.database()).arg(host).arg(made))
 }
 
+/// Forgets when any host made them.
+pub fn forget_databases(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.database()))
+}
+
 /// A key of the cache's database that is none of memora's, if there is one among the first that are looked at.
 pub fn stranger(connection: &mut RedisConnection) -> Result<Option<String>> {
     let (_, found) = scan(connection, "*", 0)?;
