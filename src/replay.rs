@@ -26,7 +26,7 @@ pub struct ReplayReport {
     pub replayed: usize,
     /// Still cannot be written; their reason is up to date.
     pub failed: usize,
-    /// Are no Poison Reviews, or were replayed before.
+    /// Are no Poison Reviews, or were replayed before, or dismissed since the replay of all began.
     pub unknown: usize,
     /// How many there were at the beginning.
     pub total: u64,
@@ -54,7 +54,7 @@ impl Engine {
         let mut report = ReplayReport::default();
         let Some(names) = names else { return self.replay_all(report, watch) };
         report.total = names.len() as u64;
-        self.replay_some(names, &mut report)?;
+        self.replay_some(names, false, &mut report)?;
         Ok(report)
     }
 
@@ -68,16 +68,17 @@ impl Engine {
         loop {
             let batch = process.background.with(|database| poison::waiting(database, &after, BATCH))?;
             let Some(last) = batch.last().cloned() else { return Ok(report) };
-            self.replay_some(&batch, &mut report)?;
+            // One may be dismissed meanwhile.
+            self.replay_some(&batch, true, &mut report)?;
             watch(&report)?;
             after = last;
         }
     }
 
-    fn replay_some(&self, names: &[String], report: &mut ReplayReport) -> Result<()> {
+    fn replay_some(&self, names: &[String], must_wait: bool, report: &mut ReplayReport) -> Result<()> {
         let process = self.process();
         for name in names {
-            match process.background.with(|database| self.replay_one(database, name))? {
+            match process.background.with(|database| self.replay_one(database, name, must_wait))? {
                 Outcome::Replayed(player, season) => {
                     report.replayed += 1;
                     self.reload(&player, &season);
@@ -89,11 +90,11 @@ impl Engine {
         Ok(())
     }
 
-    fn replay_one(&self, database: &mut Conn, name: &str) -> Result<Outcome> {
+    fn replay_one(&self, database: &mut Conn, name: &str, must_wait: bool) -> Result<Outcome> {
         storage::check_primary_key(database, &LIVE)?;
         let zone = &self.settings.zone;
         let written = in_transaction_again(database, |database| {
-            let Some(found) = poison::lock(database, name)? else {
+            let Some(found) = poison::lock(database, name, must_wait)? else {
                 return Ok(Ok(Outcome::Unknown));
             };
             if let Some(reason) = nobody(database, &found)? {

@@ -19,13 +19,15 @@ const PAGE: usize = 5_000;
 
 impl Engine {
     /// Loads the schedules of those who answered in the last 24 hours, the latest first, as far as they are not
-    /// cached. Returns how many it loaded; none where another process is at it.
+    /// cached. Returns how many it loaded; none where another process is at it, or
+    /// the active season does not use the cache.
     ///
     /// # Errors
     /// When a server that is needed is down. What was loaded by then stays.
     pub fn load_recent_students(&self, pace: Pace) -> Result<usize> {
         let process = self.process();
-        let Some(season) = self.active_season(&process)?.name.clone() else { return Ok(0) };
+        let active = self.active_season(&process)?;
+        let Some(season) = active.name.clone().filter(|_| active.uses_cache) else { return Ok(0) };
         // Its end gives the lock free.
         let mut connection = self.settings.background.connect(false)?;
         if !take_lock(&mut connection, "warm-up", 0)? {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -321,6 +322,23 @@ def test_what_is_dismissed_waits_no_more(
     assert replayed(engine, [first]) == (1, 0, 0)
     assert sorted(site.rows()) == ["bad1", "bad2", "good"]
     assert engine.persistence_status(PLAYER, job) == "persisted"
+
+
+def test_what_is_dismissed_while_all_are_replayed_stays_so(
+    site: Site, engine: Engine, job: str, obstacle: Callable[[], None]
+) -> None:
+    _first, second = waiting(site)
+    obstacle()
+    with site.servers.database.connect(database=site.name) as other, other.cursor() as cursor:
+        other.begin()
+        cursor.execute(f"UPDATE {POISON} SET dismissed_at = NOW() WHERE name = %s", (second,))
+        with ThreadPoolExecutor() as threads:
+            # It has listed both before it comes to the one that is locked.
+            replaying = threads.submit(replayed, engine)
+            assert wait_until(lambda: "bad1" in site.rows())
+            other.commit()
+            assert replaying.result() == (1, 0, 1)
+    assert sorted(site.rows()) == ["bad1", "good"]
 
 
 @pytest.mark.parametrize(

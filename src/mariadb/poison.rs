@@ -92,11 +92,11 @@ pub struct SetAside {
 }
 
 /// One record that was set aside, locked until the transaction ends. `None`: there is none of that name, or
-/// it was replayed.
-pub fn lock(connection: &mut Conn, name: &str) -> Result<Option<SetAside>> {
+/// it was replayed, or dismissed where only those are wanted that wait.
+pub fn lock(connection: &mut Conn, name: &str, must_wait: bool) -> Result<Option<SetAside>> {
     let sql = "SELECT COALESCE(player, ''), COALESCE(season, ''), COALESCE(job_id, ''), COALESCE(payload, '') \
-        FROM `tabPoison Review` WHERE name = ? AND replayed_at IS NULL FOR UPDATE";
-    let found: Option<(String, String, String, String)> = row(connection, sql, (name,))?;
+        FROM `tabPoison Review` WHERE name = ? AND replayed_at IS NULL AND NOT (? AND dismissed_at IS NOT NULL) FOR UPDATE";
+    let found: Option<(String, String, String, String)> = row(connection, sql, (name, must_wait))?;
     Ok(found.map(|(player, season, job_id, payload)| SetAside { player, season, job_id, payload }))
 }
 
