@@ -163,6 +163,16 @@ def test_a_retired_question_is_not_asked_any_more(
     assert site.rows()["q000"]["next_review_date"].year < 2200
 
 
+@pytest.mark.parametrize("retired", [False, 0, None, "", "0", "No", {}, "2026-01-01"])
+def test_what_may_mean_something_else_retires_nothing(
+    site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None], retired: object
+) -> None:
+    """A question that is given up by mistake is not asked before the year 2200."""
+    site.add(PLAYER, overdue(1))
+    use_loader(lambda ids: {"q000": {"retired": retired}})
+    assert ids(reviews.get_review_session()) == ["q000"]
+
+
 def test_more_retired_questions_than_a_read_looks_at_are_for_the_next(
     site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None]
 ) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import frappe
+from frappe.utils import cint
 from frappe.utils.response import json_handler
 
 from memora._engine import MemoraError
@@ -36,13 +37,13 @@ def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -
     it gets them. The fields of the schedule stay as they are. Of several hooks the one installed last counts.
     One that fails costs the cards and not the questions.
 
-    A card with a true field `retired` says that the question is given up: the student is not asked it any
-    more, and others that are due take its place.
+    A card whose field `retired` is true, or 1 as a Check of Frappe's, says that the question is given up: the
+    student is not asked it any more, and others that are due take its place.
     """
     for _ in range(MOST_ROUNDS):
         due: dict[str, Any] = {**engine().due(player, limit, subject, topic)}
         cards = _load(due["questions"], player, due["season"])
-        retired = {name for name, card in cards.items() if card.get(RETIRED)}
+        retired = {name for name, card in cards.items() if cint(card.get(RETIRED))}
         asked = [question for question in due["questions"] if question["question_id"] not in retired]
         due["total_due"] -= len(due["questions"]) - len(asked)
         due["questions"] = [{**cards.get(question["question_id"], {}), **question} for question in asked]
