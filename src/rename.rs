@@ -34,14 +34,13 @@ impl Engine {
         let noted = process.background.with(renames::noted)?;
         let mut carried = 0;
         for rename in &noted {
-            let is_renamed = process.background.with(|database| {
-                Ok(seasons::user_named(database, &rename.old)?.as_deref() != Some(&rename.old)
-                    && seasons::user_named(database, &rename.new)?.as_deref() == Some(&rename.new))
-            })?;
-            if is_renamed {
-                carried += self.carry(&process, rename)?;
+            let bearer = process.background.with(|database| bearer(database, &noted, rename))?;
+            // In this order: what is written in between is carried the next time.
+            let is_over = rename.age_us > FOLLOWED_FOR_US && !self.waits_anywhere(&process, &rename.old)?;
+            if let Some(new) = bearer {
+                carried += self.carry(&process, &Rename { new, ..rename.clone() })?;
             }
-            if rename.age_us > FOLLOWED_FOR_US && !self.waits_anywhere(&process, &rename.old)? {
+            if is_over {
                 process.background.with(|database| renames::forget(database, rename))?;
             }
         }
@@ -75,4 +74,21 @@ impl Engine {
         let seasons = process.background.with(|database: &mut Conn| seasons::names(database))?;
         self.has_waiting_answers(player, &seasons)
     }
+}
+
+/// Who is called otherwise now: a user may have been renamed again since. `None`: nobody was renamed.
+fn bearer(database: &mut Conn, noted: &[Rename], rename: &Rename) -> Result<Option<String>> {
+    let mut is_user = |name: &str| Ok(seasons::user_named(database, name)?.as_deref() == Some(name));
+    if is_user(&rename.old)? {
+        return Ok(None);
+    }
+    let mut name = &rename.new;
+    for _ in noted {
+        if is_user(name)? {
+            return Ok(Some(name.clone()));
+        }
+        let Some(next) = noted.iter().find(|next| next.old == *name) else { break };
+        name = &next.new;
+    }
+    Ok(None)
 }

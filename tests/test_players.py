@@ -235,6 +235,21 @@ def test_what_comes_under_the_old_name_meanwhile_is_carried(
     assert audits == [{"player": NEW}]
 
 
+def test_who_is_renamed_again_is_followed(site: Site, engine: Engine) -> None:
+    """The first new name had a slip of the pen."""
+    first, slip, last = (f"{name}@renamed.example" for name in ("first", "slip", "last"))
+    engine.note_rename(first, slip)
+    engine.note_rename(slip, last)
+    site.add_users(last)
+    site.add(first, [Record("q")])
+    assert engine.carry_renamed() == 1
+    assert list(site.rows(last)) == ["q"]
+    # And back: of two that name each other none has an end.
+    site.sql("DELETE FROM `tabUser` WHERE name = %s", (last,))
+    engine.note_rename(last, slip)
+    assert engine.carry_renamed() == 0
+
+
 def test_a_renaming_is_not_followed_for_ever(site: Site, app: App, engine: Engine) -> None:
     rename(NEW)
     engine.carry_renamed()

@@ -13,6 +13,7 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_rename` (\
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
 /// A renaming.
+#[derive(Clone)]
 pub struct Rename {
     /// The name until now.
     pub old: String,
