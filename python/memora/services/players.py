@@ -165,7 +165,7 @@ def forget_on_request(request: Any, _event: str) -> None:
     """
     steps = request.deletion_steps or []
     if steps and all(step.status == "Pending" for step in steps):
-        with frappe_errors():
+        with frappe_errors(for_students=False):
             engine().forget(frappe.db.get_value("User", request.email, "name") or request.email)
 
 

@@ -9,7 +9,7 @@ from frappe import _
 
 from memora._engine import ServiceUnavailable
 from memora.services.administrators import alert_administrators
-from memora.services.background import enqueue_now_or_never
+from memora.services.background import LONG_SECONDS, enqueue_now_or_never
 from memora.services.engine import engine
 from memora.services.outages import tell_administrators
 from memora.services.scheduler import mend_schedule
@@ -92,7 +92,7 @@ def watch_cache() -> None:
         frappe.logger("memora").info(f"it is not known whether the cache was emptied: {error}")
         return
     if was_emptied:
-        enqueue_now_or_never(LOAD_JOB, LOAD_QUEUE)
+        enqueue_now_or_never(LOAD_JOB, LOAD_QUEUE, timeout=LONG_SECONDS)
 
 
 def load_recent_students() -> None:
