@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod blind;
+pub mod checks;
 pub mod clean;
 pub mod forget;
 pub mod journal;

@@ -8,8 +8,8 @@ use mysql::Conn;
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::strays::{ALIAS, has_strays, move_strays};
 use super::{
-    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, journal, limiter, outages, renames, retention, row, rows,
-    run_text, take_lock, unshown,
+    LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT, archive, checks, journal, limiter, outages, renames, retention,
+    row, rows, run_text, take_lock, unshown,
 };
 use crate::error::{Error, Result};
 
@@ -34,13 +34,14 @@ const LOUD_SECONDS: f64 = 0.05;
 const LONGEST_SEASON: usize = 64;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 9] = [
+const OWN_TABLES: [(&str, &str); 10] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
     ("memora_journal", journal::CREATE),
     ("memora_journal_run", journal::CREATE_RUN),
     ("memora_unshown", unshown::CREATE),
     ("memora_belief", unshown::CREATE_BELIEF),
+    ("memora_check", checks::CREATE),
     ("memora_archive", archive::CREATE),
     ("memora_retention", retention::CREATE),
     ("memora_rename", renames::CREATE),
@@ -96,6 +97,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     }
     run_text(connection, outages::ROWS)?;
     run_text(connection, unshown::ROW)?;
+    run_text(connection, checks::ROW)?;
     run_text(connection, archive::ROWS)?;
     let partitions = if is_partitioned(connection)? { String::new() } else { partition_clause(connection)? };
     changes.extend(bring_to_shape(connection, &LIVE, &partitions)?);
@@ -342,13 +344,6 @@ fn is_partitioned(connection: &mut Conn) -> Result<bool> {
             && (*seasons == format!("'{name}'") || name == "p_default" && !seasons.starts_with('\''))
     };
     Ok(partitions.iter().all(is_ours) && partitions.iter().any(|(name, ..)| name == "p_default"))
-}
-
-/// The server's name and when it made the site's tables: a restored database has others. Nothing: they are not there.
-pub fn origin(connection: &mut Conn) -> Result<Option<(String, String)>> {
-    let sql = "SELECT @@hostname, CAST(CREATE_TIME AS CHAR) FROM information_schema.TABLES \
-               WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'memora_belief' AND CREATE_TIME IS NOT NULL";
-    row(connection, sql, ())
 }
 
 #[cfg(test)]

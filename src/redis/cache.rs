@@ -1,6 +1,5 @@
 //! What is asked of the cache's Redis: one student's sorted set and details, the active season, known links.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use ::redis::{FromRedisValue, Value};
@@ -496,24 +495,19 @@ pub fn remember_links(connection: &mut RedisConnection, keys: &Keys, links: &[St
     connection.command(redis::cmd("SADD").arg(keys.links()).arg(links))
 }
 
-/// By host, when it had made the tables that schedules were loaded from.
-pub fn known_databases(connection: &mut RedisConnection, keys: &Keys) -> Result<HashMap<String, String>> {
-    connection.command(redis::cmd("HGETALL").arg(keys.database()))
+/// How many checks the database had seen at the last one; nothing where the cache was emptied since.
+pub fn known_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<u64>> {
+    connection.command(redis::cmd("GET").arg(keys.checks()))
 }
 
-/// Remembers when a host made the tables.
-pub fn remember_database(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    host: &str,
-    made: &str,
-) -> Result<()> {
-    connection.command(redis::cmd("HSET").arg(keys.database()).arg(host).arg(made))
+/// Remembers how many checks the database has seen.
+pub fn remember_checks(connection: &mut RedisConnection, keys: &Keys, checks: u64) -> Result<()> {
+    connection.command(redis::cmd("SET").arg(keys.checks()).arg(checks))
 }
 
-/// Forgets when any host made them.
-pub fn forget_databases(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
-    connection.command(redis::cmd("DEL").arg(keys.database()))
+/// Forgets it: the next check finds nobody's schedule.
+pub fn forget_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.checks()))
 }
 
 /// A key of the cache's database that is none of memora's, if there is one among the first that are looked at.

@@ -100,9 +100,9 @@ impl Keys {
         }
     }
 
-    /// Cache: by host, when it made the tables that schedules were loaded from.
-    pub fn database(&self) -> String {
-        self.of_all("srs-database")
+    /// Cache: how many checks the database had seen at the last one.
+    pub fn checks(&self) -> String {
+        self.of_all("srs-checks")
     }
 
     /// Whether a key is memora's, of whatever site.
