@@ -41,6 +41,11 @@ impl Engine {
         tell(process, looked);
     }
 
+    /// Has a drain queued, if this caller is the one to do so.
+    pub(crate) fn queue_drain(&self, process: &Process, is_wanted: bool) {
+        tell(process, Ok(is_wanted));
+    }
+
     /// Has a drain queued for what this process kept in `memora_journal` while the journal was away.
     pub(crate) fn want_drain(&self, process: &Process) {
         tell(process, process.journal.with(|journal| journal::claim_drain(journal, &self.settings.keys)));

@@ -6,7 +6,7 @@ use crate::clock::now_us;
 use crate::engine::Engine;
 use crate::entry::Entry;
 use crate::error::{Error, Result};
-use crate::mariadb::journal;
+use crate::redis::journal::{Appended, NewEntry};
 use crate::review::Review;
 use crate::submission::{check_player, check_season};
 
@@ -15,15 +15,18 @@ const NEVER: i64 = 7_258_118_400;
 
 impl Engine {
     /// Puts off the next review of some questions of a student for ever. Their records stay, and an answer brings them
-    /// back. Returns how many were put off. It is an entry of the journal like any other, in `memora_journal`.
+    /// back. Returns how many were put off. It is an entry of the journal like any other.
     ///
     /// # Errors
-    /// When MariaDB is down; nothing is put off then.
+    /// When MariaDB or the journal is down; nothing is put off then.
     pub fn retire(&self, player: &str, season: &str, question_ids: &HashSet<String>) -> Result<usize> {
         check_player(player)?;
         check_season(season)?;
         let process = self.process();
         let records = self.load_records(&process, player, season)?;
+        if !records.is_whole {
+            return Ok(0);
+        }
         let order = records.head.next_order(now_us(), process.random());
         let states: Vec<Review> = records
             .reviews
@@ -38,9 +41,17 @@ impl Engine {
         let entry = Entry::of_states(process.token(), states);
         let text =
             entry.to_text().map_err(|error| Error::Fault(format!("states cannot be written: {error}")))?;
-        process.database.with(|database| journal::append(database, &entry.token, (player, season), &text))?;
-        self.reload(player, season);
-        self.want_drain(&process);
-        Ok(count)
+        let new =
+            NewEntry { player, season, knows: records.head.journal, order, token: &entry.token, text: &text };
+        let keys = &self.settings.keys;
+        match process.journal.with(|journal| self.journal_scripts.append(journal, keys, &new))? {
+            Appended::Added { drain_wanted } => {
+                self.reload(player, season);
+                self.queue_drain(&process, drain_wanted);
+                Ok(count)
+            }
+            // An answer came in between: the next read asks again.
+            Appended::Conflict => Ok(0),
+        }
     }
 }
