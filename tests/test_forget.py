@@ -289,4 +289,6 @@ def test_frappes_requests_know_every_doctype_of_a_student() -> None:
         for path in frappe.DOCTYPES.glob("*/*.json")
         if any(field["fieldname"] == "player" for field in json.loads(path.read_text())["fields"])
     }
-    assert {str(one["doctype"]).lower().replace(" ", "_") for one in hooks.user_data_fields} == with_player
+    known = {str(one["doctype"]).lower().replace(" ", "_") for one in hooks.user_data_fields}
+    # Frappe has no index to find a student in the archive by.
+    assert known == with_player - {"archived_memory_tracker"}

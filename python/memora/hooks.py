@@ -53,9 +53,9 @@ default_log_clearing_doctypes = {"SRS Job": 365, "Memory Review Audit": 365}
 
 # Frappe's Personal Data Download reads them. When its Deletion comes to them they are erased already
 # (forget_on_request): the fields to redact only keep it from searching all texts of a table for the name.
+# Without the archive: Frappe would read all of it, in the request of any user. `memora export` has it.
 user_data_fields = [
     {"doctype": "Player Memory Tracker", "filter_by": "player", "redact_fields": ["stability"]},
-    {"doctype": "Archived Memory Tracker", "filter_by": "player", "redact_fields": ["stability"]},
     {"doctype": "Memory Review Audit", "filter_by": "player", "redact_fields": ["answers"]},
     {"doctype": "Poison Review", "filter_by": "player", "redact_fields": ["question_id"]},
 ]
