@@ -664,7 +664,7 @@ def test_two_deletions_of_one_season_are_refused_and_of_two_are_not(
             others.append(site.engine().delete_flagged())
 
     assert engine.delete_flagged(old, watch) + others[0] == 4000
-    assert not site.engine().is_running("Deletion", old)
+    assert wait_until(lambda: not site.engine().is_running("Deletion", old))
 
 
 def test_a_deleted_seasons_name_can_be_used_again(site: Site, engine: Engine) -> None:
