@@ -76,7 +76,7 @@ impl Engine {
     }
 }
 
-/// Who is called otherwise now: a user may have been renamed again since. `None`: nobody was renamed.
+/// The name that a renamed user bears now, who may have been renamed again since. `None`: nobody was renamed.
 fn bearer(database: &mut Conn, noted: &[Rename], rename: &Rename) -> Result<Option<String>> {
     let mut is_user = |name: &str| Ok(seasons::user_named(database, name)?.as_deref() == Some(name));
     if is_user(&rename.old)? {

@@ -134,7 +134,7 @@ impl Engine {
         Ok(Outcome::Failed)
     }
 
-    /// Has a student's cache loaded anew: it may lack what was just replayed, or retired.
+    /// Has a student's cache loaded again: it may lack what was just replayed, or retired.
     pub(crate) fn reload(&self, player: &str, season: &str) {
         let process = self.process();
         let keys = &self.settings.keys;

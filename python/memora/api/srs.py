@@ -406,7 +406,7 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
     """Erase all that is kept of a student (GDPR 17). For System Managers.
 
     Records, archived or not, audit records, Poison Reviews, answers that wait, and schedules. The user
-    stays, and can be deleted then: one who answers again begins anew.
+    stays, and can be deleted then: one who answers again begins as a new student.
 
     Args:
         player: the name of the User, or what answers were saved under that is none.

@@ -78,7 +78,7 @@ def after_commit(tell: Callable[[Engine], object]) -> None:
 
 
 def notice_time_zone(settings: Document, _event: str) -> None:
-    """Have all schedules loaded anew when the site gets another time zone, and memora's jobs run on.
+    """Have all schedules loaded again when the site gets another time zone, and memora's jobs run on.
 
     The dates in the table then mean other moments. Called when System Settings are saved.
     """
