@@ -259,7 +259,8 @@ impl Engine {
         process.database.with(|database| unshown::give_up(database, mark))
     }
 
-    /// Whether nobody believes any more what a mark speaks of: by what others did or, where the cache answers again, by this process.
+    /// Whether nobody believes any more what a mark speaks of: by what others did or, where the cache answers again, by
+    /// this process.
     fn is_settled(&self, process: &Process, mark: Mark, player: &str, season: &str) -> Result<bool> {
         let keys = &self.settings.keys;
         let dropped = process.cache.with(|cache| {
