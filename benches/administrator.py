@@ -1,7 +1,8 @@
-"""What administrators do to a season's cache, beside the plain-Python way: `make bench-administrator`.
+"""What administrators do to a season's cache, beside the plain-Python way: `make
+bench-administrator`.
 
-Rebuild and reconciliation of a season, and the status in a Redis that others fill, all on the same private
-servers in the same run. Ratios are medians over rounds in turns.
+Rebuild and reconciliation of a season, and the status in a Redis that others fill, all on the same
+private servers in the same run. Ratios are medians over rounds in turns.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ class Opponent:
             return tuple(cursor.fetchall())
 
     def rebuild(self, students: int, with_details: bool) -> None:
-        """Each student's dates with one ZADD a record, or all that memora keeps with two commands."""
+        """Each student's dates with one ZADD a record, or all that memora keeps with two
+        commands."""
         for student in range(students):
             player = dataset.player(student)
             rows = self.rows(player)
@@ -68,7 +70,9 @@ class Opponent:
             pipeline.delete(key, f"{key}:detail")
             if with_details:
                 pipeline.zadd(key, {row["question_id"]: unix(row) for row in rows})
-                details = {row["question_id"]: f"{row['stability']},{row['subject']}" for row in rows}
+                details = {
+                    row["question_id"]: f"{row['stability']},{row['subject']}" for row in rows
+                }
                 pipeline.hset(f"{key}:detail", mapping=details)
             else:
                 for row in rows:
@@ -81,7 +85,9 @@ class Opponent:
         for student in range(records // QUESTIONS):
             player = dataset.player(student)
             key = f"{place.database.database}|srs:{player}:{dataset.SEASON}"
-            wrong += sum(self.cache.zscore(key, row["question_id"]) != unix(row) for row in self.rows(player))
+            wrong += sum(
+                self.cache.zscore(key, row["question_id"]) != unix(row) for row in self.rows(player)
+            )
         return wrong
 
 
@@ -117,7 +123,9 @@ def rebuild(report: Report, place: Workplace, students: int, rounds: int) -> Non
         engine.rebuild(dataset.SEASON)
         into_empty.append((time.perf_counter() - start) * 1e3)
 
-    report.add(f"rebuild of {number(records)} records, over a full cache: {rate(records, times['memora'])}")
+    report.add(
+        f"rebuild of {number(records)} records, over a full cache: {rate(records, times['memora'])}"
+    )
     report.add(f"the same into an empty cache: {rate(records, into_empty)}")
     report.add(f"plain Python, one ZADD a record: {rate(records, of_all['ZADD'])}")
     report.add(f"good Python, dates and details: {rate(records, of_all['good'])}")
@@ -152,7 +160,8 @@ def meanwhile(report: Report, place: Workplace) -> None:
 
 
 def study(place: Workplace, student: int, phase: str, stop: Any, sender: Any) -> None:
-    """Read and answer a new question, until it is over; sends how long each took, and how many were lost."""
+    """Read and answer a new question, until it is over; sends how long each took, and how many were
+    lost."""
     engine, name = place.engine(), dataset.player(student)
     waited: list[float] = []
     answered: set[str] = set()
@@ -199,7 +208,10 @@ def plant(place: Workplace, students: int) -> dict[str, int]:
 
     def keys(student: int) -> tuple[str, str]:
         player = dataset.player(student)
-        return f"{site}|srs:{player}:{dataset.SEASON}", f"{site}|srs-detail:{player}:{dataset.SEASON}"
+        return (
+            f"{site}|srs:{player}:{dataset.SEASON}",
+            f"{site}|srs-detail:{player}:{dataset.SEASON}",
+        )
 
     for student in names[:half_filled]:
         for key, remove in zip(keys(student), (pipeline.zrem, pipeline.hdel), strict=True):
@@ -209,7 +221,10 @@ def plant(place: Workplace, students: int) -> dict[str, int]:
         student = rest[count % len(rest)]
         schedule, details = keys(student)
         place_in_set = count // len(rest)
-        missing, other = dataset.question_id(3 * place_in_set), dataset.question_id(3 * place_in_set + 1)
+        missing, other = (
+            dataset.question_id(3 * place_in_set),
+            dataset.question_id(3 * place_in_set + 1),
+        )
         pipeline.zrem(schedule, missing)
         pipeline.hdel(details, missing)
         pipeline.zadd(schedule, {f"ghost{place_in_set}": 1.0, other: 5.0})
@@ -224,7 +239,9 @@ def reconcile(report: Report, place: Workplace, students: int, rounds: int) -> N
     sampled: list[int] = []
     times = race(
         {
-            "memora": Turn(lambda _: sampled.append(engine.reconcile(dataset.SEASON, SAMPLE)["records"])),
+            "memora": Turn(
+                lambda _: sampled.append(engine.reconcile(dataset.SEASON, SAMPLE)["records"])
+            ),
             "ZSCORE": Turn(lambda _: plain.reconcile(place, SAMPLE)),
         },
         rounds,
@@ -234,7 +251,9 @@ def reconcile(report: Report, place: Workplace, students: int, rounds: int) -> N
     theirs = [each / SAMPLE for each in times["ZSCORE"]]
     report.add(f"sample of {number(SAMPLE)}: {rate(1, ours)}")
     report.add(f"plain Python, one ZSCORE a record: {rate(1, theirs)}")
-    report.claim("times as fast as one ZSCORE a record", ratio(theirs, ours), at_least=RECONCILE_AIM)
+    report.claim(
+        "times as fast as one ZSCORE a record", ratio(theirs, ours), at_least=RECONCILE_AIM
+    )
     seconds = []
     planted = plant(place, students)
     for label, expected in (("planted", planted), ("left", dict.fromkeys(planted, 0))):
@@ -244,7 +263,9 @@ def reconcile(report: Report, place: Workplace, students: int, rounds: int) -> N
         for kind, count in expected.items():
             got = found[kind]  # type: ignore[literal-required]
             report.claim(f"{label} and found: {kind}", got, at_least=count, at_most=count)
-    report.claim(f"seconds for all {number(records)}", statistics.median(seconds), at_most=SECONDS_AIM)
+    report.claim(
+        f"seconds for all {number(records)}", statistics.median(seconds), at_most=SECONDS_AIM
+    )
 
 
 def sample_ms(place: Workplace, students: int) -> float:
@@ -261,7 +282,8 @@ def sample_ms(place: Workplace, students: int) -> float:
     return statistics.median(times)
 
 
-# -- status -----------------------------------------------------------------------------------------
+# -- status
+# -----------------------------------------------------------------------------------------
 def status(report: Report, place: Workplace, foreign: int) -> None:
     from memora.api import srs
 
@@ -299,11 +321,17 @@ def loaded(place: Workplace, students: int) -> None:
 
 def main() -> int:
     """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--students", type=int, default=1000, help=f"each has {QUESTIONS} records")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--foreign", type=int, default=1_000_000, help="other keys in the same Redis")
-    parser.add_argument("--scale", type=int, nargs=2, default=(100, 10_000), help="students, for samples")
+    parser.add_argument(
+        "--foreign", type=int, default=1_000_000, help="other keys in the same Redis"
+    )
+    parser.add_argument(
+        "--scale", type=int, nargs=2, default=(100, 10_000), help="students, for samples"
+    )
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
     options = parser.parse_args()
     report = Report(f"memora: a cache of {number(options.students * QUESTIONS)} records")
@@ -318,8 +346,12 @@ def main() -> int:
         small = growth_mib(place)
         loaded(place, 4 * options.students)
         large = growth_mib(place)
-        report.add(f"the process grows by {small:.1f} MiB, at four times as many by {large:.1f} MiB")
-        report.claim("growth at four times as many, more MiB", large - small, at_most=MOST_GROWTH_MIB)
+        report.add(
+            f"the process grows by {small:.1f} MiB, at four times as many by {large:.1f} MiB"
+        )
+        report.claim(
+            "growth at four times as many, more MiB", large - small, at_most=MOST_GROWTH_MIB
+        )
         times = []
         for students in options.scale:
             loaded(place, students)

@@ -1,8 +1,9 @@
 """Whether anybody notices that a season is archived: `make bench-archive`.
 
-Processes read and answer in the active season while memora archives a season that has ended. It rests for a
-second after each three of work, so both are measured under the same conditions, however the machine's change.
-Then plain Python archives another season of this size in a single transaction, after a quiet phase.
+Processes read and answer in the active season while memora archives a season that has ended. It
+rests for a second after each three of work, so both are measured under the same conditions, however
+the machine's change. Then plain Python archives another season of this size in a single
+transaction, after a quiet phase.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ READERS: Final = 4
 WRITERS: Final = 2
 # Each process has students of its own, so what is read does not become less by what is answered.
 SHARE_OF_STUDENTS: Final = READERS + WRITERS
-# Between two calls of a process; two cores have to do for everything, and not be busy without an archiver.
+# Between two calls of a process; two cores have to do for everything, and not be busy without an
+# archiver.
 READ_REST_SECONDS: Final = 0.005
 WRITE_REST_SECONDS: Final = 0.02
 # One read in so many is of a student who is not cached.
@@ -140,9 +142,11 @@ def add_ended_season(place: Workplace, season: str, rows: int, first_name: int) 
 # -- the students of the active season ----------------------------------------------------------
 @dataclass
 class Calls:
-    """When every call began and how many milliseconds it took, by kind; how many were not served as usual.
+    """When every call began and how many milliseconds it took, by kind; how many were not served as
+    usual.
 
-    `busy` and `stolen` are the shares of the cores' time that all on this machine, and others, had meanwhile.
+    `busy` and `stolen` are the shares of the cores' time that all on this machine, and others, had
+    meanwhile.
     """
 
     made: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
@@ -175,16 +179,21 @@ class Calls:
         calls = Calls(failed=self.failed, busy=self.busy, stolen=self.stolen)
         for kind, made in self.made.items():
             calls.made[kind] = [
-                (start, ms) for start, ms in made if any(since <= start < until for since, until in spans)
+                (start, ms)
+                for start, ms in made
+                if any(since <= start < until for since, until in spans)
             ]
         return calls
 
 
 Work = Callable[[Engine, list[str], random.Random, int, Calls], None]
-"""What a process does once: engine, its students, its choice, how many it did before, where times go."""
+"""What a process does once: engine, its students, its choice, how many it did before, where times
+go."""
 
 
-def read(engine: Engine, players: list[str], choice: random.Random, count: int, calls: Calls) -> None:
+def read(
+    engine: Engine, players: list[str], choice: random.Random, count: int, calls: Calls
+) -> None:
     """A read of a student who is cached, or is not."""
     player = choice.choice(players)
     kind = "warm read" if count % COLD else "cold read"
@@ -193,7 +202,9 @@ def read(engine: Engine, players: list[str], choice: random.Random, count: int, 
     calls.time(kind, lambda: not engine.due(player)["is_degraded"])
 
 
-def write(engine: Engine, players: list[str], choice: random.Random, count: int, calls: Calls) -> None:
+def write(
+    engine: Engine, players: list[str], choice: random.Random, count: int, calls: Calls
+) -> None:
     """A submission, and now and then the job that takes what has gathered to MariaDB."""
     sent = dataset.session_data(dataset.answers(choice, ANSWERS, ACTIVE.questions))
     player = choice.choice(players)
@@ -321,7 +332,9 @@ def archive_by_memora(place: Workplace, rows: int, share: float, pipe: Connectio
         return until - since - sum(to - at for at, to in rests if since <= at < until)
 
     ends = [*list(begun.values())[1:], end]
-    steps = {step: worked(since, until) for (step, since), until in zip(begun.items(), ends, strict=True)}
+    steps = {
+        step: worked(since, until) for (step, since), until in zip(begun.items(), ends, strict=True)
+    }
     highest = memory_mib("VmHWM")
     pipe.send(Archived(worked(start, end), done, steps, (memory[0], highest), rests, (start, end)))
 
@@ -404,11 +417,14 @@ def check(report: Report, place: Workplace, way: str, before: Contents, archived
 def p99_ratios(calls: Calls, peace: Calls) -> dict[str, float]:
     """By kind of call, the p99 as a multiple of what it is in peace."""
     return {
-        kind: percentile(calls.times(kind), 99) / percentile(peace.times(kind), 99) for kind in STUDENTS_WAIT
+        kind: percentile(calls.times(kind), 99) / percentile(peace.times(kind), 99)
+        for kind in STUDENTS_WAIT
     }
 
 
-def show_calls(report: Report, phases: dict[str, Calls], ratios: dict[str, dict[str, float]]) -> None:
+def show_calls(
+    report: Report, phases: dict[str, Calls], ratios: dict[str, dict[str, float]]
+) -> None:
     """A table of what students met."""
     rows = []
     for name, calls in phases.items():
@@ -427,8 +443,19 @@ def show_calls(report: Report, phases: dict[str, Calls], ratios: dict[str, dict[
             cells = [number(found[which]) for which in ("p50", "p99", "longest")]
             known = ratios.get(name, {})
             times_quiet = f"{known[kind]:.2f}x" if kind in known else ""
-            rows.append([name, kind, f"{len(times):,}", str(calls.failed[kind]), *cells, times_quiet])
-    headings = ["meanwhile", "call", "calls", "failed", "p50 ms", "p99", "longest", "p99, times quiet"]
+            rows.append(
+                [name, kind, f"{len(times):,}", str(calls.failed[kind]), *cells, times_quiet]
+            )
+    headings = [
+        "meanwhile",
+        "call",
+        "calls",
+        "failed",
+        "p50 ms",
+        "p99",
+        "longest",
+        "p99, times quiet",
+    ]
     report.add(f"## Students of {dataset.SEASON} meanwhile\n\n{table(headings, rows)}")
     cores = [[name, f"{calls.busy:.0%}", f"{calls.stolen:.0%}"] for name, calls in phases.items()]
     report.add(table(["meanwhile", "cores busy", "stolen"], cores))
@@ -438,12 +465,18 @@ def show_calls(report: Report, phases: dict[str, Calls], ratios: dict[str, dict[
     report.claim("memora: students' calls that failed", phases[MEMORA].failed.total(), at_most=0)
 
 
-def show_archivers(report: Report, found: dict[str, Archived], ratios: dict[str, dict[str, float]]) -> None:
+def show_archivers(
+    report: Report, found: dict[str, Archived], ratios: dict[str, dict[str, float]]
+) -> None:
     """A table of both ways of archiving, and whether memora's is what was asked for."""
     rows = []
     for way, archived in found.items():
         steps = ", ".join(f"{step} {number(seconds)}" for step, seconds in archived.steps.items())
-        cells = [number(archived.seconds), f"{archived.an_hour:,.0f}", f"{archived.an_hour / AIM:.0%}"]
+        cells = [
+            number(archived.seconds),
+            f"{archived.an_hour:,.0f}",
+            f"{archived.an_hour / AIM:.0%}",
+        ]
         rows.append([way, *cells, *(f"{ratios[way][kind]:.2f}x" for kind in STUDENTS_WAIT), steps])
         report.numbers[way] = {
             "seconds": archived.seconds,
@@ -454,11 +487,17 @@ def show_archivers(report: Report, found: dict[str, Archived], ratios: dict[str,
         }
     headings = ["way", "seconds", "records an hour", f"of {AIM:,}"]
     headings += [*(f"{kind} p99" for kind in STUDENTS_WAIT), "seconds of each step"]
-    report.add(f"## Archiving, and the p99 of students meanwhile, times quiet\n\n{table(headings, rows)}")
+    report.add(
+        f"## Archiving, and the p99 of students meanwhile, times quiet\n\n{table(headings, rows)}"
+    )
     memora, other = found[MEMORA], found[ONE_TRANSACTION]
-    report.add(f"memora takes {memora.seconds / other.seconds:.2f} times as long as one transaction.")
+    report.add(
+        f"memora takes {memora.seconds / other.seconds:.2f} times as long as one transaction."
+    )
     first, highest = memora.memory_mib
-    report.add(f"memora's process: {number(first)} MiB when it had begun, {number(highest)} MiB at most.")
+    report.add(
+        f"memora's process: {number(first)} MiB when it had begun, {number(highest)} MiB at most."
+    )
     report.claim("memora: records an hour", memora.an_hour, at_least=FLOOR)
     report.claim("memora: growth of its process, MiB", highest - first, at_most=MOST_GROWTH_MIB)
     for kind, times_quiet in ratios[MEMORA].items():
@@ -468,7 +507,9 @@ def show_archivers(report: Report, found: dict[str, Archived], ratios: dict[str,
 def main() -> None:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=2_000_000, help="records of each season that has ended")
+    parser.add_argument(
+        "--rows", type=int, default=2_000_000, help="records of each season that has ended"
+    )
     parser.add_argument("--seconds", type=int, default=20, help="of the quiet phase")
     parser.add_argument("--share", type=float, default=0.5, help="of the time that memora works")
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")

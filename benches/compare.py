@@ -74,13 +74,17 @@ def warm_read(bench: Bench) -> None:
     times = race(turns, bench.rounds * 50, "warm read, bare round trips beside it")
     bench.report.add_times("Warm read of 20, and a bare round trip", times)
     bench.report.claim(
-        "warm read, times a bare ZRANGEBYSCORE of the same client", round_trip(bench, player), at_most=1.3
+        "warm read, times a bare ZRANGEBYSCORE of the same client",
+        round_trip(bench, player),
+        at_most=1.3,
     )
     turns = {MEMORA: Turn(lambda _: engine.due(player))}
     turns |= {name: Turn(asked(way.due, player)) for name, way in opponents.items()}
     bench.report.add_times("Warm read of 20", race(turns, bench.rounds * 5, "warm read"))
     turns = {MEMORA: Turn(lambda _: engine.due(player, subject=SUBJECT))}
-    turns |= {name: Turn(asked(way.due_of_subject, player, SUBJECT)) for name, way in opponents.items()}
+    turns |= {
+        name: Turn(asked(way.due_of_subject, player, SUBJECT)) for name, way in opponents.items()
+    }
     bench.report.add_times(
         "Warm read of one subject", race(turns, bench.rounds * 2, "warm read of one subject")
     )
@@ -92,7 +96,8 @@ def asked(call: Callable[..., object], *arguments: object) -> Callable[[Any], ob
 
 
 def round_trip(bench: Bench, player: str) -> float:
-    """The engine's call beside the bare command, both in Rust (benches/round_trip.rs): the median ratio."""
+    """The engine's call beside the bare command, both in Rust (benches/round_trip.rs): the median
+    ratio."""
     place = bench.place
     servers = place.database.settings | {
         "site": place.database.database,
@@ -125,7 +130,9 @@ def show_cost(bench: Bench, what: str, call: Callable[[], object], calls: int = 
         for _ in range(calls):
             call()
     cost: Cost = costs[0]
-    bench.report.claim(f"{what}: SQL statements in {calls} calls (Com_select)", cost.selects, at_most=0)
+    bench.report.claim(
+        f"{what}: SQL statements in {calls} calls (Com_select)", cost.selects, at_most=0
+    )
     trips = (cost.cache_round_trips + cost.journal_round_trips) / calls
     bench.report.claim(f"{what}: Redis round trips a call", trips, at_most=2)
 
@@ -150,10 +157,14 @@ def cold_read(bench: Bench) -> None:
     times = race(turns, bench.rounds, "cold read")
     bench.report.add_times(f"Cold read of {bench.shape.questions:,} records", times)
     bench.report.claim(
-        "cold read, times faster than row by row", ratio(times["row by row"], times[MEMORA]), at_least=10
+        "cold read, times faster than row by row",
+        ratio(times["row by row"], times[MEMORA]),
+        at_least=10,
     )
     bench.report.claim(
-        "cold read, times faster than good Python", ratio(times["good Python"], times[MEMORA]), at_least=3
+        "cold read, times faster than good Python",
+        ratio(times["good Python"], times[MEMORA]),
+        at_least=3,
     )
 
 
@@ -171,7 +182,9 @@ def submit(bench: Bench) -> None:
             way.load(player)
 
     def given() -> tuple[str, list[plain_python.Answer]]:
-        return bench.choice.choice(players), dataset.answers(bench.choice, 50, bench.shape.questions)
+        return bench.choice.choice(players), dataset.answers(
+            bench.choice, 50, bench.shape.questions
+        )
 
     def as_sent() -> tuple[str, str]:
         player, answers = given()
@@ -182,7 +195,9 @@ def submit(bench: Bench) -> None:
     times = race(turns, bench.rounds, "submit of 50 answers")
     bench.report.add_times("Submit of 50 answers", times)
     bench.report.claim(
-        "submit, times faster than row by row", ratio(times["row by row"], times[MEMORA]), at_least=20
+        "submit, times faster than row by row",
+        ratio(times["row by row"], times[MEMORA]),
+        at_least=20,
     )
     check_shown(bench)
     bench.engine.drain()
@@ -201,7 +216,9 @@ def check_shown(bench: Bench) -> None:
     shown = before["total_due"] - after["total_due"] == len(questions) == taken["processed"]
     status = bench.engine.journal_status()
     persistence = bench.engine.persistence_status(player, taken["persistence_job_id"])
-    bench.report.claim("submit: answers that the next read does not show", 0 if shown else 1, at_most=0)
+    bench.report.claim(
+        "submit: answers that the next read does not show", 0 if shown else 1, at_most=0
+    )
     bench.report.add(
         f"The journal: appendonly {status['appendonly']}, appendfsync {status['appendfsync']}, "
         f"{status['backlog']} submissions wait; the last one is {persistence}."
@@ -209,7 +226,8 @@ def check_shown(bench: Bench) -> None:
 
 
 def drain(bench: Bench, answers: int) -> None:
-    """Answers a second into the table, which has its rows already; random students and questions."""
+    """Answers a second into the table, which has its rows already; random students and
+    questions."""
     server = bench.place.database
     native = MySQLdb.connect(
         host=server.host, port=server.port, user=server.user, passwd=server.password, db=server.database,
@@ -223,12 +241,18 @@ def drain(bench: Bench, answers: int) -> None:
             bench.engine.submit(bench.any_player(), sent)
 
     def rows() -> list[plain_python.Row]:
-        return dataset.plain_rows(bench.choice, answers, bench.shape.students, bench.shape.questions)
+        return dataset.plain_rows(
+            bench.choice, answers, bench.shape.students, bench.shape.questions
+        )
 
     turns = {
         MEMORA: Turn(lambda _: bench.engine.drain(600.0), fill),
-        "mysqlclient, executemany of 1,000": Turn(lambda given: plain_python.upsert_all(native, given), rows),
-        "PyMySQL, executemany of 1,000": Turn(lambda given: plain_python.upsert_all(plain, given), rows),
+        "mysqlclient, executemany of 1,000": Turn(
+            lambda given: plain_python.upsert_all(native, given), rows
+        ),
+        "PyMySQL, executemany of 1,000": Turn(
+            lambda given: plain_python.upsert_all(plain, given), rows
+        ),
     }
     times = race(turns, 5, f"drain of {answers:,} answers")
     rates = {name: [answers / (value / 1000) for value in values] for name, values in times.items()}

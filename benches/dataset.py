@@ -75,12 +75,18 @@ def question_id(number: int) -> str:
 def topics() -> list[tuple[str, str]]:
     """(topic, its subject)."""
     return [
-        (f"{subject} {number + 1}", subject) for subject in SUBJECTS for number in range(TOPICS_A_SUBJECT)
+        (f"{subject} {number + 1}", subject)
+        for subject in SUBJECTS
+        for number in range(TOPICS_A_SUBJECT)
     ]
 
 
 def load(
-    connection: pymysql.Connection[Any], table: str, shape: Shape, label: str, chunk_rows: int = CHUNK_ROWS
+    connection: pymysql.Connection[Any],
+    table: str,
+    shape: Shape,
+    label: str,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> None:
     """Fill an empty table (memora's or the plain one), a progress bar beside it.
 
@@ -88,7 +94,9 @@ def load(
         chunk_rows: rows in one statement and one transaction.
     """
     is_memora = table == TRACKER
-    columns = "name, creation, modified, modified_by, owner, player, season, question_id, stability, "
+    columns = (
+        "name, creation, modified, modified_by, owner, player, season, question_id, stability, "
+    )
     columns += "next_review_date, last_review_date, subject, topic" + (
         ", answered_at_us" if is_memora else ""
     )
@@ -99,8 +107,12 @@ def load(
             records = RECORDS.format(
                 name_length=18 if is_memora else 10,
                 season=SEASON,
-                student=f"seq DIV {shape.questions}" if in_key_order else f"seq MOD {shape.students}",
-                question=f"seq MOD {shape.questions}" if in_key_order else f"seq DIV {shape.students}",
+                student=f"seq DIV {shape.questions}"
+                if in_key_order
+                else f"seq MOD {shape.students}",
+                question=f"seq MOD {shape.questions}"
+                if in_key_order
+                else f"seq DIV {shape.students}",
                 subjects=len(SUBJECTS),
                 topics=TOPICS_A_SUBJECT,
                 subject_names=", ".join(f"'{subject}'" for subject in SUBJECTS),
@@ -124,22 +136,33 @@ def answers(choice: random.Random, count: int, questions: int) -> list[Answer]:
     ]
 
 
-def plain_rows(choice: random.Random, count: int, students: int, questions: int) -> list[plain_python.Row]:
-    """New states of records chosen at random, in random order, as rows for `plain_python.UPSERT`."""
+def plain_rows(
+    choice: random.Random, count: int, students: int, questions: int
+) -> list[plain_python.Row]:
+    """New states of records chosen at random, in random order, as rows for
+    `plain_python.UPSERT`."""
     now = plain_python.naive_now()
     rows = []
     for _ in range(count):
         subject = choice.choice(SUBJECTS)
         stability = choice.randint(1, 4)
         next_review = now + timedelta(days=DAYS_AFTER_ANSWER[stability])
-        state = (question_id(choice.randrange(questions)), stability, next_review, subject, f"{subject} 1")
+        state = (
+            question_id(choice.randrange(questions)),
+            stability,
+            next_review,
+            subject,
+            f"{subject} 1",
+        )
         rows.append(plain_python.upsert_row(player(choice.randrange(students)), SEASON, state, now))
     return rows
 
 
 def session_data(given: Sequence[Answer]) -> str:
     """The answers as a browser sends them."""
-    return json.dumps({"answers": given, "session_meta": {}, "total_combo": 3, "completion_time_ms": 90_000})
+    return json.dumps(
+        {"answers": given, "session_meta": {}, "total_combo": 3, "completion_time_ms": 90_000}
+    )
 
 
 def bytes_on_disk(data_folder: Path, database: str, table: str) -> int:
@@ -150,4 +173,8 @@ def bytes_on_disk(data_folder: Path, database: str, table: str) -> int:
     """
     stem = table.replace(" ", "@0020")
     files: Callable[[str], Iterable[Path]] = (data_folder / database).glob
-    return sum(path.stat().st_size for pattern in (f"{stem}.ibd", f"{stem}#*.ibd") for path in files(pattern))
+    return sum(
+        path.stat().st_size
+        for pattern in (f"{stem}.ibd", f"{stem}#*.ibd")
+        for path in files(pattern)
+    )

@@ -1,4 +1,5 @@
-"""The main job from end to end on private servers, then each operation beside plain Python: `make demo`."""
+"""The main job from end to end on private servers, then each operation beside plain Python: `make
+demo`."""
 
 from __future__ import annotations
 
@@ -64,7 +65,10 @@ def play_session(choice: random.Random, player: str) -> Played:
     taken = reviews.submit_review_session(session_data={"answers": answers, "total_combo": 2})
     again = reviews.get_review_session(limit=50)
     due = session["total_due"] - len(answers)
-    check(again["total_due"] == taken["remaining_items"] == due, f"{player}: {due} questions should be due")
+    check(
+        again["total_due"] == taken["remaining_items"] == due,
+        f"{player}: {due} questions should be due",
+    )
     answered = {answer["question_id"] for answer in answers}
     shown = {question["question_id"] for question in again["questions"]}
     check(not answered & shown, f"{player} was shown a question again that he had just answered")
@@ -91,7 +95,8 @@ def play(place: Workplace, report: Report, choice: random.Random, students: int)
     drained = persist_review_batch()
     seconds = time.perf_counter() - start
     check(
-        drained is not None and drained["answers"] == count, f"{count} answers should be drained: {drained}"
+        drained is not None and drained["answers"] == count,
+        f"{count} answers should be drained: {drained}",
     )
     for session in sessions:
         check_persisted(place, session, before[session.player])
@@ -110,7 +115,10 @@ def check_persisted(place: Workplace, session: Played, before: Mapping[str, int]
     for answer in session.answers:
         name = answer["question_id"]
         expected = stability_after_answer(before[name], answer["is_correct"], answer["duration_ms"])
-        check(after[name] == expected, f"{session.player}, {name}: {after[name]} instead of {expected}")
+        check(
+            after[name] == expected,
+            f"{session.player}, {name}: {after[name]} instead of {expected}",
+        )
 
 
 # -- beside plain Python ------------------------------------------------------------------------
@@ -142,7 +150,9 @@ class Contest:
 
     def subject(self) -> dict[str, Turn]:
         """20 due questions of one subject."""
-        turns = {MEMORA: Turn(lambda _: reviews.get_review_session(subject="Science"), self.log_in_any)}
+        turns = {
+            MEMORA: Turn(lambda _: reviews.get_review_session(subject="Science"), self.log_in_any)
+        }
         for name, way in self.opponents.items():
             turns[name] = Turn(partial(way.due_of_subject, subject="Science"), self.any_player)
         return turns
@@ -202,7 +212,9 @@ class Contest:
         return dataset.plain_rows(self.choice, 1000, self.students, QUESTIONS)
 
 
-def compare(place: Workplace, report: Report, choice: random.Random, students: int, rounds: int) -> None:
+def compare(
+    place: Workplace, report: Report, choice: random.Random, students: int, rounds: int
+) -> None:
     """Race every operation and show one table."""
     opponents = place.opponents()
     for player in progress(list(map(dataset.player, range(students))), "the opponents' caches"):
@@ -218,7 +230,9 @@ def compare(place: Workplace, report: Report, choice: random.Random, students: i
     ]
     results = {name: race(turns, repeats, name) for name, turns, repeats in operations}
     persist_review_batch()
-    report.add(f"## p50 / p99 in milliseconds, and how many times slower than memora\n\n{summary(results)}")
+    report.add(
+        f"## p50 / p99 in milliseconds, and how many times slower than memora\n\n{summary(results)}"
+    )
     report.numbers["operations"] = results
 
 
@@ -251,7 +265,9 @@ def main() -> None:
     with open_workplace("256M") as place:
         shape = dataset.Shape(options.students, QUESTIONS)
         dataset.load(place.connection, dataset.TRACKER, shape, "loading records: memora", QUESTIONS)
-        dataset.load(place.connection, plain_python.TABLE, shape, "loading records: plain Python", QUESTIONS)
+        dataset.load(
+            place.connection, plain_python.TABLE, shape, "loading records: plain Python", QUESTIONS
+        )
         play(place, report, choice, options.students)
         compare(place, report, choice, options.students, options.rounds)
     report.add("The servers have ended; their folders are removed.")

@@ -1,7 +1,8 @@
 """How long students wait while servers are dead or hang: `make bench-outage`.
 
-Several processes, each with an engine of its own, are warm; then a fault befalls the servers. Each process's
-first read and first submission after it may take a second; once the breaker is open, 50 ms.
+Several processes, each with an engine of its own, are warm; then a fault befalls the servers. Each
+process's first read and first submission after it may take a second; once the breaker is open, 50
+ms.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def fault(site: Site, name: str) -> Iterator[None]:
 
 
 def work(engine: Engine, place: int, ready: Callable[[], None]) -> list[Call]:
-    """What one process does: warms up, waits for the fault, then reads and answers for some seconds."""
+    """What one process does: warms up, waits for the fault, then reads and answers for some
+    seconds."""
     choice = random.Random(place)
     players = [player(place, number) for number in range(STUDENTS)]
     for each in players:
@@ -161,7 +163,9 @@ def show(report: Report, found: dict[str, list[Call]]) -> None:
             outcomes = Counter(outcome for its, outcome, _first, _ms in calls if its == kind)
             cells = []
             for is_first in (True, False):
-                times = [ms for its, _outcome, first, ms in calls if (its, first) == (kind, is_first)]
+                times = [
+                    ms for its, _outcome, first, ms in calls if (its, first) == (kind, is_first)
+                ]
                 p99 = percentile(times, 99)
                 cells += [number(percentile(times, 50)), number(p99)]
                 if " and " not in name:
@@ -169,13 +173,25 @@ def show(report: Report, found: dict[str, list[Call]]) -> None:
             told = ", ".join(f"{outcome} {count:,}" for outcome, count in outcomes.most_common())
             rows.append([name, kind, told, *cells])
             report.numbers[f"{name}, {kind}"] = dict(outcomes)
-    headings = ["fault", "call", "came of it", "first p50 ms", "first p99", "later p50 ms", "later p99"]
+    headings = [
+        "fault",
+        "call",
+        "came of it",
+        "first p50 ms",
+        "first p99",
+        "later p50 ms",
+        "later p99",
+    ]
     report.add(f"## Students' calls while servers are away\n\n{table(headings, rows)}")
     report.claim(
-        "one server away: slowest p99 of the first call after the fault, ms", slowest[True], at_most=FIRST_MS
+        "one server away: slowest p99 of the first call after the fault, ms",
+        slowest[True],
+        at_most=FIRST_MS,
     )
     report.claim(
-        "one server away: slowest p99 once the breaker is open, ms", slowest[False], at_most=LATER_MS
+        "one server away: slowest p99 once the breaker is open, ms",
+        slowest[False],
+        at_most=LATER_MS,
     )
     dead = [calls for name, calls in found.items() if "database" in name and "cache" in name]
     taken = sum(outcome != "unavailable" for calls in dead for _kind, outcome, _first, _ms in calls)
@@ -194,7 +210,9 @@ def main() -> None:
         site = clean_site(Site(servers, servers.database.database))
         for place in range(PROCESSES):
             for student in range(STUDENTS):
-                site.add(player(place, student), [Record(f"q{count}") for count in range(QUESTIONS)])
+                site.add(
+                    player(place, student), [Record(f"q{count}") for count in range(QUESTIONS)]
+                )
         found: dict[str, list[Call]] = defaultdict(list)
         names = [name for name in FAULTS if options.only in name]
         for name in progress(names * options.rounds, "faults"):

@@ -1,7 +1,7 @@
 """The opponents: the review path in plain Python, with redis-py (hiredis) and PyMySQL.
 
-Both are without Frappe's own cost for each document (hooks, validation, permissions): the real thing is
-slower. They keep their rows as a plain Frappe app does: `name` is the primary key.
+Both are without Frappe's own cost for each document (hooks, validation, permissions): the real
+thing is slower. They keep their rows as a plain Frappe app does: `name` is the primary key.
 """
 
 from __future__ import annotations
@@ -82,14 +82,18 @@ class PlainPython(ABC):
         season: the active season.
     """
 
-    def __init__(self, database: pymysql.Connection[Any], cache: redis.Redis[str], season: str) -> None:
+    def __init__(
+        self, database: pymysql.Connection[Any], cache: redis.Redis[str], season: str
+    ) -> None:
         self.database: Final = database
         self.cache: Final = cache
         self.season: Final = season
 
     def schedule_key(self, player: str, subject: str | None = None) -> str:
         """The sorted set of a student's questions by next review."""
-        return f"{type(self).__name__}:srs:{player}:{self.season}" + (f":{subject}" if subject else "")
+        return f"{type(self).__name__}:srs:{player}:{self.season}" + (
+            f":{subject}" if subject else ""
+        )
 
     def detail_key(self, player: str) -> str:
         """The hash of what belongs to each question beside its date."""
@@ -97,7 +101,9 @@ class PlainPython(ABC):
 
     def forget(self, player: str) -> None:
         """Drop what is cached of a student."""
-        with_subjects = list(self.cache.scan_iter(match=f"{self.schedule_key(player)}*", count=10_000))
+        with_subjects = list(
+            self.cache.scan_iter(match=f"{self.schedule_key(player)}*", count=10_000)
+        )
         self.cache.delete(self.detail_key(player), *with_subjects)
 
     @abstractmethod
@@ -105,7 +111,9 @@ class PlainPython(ABC):
         """The student's due questions from a warm cache, and how many are due."""
 
     @abstractmethod
-    def due_of_subject(self, player: str, subject: str, limit: int = 20) -> tuple[list[dict[str, Any]], int]:
+    def due_of_subject(
+        self, player: str, subject: str, limit: int = 20
+    ) -> tuple[list[dict[str, Any]], int]:
         """The same of one subject."""
 
     @abstractmethod
@@ -131,18 +139,25 @@ class RowByRow(PlainPython):
         ids = self.cache.zrangebyscore(key, "-inf", now, start=0, num=limit)
         total = self.cache.zcount(key, "-inf", now)
         marks = ", ".join(["%s"] * len(ids))
-        found = self._get_all(f"AND question_id IN ({marks})", [player, self.season, *ids]) if ids else []
+        found = (
+            self._get_all(f"AND question_id IN ({marks})", [player, self.season, *ids])
+            if ids
+            else []
+        )
         by_id = {record["question_id"]: record for record in found}
         return [by_id[name] for name in ids], total
 
-    def due_of_subject(self, player: str, subject: str, limit: int = 20) -> tuple[list[dict[str, Any]], int]:
+    def due_of_subject(
+        self, player: str, subject: str, limit: int = 20
+    ) -> tuple[list[dict[str, Any]], int]:
         """frappe.get_all with filters, and frappe.db.count."""
         condition = "AND subject = %s AND next_review_date <= %s"
         values = [player, self.season, subject, naive_now()]
         found = self._get_all(f"{condition} ORDER BY next_review_date LIMIT {limit}", values)
         with self.database.cursor() as cursor:
             cursor.execute(
-                f"SELECT COUNT(*) FROM {TABLE} WHERE player = %s AND season = %s {condition}", values
+                f"SELECT COUNT(*) FROM {TABLE} WHERE player = %s AND season = %s {condition}",
+                values,
             )
             total: int = cursor.fetchone()[0]
         return found, total
@@ -171,7 +186,9 @@ class RowByRow(PlainPython):
             player, answer["question_id"], now
         )
         is_new = record["modified"] is None
-        stability = stability_after_answer(record["stability"], answer["is_correct"], answer["duration_ms"])
+        stability = stability_after_answer(
+            record["stability"], answer["is_correct"], answer["duration_ms"]
+        )
         record |= {
             "modified": now,
             "modified_by": player,
@@ -239,13 +256,16 @@ class RowByRowWithVersions(RowByRow):
 
 
 class GoodPython(PlainPython):
-    """As a good programmer does it: all that a read needs is cached; pipelines, tuples, executemany."""
+    """As a good programmer does it: all that a read needs is cached; pipelines, tuples,
+    executemany."""
 
     def due(self, player: str, limit: int = 20) -> tuple[list[dict[str, Any]], int]:
         """Two round trips: ids and count in one pipeline, then the details."""
         return self._due(player, self.schedule_key(player), limit)
 
-    def due_of_subject(self, player: str, subject: str, limit: int = 20) -> tuple[list[dict[str, Any]], int]:
+    def due_of_subject(
+        self, player: str, subject: str, limit: int = 20
+    ) -> tuple[list[dict[str, Any]], int]:
         """The same on the sorted set that is kept for each subject."""
         return self._due(player, self.schedule_key(player, subject), limit)
 
@@ -270,7 +290,9 @@ class GoodPython(PlainPython):
         states = []
         for answer, detail in zip(answers, details, strict=True):
             stability, _, subject, topic = json.loads(detail) if detail else (0, 0, None, None)
-            stability = stability_after_answer(stability, answer["is_correct"], answer["duration_ms"])
+            stability = stability_after_answer(
+                stability, answer["is_correct"], answer["duration_ms"]
+            )
             next_review = now + timedelta(days=DAYS_AFTER_ANSWER[stability])
             states.append((answer["question_id"], stability, next_review, subject, topic))
         upsert_all(self.database, [upsert_row(player, self.season, state, now) for state in states])
@@ -352,7 +374,9 @@ def chunks(rows: Sequence[Row], size: int) -> Iterator[Sequence[Row]]:
 def insert_statement(record: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """INSERT of all columns."""
     marks = ", ".join(["%s"] * len(COLUMNS))
-    return f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({marks})", [record[name] for name in COLUMNS]
+    return f"INSERT INTO {TABLE} ({', '.join(COLUMNS)}) VALUES ({marks})", [
+        record[name] for name in COLUMNS
+    ]
 
 
 def update_statement(record: Mapping[str, Any]) -> tuple[str, list[Any]]:

@@ -30,13 +30,17 @@ fn encodings(criterion: &mut Criterion) {
     let answer = r#"{"question_id": "stage-17:atom-4", "is_correct": true, "time_spent_ms": 1834}"#;
     let session = format!(r#"{{"answers": [{}]}}"#, vec![answer; 50].join(","));
     criterion.bench_function("submission of 50: read", |bench| {
-        bench.iter(|| Submission::from_session_data(black_box(&session)).map(|read| read.answers.len()));
+        bench.iter(|| {
+            Submission::from_session_data(black_box(&session)).map(|read| read.answers.len())
+        });
     });
 }
 
 fn rules(criterion: &mut Criterion) {
     criterion.bench_function("ladder: one answer", |bench| {
-        bench.iter(|| ladder::stability_after_answer(black_box(2), black_box(true), black_box(1_500)));
+        bench.iter(|| {
+            ladder::stability_after_answer(black_box(2), black_box(true), black_box(1_500))
+        });
     });
     let Ok(zone) = SiteZone::named("America/New_York") else { return };
     criterion.bench_function("clock: add days over a change of clocks", |bench| {

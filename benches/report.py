@@ -109,7 +109,10 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         ]
         return "| " + " | ".join(padded) + " |"
 
-    rule = [("-" * width) if column == 0 else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
+    rule = [
+        ("-" * width) if column == 0 else "-" * (width - 1) + ":"
+        for column, width in enumerate(widths)
+    ]
     return "\n".join([line(headings), line(rule), *map(line, rows)])
 
 
@@ -136,8 +139,11 @@ class Report:
         self.sections.append(text)
         print(f"\n{text}", flush=True)
 
-    def add_times(self, heading: str, times: Mapping[str, Sequence[float]], unit: str = "ms") -> None:
-        """A table of p50 and p99 of each way, and how many times slower than the first way it is."""
+    def add_times(
+        self, heading: str, times: Mapping[str, Sequence[float]], unit: str = "ms"
+    ) -> None:
+        """A table of p50 and p99 of each way, and how many times slower than the first way it
+        is."""
         names = list(times)
         rows = [
             [
@@ -161,13 +167,23 @@ class Report:
         }
 
     def claim(
-        self, text: str, value: float, *, at_least: float | None = None, at_most: float | None = None
+        self,
+        text: str,
+        value: float,
+        *,
+        at_least: float | None = None,
+        at_most: float | None = None,
     ) -> None:
         """State whether a number is what was asked for."""
         held = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
         asked = f"at least {at_least:,}" if at_least is not None else f"at most {at_most:,}"
         self.add(f"{'ok  ' if held else 'MISS'} {text}: {number(value)} (asked: {asked})")
-        self.numbers[text] = {"value": value, "at_least": at_least, "at_most": at_most, "held": held}
+        self.numbers[text] = {
+            "value": value,
+            "at_least": at_least,
+            "at_most": at_most,
+            "held": held,
+        }
         if not held:
             self.failures.append(text)
 

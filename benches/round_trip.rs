@@ -1,7 +1,8 @@
 //! A warm read through the engine beside a bare ZRANGEBYSCORE of the same Redis client, in turns.
 //!
-//! `benches/compare.py` starts the servers, fills the cache and runs this with the settings as JSON in
-//! `MEMORA_ROUND_TRIP`. Prints one JSON object: medians in microseconds, and the median of the ratios.
+//! `benches/compare.py` starts the servers, fills the cache and runs this with the settings as JSON
+//! in `MEMORA_ROUND_TRIP`. Prints one JSON object: medians in microseconds, and the median of the
+//! ratios.
 
 use std::time::Instant;
 

@@ -36,8 +36,8 @@ def measure(
 ) -> dict[str, dict[int, list[float]]]:
     """Times in milliseconds by kind of read and number of rows.
 
-    The sizes take turns in blocks, not in single reads: a small table would otherwise always be pushed
-    out of MariaDB's memory by the large one beside it.
+    The sizes take turns in blocks, not in single reads: a small table would otherwise always be
+    pushed out of MariaDB's memory by the large one beside it.
     """
     choice = random.Random(SEED)
     times: dict[str, dict[int, list[float]]] = {
@@ -89,10 +89,14 @@ def show(report: Report, times: dict[str, dict[int, list[float]]]) -> None:
         ]
         for rows in sizes
     ]
-    report.add(f"## A read of 20 due questions of 1,000, by size of the table\n\n{table(headings, lines)}")
+    report.add(
+        f"## A read of 20 due questions of 1,000, by size of the table\n\n{table(headings, lines)}"
+    )
     for kind, by_rows in times.items():
         medians = [statistics.median(by_rows[rows]) for rows in sizes]
-        report.claim(f"{kind} read, largest table over smallest", medians[-1] / medians[0], at_most=FLAT)
+        report.claim(
+            f"{kind} read, largest table over smallest", medians[-1] / medians[0], at_most=FLAT
+        )
         report.numbers[f"{kind} median ms"] = dict(zip(sizes, medians, strict=True))
 
 
@@ -109,7 +113,9 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
     options = parser.parse_args()
-    report = Report(f"memora: reads by size of the table, innodb_buffer_pool_size {options.buffer_pool}")
+    report = Report(
+        f"memora: reads by size of the table, innodb_buffer_pool_size {options.buffer_pool}"
+    )
     with open_workplace(options.buffer_pool) as place:
         shapes = [
             dataset.Shape(rows // options.questions, options.questions, options.order)

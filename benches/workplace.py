@@ -1,4 +1,5 @@
-"""A place to measure in: private servers, memora's app on a site of its own, the opponents beside it."""
+"""A place to measure in: private servers, memora's app on a site of its own, the opponents beside
+it."""
 
 from __future__ import annotations
 
@@ -47,10 +48,15 @@ class Workplace:
 
     def engine(self, database: str | None = None, **changes: Any) -> Engine:
         """A new engine of the site, or of another one whose database is `database`."""
-        plain = self.database.settings | {"database_name": database or self.database.database} | changes
+        plain = (
+            self.database.settings | {"database_name": database or self.database.database} | changes
+        )
         return Engine(
             Settings(
-                site=plain["database_name"], cache_url=self.cache.url, journal_url=self.journal.url, **plain
+                site=plain["database_name"],
+                cache_url=self.cache.url,
+                journal_url=self.journal.url,
+                **plain,
             )
         )
 

@@ -1,9 +1,10 @@
-//! Retiring a season: its records move to the archive, then its partition and its cached schedules go
-//! (spec section 6).
+//! Retiring a season: its records move to the archive, then its partition and its cached schedules
+//! go (spec section 6).
 //!
-//! Records are copied and compared in small transactions by key range. How far it came stands in MariaDB with
-//! each of them, so whoever is killed is continued by whoever runs it again. From the first commit on nobody
-//! writes the season's records where they were: answers that are late are written to the archive.
+//! Records are copied and compared in small transactions by key range. How far it came stands in
+//! MariaDB with each of them, so whoever is killed is continued by whoever runs it again. From the
+//! first commit on nobody writes the season's records where they were: answers that are late are
+//! written to the archive.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,8 +26,9 @@ use crate::redis::cache;
 const LONGEST_REST: Duration = Duration::from_secs(10);
 /// Records that are copied in one transaction.
 const ROWS: usize = 1_000;
-/// Records that are copied at a time where students wait: half a millisecond's work, for which they wait who
-/// need the same processor. Five times as many doubled the 99th percentile of their reads (`make bench-archive`).
+/// Records that are copied at a time where students wait: half a millisecond's work, for which they
+/// wait who need the same processor. Five times as many doubled the 99th percentile of their reads
+/// (`make bench-archive`).
 const QUIET_ROWS: usize = 50;
 /// How often a season is copied again because what was copied had changed meanwhile.
 const MOST_ROUNDS: u32 = 3;
@@ -50,7 +52,8 @@ pub enum Step {
 }
 
 impl Step {
-    const ALL: [Step; 5] = [Step::Copying, Step::Verifying, Step::Freeing, Step::Clearing, Step::Done];
+    const ALL: [Step; 5] =
+        [Step::Copying, Step::Verifying, Step::Freeing, Step::Clearing, Step::Done];
 
     /// The step's name for tables and programs.
     pub fn name(self) -> &'static str {
@@ -84,7 +87,9 @@ impl Pace {
         if share > 0.0 && share <= 1.0 {
             return Ok(Pace { share });
         }
-        Err(Error::InvalidInput(format!("the share of time is more than 0 and at most 1, not {share}")))
+        Err(Error::InvalidInput(format!(
+            "the share of time is more than 0 and at most 1, not {share}"
+        )))
     }
 
     /// Records that are copied at a time. Who never rests need not take small pieces, either.
@@ -119,8 +124,8 @@ impl Engine {
     /// Archives a season, or goes on where an earlier run ended. On a connection of its own.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a season that cannot be archived; else what a server said. Running it again
-    /// goes on.
+    /// [`Error::InvalidInput`] for a season that cannot be archived; else what a server said.
+    /// Running it again goes on.
     pub fn archive(&self, season: &str, pace: Pace, watch: Watch<'_>) -> Result<Progress> {
         storage::check_season_name(season)?;
         let mut connection = self.settings.background.connect(false)?;
@@ -163,12 +168,14 @@ impl Engine {
     /// # Errors
     /// When MariaDB is down.
     pub fn archive_status(&self, season: &str) -> Result<ArchiveStatus> {
-        let progress = self.process().database.with(|database| archive::progress(database, season))?;
+        let progress =
+            self.process().database.with(|database| archive::progress(database, season))?;
         Ok(ArchiveStatus { progress, is_running: self.is_running(Job::Archive, season)? })
     }
 
-    /// Drops the empty partitions of seasons that were archived so long ago that no backup is left from before: of
-    /// a partition that is gone it would say nothing, and lack the records. Returns the seasons.
+    /// Drops the empty partitions of seasons that were archived so long ago that no backup is left
+    /// from before: of a partition that is gone it would say nothing, and lack the records. Returns
+    /// the seasons.
     ///
     /// # Errors
     /// When the table was in use all the time, or MariaDB is down.
@@ -180,7 +187,8 @@ impl Engine {
                 dropped.push(season);
             } else {
                 log::warn!(
-                    "{season} is archived, but somebody has written records of it to the big table since"
+                    "{season} is archived, but somebody has written records of it to the big table \
+                     since"
                 );
             }
         }
@@ -201,7 +209,9 @@ impl Engine {
     /// Removes what is cached of a season, and nothing else.
     fn clear_season(&self, season: &str) -> Result<()> {
         let (process, keys) = (self.process(), &self.settings.keys);
-        cache::look_through(&process.cache, |cache, cursor| cache::clear_season(cache, keys, season, cursor))
+        cache::look_through(&process.cache, |cache, cursor| {
+            cache::clear_season(cache, keys, season, cursor)
+        })
     }
 }
 
@@ -242,12 +252,15 @@ impl Run<'_> {
                     let (season, differing) = (self.season, self.compare()?);
                     if differing > 0 && rounds >= MOST_ROUNDS {
                         return Err(Error::Fault(format!(
-                            "{differing} records of {season} changed while they were archived, {rounds} times over: \
+                            "{differing} records of {season} changed while they were archived, \
+                             {rounds} times over: \
                              find out who writes them past memora, then archive again"
                         )));
                     }
                     if differing > 0 {
-                        log::warn!("{differing} records of {season} changed after they were copied");
+                        log::warn!(
+                            "{differing} records of {season} changed after they were copied"
+                        );
                     }
                     self.enter(if differing > 0 { Step::Copying } else { Step::Freeing })?;
                 }
@@ -272,12 +285,19 @@ impl Run<'_> {
     fn copy(&mut self) -> Result<()> {
         while self.progress.step == Step::Copying {
             let mut further = self.progress.clone();
-            let (zone, season, statements, pace) = (self.zone, self.season, &self.statements, self.pace);
+            let (zone, season, statements, pace) =
+                (self.zone, self.season, &self.statements, self.pace);
             in_transaction_again(self.connection, |connection| {
                 further = self.progress.clone();
                 for _ in 0..ROWS / pace.rows() {
                     let start = Instant::now();
-                    let range = KeyRange::next(connection, Place::Live, season, &further.after, pace.rows())?;
+                    let range = KeyRange::next(
+                        connection,
+                        Place::Live,
+                        season,
+                        &further.after,
+                        pace.rows(),
+                    )?;
                     statements.copy(connection, zone, &range, now_us())?;
                     match &range.until {
                         Some(until) => {

@@ -1,14 +1,17 @@
-//! The rules by which cached schedules are believed, without any server. What carries them out is in
-//! [`crate::trust`].
+//! The rules by which cached schedules are believed, without any server. What carries them out is
+//! in [`crate::trust`].
 
 use std::time::{Duration, Instant};
 
-/// How long a look at MariaDB serves all processes that reach the journal. With the default lease it is renewed at
-/// the third confirmation, once a second, and no belief outlives a mark by more than a second.
+/// How long a look at MariaDB serves all processes that reach the journal. With the default lease
+/// it is renewed at the third confirmation, once a second, and no belief outlives a mark by more
+/// than a second.
 pub const LONGEST_LOOK: Duration = Duration::from_millis(660);
-/// Beyond so many students whose answers the cache was not shown, all schedules are given up instead of theirs.
+/// Beyond so many students whose answers the cache was not shown, all schedules are given up
+/// instead of theirs.
 pub const MOST_UNSHOWN: usize = 1_000;
-/// A confirmation that a process has known for so many leases is too old, whatever the server's clock says.
+/// A confirmation that a process has known for so many leases is too old, whatever the server's
+/// clock says.
 const MOST_LEASES: u32 = 2;
 
 /// A student whose cached schedule lacks an acknowledged answer.
@@ -41,9 +44,11 @@ pub enum Repair {
 }
 
 impl Look {
-    /// Distrust of some students costs the others nothing; only when they are many, all are given up.
+    /// Distrust of some students costs the others nothing; only when they are many, all are given
+    /// up.
     pub fn repair(&self) -> Repair {
-        if self.unshown.len() > MOST_UNSHOWN || self.unshown.iter().any(|one| one.player.is_empty()) {
+        if self.unshown.len() > MOST_UNSHOWN || self.unshown.iter().any(|one| one.player.is_empty())
+        {
             Repair::Renew
         } else if self.is_believed && self.unshown.is_empty() {
             Repair::Nothing
@@ -53,8 +58,9 @@ impl Look {
     }
 }
 
-/// How long what is cached may still be believed once MariaDB was told that it lacks an answer: as long as a
-/// confirmation lives, and before that as long as a look is shared, unless the journal was told that it no longer is.
+/// How long what is cached may still be believed once MariaDB was told that it lacks an answer: as
+/// long as a confirmation lives, and before that as long as a look is shared, unless the journal
+/// was told that it no longer is.
 pub fn longest_belief(lease: Duration, is_journal_told: bool) -> Duration {
     if is_journal_told { lease } else { LONGEST_LOOK + lease }
 }
@@ -67,13 +73,16 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// Whether a confirmation counts. A server whose clock is set back would keep it for longer than it lasts.
+    /// Whether a confirmation counts. A server whose clock is set back would keep it for longer
+    /// than it lasts.
     pub fn is_fresh(&mut self, token: &str, lease: Duration, now: Instant) -> bool {
         if token.is_empty() {
             return false;
         }
         if self.token == token {
-            return self.since.is_some_and(|since| now.duration_since(since) <= lease * MOST_LEASES);
+            return self
+                .since
+                .is_some_and(|since| now.duration_since(since) <= lease * MOST_LEASES);
         }
         token.clone_into(&mut self.token);
         self.since = Some(now);

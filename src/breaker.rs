@@ -49,7 +49,12 @@ impl Breaker {
             return Permit::Refused;
         }
         let next = now + self.pause_ms();
-        match self.closed_again_at_ms.compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire) {
+        match self.closed_again_at_ms.compare_exchange(
+            due,
+            next,
+            Ordering::AcqRel,
+            Ordering::Acquire,
+        ) {
             Ok(_) => Permit::Probe,
             Err(_) => Permit::Refused,
         }
@@ -67,8 +72,8 @@ impl Breaker {
         self.elapsed_ms()
     }
 
-    /// The server did not answer an attempt that began at a moment. Of several that failed side by side, one
-    /// counts: pauses grow with failures in a row.
+    /// The server did not answer an attempt that began at a moment. Of several that failed side by
+    /// side, one counts: pauses grow with failures in a row.
     pub fn failed(&self, began: u64) {
         let last = self.failed_at_ms.fetch_max(self.elapsed_ms() + 1, Ordering::AcqRel);
         if began + 1 > last {

@@ -14,21 +14,24 @@ impl Engine {
     /// When MariaDB is down.
     pub fn has_records_without_season(&self) -> Result<bool> {
         let mut connection = self.settings.background.connect(false)?;
-        Ok(clean::lacks_season(&mut connection, &LIVE)? || clean::lacks_season(&mut connection, &ARCHIVE)?)
+        Ok(clean::lacks_season(&mut connection, &LIVE)?
+            || clean::lacks_season(&mut connection, &ARCHIVE)?)
     }
 
     /// Gives records without a season this one. Returns how many there were.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`] for a name that no season has. Running it again goes on.
+    /// [`crate::error::Error::InvalidInput`] for a name that no season has. Running it again goes
+    /// on.
     pub fn give_season(&self, season: &str, watch: Watch<'_>) -> Result<u64> {
         check_season_name(season)?;
         let mut connection = self.settings.background.connect(false)?;
         let mut changed = 0;
         for shape in [&LIVE, &ARCHIVE] {
             if clean::lacks_season(&mut connection, shape)? {
-                changed +=
-                    clean::give_season(&mut connection, shape, season, &mut |more| watch(changed + more))?;
+                changed += clean::give_season(&mut connection, shape, season, &mut |more| {
+                    watch(changed + more)
+                })?;
             }
         }
         Ok(changed)
@@ -42,7 +45,9 @@ impl Engine {
         let mut connection = self.settings.background.connect(false)?;
         let mut removed = 0;
         for shape in [&LIVE, &ARCHIVE] {
-            removed += clean::remove_duplicates(&mut connection, shape, &mut |more| watch(removed + more))?;
+            removed += clean::remove_duplicates(&mut connection, shape, &mut |more| {
+                watch(removed + more)
+            })?;
         }
         Ok(removed)
     }

@@ -1,7 +1,7 @@
 //! Time: the present in UTC, and the site's own zone, in which Frappe stores naive dates.
 //!
-//! A naive date is turned into Unix time by one fixed rule (the earlier of two readings when clocks go
-//! back, the later side of the gap when they go forward), so cache and database always agree.
+//! A naive date is turned into Unix time by one fixed rule (the earlier of two readings when clocks
+//! go back, the later side of the gap when they go forward), so cache and database always agree.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -29,7 +29,8 @@ impl SiteZone {
     pub fn named(name: &str) -> Result<SiteZone> {
         TimeZone::get(name).map(SiteZone).map_err(|_| {
             Error::InvalidInput(format!(
-                "time zone {name:?} is not known: set the site's time zone in System Settings to an IANA name"
+                "time zone {name:?} is not known: set the site's time zone in System Settings to \
+                 an IANA name"
             ))
         })
     }
@@ -59,7 +60,8 @@ impl SiteZone {
     pub fn text(&self, unix_seconds: i64) -> String {
         let naive = self.naive(unix_seconds);
         let mut text = String::with_capacity(19);
-        // By hand: forty of these are in every answer, and format! takes longer than all the rest of them.
+        // By hand: forty of these are in every answer, and format! takes longer than all the rest
+        // of them.
         push_digits(&mut text, naive.year().unsigned_abs(), 4);
         for (separator, part) in [
             ('-', naive.month()),

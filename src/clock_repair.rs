@@ -1,7 +1,8 @@
-//! Putting right what a host's clock has left that was ahead: states whose order lies in the future.
+//! Putting right what a host's clock has left that was ahead: states whose order lies in the
+//! future.
 //!
-//! Nothing is wrong with what they say, and later answers count all the same. But an edit in the Desk, or an answer
-//! computed where nobody knew of them, would come before them.
+//! Nothing is wrong with what they say, and later answers count all the same. But an edit in the
+//! Desk, or an answer computed where nobody knew of them, would come before them.
 
 use std::time::Duration;
 
@@ -19,8 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BATCH: usize = 5_000;
 
 impl Engine {
-    /// Gives states whose order is more than a minute ahead of the clock the present as their order. Returns how
-    /// many records it changed. Running it again goes on.
+    /// Gives states whose order is more than a minute ahead of the clock the present as their
+    /// order. Returns how many records it changed. Running it again goes on.
     ///
     /// # Errors
     /// When a server that is needed is down.
@@ -31,16 +32,21 @@ impl Engine {
         let mut mended = 0;
         loop {
             let now = now_us();
-            let ahead =
-                process.background.with(|database| records::ahead(database, now + MOST_AHEAD_US, BATCH))?;
+            let ahead = process
+                .background
+                .with(|database| records::ahead(database, now + MOST_AHEAD_US, BATCH))?;
             if ahead.is_empty() {
                 break;
             }
-            let students = || ahead.iter().map(|record| (record.player.as_str(), record.season.as_str()));
+            let students =
+                || ahead.iter().map(|record| (record.player.as_str(), record.season.as_str()));
             process.cache.with(|cache| cache::drop_students(cache, keys, students()))?;
-            mended += process.background.with(|database| records::put_back(database, &ahead, now))?;
+            mended +=
+                process.background.with(|database| records::put_back(database, &ahead, now))?;
             // Loaded meanwhile, a schedule would have the old order.
-            if let Err(error) = process.cache.with(|cache| cache::drop_students(cache, keys, students())) {
+            if let Err(error) =
+                process.cache.with(|cache| cache::drop_students(cache, keys, students()))
+            {
                 log::warn!("all schedules are given up, since some could not be dropped: {error}");
                 self.renew_generation(&process)?;
             }

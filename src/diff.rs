@@ -92,7 +92,10 @@ mod tests {
         CachedSchedule {
             is_there: true,
             dates: records.iter().map(|review| (id(review), review.next_review as f64)).collect(),
-            details: records.iter().map(|review| (id(review), review.detail().into_bytes())).collect(),
+            details: records
+                .iter()
+                .map(|review| (id(review), review.detail().into_bytes()))
+                .collect(),
             ..CachedSchedule::default()
         }
     }

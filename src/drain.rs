@@ -1,9 +1,10 @@
-//! Writing what has gathered in the journal and in `memora_journal` to MariaDB, over all students at once. The drain
-//! alone writes students' records.
+//! Writing what has gathered in the journal and in `memora_journal` to MariaDB, over all students
+//! at once. The drain alone writes students' records.
 //!
-//! Of each student it takes everything that waits in either place, so it sees what was computed from what. Each
-//! entry counts once: its audit record, in the same transaction, has its token for a name. Entries leave the journal
-//! only after their transaction is committed. A drain that dies in between leaves them to the next one.
+//! Of each student it takes everything that waits in either place, so it sees what was computed
+//! from what. Each entry counts once: its audit record, in the same transaction, has its token for
+//! a name. Entries leave the journal only after their transaction is committed. A drain that dies
+//! in between leaves them to the next one.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::thread::sleep;
@@ -31,7 +32,8 @@ use crate::write::{audit, checksum};
 const BATCH: usize = 1_000;
 /// Transactions that a batch is written in, side by side.
 const WRITERS: usize = 2;
-/// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is dead.
+/// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is
+/// dead.
 const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
 /// How often both places are read until they are of one moment.
@@ -124,7 +126,8 @@ impl Engine {
         let mut last_id = 0;
         loop {
             let stream = process.journal.with(|journal| {
-                let abandoned = journal::take_over(journal, keys, &consumer, TAKE_OVER_AFTER_MS, BATCH)?;
+                let abandoned =
+                    journal::take_over(journal, keys, &consumer, TAKE_OVER_AFTER_MS, BATCH)?;
                 if abandoned.is_empty() {
                     journal::take_new(journal, keys, &consumer, BATCH)
                 } else {
@@ -133,7 +136,8 @@ impl Engine {
             })?;
             let table = process.drain.with(|database| kept::after(database, last_id, BATCH));
             let table = match table {
-                // The stream's entries have been taken: they are written when MariaDB is back in time.
+                // The stream's entries have been taken: they are written when MariaDB is back in
+                // time.
                 Err(error) if !stream.is_empty() => {
                     log::warn!("memora_journal cannot be read: {error}");
                     Vec::new()
@@ -144,7 +148,8 @@ impl Engine {
                 break;
             }
             last_id = table.last().map_or(last_id, |entry| entry.id);
-            let early = self.drain_batch(&process, stream, table, &HashSet::new(), deadline, &mut report)?;
+            let early =
+                self.drain_batch(&process, stream, table, &HashSet::new(), deadline, &mut report)?;
             // What they were computed from was there before them: it is seen now, or lost.
             if !early.0.is_empty() {
                 let (tokens, stream, table) = early;
@@ -163,8 +168,8 @@ impl Engine {
         Ok(report)
     }
 
-    /// Looks whether the journal's Redis is the one that the last drain met. One that was restarted, restored or
-    /// failed over may have lost answers that were acknowledged.
+    /// Looks whether the journal's Redis is the one that the last drain met. One that was
+    /// restarted, restored or failed over may have lost answers that were acknowledged.
     fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
         // In this order: what another drain has seen since is newer, and no sign of a loss.
         let known = process.drain.with(kept::last_run)?;
@@ -174,16 +179,20 @@ impl Engine {
         if known.as_ref().is_some_and(|(run, id)| *run == run_id && *id == newest) {
             return Ok(());
         }
-        let is_first =
-            process.drain.with(|database| kept::remember_run(database, known.as_ref(), &run_id, &newest))?;
+        let is_first = process
+            .drain
+            .with(|database| kept::remember_run(database, known.as_ref(), &run_id, &newest))?;
         let Some((old_run, old_id)) = known else { return Ok(()) };
         let is_older = place(&newest) < place(&old_id);
         if is_first && (old_run != run_id || is_older) {
             if is_older {
-                log::error!("the journal came back older: answers that it had acknowledged are gone from it");
+                log::error!(
+                    "the journal came back older: answers that it had acknowledged are gone from it"
+                );
             } else {
                 log::warn!(
-                    "the journal was restarted, or is another server: it may have lost its last answers"
+                    "the journal was restarted, or is another server: it may have lost its last \
+                     answers"
                 );
             }
             process.drain.with(|database| kept::note_loss(database, kept_at_us(&newest)))?;
@@ -192,8 +201,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a batch and takes it out of the journal. Returns what is left of students of whom an entry came early:
-    /// the tokens, and the entries. Those named in `lost` wait for nothing any more.
+    /// Writes a batch and takes it out of the journal. Returns what is left of students of whom an
+    /// entry came early: the tokens, and the entries. Those named in `lost` wait for nothing any
+    /// more.
     fn drain_batch(
         &self,
         process: &Process,
@@ -205,7 +215,8 @@ impl Engine {
     ) -> Result<(HashSet<String>, Vec<StreamEntry>, Vec<TableEntry>)> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let waiting = with_patience(deadline, || self.complete(process, &stream, &table))?;
-        let written = with_patience(deadline, || self.persist_in_parallel(process, &waiting, lost))?;
+        let written =
+            with_patience(deadline, || self.persist_in_parallel(process, &waiting, lost))?;
         self.drop_overtaken(process, &waiting, &written);
         report.answers += written.answers;
         report.set_aside += written.set_aside;
@@ -217,9 +228,11 @@ impl Engine {
             .map(|(entry, token)| (entry, token.as_str()))
             .collect();
         process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
-        let is_early =
-            |student: &Waiting| student.entries.iter().any(|entry| written.early.contains(&entry.token));
-        let (mut tokens, mut left_stream, mut left_table) = (HashSet::new(), Vec::new(), Vec::new());
+        let is_early = |student: &Waiting| {
+            student.entries.iter().any(|entry| written.early.contains(&entry.token))
+        };
+        let (mut tokens, mut left_stream, mut left_table) =
+            (HashSet::new(), Vec::new(), Vec::new());
         let is_left = |token: &String| !written.done.contains(token);
         for student in waiting.into_iter().filter(is_early) {
             tokens.extend(student.entries.iter().map(|entry| entry.token.clone()).filter(is_left));
@@ -230,8 +243,9 @@ impl Engine {
         Ok((tokens, left_stream, left_table))
     }
 
-    /// Drops the cached schedules that lack an answer which is written now: it was computed again, or its process died
-    /// between the journal and the cache. Once it has left the journal, nobody else could tell.
+    /// Drops the cached schedules that lack an answer which is written now: it was computed again,
+    /// or its process died between the journal and the cache. Once it has left the journal, nobody
+    /// else could tell.
     fn drop_overtaken(&self, process: &Process, waiting: &[Waiting], written: &Written) {
         let keys = &self.settings.keys;
         let dropped = process.cache.with(|cache| {
@@ -240,17 +254,25 @@ impl Engine {
                 let newest = student.newest_of(&written.done);
                 head.is_some_and(|head| newest.is_some_and(|order| head.order < order))
             });
-            let replayed = written.replayed.iter().map(|(player, season)| (player.as_str(), season.as_str()));
-            cache::drop_students(cache, keys, lacking.map(|(student, _)| student.name()).chain(replayed))
+            let replayed =
+                written.replayed.iter().map(|(player, season)| (player.as_str(), season.as_str()));
+            cache::drop_students(
+                cache,
+                keys,
+                lacking.map(|(student, _)| student.name()).chain(replayed),
+            )
         });
         if let Err(error) = dropped {
-            log::debug!("the schedules of {} students are left to reconciliation: {error}", waiting.len());
+            log::debug!(
+                "the schedules of {} students are left to reconciliation: {error}",
+                waiting.len()
+            );
         }
     }
 
-    /// What waits of some students in the stream beside the entries that were taken, and in the table, both as of one
-    /// moment: the table does not change between two looks at it. Else an entry of the table could seem older than
-    /// one of the stream that it came after.
+    /// What waits of some students in the stream beside the entries that were taken, and in the
+    /// table, both as of one moment: the table does not change between two looks at it. Else an
+    /// entry of the table could seem older than one of the stream that it came after.
     fn read_both(
         &self,
         process: &Process,
@@ -290,7 +312,8 @@ impl Engine {
         stream: &[StreamEntry],
         table: &[TableEntry],
     ) -> Result<Vec<Waiting>> {
-        let mut students: BTreeMap<(String, String), (Vec<StreamEntry>, Vec<TableEntry>)> = BTreeMap::new();
+        let mut students: BTreeMap<(String, String), (Vec<StreamEntry>, Vec<TableEntry>)> =
+            BTreeMap::new();
         for entry in stream {
             let student = (entry.player.clone(), entry.season.clone());
             students.entry(student).or_default().0.push(entry.clone());
@@ -325,19 +348,21 @@ impl Engine {
             while !rest.is_empty() {
                 let others = rest.split_off(rest.len().min(size));
                 let part = std::mem::replace(&mut rest, others);
-                readers.push(scope.spawn(|| part.into_iter().map(Waiting::new).collect::<Vec<_>>()));
+                readers
+                    .push(scope.spawn(|| part.into_iter().map(Waiting::new).collect::<Vec<_>>()));
             }
             let mut waiting = Vec::new();
             for reader in readers {
-                let panicked = |_| Error::Fault("a reader of the drain panicked: see the log".to_owned());
+                let panicked =
+                    |_| Error::Fault("a reader of the drain panicked: see the log".to_owned());
                 waiting.extend(reader.join().map_err(panicked)?);
             }
             Ok(waiting)
         })
     }
 
-    /// Writes students' entries on several connections: MariaDB uses one core for each. Threads of this call alone,
-    /// so there is none for a fork to lose.
+    /// Writes students' entries on several connections: MariaDB uses one core for each. Threads of
+    /// this call alone, so there is none for a fork to lose.
     fn persist_in_parallel(
         &self,
         process: &Process,
@@ -348,7 +373,10 @@ impl Engine {
         std::thread::scope(|scope| {
             let writers: Vec<_> = parts
                 .iter()
-                .map(|part| scope.spawn(|| process.drain.with(|database| self.persist(database, part, lost))))
+                .map(|part| {
+                    scope
+                        .spawn(|| process.drain.with(|database| self.persist(database, part, lost)))
+                })
                 .collect();
             // All are waited for, so that none still writes when the first error is seen.
             let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
@@ -363,22 +391,33 @@ impl Engine {
     }
 
     /// Writes some students' entries, and sets aside what cannot be written.
-    fn persist(&self, database: &mut Conn, waiting: &[Waiting], lost: &HashSet<String>) -> Result<Written> {
+    fn persist(
+        &self,
+        database: &mut Conn,
+        waiting: &[Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
         storage::check_primary_key(database, &LIVE)?;
         let mut written = Written::default();
         for student in waiting {
             written.add(self.set_aside_unreadable(database, student)?);
         }
-        let parts: Vec<&Waiting> = waiting.iter().filter(|student| !student.entries.is_empty()).collect();
+        let parts: Vec<&Waiting> =
+            waiting.iter().filter(|student| !student.entries.is_empty()).collect();
         let outcome = self.write(database, &parts, lost);
         set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
         written.add(outcome?);
         Ok(written)
     }
 
-    /// Writes students' entries in one transaction. Where the data is at fault, or somebody has locked a row, halves
-    /// them until those concerned stand alone.
-    fn write(&self, database: &mut Conn, waiting: &[&Waiting], lost: &HashSet<String>) -> Result<Written> {
+    /// Writes students' entries in one transaction. Where the data is at fault, or somebody has
+    /// locked a row, halves them until those concerned stand alone.
+    fn write(
+        &self,
+        database: &mut Conn,
+        waiting: &[&Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
         let error = match self.write_together(database, waiting, lost) {
             Err(error) if is_data_error(&error) || is_locked_out(&error) => error,
             written => return written,
@@ -416,7 +455,9 @@ impl Engine {
         loop {
             match self.write_in_transaction(database, waiting, lost, is_expected) {
                 // Something stands where it was not expected: it is looked at.
-                Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. }) if is_expected => {
+                Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. })
+                    if is_expected =>
+                {
                     is_expected = false;
                 }
                 // Another drain has written some of it.
@@ -472,7 +513,8 @@ impl Waiting {
 
     /// Whether each entry was computed from the one before it, as those of the stream are.
     pub(crate) fn is_chain(&self) -> bool {
-        self.table.is_empty() && self.entries.iter().all(|entry| !entry.submission.answers.is_empty())
+        self.table.is_empty()
+            && self.entries.iter().all(|entry| !entry.submission.answers.is_empty())
     }
 
     /// Player and season.
@@ -487,7 +529,11 @@ impl Waiting {
 
     /// The order of the newest submission that is done.
     fn newest_of(&self, done: &HashSet<String>) -> Option<i64> {
-        self.entries.iter().filter(|entry| done.contains(&entry.token)).map(|entry| entry.order).max()
+        self.entries
+            .iter()
+            .filter(|entry| done.contains(&entry.token))
+            .map(|entry| entry.order)
+            .max()
     }
 
     /// What the audit record of an entry says.
@@ -502,7 +548,10 @@ impl Waiting {
     }
 
     /// The ids in `memora_journal` of submissions that are done.
-    pub(crate) fn ids_of<'a>(&'a self, done: &'a HashSet<String>) -> impl Iterator<Item = i64> + 'a {
+    pub(crate) fn ids_of<'a>(
+        &'a self,
+        done: &'a HashSet<String>,
+    ) -> impl Iterator<Item = i64> + 'a {
         self.table.iter().filter(|entry| done.contains(&entry.token)).map(|entry| entry.id)
     }
 }
@@ -512,7 +561,9 @@ fn with_patience<T>(deadline: Instant, mut work: impl FnMut() -> Result<T>) -> R
     let mut pause = FIRST_RETRY;
     loop {
         match work() {
-            Err(error) if !matches!(error, Error::Fault(_)) && Instant::now() + pause < deadline => {
+            Err(error)
+                if !matches!(error, Error::Fault(_)) && Instant::now() + pause < deadline =>
+            {
                 log::warn!("answers could not be written, next try in {pause:?}: {error}");
                 sleep(pause);
                 pause = (pause * 2).min(LONGEST_RETRY);
@@ -523,7 +574,8 @@ fn with_patience<T>(deadline: Instant, mut work: impl FnMut() -> Result<T>) -> R
 }
 
 fn came_in_the_way(error: &Error) -> bool {
-    is_contention(error) || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })
+    is_contention(error)
+        || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })
 }
 
 /// Cuts students into about `count` parts of like size.
@@ -552,7 +604,8 @@ mod tests {
     fn waiting(player: &str, entries: usize) -> Waiting {
         let entry = Entry::of_states("1-0".to_owned(), Vec::new());
         let (player, season) = (player.to_owned(), "SEASON-2026".to_owned());
-        let mut waiting = Waiting::new(Gathered { player, season, stream: Vec::new(), table: Vec::new() });
+        let mut waiting =
+            Waiting::new(Gathered { player, season, stream: Vec::new(), table: Vec::new() });
         waiting.entries = vec![entry; entries];
         waiting
     }

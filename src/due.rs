@@ -86,7 +86,10 @@ impl DueQuery {
     /// [`Error::InvalidInput`].
     pub fn check(&self) -> Result<()> {
         if !(1..=LARGEST_LIMIT).contains(&self.limit) {
-            return Err(Error::InvalidInput(format!("limit is 1 to {LARGEST_LIMIT}, not {}", self.limit)));
+            return Err(Error::InvalidInput(format!(
+                "limit is 1 to {LARGEST_LIMIT}, not {}",
+                self.limit
+            )));
         }
         Ok(())
     }
@@ -102,7 +105,8 @@ impl Engine {
         check_player(player)?;
         query.check()?;
         let process = self.process();
-        let answer = self.with_cache(&process, |active| self.due_from_cache(&process, active, player, query));
+        let answer = self
+            .with_cache(&process, |active| self.due_from_cache(&process, active, player, query));
         let answer = match answer {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 self.notice_outage(&process, Server::Cache, &error);
@@ -131,21 +135,26 @@ impl Engine {
     ) -> Result<Attempt<DueAnswer>> {
         let Some(season) = active.name.as_deref().filter(|_| active.uses_cache) else {
             // Only the cache's word for the season is needed.
-            return self.confirm_season(process, &active.token)?.and_then(|()| match &active.name {
-                Some(season) => self.due_from_database(process, season, player, query, Source::Database),
-                None => Ok(DueAnswer::no_season()),
+            return self.confirm_season(process, &active.token)?.and_then(|()| {
+                match &active.name {
+                    Some(season) => {
+                        self.due_from_database(process, season, player, query, Source::Database)
+                    }
+                    None => Ok(DueAnswer::no_season()),
+                }
             });
         };
-        let found =
-            self.due_in(process, active, (player, season), query).or_else(other_season_if_archived)?;
+        let found = self
+            .due_in(process, active, (player, season), query)
+            .or_else(other_season_if_archived)?;
         found.and_then(|((total, reviews), source, is_whole)| {
             let season = Some(season.to_owned());
             Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole, is_whole })
         })
     }
 
-    /// Asks the cache, and fills it where it is cold. The flag is false when the journal could not be asked, or nobody
-    /// can tell whether the cache lacks an answer.
+    /// Asks the cache, and fills it where it is cold. The flag is false when the journal could not
+    /// be asked, or nobody can tell whether the cache lacks an answer.
     fn due_in(
         &self,
         process: &Process,
@@ -154,14 +163,17 @@ impl Engine {
         query: &DueQuery,
     ) -> Result<Attempt<(Selected, Source, bool)>> {
         let (season_token, generation) = (active.token.as_str(), active.generation);
-        let student = Student { keys: &self.settings.keys, player, season, season_token, generation };
+        let student =
+            Student { keys: &self.settings.keys, player, season, season_token, generation };
         let now = now_us() / 1_000_000;
         let asked = if query.topic.is_none() {
             let subject = query.subject.as_deref();
             self.ask_cache(process, active, |cache| {
                 self.cache_scripts.due(cache, student, now, query.limit, subject)
             })?
-            .and_then(|asked| Ok((asked.value.map(|due| (due.total, due.reviews)), asked.is_sure)))?
+            .and_then(|asked| {
+                Ok((asked.value.map(|due| (due.total, due.reviews)), asked.is_sure))
+            })?
         } else {
             self.ask_cache(process, active, |cache| {
                 self.cache_scripts.lookup(cache, student, &[], &Wanted::All)
@@ -182,10 +194,19 @@ impl Engine {
     fn confirm_season(&self, process: &Process, token: &str) -> Result<Attempt<()>> {
         let keys = &self.settings.keys;
         let actual = process.cache.with(|cache| cache::active_season(cache, keys))?;
-        Ok(if actual.as_deref() == Some(token) { Attempt::Done(()) } else { Attempt::OtherSeason(actual) })
+        Ok(if actual.as_deref() == Some(token) {
+            Attempt::Done(())
+        } else {
+            Attempt::OtherSeason(actual)
+        })
     }
 
-    fn due_in_safe_mode(&self, process: &Process, player: &str, query: &DueQuery) -> Result<DueAnswer> {
+    fn due_in_safe_mode(
+        &self,
+        process: &Process,
+        player: &str,
+        query: &DueQuery,
+    ) -> Result<DueAnswer> {
         let Some((season, uses_cache)) = self.season_from_database(process)? else {
             return Ok(DueAnswer::no_season());
         };
@@ -194,7 +215,8 @@ impl Engine {
         }
         self.admit_in_safe_mode(process, player)?;
         let query = DueQuery { limit: query.limit.min(SAFE_MODE_LIMIT), ..query.clone() };
-        let mut answer = self.due_from_database(process, &season, player, &query, Source::SafeMode)?;
+        let mut answer =
+            self.due_from_database(process, &season, player, &query, Source::SafeMode)?;
         answer.reviews.truncate(SAFE_MODE_LIMIT as usize);
         answer.is_degraded = true;
         Ok(answer)
@@ -211,13 +233,14 @@ impl Engine {
     ) -> Result<DueAnswer> {
         let now = now_us() / 1_000_000;
         let (pending, is_whole) = self.pending(process, player, season)?;
-        let is_quiet = pending.entries.is_empty() && !self.waits_in_table(process, player, season)?;
+        let is_quiet =
+            pending.entries.is_empty() && !self.waits_in_table(process, player, season)?;
         let (total, reviews) = if query.topic.is_none() && is_quiet {
             let zone = &self.settings.zone;
             let subject = query.subject.as_deref();
-            process
-                .database
-                .with(|database| records::due(database, zone, (player, season), subject, now, query.limit))?
+            process.database.with(|database| {
+                records::due(database, zone, (player, season), subject, now, query.limit)
+            })?
         } else {
             let records = self.load_records(process, player, season)?;
             self.select(records.reviews, query, now)
@@ -257,7 +280,8 @@ fn random_below() -> impl FnMut(usize) -> usize {
 }
 
 impl Engine {
-    /// The due questions of a season by its name, whether it is active or not; none of one that is archived.
+    /// The due questions of a season by its name, whether it is active or not; none of one that is
+    /// archived.
     ///
     /// # Errors
     /// When a server that is needed is down.
@@ -267,12 +291,12 @@ impl Engine {
         check_season(season)?;
         query.check()?;
         let process = self.process();
-        let found =
-            self.with_cache(&process, |active| self.due_in(&process, active, (player, season), &query));
+        let found = self
+            .with_cache(&process, |active| self.due_in(&process, active, (player, season), &query));
         match found {
-            Err(error) if error.is_failure_of(Server::Cache) => {
-                Ok(self.due_from_database(&process, season, player, &query, Source::Database)?.reviews)
-            }
+            Err(error) if error.is_failure_of(Server::Cache) => Ok(self
+                .due_from_database(&process, season, player, &query, Source::Database)?
+                .reviews),
             Err(Error::SeasonArchived(_)) => Ok(Vec::new()),
             found => found.map(|((_, reviews), _, _)| reviews),
         }

@@ -1,8 +1,9 @@
 //! One site's engine: its connections, and what this process remembers.
 //!
-//! Frappe's web server and its workers fork. Everything that must not be used on both sides of a fork is
-//! in [`Process`], which knows the process that it belongs to; another process makes its own and leaks the
-//! inherited one, so that no socket is shared and no lock from before the fork is touched.
+//! Frappe's web server and its workers fork. Everything that must not be used on both sides of a
+//! fork is in [`Process`], which knows the process that it belongs to; another process makes its
+//! own and leaks the inherited one, so that no socket is shared and no lock from before the fork is
+//! touched.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,7 +40,8 @@ pub struct Process {
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
     pub(crate) background: Pool<DatabaseServer>,
-    /// The connections of the look whether the cache may be believed: what hangs there holds up nothing else.
+    /// The connections of the look whether the cache may be believed: what hangs there holds up
+    /// nothing else.
     pub(crate) look: Pool<DatabaseServer>,
     /// The background connections of the drain, which does not wait for locks.
     pub(crate) drain: Pool<DatabaseServer>,
@@ -71,8 +73,8 @@ impl Engine {
         }
     }
 
-    /// Says goodbye on all connections of this process that are not in use. A process that ends without it leaves it
-    /// to the servers to notice, which MariaDB logs as aborted connections.
+    /// Says goodbye on all connections of this process that are not in use. A process that ends
+    /// without it leaves it to the servers to notice, which MariaDB logs as aborted connections.
     pub fn close(&self) {
         let process = self.process();
         for redis in [&process.cache, &process.journal] {
@@ -139,13 +141,15 @@ impl Process {
         format!("{:x}-{:016x}", crate::clock::now_us(), self.random())
     }
 
-    /// Any number. Forked processes share the seed, those in containers the id: so time, id and count are in it, too.
+    /// Any number. Forked processes share the seed, those in containers the id: so time, id and
+    /// count are in it, too.
     pub(crate) fn random(&self) -> u64 {
         let count = self.tokens.fetch_add(1, Ordering::Relaxed);
         self.seed.hash_one((crate::clock::now_us(), self.id, count))
     }
 
-    /// A number that was no generation yet: so large that the cache keeps it exactly, and never used twice.
+    /// A number that was no generation yet: so large that the cache keeps it exactly, and never
+    /// used twice.
     pub(crate) fn random_generation(&self) -> u64 {
         self.random() >> 12 | 1 << 51
     }

@@ -1,8 +1,9 @@
-//! An entry: one submission on its way to the table, in the one form that every place has that keeps it. Pure.
+//! An entry: one submission on its way to the table, in the one form that every place has that
+//! keeps it. Pure.
 //!
-//! It carries the answers as they were given, the states that they led to, and what those states were computed
-//! from. So whoever brings entries together can tell which states still hold, and compute the others again
-//! (see [`crate::lineage`]).
+//! It carries the answers as they were given, the states that they led to, and what those states
+//! were computed from. So whoever brings entries together can tell which states still hold, and
+//! compute the others again (see [`crate::lineage`]).
 
 use std::collections::HashMap;
 
@@ -26,7 +27,8 @@ pub struct Entry {
     pub token: String,
     /// When the answers were given, Unix microseconds by the clock of the process that took them.
     pub at_us: i64,
-    /// When it was kept, Unix microseconds by the clock of the server that keeps it. Not part of its text.
+    /// When it was kept, Unix microseconds by the clock of the server that keeps it. Not part of
+    /// its text.
     pub kept_at_us: i64,
     /// The order that the new states bear.
     pub order: i64,
@@ -38,12 +40,14 @@ pub struct Entry {
     pub submission: Submission,
     /// What they led to.
     pub states: Vec<Review>,
-    /// Each question that the answers may change, with the state that was known of it; `None`: there was none.
+    /// Each question that the answers may change, with the state that was known of it; `None`:
+    /// there was none.
     pub from: Vec<(String, Option<From>)>,
 }
 
 impl Entry {
-    /// An entry of answers that led from `known` states to others, which are in the order of the questions.
+    /// An entry of answers that led from `known` states to others, which are in the order of the
+    /// questions.
     pub fn new(
         token: String,
         (at_us, order): (i64, i64),
@@ -58,7 +62,17 @@ impl Entry {
         });
         let from = from.collect();
         let submission = submission.clone();
-        Entry { token, at_us, kept_at_us: at_us, order, base, is_sure: true, submission, states, from }
+        Entry {
+            token,
+            at_us,
+            kept_at_us: at_us,
+            order,
+            base,
+            is_sure: true,
+            submission,
+            states,
+            from,
+        }
     }
 
     /// States without the answers that led to them. They count where nothing newer stands.
@@ -102,8 +116,8 @@ impl Entry {
         serde_json::to_string(&Written::of(self))
     }
 
-    /// Reads an entry, in the form that is written now or in an older one. `id` is the name of one that has
-    /// none of its own.
+    /// Reads an entry, in the form that is written now or in an older one. `id` is the name of one
+    /// that has none of its own.
     ///
     /// # Errors
     /// The reason, for the administrator, when the text is not what memora writes.
@@ -131,8 +145,8 @@ pub fn from_of(review: &Review) -> From {
     (review.answered_at_us, review.stability)
 }
 
-/// What places keep: each question's name once, everything else by its number. Short names, since there are
-/// millions of them.
+/// What places keep: each question's name once, everything else by its number. Short names, since
+/// there are millions of them.
 #[derive(Deserialize)]
 struct Wire {
     v: u8,
@@ -157,7 +171,8 @@ struct Wire {
     n: Vec<String>,
     /// States.
     s: Vec<WireState>,
-    /// States before, in the order of the questions: by how much the order is below the base's, and the stability.
+    /// States before, in the order of the questions: by how much the order is below the base's,
+    /// and the stability.
     f: Vec<Option<From>>,
 }
 
@@ -181,8 +196,8 @@ struct Written<'a> {
 }
 
 type WireAnswer = (usize, u8, u64, u64);
-/// Question, stability, seconds from the answers to the next review, seconds from the last review to the answers, subject
-/// and topic as numbers of names from 1, 0 for none.
+/// Question, stability, seconds from the answers to the next review, seconds from the last review
+/// to the answers, subject and topic as numbers of names from 1, 0 for none.
 type WireState = (usize, u8, i64, Option<i64>, usize, usize);
 
 const WRONG: u8 = 0;
@@ -253,13 +268,26 @@ impl<'a> Written<'a> {
 
 impl Wire {
     fn entry(self) -> Result<Entry, String> {
-        let Wire { v, t: token, o: (at_us, order), b: base, u, m: (subject, topic), i: ids, a, n, s, f } =
-            self;
+        let Wire {
+            v,
+            t: token,
+            o: (at_us, order),
+            b: base,
+            u,
+            m: (subject, topic),
+            i: ids,
+            a,
+            n,
+            s,
+            f,
+        } = self;
         if v != VERSION {
             return Err(format!("the entry is of version {v}, which this memora does not know"));
         }
         let name = |place: usize| {
-            ids.get(place).cloned().ok_or_else(|| "the entry names a question by a wrong number".to_owned())
+            ids.get(place)
+                .cloned()
+                .ok_or_else(|| "the entry names a question by a wrong number".to_owned())
         };
         let answers = a.into_iter().map(|(place, kind, attempts, duration_ms)| {
             let observed = match kind {
@@ -318,7 +346,8 @@ mod tests {
                 )
             })
             .collect();
-        let submission = Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default();
+        let submission =
+            Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default();
         let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
         let known = by_question(known.to_vec());
         let plan = plan(&zone, &submission, &known, 8_000_000, 7);

@@ -53,7 +53,8 @@ pub enum Error {
 
     /// Safe Mode has no room for this read.
     #[error(
-        "Reviews are served from a reserve for the moment. Please wait {retry_after} seconds and try again."
+        "Reviews are served from a reserve for the moment. Please wait {retry_after} seconds and \
+         try again."
     )]
     RateLimited {
         /// Seconds until a read has room again.
@@ -61,7 +62,9 @@ pub enum Error {
     },
 
     /// The server gave no answer: it is down, hangs, or its breaker is open.
-    #[error("the {server} cannot be reached: {cause}. Check that it runs; memora recovers by itself.")]
+    #[error(
+        "the {server} cannot be reached: {cause}. Check that it runs; memora recovers by itself."
+    )]
     Unavailable {
         /// Which server.
         server: Server,
@@ -84,7 +87,8 @@ pub enum Error {
 
     /// The answers may have been saved and may not: a server failed in between.
     #[error(
-        "the {server} failed while answers were saved: {cause}. They may have been saved. Check that it runs; memora \
+        "the {server} failed while answers were saved: {cause}. They may have been saved. Check \
+         that it runs; memora \
          recovers by itself."
     )]
     Unsettled {
@@ -109,13 +113,16 @@ impl Error {
             || error.is_timeout()
             || error.is_connection_dropped()
             || matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN"));
-        // The connection leads to a server that was demoted, or knows another password now: a new one may not.
-        let demoted =
-            matches!(error.code(), Some("READONLY" | "NOAUTH" | "WRONGPASS" | "NOREPLICAS" | "MISCONF"));
+        // The connection leads to a server that was demoted, or knows another password now: a new
+        // one may not.
+        let demoted = matches!(
+            error.code(),
+            Some("READONLY" | "NOAUTH" | "WRONGPASS" | "NOREPLICAS" | "MISCONF")
+        );
         let cause = error.to_string();
         if gone || demoted {
-            let broken =
-                demoted || !error.is_timeout() && !error.is_connection_refusal() && error.is_io_error();
+            let broken = demoted
+                || !error.is_timeout() && !error.is_connection_refusal() && error.is_io_error();
             Error::Unavailable { server, cause, broken }
         } else {
             Error::Refused { server, cause, code: 0 }
@@ -133,8 +140,10 @@ impl Error {
                 Error::Refused { server, cause: error.message, code: error.code }
             }
             mysql::Error::IoError(error) => {
-                let timeout =
-                    matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut);
+                let timeout = matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                );
                 Error::Unavailable { server, cause: error.to_string(), broken: !timeout }
             }
             other => Error::Unavailable { server, cause: other.to_string(), broken: true },

@@ -9,21 +9,23 @@ use crate::review::Review;
 const SMALLEST: usize = 10;
 const LARGEST: usize = 30;
 
-/// How many questions of a topic of `size` are practised: a tenth (rounded down), at least 10, at most
-/// 30.
+/// How many questions of a topic of `size` are practised: a tenth (rounded down), at least 10, at
+/// most 30.
 pub fn session_size(size: usize) -> usize {
     (size / 10).clamp(SMALLEST, LARGEST)
 }
 
-/// Picks from all of a topic's questions. Wrong ones come first, then those not reviewed today, each most
-/// overdue first. When all were reviewed today, 10 random ones; `random` gives a number below its argument.
+/// Picks from all of a topic's questions. Wrong ones come first, then those not reviewed today,
+/// each most overdue first. When all were reviewed today, 10 random ones; `random` gives a number
+/// below its argument.
 pub fn pick(
     mut topic: Vec<Review>,
     zone: &SiteZone,
     today: Date,
     mut random: impl FnMut(usize) -> usize,
 ) -> Vec<Review> {
-    let reviewed_today = |review: &Review| review.last_review.is_some_and(|last| zone.day(last) == today);
+    let reviewed_today =
+        |review: &Review| review.last_review.is_some_and(|last| zone.day(last) == today);
     if topic.iter().all(&reviewed_today) {
         let size = topic.len().min(SMALLEST);
         for index in 0..size {
@@ -34,12 +36,13 @@ pub fn pick(
         return topic;
     }
     let size = session_size(topic.len());
-    let rank = |review: &Review| match (review.stability == LOWEST_STABILITY, reviewed_today(review)) {
-        (true, false) => 0,
-        (true, true) => 1,
-        (false, false) => 2,
-        (false, true) => 3,
-    };
+    let rank =
+        |review: &Review| match (review.stability == LOWEST_STABILITY, reviewed_today(review)) {
+            (true, false) => 0,
+            (true, true) => 1,
+            (false, false) => 2,
+            (false, true) => 3,
+        };
     topic.sort_by(|one, other| (rank(one), one.due_order()).cmp(&(rank(other), other.due_order())));
     topic.truncate(size);
     topic
@@ -52,7 +55,8 @@ mod tests {
     const NOON: i64 = 1_780_000_000;
 
     fn topic(size: usize, last_review: Option<i64>) -> Vec<Review> {
-        let review = |number| Review { last_review, stability: 2, ..Review::new(&format!("q{number:04}")) };
+        let review =
+            |number| Review { last_review, stability: 2, ..Review::new(&format!("q{number:04}")) };
         (0..size).map(review).collect()
     }
 
@@ -76,7 +80,10 @@ mod tests {
         all[20].last_review = None;
         let picked = pick(all, &zone, zone.day(NOON), |_| 0);
         assert_eq!(picked.len(), 10);
-        assert_eq!((picked[0].question_id.as_str(), picked[1].question_id.as_str()), ("q0039", "q0020"));
+        assert_eq!(
+            (picked[0].question_id.as_str(), picked[1].question_id.as_str()),
+            ("q0039", "q0020")
+        );
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! Erasing a student: records, archived records, audit records, Poison Reviews, answers that wait, schedules.
+//! Erasing a student: records, archived records, audit records, Poison Reviews, answers that wait,
+//! schedules.
 //!
-//! It is done twice. What is computed from records that the first time removed comes too late for the journal, or is
-//! removed by the second time. So a submission of that moment is erased too, or counts as a new student's first.
+//! It is done twice. What is computed from records that the first time removed comes too late for
+//! the journal, or is removed by the second time. So a submission of that moment is erased too, or
+//! counts as a new student's first.
 
 use std::collections::BTreeSet;
 
@@ -41,8 +43,8 @@ impl Engine {
     /// Erases a student, whether there is a user of that name or not.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`] while a season is being archived; else when a server is down. Running it
-    /// again goes on.
+    /// [`crate::error::Error::InvalidInput`] while a season is being archived; else when a server
+    /// is down. Running it again goes on.
     pub fn forget(&self, player: &str) -> Result<Forgotten> {
         check_player(player)?;
         let process = self.process();
@@ -78,13 +80,16 @@ impl Engine {
         let mut waiting = Vec::new();
         for season in seasons {
             waiting.extend(process.journal.with(|journal| {
-                let ids = scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))?;
+                let ids =
+                    scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))?;
                 journal::entries_of(journal, keys, &ids)
             })?);
         }
         let tokens: Vec<String> = waiting
             .iter()
-            .map(|found| Entry::read(&found.text, &found.id).map_or(found.id.clone(), |entry| entry.token))
+            .map(|found| {
+                Entry::read(&found.text, &found.id).map_or(found.id.clone(), |entry| entry.token)
+            })
             .collect();
         forgotten.submissions += forget::settle(connection, player, &tokens)?;
         let done: Vec<_> = waiting.iter().zip(tokens.iter().map(String::as_str)).collect();
@@ -101,9 +106,9 @@ impl Engine {
         forgotten.audits += forget::remove_traces(connection, player)?;
         // What is left there is the order that makes void.
         for season in seasons {
-            process
-                .journal
-                .with(|journal| scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS)))?;
+            process.journal.with(|journal| {
+                scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))
+            })?;
         }
         Ok(())
     }

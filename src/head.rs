@@ -1,5 +1,5 @@
-//! What is known of a student's answers when new ones are computed: how far the two places reach that keep
-//! answers until they are in the table. Pure.
+//! What is known of a student's answers when new ones are computed: how far the two places reach
+//! that keep answers until they are in the table. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,11 +22,11 @@ pub struct Head {
 const SPREAD: u64 = 1 << 10;
 
 impl Head {
-    /// The order of new answers: the time, but always after everything that is known. `now_us` is Unix time
-    /// in microseconds; `random` is any number.
+    /// The order of new answers: the time, but always after everything that is known. `now_us` is
+    /// Unix time in microseconds; `random` is any number.
     ///
-    /// It names a state and says which of two came later where one was computed from the other. Dates never
-    /// come from it.
+    /// It names a state and says which of two came later where one was computed from the other.
+    /// Dates never come from it.
     pub fn next_order(self, now_us: i64, random: u64) -> i64 {
         let spread = i64::try_from(random % SPREAD).unwrap_or(0);
         now_us.max(self.order.saturating_add(1 + spread))
@@ -59,7 +59,8 @@ impl fmt::Display for Head {
 impl FromStr for Head {
     type Err = std::num::ParseIntError;
 
-    /// Reads what [`Head`] shows, padded or not; a number alone, as older versions cached it, is an order.
+    /// Reads what [`Head`] shows, padded or not; a number alone, as older versions cached it, is an
+    /// order.
     fn from_str(text: &str) -> Result<Head, Self::Err> {
         let mut parts = text.trim().split(':');
         let mut next = || parts.next().map_or(Ok(0), str::parse);

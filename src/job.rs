@@ -25,7 +25,8 @@ pub enum Job {
 }
 
 impl Job {
-    const ALL: [Job; 5] = [Job::Rebuild, Job::Reconciliation, Job::Archive, Job::Deletion, Job::Replay];
+    const ALL: [Job; 5] =
+        [Job::Rebuild, Job::Reconciliation, Job::Archive, Job::Deletion, Job::Replay];
 
     /// The kind's name for tables and programs.
     pub fn name(self) -> &'static str {
@@ -49,7 +50,8 @@ impl Job {
             .ok_or_else(|| Error::InvalidInput(format!("there is no job {name:?}")))
     }
 
-    /// Makes this connection the only one that does it to a season (empty: to all), until it ends, however it ends.
+    /// Makes this connection the only one that does it to a season (empty: to all), until it ends,
+    /// however it ends.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when another does.
@@ -60,7 +62,8 @@ impl Job {
         let name = self.name().to_lowercase();
         let season = if season.is_empty() { "all seasons" } else { season };
         Err(Error::InvalidInput(format!(
-            "Nothing was done: another process is at the {name} of {season}. See its progress in the list of SRS Jobs."
+            "Nothing was done: another process is at the {name} of {season}. See its progress in \
+             the list of SRS Jobs."
         )))
     }
 

@@ -13,7 +13,8 @@ const FLUENT_LESSON_MS: u64 = 5_000;
 
 /// The stability after an answer in a review session.
 ///
-/// `stability` is the one before (0 for a question without a record), `duration_ms` in milliseconds.
+/// `stability` is the one before (0 for a question without a record), `duration_ms` in
+/// milliseconds.
 pub fn stability_after_answer(stability: u8, is_correct: bool, duration_ms: u64) -> u8 {
     if !is_correct {
         return LOWEST_STABILITY;
@@ -82,7 +83,8 @@ mod tests {
 
     #[test]
     fn lessons_follow_the_table() {
-        let table = [(2, 0, 1), (1, 1_999, 4), (1, 2_000, 3), (1, 4_999, 3), (1, 5_000, 2), (0, 9_000, 2)];
+        let table =
+            [(2, 0, 1), (1, 1_999, 4), (1, 2_000, 3), (1, 4_999, 3), (1, 5_000, 2), (0, 9_000, 2)];
         for (attempts, duration_ms, after) in table {
             assert_eq!(stability_after_lesson(attempts, duration_ms), after);
         }

@@ -1,8 +1,8 @@
 //! How long students' calls take, over all processes of a site.
 //!
-//! A process counts its calls by kind and duration, and adds what has gathered to the cache's Redis every few
-//! seconds, in passing. What a process counted last is lost when it ends; so is all of it when the cache is
-//! flushed. It is for charts, not for accounts.
+//! A process counts its calls by kind and duration, and adds what has gathered to the cache's Redis
+//! every few seconds, in passing. What a process counted last is lost when it ends; so is all of it
+//! when the cache is flushed. It is for charts, not for accounts.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,10 +13,11 @@ use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::redis::latency;
 
-/// A call lasts at most so many microseconds to be counted in this place; the last place has no end.
+/// A call lasts at most so many microseconds to be counted in this place; the last place has no
+/// end.
 pub const BOUNDS_US: [u64; 22] = [
-    100, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000, 20_000, 30_000,
-    50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000,
+    100, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000, 20_000,
+    30_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000,
 ];
 const PLACES: usize = BOUNDS_US.len() + 1;
 
@@ -75,7 +76,8 @@ impl Counts {
         self.places.iter().sum()
     }
 
-    /// The time in milliseconds within which this share of the calls was done, as exact as the bounds are.
+    /// The time in milliseconds within which this share of the calls was done, as exact as the
+    /// bounds are.
     pub fn quantile_ms(&self, share: f64) -> f64 {
         let wanted = share * self.total() as f64;
         let (mut passed, mut lower) = (0.0, 0.0);
@@ -135,7 +137,11 @@ impl Recorder {
         let told = self.told_ms.load(Ordering::Relaxed);
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let is_time = now >= told + u64::try_from(TELL_AFTER.as_millis()).unwrap_or(u64::MAX);
-        is_time && self.told_ms.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        is_time
+            && self
+                .told_ms
+                .compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     fn take(&self) -> ByCall {

@@ -1,9 +1,9 @@
 //! The engine of memora: spaced-repetition schedules for schools, behind a Frappe app.
 //!
-//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `rebuild`, `reconcile`, `replay`, `archive`,
-//! `retention`, `clean`, `safe_mode`, `status`, `latency`, `partition`, `uninstall`.
-//! Rules that touch no server are in `ladder`, `plan`, `entry`, `lineage`, `head`, `belief`, `focus`, `submission`,
-//! `diff`, `sample`. Only
+//! One verb, one file: `due`, `submit`, `drain`, `rehydrate`, `rebuild`, `reconcile`, `replay`,
+//! `archive`, `retention`, `clean`, `safe_mode`, `status`, `latency`, `partition`, `uninstall`.
+//! Rules that touch no server are in `ladder`, `plan`, `entry`, `lineage`, `head`, `belief`,
+//! `focus`, `submission`, `diff`, `sample`. Only
 //! `redis` speaks Redis, only `mariadb` SQL.
 #![deny(unsafe_code)]
 
@@ -64,8 +64,8 @@ pub mod write;
 mod _engine {
     #[pymodule_export]
     use crate::python::{
-        Engine, EngineFault, InvalidInput, MemoraError, OutcomeUnknown, RateLimited, SeasonUnavailable,
-        ServiceUnavailable, Settings,
+        Engine, EngineFault, InvalidInput, MemoraError, OutcomeUnknown, RateLimited,
+        SeasonUnavailable, ServiceUnavailable, Settings,
     };
 
     use pyo3::prelude::*;

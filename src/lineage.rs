@@ -1,7 +1,9 @@
-//! Bringing a student's entries together: in which order they count, and which of their states still hold. Pure.
+//! Bringing a student's entries together: in which order they count, and which of their states
+//! still hold. Pure.
 //!
-//! No clock decides. An entry says what it was computed from. One that was computed from what stands there is
-//! taken as it is; any other is computed again, from its answers, on what stands there.
+//! No clock decides. An entry says what it was computed from. One that was computed from what
+//! stands there is taken as it is; any other is computed again, from its answers, on what stands
+//! there.
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +23,8 @@ pub struct States {
 struct State {
     /// It bears the order of the entry that made it, whatever that was computed on.
     review: Review,
-    /// At least the order of every entry that has counted: so what is missing is told from what came in between.
+    /// At least the order of every entry that has counted: so what is missing is told from what
+    /// came in between.
     rank: i64,
     is_edited: bool,
 }
@@ -40,8 +43,8 @@ impl States {
         self.of.into_values().map(|state| state.review).collect()
     }
 
-    /// The states of some questions as they are written, in the order of the questions: each with its rank, so that
-    /// nothing in the table ever bears a lower order than what has counted.
+    /// The states of some questions as they are written, in the order of the questions: each with
+    /// its rank, so that nothing in the table ever bears a lower order than what has counted.
     pub fn to_write(self, ids: &HashSet<String>) -> Vec<Review> {
         let chosen = self.of.into_values().filter(|state| ids.contains(&state.review.question_id));
         let mut states: Vec<Review> =
@@ -72,16 +75,18 @@ impl States {
 pub struct Record {
     /// Its state.
     pub review: Review,
-    /// Somebody else than the student was the last to change it: an edit settles what answers from before it say.
+    /// Somebody else than the student was the last to change it: an edit settles what answers from
+    /// before it say.
     pub is_edited: bool,
 }
 
-/// Puts the entries that wait in both places in the order in which they count: those of the journal's stream in
-/// its order, those of `memora_journal` by their ids.
+/// Puts the entries that wait in both places in the order in which they count: those of the
+/// journal's stream in its order, those of `memora_journal` by their ids.
 ///
-/// A process writes to the table only what it could not give the stream. So an entry of the stream that does not
-/// know one of the table came before it, or at the same time. A submission that is in both places, since the
-/// stream took it too late to say so, counts once, and was kept when the first of the two took it.
+/// A process writes to the table only what it could not give the stream. So an entry of the stream
+/// that does not know one of the table came before it, or at the same time. A submission that is in
+/// both places, since the stream took it too late to say so, counts once, and was kept when the
+/// first of the two took it.
 pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
     let mut in_stream: HashMap<String, &mut Entry> =
         stream.iter_mut().map(|entry| (entry.token.clone(), entry)).collect();
@@ -105,8 +110,9 @@ pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Ent
     ordered
 }
 
-/// Whether an entry of the table counts before one of the stream: that one knows it. Only where nobody could look,
-/// and neither knows the other, is there nothing but the clocks of the two servers to go by.
+/// Whether an entry of the table counts before one of the stream: that one knows it. Only where
+/// nobody could look, and neither knows the other, is there nothing but the clocks of the two
+/// servers to go by.
 fn comes_before(id: i64, of_table: &Entry, of_stream: &Entry) -> bool {
     let knows_it = of_table.base.journal >= of_stream.order;
     id <= of_stream.base.table
@@ -124,8 +130,8 @@ enum Standing {
     Missing,
 }
 
-/// Whether an entry was computed from something that is neither in the states nor came before it: it has to wait
-/// for that, as long as there is hope of it.
+/// Whether an entry was computed from something that is neither in the states nor came before it:
+/// it has to wait for that, as long as there is hope of it.
 pub fn is_early(states: &States, entry: &Entry) -> bool {
     entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
 }
@@ -172,7 +178,9 @@ fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
         let gone = from.filter(|_| states.standing(id, *from) == Standing::Missing);
         let state = gone.and_then(|from| before(entry, id, from));
         base.extend(
-            state.or_else(|| present.map(|state| state.review.clone())).map(|state| (id.clone(), state)),
+            state
+                .or_else(|| present.map(|state| state.review.clone()))
+                .map(|state| (id.clone(), state)),
         );
     }
     let mut submission = entry.submission.clone();
@@ -186,8 +194,8 @@ fn before(entry: &Entry, id: &str, (order, stability): From) -> Option<Review> {
     Some(Review { answered_at_us: order, stability, ..after.clone() })
 }
 
-/// A student's records with what waits laid over them, and the highest rank. The entries are in their order, and none
-/// of them is among the records yet.
+/// A student's records with what waits laid over them, and the highest rank. The entries are in
+/// their order, and none of them is among the records yet.
 pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> (Vec<Review>, i64) {
     let mut states = States::default();
     states.extend(records);
@@ -212,7 +220,10 @@ mod tests {
 
     fn submission(answers: &[(u8, u8)]) -> Submission {
         let answer = |(id, quality): &(u8, u8)| {
-            format!(r#"{{"question_id": "{}", "quality": {quality}}}"#, ["s", "s:1", "q"][usize::from(*id)])
+            format!(
+                r#"{{"question_id": "{}", "quality": {quality}}}"#,
+                ["s", "s:1", "q"][usize::from(*id)]
+            )
         };
         let list: Vec<String> = answers.iter().map(answer).collect();
         Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default()
@@ -221,9 +232,11 @@ mod tests {
     /// What befalls a student.
     #[derive(Clone, Debug)]
     enum Event {
-        /// Answers that are computed from all there is, and go to the stream, by a clock that is so many seconds wrong.
+        /// Answers that are computed from all there is, and go to the stream, by a clock that is so
+        /// many seconds wrong.
         Stream(Submission, i64),
-        /// Answers that are computed from all there is, and go to the table: the journal fails after the look-up.
+        /// Answers that are computed from all there is, and go to the table: the journal fails
+        /// after the look-up.
         Table(Submission, i64),
         /// Answers that are computed without the stream, and go to the table.
         Blind(Submission, i64),
@@ -268,7 +281,10 @@ mod tests {
             let newest = if with_stream { self.newest } else { 0 };
             let of_rows = self.rows.iter().map(|state| state.answered_at_us).max().unwrap_or(0);
             let table = self.table.last().map_or(0, |(id, _)| *id);
-            (by_question(states), Head { order: order.max(newest), journal: newest.max(of_rows), table })
+            (
+                by_question(states),
+                Head { order: order.max(newest), journal: newest.max(of_rows), table },
+            )
         }
 
         fn entry(&mut self, given: &Submission, with_stream: bool, at: i64) -> Entry {
@@ -352,17 +368,26 @@ mod tests {
     }
 
     fn entry(token: &str, id: &str, known: &[Review], order: i64) -> Entry {
-        let given = Submission::from_responses(&format!(r#"[{{"question_id": "{id}", "quality": 5}}]"#));
+        let given =
+            Submission::from_responses(&format!(r#"[{{"question_id": "{id}", "quality": 5}}]"#));
         let given = given.unwrap_or_default();
         let known = by_question(known.to_vec());
         let planned = plan(&zone(), &given, &known, order, order / 1_000_000);
-        Entry::new(token.to_owned(), (order, order), Head::default(), &given, &known, planned.reviews)
+        Entry::new(
+            token.to_owned(),
+            (order, order),
+            Head::default(),
+            &given,
+            &known,
+            planned.reviews,
+        )
     }
 
     #[test]
     fn what_is_in_both_places_counts_once() {
         let twice = entry("a", "q", &[], 5_000_000);
-        let ordered = in_order(vec![twice.clone()], vec![(1, twice), (2, entry("b", "q", &[], 3_000_000))]);
+        let ordered =
+            in_order(vec![twice.clone()], vec![(1, twice), (2, entry("b", "q", &[], 3_000_000))]);
         let tokens: Vec<&str> = ordered.iter().map(|entry| entry.token.as_str()).collect();
         assert_eq!(tokens, ["a", "b"]);
     }

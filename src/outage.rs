@@ -1,7 +1,8 @@
-//! Outages of cache and journal: told to administrators once when they begin and once when they end.
+//! Outages of cache and journal: told to administrators once when they begin and once when they
+//! end.
 //!
-//! All processes see an outage; MariaDB knows which one saw it first, and which one saw its end. A process
-//! looks there at most once a second, and not at all while nothing is amiss.
+//! All processes see an outage; MariaDB knows which one saw it first, and which one saw its end. A
+//! process looks there at most once a second, and not at all while nothing is amiss.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +12,8 @@ use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Result, Server};
 use crate::mariadb::outages::{self, Ending};
 
-/// Answers that have waited for so many seconds are told: they are written within a minute, as a rule.
+/// Answers that have waited for so many seconds are told: they are written within a minute, as a
+/// rule.
 const OLD_BACKLOG_SECONDS: u64 = 300;
 /// An order that is further ahead of the clock is told.
 const MOST_SECONDS_AHEAD: u64 = 60;
@@ -31,7 +33,8 @@ pub enum OutageNews {
     BacklogIsOld(u64),
     /// Answers wait, and nobody writes them: a drain is to be queued.
     DrainIsOverdue,
-    /// The journal's Redis is another run than before. It may have lost answers; true: it surely has.
+    /// The journal's Redis is another run than before. It may have lost answers; true: it surely
+    /// has.
     JournalReplaced(bool),
 }
 
@@ -92,13 +95,15 @@ impl Engine {
         }
     }
 
-    /// A student's newest answer is ahead of the clock by so many seconds: a host's clock was wrong, or is.
+    /// A student's newest answer is ahead of the clock by so many seconds: a host's clock was
+    /// wrong, or is.
     pub(crate) fn notice_clock(&self, process: &Process, player: &str, seconds_ahead: u64) {
         if seconds_ahead <= MOST_SECONDS_AHEAD || !process.outages.clock.is_time() {
             return;
         }
         let name = format!(
-            "the newest answer of {player} is {seconds_ahead} seconds ahead of the clock: see that the clocks of all hosts \
+            "the newest answer of {player} is {seconds_ahead} seconds ahead of the clock: see that \
+             the clocks of all hosts \
              are right, then run bench memora mend-clock"
         );
         log::warn!("{name}");
@@ -120,7 +125,8 @@ impl Engine {
     /// Looks whether cache and journal answer, and notes it. For sites where nobody calls.
     pub fn check_outages(&self) {
         let process = self.process();
-        for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)] {
+        for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)]
+        {
             match pool.with(|connection| connection.ping()) {
                 Ok(()) => self.note_recovery(&process, server),
                 Err(_) => self.note_outage(&process, server),
@@ -143,7 +149,8 @@ impl Engine {
             }
             if outages::see_named(database, outages::BACKLOG)? {
                 log::error!(
-                    "answers have waited for {seconds} seconds to be written: see SHOW PROCESSLIST and the \
+                    "answers have waited for {seconds} seconds to be written: see SHOW PROCESSLIST \
+                     and the \
                     workers of the queue"
                 );
                 process.outages.tell(OutageNews::BacklogIsOld(seconds));
@@ -185,7 +192,8 @@ impl Engine {
                 return;
             }
         }
-        if process.outages.watch(server).is_noticed.swap(false, Ordering::AcqRel) && server == Server::Journal
+        if process.outages.watch(server).is_noticed.swap(false, Ordering::AcqRel)
+            && server == Server::Journal
         {
             self.want_drain(process);
         }

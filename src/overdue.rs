@@ -1,6 +1,6 @@
-//! Answers that wait though a drain was queued for them: its job was lost, it came to no end, or they are in
-//! `memora_journal`, for which nobody queues one. The scheduler drains them each minute; where it does not run, the next
-//! call of any student notices.
+//! Answers that wait though a drain was queued for them: its job was lost, it came to no end, or
+//! they are in `memora_journal`, for which nobody queues one. The scheduler drains them each
+//! minute; where it does not run, the next call of any student notices.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,8 @@ const PAUSE: Duration = Duration::from_secs(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Looks now and then whether answers have waited for a minute. One caller a minute has a drain queued.
+    /// Looks now and then whether answers have waited for a minute. One caller a minute has a drain
+    /// queued.
     pub(crate) fn notice_overdue(&self, process: &Process) {
         let is_time = {
             let mut looked_at = lock(&process.overdue_looked_at);
@@ -29,13 +30,15 @@ impl Engine {
             return;
         }
         let keys = &self.settings.keys;
-        let looked =
-            process.journal.with(|journal| self.journal_scripts.claim_overdue(journal, keys, LONGEST_WAIT));
+        let looked = process
+            .journal
+            .with(|journal| self.journal_scripts.claim_overdue(journal, keys, LONGEST_WAIT));
         if looked.is_ok() {
             self.notice_recovery(process, Server::Journal);
         }
         if looked.is_err() || process.outages.is_noticed(Server::Journal) {
-            // What this process keeps in `memora_journal` meanwhile waits for the end of the outage.
+            // What this process keeps in `memora_journal` meanwhile waits for the end of the
+            // outage.
             *lock(&process.overdue_looked_at) = None;
         }
         tell(process, looked);
@@ -46,9 +49,13 @@ impl Engine {
         tell(process, Ok(is_wanted));
     }
 
-    /// Has a drain queued for what this process kept in `memora_journal` while the journal was away.
+    /// Has a drain queued for what this process kept in `memora_journal` while the journal was
+    /// away.
     pub(crate) fn want_drain(&self, process: &Process) {
-        tell(process, process.journal.with(|journal| journal::claim_drain(journal, &self.settings.keys)));
+        tell(
+            process,
+            process.journal.with(|journal| journal::claim_drain(journal, &self.settings.keys)),
+        );
     }
 }
 

@@ -9,10 +9,11 @@ use crate::error::{Error, Result};
 /// Pieces that are worked on at a time: one more than keep two servers busy.
 const WORKERS: usize = 3;
 
-/// Works on one piece after another until `next` has none, and tells of each. The first error ends it all: of
-/// `next`, of `work`, or of whoever is told.
+/// Works on one piece after another until `next` has none, and tells of each. The first error ends
+/// it all: of `next`, of `work`, or of whoever is told.
 ///
-/// The threads are of this call alone, so there is none for a fork to lose; `told` runs on the caller's.
+/// The threads are of this call alone, so there is none for a fork to lose; `told` runs on the
+/// caller's.
 pub fn in_parallel<P: Send, R: Send>(
     next: impl FnMut() -> Result<Option<P>> + Send,
     work: impl Fn(P) -> Result<R> + Sync,
@@ -105,8 +106,11 @@ mod tests {
 
     #[test]
     fn a_panic_is_an_error() {
-        let failed =
-            in_parallel(count_to(3), |number| if number == 2 { panic!("on purpose") } else { Ok(()) }, Ok);
+        let failed = in_parallel(
+            count_to(3),
+            |number| if number == 2 { panic!("on purpose") } else { Ok(()) },
+            Ok,
+        );
         assert!(failed.is_err());
     }
 }

@@ -8,7 +8,8 @@ use crate::pool::Connect;
 use crate::upgrade::take_over_blind_answers;
 
 impl Engine {
-    /// Gives the tables their keys, collation, partitions and index. Returns a line for each change.
+    /// Gives the tables their keys, collation, partitions and index. Returns a line for each
+    /// change.
     ///
     /// # Errors
     /// When the table has records that fit no primary key, or MariaDB is down.
@@ -18,10 +19,9 @@ impl Engine {
         storage::lock(&mut connection)?;
         let mut changes = storage::prepare(&mut connection)?;
         let taken_over = take_over_blind_answers(&mut connection, &self.settings.zone)?;
-        changes
-            .extend(taken_over.map(|count| {
-                format!("took over {count} answers of memora_blind_answer into memora_journal")
-            }));
+        changes.extend(taken_over.map(|count| {
+            format!("took over {count} answers of memora_blind_answer into memora_journal")
+        }));
         if let Err(error) = self.notice_restored() {
             log::debug!("it is seen within a minute whether the database was restored: {error}");
         }
@@ -31,8 +31,8 @@ impl Engine {
     /// Makes a season's partition. False: it was there.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one that is archived
-    /// or on its way there.
+    /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one
+    /// that is archived or on its way there.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
         let process = self.process();
         let (had_lost_rows, was_made) = process.background.with(|database| {
@@ -44,7 +44,8 @@ impl Engine {
             Ok((had_partition && was_made, was_made))
         })?;
         if had_lost_rows {
-            // Since its maker was killed, reads have found students without records, and cached that.
+            // Since its maker was killed, reads have found students without records, and cached
+            // that.
             self.renew_generation(&process)?;
         }
         Ok(was_made)

@@ -1,4 +1,5 @@
-//! What a submission changes: the ladder applied to each of its answers, and to the stages they are in. Pure.
+//! What a submission changes: the ladder applied to each of its answers, and to the stages they are
+//! in. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,8 +25,8 @@ pub fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
     reviews.into_iter().map(|review| (review.question_id.clone(), review)).collect()
 }
 
-/// Computes what the answers change, given the states before them. `seconds` is when they were given, Unix time:
-/// all dates come from it. Every new state bears `order`.
+/// Computes what the answers change, given the states before them. `seconds` is when they were
+/// given, Unix time: all dates come from it. Every new state bears `order`.
 pub fn plan(
     zone: &SiteZone,
     submission: &Submission,
@@ -52,7 +53,8 @@ pub fn plan(
             right.insert(id);
         }
         plan.stability_counts[usize::from(stability.clamp(1, 4)) - 1] += 1;
-        let stage = stage_of(id).and_then(|stage| changed.get(stage).or_else(|| states.get(stage)).cloned());
+        let stage = stage_of(id)
+            .and_then(|stage| changed.get(stage).or_else(|| states.get(stage)).cloned());
         if let Some(mut stage) = stage {
             stage.next_review = review.next_review;
             stage.answered_at_us = order;

@@ -47,8 +47,8 @@ impl<C: Connect> Pool<C> {
 
     /// Runs `work` on a connection.
     ///
-    /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken: it has
-    /// to be safe to repeat.
+    /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken: it
+    /// has to be safe to repeat.
     ///
     /// # Errors
     /// [`Error::Unavailable`] without waiting while the breaker is open; else what `work` returned.
@@ -64,8 +64,8 @@ impl<C: Connect> Pool<C> {
         outcome
     }
 
-    /// As [`Pool::with`], but asks the server even while the breaker is open, and waits for it as long as
-    /// for one that was never away.
+    /// As [`Pool::with`], but asks the server even while the breaker is open, and waits for it as
+    /// long as for one that was never away.
     pub fn insist<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         let began = (!self.breaker.is_open()).then(|| self.breaker.begin());
         let outcome = self.attempt(false, work);
@@ -83,11 +83,16 @@ impl<C: Connect> Pool<C> {
         self.breaker.is_open()
     }
 
-    fn attempt<T>(&self, probe: bool, mut work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
+    fn attempt<T>(
+        &self,
+        probe: bool,
+        mut work: impl FnMut(&mut C::Connection) -> Result<T>,
+    ) -> Result<T> {
         if let Some(connection) = (!probe).then(|| self.take()).flatten() {
             let start = Instant::now();
             match self.run(connection, &mut work) {
-                // The server was away since the connection was last used. One that hangs is not asked twice.
+                // The server was away since the connection was last used. One that hangs is not
+                // asked twice.
                 Err(Error::Unavailable { broken: true, .. }) if start.elapsed() < AT_ONCE => {
                     self.lock().clear();
                 }
@@ -112,8 +117,8 @@ impl<C: Connect> Pool<C> {
         outcome
     }
 
-    /// Has the breaker learn from an outcome of what began at a moment; none: the server was known to be away, and
-    /// a failure is no news.
+    /// Has the breaker learn from an outcome of what began at a moment; none: the server was known
+    /// to be away, and a failure is no news.
     fn note<T>(&self, outcome: &Result<T>, began: Option<u64>) {
         match outcome {
             Err(Error::Unavailable { server, cause, .. }) if *server == self.server => {

@@ -44,7 +44,9 @@ impl From<Error> for PyErr {
             Error::Unsettled { .. } => OutcomeUnknown::new_err(message),
             error if error.is_transient() => ServiceUnavailable::new_err(message),
             Error::InvalidInput(_) => InvalidInput::new_err(message),
-            Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => SeasonUnavailable::new_err(message),
+            Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => {
+                SeasonUnavailable::new_err(message)
+            }
             Error::RateLimited { retry_after } => RateLimited::new_err((message, retry_after)),
             Error::Unavailable { .. } => ServiceUnavailable::new_err(message),
             Error::Refused { .. } | Error::Fault(_) => EngineFault::new_err(message),
@@ -136,7 +138,10 @@ impl Engine {
             Source::Nothing => "none",
         };
         let dict = PyDict::new(py);
-        dict.set_item(intern!(py, "questions"), questions(py, &self.0.settings.zone, &answer.reviews)?)?;
+        dict.set_item(
+            intern!(py, "questions"),
+            questions(py, &self.0.settings.zone, &answer.reviews)?,
+        )?;
         dict.set_item(intern!(py, "total_due"), answer.total)?;
         dict.set_item(intern!(py, "is_degraded"), answer.is_degraded)?;
         dict.set_item(intern!(py, "is_whole"), answer.is_whole)?;
@@ -157,9 +162,9 @@ impl Engine {
             let submission = match (session_data, responses) {
                 (Some(json), None) => Submission::from_session_data(json),
                 (None, Some(json)) => Submission::from_responses(json),
-                _ => {
-                    Err(Error::InvalidInput("Nothing was saved: give session_data or responses.".to_owned()))
-                }
+                _ => Err(Error::InvalidInput(
+                    "Nothing was saved: give session_data or responses.".to_owned(),
+                )),
             }?;
             self.0.submit(player, &submission)
         })?;
@@ -278,7 +283,11 @@ impl Engine {
         Ok(dict)
     }
 
-    fn cache_status<'py>(&self, py: Python<'py>, seasons: Vec<String>) -> PyResult<Bound<'py, PyDict>> {
+    fn cache_status<'py>(
+        &self,
+        py: Python<'py>,
+        seasons: Vec<String>,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let status = py.detach(|| self.0.cache_status(&seasons))?;
         let cached = PyDict::new(py);
         for (season, found) in seasons.iter().zip(&status.seasons) {
@@ -344,7 +353,13 @@ impl Engine {
         Ok(py.detach(|| self.0.cache_add(player, season, &dates))?)
     }
 
-    fn cache_remove(&self, py: Python<'_>, player: &str, season: &str, question_id: &str) -> PyResult<bool> {
+    fn cache_remove(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        season: &str,
+        question_id: &str,
+    ) -> PyResult<bool> {
         Ok(py.detach(|| self.0.cache_remove(player, season, question_id))?)
     }
 
@@ -359,7 +374,12 @@ impl Engine {
         Ok(py.detach(|| self.0.cache_due(player, season, limit))?)
     }
 
-    fn cache_scores<'py>(&self, py: Python<'py>, player: &str, season: &str) -> PyResult<Bound<'py, PyDict>> {
+    fn cache_scores<'py>(
+        &self,
+        py: Python<'py>,
+        player: &str,
+        season: &str,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let scores = py.detach(|| self.0.cache_scores(player, season))?;
         let dict = PyDict::new(py);
         for (id, score) in scores {
@@ -376,7 +396,12 @@ impl Engine {
         Ok(py.detach(|| self.0.cache_clear(player, season))?)
     }
 
-    fn cache_stats<'py>(&self, py: Python<'py>, player: &str, season: &str) -> PyResult<Bound<'py, PyDict>> {
+    fn cache_stats<'py>(
+        &self,
+        py: Python<'py>,
+        player: &str,
+        season: &str,
+    ) -> PyResult<Bound<'py, PyDict>> {
         let stats = py.detach(|| self.0.cache_stats(player, season))?;
         let dict = PyDict::new(py);
         dict.set_item("complete", stats.is_complete)?;
@@ -454,7 +479,11 @@ impl Engine {
         Ok(py.detach(|| self.0.is_running(job, season))?)
     }
 
-    fn archive_status<'py>(&self, py: Python<'py>, season: &str) -> PyResult<Option<Bound<'py, PyDict>>> {
+    fn archive_status<'py>(
+        &self,
+        py: Python<'py>,
+        season: &str,
+    ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let status = py.detach(|| self.0.archive_status(season))?;
         let Some(progress) = status.progress else { return Ok(None) };
         let dict = season_dict(py, season, &progress)?;
@@ -513,7 +542,12 @@ impl Engine {
     }
 
     #[pyo3(signature = (season, progress=None))]
-    fn give_season(&self, py: Python<'_>, season: &str, progress: Option<Py<PyAny>>) -> PyResult<u64> {
+    fn give_season(
+        &self,
+        py: Python<'_>,
+        season: &str,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<u64> {
         let mut watcher = Watcher::new(progress);
         let changed = py.detach(|| self.0.give_season(season, &mut |count| watcher.count(count)));
         watcher.outcome(changed)
@@ -526,7 +560,12 @@ impl Engine {
         watcher.outcome(removed)
     }
 
-    fn has_waiting_answers(&self, py: Python<'_>, player: &str, seasons: Vec<String>) -> PyResult<bool> {
+    fn has_waiting_answers(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        seasons: Vec<String>,
+    ) -> PyResult<bool> {
         Ok(py.detach(|| self.0.has_waiting_answers(player, &seasons))?)
     }
 
@@ -585,7 +624,8 @@ impl Engine {
     }
 }
 
-/// Tells a Python function how far a piece of work is. What it raises, Ctrl-C included, ends the work.
+/// Tells a Python function how far a piece of work is. What it raises, Ctrl-C included, ends the
+/// work.
 struct Watcher {
     function: Option<Py<PyAny>>,
     raised: Option<PyErr>,
@@ -606,7 +646,9 @@ impl Watcher {
         });
         told.map_err(|raised| {
             self.raised = Some(raised);
-            Error::Fault("the work was ended by whoever watched it; running it again goes on".to_owned())
+            Error::Fault(
+                "the work was ended by whoever watched it; running it again goes on".to_owned(),
+            )
         })
     }
 
@@ -636,7 +678,8 @@ fn whole_seconds(seconds: f64) -> Result<i64> {
     Ok(seconds as i64)
 }
 
-/// Does work on a season that tells how far it is, outside the GIL. What is told has the form of the outcome.
+/// Does work on a season that tells how far it is, outside the GIL. What is told has the form of
+/// the outcome.
 fn watched<'py, P: Shown + Send>(
     py: Python<'py>,
     progress: Option<Py<PyAny>>,
@@ -644,12 +687,17 @@ fn watched<'py, P: Shown + Send>(
     work: impl FnOnce(&mut dyn FnMut(&P) -> Result<()>) -> Result<P> + Send,
 ) -> PyResult<Bound<'py, PyDict>> {
     let mut watcher = Watcher::new(progress);
-    let outcome =
-        py.detach(|| work(&mut |news| watcher.tell(|py| Ok(season_dict(py, season, news)?.into_any()))));
+    let outcome = py.detach(|| {
+        work(&mut |news| watcher.tell(|py| Ok(season_dict(py, season, news)?.into_any())))
+    });
     season_dict(py, season, &watcher.outcome(outcome)?)
 }
 
-fn season_dict<'py>(py: Python<'py>, season: &str, shown: &impl Shown) -> PyResult<Bound<'py, PyDict>> {
+fn season_dict<'py>(
+    py: Python<'py>,
+    season: &str,
+    shown: &impl Shown,
+) -> PyResult<Bound<'py, PyDict>> {
     let dict = PyDict::new(py);
     dict.set_item("season", season)?;
     shown.show(&dict)?;
@@ -733,7 +781,11 @@ fn latency_dict<'py>(py: Python<'py>, calls: &ByCall) -> PyResult<Bound<'py, PyD
     Ok(dict)
 }
 
-fn questions<'py>(py: Python<'py>, zone: &SiteZone, reviews: &[Review]) -> PyResult<Bound<'py, PyList>> {
+fn questions<'py>(
+    py: Python<'py>,
+    zone: &SiteZone,
+    reviews: &[Review],
+) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for review in reviews {
         let dict = PyDict::new(py);

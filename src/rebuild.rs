@@ -1,9 +1,10 @@
 //! Loading a whole season into the cache again (spec section 7).
 //!
-//! A load of everybody at once, in the order of every load: first a fence for each student, then who of them has
-//! answers that wait, then the records, in one statement. Students who have, and those who answer meanwhile and so
-//! break through the fence, are loaded again alone. The old schedule serves until the new one takes its place. Nothing is kept of how
-//! far it came: killed, it is started again from the beginning.
+//! A load of everybody at once, in the order of every load: first a fence for each student, then
+//! who of them has answers that wait, then the records, in one statement. Students who have, and
+//! those who answer meanwhile and so break through the fence, are loaded again alone. The old
+//! schedule serves until the new one takes its place. Nothing is kept of how far it came: killed,
+//! it is started again from the beginning.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -47,7 +48,8 @@ pub struct Rebuilt {
     pub records: u64,
     /// How many records there are, as MariaDB estimates.
     pub total: u64,
-    /// Students whose schedules were dropped: they have no records, or answered whenever they were loaded.
+    /// Students whose schedules were dropped: they have no records, or answered whenever they were
+    /// loaded.
     pub dropped: u64,
 }
 
@@ -58,8 +60,8 @@ impl Engine {
     /// Loads all schedules of a season into the cache.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process is at it; else
-    /// what a server said. Running it again begins anew.
+    /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
+    /// is at it; else what a server said. Running it again begins anew.
     pub fn rebuild(&self, season: &str, pace: Pace, watch: Watch<'_>) -> Result<Rebuilt> {
         let process = self.process();
         let mut connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
@@ -92,7 +94,8 @@ impl Engine {
         let untouched = self.end_of_life();
         let fence = process.token();
         let active = self.with_cache(process, |active| {
-            self.on_current_cache(process, active, |_| Ok(()))?.and_then(|()| Ok(Arc::clone(active)))
+            self.on_current_cache(process, active, |_| Ok(()))?
+                .and_then(|()| Ok(Arc::clone(active)))
         })?;
         let waiting = self.fence_season(process, season, &fence)?;
         // On a connection of its own: the other one has to stay free.
@@ -142,15 +145,21 @@ impl Engine {
         Ok(done)
     }
 
-    /// Sets a fence for each student of a season. Returns those of whom answers wait: they were looked for after the
-    /// fences, and the records are read after that.
-    fn fence_season(&self, process: &Process, season: &str, fence: &str) -> Result<HashSet<String>> {
+    /// Sets a fence for each student of a season. Returns those of whom answers wait: they were
+    /// looked for after the fences, and the records are read after that.
+    fn fence_season(
+        &self,
+        process: &Process,
+        season: &str,
+        fence: &str,
+    ) -> Result<HashSet<String>> {
         let keys = &self.settings.keys;
         let mut waiting = HashSet::new();
         let mut after = String::new();
         loop {
-            let found =
-                process.background.with(|database| records::students(database, season, &after, STUDENTS))?;
+            let found = process
+                .background
+                .with(|database| records::students(database, season, &after, STUDENTS))?;
             let Some(last) = found.last() else { return Ok(waiting) };
             after.clone_from(last);
             let players: Vec<&str> = found.iter().map(String::as_str).collect();
@@ -158,18 +167,23 @@ impl Engine {
                 let players = players.iter().copied();
                 cache::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
             })?;
-            let students: Vec<(&str, &str)> = players.iter().map(|player| (*player, season)).collect();
-            let in_stream = process.journal.with(|journal| journal::waiting_ids(journal, keys, &students))?;
-            let in_table =
-                process.background.with(|database| students_in_table(database, &players, season))?;
+            let students: Vec<(&str, &str)> =
+                players.iter().map(|player| (*player, season)).collect();
+            let in_stream =
+                process.journal.with(|journal| journal::waiting_ids(journal, keys, &students))?;
+            let in_table = process
+                .background
+                .with(|database| students_in_table(database, &players, season))?;
             let waits = |(player, (_, ids)): &(String, (i64, Vec<String>))| {
                 !ids.is_empty() || in_table.contains(player)
             };
-            waiting.extend(found.into_iter().zip(in_stream).filter(waits).map(|(player, _)| player));
+            waiting
+                .extend(found.into_iter().zip(in_stream).filter(waits).map(|(player, _)| player));
         }
     }
 
-    /// Puts loaded schedules in their place, and loads those students again who answered since the fence was set.
+    /// Puts loaded schedules in their place, and loads those students again who answered since the
+    /// fence was set.
     fn rebuild_piece(
         &self,
         process: &Process,
@@ -216,7 +230,8 @@ impl Engine {
         Ok(changed)
     }
 
-    /// Loads some students by themselves; those who answer whenever they are loaded are left to the next read.
+    /// Loads some students by themselves; those who answer whenever they are loaded are left to the
+    /// next read.
     fn rebuild_alone(
         &self,
         process: &Process,
@@ -230,8 +245,10 @@ impl Engine {
                 return Ok(());
             }
             let fence = process.token();
-            let (generation, records) = self.load_behind_fence(process, season, &waiting, &fence)?;
-            let changed = self.fill_and_count(process, generation, season, &fence, &records, rebuilt)?;
+            let (generation, records) =
+                self.load_behind_fence(process, season, &waiting, &fence)?;
+            let changed =
+                self.fill_and_count(process, generation, season, &fence, &records, rebuilt)?;
             waiting = changed.into_iter().copied().collect();
         }
         rebuilt.dropped += waiting.len() as u64;
@@ -251,13 +268,15 @@ impl Engine {
         Err(Error::Unavailable { server: Server::Cache, cause, broken: false })
     }
 
-    /// Drops the schedules that were to go before a moment: no load or answer has touched them since the rebuild
-    /// began, so they belong to no records. Returns how many.
+    /// Drops the schedules that were to go before a moment: no load or answer has touched them
+    /// since the rebuild began, so they belong to no records. Returns how many.
     fn drop_unseen(&self, process: &Process, season: &str, until: i64) -> Result<u64> {
         let keys = &self.settings.keys;
         let mut dropped = 0;
         loop {
-            let unseen = process.cache.with(|cache| students::until(cache, keys, season, until, STUDENTS))?;
+            let unseen = process
+                .cache
+                .with(|cache| students::until(cache, keys, season, until, STUDENTS))?;
             if unseen.is_empty() {
                 return Ok(dropped);
             }

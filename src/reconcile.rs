@@ -1,9 +1,10 @@
 //! Comparing cached schedules with the database, and correcting them (spec section 7).
 //!
-//! Whole students are compared: those of a sample, or all that the cache has. What is cached of a student has
-//! to be what a load would put there now: the table's records, and over them what waits in the journal. A
-//! schedule that differs is an error only if nothing came in between, which the fence of a load tells, and if
-//! no answer is on its way from the journal into the cache, which the heads tell.
+//! Whole students are compared: those of a sample, or all that the cache has. What is cached of a
+//! student has to be what a load would put there now: the table's records, and over them what waits
+//! in the journal. A schedule that differs is an error only if nothing came in between, which the
+//! fence of a load tells, and if no answer is on its way from the journal into the cache, which the
+//! heads tell.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -43,18 +44,19 @@ pub struct Reconciled {
     pub students: u64,
     /// Their records, and what was wrong.
     pub differences: Differences,
-    /// Schedules that did not say that they are complete. Nobody believes them, so their records count neither
-    /// as compared nor as differing.
+    /// Schedules that did not say that they are complete. Nobody believes them, so their records
+    /// count neither as compared nor as differing.
     pub half_filled: u64,
     /// Schedules that were corrected.
     pub corrected: u64,
-    /// Schedules that changed whenever they were looked at: dropped, for the next read to load them.
+    /// Schedules that changed whenever they were looked at: dropped, for the next read to load
+    /// them.
     pub unsettled: u64,
-    /// Schedules of a generation before: nobody believes them since an outage, and the next read loads them. They
-    /// are not compared.
+    /// Schedules of a generation before: nobody believes them since an outage, and the next read
+    /// loads them. They are not compared.
     pub void: u64,
-    /// Records of which the cache had an answer that was nowhere else: a journal came back older. They are given to
-    /// the journal again, and not compared.
+    /// Records of which the cache had an answer that was nowhere else: a journal came back older.
+    /// They are given to the journal again, and not compared.
     pub offered: u64,
     /// How many records there are to compare, an estimate while it runs.
     pub total: u64,
@@ -77,12 +79,12 @@ struct Piece {
 }
 
 impl Engine {
-    /// Compares cached schedules of a season with the database, and corrects them: of students who have about
-    /// `sample` records together, drawn at random, or of all.
+    /// Compares cached schedules of a season with the database, and corrects them: of students who
+    /// have about `sample` records together, drawn at random, or of all.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process is at it; else
-    /// what a server said.
+    /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
+    /// is at it; else what a server said.
     pub fn reconcile(
         &self,
         season: &str,
@@ -119,7 +121,8 @@ impl Engine {
             found.void += piece.void;
             found.offered += piece.offered;
             if sample.is_none() && found.students > 0 {
-                found.total = found.differences.records * population.max(found.students) / found.students;
+                found.total =
+                    found.differences.records * population.max(found.students) / found.students;
             }
             found.total = found.total.max(found.differences.records);
             watch(&found)
@@ -163,7 +166,8 @@ impl Engine {
             let keys = &self.settings.keys;
             // So many that at least the missing ones are new, or that it is everybody.
             let most = draw.drawn.len().saturating_add(missing).min(MOST_DRAWN);
-            draw.waiting = process.cache.with(|cache| students::at_random(cache, keys, season, most))?;
+            draw.waiting =
+                process.cache.with(|cache| students::at_random(cache, keys, season, most))?;
             draw.waiting.retain(|player| draw.drawn.insert(player.clone()));
         }
         let rest = draw.waiting.split_off(draw.waiting.len().min(STUDENTS));
@@ -171,11 +175,18 @@ impl Engine {
         Ok((!next.is_empty()).then_some(next))
     }
 
-    /// The next students that the cache has anything of, those in no list included. Some may come twice.
-    fn scan(&self, process: &Process, season: &str, cursor: &mut Option<u64>) -> Result<Option<Vec<String>>> {
+    /// The next students that the cache has anything of, those in no list included. Some may come
+    /// twice.
+    fn scan(
+        &self,
+        process: &Process,
+        season: &str,
+        cursor: &mut Option<u64>,
+    ) -> Result<Option<Vec<String>>> {
         let keys = &self.settings.keys;
         while let Some(place) = *cursor {
-            let (next, players) = process.cache.with(|cache| students::scan(cache, keys, season, place))?;
+            let (next, players) =
+                process.cache.with(|cache| students::scan(cache, keys, season, place))?;
             *cursor = (next != 0).then_some(next);
             if !players.is_empty() {
                 return Ok(Some(players));
@@ -185,7 +196,12 @@ impl Engine {
     }
 
     /// Compares some students, some at a time, and corrects what is wrong.
-    fn reconcile_students(&self, process: &Process, season: &str, players: &[String]) -> Result<Piece> {
+    fn reconcile_students(
+        &self,
+        process: &Process,
+        season: &str,
+        players: &[String],
+    ) -> Result<Piece> {
         let mut piece = Piece::default();
         for players in players.chunks(STUDENTS) {
             let mut waiting: Vec<(&str, Option<Heads>)> =
@@ -202,8 +218,8 @@ impl Engine {
         Ok(piece)
     }
 
-    /// Keeps again what only the cache still has of a student: a journal that was replaced by an older one has lost
-    /// it. Returns how many records.
+    /// Keeps again what only the cache still has of a student: a journal that was replaced by an
+    /// older one has lost it. Returns how many records.
     fn offer(
         &self,
         process: &Process,
@@ -221,7 +237,8 @@ impl Engine {
         })?;
         let rows: HashSet<&str> = known.iter().map(|review| review.question_id.as_str()).collect();
         states.retain(|state| {
-            // A question without a record may have been removed by hand, unless it was lost when others were.
+            // A question without a record may have been removed by hand, unless it was lost when
+            // others were.
             let may_be_lost =
                 rows.contains(state.question_id.as_str()) || is_within(loss, state.answered_at_us);
             may_be_lost && !set_aside.contains(&state.question_id)
@@ -239,18 +256,20 @@ impl Engine {
             let text = Entry::of_states(token.clone(), states)
                 .to_text()
                 .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
-            process
-                .background
-                .with(|database| kept::append(database, &token, (player, season), &text).map(drop))?;
+            process.background.with(|database| {
+                kept::append(database, &token, (player, season), &text).map(drop)
+            })?;
         }
         if offered > 0 {
-            log::warn!("{offered} answers of {player} were in the cache alone: they are kept again");
+            log::warn!(
+                "{offered} answers of {player} were in the cache alone: they are kept again"
+            );
         }
         Ok(offered)
     }
 
-    /// Looks at some students once. Returns those who have to be looked at again, and of those whose cache lacks
-    /// an answer, what it knew of.
+    /// Looks at some students once. Returns those who have to be looked at again, and of those
+    /// whose cache lacks an answer, what it knew of.
     fn look<'a>(
         &self,
         process: &Process,
@@ -266,8 +285,11 @@ impl Engine {
         let players: Vec<&str> = waiting.iter().map(|(player, _)| *player).collect();
         let (generation, records) = self.load_behind_fence(process, season, &players, &fence)?;
         let cached = process.cache.with(|cache| students::read(cache, keys, season, &players))?;
-        let (mut wrong, mut again, mut gone, mut present) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for (((player, records), cached), (name, behind)) in records.into_iter().zip(cached).zip(waiting) {
+        let (mut wrong, mut again, mut gone, mut present) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (((player, records), cached), (name, behind)) in
+            records.into_iter().zip(cached).zip(waiting)
+        {
             if !cached.is_there {
                 gone.push(player);
                 continue;
@@ -286,13 +308,15 @@ impl Engine {
                     continue;
                 }
             }
-            let heads = Heads { cached: cached.head.unwrap_or_default().order, known: records.head.order };
+            let heads =
+                Heads { cached: cached.head.unwrap_or_default().order, known: records.head.order };
             if is_half_filled || differences.differing() > 0 {
                 if cached.fence.as_deref() != Some(&fence) {
                     again.push((*name, None));
                     continue;
                 }
-                // Its answer may be between the journal and the cache. Once no time can bring it there, it is lost.
+                // Its answer may be between the journal and the cache. Once no time can bring it
+                // there, it is lost.
                 if heads.cached < heads.known && !is_half_filled && *behind != Some(heads) {
                     again.push((*name, Some(heads)));
                     continue;
@@ -303,7 +327,8 @@ impl Engine {
             if is_half_filled {
                 piece.half_filled += 1;
             } else {
-                let cluster = Cluster { records: differences.records, differing: differences.differing() };
+                let cluster =
+                    Cluster { records: differences.records, differing: differences.differing() };
                 piece.compared.push((cluster, differences));
             }
         }
@@ -323,7 +348,8 @@ impl Engine {
     }
 }
 
-/// Whether an order lies in the time in which the journal may have lost answers. Hosts' clocks differ.
+/// Whether an order lies in the time in which the journal may have lost answers. Hosts' clocks
+/// differ.
 fn is_within((from_us, until_us): (i64, i64), order: i64) -> bool {
     from_us > 0 && (from_us - CLOCKS_DIFFER_US..=until_us + CLOCKS_DIFFER_US).contains(&order)
 }
@@ -360,7 +386,8 @@ impl Compared {
     fn missing_students(&self, drawn: usize, wanted: u64) -> usize {
         let (students, records) =
             (self.students.load(Ordering::Relaxed), self.records.load(Ordering::Relaxed));
-        let needed = if records == 0 { 0 } else { wanted.saturating_mul(students).div_ceil(records) };
+        let needed =
+            if records == 0 { 0 } else { wanted.saturating_mul(students).div_ceil(records) };
         usize::try_from(needed).unwrap_or(usize::MAX).max(FEWEST_STUDENTS).saturating_sub(drawn)
     }
 }

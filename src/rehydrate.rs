@@ -1,8 +1,9 @@
 //! Loading a student's records from MariaDB and the journal, and caching them.
 //!
-//! The journal is read before the table: an answer that has left the journal by then is in the table. Where anything
-//! waits, the table is read at one moment together with what has been written to it. A fence, set before anything is
-//! read, keeps a load from undoing an answer that comes in meanwhile.
+//! The journal is read before the table: an answer that has left the journal by then is in the
+//! table. Where anything waits, the table is read at one moment together with what has been written
+//! to it. A fence, set before anything is read, keeps a load from undoing an answer that comes in
+//! meanwhile.
 
 use std::collections::HashSet;
 
@@ -70,14 +71,18 @@ impl Engine {
             log::debug!("the records of {player} will not be cached: {error}");
         }
         let loaded = [(player, self.load_records(process, player, season)?)];
-        // Without the journal the set could lack answers; it must not be taken for complete later. A fence whose
-        // setting was not confirmed may be set later than it says.
+        // Without the journal the set could lack answers; it must not be taken for complete later.
+        // A fence whose setting was not confirmed may be set later than it says.
         if loaded[0].1.is_whole && fenced.is_ok() {
             match self.fill(process, active.generation, season, &fence, &loaded) {
                 Ok(filled) if filled == [true] => {}
-                Ok(_) => log::debug!("the records of {player} changed while they were loaded; not cached"),
+                Ok(_) => log::debug!(
+                    "the records of {player} changed while they were loaded; not cached"
+                ),
                 // An outage has been told of already.
-                Err(error @ Error::Unavailable { .. }) => log::debug!("{player} is not cached: {error}"),
+                Err(error @ Error::Unavailable { .. }) => {
+                    log::debug!("{player} is not cached: {error}")
+                }
                 Err(error) => log::warn!("the records of {player} could not be cached: {error}"),
             }
         }
@@ -85,7 +90,8 @@ impl Engine {
         Ok(records)
     }
 
-    /// Caches students' records that were loaded behind a fence. False for each who changed meanwhile.
+    /// Caches students' records that were loaded behind a fence. False for each who changed
+    /// meanwhile.
     pub(crate) fn fill<P: AsRef<str>>(
         &self,
         process: &Process,
@@ -98,7 +104,13 @@ impl Engine {
         let loaded: Vec<Loaded<'_>> = records
             .iter()
             .map(|(player, Records { reviews, head, .. })| Loaded {
-                student: Student { keys, player: player.as_ref(), season, season_token: "", generation },
+                student: Student {
+                    keys,
+                    player: player.as_ref(),
+                    season,
+                    season_token: "",
+                    generation,
+                },
                 head: *head,
                 reviews,
             })
@@ -115,8 +127,14 @@ impl Engine {
     /// Loads a student's records of a season: the table's, and over them what waits in the journal.
     ///
     /// # Errors
-    /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is not its last word.
-    pub(crate) fn load_records(&self, process: &Process, player: &str, season: &str) -> Result<Records> {
+    /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is not its
+    /// last word.
+    pub(crate) fn load_records(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<Records> {
         let (pending, is_whole) = self.pending(process, player, season)?;
         let loaded = self.load_students(&process.database, &[player], season, vec![pending])?.pop();
         Ok(Records { is_whole, ..loaded.unwrap_or_default() })
@@ -137,8 +155,9 @@ impl Engine {
         let (loaded, has_nobody) = database.with(|database| {
             // Before the records: what has left it by then is among them.
             let in_table = students_in_table(database, players, season)?;
-            let is_quiet =
-                |player: &str, pending: &Pending| pending.entries.is_empty() && !in_table.contains(player);
+            let is_quiet = |player: &str, pending: &Pending| {
+                pending.entries.is_empty() && !in_table.contains(player)
+            };
             let quiet: Vec<&str> = players
                 .iter()
                 .zip(&pending)
@@ -167,8 +186,9 @@ impl Engine {
         Ok(loaded)
     }
 
-    /// Loads the records of a student who has answers that wait: all of it as of one moment, since an answer must not
-    /// count twice that is written meanwhile. The flag says that the table has none.
+    /// Loads the records of a student who has answers that wait: all of it as of one moment, since
+    /// an answer must not count twice that is written meanwhile. The flag says that the table has
+    /// none.
     fn load_with_waiting(
         &self,
         database: &mut Conn,
@@ -183,8 +203,12 @@ impl Engine {
             let in_table = journal::of_student(database, player, season)?;
             Ok((reviews, in_table, records::audited(database, &tokens)?))
         })?;
-        let stream: Vec<Entry> =
-            pending.entries.iter().filter(|entry| !written.contains(&entry.token)).cloned().collect();
+        let stream: Vec<Entry> = pending
+            .entries
+            .iter()
+            .filter(|entry| !written.contains(&entry.token))
+            .cloned()
+            .collect();
         let table = read_entries(in_table);
         let is_empty = reviews.is_empty();
         let known = reviews.iter().map(|record| record.review.clone()).collect();
@@ -200,13 +224,24 @@ impl Engine {
     }
 
     /// Whether answers of a student wait in `memora_journal`.
-    pub(crate) fn waits_in_table(&self, process: &Process, player: &str, season: &str) -> Result<bool> {
-        let found = process.database.with(|database| students_in_table(database, &[player], season))?;
+    pub(crate) fn waits_in_table(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<bool> {
+        let found =
+            process.database.with(|database| students_in_table(database, &[player], season))?;
         Ok(!found.is_empty())
     }
 
     /// What of a student waits in the journal; false when it cannot be asked.
-    pub(crate) fn pending(&self, process: &Process, player: &str, season: &str) -> Result<(Pending, bool)> {
+    pub(crate) fn pending(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<(Pending, bool)> {
         match self.pending_of(process, &[player], season) {
             Ok(mut pending) => Ok((pending.pop().unwrap_or_default(), true)),
             Err(error) if error.is_failure_of(Server::Journal) => {
@@ -230,10 +265,11 @@ impl Engine {
 }
 
 impl Records {
-    /// The table's records of a student, and the head that the journal knows. What has left the journal is among the
-    /// records, so the newest of them says as much.
+    /// The table's records of a student, and the head that the journal knows. What has left the
+    /// journal is among the records, so the newest of them says as much.
     pub(crate) fn of(reviews: Vec<Review>, journal: i64) -> Records {
-        let newest = reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0).max(journal);
+        let newest =
+            reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0).max(journal);
         let head = Head { order: newest, journal: newest, table: 0 };
         Records { reviews, head, is_whole: true }
     }
@@ -252,7 +288,8 @@ pub(crate) fn students_in_table(
     Ok(found.into_iter().filter(|entry| entry.season == season).map(|entry| entry.player).collect())
 }
 
-/// Entries with their ids. An unreadable one is the drain's to set aside; the student's other answers still count.
+/// Entries with their ids. An unreadable one is the drain's to set aside; the student's other
+/// answers still count.
 pub(crate) fn read_entries(found: Vec<TableEntry>) -> Vec<(i64, Entry)> {
     let read = |found: TableEntry| {
         let entry = Entry::read(&found.text, &found.token).ok()?;

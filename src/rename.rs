@@ -1,5 +1,5 @@
-//! Students who are renamed. Frappe renames a user in one transaction, with what the student has by then. What is
-//! answered until its commit comes under the old name, and is carried after it.
+//! Students who are renamed. Frappe renames a user in one transaction, with what the student has by
+//! then. What is answered until its commit comes under the old name, and is carried after it.
 
 use mysql::Conn;
 
@@ -11,7 +11,8 @@ use crate::mariadb::shape::{ARCHIVE, LIVE};
 use crate::redis::cache;
 use crate::submission::check_player;
 
-/// Calls that began before a user was renamed have ended by then, and the drains that took their answers.
+/// Calls that began before a user was renamed have ended by then, and the drains that took their
+/// answers.
 const FOLLOWED_FOR_US: i64 = 10 * 60 * 1_000_000;
 
 impl Engine {
@@ -25,7 +26,8 @@ impl Engine {
         self.process().database.with(|database| renames::note(database, old, new))
     }
 
-    /// Gives renamed students what was written under their old names since. Drain first. Returns how many records.
+    /// Gives renamed students what was written under their old names since. Drain first. Returns
+    /// how many records.
     ///
     /// # Errors
     /// When MariaDB is down. Running it again goes on.
@@ -36,7 +38,8 @@ impl Engine {
         for rename in &noted {
             let bearer = process.background.with(|database| bearer(database, &noted, rename))?;
             // In this order: what is written in between is carried the next time.
-            let is_over = rename.age_us > FOLLOWED_FOR_US && !self.waits_anywhere(&process, &rename.old)?;
+            let is_over =
+                rename.age_us > FOLLOWED_FOR_US && !self.waits_anywhere(&process, &rename.old)?;
             if let Some(new) = bearer {
                 carried += self.carry(&process, &Rename { new, ..rename.clone() })?;
             }
@@ -76,9 +79,11 @@ impl Engine {
     }
 }
 
-/// The name that a renamed user bears now, who may have been renamed again since. `None`: nobody was renamed.
+/// The name that a renamed user bears now, who may have been renamed again since. `None`: nobody
+/// was renamed.
 fn bearer(database: &mut Conn, noted: &[Rename], rename: &Rename) -> Result<Option<String>> {
-    let mut is_user = |name: &str| Ok(seasons::user_named(database, name)?.as_deref() == Some(name));
+    let mut is_user =
+        |name: &str| Ok(seasons::user_named(database, name)?.as_deref() == Some(name));
     if is_user(&rename.old)? {
         return Ok(None);
     }

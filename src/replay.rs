@@ -44,12 +44,13 @@ enum Outcome {
 }
 
 impl Engine {
-    /// Writes Poison Reviews to the table: those of these names, or all that wait. A newer state of a record stays.
-    /// One that cannot be written keeps waiting with its reason, and is in no other's way.
+    /// Writes Poison Reviews to the table: those of these names, or all that wait. A newer state of
+    /// a record stays. One that cannot be written keeps waiting with its reason, and is in no
+    /// other's way.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] while another process replays all; else when MariaDB is down. What was replayed by
-    /// then stays so.
+    /// [`Error::InvalidInput`] while another process replays all; else when MariaDB is down. What
+    /// was replayed by then stays so.
     pub fn replay(&self, names: Option<&[String]>, watch: Watch<'_>) -> Result<ReplayReport> {
         let mut report = ReplayReport::default();
         let Some(names) = names else { return self.replay_all(report, watch) };
@@ -66,7 +67,8 @@ impl Engine {
         report.total = process.background.with(poison::count)?;
         let mut after = String::new();
         loop {
-            let batch = process.background.with(|database| poison::waiting(database, &after, BATCH))?;
+            let batch =
+                process.background.with(|database| poison::waiting(database, &after, BATCH))?;
             let Some(last) = batch.last().cloned() else { return Ok(report) };
             // One may be dismissed meanwhile.
             self.replay_some(&batch, true, &mut report)?;
@@ -75,7 +77,12 @@ impl Engine {
         }
     }
 
-    fn replay_some(&self, names: &[String], must_wait: bool, report: &mut ReplayReport) -> Result<()> {
+    fn replay_some(
+        &self,
+        names: &[String],
+        must_wait: bool,
+        report: &mut ReplayReport,
+    ) -> Result<()> {
         let process = self.process();
         for name in names {
             match process.background.with(|database| self.replay_one(database, name, must_wait))? {
@@ -101,7 +108,8 @@ impl Engine {
                 return Ok(Err(reason));
             }
             let entry = match entry(&found) {
-                // Answers from after it were computed from it, where the student saw it: what is newer stays.
+                // Answers from after it were computed from it, where the student saw it: what is
+                // newer stays.
                 Ok(entry) => Entry::of_states(entry.token, entry.states),
                 Err(reason) => return Ok(Err(reason)),
             };
@@ -109,7 +117,11 @@ impl Engine {
             let student = (player.as_str(), season.as_str());
             self.count_alone(database, student, &entry)?;
             if records::audited(database, &[&job_id])?.is_empty() {
-                records::audit(database, zone, &[audit(&job_id, student, &entry, checksum(&payload))])?;
+                records::audit(
+                    database,
+                    zone,
+                    &[audit(&job_id, student, &entry, checksum(&payload))],
+                )?;
             }
             poison::mark_replayed(database, zone, now_us(), name)?;
             Ok(Ok(Outcome::Replayed(player.clone(), season.clone())))
@@ -119,12 +131,15 @@ impl Engine {
             Ok(Err(reason)) => reason,
             Err(error) if is_locked_out(&error) => {
                 log::warn!(
-                    "the Poison Review {name} was not replayed: somebody has locked it, or its record"
+                    "the Poison Review {name} was not replayed: somebody has locked it, or its \
+                     record"
                 );
                 return Ok(Outcome::Failed);
             }
             // Whatever MariaDB says of this record, it may take the next.
-            Err(error @ (Error::Refused { .. } | Error::Fault(_))) if !is_ended(&error) => error.to_string(),
+            Err(error @ (Error::Refused { .. } | Error::Fault(_))) if !is_ended(&error) => {
+                error.to_string()
+            }
             Err(error) => return Err(error),
         };
         log::error!("the Poison Review {name} still cannot be written: {reason}");
@@ -138,7 +153,8 @@ impl Engine {
     pub(crate) fn reload(&self, player: &str, season: &str) {
         let process = self.process();
         let keys = &self.settings.keys;
-        let dropped = process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]));
+        let dropped =
+            process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]));
         if let Err(error) = dropped {
             log::warn!("the cache of {player} could not be dropped: {error}");
             if let Err(error) = self.make_unbelieved(&process, player, season) {

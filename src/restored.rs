@@ -1,5 +1,5 @@
-//! Noticing what happened to the cache or the database as a whole while nobody looked: a database that was restored
-//! from a backup, a cache that was emptied.
+//! Noticing what happened to the cache or the database as a whole while nobody looked: a database
+//! that was restored from a backup, a cache that was emptied.
 
 use crate::engine::{Engine, Process};
 use crate::error::Result;
@@ -7,8 +7,9 @@ use crate::mariadb::checks;
 use crate::redis::cache;
 
 impl Engine {
-    /// Makes all cached schedules void when the database was restored from a backup since the last check. True:
-    /// nobody's schedule is there, since that was so, or since the cache has been emptied.
+    /// Makes all cached schedules void when the database was restored from a backup since the last
+    /// check. True: nobody's schedule is there, since that was so, or since the cache has been
+    /// emptied.
     ///
     /// # Errors
     /// When a server is down: then the next check notices it.
@@ -20,12 +21,14 @@ impl Engine {
         Ok(is_void)
     }
 
-    /// As [`Engine::check_cache`], and leaves it to that to tell whether schedules are to be loaded again.
+    /// As [`Engine::check_cache`], and leaves it to that to tell whether schedules are to be loaded
+    /// again.
     pub(crate) fn notice_restored(&self) -> Result<()> {
         self.is_void(&self.process()).map(drop)
     }
 
-    /// Whether nobody's schedule is there: the cache knows of no check, or of more than the database.
+    /// Whether nobody's schedule is there: the cache knows of no check, or of more than the
+    /// database.
     fn is_void(&self, process: &Process) -> Result<bool> {
         let keys = &self.settings.keys;
         // In this order: a check that is made meanwhile is one more in the database.

@@ -1,5 +1,5 @@
-//! Archived records that are old: flagged for deletion, then deleted when an administrator says so (spec
-//! section 6).
+//! Archived records that are old: flagged for deletion, then deleted when an administrator says so
+//! (spec section 6).
 
 use std::time::{Duration, Instant};
 
@@ -29,14 +29,20 @@ pub struct Walked {
 pub type Watch<'a> = &'a mut dyn FnMut(&Walked) -> Result<()>;
 
 impl Engine {
-    /// Flags archived records as eligible for deletion that were archived before a moment, in Unix seconds, and goes
-    /// on where the last call came to. Returns how many.
+    /// Flags archived records as eligible for deletion that were archived before a moment, in Unix
+    /// seconds, and goes on where the last call came to. Returns how many.
     ///
-    /// A season is gone through once, when all of it is old enough. So a flag that was removed by hand stays removed.
+    /// A season is gone through once, when all of it is old enough. So a flag that was removed by
+    /// hand stays removed.
     ///
     /// # Errors
     /// When MariaDB is down; running it again goes on.
-    pub fn flag_for_deletion(&self, archived_before: i64, longest: Duration, pace: Pace) -> Result<u64> {
+    pub fn flag_for_deletion(
+        &self,
+        archived_before: i64,
+        longest: Duration,
+        pace: Pace,
+    ) -> Result<u64> {
         let begun = Instant::now();
         let mut connection = self.settings.background.connect(false)?;
         let mut flagged = 0;
@@ -50,7 +56,8 @@ impl Engine {
                 let start = Instant::now();
                 let (flagged_here, until) = in_transaction_again(&mut connection, |connection| {
                     let range = KeyRange::next(connection, Place::Archive, &season, &after, ROWS)?;
-                    let flagged = retention::flag(connection, &self.settings.zone, &range, archived_before)?;
+                    let flagged =
+                        retention::flag(connection, &self.settings.zone, &range, archived_before)?;
                     retention::note_flagged(connection, &range)?;
                     Ok((flagged, range.until))
                 })?;
@@ -66,9 +73,14 @@ impl Engine {
     /// Deletes archived records that are flagged, of one season or of all. Returns how many.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) when another process is at it; else when MariaDB is
-    /// down, and running it again goes on.
-    pub fn delete_flagged(&self, season: Option<&str>, pace: Pace, watch: Watch<'_>) -> Result<u64> {
+    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) when another process is at it;
+    /// else when MariaDB is down, and running it again goes on.
+    pub fn delete_flagged(
+        &self,
+        season: Option<&str>,
+        pace: Pace,
+        watch: Watch<'_>,
+    ) -> Result<u64> {
         let mut connection = self.settings.background.connect(false)?;
         // Held until the connection ends, however it ends.
         Job::Deletion.lock(&mut connection, season.unwrap_or_default())?;

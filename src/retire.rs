@@ -14,12 +14,18 @@ use crate::submission::{check_player, check_season};
 const NEVER: i64 = 7_258_118_400;
 
 impl Engine {
-    /// Puts off the next review of some questions of a student for ever. Their records stay, and an answer brings them
-    /// back. Returns how many were put off. It is an entry of the journal like any other.
+    /// Puts off the next review of some questions of a student for ever. Their records stay, and an
+    /// answer brings them back. Returns how many were put off. It is an entry of the journal like
+    /// any other.
     ///
     /// # Errors
     /// When MariaDB or the journal is down; nothing is put off then.
-    pub fn retire(&self, player: &str, season: &str, question_ids: &HashSet<String>) -> Result<usize> {
+    pub fn retire(
+        &self,
+        player: &str,
+        season: &str,
+        question_ids: &HashSet<String>,
+    ) -> Result<usize> {
         check_player(player)?;
         check_season(season)?;
         let process = self.process();
@@ -31,7 +37,9 @@ impl Engine {
         let states: Vec<Review> = records
             .reviews
             .into_iter()
-            .filter(|review| question_ids.contains(&review.question_id) && review.next_review < NEVER)
+            .filter(|review| {
+                question_ids.contains(&review.question_id) && review.next_review < NEVER
+            })
             .map(|review| Review { next_review: NEVER, answered_at_us: order, ..review })
             .collect();
         if states.is_empty() {
@@ -39,10 +47,17 @@ impl Engine {
         }
         let count = states.len();
         let entry = Entry::of_states(process.token(), states);
-        let text =
-            entry.to_text().map_err(|error| Error::Fault(format!("states cannot be written: {error}")))?;
-        let new =
-            NewEntry { player, season, knows: records.head.journal, order, token: &entry.token, text: &text };
+        let text = entry
+            .to_text()
+            .map_err(|error| Error::Fault(format!("states cannot be written: {error}")))?;
+        let new = NewEntry {
+            player,
+            season,
+            knows: records.head.journal,
+            order,
+            token: &entry.token,
+            text: &text,
+        };
         let keys = &self.settings.keys;
         match process.journal.with(|journal| self.journal_scripts.append(journal, keys, &new))? {
             Appended::Added { drain_wanted } => {

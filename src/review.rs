@@ -1,4 +1,5 @@
-//! A review: the state of one question of one student in one season. One type from the door to the table.
+//! A review: the state of one question of one student in one season. One type from the door to the
+//! table.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +15,8 @@ pub struct Review {
     pub next_review: i64,
     /// Unix time in seconds (UTC) of the student's last answer to this question.
     pub last_review: Option<i64>,
-    /// The order of the answer that last changed this state: the Unix time of the answer in microseconds, but always
-    /// later than every state that was known then (see [`crate::head`]).
+    /// The order of the answer that last changed this state: the Unix time of the answer in
+    /// microseconds, but always later than every state that was known then (see [`crate::head`]).
     pub answered_at_us: i64,
     /// Name of a Game Subject.
     pub subject: Option<String>,
@@ -28,7 +29,8 @@ type Wire = (String, u8, i64, Option<i64>, i64, Option<String>, Option<String>);
 
 impl From<Wire> for Review {
     fn from(wire: Wire) -> Self {
-        let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = wire;
+        let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) =
+            wire;
         Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic }
     }
 }
@@ -61,8 +63,8 @@ impl Review {
         }
     }
 
-    /// What the cache keeps beside the date: how the details of the subject begin, then numbers and the
-    /// topic, separated by commas. An empty name means none.
+    /// What the cache keeps beside the date: how the details of the subject begin, then numbers and
+    /// the topic, separated by commas. An empty name means none.
     pub fn detail(&self) -> String {
         let mut text = String::new();
         self.push_detail(&mut text);
@@ -102,7 +104,15 @@ impl Review {
         let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let (subject, topic) = (name(subject), name(parts.next()?));
         let question_id = question_id.to_owned();
-        Some(Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic })
+        Some(Review {
+            question_id,
+            stability,
+            next_review,
+            last_review,
+            answered_at_us,
+            subject,
+            topic,
+        })
     }
 
     /// Orders as the cache does: most overdue first, then by the bytes of the id.
@@ -111,7 +121,8 @@ impl Review {
     }
 }
 
-/// How the details of all questions of a subject begin, and of no other: its length in bytes and its name.
+/// How the details of all questions of a subject begin, and of no other: its length in bytes and
+/// its name.
 pub fn detail_start(subject: Option<&str>) -> String {
     let mut text = String::new();
     push_detail_start(&mut text, subject);
@@ -125,7 +136,8 @@ fn push_detail_start(text: &mut String, subject: Option<&str>) {
     text.push_str(subject);
 }
 
-/// A name as details hold it: the cache puts NUL between them, and no name that Frappe takes has one.
+/// A name as details hold it: the cache puts NUL between them, and no name that Frappe takes has
+/// one.
 fn storable(name: Option<&str>) -> &str {
     name.filter(|name| !name.contains('\0')).unwrap_or_default()
 }
@@ -137,7 +149,15 @@ mod tests {
 
     fn reviews() -> impl Strategy<Value = Review> {
         let name = proptest::option::of("[^\\x00]{1,20}");
-        ("[^\\x00]{1,20}", 0u8..=4, any::<i64>(), any::<Option<i64>>(), any::<i64>(), name.clone(), name)
+        (
+            "[^\\x00]{1,20}",
+            0u8..=4,
+            any::<i64>(),
+            any::<Option<i64>>(),
+            any::<i64>(),
+            name.clone(),
+            name,
+        )
             .prop_map(Review::from)
     }
 

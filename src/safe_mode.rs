@@ -18,7 +18,8 @@ pub struct Refusals {
 
 impl Refusals {
     fn wait(&mut self, player: &str, now: Instant) -> Option<Duration> {
-        let wait = self.until.get(player)?.checked_duration_since(now).filter(|wait| !wait.is_zero());
+        let wait =
+            self.until.get(player)?.checked_duration_since(now).filter(|wait| !wait.is_zero());
         if wait.is_none() {
             self.until.remove(player);
         }
@@ -45,11 +46,13 @@ impl Engine {
         let remembered = lock(&process.refusals).wait(player, now);
         let wait = match remembered {
             Some(wait) => Some(wait),
-            None => process.database.with(|database| limiter::admit(database, player))?.map(|wait_us| {
-                let wait = Duration::from_micros(u64::try_from(wait_us).unwrap_or(0));
-                lock(&process.refusals).remember(player, now + wait, now);
-                wait
-            }),
+            None => {
+                process.database.with(|database| limiter::admit(database, player))?.map(|wait_us| {
+                    let wait = Duration::from_micros(u64::try_from(wait_us).unwrap_or(0));
+                    lock(&process.refusals).remember(player, now + wait, now);
+                    wait
+                })
+            }
         };
         match wait {
             None => Ok(()),

@@ -1,10 +1,11 @@
 //! What a sample of whole students tells about all of them.
 //!
-//! Errors may come in clusters: one student's schedule is lost, another's is perfect. So students are what is
-//! sampled, and how much their shares differ decides how much is known (the linearized variance of a ratio of a
-//! cluster sample; Cochran, Sampling Techniques, 3rd edition, section 9A.1). The interval is Wilson's, for the
-//! size that a sample of single records with this variance would have: it stays right near 0, where nearly all
-//! schedules are, and says something where no error was found (Korn and Graubard, 1998, make it so, too).
+//! Errors may come in clusters: one student's schedule is lost, another's is perfect. So students
+//! are what is sampled, and how much their shares differ decides how much is known (the linearized
+//! variance of a ratio of a cluster sample; Cochran, Sampling Techniques, 3rd edition, section
+//! 9A.1). The interval is Wilson's, for the size that a sample of single records with this variance
+//! would have: it stays right near 0, where nearly all schedules are, and says something where no
+//! error was found (Korn and Graubard, 1998, make it so, too).
 
 /// Of a normal distribution, 95% lie within so many standard deviations.
 const DEVIATIONS: f64 = 1.96;
@@ -54,10 +55,11 @@ impl Estimate {
     }
 }
 
-/// How many times the variance is what it would be if errors fell on single records. At least 1; as if each
-/// student were one record, where there are too few students to tell.
+/// How many times the variance is what it would be if errors fell on single records. At least 1; as
+/// if each student were one record, where there are too few students to tell.
 fn design_effect(sample: &[Cluster], share: f64) -> f64 {
-    let (students, records) = (sample.len() as f64, sample.iter().map(|one| one.records).sum::<u64>() as f64);
+    let (students, records) =
+        (sample.len() as f64, sample.iter().map(|one| one.records).sum::<u64>() as f64);
     if share == 0.0 || share == 1.0 {
         return 1.0;
     }
@@ -76,7 +78,11 @@ fn wilson(share: f64, size: f64) -> Estimate {
     let middle = (share + square / (2.0 * size)) / (1.0 + square / size);
     let half = DEVIATIONS / (1.0 + square / size)
         * (share * (1.0 - share) / size + square / (4.0 * size * size)).sqrt();
-    Estimate { share, low: (middle - half).clamp(0.0, share), high: (middle + half).clamp(share, 1.0) }
+    Estimate {
+        share,
+        low: (middle - half).clamp(0.0, share),
+        high: (middle + half).clamp(share, 1.0),
+    }
 }
 
 #[cfg(test)]
@@ -106,8 +112,10 @@ mod tests {
     #[test]
     fn errors_in_one_place_tell_less_than_errors_everywhere() {
         let spread = Estimate::from_sample(&students(10, 1_000, |_| 10), 1_000);
-        let clustered =
-            Estimate::from_sample(&students(10, 1_000, |number| if number == 0 { 100 } else { 0 }), 1_000);
+        let clustered = Estimate::from_sample(
+            &students(10, 1_000, |number| if number == 0 { 100 } else { 0 }),
+            1_000,
+        );
         assert_eq!(spread.share, clustered.share);
         assert!(
             clustered.high - clustered.low > 3.0 * (spread.high - spread.low),

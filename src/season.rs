@@ -1,5 +1,5 @@
-//! Which season is active. The cache remembers it, so that a warm read needs no SQL; each process remembers
-//! what the cache said, and every read checks it in passing.
+//! Which season is active. The cache remembers it, so that a warm read needs no SQL; each process
+//! remembers what the cache said, and every read checks it in passing.
 
 use std::sync::Arc;
 
@@ -72,16 +72,16 @@ impl Engine {
         let mut found = self.season_from_database(process)?;
         for _ in 0..MOST_CHANGES {
             let unused = process.random_generation();
-            let (generation, run_id) = process
-                .cache
-                .with(|cache| Ok((scripts.generation(cache, keys, unused)?, cache.run_id.clone())))?;
+            let (generation, run_id) = process.cache.with(|cache| {
+                Ok((scripts.generation(cache, keys, unused)?, cache.run_id.clone()))
+            })?;
             let season = Arc::new(ActiveSeason::new(generation, &run_id, found.clone()));
             let is_remembered = process.cache.with(|cache| {
                 let known = (generation, run_id.as_str());
                 scripts.remember_season(cache, keys, known, &season.token, REMEMBERED_SECONDS)
             })?;
-            // A process that changes the season has it forgotten after its commit. If that came between the look at
-            // MariaDB and the word to the cache, the change is seen now.
+            // A process that changes the season has it forgotten after its commit. If that came
+            // between the look at MariaDB and the word to the cache, the change is seen now.
             let now = self.season_from_database(process)?;
             if is_remembered && now == found {
                 *lock(&process.season) = Some(Arc::clone(&season));
@@ -102,8 +102,8 @@ impl Engine {
         process.database.with(|database| seasons::active(database, &today))
     }
 
-    /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a season that
-    /// begins to use the cache again may find sets from before.
+    /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a
+    /// season that begins to use the cache again may find sets from before.
     ///
     /// # Errors
     /// When a server cannot be told.
@@ -140,8 +140,11 @@ mod tests {
 
     #[test]
     fn a_token_tells_the_season() {
-        for found in [None, Some(("SEASON-2026".to_owned(), true)), Some(("SEASON-2026-B".to_owned(), false))]
-        {
+        for found in [
+            None,
+            Some(("SEASON-2026".to_owned(), true)),
+            Some(("SEASON-2026-B".to_owned(), false)),
+        ] {
             let season = ActiveSeason::new(17, "f00", found);
             assert_eq!((season.generation, season.run_id.as_str()), (17, "f00"));
             assert_eq!(ActiveSeason::from_token(&season.token), Some(season));

@@ -20,8 +20,8 @@ const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 
 impl Engine {
-    /// Begins a job on a season's cache. It is this process's until the connection ends, however it ends. A Redis
-    /// that is away makes it fail at once; later it is waited for.
+    /// Begins a job on a season's cache. It is this process's until the connection ends, however it
+    /// ends. A Redis that is away makes it fail at once; later it is waited for.
     pub(crate) fn begin_on_cache(&self, process: &Process, job: Job, season: &str) -> Result<Conn> {
         let mut connection = self.settings.background.connect(false)?;
         check_uses_cache(&mut connection, season)?;
@@ -31,8 +31,8 @@ impl Engine {
         Ok(connection)
     }
 
-    /// Loads all that is known of some students, and the generation that counts. Nothing that is computed from it goes into the cache through
-    /// the fence once one of them has answered.
+    /// Loads all that is known of some students, and the generation that counts. Nothing that is
+    /// computed from it goes into the cache through the fence once one of them has answered.
     pub(crate) fn load_behind_fence<'a>(
         &self,
         process: &Process,
@@ -43,7 +43,14 @@ impl Engine {
         let keys = &self.settings.keys;
         self.with_cache(process, |active| {
             let fenced = self.on_current_cache(process, active, |cache| {
-                cache::set_fences(cache, keys, season, players.iter().copied(), fence, FENCE_SECONDS)
+                cache::set_fences(
+                    cache,
+                    keys,
+                    season,
+                    players.iter().copied(),
+                    fence,
+                    FENCE_SECONDS,
+                )
             })?;
             fenced.and_then(|()| {
                 let pending = self.pending_of(process, players, season)?;
@@ -64,15 +71,17 @@ impl Engine {
         let mut dropped = 0;
         for player in players {
             let player = player.as_ref();
-            let was_there =
-                process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]))?;
+            let was_there = process
+                .cache
+                .with(|cache| cache::drop_students(cache, keys, [(player, season)]))?;
             dropped += u64::from(was_there);
         }
         Ok(dropped)
     }
 }
 
-/// Checks now and then that a job is still this process's: the lock goes with the connection that holds it.
+/// Checks now and then that a job is still this process's: the lock goes with the connection that
+/// holds it.
 ///
 /// # Errors
 /// [`Error::Unavailable`]: it is gone, and another process may have it.
@@ -89,7 +98,9 @@ fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
     storage::check_season_name(season)?;
     match seasons::uses_cache(connection, season)? {
         None => Err(Error::InvalidInput(format!("There is no season {season}."))),
-        Some(_) if archive::is_archived(connection, season)? => Err(Error::SeasonArchived(season.to_owned())),
+        Some(_) if archive::is_archived(connection, season)? => {
+            Err(Error::SeasonArchived(season.to_owned()))
+        }
         Some(false) => Err(Error::InvalidInput(format!(
             "{season} does not use the cache: switch enable_redis on first."
         ))),
@@ -97,8 +108,8 @@ fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
     }
 }
 
-/// Tries again, in ever longer intervals, while a server does not answer: one moment need not end the work of
-/// minutes.
+/// Tries again, in ever longer intervals, while a server does not answer: one moment need not end
+/// the work of minutes.
 pub(crate) fn patiently<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
     let mut pause = FIRST_RETRY;
     for _ in 1..MOST_FAILURES {

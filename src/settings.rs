@@ -59,16 +59,19 @@ pub struct PlainSettings<'a> {
     pub database_timeout_ms: u64,
     /// Seconds that a student's cache lives without an answer.
     pub cache_ttl_seconds: u64,
-    /// Milliseconds that the cache is believed after somebody has looked whether it lacks an answer.
+    /// Milliseconds that the cache is believed after somebody has looked whether it lacks an
+    /// answer.
     pub trust_lease_ms: u64,
 }
 
-/// How long background work waits for one reply: an ALTER TABLE over the whole table can take hours.
+/// How long background work waits for one reply: an ALTER TABLE over the whole table can take
+/// hours.
 const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 const BACKGROUND_LOCK_WAIT: Duration = Duration::from_secs(10);
 /// How long the drain waits for one reply: its largest transaction takes seconds.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Seconds that the drain waits for a row that others have locked, before it leaves those students for later.
+/// Seconds that the drain waits for a row that others have locked, before it leaves those students
+/// for later.
 pub const DRAIN_LOCK_WAIT_SECONDS: u32 = 1;
 /// A schedule that nobody has touched for so long is not worth its memory.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
@@ -79,8 +82,9 @@ impl Settings {
     /// # Errors
     /// [`Error::InvalidInput`] names the setting that cannot be used.
     pub fn check(plain: &PlainSettings<'_>) -> Result<Settings> {
-        let refuse =
-            |what: &str| Err(Error::InvalidInput(format!("memora's settings cannot be used: {what}")));
+        let refuse = |what: &str| {
+            Err(Error::InvalidInput(format!("memora's settings cannot be used: {what}")))
+        };
         if plain.site.is_empty() || plain.site.contains('|') {
             return refuse("site is Frappe's db_name: not empty and without |");
         }
@@ -105,7 +109,8 @@ impl Settings {
         };
         if frappe_cache.as_ref().is_some_and(|frappe_cache| frappe_cache.is_same(&cache)) {
             return refuse(
-                "srs_cache_url names the database of redis_cache that Frappe looks through at each login: name \
+                "srs_cache_url names the database of redis_cache that Frappe looks through at each \
+                 login: name \
                  another one, such as .../13",
             );
         }
@@ -116,7 +121,10 @@ impl Settings {
             frappe_cache,
             journal: RedisServer::at(Server::Journal, plain.journal_url, redis_timeout)?,
             database: DatabaseServer::for_students(&plain.database, database_timeout),
-            look: DatabaseServer::for_students(&plain.database, database_timeout.min(redis_timeout)),
+            look: DatabaseServer::for_students(
+                &plain.database,
+                database_timeout.min(redis_timeout),
+            ),
             background: DatabaseServer::for_background(
                 &plain.database,
                 BACKGROUND_TIMEOUT,

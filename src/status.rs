@@ -74,8 +74,8 @@ impl Engine {
     /// # Errors
     /// When a server that is needed is down.
     pub fn persistence_status(&self, player: &str, job_id: &str) -> Result<Option<Persistence>> {
-        let is_token =
-            !job_id.is_empty() && job_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        let is_token = !job_id.is_empty()
+            && job_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
         if !is_token || job_id.len() > LONGEST_JOB_ID {
             return Ok(None);
         }
@@ -117,8 +117,8 @@ impl Engine {
         Ok(false)
     }
 
-    /// How the cache does, and what it has of some seasons. It takes the same few steps however many keys there
-    /// are, others' included.
+    /// How the cache does, and what it has of some seasons. It takes the same few steps however
+    /// many keys there are, others' included.
     ///
     /// # Errors
     /// Only for faults: a cache out of reach is part of the answer.
@@ -169,7 +169,8 @@ impl Engine {
     fn not_alone(&self, key: &str) -> String {
         let shown: String = key.chars().take(60).collect();
         format!(
-            "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one of memora's own in \
+            "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one of \
+             memora's own in \
              srs_cache_url.",
             self.settings.cache.database()
         )
@@ -198,14 +199,15 @@ impl Engine {
         let run_id = |pool: &Pool<RedisServer>| pool.with(|redis| Ok(redis.run_id.clone())).ok();
         if status.is_reachable && run_id(&process.cache) == run_id(&process.journal) {
             status.warning = Some(
-                "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: unsaved answers go \
+                "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: \
+                 unsaved answers go \
                  with it. Give redis_queue a server of its own."
                     .to_owned(),
             );
         }
-        let kept = process
-            .database
-            .with(|database| Ok((kept::backlog(database)?, outages::is_open(database, outages::CLOCK)?)));
+        let kept = process.database.with(|database| {
+            Ok((kept::backlog(database)?, outages::is_open(database, outages::CLOCK)?))
+        });
         match kept {
             Ok(((count, age_us), is_clock_ahead)) => {
                 status.backlog += count;
@@ -222,7 +224,8 @@ impl Engine {
         let (backlog, oldest) = journal::backlog(journal, &self.settings.keys)?;
         let oldest_ms = oldest.as_deref().and_then(|id| id.split('-').next()?.parse::<i64>().ok());
         let age_ms = oldest_ms.map_or(0, |oldest| (now_us() / 1_000 - oldest).max(0));
-        let mut setting = |name| Ok::<_, Error>(journal::setting(journal, name)?.unwrap_or_default());
+        let mut setting =
+            |name| Ok::<_, Error>(journal::setting(journal, name)?.unwrap_or_default());
         let appendonly = setting("appendonly")? == "yes";
         let appendfsync = setting("appendfsync")?;
         let maxmemory_policy = setting("maxmemory-policy")?;
@@ -249,13 +252,16 @@ fn warning(appendonly: bool, appendfsync: &str, maxmemory_policy: &str) -> Optio
     match (appendonly, appendfsync) {
         (true, "always") => None,
         (true, "everysec") => Some(
-            "redis_queue keeps answers over a crash of Redis, but a power cut can take the last second: set \
+            "redis_queue keeps answers over a crash of Redis, but a power cut can take the last \
+             second: set \
              appendfsync to always where that matters.",
         ),
-        (true, _) => {
-            Some("redis_queue leaves it to the system when answers reach the disk: set appendfsync.")
+        (true, _) => Some(
+            "redis_queue leaves it to the system when answers reach the disk: set appendfsync.",
+        ),
+        (false, _) => {
+            Some("redis_queue loses unsaved answers when it crashes: set appendonly yes.")
         }
-        (false, _) => Some("redis_queue loses unsaved answers when it crashes: set appendonly yes."),
     }
 }
 

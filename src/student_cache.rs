@@ -1,5 +1,5 @@
-//! One student's cache by hand, for code that uses `SRSRedisManager`. Only the cache is asked and changed:
-//! what belongs in the table goes through a submission.
+//! One student's cache by hand, for code that uses `SRSRedisManager`. Only the cache is asked and
+//! changed: what belongs in the table goes through a submission.
 
 use crate::clock::now_us;
 use crate::engine::Engine;
@@ -36,7 +36,8 @@ impl Engine {
         if dates.is_empty() {
             return Ok(0);
         }
-        let (keys, life) = (&self.settings.keys, (self.settings.cache_ttl_seconds, self.end_of_life()));
+        let (keys, life) =
+            (&self.settings.keys, (self.settings.cache_ttl_seconds, self.end_of_life()));
         self.process()
             .cache
             .with(|connection| cache::put(connection, keys, (player, season), dates, life))?;
@@ -51,7 +52,9 @@ impl Engine {
         check_season(season)?;
         check_question_id(question_id)?;
         let keys = &self.settings.keys;
-        self.process().cache.with(|connection| cache::remove(connection, keys, (player, season), question_id))
+        self.process()
+            .cache
+            .with(|connection| cache::remove(connection, keys, (player, season), question_id))
     }
 
     /// Questions that the cache alone knows to be due, most overdue first.
@@ -61,9 +64,9 @@ impl Engine {
     pub fn cache_due(&self, player: &str, season: &str, limit: u32) -> Result<Vec<(String, f64)>> {
         check_season(season)?;
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
-        self.process()
-            .cache
-            .with(|connection| cache::scores(connection, keys, (player, season), Some(now), Some(limit)))
+        self.process().cache.with(|connection| {
+            cache::scores(connection, keys, (player, season), Some(now), Some(limit))
+        })
     }
 
     /// All dates that the cache has of a student.
@@ -73,7 +76,9 @@ impl Engine {
     pub fn cache_scores(&self, player: &str, season: &str) -> Result<Vec<(String, f64)>> {
         check_season(season)?;
         let keys = &self.settings.keys;
-        self.process().cache.with(|connection| cache::scores(connection, keys, (player, season), None, None))
+        self.process()
+            .cache
+            .with(|connection| cache::scores(connection, keys, (player, season), None, None))
     }
 
     /// How many questions the cache alone knows to be due.
@@ -83,7 +88,9 @@ impl Engine {
     pub fn cache_count_due(&self, player: &str, season: &str) -> Result<u64> {
         check_season(season)?;
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
-        self.process().cache.with(|connection| cache::count(connection, keys, (player, season), Some(now)))
+        self.process()
+            .cache
+            .with(|connection| cache::count(connection, keys, (player, season), Some(now)))
     }
 
     /// Drops a student's cache; the next read loads it anew. True: there was one.
@@ -93,7 +100,9 @@ impl Engine {
     pub fn cache_clear(&self, player: &str, season: &str) -> Result<bool> {
         check_season(season)?;
         let keys = &self.settings.keys;
-        self.process().cache.with(|connection| cache::drop_students(connection, keys, [(player, season)]))
+        self.process()
+            .cache
+            .with(|connection| cache::drop_students(connection, keys, [(player, season)]))
     }
 
     /// A student's cache in numbers.

@@ -1,5 +1,5 @@
-//! What comes in: the two forms of a review session and a lesson's interactions (spec section 3), read and
-//! checked. Pure: no server.
+//! What comes in: the two forms of a review session and a lesson's interactions (spec section 3),
+//! read and checked. Pure: no server.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -112,7 +112,11 @@ impl Submission {
             Value::Object(meta) => meta,
             _ => return Err(invalid("session_meta is an object with a subject and a topic")),
         };
-        Ok(Submission { answers, subject: name_in(meta, "subject")?, topic: name_in(meta, "topic")? })
+        Ok(Submission {
+            answers,
+            subject: name_in(meta, "subject")?,
+            topic: name_in(meta, "topic")?,
+        })
     }
 
     /// Reads the list form: `[{question_id, quality, response_time_ms}]`.
@@ -132,7 +136,8 @@ impl Submission {
         Ok(Submission { answers, ..Submission::default() })
     }
 
-    /// Reads a lesson's interactions: `[{question_id, duration_ms | time_spent_ms, attempts_count}]`.
+    /// Reads a lesson's interactions: `[{question_id, duration_ms | time_spent_ms,
+    /// attempts_count}]`.
     ///
     /// # Errors
     /// As [`Submission::from_session_data`].
@@ -153,7 +158,8 @@ impl Submission {
         Ok(Submission { answers, subject: named(subject), topic: named(topic) })
     }
 
-    /// Every question that the submission may change, each once: those answered, and the stages they are in.
+    /// Every question that the submission may change, each once: those answered, and the stages
+    /// they are in.
     pub fn question_ids(&self) -> Vec<String> {
         let mut ids: Vec<String> = self
             .answers
@@ -188,7 +194,9 @@ pub fn check_question_id(question_id: &str) -> Result<()> {
 fn fault_of_question_id(question_id: &str) -> Option<Reason> {
     let length = question_id.chars().count();
     if length == 0 || length > LONGEST_QUESTION_ID {
-        return Some(format!("question_id has 1 to {LONGEST_QUESTION_ID} characters, not {length}"));
+        return Some(format!(
+            "question_id has 1 to {LONGEST_QUESTION_ID} characters, not {length}"
+        ));
     }
     if question_id.chars().any(char::is_control) || question_id.trim() != question_id {
         return Some("question_id has no control characters and no space at its ends".to_owned());
@@ -242,7 +250,10 @@ fn each(
     };
     check_count(list.len())?;
     let answers = list.iter().zip(1..).map(|(answer, place)| {
-        let read = answer.as_object().ok_or_else(|| "an answer is an object".to_owned()).and_then(&read_one);
+        let read = answer
+            .as_object()
+            .ok_or_else(|| "an answer is an object".to_owned())
+            .and_then(&read_one);
         read.map_err(|reason| invalid(&format!("answer {place}: {reason}")))
     });
     answers.collect()
@@ -285,7 +296,9 @@ fn given<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
 fn truth(fields: &Fields, name: &str) -> std::result::Result<bool, Reason> {
     let truth = match given(fields, name) {
         Some(Value::Bool(truth)) => Some(*truth),
-        Some(number) => number.as_f64().and_then(|number| whole(number, 1.0)).map(|number| number == 1),
+        Some(number) => {
+            number.as_f64().and_then(|number| whole(number, 1.0)).map(|number| number == 1)
+        }
         None => None,
     };
     truth.ok_or_else(|| format!("{name} is true or false"))
@@ -297,8 +310,9 @@ fn duration(fields: &Fields, names: &[&str]) -> std::result::Result<u64, Reason>
     for name in names {
         let Some(value) = given(fields, name) else { continue };
         let milliseconds = value.as_f64().filter(|number| (0.0..=LARGEST_NUMBER).contains(number));
-        let milliseconds = milliseconds
-            .ok_or_else(|| format!("{name} is a number of milliseconds from 0 to {LARGEST_NUMBER}"))?;
+        let milliseconds = milliseconds.ok_or_else(|| {
+            format!("{name} is a number of milliseconds from 0 to {LARGEST_NUMBER}")
+        })?;
         // In range and not negative: only the fraction is dropped.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         first.get_or_insert(milliseconds as u64);
@@ -369,7 +383,10 @@ mod tests {
             r#"[{"question_id": "q\u0000", "quality": 3}]"#.to_owned(),
             format!(r#"[{{"question_id": "{}", "quality": 3}}]"#, "q".repeat(141)),
         ] {
-            assert!(matches!(Submission::from_responses(&bad), Err(Error::InvalidInput(_))), "{bad:.80}");
+            assert!(
+                matches!(Submission::from_responses(&bad), Err(Error::InvalidInput(_))),
+                "{bad:.80}"
+            );
         }
     }
 
@@ -382,7 +399,10 @@ mod tests {
             r#"{"answers": [{"question_id": "q", "is_correct": 2}]}"#,
             r#"{"answers": [{"question_id": "q", "is_correct": true, "time_spent_ms": 1, "duration_ms": -1}]}"#,
         ] {
-            assert!(matches!(Submission::from_session_data(bad), Err(Error::InvalidInput(_))), "{bad}");
+            assert!(
+                matches!(Submission::from_session_data(bad), Err(Error::InvalidInput(_))),
+                "{bad}"
+            );
         }
         for bad in [
             r#"[["q", 1000]]"#,
@@ -397,8 +417,10 @@ mod tests {
     #[test]
     fn a_question_may_be_named_by_a_whole_number() {
         let ids = |ids: &str| {
-            let listed: Vec<String> =
-                ids.split(' ').map(|id| format!(r#"{{"question_id": {id}, "quality": 4}}"#)).collect();
+            let listed: Vec<String> = ids
+                .split(' ')
+                .map(|id| format!(r#"{{"question_id": {id}, "quality": 4}}"#))
+                .collect();
             let read = Submission::from_responses(&format!("[{}]", listed.join(",")))?;
             Ok::<_, Error>(read.question_ids())
         };
@@ -415,8 +437,9 @@ mod tests {
             Err(Error::InvalidInput(message)) => message,
             read => panic!("{read:?}"),
         };
-        let one =
-            |answer: &str| format!(r#"{{"answers": [{{"question_id": "q", "is_correct": 1}}, {answer}]}}"#);
+        let one = |answer: &str| {
+            format!(r#"{{"answers": [{{"question_id": "q", "is_correct": 1}}, {answer}]}}"#)
+        };
         for (json, reason) in [
             ("[]", "session_data is an object with a list of answers"),
             ("{}", "answers is a list of answers"),

@@ -1,9 +1,9 @@
 //! Taking a student's answers (spec section 3).
 //!
-//! The new states are computed from what the student's last submission left. The entry is appended to the journal
-//! only if no other submission came first, then shown in the cache. An entry that the journal does not take goes into
-//! `memora_journal` as it is. Before an answer that the cache was not shown is acknowledged, nobody believes what is
-//! cached of its student.
+//! The new states are computed from what the student's last submission left. The entry is appended
+//! to the journal only if no other submission came first, then shown in the cache. An entry that
+//! the journal does not take goes into `memora_journal` as it is. Before an answer that the cache
+//! was not shown is acknowledged, nobody believes what is cached of its student.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -85,7 +85,8 @@ impl Engine {
         self.take(player, submission, links_of(submission))
     }
 
-    /// As [`Engine::submit`], of a student for whom no session vouches: a user whom Frappe has, named in any case.
+    /// As [`Engine::submit`], of a student for whom no session vouches: a user whom Frappe has,
+    /// named in any case.
     ///
     /// # Errors
     /// As [`Engine::submit`].
@@ -97,7 +98,8 @@ impl Engine {
         };
         match take(user) {
             Err(refusal @ Error::InvalidInput(_)) => {
-                let found = self.process().database.with(|database| seasons::user_named(database, user))?;
+                let found =
+                    self.process().database.with(|database| seasons::user_named(database, user))?;
                 found.filter(|name| name != user).map_or(Err(refusal), |name| take(&name))
             }
             taken => taken,
@@ -119,12 +121,14 @@ impl Engine {
             let now = now_us();
             self.notice_clock(&process, player, before.head.seconds_ahead(now));
             let order = before.head.next_order(now, process.random());
-            let mut plan = plan(&self.settings.zone, submission, &before.states, order, now / 1_000_000);
+            let mut plan =
+                plan(&self.settings.zone, submission, &before.states, order, now / 1_000_000);
             self.check_room(&before, &plan)?;
             let times = (now, order);
             let token = process.token();
             let states = std::mem::take(&mut plan.reviews);
-            let mut entry = Entry::new(token, times, before.head, submission, &before.states, states);
+            let mut entry =
+                Entry::new(token, times, before.head, submission, &before.states, states);
             entry.is_sure = before.is_sure;
             let mut head = Head { order, ..before.head };
             let drain_wanted = match self.keep(&process, player, &before, &entry)? {
@@ -162,9 +166,16 @@ impl Engine {
     }
 
     /// Keeps an entry where it is safe: in the journal, else in MariaDB.
-    fn keep(&self, process: &Process, player: &str, before: &Before, entry: &Entry) -> Result<Kept> {
-        let text =
-            entry.to_text().map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
+    fn keep(
+        &self,
+        process: &Process,
+        player: &str,
+        before: &Before,
+        entry: &Entry,
+    ) -> Result<Kept> {
+        let text = entry
+            .to_text()
+            .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
         let season = before.season.as_str();
         let new = NewEntry {
             player,
@@ -174,8 +185,8 @@ impl Engine {
             token: &entry.token,
             text: &text,
         };
-        // What was computed without the journal never goes into it, though it may be back by now: nobody could tell
-        // that it does not know what waits there.
+        // What was computed without the journal never goes into it, though it may be back by now:
+        // nobody could tell that it does not know what waits there.
         let mut was_sent = false;
         let appended = before.is_whole.then(|| {
             process.journal.with(|journal| {
@@ -210,7 +221,8 @@ impl Engine {
         }
     }
 
-    /// What the student's answers are computed from: the cache's word, else MariaDB's and the journal's.
+    /// What the student's answers are computed from: the cache's word, else MariaDB's and the
+    /// journal's.
     fn before(
         &self,
         process: &Process,
@@ -219,8 +231,9 @@ impl Engine {
         links: &[(Link, String)],
     ) -> Result<Before> {
         let ids = submission.question_ids();
-        let found =
-            self.with_cache(process, |active| self.before_from_cache(process, active, player, &ids, links));
+        let found = self.with_cache(process, |active| {
+            self.before_from_cache(process, active, player, &ids, links)
+        });
         let (before, known) = match found {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 let season = self.season_from_database(process)?;
@@ -260,7 +273,10 @@ impl Engine {
         .and_then(|asked| {
             let season = active.name.clone().ok_or_else(no_season)?;
             if !active.uses_cache {
-                return Ok((self.before_from_database(process, player, season, false)?, Vec::new()));
+                return Ok((
+                    self.before_from_database(process, player, season, false)?,
+                    Vec::new(),
+                ));
             }
             let cached = Arc::clone(active);
             Ok(match asked.value {
@@ -291,7 +307,8 @@ impl Engine {
             if process.database.with(|database| seasons::link_exists(database, *link, name))? {
                 return Ok(());
             }
-            let shown: String = name.chars().filter(|letter| !letter.is_control()).take(60).collect();
+            let shown: String =
+                name.chars().filter(|letter| !letter.is_control()).take(60).collect();
             Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} \"{shown}\".")))
         };
         check()?;
@@ -314,30 +331,31 @@ impl Engine {
         let most = self.settings.max_questions;
         if plan.added > 0 && before.tracked + plan.added > most {
             return Err(Error::InvalidInput(format!(
-                "Nothing was saved: you track {} questions already, and a season has room for {most}.",
+                "Nothing was saved: you track {} questions already, and a season has room for \
+                 {most}.",
                 before.tracked
             )));
         }
         Ok(())
     }
 
-    /// Another submission of the student is in the journal. Either it will be in the cache in a moment, or
-    /// whoever made it died before that: then the student's cache is loaded anew.
+    /// Another submission of the student is in the journal. Either it will be in the cache in a
+    /// moment, or whoever made it died before that: then the student's cache is loaded anew.
     fn settle_conflict(&self, process: &Process, player: &str, before: &Before, conflicts: u32) {
         sleep(Duration::from_millis(u64::from(conflicts.min(5))));
         if conflicts >= 2 && before.cached.is_some() {
             let keys = &self.settings.keys;
-            let dropped = process
-                .cache
-                .with(|cache| cache::drop_students(cache, keys, [(player, before.season.as_str())]));
+            let dropped = process.cache.with(|cache| {
+                cache::drop_students(cache, keys, [(player, before.season.as_str())])
+            });
             if let Err(error) = dropped {
                 log::warn!("the cache of {player} could not be dropped: {error}");
             }
         }
     }
 
-    /// Shows the acknowledged answers in the cache, or makes sure that nobody believes what it has of the student.
-    /// Returns how many questions are due now.
+    /// Shows the acknowledged answers in the cache, or makes sure that nobody believes what it has
+    /// of the student. Returns how many questions are due now.
     ///
     /// # Errors
     /// [`Error::Unsettled`]: neither can be done. The answers are kept, but others may not see them.
@@ -353,16 +371,25 @@ impl Engine {
         let now = now_us() / 1_000_000;
         let season = before.season.as_str();
         let drop_student = || {
-            process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)])).map(|_| None)
+            process
+                .cache
+                .with(|cache| cache::drop_students(cache, keys, [(player, season)]))
+                .map(|_| None)
         };
         let shown = match &before.cached {
             Some(active) => process.cache.with(|cache| {
                 if *active.run_id != cache.run_id {
-                    // Whatever this other run of the cache has is not believed before it has a new generation.
+                    // Whatever this other run of the cache has is not believed before it has a new
+                    // generation.
                     return cache::drop_students(cache, keys, [(player, season)]).map(|_| None);
                 }
-                let student =
-                    Student { keys, player, season, season_token: "", generation: active.generation };
+                let student = Student {
+                    keys,
+                    player,
+                    season,
+                    season_token: "",
+                    generation: active.generation,
+                };
                 let heads = (before.head, head);
                 let ttl = self.settings.cache_ttl_seconds;
                 self.cache_scripts.apply(cache, student, heads, states, now, ttl)
@@ -400,7 +427,8 @@ impl Engine {
         let mut states: Vec<Review> = if before.all_states {
             before.states.values().cloned().collect()
         } else {
-            // Only a number for the student's eyes: not worth an error now that his answers are safe.
+            // Only a number for the student's eyes: not worth an error now that his answers are
+            // safe.
             self.load_records(process, player, &before.season)
                 .map(|records| records.reviews)
                 .unwrap_or_default()

@@ -1,14 +1,16 @@
 //! Whether the cache may be believed.
 //!
-//! Cached schedules count in one generation only, which the cache itself keeps together with the run of its server:
-//! a cache that was restarted may have loaded old schedules, and begins a new generation.
+//! Cached schedules count in one generation only, which the cache itself keeps together with the
+//! run of its server: a cache that was restarted may have loaded old schedules, and begins a new
+//! generation.
 //!
-//! A cache that is well can still lack an answer that was acknowledged: one that its process could not show there.
-//! Such a process marks the student in MariaDB. So schedules are believed only while a *confirmation* stands in the
-//! cache, which lives for a lease. Whoever finds none *looks*: asks the journal whether somebody looked at MariaDB
-//! lately, and if not, looks there, drops the schedules of those who are marked, and confirms. What the
-//! marking process has to wait for follows from this: until its mark is gone, or until no confirmation from before
-//! it can be left. See docs/how-it-works.md.
+//! A cache that is well can still lack an answer that was acknowledged: one that its process could
+//! not show there. Such a process marks the student in MariaDB. So schedules are believed only
+//! while a *confirmation* stands in the cache, which lives for a lease. Whoever finds none *looks*:
+//! asks the journal whether somebody looked at MariaDB lately, and if not, looks there, drops the
+//! schedules of those who are marked, and confirms. What the marking process has to wait for
+//! follows from this: until its mark is gone, or until no confirmation from before it can be left.
+//! See docs/how-it-works.md.
 //!
 //! A warm read costs one round trip, and never shows less than the last acknowledged answer.
 
@@ -37,7 +39,8 @@ pub(crate) struct Asked<T> {
     pub is_sure: bool,
 }
 
-/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to settle.
+/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to
+/// settle.
 pub(crate) enum Attempt<T> {
     /// It worked.
     Done(T),
@@ -59,8 +62,8 @@ impl<T> Attempt<T> {
 }
 
 impl Engine {
-    /// Runs `work` with the active season that the cache knows, and tries again when the cache restarted or
-    /// another season became active.
+    /// Runs `work` with the active season that the cache knows, and tries again when the cache
+    /// restarted or another season became active.
     pub(crate) fn with_cache<T>(
         &self,
         process: &Process,
@@ -119,7 +122,8 @@ impl Engine {
         })
     }
 
-    /// Asks the cache about a student; looks first whether it may be believed, where nobody has lately.
+    /// Asks the cache about a student; looks first whether it may be believed, where nobody has
+    /// lately.
     pub(crate) fn ask_cache<T>(
         &self,
         process: &Process,
@@ -149,7 +153,9 @@ impl Engine {
             let is_cold = value.is_none();
             match self.look_for_unshown(process) {
                 // What is loaded needs nobody's confirmation.
-                Ok(()) if is_cold => return Ok(Attempt::Done(Asked { value: None, is_sure: true })),
+                Ok(()) if is_cold => {
+                    return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
+                }
                 // What was read before the look may have been dropped since, by whoever looked.
                 Ok(()) => *lock(&process.looked_at) = Some(now),
                 Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
@@ -163,8 +169,8 @@ impl Engine {
         Ok(Attempt::Done(Asked { value: None, is_sure: true }))
     }
 
-    /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the cache may be
-    /// believed.
+    /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the
+    /// cache may be believed.
     ///
     /// # Errors
     /// When nobody can look: then the cache is not confirmed.
@@ -176,7 +182,8 @@ impl Engine {
         match self.is_look_shared(process) {
             Ok(true) => {}
             Ok(false) => {
-                let claimed = process.journal.with(|journal| journal::claim_look(journal, keys, &token));
+                let claimed =
+                    process.journal.with(|journal| journal::claim_look(journal, keys, &token));
                 self.look_at_database(process)?;
                 if claimed.is_ok() {
                     let noted = process
@@ -190,13 +197,17 @@ impl Engine {
                 self.look_at_database(process)?;
             }
         }
-        // Where that comes too late for the others, or the cache is full, this process has looked all the same.
-        not_refused(process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token).map(drop)))
+        // Where that comes too late for the others, or the cache is full, this process has looked
+        // all the same.
+        not_refused(
+            process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token).map(drop)),
+        )
     }
 
     /// Whether the last look of anybody at MariaDB still serves everybody.
     fn is_look_shared(&self, process: &Process) -> Result<bool> {
-        let note = process.journal.with(|journal| journal::last_look(journal, &self.settings.keys))?;
+        let note =
+            process.journal.with(|journal| journal::last_look(journal, &self.settings.keys))?;
         Ok(lock(&process.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()))
     }
 
@@ -211,7 +222,9 @@ impl Engine {
         if looked.repair() == Repair::Nothing {
             return Ok(());
         }
-        process.database.with(|database| unshown::settle(database, |look| self.put_right(process, look)))
+        process
+            .database
+            .with(|database| unshown::settle(database, |look| self.put_right(process, look)))
     }
 
     fn put_right(&self, process: &Process, look: &Look) -> Result<()> {
@@ -223,7 +236,8 @@ impl Engine {
                     "the schedules of {} students lacked answers and are loaded again",
                     look.unshown.len()
                 );
-                let students = || look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
+                let students =
+                    || look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
                 process.cache.with(|cache| cache::drop_students(cache, keys, students()).map(drop))
             }
             Repair::Renew => {
@@ -234,18 +248,24 @@ impl Engine {
         }
     }
 
-    /// Sees to it that nobody believes what is cached of a student now. Returns once that is so: an answer that
-    /// the cache does not show may be acknowledged then. Nobody's name means everybody.
+    /// Sees to it that nobody believes what is cached of a student now. Returns once that is so: an
+    /// answer that the cache does not show may be acknowledged then. Nobody's name means everybody.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: MariaDB cannot be told. Others may show what is older than the answer.
-    pub(crate) fn make_unbelieved(&self, process: &Process, player: &str, season: &str) -> Result<()> {
+    pub(crate) fn make_unbelieved(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<()> {
         let mark = process.database.with(|database| unshown::mark(database, player, season))?;
         if !mark.is_believed {
             return Ok(());
         }
         let (keys, lease) = (&self.settings.keys, self.settings.trust_lease);
-        // Every look that served before the mark has ended by then, or, where the journal is told, a lease later.
+        // Every look that served before the mark has ended by then, or, where the journal is told,
+        // a lease later.
         let marked = Instant::now();
         let told = process.journal.insist(|journal| journal::revoke_look(journal, keys));
         let since = if told.is_ok() { Instant::now() } else { marked };
@@ -259,9 +279,15 @@ impl Engine {
         process.database.with(|database| unshown::give_up(database, mark))
     }
 
-    /// Whether nobody believes any more what a mark speaks of: by what others did or, where the cache answers again, by
-    /// this process.
-    fn is_settled(&self, process: &Process, mark: Mark, player: &str, season: &str) -> Result<bool> {
+    /// Whether nobody believes any more what a mark speaks of: by what others did or, where the
+    /// cache answers again, by this process.
+    fn is_settled(
+        &self,
+        process: &Process,
+        mark: Mark,
+        player: &str,
+        season: &str,
+    ) -> Result<bool> {
         let keys = &self.settings.keys;
         let dropped = process.cache.with(|cache| {
             if player.is_empty() {
@@ -283,7 +309,9 @@ impl Engine {
     pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
         let (keys, generation) = (&self.settings.keys, process.random_generation());
         match process.cache.with(|cache| cache::renew_generation(cache, keys, generation)) {
-            Err(error) if error.is_failure_of(Server::Cache) => self.make_unbelieved(process, "", ""),
+            Err(error) if error.is_failure_of(Server::Cache) => {
+                self.make_unbelieved(process, "", "")
+            }
             renewed => renewed,
         }
     }

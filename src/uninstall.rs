@@ -7,7 +7,8 @@ use crate::pool::{Connect, Pool};
 use crate::redis::cache;
 
 impl Engine {
-    /// Removes, a part at a time, the keys that older versions of memora left in the database of Frappe's cache.
+    /// Removes, a part at a time, the keys that older versions of memora left in the database of
+    /// Frappe's cache.
     ///
     /// # Errors
     /// When the server is down. Running it again goes on.
@@ -18,8 +19,8 @@ impl Engine {
         cache::look_through(&server, |redis, cursor| cache::clear_site(redis, keys, cursor))
     }
 
-    /// Removes the tables that are no DocTypes, and the site's keys in both Redis servers: also answers that wait in
-    /// the journal, which have no table to go to any more.
+    /// Removes the tables that are no DocTypes, and the site's keys in both Redis servers: also
+    /// answers that wait in the journal, which have no table to go to any more.
     ///
     /// # Errors
     /// When a server is down. Running it again goes on.

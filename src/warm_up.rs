@@ -1,5 +1,5 @@
-//! Loading the students of the last day into a cache that was emptied, as by each `bench build`: else they all come
-//! cold at once.
+//! Loading the students of the last day into a cache that was emptied, as by each `bench build`:
+//! else they all come cold at once.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -20,9 +20,9 @@ const DAY_US: i64 = 24 * 3600 * 1_000_000;
 const PAGE: usize = 5_000;
 
 impl Engine {
-    /// Loads the schedules of those who answered in the last 24 hours, the latest first, as far as they are not
-    /// cached. Returns how many it loaded; none where another process is at it, or the active season does not use
-    /// the cache.
+    /// Loads the schedules of those who answered in the last 24 hours, the latest first, as far as
+    /// they are not cached. Returns how many it loaded; none where another process is at it, or the
+    /// active season does not use the cache.
     ///
     /// # Errors
     /// When a server that is needed is down. What was loaded by then stays.
@@ -36,7 +36,9 @@ impl Engine {
         let mut loaded = 0;
         loop {
             let active = self.active_season(&process)?;
-            let Some(season) = active.name.clone().filter(|_| active.uses_cache) else { return Ok(loaded) };
+            let Some(season) = active.name.clone().filter(|_| active.uses_cache) else {
+                return Ok(loaded);
+            };
             loaded += self.load_those_of(&process, &mut connection, &season, pace)?;
             // Emptied again meanwhile, the cache lacks those who were loaded before.
             if self.active_season(&process)?.generation == active.generation {

@@ -1,4 +1,5 @@
-//! How the drain's transaction writes: students' entries, their audit records, and what is set aside.
+//! How the drain's transaction writes: students' entries, their audit records, and what is set
+//! aside.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +15,9 @@ use crate::lineage::{States, apply, holds, is_early};
 use crate::mariadb::key_range::Place;
 use crate::mariadb::poison::{self, Poison};
 use crate::mariadb::records::{self, Audit, NO_RECORD, NewState};
-use crate::mariadb::{archive, in_transaction, in_transaction_again, is_data_error, is_locked_out, journal};
+use crate::mariadb::{
+    archive, in_transaction, in_transaction_again, is_data_error, is_locked_out, journal,
+};
 use crate::review::Review;
 
 /// States on their way to the table, each with what it was computed from.
@@ -43,9 +46,9 @@ enum One {
 }
 
 impl Engine {
-    /// Writes students' entries in one transaction, as far as they have not been written before. With `is_expected`,
-    /// those that follow each other are written without looking at what stands there, and refused if it is not what
-    /// they were computed from.
+    /// Writes students' entries in one transaction, as far as they have not been written before.
+    /// With `is_expected`, those that follow each other are written without looking at what stands
+    /// there, and refused if it is not what they were computed from.
     pub(crate) fn write_in_transaction(
         &self,
         database: &mut Conn,
@@ -72,17 +75,26 @@ impl Engine {
                 let entries: Vec<&Entry> =
                     student.entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
                 let is_archived = archived.contains(&student.season);
-                let chain =
-                    (is_expected && !is_archived && student.is_chain()).then(|| chain(&entries)).flatten();
+                let chain = (is_expected && !is_archived && student.is_chain())
+                    .then(|| chain(&entries))
+                    .flatten();
                 let counted = match chain {
                     Some(states) => {
                         expected.extend(states.into_values().map(|(from, review)| {
-                            (NewState { player: &student.player, season: &student.season, review }, from)
+                            (
+                                NewState {
+                                    player: &student.player,
+                                    season: &student.season,
+                                    review,
+                                },
+                                from,
+                            )
                         }));
                         entries.len()
                     }
                     None => {
-                        let found = self.settle(database, student.name(), &entries, is_archived, lost)?;
+                        let found =
+                            self.settle(database, student.name(), &entries, is_archived, lost)?;
                         let counted = found.counted;
                         settled.push((student, found));
                         counted
@@ -108,14 +120,15 @@ impl Engine {
             written.answers = audits.iter().map(|audit| audit.answers).sum();
             written.done = before;
             written.done.extend(audits.iter().map(|audit| audit.job_id.to_owned()));
-            let ids: Vec<i64> = waiting.iter().flat_map(|student| student.ids_of(&written.done)).collect();
+            let ids: Vec<i64> =
+                waiting.iter().flat_map(|student| student.ids_of(&written.done)).collect();
             journal::remove(database, &ids)
         })?;
         Ok(written)
     }
 
-    /// Looks at what stands there, and lets entries count on it in their order, up to one that was computed from
-    /// something that has not arrived yet.
+    /// Looks at what stands there, and lets entries count on it in their order, up to one that was
+    /// computed from something that has not arrived yet.
     pub(crate) fn settle(
         &self,
         database: &mut Conn,
@@ -184,10 +197,16 @@ impl Engine {
         let is_archived = !archive::lock_archived(database, &[student.1])?.is_empty();
         let lost = HashSet::from([entry.token.clone()]);
         let settled = self.settle(database, student, &[entry], is_archived, &lost)?;
-        records::upsert(database, &self.settings.zone, settled.place, &new_states(student, &settled.changed))
+        records::upsert(
+            database,
+            &self.settings.zone,
+            settled.place,
+            &new_states(student, &settled.changed),
+        )
     }
 
-    /// Writes a student's entries each by itself, and sets aside the records that cannot be written.
+    /// Writes a student's entries each by itself, and sets aside the records that cannot be
+    /// written.
     pub(crate) fn write_one_by_one(
         &self,
         database: &mut Conn,
@@ -255,9 +274,14 @@ impl Engine {
         })
     }
 
-    /// Writes an entry record by record, all in one transaction; one that cannot be written becomes a Poison Review.
-    /// Returns how many.
-    fn write_what_can_be(&self, database: &mut Conn, student: &Waiting, entry: &Entry) -> Result<usize> {
+    /// Writes an entry record by record, all in one transaction; one that cannot be written becomes
+    /// a Poison Review. Returns how many.
+    fn write_what_can_be(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        entry: &Entry,
+    ) -> Result<usize> {
         let zone = &self.settings.zone;
         let lost = HashSet::from([entry.token.clone()]);
         in_transaction_again(database, |database| {
@@ -284,7 +308,11 @@ impl Engine {
     }
 
     /// Sets aside what of a student cannot be read.
-    pub(crate) fn set_aside_unreadable(&self, database: &mut Conn, student: &Waiting) -> Result<Written> {
+    pub(crate) fn set_aside_unreadable(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+    ) -> Result<Written> {
         let mut written = Written::default();
         for (token, text, reason) in student.unreadable() {
             in_transaction(database, |database| {
@@ -307,13 +335,16 @@ impl Engine {
         payload: &str,
     ) -> Result<()> {
         let (player, season) = (student.player.as_str(), student.season.as_str());
-        log::error!("a record of submission {job_id} of {player} was set aside as a Poison Review: {reason}");
+        log::error!(
+            "a record of submission {job_id} of {player} was set aside as a Poison Review: {reason}"
+        );
         let poison = Poison { job_id, ordinal, player, season, question_id, reason, payload };
         poison::set_aside(database, &self.settings.zone, now_us(), &poison)
     }
 }
 
-/// Which of the students' seasons are archived or on their way there; none becomes so until the transaction ends.
+/// Which of the students' seasons are archived or on their way there; none becomes so until the
+/// transaction ends.
 fn archived_of(database: &mut Conn, waiting: &[&Waiting]) -> Result<HashSet<String>> {
     let mut seasons: Vec<&str> = waiting.iter().map(|student| student.season.as_str()).collect();
     seasons.sort_unstable();
@@ -325,8 +356,8 @@ fn archived_of(database: &mut Conn, waiting: &[&Waiting]) -> Result<HashSet<Stri
     Ok(archived)
 }
 
-/// The last state of each question, with what the first one was computed from, where each entry was computed from the
-/// one before.
+/// The last state of each question, with what the first one was computed from, where each entry was
+/// computed from the one before.
 fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
     let mut states: Chain<'a> = HashMap::new();
     for entry in entries {
@@ -347,7 +378,10 @@ fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
     Some(states)
 }
 
-fn new_states<'a>((player, season): (&'a str, &'a str), changed: &'a [Review]) -> Vec<NewState<'a>> {
+fn new_states<'a>(
+    (player, season): (&'a str, &'a str),
+    changed: &'a [Review],
+) -> Vec<NewState<'a>> {
     changed.iter().map(|review| NewState { player, season, review }).collect()
 }
 

@@ -4,8 +4,8 @@
         --student stud@school.example:PASSWORD --manager manager@school.example:PASSWORD \\
         --season SEASON-2019-OPENAPI
 
-For a site for tests only: the season is archived, flagged archived records of all seasons are deleted, and
-answers to made-up questions go into the active season.
+For a site for tests only: the season is archived, flagged archived records of all seasons are
+deleted, and answers to made-up questions go into the active season.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ CONFORMANCE: Final = (
 )
 # How Frappe refuses; a ValidationError is 417.
 REFUSALS: Final = ("400", "401", "403", "404", "417")
-# Here whatever fits the description is taken. Elsewhere a season, a job or a subject has to exist, too.
+# Here whatever fits the description is taken. Elsewhere a season, a job or a subject has to exist,
+# too.
 ALWAYS_TAKEN: Final = (
     "get_review_session", "get_poison_reviews", "get_cache_status", "get_monitor", "get_metrics",
     "get_active_seasons",
@@ -99,10 +100,13 @@ class Contract:
         schema.config.phases.coverage.unexpected_methods = set()
         schema.validate()
         self.schema: Final = schema
-        self.operations: Final[list[Operation]] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
+        self.operations: Final[list[Operation]] = [
+            found.ok() for found in schema.get_all_operations()
+        ]  # type: ignore[union-attr]
 
     def check(self) -> list[str]:
-        """Call everything as everybody; what went against the description, each with a curl to repeat it."""
+        """Call everything as everybody; what went against the description, each with a curl to
+        repeat it."""
         student, manager = self.log_in(*self.site.student), self.log_in(*self.site.manager)
         story = self.tell_story(student, manager)
         for operation in self.operations:
@@ -140,9 +144,17 @@ class Contract:
                         message = answer.json().get("message", {})
             return message
 
-        answers = [{"question_id": f"contract-{number}", "is_correct": False} for number in range(3)]
-        tell("submit_review_session", student, responses=[{"question_id": "contract:1", "quality": 4}])
-        job_id = tell("submit_review_session", student, session_data={"answers": answers, "total_combo": 2})
+        answers = [
+            {"question_id": f"contract-{number}", "is_correct": False} for number in range(3)
+        ]
+        tell(
+            "submit_review_session",
+            student,
+            responses=[{"question_id": "contract:1", "quality": 4}],
+        )
+        job_id = tell(
+            "submit_review_session", student, session_data={"answers": answers, "total_combo": 2}
+        )
         tell("get_persistence_status", student, job_id=job_id.get("persistence_job_id", "none"))
         active = tell("get_review_session", student, limit=5).get("season") or "none"
         tell("get_poison_reviews", manager, limit=5, start=0)
@@ -153,7 +165,12 @@ class Contract:
         tell("get_archive_status", manager, season=self.site.season)
         tell("delete_eligible_archived_records", manager, season=self.site.season, confirm=True)
         tell("export_student", manager, player="nobody@school.example")
-        tell("forget_student", manager, player="nobody@school.example", confirm="nobody@school.example")
+        tell(
+            "forget_student",
+            manager,
+            player="nobody@school.example",
+            confirm="nobody@school.example",
+        )
         tell("trigger_reconciliation", manager, sample_size=100, season=active)
         job = tell("rebuild_season_cache", manager, season=active).get("job", "none")
         tell("get_job", manager, job=job)
@@ -163,7 +180,8 @@ class Contract:
         return told
 
     def try_out(self, operation: Operation, who: Headers) -> None:
-        """Call an operation with everything at the limits of its description, and with what is made up."""
+        """Call an operation with everything at the limits of its description, and with what is made
+        up."""
         for mode in (GenerationMode("positive"), GenerationMode("negative")):
             extra = self.checks_of(operation, mode)
             for case in self.schema.iter_coverage_cases(
@@ -173,8 +191,11 @@ class Contract:
                     self.call(case, who, *extra)
             self.make_up(operation, mode, who, *extra)
 
-    def make_up(self, operation: Operation, mode: GenerationMode, who: Headers, *extra: Check) -> None:
-        """Call an operation with made-up arguments, the same each time; a failure in its smallest form."""
+    def make_up(
+        self, operation: Operation, mode: GenerationMode, who: Headers, *extra: Check
+    ) -> None:
+        """Call an operation with made-up arguments, the same each time; a failure in its smallest
+        form."""
 
         @hypothesis.settings(
             max_examples=self.examples,
@@ -245,7 +266,8 @@ def case_of(operation: Operation, given: Mapping[str, Any]) -> Case:
 
 
 def reaches_memora(case: Case) -> bool:
-    """Frappe reads the body: what is no JSON is an error 500 of its own, and a list is nobody's argument."""
+    """Frappe reads the body: what is no JSON is an error 500 of its own, and a list is nobody's
+    argument."""
     return isinstance(case.body, dict | NotSet)
 
 
@@ -260,22 +282,31 @@ def is_answered(_context: CheckContext, response: Response, _case: Case) -> None
 
 
 def main() -> None:
-    """Check a site as the command line says; exit code 1 when it does not keep to the description."""
+    """Check a site as the command line says; exit code 1 when it does not keep to the
+    description."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--url", required=True, help="of the web server")
     parser.add_argument("--site", required=True, help="for the Host header")
-    parser.add_argument("--student", required=True, metavar="EMAIL:PASSWORD", help="a user without roles")
-    parser.add_argument("--manager", required=True, metavar="EMAIL:PASSWORD", help="a System Manager")
+    parser.add_argument(
+        "--student", required=True, metavar="EMAIL:PASSWORD", help="a user without roles"
+    )
+    parser.add_argument(
+        "--manager", required=True, metavar="EMAIL:PASSWORD", help="a System Manager"
+    )
     parser.add_argument("--season", required=True, help="one that is not active: it is archived")
-    parser.add_argument("--examples", type=int, default=10, help="made-up calls of each kind and operation")
+    parser.add_argument(
+        "--examples", type=int, default=10, help="made-up calls of each kind and operation"
+    )
     given = parser.parse_args()
     student, manager = (tuple(who.split(":", 1)) for who in (given.student, given.manager))
     contract = Contract(Site(given.url, given.site, student, manager, given.season), given.examples)
     failures = contract.check()
     print(*failures, sep="\n")
-    print(f"{contract.calls} calls of {len(contract.operations)} operations, {len(failures)} failures")
+    print(
+        f"{contract.calls} calls of {len(contract.operations)} operations, {len(failures)} failures"
+    )
     sys.exit(bool(failures))
 
 

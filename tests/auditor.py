@@ -16,7 +16,8 @@ TRUST_SECONDS: Final = 5.0
 
 
 def audit(students: Students, site: Site, engine: Engine) -> list[str]:
-    """Everything that is wrong: records, audit records, what is set aside, what is read and cached."""
+    """Everything that is wrong: records, audit records, what is set aside, what is read and
+    cached."""
     wrong = []
     audits = site.sql("SELECT name, player FROM `tabMemory Review Audit`")
     # The name is the primary key: none is there twice.
@@ -49,7 +50,10 @@ def audit_jobs(ledger: Ledger, audited: set[str], records: int) -> list[str]:
     """
     lost = [job for job in ledger.acknowledged if job not in audited]
     wrong = [f"submission {job} was acknowledged and has no audit record" for job in lost]
-    wrong += [f"submission {job} was acknowledged {times} times" for job, times in twice(ledger.acknowledged)]
+    wrong += [
+        f"submission {job} was acknowledged {times} times"
+        for job, times in twice(ledger.acknowledged)
+    ]
     if not len(ledger.acknowledged) <= records <= ledger.begun:
         wrong.append(
             f"{records} audit records of {ledger.begun} submissions, {len(ledger.acknowledged)} acknowledged"
@@ -66,10 +70,15 @@ def audit_reading(students: Students, site: Site, engine: Engine, player: str) -
     """What a student reads now, and whether the cache says the same as the table."""
     found = engine.due(player, limit=50)
     now = students.time.now()
-    wrong = [f"{player}: {what}" for what in differences(students.ledger(player), found, Moment(now, now))]
+    wrong = [
+        f"{player}: {what}"
+        for what in differences(students.ledger(player), found, Moment(now, now))
+    ]
     if found["source"] != "cache" or found["is_degraded"]:
         wrong.append(f"{player} is read from {found['source']}, degraded: {found['is_degraded']}")
-    dates = {name: float(int(unix(row["next_review_date"]))) for name, row in site.rows(player).items()}
+    dates = {
+        name: float(int(unix(row["next_review_date"]))) for name, row in site.rows(player).items()
+    }
     if engine.cache_scores(player, SEASON) != dates:
         wrong.append(f"{player}: the cache differs from the table")
     return wrong

@@ -1,4 +1,5 @@
-"""Clocks of processes: each has a wall clock of its own, which a fault can set, and knows the true time."""
+"""Clocks of processes: each has a wall clock of its own, which a fault can set, and knows the true
+time."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ class TrueTime:
     """The true time, whatever the wall clock says.
 
     Args:
-        since: what the process that started this one has; None reads the wall clock, which must be true.
+        since: what the process that started this one has; None reads the wall clock, which must be
+            true.
     """
 
     def __init__(self, since: float | None = None) -> None:
@@ -81,5 +83,7 @@ def build_library(folder: Path) -> Path:
         raise ServerError("cc is not installed: apt-get install gcc libc6-dev")
     library = folder / LIBRARY
     source = Path(__file__).with_name("clock.c")
-    subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", library, source], check=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", library, source], check=True
+    )
     return library

@@ -36,7 +36,10 @@ hypothesis.settings.register_profile(
     "memora",
     deadline=None,
     derandomize=bool(os.environ.get("CI")),
-    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture, hypothesis.HealthCheck.too_slow],
+    suppress_health_check=[
+        hypothesis.HealthCheck.function_scoped_fixture,
+        hypothesis.HealthCheck.too_slow,
+    ],
     print_blob=True,
 )
 hypothesis.settings.load_profile("memora")
@@ -49,7 +52,9 @@ ENDS = ["kill", pytest.param("pause", marks=pytest.mark.engines(**IMPATIENT_WITH
 
 
 @contextmanager
-def started_servers(survives_power_cut: bool = False, extra: Sequence[str] = ()) -> Iterator[Servers]:
+def started_servers(
+    survives_power_cut: bool = False, extra: Sequence[str] = ()
+) -> Iterator[Servers]:
     """Redis for cache and journal, and MariaDB with the tables of two sites.
 
     Tests cut no power, so there nobody need wait for a disk that others use, too.
@@ -100,7 +105,8 @@ def servers(private_servers: Servers) -> Iterator[Servers]:
 
 @pytest.fixture
 def limits(request: pytest.FixtureRequest) -> dict[str, int]:
-    """What the site's engines are set to: `@pytest.mark.engines(**IMPATIENT)` has them wait little."""
+    """What the site's engines are set to: `@pytest.mark.engines(**IMPATIENT)` has them wait
+    little."""
     own: dict[str, int] = {}
     for mark in request.node.iter_markers("engines"):
         own = mark.kwargs | own
@@ -143,7 +149,8 @@ def other(site: Site, engine: Engine) -> Engine:
 
 @pytest.fixture
 def app(site: Site) -> Iterator[Callable[..., None]]:
-    """memora's app on the site, PLAYER logged in. Call it to make another site or user the present one."""
+    """memora's app on the site, PLAYER logged in. Call it to make another site or user the present
+    one."""
     from memora.services.engine import LIMITS, _engines, _time_zones
 
     def use(present: Site = site, user: str = PLAYER) -> None:

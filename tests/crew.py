@@ -102,7 +102,10 @@ class Crew:
                 first=first,
                 last=last,
                 seed="",
-                settings=self.site.plain_settings() | IMPATIENT | wires.settings | dict(settings or {}),
+                settings=self.site.plain_settings()
+                | IMPATIENT
+                | wires.settings
+                | dict(settings or {}),
             )
         )
         self._processes.append(self._start(place))

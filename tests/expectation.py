@@ -1,4 +1,5 @@
-"""The scheduling rules, written from the specification and from nothing else: what tests compare with."""
+"""The scheduling rules, written from the specification and from nothing else: what tests compare
+with."""
 
 from __future__ import annotations
 

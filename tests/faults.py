@@ -1,5 +1,5 @@
-"""What can befall a site: servers and processes that die, hang, fill up or forget, wires that break, for all
-or for one process alone, and clocks that jump."""
+"""What can befall a site: servers and processes that die, hang, fill up or forget, wires that
+break, for all or for one process alone, and clocks that jump."""
 
 from __future__ import annotations
 
@@ -71,7 +71,9 @@ class Faults:
         self.crew: Final = crew
         self.students: Final = students
         self.choice: Final = choice
-        self.servers: Final[dict[str, Server]] = {name: getattr(site.servers, name) for name in SERVERS}
+        self.servers: Final[dict[str, Server]] = {
+            name: getattr(site.servers, name) for name in SERVERS
+        }
         # The places of processes that are dead or frozen now.
         self.absent: Final[set[int]] = set()
         # What befalls a wire now; the last one counts.
@@ -106,7 +108,9 @@ class Faults:
         for names in SUBSETS:
             called = " and ".join(names)
             for how in ("are cut", *ORDERS):
-                yield Fault(f"one process: wires to {called} {how}", partial(self.wires_of_one, names, how))
+                yield Fault(
+                    f"one process: wires to {called} {how}", partial(self.wires_of_one, names, how)
+                )
             if len(names) > 1:
                 several = partial(self.wires_of_one, names, "")
                 yield Fault(f"one process: wires to {called} fail each in its way", several)
@@ -118,7 +122,9 @@ class Faults:
             yield Fault(f"{called} at maxclients", partial(self.no_room, *names), touches)
             yield Fault(f"{called} read-only", partial(self.read_only, *names), touches)
         database = frozenset(["database"])
-        yield Fault("database at max_connections", partial(self.database_set, "max_connections"), database)
+        yield Fault(
+            "database at max_connections", partial(self.database_set, "max_connections"), database
+        )
         yield Fault("database read-only", partial(self.database_set, "read_only"), database)
         yield Fault("a stranger locks rows of one student", self.locked, database)
 
@@ -161,7 +167,8 @@ class Faults:
         """The cache has hardly any room and evicts keys, one here and one there."""
         used = int(self.site.cache.info("memory")["used_memory"])
         with configured(
-            self.site.servers.cache, {"maxmemory-policy": "allkeys-random", "maxmemory": used - 50_000}
+            self.site.servers.cache,
+            {"maxmemory-policy": "allkeys-random", "maxmemory": used - 50_000},
         ):
             yield ""
 
@@ -195,7 +202,8 @@ class Faults:
 
     @contextmanager
     def no_room(self, *names: str) -> Iterator[str]:
-        """A Redis refuses new connections and keeps those that are there; one process may lose its own."""
+        """A Redis refuses new connections and keeps those that are there; one process may lose its
+        own."""
         with ExitStack() as ends:
             for server in self.redis(names):
                 ends.enter_context(configured(server, {"maxclients": 1}))
@@ -209,7 +217,8 @@ class Faults:
 
     @contextmanager
     def read_only(self, *names: str) -> Iterator[str]:
-        """A Redis becomes the replica of a dead one: it answers, keeps its data and takes nothing."""
+        """A Redis becomes the replica of a dead one: it answers, keeps its data and takes
+        nothing."""
         with ExitStack() as ends:
             for server in self.redis(names):
                 client = ends.enter_context(server.client())
@@ -236,13 +245,17 @@ class Faults:
         """A stranger's open transaction locks some rows of one student."""
         player = self.choice.choice(self.students.names)
         with (
-            self.site.servers.database.connect(database=self.site.name, autocommit=False) as stranger,
+            self.site.servers.database.connect(
+                database=self.site.name, autocommit=False
+            ) as stranger,
             stranger.cursor() as cursor,
         ):
             # Whoever writes these rows at the moment may be waited for in vain.
             with suppress(pymysql.err.OperationalError):
                 cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}")
-                cursor.execute(f"SELECT name FROM {TRACKER} WHERE player = %s LIMIT 3 FOR UPDATE", (player,))
+                cursor.execute(
+                    f"SELECT name FROM {TRACKER} WHERE player = %s LIMIT 3 FOR UPDATE", (player,)
+                )
             # Longer than a statement waits for a lock.
             time.sleep(self.choice.random() * LOCK_SECONDS)
             yield player
@@ -280,7 +293,8 @@ class Faults:
             ends.enter_context(self.ordered(wire, how))
 
     def cut(self, wires: list[Wire]) -> None:
-        """Connections break again and again, some of them when something was done and is not yet known."""
+        """Connections break again and again, some of them when something was done and is not yet
+        known."""
         for _ in range(self.choice.randint(1, 8)):
             for wire in wires:
                 if self.orders.get(wire):
@@ -330,7 +344,9 @@ class Faults:
     @contextmanager
     def taken(self, job: str) -> Iterator[int]:
         """The place of a process that is there."""
-        place = self.choice.choice([place for place in self.crew.places(job) if place not in self.absent])
+        place = self.choice.choice(
+            [place for place in self.crew.places(job) if place not in self.absent]
+        )
         self.absent.add(place)
         try:
             yield place
@@ -339,7 +355,8 @@ class Faults:
 
     @contextmanager
     def clock(self, direction: int) -> Iterator[str]:
-        """The wall clock of one process jumps, at most as far as clocks may be wrong here, and back."""
+        """The wall clock of one process jumps, at most as far as clocks may be wrong here, and
+        back."""
         place = self.choice.choice(self.crew.places())
         clock = self.students.clock(place)
         before = clock.offset
@@ -352,7 +369,8 @@ class Faults:
 
 @contextmanager
 def configured(server: Redis, settings: dict[str, Any]) -> Iterator[None]:
-    """A Redis with other settings. The connection is kept: it may be the last one that the server takes."""
+    """A Redis with other settings. The connection is kept: it may be the last one that the server
+    takes."""
     with server.client() as client:
         before = {name: client.config_get(name)[name] for name in settings}
         for name, value in settings.items():

@@ -1,8 +1,8 @@
 """The stand-in for `frappe` outside a bench: what memora uses of it, and nothing else.
 
-Everything bears the name and does the work of its original in Frappe 15, only smaller: the database is a
-real MariaDB, jobs are recorded. `make_present` makes a site the present one in this thread and puts this
-module in the place of `frappe`; do that before memora's modules are imported.
+Everything bears the name and does the work of its original in Frappe 15, only smaller: the database
+is a real MariaDB, jobs are recorded. `make_present` makes a site the present one in this thread and
+puts this module in the place of `frappe`; do that before memora's modules are imported.
 """
 
 from __future__ import annotations
@@ -139,11 +139,14 @@ class Recorded:
 recorded: Final = Recorded()
 
 
-def make_present(site_config: Mapping[str, Any], user: str = "Administrator", time_zone: str = "UTC") -> None:
+def make_present(
+    site_config: Mapping[str, Any], user: str = "Administrator", time_zone: str = "UTC"
+) -> None:
     """Make a site the present one in this thread.
 
     Args:
-        site_config: as in site_config.json: db_name, db_password, db_host, db_port, redis_cache, redis_queue.
+        site_config: as in site_config.json: db_name, db_password, db_host, db_port, redis_cache,
+            redis_queue.
         user: the session's user.
         time_zone: of the site.
     """
@@ -161,7 +164,8 @@ def make_present(site_config: Mapping[str, Any], user: str = "Administrator", ti
 
 
 def create_tables(connection: pymysql.Connection[Any]) -> None:
-    """Create the tables of memora's DocTypes as a new site has them (frappe.database.mariadb.schema)."""
+    """Create the tables of memora's DocTypes as a new site has them
+    (frappe.database.mariadb.schema)."""
     doctypes = [json.loads(path.read_text()) for path in sorted(DOCTYPES.glob("*/*.json"))]
     with connection.cursor() as cursor:
         for doctype in [*doctypes, NOTIFICATION_LOG, USER, SCHEDULED_JOB_TYPE, ACTIVITY_LOG]:
@@ -295,7 +299,8 @@ def get_translations_from_csv(lang: str, app: str) -> dict[str, str]:
         return {}
     with path.open(encoding="utf-8", newline="") as file:
         return {
-            f"{row[0]}:{row[2]}" if row[2:] and row[2] else row[0]: row[1].strip() for row in csv.reader(file)
+            f"{row[0]}:{row[2]}" if row[2:] and row[2] else row[0]: row[1].strip()
+            for row in csv.reader(file)
         }
 
 
@@ -314,7 +319,12 @@ def set_user(username: str) -> None:
 
 def whitelist(methods: Sequence[str] | None = None) -> Callable[[AnyCallable], AnyCallable]:
     def mark(function: AnyCallable) -> AnyCallable:
-        allowed_http_methods_for_whitelisted_func[function] = methods or ["GET", "POST", "PUT", "DELETE"]
+        allowed_http_methods_for_whitelisted_func[function] = methods or [
+            "GET",
+            "POST",
+            "PUT",
+            "DELETE",
+        ]
         return function
 
     return mark
@@ -398,7 +408,10 @@ def get_all(
 
 
 def only_for(roles: str) -> None:
-    if roles not in recorded.roles.get(local.session.user, ()) and local.session.user != "Administrator":
+    if (
+        roles not in recorded.roles.get(local.session.user, ())
+        and local.session.user != "Administrator"
+    ):
         raise PermissionError
 
 
@@ -461,7 +474,9 @@ def get_controller(doctype: str) -> type[Document]:
 def get_meta(doctype: str) -> list[dict[str, Any]]:
     """The fields of a DocType of memora's."""
     place = doctype.lower().replace(" ", "_")
-    fields: list[dict[str, Any]] = json.loads((DOCTYPES / place / f"{place}.json").read_text())["fields"]
+    fields: list[dict[str, Any]] = json.loads((DOCTYPES / place / f"{place}.json").read_text())[
+        "fields"
+    ]
     return [field for field in fields if field["fieldtype"] in COLUMN_TYPES]
 
 
@@ -560,7 +575,11 @@ class Database:
         fields = [fieldname] if isinstance(fieldname, str) else fieldname
         more = " limit 1" + (" for update" if for_update else "")
         for row in self.sql(*select(doctype, fields, filters, more)):
-            return row[fieldname] if isinstance(fieldname, str) else tuple(row[name] for name in fields)
+            return (
+                row[fieldname]
+                if isinstance(fieldname, str)
+                else tuple(row[name] for name in fields)
+            )
 
     def exists(self, doctype: str, filters: str | Mapping[str, Any]) -> str | None:
         rows = self.sql(*select(doctype, ["name"], filters, " limit 1"))
@@ -569,7 +588,9 @@ class Database:
     def count(self, doctype: str, filters: Mapping[str, Any]) -> int:
         return len(self.sql(*select(doctype, ["name"], filters)))
 
-    def bulk_insert(self, doctype: str, fields: Sequence[str], values: Iterable[Sequence[Any]]) -> None:
+    def bulk_insert(
+        self, doctype: str, fields: Sequence[str], values: Iterable[Sequence[Any]]
+    ) -> None:
         columns, marks = ", ".join(f"`{name}`" for name in fields), ", ".join(["%s"] * len(fields))
         for row in values:
             self.sql(f"insert into `tab{doctype}` ({columns}) values ({marks})", row)
@@ -585,7 +606,9 @@ class Database:
         return [row["name"] for row in found]
 
     def get_table_columns_description(self, table_name: str) -> list[dict[str, Any]]:
-        statement = "select column_name as name from information_schema.columns where table_name = %s"
+        statement = (
+            "select column_name as name from information_schema.columns where table_name = %s"
+        )
         return self.sql(statement, (table_name,))
 
     def set_value(
@@ -611,7 +634,8 @@ class Database:
 def select(
     doctype: str, fields: Sequence[str], filters: str | Mapping[str, Any], more: str = ""
 ) -> tuple[str, list[Any]]:
-    """A SELECT, and its values; it knows `("is", "not set")`, `("<", value)` and `("in", values)`."""
+    """A SELECT, and its values; it knows `("is", "not set")`, `("<", value)` and `("in",
+    values)`."""
     wanted = {"name": filters} if isinstance(filters, str) else filters
     conditions, values = ["true"], []
     for name, value in wanted.items():
@@ -632,7 +656,8 @@ NAMED_BY: Final = {"Game Subscription Season": "season_name"}
 
 
 class Document:
-    """A document: its fields are attributes, a missing one is None. Controllers are derived from it."""
+    """A document: its fields are attributes, a missing one is None. Controllers are derived from
+    it."""
 
     def __init__(self, values: Mapping[str, Any], before: Document | None = None) -> None:
         self.__dict__.update(values)
@@ -694,7 +719,11 @@ class Document:
             self.run_method(method)
         for docfield in get_meta(self.doctype):
             value = getattr(self, docfield["fieldname"])
-            if docfield["fieldtype"] == "Select" and value and value not in docfield["options"].split("\n"):
+            if (
+                docfield["fieldtype"] == "Select"
+                and value
+                and value not in docfield["options"].split("\n")
+            ):
                 throw(f'{docfield["label"]} cannot be "{value}"')
 
     def get_valid_dict(self) -> dict[str, Any]:
@@ -705,11 +734,13 @@ class Document:
         return self._doc_before_save
 
 
-# -- frappe.model.rename_doc, frappe.core.doctype.user.user -----------------------------------------
+# -- frappe.model.rename_doc, frappe.core.doctype.user.user
+# -----------------------------------------
 
 
 def rename_doc(doctype: str, old: str, new: str, merge: bool = False) -> str:
-    """Only for a User; with merge, the old one is deleted in the end, as `frappe.delete_doc` does it."""
+    """Only for a User; with merge, the old one is deleted in the end, as `frappe.delete_doc` does
+    it."""
     user = Document({"doctype": doctype, "name": old})
     run_hooks(user, "before_rename", old, new, merge)
     if not merge:
@@ -753,7 +784,9 @@ def after_rename(old_name: str, new_name: str) -> None:
     for tab in dict.fromkeys(local.db.get_tables()):
         desc = local.db.get_table_columns_description(tab)
         for name in {d["name"] for d in desc if d["name"] in ["owner", "modified_by"]}:
-            local.db.sql(f"update `{tab}` set `{name}` = %s where `{name}` = %s", (new_name, old_name))
+            local.db.sql(
+                f"update `{tab}` set `{name}` = %s where `{name}` = %s", (new_name, old_name)
+            )
     local.db.set_value("User", new_name, "email", new_name)
 
 
@@ -770,12 +803,15 @@ def get_site(context: Any) -> str:
     return str(context.sites[0])
 
 
-# -- frappe.utils.scheduler ---------------------------------------------------------------------------
+# -- frappe.utils.scheduler
+# ---------------------------------------------------------------------------
 
 
 def is_scheduler_inactive(verbose: bool = True) -> bool:
     """By the site's configuration; System Settings have the scheduler switched on here."""
-    return any(local.conf.get(key) for key in ("maintenance_mode", "pause_scheduler", "disable_scheduler"))
+    return any(
+        local.conf.get(key) for key in ("maintenance_mode", "pause_scheduler", "disable_scheduler")
+    )
 
 
 def is_dormant() -> bool:
@@ -784,7 +820,8 @@ def is_dormant() -> bool:
     return not rows or (now_datetime() - rows[0]["modified"]).total_seconds() >= 4 * 86400
 
 
-# -- frappe.utils, frappe.utils.user, frappe.desk ---------------------------------------------------
+# -- frappe.utils, frappe.utils.user, frappe.desk
+# ---------------------------------------------------
 
 
 def cint(value: Any) -> int:
@@ -840,7 +877,8 @@ def enqueue_create_notification(users: Iterable[str], doc: Mapping[str, Any]) ->
     recorded.notifications.append({**doc, "users": list(users)})
 
 
-# -- frappe.app, frappe.handler, frappe.utils.response: memora's methods over HTTP -------------------------
+# -- frappe.app, frappe.handler, frappe.utils.response: memora's methods over HTTP
+# -------------------------
 
 
 def application(site_config: Mapping[str, Any], passwords: Mapping[str, str]) -> WSGIApplication:
@@ -934,7 +972,9 @@ def report_error(error: Exception) -> Response:
 def as_json() -> Response:
     shown = {name: value for name, value in local.response.items() if name != "docs"}
     if local.message_log:
-        shown["_server_messages"] = json.dumps([json.dumps(message) for message in local.message_log])
+        shown["_server_messages"] = json.dumps(
+            [json.dumps(message) for message in local.message_log]
+        )
     return Response(json.dumps(shown, default=json_handler), mimetype="application/json")
 
 

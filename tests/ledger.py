@@ -1,8 +1,9 @@
-"""What a student was told, written down before and after each submission, and what the table may then say.
+"""What a student was told, written down before and after each submission, and what the table may
+then say.
 
-The ledger is a file that outlives whoever writes it. A submission that was begun and has no ending, or
-ended in an error, may count or not; one that was acknowledged counts, in its order. From that follow the
-states that each question can be in, by the rules in `tests.expectation`.
+The ledger is a file that outlives whoever writes it. A submission that was begun and has no ending,
+or ended in an error, may count or not; one that was acknowledged counts, in its order. From that
+follow the states that each question can be in, by the rules in `tests.expectation`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ class Moment:
 
 @dataclass(frozen=True)
 class State:
-    """One state that a question can be in: last answered at one moment, due so many days after another."""
+    """One state that a question can be in: last answered at one moment, due so many days after
+    another."""
 
     stability: int
     answered: Moment | None
@@ -58,7 +60,9 @@ class State:
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row of the table (dates in UTC) is in this state."""
-        if row["stability"] != self.stability or (self.answered is None) != (row["last_review_date"] is None):
+        if row["stability"] != self.stability or (self.answered is None) != (
+            row["last_review_date"] is None
+        ):
             return False
         due = unix(row["next_review_date"])
         if not self.due_since.has(due - self.days * DAY):
@@ -127,7 +131,9 @@ class Ledger:
             outcome: one of these.
             job_id: under which name the engine acknowledged it.
         """
-        self._write({"moment": [moment.earliest, moment.latest], "outcome": outcome, "job_id": job_id})
+        self._write(
+            {"moment": [moment.earliest, moment.latest], "outcome": outcome, "job_id": job_id}
+        )
 
     def read(self) -> None:
         """Catch up with what was written."""

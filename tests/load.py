@@ -1,7 +1,7 @@
 """The load: many students, several processes, each student served by whichever process comes first.
 
-A process that serves a student holds a lock on their ledger, which the system lets go when the process
-dies. Every read is compared with what the student was told before.
+A process that serves a student holds a lock on their ledger, which the system lets go when the
+process dies. Every read is compared with what the student was told before.
 """
 
 from __future__ import annotations
@@ -152,7 +152,8 @@ class Students:
 
     @contextmanager
     def one(self, names: list[str], choice: random.Random) -> Iterator[str | None]:
-        """Take one of these whom no other process serves now; None when the one looked for is busy."""
+        """Take one of these whom no other process serves now; None when the one looked for is
+        busy."""
         player = choice.choice(names)
         with self.path(player).open("rb") as file:
             try:
@@ -167,7 +168,8 @@ class Students:
 
 
 class Spell:
-    """A stretch of time, by the clock of this process: it need not be true, and may jump meanwhile."""
+    """A stretch of time, by the clock of this process: it need not be true, and may jump
+    meanwhile."""
 
     def __init__(self, students: Students) -> None:
         self._time: Final = students.time
@@ -255,18 +257,29 @@ def differences(ledger: Ledger, found: Any, moment: Moment) -> list[str]:
     for name, question in shown.items():
         states = [state for state in ledger.states[name] if state.may_be_due(after)]
         if not any(state.stability == question["stability"] for state in states):
-            wrong.append(f"{name} is shown with stability {question['stability']}: {ledger.states[name]}")
-    surely = [n for n, states in ledger.states.items() if all(state.must_be_due(before) for state in states)]
-    perhaps = [n for n, states in ledger.states.items() if any(state.may_be_due(after) for state in states)]
+            wrong.append(
+                f"{name} is shown with stability {question['stability']}: {ledger.states[name]}"
+            )
+    surely = [
+        n
+        for n, states in ledger.states.items()
+        if all(state.must_be_due(before) for state in states)
+    ]
+    perhaps = [
+        n for n, states in ledger.states.items() if any(state.may_be_due(after) for state in states)
+    ]
     if not len(surely) <= found["total_due"] <= len(perhaps):
         wrong.append(f"total_due is {found['total_due']}, not {len(surely)} to {len(perhaps)}")
-    if len(shown) < found["total_due"] and not (found["is_degraded"] and len(shown) == SAFE_MODE_SHOWN):
+    if len(shown) < found["total_due"] and not (
+        found["is_degraded"] and len(shown) == SAFE_MODE_SHOWN
+    ):
         wrong.append(f"{len(shown)} of {found['total_due']} are shown")
     return wrong
 
 
 def serve(students: Students, engine: Engine, names: list[str], choice: random.Random) -> None:
-    """What a web process does until all is over: answers, reads, and now and then something else."""
+    """What a web process does until all is over: answers, reads, and now and then something
+    else."""
     while not students.board.is_over:
         with students.one(names, choice) as player:
             if player is None:

@@ -1,7 +1,8 @@
 """Private Redis and MariaDB servers for tests, demo and benches.
 
-Each server lives in a folder of its own, under the system's temporary folder or another one, listens on a
-free port of 127.0.0.1 only, and ends with the process that started it, even when that process is killed.
+Each server lives in a folder of its own, under the system's temporary folder or another one,
+listens on a free port of 127.0.0.1 only, and ends with the process that started it, even when that
+process is killed.
 """
 
 from __future__ import annotations
@@ -153,7 +154,9 @@ class Server:
             except (redis.RedisError, pymysql.MySQLError, OSError) as error:
                 if not self.is_running() or time.monotonic() > deadline:
                     self.kill()
-                    raise ServerError(f"{self.name} did not start: {error}\n{self.log_end()}") from error
+                    raise ServerError(
+                        f"{self.name} did not start: {error}\n{self.log_end()}"
+                    ) from error
             time.sleep(0.02)
 
     def log_end(self, lines: int = 30) -> str:
@@ -203,7 +206,8 @@ class Redis(Server):
         return f"redis://{self.host}:{self.port}"
 
     def client(self, database: int | None = None) -> redis.Redis[str]:
-        """A new client that reads answers as text, of the database that memora uses or of another one."""
+        """A new client that reads answers as text, of the database that memora uses or of another
+        one."""
         number = self.database if database is None else database
         return redis.Redis(
             host=self.host, port=self.port, db=number, decode_responses=True, socket_timeout=60
@@ -211,7 +215,13 @@ class Redis(Server):
 
     def command(self) -> list[str]:
         """The command line of this role."""
-        options = {"port": self.port, "bind": self.host, "dir": self.folder, "save": "", "daemonize": "no"}
+        options = {
+            "port": self.port,
+            "bind": self.host,
+            "dir": self.folder,
+            "save": "",
+            "daemonize": "no",
+        }
         if self.role == "journal":
             options |= {
                 "appendonly": "yes",
@@ -242,12 +252,14 @@ class Redis(Server):
 
 
 class MariaDB(Server):
-    """A MariaDB server with one database, owned by a user who has rights on `memora_%` databases only.
+    """A MariaDB server with one database, owned by a user who has rights on `memora_%` databases
+    only.
 
     Args:
         innodb_buffer_pool_size: as MariaDB reads it, for example "256M".
         innodb_log_file_size: likewise; a large one keeps bulk loads from waiting.
-        survives_power_cut: each commit waits for the disk. Without, it survives the end of the server.
+        survives_power_cut: each commit waits for the disk. Without, it survives the end of the
+            server.
         extra: more command-line options.
     """
 
@@ -297,7 +309,11 @@ class MariaDB(Server):
 
     def connect_as_root(self, **options: Any) -> pymysql.Connection[Any]:
         """A new connection of the administrator, for what the site's user has no right to do."""
-        defaults: dict[str, Any] = {"unix_socket": str(self.socket), "user": "root", "autocommit": True}
+        defaults: dict[str, Any] = {
+            "unix_socket": str(self.socket),
+            "user": "root",
+            "autocommit": True,
+        }
         return pymysql.connect(**(defaults | options))
 
     def start(self) -> None:
@@ -318,7 +334,8 @@ class MariaDB(Server):
             f"--bind-address={self.host}",
             f"--init-file={self.folder / 'init.sql'}",
             f"--pid-file={self.folder / 'pid'}",
-            # A server that starts removes the temporary files of others from a folder that they share.
+            # A server that starts removes the temporary files of others from a folder that they
+            # share.
             f"--tmpdir={self.folder}",
             f"--innodb-buffer-pool-size={self.innodb_buffer_pool_size}",
             f"--innodb-log-file-size={self.innodb_log_file_size}",
@@ -338,7 +355,8 @@ class MariaDB(Server):
             cursor.execute("SELECT 1")
 
     def status(self, name: str) -> int:
-        """A counter of the whole server, such as `Com_select`. Asking is no SELECT and counts as none."""
+        """A counter of the whole server, such as `Com_select`. Asking is no SELECT and counts as
+        none."""
         with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SHOW GLOBAL STATUS LIKE %s", (name,))
             return int(cursor.fetchone()[1])

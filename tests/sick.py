@@ -1,7 +1,8 @@
 """A healthy process beside a sick one: what it notices, under load on students of its own.
 
-One process cannot reach the cache, the journal or either of them, or waits for them in vain. The other one
-reaches everything: its warm reads come from the cache and cost no SQL, and nobody is refused.
+One process cannot reach the cache, the journal or either of them, or waits for them in vain. The
+other one reaches everything: its warm reads come from the cache and cost no SQL, and nobody is
+refused.
 """
 
 from __future__ import annotations
@@ -56,14 +57,18 @@ def neighbours(
     for number, (name, (servers, how)) in enumerate(SICKNESSES.items()):
         if only in name:
             with ExitStack() as stack:
-                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="memora-sick-")))
+                folder = Path(
+                    stack.enter_context(tempfile.TemporaryDirectory(prefix="memora-sick-"))
+                )
                 students = Students(folder, STUDENTS)
                 site.sql("DELETE FROM `tabPlayer Memory Tracker`")
                 site.cache.flushall()
                 site.journal.flushall()
                 students.enter(site)
                 crew = stack.enter_context(Crew(site, students, seed + number))
-                wrong += [f"{name}: {what}" for what in one(site, crew, servers, how, seconds, tell, name)]
+                wrong += [
+                    f"{name}: {what}" for what in one(site, crew, servers, how, seconds, tell, name)
+                ]
     return wrong
 
 
@@ -87,7 +92,9 @@ def one(
     engine = site.engine()
     for player in students.names:
         engine.due(player)
-    if not wait_until(lambda: all(students.board.of(place)[Count.READS] > 50 for place in (healthy, sick))):
+    if not wait_until(
+        lambda: all(students.board.of(place)[Count.READS] > 50 for place in (healthy, sick))
+    ):
         return ["there is no load", *students.violations().splitlines()]
     before = [students.board.of(place) for place in (healthy, sick)]
     forget_statements(site)
@@ -96,7 +103,8 @@ def one(
     time.sleep(seconds)
     after = [students.board.of(place) for place in (healthy, sick)]
     selects, the_sick_ones_selects = (selects_of(site, user) for user in USERS[:2])
-    # A read that had to load a schedule says "cache", too. Who looks whether to believe it reads no records.
+    # A read that had to load a schedule says "cache", too. Who looks whether to believe it reads no
+    # records.
     loads, the_sick_ones_loads = (
         [statement for statement in found if TRACKER in statement]
         for found in (selects, the_sick_ones_selects)
@@ -133,7 +141,8 @@ def one(
 
 
 def add_users(site: Site) -> None:
-    """A MariaDB user for each process, with the rights of the site's own, and a log of what each asks."""
+    """A MariaDB user for each process, with the rights of the site's own, and a log of what each
+    asks."""
     with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
         for user in USERS:
             cursor.execute(f"CREATE USER IF NOT EXISTS '{user}'@'%%' IDENTIFIED BY %s", (PASSWORD,))
@@ -156,4 +165,7 @@ def selects_of(site: Site, user: str) -> list[str]:
             "AND command_type IN ('Query', 'Execute') AND argument LIKE 'SELECT%%'",
             (f"{user}[%",),
         )
-        return [bytes(row[0]).decode() if isinstance(row[0], bytes) else row[0] for row in cursor.fetchall()]
+        return [
+            bytes(row[0]).decode() if isinstance(row[0], bytes) else row[0]
+            for row in cursor.fetchall()
+        ]

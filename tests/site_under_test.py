@@ -30,7 +30,8 @@ PATIENT: Final = {"redis_timeout_ms": 5_000, "database_timeout_ms": 20_000}
 # but where servers hang, they wait as those of a school do that sets nothing.
 IMPATIENT: Final = {"redis_timeout_ms": 150, "database_timeout_ms": 700}
 IMPATIENT_WITH_REDIS: Final = {"redis_timeout_ms": IMPATIENT["redis_timeout_ms"]}
-# One look whether the cache may be believed serves the whole test: it is not among the statements counted.
+# One look whether the cache may be believed serves the whole test: it is not among the statements
+# counted.
 BELIEVING: Final = {"trust_lease_ms": 10_000}
 
 
@@ -142,7 +143,11 @@ class Site:
 
     def insert(self, doctype: str, **values: object) -> None:
         """Insert one document, its standard fields filled in."""
-        row = {"creation": datetime.now(), "modified": datetime.now(), "owner": "Administrator"} | values
+        row = {
+            "creation": datetime.now(),
+            "modified": datetime.now(),
+            "owner": "Administrator",
+        } | values
         columns = ", ".join(f"`{column}`" for column in row)
         marks = ", ".join(["%s"] * len(row))
         self.sql(f"INSERT INTO `tab{doctype}` ({columns}) VALUES ({marks})", list(row.values()))
@@ -159,7 +164,10 @@ class Site:
             )
             for record in records
         ]  # fmt: skip
-        with self.servers.database.connect(database=self.name) as connection, connection.cursor() as cursor:
+        with (
+            self.servers.database.connect(database=self.name) as connection,
+            connection.cursor() as cursor,
+        ):
             cursor.executemany(
                 f"INSERT INTO {TRACKER} (name, creation, modified, player, season, question_id, stability, "
                 "next_review_date, last_review_date, subject, topic, answered_at_us) "
@@ -169,7 +177,9 @@ class Site:
 
     def rows(self, player: str = PLAYER, season: str = SEASON) -> dict[str, dict[str, Any]]:
         """A student's rows of the big table by question."""
-        found = self.sql(f"SELECT * FROM {TRACKER} WHERE player = %s AND season = %s", (player, season))
+        found = self.sql(
+            f"SELECT * FROM {TRACKER} WHERE player = %s AND season = %s", (player, season)
+        )
         return {row["question_id"]: row for row in found}
 
     def now(self) -> datetime:
@@ -200,7 +210,10 @@ class Site:
     def counting(self) -> Iterator[list[Cost]]:
         """Count what the body costs the servers; the list has one item at the end."""
         costs: list[Cost] = []
-        with self.servers.database.connect(database=self.name) as connection, connection.cursor() as cursor:
+        with (
+            self.servers.database.connect(database=self.name) as connection,
+            connection.cursor() as cursor,
+        ):
 
             def status() -> list[int]:
                 # Not `Questions`: it counts goodbyes, also late ones of connections that are gone.
@@ -218,7 +231,9 @@ class Site:
             yield costs
             after = status()
         # Asking is itself one read of each Redis.
-        selects, statements, cache, journal = (new - old for new, old in zip(after, before, strict=True))
+        selects, statements, cache, journal = (
+            new - old for new, old in zip(after, before, strict=True)
+        )
         costs.append(Cost(selects, statements, cache - 1, journal - 1))
 
     @contextmanager
@@ -246,9 +261,14 @@ def ids(answer: DueAnswer) -> list[str]:
     return [question["question_id"] for question in answer["questions"]]
 
 
-def session(*question_ids: str, is_correct: bool = True, duration_ms: int = 3000, **meta: str) -> str:
+def session(
+    *question_ids: str, is_correct: bool = True, duration_ms: int = 3000, **meta: str
+) -> str:
     """The session form: these questions, all answered alike; `meta` has subject and topic."""
     answers = [
-        {"question_id": name, "is_correct": is_correct, "duration_ms": duration_ms} for name in question_ids
+        {"question_id": name, "is_correct": is_correct, "duration_ms": duration_ms}
+        for name in question_ids
     ]
-    return json.dumps({"answers": answers, "session_meta": meta, "total_combo": 0, "completion_time_ms": 1})
+    return json.dumps(
+        {"answers": answers, "session_meta": meta, "total_combo": 0, "completion_time_ms": 1}
+    )

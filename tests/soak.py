@@ -1,8 +1,9 @@
 """Random faults under load, and an audit at the end: `python -m tests.soak --faults 100 --seed 1`.
 
-Students answer and read in several processes while servers die, hang, fill up, refuse and forget, for all
-processes or for one alone, and clocks differ. Whatever was acknowledged has to be in the table once, in its
-order, and a read that is older than the last acknowledgement says that it is degraded.
+Students answer and read in several processes while servers die, hang, fill up, refuse and forget,
+for all processes or for one alone, and clocks differ. Whatever was acknowledged has to be in the
+table once, in its order, and a read that is older than the last acknowledgement says that it is
+degraded.
 
 `--sick` is another question: what a healthy process notices of a sick one beside it (`tests.sick`).
 """
@@ -57,7 +58,8 @@ def soak(
         seed: the same seed inflicts the same faults, in a load that is never quite the same.
         tell: gets a line of progress for each fault.
         only: faults with this in their name.
-        most_wrong: how far clocks are from the truth at most, in seconds. 0: no fault touches a clock.
+        most_wrong: how far clocks are from the truth at most, in seconds. 0: no fault touches a
+            clock.
 
     Returns: everything that went wrong.
     """
@@ -73,10 +75,18 @@ def soak(
         if not wait_until(lambda: students.counts[Count.ACKNOWLEDGED] > STUDENTS):
             return ["there is no load", *students.violations().splitlines()]
         found = Faults(site, crew, students, choice)
-        kinds = [fault for fault in found.all if only in fault.name and (most_wrong or not fault.sets_clock)]
+        kinds = [
+            fault
+            for fault in found.all
+            if only in fault.name and (most_wrong or not fault.sets_clock)
+        ]
         for number, fault in enumerate(drawn(kinds, faults, choice)):
             also = choice.choice(kinds)
-            both = [fault] if choice.randrange(OVERLAP) or fault.touches & also.touches else [fault, also]
+            both = (
+                [fault]
+                if choice.randrange(OVERLAP) or fault.touches & also.touches
+                else [fault, also]
+            )
             site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
             told = inflict(both, choice)
             time.sleep(choice.random() * LONGEST_REST)
@@ -88,7 +98,9 @@ def soak(
         is_empty = wait_until(lambda: drained(site, engine), RECOVERY_SECONDS)
         wrong = students.violations().splitlines()
         if not is_empty:
-            wrong.append(f"{site.waiting()} submissions stay in the journal, {waiting(site)} in MariaDB")
+            wrong.append(
+                f"{site.waiting()} submissions stay in the journal, {waiting(site)} in MariaDB"
+            )
         if students.counts[Count.ACKNOWLEDGED] < faults:
             wrong.append("there was hardly any load")
         wrong += audit(students, site, engine)
@@ -154,7 +166,9 @@ def main() -> int:
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     parser.add_argument("--only", default="", help="faults (or sicknesses) with this in their name")
-    parser.add_argument("--snapshot-isolation", action="store_true", help="of MariaDB, as from 11.6.2 on")
+    parser.add_argument(
+        "--snapshot-isolation", action="store_true", help="of MariaDB, as from 11.6.2 on"
+    )
     parser.add_argument("--true-clocks", action="store_true", help="no clock is wrong")
     parser.add_argument("--sick", action="store_true", help="a healthy process beside a sick one")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each sickness")
@@ -166,7 +180,9 @@ def main() -> int:
         print(line, flush=True)
 
     tell(f"seed {options.seed}")
-    with started_servers(extra=[SNAPSHOT_ISOLATION] if options.snapshot_isolation else []) as servers:
+    with started_servers(
+        extra=[SNAPSHOT_ISOLATION] if options.snapshot_isolation else []
+    ) as servers:
         site = clean_site(Site(servers, servers.database.database))
         if options.sick:
             wrong = neighbours(site, options.seconds, options.seed, tell, options.only)
@@ -175,7 +191,11 @@ def main() -> int:
             wrong = soak(site, options.faults, options.seed, tell, options.only, most_wrong)
     for line in wrong[:50]:
         tell(line)
-    well = "Nothing lost, doubled, undone, older." if not options.sick else "The healthy one noticed nothing."
+    well = (
+        "Nothing lost, doubled, undone, older."
+        if not options.sick
+        else "The healthy one noticed nothing."
+    )
     tell(f"seed {options.seed}: {len(wrong)} violations" if wrong else well)
     return 1 if wrong else 0
 

@@ -44,7 +44,8 @@ CALLS: dict[str, Callable[[str], object]] = {
 }
 
 
-# -- archive_season, get_archive_status -------------------------------------------------------------
+# -- archive_season, get_archive_status
+# -------------------------------------------------------------
 def test_a_manager_archives_a_season(site: Site, app: App, old: str) -> None:
     app(user=MANAGER)
     before = records(site, TRACKER, old)
@@ -57,7 +58,11 @@ def test_a_manager_archives_a_season(site: Site, app: App, old: str) -> None:
     assert (job["kind"], job["status"], job["requested_by"]) == ("Archive", "Queued", MANAGER)
     frappe.recorded.run_jobs()
     job = srs.get_job(asked["job"])
-    assert (job["status"], job["done"], job["message"]) == ("Done", 4000, "4,000 records were moved.")
+    assert (job["status"], job["done"], job["message"]) == (
+        "Done",
+        4000,
+        "4,000 records were moved.",
+    )
     assert records(site, ARCHIVE, old) == before
     status = srs.get_archive_status(old)
     assert (status["status"], status["percent"], status["done"]) == ("Archived", 100.0, 4000)
@@ -75,7 +80,9 @@ def test_the_form_is_told_of_progress(app: App, old: str, monkeypatch: pytest.Mo
     news = [news for _name, news in frappe.recorded.published]
     assert {(each["kind"], each["season"]) for each in news} == {("Archive", old)}
     steps = list(
-        dict.fromkeys(each["message"] for each in news if each["status"] == "Running" and each["message"])
+        dict.fromkeys(
+            each["message"] for each in news if each["status"] == "Running" and each["message"]
+        )
     )
     assert steps == [
         "Copying records",
@@ -99,12 +106,18 @@ def test_an_archive_goes_on_when_nobody_can_be_told(
     assert status_of(site, old) == "Archived"
 
 
-def test_half_an_archive_is_shown_and_continued_by_the_scheduler(site: Site, app: App, old: str) -> None:
+def test_half_an_archive_is_shown_and_continued_by_the_scheduler(
+    site: Site, app: App, old: str
+) -> None:
     app(user=MANAGER)
     with pytest.raises(KeyboardInterrupt):
         srs_archiver.SRSArchiver().archive_season(old, stop_at("verifying"))
     status = srs.get_archive_status(old)
-    assert (status["status"], status["step"], status["is_running"]) == ("Archiving", "verifying", False)
+    assert (status["status"], status["step"], status["is_running"]) == (
+        "Archiving",
+        "verifying",
+        False,
+    )
     srs_archiver.resume_archives()
     frappe.recorded.run_jobs()
     assert srs.get_archive_status(old)["status"] == "Archived"
@@ -145,7 +158,9 @@ def a_minute_later(site: Site) -> None:
 
 
 @pytest.mark.parametrize("asks", [True, False], ids=["asked for again", "by the scheduler"])
-def test_after_a_death_an_archive_goes_on_at_once(site: Site, app: App, old: str, asks: bool) -> None:
+def test_after_a_death_an_archive_goes_on_at_once(
+    site: Site, app: App, old: str, asks: bool
+) -> None:
     """RQ calls a job started for hours whose worker was killed."""
     app(user=MANAGER)
     before = records(site, TRACKER, old)
@@ -247,7 +262,9 @@ def test_an_active_season_is_refused(app: App) -> None:
 @pytest.mark.parametrize(
     "season", ["SEASON-9999", "season-2026", "SEASON-2026\n", "SEASON-2026'", "<b>", "x" * 10**6]
 )
-def test_what_is_no_season_is_not_found(app: App, call: Callable[[str], object], season: str) -> None:
+def test_what_is_no_season_is_not_found(
+    app: App, call: Callable[[str], object], season: str
+) -> None:
     app(user=MANAGER)
     with pytest.raises(frappe.DoesNotExistError) as refusal:
         call(season)
@@ -289,20 +306,27 @@ def test_without_the_queue_nothing_is_begun(site: Site, app: App, old: str) -> N
     assert status_of(site, old) is None
 
 
-# -- what the scheduler does ------------------------------------------------------------------------
+# -- what the scheduler does
+# ------------------------------------------------------------------------
 def test_ended_seasons_are_archived_by_themselves(site: Site, app: App) -> None:
     due, active, running, manual = (ended_season(site, questions=1) for _ in range(4))
-    site.sql("UPDATE `tabGame Subscription Season` SET auto_archive = 1 WHERE name <> %s", (manual,))
+    site.sql(
+        "UPDATE `tabGame Subscription Season` SET auto_archive = 1 WHERE name <> %s", (manual,)
+    )
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 1 WHERE name = %s", (active,))
     today = site.now().date()
-    site.sql("UPDATE `tabGame Subscription Season` SET end_date = %s WHERE name = %s", (today, running))
+    site.sql(
+        "UPDATE `tabGame Subscription Season` SET end_date = %s WHERE name = %s", (today, running)
+    )
     srs_archiver.process_auto_archive()
     # Not in the scheduler's own job, which Frappe ends after minutes.
     assert [job.arguments["season"] for job in frappe.recorded.jobs] == [due]
     (job,) = site.sql("SELECT kind, status, requested_by FROM `tabSRS Job`")
     assert job == {"kind": "Archive", "status": "Queued", "requested_by": None}
     frappe.recorded.run_jobs()
-    assert [status_of(site, season) for season in (due, active, running, manual)] == ["Archived"] + [None] * 3
+    assert [status_of(site, season) for season in (due, active, running, manual)] == [
+        "Archived"
+    ] + [None] * 3
     srs_archiver.process_auto_archive()
     assert (frappe.recorded.jobs, len(frappe.recorded.notifications)) == ([], 1)
 
@@ -331,7 +355,11 @@ def test_records_are_kept_for_three_years(site: Site, app: App, old: str) -> Non
     assert srs.delete_eligible_archived_records(old, confirm=1)["job"] != asked["job"]
     frappe.recorded.run_jobs()
     job = srs.get_job(asked["job"])
-    assert (job["status"], job["done"], job["message"]) == ("Done", 100, "100 records were deleted.")
+    assert (job["status"], job["done"], job["message"]) == (
+        "Done",
+        100,
+        "100 records were deleted.",
+    )
     left = {row["player"] for row in records(site, ARCHIVE, old)}
     assert left == set(STUDENTS) - {STUDENTS[1]}
     assert [each["subject"].split()[0] for each in frappe.recorded.notifications] == ["100", "0"]
@@ -350,10 +378,23 @@ def test_an_existing_sites_records_are_cleaned_and_kept(
 ) -> None:
     site = fresh_tables
     for name, season in (("a", None), ("b", ""), ("c", SEASON)):
-        site.insert("Player Memory Tracker", name=name, player=PLAYER, season=season, question_id=name)
-    site.insert("Player Memory Tracker", name="d", player=PLAYER, season=SEASON, question_id="a", stability=3)
+        site.insert(
+            "Player Memory Tracker", name=name, player=PLAYER, season=season, question_id=name
+        )
+    site.insert(
+        "Player Memory Tracker",
+        name="d",
+        player=PLAYER,
+        season=SEASON,
+        question_id="a",
+        stability=3,
+    )
     storage.prepare_storage()
-    assert {row["question_id"]: row["name"] for row in site.rows().values()} == {"a": "d", "b": "b", "c": "c"}
+    assert {row["question_id"]: row["name"] for row in site.rows().values()} == {
+        "a": "d",
+        "b": "b",
+        "c": "c",
+    }
     told = capsys.readouterr().out
     assert "2 records without a season" in told
     assert "1 duplicates" in told
@@ -382,7 +423,9 @@ def test_records_without_a_student_are_reported(
 
 
 # -- who may be deleted ---------------------------------------------------------------------------
-def test_a_student_or_season_with_archived_records_is_not_deleted(site: Site, app: App, old: str) -> None:
+def test_a_student_or_season_with_archived_records_is_not_deleted(
+    site: Site, app: App, old: str
+) -> None:
     srs_archiver.SRSArchiver().archive_season(old)
     for doctype, name in (("User", STUDENTS[0]), ("Game Subscription Season", old)):
         with pytest.raises(frappe.LinkExistsError):
@@ -394,9 +437,12 @@ def test_a_student_or_season_with_archived_records_is_not_deleted(site: Site, ap
         players.refuse_to_orphan(SimpleNamespace(doctype="User", name=PLAYER))
 
 
-# -- commands ---------------------------------------------------------------------------------------
+# -- commands
+# ---------------------------------------------------------------------------------------
 def run(site: Site, *arguments: str, given: str = "") -> Any:
-    return CliRunner().invoke(memora, arguments, obj=SimpleNamespace(sites=[site.name]), input=given)
+    return CliRunner().invoke(
+        memora, arguments, obj=SimpleNamespace(sites=[site.name]), input=given
+    )
 
 
 def test_the_command_archives_and_shows_a_bar(site: Site, app: App, old: str) -> None:

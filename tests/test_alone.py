@@ -13,7 +13,16 @@ import pytest
 
 from memora._engine import Engine, RateLimited, ServiceUnavailable
 from tests.expectation import stability_after_answers
-from tests.site_under_test import IMPATIENT, IMPATIENT_WITH_REDIS, PLAYER, TOPICS, Record, Site, ids, session
+from tests.site_under_test import (
+    IMPATIENT,
+    IMPATIENT_WITH_REDIS,
+    PLAYER,
+    TOPICS,
+    Record,
+    Site,
+    ids,
+    session,
+)
 from tests.test_drain import drain_all
 from tests.test_rehydrate import together
 from tests.wire import Wires
@@ -27,7 +36,9 @@ PATIENCE: Final = {
 }
 BOTH: Final = ("cache", "journal")
 TROUBLES: Final = [
-    (lost, how) for lost in (("cache",), ("journal",), BOTH, ("database",)) for how in ("refuse", "hang")
+    (lost, how)
+    for lost in (("cache",), ("journal",), BOTH, ("database",))
+    for how in ("refuse", "hang")
 ]
 BYSTANDERS: Final = [f"bystander{number}@school.example" for number in range(30)]
 
@@ -51,7 +62,9 @@ def cut_off(site: Site, wires: Wires, lost: tuple[str, ...], how: str) -> Iterat
             if how == "no room":
                 # Those who have a connection keep it.
                 client = getattr(site, name)
-                ends.callback(client.config_set, "maxclients", client.config_get("maxclients")["maxclients"])
+                ends.callback(
+                    client.config_set, "maxclients", client.config_get("maxclients")["maxclients"]
+                )
                 client.config_set("maxclients", 1)
                 wires.to[name].cut()
             else:
@@ -76,14 +89,18 @@ def shown(engine: Engine, player: str) -> int:
 
 def answer(engine: Engine, player: str, is_correct: bool) -> int:
     """Answer the question; the stability that it has then."""
-    counts = engine.submit(player, session_data=session("q", is_correct=is_correct))["new_stability_counts"]
+    counts = engine.submit(player, session_data=session("q", is_correct=is_correct))[
+        "new_stability_counts"
+    ]
     (stability,) = (int(name) for name, count in counts.items() if count)
     return stability
 
 
 def answer_all(engine: Engine, answers: dict[str, bool]) -> None:
     """Students answer at once."""
-    together(*(partial(answer, engine, player, is_correct) for player, is_correct in answers.items()))
+    together(
+        *(partial(answer, engine, player, is_correct) for player, is_correct in answers.items())
+    )
 
 
 def check_saved(site: Site, expected: dict[str, int]) -> None:
@@ -95,7 +112,8 @@ def check_saved(site: Site, expected: dict[str, int]) -> None:
 
 
 def check_warm(site: Site, engine: Engine, players: list[str]) -> None:
-    """The students' schedules are read from the cache, which is believed, and cost no SQL but looks."""
+    """The students' schedules are read from the cache, which is believed, and cost no SQL but
+    looks."""
     with site.listening() as heard:
         answers = [engine.due(player) for player in players]
     assert [answer["total_due"] for answer in answers] == [2] * len(players)
@@ -105,7 +123,8 @@ def check_warm(site: Site, engine: Engine, players: list[str]) -> None:
     assert [text for text in selects if "memora_belief" not in text] == []
 
 
-# -- what it answers counts, and what others answer -------------------------------------------------
+# -- what it answers counts, and what others answer
+# -------------------------------------------------
 @pytest.mark.parametrize(("lost", "how"), [*TROUBLES, (BOTH, "no room")], ids=called)
 def test_answers_count_in_their_order_whoever_comes_first(
     site: Site, wires: Wires, lost: tuple[str, ...], how: str
@@ -136,8 +155,11 @@ def test_answers_count_in_their_order_whoever_comes_first(
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_each_answer_counts_in_its_order_whatever_its_process_reaches(site: Site, seed: int) -> None:
-    """Each answer is given to another process than the last one, of several that lack something else."""
+def test_each_answer_counts_in_its_order_whatever_its_process_reaches(
+    site: Site, seed: int
+) -> None:
+    """Each answer is given to another process than the last one, of several that lack something
+    else."""
     choice = random.Random(seed)
     troubles = [((), ""), *choice.sample(TROUBLES, 5)]
     players = [f"student{number}@school.example" for number in range(12)]
@@ -154,7 +176,9 @@ def test_each_answer_counts_in_its_order_whatever_its_process_reaches(site: Site
             ends.enter_context(cut_off(site, wires, lost, how))
 
         def answer_somewhere(player: str, engine: Engine, is_correct: bool) -> None:
-            after = {stability_after_answers(stability, is_correct) for stability in possible[player]}
+            after = {
+                stability_after_answers(stability, is_correct) for stability in possible[player]
+            }
             try:
                 answer(engine, player, is_correct)
                 possible[player] = after
@@ -162,7 +186,9 @@ def test_each_answer_counts_in_its_order_whatever_its_process_reaches(site: Site
                 possible[player] |= after
 
         for _ in range(4):
-            tasks = [(player, choice.choice(processes), choice.random() < 0.6) for player in players]
+            tasks = [
+                (player, choice.choice(processes), choice.random() < 0.6) for player in players
+            ]
             together(*(partial(answer_somewhere, *task) for task in tasks))
         found = {player: shown(processes[0], player) for player in players}
     assert [player for player in players if found[player] not in possible[player]] == []
@@ -200,9 +226,12 @@ def test_a_journal_that_fails_one_process_between_look_up_and_append(
     check_saved(site, found)
 
 
-# -- its trouble is its own -------------------------------------------------------------------------
+# -- its trouble is its own
+# -------------------------------------------------------------------------
 @pytest.mark.parametrize(("lost", "how"), TROUBLES, ids=called)
-def test_it_voids_nobody_elses_schedule(site: Site, wires: Wires, lost: tuple[str, ...], how: str) -> None:
+def test_it_voids_nobody_elses_schedule(
+    site: Site, wires: Wires, lost: tuple[str, ...], how: str
+) -> None:
     add(site, *BYSTANDERS, PLAYER)
     healthy, alone = site.engine(), process(site, wires, lost, how)
     for player in (*BYSTANDERS, PLAYER):
@@ -216,8 +245,11 @@ def test_it_voids_nobody_elses_schedule(site: Site, wires: Wires, lost: tuple[st
 
 @pytest.mark.parametrize("seconds", [0.25, 1.5])
 @pytest.mark.parametrize("stalled", [("cache",), ("journal",), BOTH], ids=called)
-def test_a_stall_voids_nobody_elses_schedule(site: Site, stalled: tuple[str, ...], seconds: float) -> None:
-    """As Frappe's own commands stall a Redis, for all; one process waits no longer than a school's do."""
+def test_a_stall_voids_nobody_elses_schedule(
+    site: Site, stalled: tuple[str, ...], seconds: float
+) -> None:
+    """As Frappe's own commands stall a Redis, for all; one process waits no longer than a school's
+    do."""
     add(site, *BYSTANDERS, PLAYER)
     reader, impatient = site.engine(), site.engine(**IMPATIENT_WITH_REDIS)
     for player in (*BYSTANDERS, PLAYER):

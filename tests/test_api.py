@@ -41,7 +41,14 @@ def test_a_session_has_the_due_questions(site: Site, app: App) -> None:
     assert answer.keys() == {"questions", "total_due", "is_degraded", "season"}
     assert (len(answer["questions"]), answer["total_due"]) == (20, 60)
     assert (answer["is_degraded"], answer["season"]) == (False, SEASON)
-    fields = {"question_id", "stability", "next_review_date", "last_review_date", "subject", "topic"}
+    fields = {
+        "question_id",
+        "stability",
+        "next_review_date",
+        "last_review_date",
+        "subject",
+        "topic",
+    }
     assert answer["questions"][0].keys() == fields
     assert ids(reviews.get_review_session(limit=3)) == ["q000", "q001", "q002"]
     assert ids(reviews.get_review_session(limit="3")) == ["q000", "q001", "q002"]
@@ -93,7 +100,11 @@ def test_the_loader_of_the_site_turns_ids_into_cards(
     monkeypatch.setitem(globals(), "loader", load)
     questions = reviews.get_review_session()["questions"]
     assert calls == [["q000", "q001", "q002"]]
-    assert [question.get("text") for question in questions] == ["What is q000?", "What is q001?", None]
+    assert [question.get("text") for question in questions] == [
+        "What is q000?",
+        "What is q001?",
+        None,
+    ]
     assert [question["stability"] for question in questions] == [2, 2, 2]
 
 
@@ -151,11 +162,15 @@ def test_a_retired_question_is_not_asked_any_more(
         assert ids(answer) == [f"q{number:03}" for number in range(30, 40)]
         assert answer["total_due"] == 30
     # The loader was told of each once, then never again.
-    assert [name for name in asked if int(name[1:]) < 30] == [f"q{number:03}" for number in range(30)]
+    assert [name for name in asked if int(name[1:]) < 30] == [
+        f"q{number:03}" for number in range(30)
+    ]
     frappe.recorded.run_jobs()
     assert site.sql("SELECT COUNT(*) AS waiting FROM memora_journal")[0]["waiting"] == 0
     rows = site.rows()
-    assert {row["next_review_date"].year for name, row in rows.items() if int(name[1:]) < 30} == {2200}
+    assert {row["next_review_date"].year for name, row in rows.items() if int(name[1:]) < 30} == {
+        2200
+    }
     assert len(rows) == 60
     # Nobody but the student is asked less, and an answer brings one back.
     reviews.submit_review_session(session_data=answers("q000"))
@@ -184,7 +199,10 @@ def test_more_retired_questions_than_a_read_looks_at_are_for_the_next(
 
 
 def test_a_question_that_cannot_be_retired_now_is_not_shown(
-    site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None], monkeypatch: pytest.MonkeyPatch
+    site: Site,
+    app: App,
+    use_loader: Callable[[Callable[..., Any]], None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     site.add(PLAYER, overdue(3))
     reviews.get_review_session()
@@ -292,7 +310,9 @@ def test_both_forms_are_taken_as_text_and_as_objects(site: Site, app: App) -> No
 
 
 def test_wrong_answers_earn_nothing(app: App) -> None:
-    assert reviews.submit_review_session(session_data=answers("q", is_correct=False))["xp_earned"] == 0
+    assert (
+        reviews.submit_review_session(session_data=answers("q", is_correct=False))["xp_earned"] == 0
+    )
 
 
 def test_a_question_earns_once(app: App) -> None:
@@ -310,7 +330,9 @@ def test_more_than_fifty_are_refused_and_nothing_is_saved(site: Site, app: App) 
 
 
 def test_a_drain_is_queued_once_and_writes_everything(site: Site, app: App) -> None:
-    jobs = [reviews.submit_review_session(session_data=answers(f"q{number}")) for number in range(3)]
+    jobs = [
+        reviews.submit_review_session(session_data=answers(f"q{number}")) for number in range(3)
+    ]
     assert [job.method for job in frappe.recorded.jobs] == [DRAIN]
     job_id = jobs[0]["persistence_job_id"]
     assert reviews.get_persistence_status(job_id) == {"job_id": job_id, "status": "pending"}
@@ -322,9 +344,9 @@ def test_a_drain_is_queued_once_and_writes_everything(site: Site, app: App) -> N
 def test_the_player_is_always_the_user(site: Site, app: App) -> None:
     site.add(PLAYER, overdue(2))
     site.add("other@school.example", overdue(3, prefix="o"))
-    job_id = reviews.submit_review_session(session_data=answers("q000") | {"player": "other@school.example"})[
-        "persistence_job_id"
-    ]
+    job_id = reviews.submit_review_session(
+        session_data=answers("q000") | {"player": "other@school.example"}
+    )["persistence_job_id"]
     app(user="other@school.example")
     assert ids(reviews.get_review_session()) == ["o000", "o001", "o002"]
     with pytest.raises(frappe.DoesNotExistError):
@@ -355,7 +377,9 @@ def test_changing_calls_are_post_only(app: App) -> None:
 @given(
     st.recursive(
         st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary()),
-        lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(st.text(), inner, max_size=3)
+        ),
         max_leaves=8,
     )
 )
@@ -440,7 +464,9 @@ def test_no_words_of_a_programming_language_reach_a_student(site: Site, app: App
             partial(reviews.get_review_session, topic_id=odd),
             partial(reviews.get_review_session, limit=odd),
             partial(reviews.get_persistence_status, odd),
-            partial(reviews.submit_review_session, session_data=answers("q") | {"session_meta": odd}),
+            partial(
+                reviews.submit_review_session, session_data=answers("q") | {"session_meta": odd}
+            ),
             partial(reviews.submit_review_session, session_data=meta),
             partial(reviews.submit_review_session, session_data=answers("q") | {"answers": odd}),
         ]
@@ -453,7 +479,9 @@ def test_no_words_of_a_programming_language_reach_a_student(site: Site, app: App
     assert len(told) > 20
     for message in told:
         assert not FOREIGN.search(message), message
-        assert message[:1].isupper() or " has to be " in message or " cannot be read" in message, message
+        assert message[:1].isupper() or " has to be " in message or " cannot be read" in message, (
+            message
+        )
         assert len(message) < 300
 
 
@@ -463,14 +491,17 @@ def test_a_player_in_the_data_is_nobody(site: Site, app: App) -> None:
     before = site.rows(other)
     foreign = {"player": other, "user": other, "owner": other, "season": "SEASON-2025"}
     answer = {"question_id": "q000", "is_correct": True, **foreign}
-    reviews.submit_review_session(session_data={"answers": [answer], "session_meta": foreign, **foreign})
+    reviews.submit_review_session(
+        session_data={"answers": [answer], "session_meta": foreign, **foreign}
+    )
     reviews.submit_review_session(responses=[{"question_id": "q000", "quality": 5, **foreign}])
     srs.process_srs_batch(PLAYER, [{"question_id": "q000", "attempts_count": 1, **foreign}])
     frappe.recorded.run_jobs()
     assert site.rows(other) == before
     assert list(site.rows()) == ["q000"]
     assert site.sql(
-        "SELECT DISTINCT player, season FROM `tabPlayer Memory Tracker` WHERE player <> %s", (other,)
+        "SELECT DISTINCT player, season FROM `tabPlayer Memory Tracker` WHERE player <> %s",
+        (other,),
     ) == [{"player": PLAYER, "season": SEASON}]
 
 

@@ -54,21 +54,29 @@ def ended_season(site: Site, questions: int = 100, has_partition: bool = True) -
         site.engine().create_partition(season)
     for student in STUDENTS:
         site.add(
-            student, [Record(f"q{number:03}", answered_at_us=number) for number in range(questions)], season
+            student,
+            [Record(f"q{number:03}", answered_at_us=number) for number in range(questions)],
+            season,
         )
     return season
 
 
 def records(site: Site, table: str, season: str) -> Rows:
-    return site.sql(f"SELECT {SAME} FROM {table} WHERE season = %s ORDER BY player, question_id", (season,))
+    return site.sql(
+        f"SELECT {SAME} FROM {table} WHERE season = %s ORDER BY player, question_id", (season,)
+    )
 
 
 def partition_records(site: Site, season: str) -> int:
-    return int(site.sql(f"SELECT COUNT(*) AS many FROM {TRACKER} PARTITION (`{season}`)")[0]["many"])
+    return int(
+        site.sql(f"SELECT COUNT(*) AS many FROM {TRACKER} PARTITION (`{season}`)")[0]["many"]
+    )
 
 
 def status_of(site: Site, season: str) -> str | None:
-    found = site.sql("SELECT archive_status FROM `tabGame Subscription Season` WHERE name = %s", (season,))
+    found = site.sql(
+        "SELECT archive_status FROM `tabGame Subscription Season` WHERE name = %s", (season,)
+    )
     return found[0]["archive_status"]  # type: ignore[no-any-return]
 
 
@@ -98,7 +106,9 @@ def test_every_record_moves_and_nothing_else_does(site: Site, engine: Engine, ol
     assert site.sql(f"CHECK TABLE {TRACKER}")[0]["Msg_text"] == "OK"
 
 
-def test_archived_records_bear_when_and_are_not_yet_eligible(site: Site, engine: Engine, old: str) -> None:
+def test_archived_records_bear_when_and_are_not_yet_eligible(
+    site: Site, engine: Engine, old: str
+) -> None:
     before = site.now()
     engine.archive(old)
     found = site.sql(
@@ -115,7 +125,11 @@ def test_the_season_says_what_became_of_it(site: Site, engine: Engine, old: str)
         engine.archive(old, stop_at("verifying"))
     status = engine.archive_status(old)
     assert status is not None
-    assert (status["step"], status["is_running"], status["finished_at"]) == ("verifying", False, None)
+    assert (status["step"], status["is_running"], status["finished_at"]) == (
+        "verifying",
+        False,
+        None,
+    )
     assert status_of(site, old) == "Archiving"
     engine.archive(old)
     status = engine.archive_status(old)
@@ -177,7 +191,9 @@ def test_fields_of_the_site_are_archived_where_the_archive_has_them(
         site.sql(f"ALTER TABLE {ARCHIVE} DROP COLUMN IF EXISTS `house`")
 
 
-@pytest.mark.parametrize("name", ["SEASON-9999", "season-2025", "SEASON-2025'", "SEASON-2025\n", ""])
+@pytest.mark.parametrize(
+    "name", ["SEASON-9999", "season-2025", "SEASON-2025'", "SEASON-2025\n", ""]
+)
 def test_what_is_no_season_is_refused(site: Site, engine: Engine, name: str) -> None:
     with pytest.raises(InvalidInput):
         engine.archive(name)
@@ -240,7 +256,9 @@ def test_a_second_archiver_is_told_of_the_first(site: Site, engine: Engine, old:
 def test_two_seasons_at_once(site: Site, old: str) -> None:
     other = ended_season(site)
     before = [records(site, TRACKER, season) for season in (old, other)]
-    threads = [threading.Thread(target=site.engine().archive, args=(season,)) for season in (old, other)]
+    threads = [
+        threading.Thread(target=site.engine().archive, args=(season,)) for season in (old, other)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -248,7 +266,8 @@ def test_two_seasons_at_once(site: Site, old: str) -> None:
     assert [records(site, ARCHIVE, season) for season in (old, other)] == before
 
 
-# -- the cache --------------------------------------------------------------------------------------
+# -- the cache
+# --------------------------------------------------------------------------------------
 def test_the_seasons_keys_go_and_others_stay(site: Site, engine: Engine, old: str) -> None:
     tricky = f"x:{old}"
     site.add(tricky, [Record("q")], SEASON)
@@ -286,7 +305,8 @@ def test_a_cache_that_is_away_is_cleared_later(site: Site, engine: Engine, old: 
 # -- answers that are late ------------------------------------------------------------------------
 @pytest.fixture
 def ended(site: Site, engine: Engine) -> Iterator[str]:
-    """The season that was active a moment ago, with answers of PLAYER in the journal; he is cached."""
+    """The season that was active a moment ago, with answers of PLAYER in the journal; he is
+    cached."""
     site.add(PLAYER, [Record("q", stability=1), Record("r")])
     engine.due(PLAYER)
     engine.submit(PLAYER, session_data=session("q"))
@@ -382,10 +402,15 @@ def test_nothing_is_computed_from_a_table_that_is_not_the_last_word(
     engine.archive(ended, watch)
     engine.drain()
     assert outcomes == ["refused"]
-    assert {row["question_id"]: row["stability"] for row in records(site, ARCHIVE, ended)} == {"q": 2, "r": 2}
+    assert {row["question_id"]: row["stability"] for row in records(site, ARCHIVE, ended)} == {
+        "q": 2,
+        "r": 2,
+    }
 
 
-def test_an_archive_begins_after_those_who_are_writing(site: Site, engine: Engine, ended: str) -> None:
+def test_an_archive_begins_after_those_who_are_writing(
+    site: Site, engine: Engine, ended: str
+) -> None:
     """They found the season open, and write where its records were."""
     holder = site.servers.database.connect(database=site.name, autocommit=False)
     with holder, holder.cursor() as cursor:
@@ -400,13 +425,18 @@ def test_an_archive_begins_after_those_who_are_writing(site: Site, engine: Engin
         holder.commit()
     drain.join()
     archive.join()
-    assert {row["question_id"]: row["stability"] for row in records(site, ARCHIVE, ended)} == {"q": 2, "r": 2}
+    assert {row["question_id"]: row["stability"] for row in records(site, ARCHIVE, ended)} == {
+        "q": 2,
+        "r": 2,
+    }
     assert site.rows() == {}
 
 
 def waits_for(site: Site, statement: str) -> bool:
     """Whether a statement that begins so is being run now."""
-    running = site.sql("SELECT INFO AS text FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL")
+    running = site.sql(
+        "SELECT INFO AS text FROM information_schema.PROCESSLIST WHERE INFO IS NOT NULL"
+    )
     return any(str(row["text"]).startswith(statement) for row in running)
 
 
@@ -417,7 +447,9 @@ def late_read(site: Site, late: Engine) -> None:
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0 WHERE name = %s", (SEASON,))
 
 
-def test_an_answer_without_the_journal_is_archived_too(site: Site, engine: Engine, ended: str) -> None:
+def test_an_answer_without_the_journal_is_archived_too(
+    site: Site, engine: Engine, ended: str
+) -> None:
     late = site.engine()
     late_read(site, late)
     token = site.cache.get(site.key("srs-season"))
@@ -442,9 +474,14 @@ def test_an_answer_without_the_journal_is_archived_too(site: Site, engine: Engin
     assert site.rows() == {}
 
 
-def test_an_older_answer_does_not_undo_what_is_archived(site: Site, engine: Engine, ended: str) -> None:
+def test_an_older_answer_does_not_undo_what_is_archived(
+    site: Site, engine: Engine, ended: str
+) -> None:
     newest = time.time_ns() // 1000 + 10**9
-    site.sql(f"UPDATE {TRACKER} SET answered_at_us = %s, stability = 4 WHERE question_id = 'q'", (newest,))
+    site.sql(
+        f"UPDATE {TRACKER} SET answered_at_us = %s, stability = 4 WHERE question_id = 'q'",
+        (newest,),
+    )
     engine.archive(ended)
     engine.drain()
     found = {row["question_id"]: row["stability"] for row in records(site, ARCHIVE, ended)}
@@ -469,21 +506,29 @@ def test_students_of_an_archived_season_get_nothing_and_are_not_cached(
     assert not site.cache.exists(site.key("srs", PLAYER))
 
 
-def test_a_season_that_is_archived_gets_no_partition_again(site: Site, engine: Engine, old: str) -> None:
+def test_a_season_that_is_archived_gets_no_partition_again(
+    site: Site, engine: Engine, old: str
+) -> None:
     engine.archive(old)
     with pytest.raises(SeasonUnavailable):
         engine.create_partition(old)
     assert engine.prepare_storage() == []
 
 
-def test_records_that_others_change_meanwhile_are_copied_again(site: Site, engine: Engine, old: str) -> None:
-    """A script that writes past memora, after its record was copied and before the partition goes."""
+def test_records_that_others_change_meanwhile_are_copied_again(
+    site: Site, engine: Engine, old: str
+) -> None:
+    """A script that writes past memora, after its record was copied and before the partition
+    goes."""
     changed: list[str] = []
 
     def watch(progress: ArchiveProgress) -> None:
         if progress["step"] == "verifying" and not changed:
             changed.append("q000")
-            site.sql(f"UPDATE {TRACKER} SET stability = 4 WHERE season = %s AND question_id = 'q007'", (old,))
+            site.sql(
+                f"UPDATE {TRACKER} SET stability = 4 WHERE season = %s AND question_id = 'q007'",
+                (old,),
+            )
             site.add("late@school.example", [Record("q")], old)
 
     engine.archive(old, watch)
@@ -507,16 +552,20 @@ def test_a_season_that_never_rests_is_not_dropped(site: Site, engine: Engine, ol
     assert len(records(site, TRACKER, old)) == 4000
 
 
-# -- other students do not notice -------------------------------------------------------------------
+# -- other students do not notice
+# -------------------------------------------------------------------
 def test_a_long_transaction_holds_up_nobody(site: Site, engine: Engine, old: str) -> None:
-    """It keeps the partition from being dropped; whoever comes after the waiting archiver does not wait."""
+    """It keeps the partition from being dropped; whoever comes after the waiting archiver does not
+    wait."""
     site.add(PLAYER, [Record("q")])
     holder = site.servers.database.connect(database=site.name, autocommit=False)
     with holder, holder.cursor() as cursor:
         cursor.execute(f"SELECT COUNT(*) FROM {TRACKER}")
         archiver = threading.Thread(target=engine.archive, args=(old,))
         archiver.start()
-        assert wait_until(lambda: (site.engine().archive_status(old) or {"step": ""})["step"] == "freeing")
+        assert wait_until(
+            lambda: (site.engine().archive_status(old) or {"step": ""})["step"] == "freeing"
+        )
         for _ in range(20):
             engine.cache_clear(PLAYER, SEASON)
             assert ids(engine.due(PLAYER)) == ["q"]
@@ -526,7 +575,8 @@ def test_a_long_transaction_holds_up_nobody(site: Site, engine: Engine, old: str
     assert status_of(site, old) == "Archived"
 
 
-# -- killed -----------------------------------------------------------------------------------------
+# -- killed
+# -----------------------------------------------------------------------------------------
 def archiver(site: Site, season: str) -> Callable[[], None]:
     """Archives in a child process until it is done, killed, or MariaDB is."""
 
@@ -555,7 +605,8 @@ def test_killed_at_a_step_it_goes_on(site: Site, engine: Engine, old: str, step:
 
 
 def test_killed_at_random_moments_it_ends_right(site: Site, engine: Engine) -> None:
-    """Twenty times, the archiver or MariaDB; some run to their end, which has to be right as well."""
+    """Twenty times, the archiver or MariaDB; some run to their end, which has to be right as
+    well."""
     choice = random.Random(4)
     site.add(PLAYER, [Record("q")])
     kills = 0
@@ -591,18 +642,23 @@ def is_archived(engine: Engine, season: str) -> bool:
 
 
 # -- what is old --------------------------------------------------------------------------------
-def test_old_records_are_flagged_and_only_flagged_ones_deleted(site: Site, engine: Engine, old: str) -> None:
+def test_old_records_are_flagged_and_only_flagged_ones_deleted(
+    site: Site, engine: Engine, old: str
+) -> None:
     other = ended_season(site, questions=5)
     for season in (old, other):
         engine.archive(season)
     site.sql(
-        f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01' WHERE season = %s AND question_id < 'q010'", (old,)
+        f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01' WHERE season = %s AND question_id < 'q010'",
+        (old,),
     )
     archived_long_ago(site, old)
     cutoff = time.time() - 86400
     assert engine.flag_for_deletion(cutoff, 60) == 400
     assert engine.flag_for_deletion(cutoff, 60) == 0
-    flagged = site.sql(f"SELECT DISTINCT season, question_id FROM {ARCHIVE} WHERE eligible_for_deletion = 1")
+    flagged = site.sql(
+        f"SELECT DISTINCT season, question_id FROM {ARCHIVE} WHERE eligible_for_deletion = 1"
+    )
     assert {row["question_id"] for row in flagged} == {f"q00{number}" for number in range(10)}
     assert {row["season"] for row in flagged} == {old}
     assert engine.delete_flagged(other) == 0
@@ -638,7 +694,8 @@ def test_flagging_goes_on_where_it_stopped_and_passes_over_what_is_young(
         for _ in range(3):
             assert engine.flag_for_deletion(cutoff, 60) == 0
     assert len(flagged) > 1
-    # Each record was looked at once, in pieces of 500, and those of the season that is young were not.
+    # Each record was looked at once, in pieces of 500, and those of the season that is young were
+    # not.
     pieces = [statement for statement in heard if "SET r.eligible_for_deletion" in statement]
     assert len(pieces) == 4000 // 500 + 1
     site.sql(f"UPDATE {ARCHIVE} SET eligible_for_deletion = 0 WHERE question_id = 'q001'")

@@ -21,13 +21,23 @@ if TYPE_CHECKING:
 
 __all__ = ["old"]
 
-# A dump reads the tables in the order of their names, and waits for one that is locked: for the first with
-# nothing read, but its snapshot taken; for the other with the archive read, and the big table not.
+# A dump reads the tables in the order of their names, and waits for one that is locked: for the
+# first with nothing read, but its snapshot taken; for the other with the archive read, and the big
+# table not.
 HOLDS: Final = {"nothing read": "aaa", "archive read": "tabHold"}
-# Moments of an archive at which a dump begins, and goes on. At "exchanging" the empty table is made, and has
-# not taken the partition's place yet.
-MOMENTS: Final = ("copying", "copied half", "verifying", "freeing", "exchanging", "clearing", "done")
-# What a dump complains of: a table newer than its snapshot, or one that it has listed and that is gone.
+# Moments of an archive at which a dump begins, and goes on. At "exchanging" the empty table is
+# made, and has not taken the partition's place yet.
+MOMENTS: Final = (
+    "copying",
+    "copied half",
+    "verifying",
+    "freeing",
+    "exchanging",
+    "clearing",
+    "done",
+)
+# What a dump complains of: a table newer than its snapshot, or one that it has listed and that is
+# gone.
 NEWER: Final = "1412"
 GONE: Final = "memora_freed"
 QUESTIONS: Final = 30
@@ -35,7 +45,8 @@ RECORDS: Final = QUESTIONS * len(STUDENTS)
 
 
 class Dump:
-    """mariadb-dump with the options of `frappe.database.get_command`, kept at a table until it is let go."""
+    """mariadb-dump with the options of `frappe.database.get_command`, kept at a table until it is
+    let go."""
 
     def __init__(self, site: Site, file: Path, hold: str) -> None:
         self.file: Final = file
@@ -56,7 +67,9 @@ class Dump:
             site.name,
         ]
         with file.open("wb") as out:
-            self.process: Final = subprocess.Popen(command, stdout=out, stderr=subprocess.PIPE, text=True)
+            self.process: Final = subprocess.Popen(
+                command, stdout=out, stderr=subprocess.PIPE, text=True
+            )
         waits = "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting%%' AND INFO LIKE %s"
         assert wait_until(lambda: bool(site.sql(waits, (f"%`{hold}`%",))))
 
@@ -121,7 +134,8 @@ def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
 
 
 def dump_beside_archive(site: Site, file: Path, hold: str, begins: str, ends: str) -> str:
-    """Archive a season, and dump the site from one moment to another: what the dump has of it, or why not."""
+    """Archive a season, and dump the site from one moment to another: what the dump has of it, or
+    why not."""
     season = ended_season(site, questions=QUESTIONS)
     dumps: list[Dump] = []
     outcomes: list[str] = []
@@ -148,7 +162,9 @@ def test_a_dump_beside_an_archive_has_every_record_or_fails(
         for ends in MOMENTS[MOMENTS.index(begins) :]
     }
     failed = {moment: each for moment, each in outcomes.items() if each != f"{RECORDS} records"}
-    assert all(NEWER in complaints or GONE in complaints for complaints in failed.values()), outcomes
+    assert all(NEWER in complaints or GONE in complaints for complaints in failed.values()), (
+        outcomes
+    )
     # Until then nobody has taken anything away.
     assert set(failed) <= {"clearing", "done"}
     # With nothing of it in the archive, or only half, there is no way but to fail.

@@ -105,7 +105,8 @@ def check_dates(site: Site, player: str, question: str, since: datetime) -> None
     assert interval.days == DAYS_AFTER_ANSWER[row["stability"]]
 
 
-# -- a clock that was wrong once --------------------------------------------------------------------
+# -- a clock that was wrong once
+# --------------------------------------------------------------------
 @pytest.mark.parametrize("offset", [YEAR, HOUR, -YEAR])
 @pytest.mark.parametrize("is_drained", [True, False])
 def test_answers_after_one_by_a_wrong_clock_have_the_dates_of_today(
@@ -140,7 +141,9 @@ def test_answers_after_one_by_a_wrong_clock_have_the_dates_of_today(
 
 
 @pytest.mark.parametrize("lost", [(), ("journal",), ("cache",), ("cache", "journal")], ids=called)
-def test_a_record_of_the_future_dates_no_other(site: Site, engine: Engine, lost: tuple[str, ...]) -> None:
+def test_a_record_of_the_future_dates_no_other(
+    site: Site, engine: Engine, lost: tuple[str, ...]
+) -> None:
     """What a host left there whose clock was a year ahead."""
     add(site, PLAYER)
     future = int((datetime.now().timestamp() + YEAR) * 1_000_000)
@@ -157,7 +160,8 @@ def test_a_record_of_the_future_dates_no_other(site: Site, engine: Engine, lost:
     check_dates(site, PLAYER, "q", since)
 
 
-# -- two clocks that differ -------------------------------------------------------------------------
+# -- two clocks that differ
+# -------------------------------------------------------------------------
 @pytest.mark.parametrize("offset", [5.0, -5.0, 300.0, -300.0])
 def test_answers_of_hosts_whose_clocks_differ_count_in_their_order(
     site: Site, engine: Engine, host: Host, offset: float
@@ -178,7 +182,8 @@ def test_answers_of_hosts_whose_clocks_differ_count_in_their_order(
             host.answer(player, pair[1])
     assert wait_until(lambda: engine.cache_available() and engine.journal_status()["reachable"])
     expected = {
-        player: stability_after_answers(2, *pair) for player, pair in (wrong_first | right_first).items()
+        player: stability_after_answers(2, *pair)
+        for player, pair in (wrong_first | right_first).items()
     }
     assert {player: shown(engine, player) for player in expected} == expected
     check_saved(site, expected)
@@ -193,7 +198,8 @@ def taken_away(site: Site) -> Iterator[None]:
     site.servers.heal()
 
 
-# -- clocks of the servers --------------------------------------------------------------------------
+# -- clocks of the servers
+# --------------------------------------------------------------------------
 @pytest.fixture
 def server_clocks(
     site: Site, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -250,7 +256,9 @@ def test_a_journal_whose_clock_jumps_keeps_the_order(
             answer(engine if number else site.engine(), player, pair[number])
         server_clocks["journal"].set(offset)
         site.cache.flushall()
-    check_saved(site, {player: stability_after_answers(2, *pair) for player, pair in players.items()})
+    check_saved(
+        site, {player: stability_after_answers(2, *pair) for player, pair in players.items()}
+    )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The Desk's scripts in a real browser: the SRS Monitor, and the forms of seasons and SRS Jobs.
 
-Chromium loads the scripts as Frappe sends them, on top of tests/desk_standin.js; what they call is done by
-the app's own functions on the private servers.
+Chromium loads the scripts as Frappe sends them, on top of tests/desk_standin.js; what they call is
+done by the app's own functions on the private servers.
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ App = Callable[..., None]
 T = TypeVar("T")
 
 
-# -- the server ---------------------------------------------------------------------------------------
+# -- the server
+# ---------------------------------------------------------------------------------------
 class Desk(ThreadingHTTPServer):
     """A web server of the site, in threads of its own; `user` is who is logged in."""
 
@@ -115,7 +116,8 @@ class Request(BaseHTTPRequestHandler):
         if method == "frappe.desk.reportview.get_list":
             filters = json.loads(arguments.get("filters", "{}"))
             wanted = {
-                name: tuple(value) if isinstance(value, list) else value for name, value in filters.items()
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in filters.items()
             }
             return frappe.get_all(doctype, wanted, json.loads(arguments["fields"]))
         function = frappe.get_attr(method)
@@ -136,7 +138,9 @@ class Request(BaseHTTPRequestHandler):
 def script(path: Path) -> str:
     """A script as Frappe sends it (frappe.model.utils.render_include)."""
     return re.sub(
-        r"{% include\s['\"](.*)['\"]\s%}", lambda found: script(APP / found.group(1)), path.read_text()
+        r"{% include\s['\"](.*)['\"]\s%}",
+        lambda found: script(APP / found.group(1)),
+        path.read_text(),
     )
 
 
@@ -158,7 +162,8 @@ def desk(site: Site, app: App) -> Iterator[Desk]:
         server.shutdown()
 
 
-# -- the browser --------------------------------------------------------------------------------------
+# -- the browser
+# --------------------------------------------------------------------------------------
 class Chromedriver(Server):
     name = "chromedriver"
 
@@ -194,7 +199,9 @@ class Browser:
         """Open a `page`, a `form` or a `list`."""
         self.chromium.get(self.desk.url)
         self.run(f"return desk.{what}(...arguments)", *arguments)
-        self.run("if (memora.SRSMonitor) memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100")
+        self.run(
+            "if (memora.SRSMonitor) memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100"
+        )
         self.run("memora.jobs.ASK_AFTER_MS = 100")
 
     def run(self, code: str, *arguments: object) -> Any:
@@ -244,7 +251,9 @@ class Browser:
 
     def choose(self, within: str, option: str) -> None:
         self.when_seen(
-            f"{within} select", [option], lambda select: Select(select).select_by_visible_text(option)
+            f"{within} select",
+            [option],
+            lambda select: Select(select).select_by_visible_text(option),
         )
 
     def attribute(self, selector: str, name: str, *texts: str) -> str | None:
@@ -260,7 +269,8 @@ class Browser:
 
 @pytest.fixture
 def browser(chromium: Remote, desk: Desk) -> Iterator[Browser]:
-    """The browser, its page empty; at the end no script has failed, and none that came as data was run."""
+    """The browser, its page empty; at the end no script has failed, and none that came as data was
+    run."""
     browser = Browser(chromium, desk)
     yield browser
     assert chromium.title != "hacked"
@@ -270,7 +280,13 @@ def browser(chromium: Remote, desk: Desk) -> Iterator[Browser]:
 
 def add_job(site: Site, **values: object) -> None:
     """An SRS Job of the season, which runs."""
-    job = {"name": "j1", "kind": "Rebuild", "season": SEASON, "status": "Running", "started_at": site.now()}
+    job = {
+        "name": "j1",
+        "kind": "Rebuild",
+        "season": SEASON,
+        "status": "Running",
+        "started_at": site.now(),
+    }
     site.insert(JOB, **(job | {"modified": site.now(), "done": 250, "total": 1000} | values))
 
 
@@ -280,7 +296,8 @@ def job(site: Site) -> dict[str, Any]:
     return row
 
 
-# -- the SRS Monitor ----------------------------------------------------------------------------------
+# -- the SRS Monitor
+# ----------------------------------------------------------------------------------
 def test_a_new_site_is_friendly(browser: Browser) -> None:
     browser.open("page", "srs-monitor")
     browser.sees(".srs-jobs", "No job yet")
@@ -344,7 +361,9 @@ def test_a_reconciliation_shows_what_differed(site: Site, browser: Browser) -> N
     browser.sees_no(".srs-discrepancies .srs-chart")
     srs_reconciliation.reconcile_cache_with_database()
     browser.sees(".srs-discrepancies .srs-summary", "0%", "of 4 records, all that were cached")
-    browser.sees(".srs-discrepancies .srs-chart", "At Most: 20 0", "Differing: 20 0", "At Least: 20 0")
+    browser.sees(
+        ".srs-discrepancies .srs-chart", "At Most: 20 0", "Differing: 20 0", "At Least: 20 0"
+    )
 
 
 def test_all_seasons_are_reconciled(site: Site, browser: Browser) -> None:
@@ -356,11 +375,20 @@ def test_all_seasons_are_reconciled(site: Site, browser: Browser) -> None:
 
 
 def test_a_sample_is_told_with_its_confidence(site: Site, browser: Browser) -> None:
-    found = {"records": 10_000, "percent_differing": 0.25, "percent_low": 0.16, "percent_high": 0.37}
+    found = {
+        "records": 10_000,
+        "percent_differing": 0.25,
+        "percent_low": 0.16,
+        "percent_high": 0.37,
+    }
     for name in ("j1", "j2"):
-        add_job(site, name=name, kind="Reconciliation", status="Done", finished_at=site.now(), **found)
+        add_job(
+            site, name=name, kind="Reconciliation", status="Done", finished_at=site.now(), **found
+        )
     browser.open("page", "srs-monitor")
-    browser.sees(".srs-summary", "0.25%", "sample of 10,000 records", "between 0.16% and 0.37%", "95%")
+    browser.sees(
+        ".srs-summary", "0.25%", "sample of 10,000 records", "between 0.16% and 0.37%", "95%"
+    )
     browser.sees(".srs-discrepancies .srs-chart", "At Most: 0.37 0.37", "At Least: 0.16 0.16")
 
 
@@ -398,10 +426,13 @@ def test_news_are_shown_at_once(site: Site, browser: Browser) -> None:
     is_asking = "return frappe.pages['srs-monitor'].monitor.is_asking"
     assert wait_until(lambda: not browser.run(is_asking))
     news = srs_jobs.get_job("j1", with_findings=False)
-    browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75})
+    browser.run(
+        "frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75}
+    )
     browser.sees(".srs-jobs tr", "750 of about 1,000 records")
     browser.run(
-        "frappe.realtime.deliver('memora_job', arguments[0])", news | {"name": "j2", "kind": "Archive"}
+        "frappe.realtime.deliver('memora_job', arguments[0])",
+        news | {"name": "j2", "kind": "Archive"},
     )
     browser.sees(".srs-jobs tr", "Archive")
     # At the end all else is looked at again.
@@ -411,8 +442,12 @@ def test_news_are_shown_at_once(site: Site, browser: Browser) -> None:
     browser.sees_no(".srs-jobs tr", "Archive")
 
 
-@pytest.mark.parametrize("doctype", ["player_memory_tracker", "archived_memory_tracker", "poison_review"])
-def test_lists_and_reports_show_what_students_made_up_as_text(browser: Browser, doctype: str) -> None:
+@pytest.mark.parametrize(
+    "doctype", ["player_memory_tracker", "archived_memory_tracker", "poison_review"]
+)
+def test_lists_and_reports_show_what_students_made_up_as_text(
+    browser: Browser, doctype: str
+) -> None:
     definition = json.loads((SCRIPTS / f"doctype/{doctype}/{doctype}.json").read_text())
     fields = {field["fieldname"]: field for field in definition["fields"]}
     browser.chromium.get(browser.desk.url)
@@ -435,7 +470,9 @@ def test_the_list_of_seasons_says_which_one_students_see(site: Site, browser: Br
     folder = SCRIPTS / "doctype/game_subscription_season"
     browser.run(script(folder / "game_subscription_season_list.js"))
     settings = "frappe.listview_settings['Game Subscription Season']"
-    browser.run(f"{settings}.refresh({{ render_list: () => (document.body.innerHTML = 'rendered again') }})")
+    browser.run(
+        f"{settings}.refresh({{ render_list: () => (document.body.innerHTML = 'rendered again') }})"
+    )
     assert wait_until(lambda: browser.text() == "rendered again")
 
     def indicator(**season: object) -> list[str]:
@@ -445,16 +482,27 @@ def test_the_list_of_seasons_says_which_one_students_see(site: Site, browser: Br
     assert indicator(**seen)[:2] == ["Seen by Students", "green"]
     assert indicator(**unseen)[:2] == ["Active, but Not Seen", "orange"]
     assert indicator(name=SEASON, is_active=0)[:2] == ["Not Active", "gray"]
-    assert indicator(name=SEASON, is_active=0, archive_status="Archived")[:2] == ["Archived", "gray"]
+    assert indicator(name=SEASON, is_active=0, archive_status="Archived")[:2] == [
+        "Archived",
+        "gray",
+    ]
     # The form knows what the server said when it was opened.
     assert indicator(**unseen, __onload={"active_seasons": ["SEASON-2027"]})[1] == "green"
 
 
 def test_nothing_from_the_server_is_html(site: Site, browser: Browser) -> None:
-    site.insert("Game Subscription Season", name=EVIL, season_name=EVIL, is_active=0, enable_redis=1)
+    site.insert(
+        "Game Subscription Season", name=EVIL, season_name=EVIL, is_active=0, enable_redis=1
+    )
     add_job(site, season=EVIL, status="Failed", message=f"<b>bold</b> {EVIL}")
     add_job(
-        site, name="j2", kind="Reconciliation", season=EVIL, status="Done", finished_at=site.now(), records=1
+        site,
+        name="j2",
+        kind="Reconciliation",
+        season=EVIL,
+        status="Done",
+        finished_at=site.now(),
+        records=1,
     )
     browser.open("page", "srs-monitor")
     browser.sees(".srs-jobs tr", "Failed", f"<b>bold</b> {EVIL}")
@@ -509,7 +557,8 @@ def test_a_student_is_refused(browser: Browser, desk: Desk) -> None:
     browser.sees_no(".srs-content")
 
 
-# -- forms and lists ------------------------------------------------------------------------------------
+# -- forms and lists
+# ------------------------------------------------------------------------------------
 def test_a_season_is_rebuilt_in_its_form(site: Site, browser: Browser) -> None:
     site.add(PLAYER, [Record("q")])
     browser.open("form", "Game Subscription Season", SEASON)
@@ -540,7 +589,9 @@ def test_a_season_that_is_opened_while_a_job_runs_shows_it(site: Site, browser: 
     browser.sees(".progress-area", "250 of about 1,000 records")
     news = srs_jobs.get_job("j1", with_findings=False)
     browser.run("memora.jobs.ASK_AFTER_MS = 1e9")
-    browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75})
+    browser.run(
+        "frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75}
+    )
     browser.sees(".progress-area", "750 of about 1,000 records")
     over = {"status": "Failed", "message": EVIL}
     browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news | over)
@@ -590,7 +641,13 @@ def test_a_job_is_followed_in_its_form(site: Site, browser: Browser) -> None:
 
 
 def test_jobs_have_the_colours_of_their_state(site: Site, browser: Browser) -> None:
-    colours = {"Done": "green", "Failed": "red", "Running": "blue", "Queued": "yellow", "Cancelled": "gray"}
+    colours = {
+        "Done": "green",
+        "Failed": "red",
+        "Running": "blue",
+        "Queued": "yellow",
+        "Cancelled": "gray",
+    }
     for number, status in enumerate(colours):
         add_job(site, name=f"j{number}", status=status)
     browser.open("list", JOB)
@@ -606,7 +663,9 @@ def test_a_student_has_no_buttons(browser: Browser, desk: Desk) -> None:
 
 def test_what_is_archived_is_left_out(site: Site, browser: Browser) -> None:
     site.insert("Game Subscription Season", name="OLD", archive_status="Archived", enable_redis=1)
-    site.insert("Game Subscription Season", name="LEAVING", archive_status="Archiving", enable_redis=1)
+    site.insert(
+        "Game Subscription Season", name="LEAVING", archive_status="Archiving", enable_redis=1
+    )
     browser.open("page", "srs-monitor")
     browser.sees(".srs-seasons tr", "LEAVING", "Archiving")
     browser.sees_no(".srs-seasons", "OLD")

@@ -80,7 +80,9 @@ def test_of_an_archived_record_only_the_flag_changes(site: Site, app: App, old: 
     assert srs_archiver.SRSArchiver().delete_eligible(old) == 1
 
 
-def test_a_season_is_deleted_once_it_has_no_records(site: Site, app: App, engine: Engine, old: str) -> None:
+def test_a_season_is_deleted_once_it_has_no_records(
+    site: Site, app: App, engine: Engine, old: str
+) -> None:
     site.add(PLAYER, [Record("q")])
     srs_archiver.SRSArchiver().archive_season(old)
     for season in (SEASON, old):
@@ -100,7 +102,9 @@ def test_records_of_a_season_that_is_archived_do_not_change(site: Site, app: App
     record = {"doctype": tracker, "player": PLAYER, "season": old, "question_id": "new"}
     frappe.get_doc(record).insert()
     frappe.local.db.commit()
-    name = site.sql("SELECT name FROM `tabPlayer Memory Tracker` WHERE question_id = 'new'")[0]["name"]
+    name = site.sql("SELECT name FROM `tabPlayer Memory Tracker` WHERE question_id = 'new'")[0][
+        "name"
+    ]
     with pytest.raises(KeyboardInterrupt):
         srs_archiver.SRSArchiver().archive_season(old, stop)
     for change in (

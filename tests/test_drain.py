@@ -25,7 +25,9 @@ def audits(site: Site) -> dict[str, dict[str, object]]:
 
 def test_what_gathered_over_all_students_is_written(site: Site, engine: Engine) -> None:
     players = [f"student{number}@school.example" for number in range(40)]
-    jobs = {player: engine.submit(player, session_data=session("p", "q", "r")) for player in players}
+    jobs = {
+        player: engine.submit(player, session_data=session("p", "q", "r")) for player in players
+    }
     status = engine.journal_status()
     assert (status["backlog"], site.waiting()) == (40, 40)
     report = engine.drain()
@@ -43,8 +45,11 @@ def test_what_gathered_over_all_students_is_written(site: Site, engine: Engine) 
     assert engine.journal_status()["backlog"] == 0
 
 
-def test_a_drain_that_died_after_its_commit_is_repeated_without_effect(site: Site, engine: Engine) -> None:
-    """The journal as it was before the drain stands for a drain that never came to take its entries out."""
+def test_a_drain_that_died_after_its_commit_is_repeated_without_effect(
+    site: Site, engine: Engine
+) -> None:
+    """The journal as it was before the drain stands for a drain that never came to take its entries
+    out."""
     site.add(PLAYER, [Record("q", stability=0)])
     job = engine.submit(PLAYER, session_data=session("q", "r"))["persistence_job_id"]
     stream = site.key("srs-journal")
@@ -107,7 +112,9 @@ def test_an_answer_that_does_not_know_what_was_saved_meanwhile_counts_after_it(
     """The journal no longer tells that it came too late; what it was computed from does."""
     site.add(PLAYER, [Record("q", stability=1)])
     engine.due(PLAYER)
-    schedule = {name: raw(site, "cache").dump(site.key(name, PLAYER)) for name in ("srs", "srs-detail")}
+    schedule = {
+        name: raw(site, "cache").dump(site.key(name, PLAYER)) for name in ("srs", "srs-detail")
+    }
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
     for name, dump in schedule.items():
@@ -142,7 +149,17 @@ def poison(site: Site, engine: Engine) -> dict[str, str]:
     engine.submit(PLAYER, session_data=session("good1"))
     # In the first version's form, which has no token of its own.
     payload = json.dumps(
-        [["good1", 1, int(time.time()) + 86400, int(time.time()), time.time_ns() // 1000, None, None]]
+        [
+            [
+                "good1",
+                1,
+                int(time.time()) + 86400,
+                int(time.time()),
+                time.time_ns() // 1000,
+                None,
+                None,
+            ]
+        ]
     )
     good = {"player": PLAYER, "season": SEASON, "answers": payload}
     entries: dict[str, dict[str, str]] = {
@@ -156,7 +173,8 @@ def poison(site: Site, engine: Engine) -> dict[str, str]:
         "nothing of ours": {"hello": "world"},
     }
     names = {
-        what: str(site.journal.xadd(site.key("srs-journal"), fields)) for what, fields in entries.items()
+        what: str(site.journal.xadd(site.key("srs-journal"), fields))
+        for what, fields in entries.items()
     }
     engine.submit(PLAYER, session_data=session("good2"))
     return names
@@ -257,11 +275,15 @@ def test_the_journal_survives_a_crash_of_its_server(site: Site, engine: Engine) 
     assert set(audits(site)) == {answer["persistence_job_id"] for answer in taken}
 
 
-def test_a_crash_of_the_database_loses_nothing_and_doubles_nothing(site: Site, engine: Engine) -> None:
+def test_a_crash_of_the_database_loses_nothing_and_doubles_nothing(
+    site: Site, engine: Engine
+) -> None:
     acknowledged: dict[str, str] = {}
     for number in range(200):
         player = f"student{number}@school.example"
-        acknowledged[player] = engine.submit(player, session_data=session("p", "q"))["persistence_job_id"]
+        acknowledged[player] = engine.submit(player, session_data=session("p", "q"))[
+            "persistence_job_id"
+        ]
     drains = threading.Thread(target=lambda: tolerant(lambda: engine.drain(seconds=30.0)))
     drains.start()
     time.sleep(random.random() * 0.05)
@@ -318,7 +340,9 @@ def test_drains_and_submissions_at_once(site: Site) -> None:
             engine.drain(seconds=1.0)
 
     drains = [threading.Thread(target=guarded(drain)) for _ in range(3)]
-    answers = [threading.Thread(target=guarded(lambda player=player: answer(player))) for player in players]  # type: ignore[misc]
+    answers = [
+        threading.Thread(target=guarded(lambda player=player: answer(player))) for player in players
+    ]  # type: ignore[misc]
     for thread in [*drains, *answers]:
         thread.start()
     for thread in answers:

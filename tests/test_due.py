@@ -20,12 +20,18 @@ def overdue(count: int, prefix: str = "q", **fields: str) -> list[Record]:
     ]
 
 
-def test_most_overdue_come_first_and_the_count_goes_past_the_limit(site: Site, engine: Engine) -> None:
+def test_most_overdue_come_first_and_the_count_goes_past_the_limit(
+    site: Site, engine: Engine
+) -> None:
     site.add(PLAYER, [*reversed(overdue(60)), Record("later", due_in=MINUTE)])
     for answer in (engine.due(PLAYER, limit=20), engine.due(PLAYER, limit=20)):
         assert ids(answer) == [f"q{number:03}" for number in range(20)]
         assert answer["total_due"] == 60
-        assert (answer["season"], answer["is_degraded"], answer["source"]) == (SEASON, False, "cache")
+        assert (answer["season"], answer["is_degraded"], answer["source"]) == (
+            SEASON,
+            False,
+            "cache",
+        )
     assert ids(engine.due(PLAYER)) == ids(engine.due(PLAYER, limit=20))
 
 
@@ -76,7 +82,10 @@ def test_cold_and_warm_give_the_same_answer(site: Site, engine: Engine) -> None:
 def test_subject_filters_before_the_limit(site: Site, engine: Engine) -> None:
     site.add(PLAYER, overdue(60, subject="Science"))
     site.add(PLAYER, [Record("alone", due_in=-MINUTE / 2, subject="Arabic")])
-    site.add(PLAYER, [Record("ahead", due_in=MINUTE, subject="Arabic"), Record("none", due_in=-9 * MINUTE)])
+    site.add(
+        PLAYER,
+        [Record("ahead", due_in=MINUTE, subject="Arabic"), Record("none", due_in=-9 * MINUTE)],
+    )
     for _ in range(2):
         answer = engine.due(PLAYER, limit=5, subject="Arabic")
         assert (ids(answer), answer["total_due"]) == (["alone"], 1)
@@ -90,7 +99,8 @@ def test_subjects_are_compared_byte_by_byte(site: Site, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize(
-    ("in_topic", "expected"), [(0, 0), (4, 4), (10, 10), (60, 10), (100, 10), (200, 20), (300, 30), (400, 30)]
+    ("in_topic", "expected"),
+    [(0, 0), (4, 4), (10, 10), (60, 10), (100, 10), (200, 20), (300, 30), (400, 30)],
 )
 def test_focus_mode_takes_a_tenth_of_the_topic_but_10_to_30(
     site: Site, engine: Engine, in_topic: int, expected: int
@@ -103,7 +113,9 @@ def test_focus_mode_takes_a_tenth_of_the_topic_but_10_to_30(
         assert not any(name.startswith("other") for name in found)
 
 
-def test_focus_mode_prefers_wrong_ones_and_those_not_reviewed_today(site: Site, engine: Engine) -> None:
+def test_focus_mode_prefers_wrong_ones_and_those_not_reviewed_today(
+    site: Site, engine: Engine
+) -> None:
     long_ago, today = timedelta(days=-3), timedelta(0)
     ahead = timedelta(days=2)
     groups = [("wrong", 1, today, 4), ("old", 3, long_ago, 4), ("done", 3, today, 22)]
@@ -111,20 +123,33 @@ def test_focus_mode_prefers_wrong_ones_and_those_not_reviewed_today(site: Site, 
         site.add(
             PLAYER,
             [
-                Record(f"{name}{number:02}", ahead, stability, topic="Fractions", reviewed_in=reviewed_in)
+                Record(
+                    f"{name}{number:02}",
+                    ahead,
+                    stability,
+                    topic="Fractions",
+                    reviewed_in=reviewed_in,
+                )
                 for number in range(count)
             ],
         )
     for _ in range(2):
         found = ids(engine.due(PLAYER, topic="Fractions"))
         assert len(found) == 10
-        assert set(found[:8]) == {f"{kind}{number:02}" for kind in ("wrong", "old") for number in range(4)}
+        assert set(found[:8]) == {
+            f"{kind}{number:02}" for kind in ("wrong", "old") for number in range(4)
+        }
         assert all(name.startswith("done") for name in found[8:])
 
 
-def test_focus_mode_gives_ten_random_ones_when_all_were_reviewed_today(site: Site, engine: Engine) -> None:
+def test_focus_mode_gives_ten_random_ones_when_all_were_reviewed_today(
+    site: Site, engine: Engine
+) -> None:
     names = [f"q{number:03}" for number in range(150)]
-    site.add(PLAYER, [Record(name, MINUTE, 3, topic="Fractions", reviewed_in=timedelta(0)) for name in names])
+    site.add(
+        PLAYER,
+        [Record(name, MINUTE, 3, topic="Fractions", reviewed_in=timedelta(0)) for name in names],
+    )
     picks = [ids(engine.due(PLAYER, topic="Fractions")) for _ in range(20)]
     assert all(len(set(pick)) == 10 and set(pick) <= set(names) for pick in picks)
     assert len({tuple(pick) for pick in picks}) > 1
@@ -193,7 +218,11 @@ def test_the_marker_is_never_shown(site: Site, engine: Engine) -> None:
     engine.due(PLAYER)
     assert sorted(engine.cache_scores(PLAYER, SEASON)) == ["q000", "q001", "q002"]
     assert engine.cache_count_due(PLAYER, SEASON) == 3
-    assert [name for name, _ in engine.cache_due(PLAYER, SEASON, limit=50)] == ["q000", "q001", "q002"]
+    assert [name for name, _ in engine.cache_due(PLAYER, SEASON, limit=50)] == [
+        "q000",
+        "q001",
+        "q002",
+    ]
 
 
 # -- cost ---------------------------------------------------------------------------------------
@@ -229,7 +258,12 @@ def test_without_an_active_season_the_list_is_empty(site: Site, engine: Engine) 
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
     engine.season_changed()
     answer = engine.due(PLAYER)
-    assert (ids(answer), answer["total_due"], answer["season"], answer["source"]) == ([], 0, None, "none")
+    assert (ids(answer), answer["total_due"], answer["season"], answer["source"]) == (
+        [],
+        0,
+        None,
+        "none",
+    )
 
 
 def test_another_season_becomes_active_for_every_process(site: Site, engine: Engine) -> None:
@@ -246,7 +280,9 @@ def test_another_season_becomes_active_for_every_process(site: Site, engine: Eng
     for process in (other, engine):
         answer = process.due(PLAYER)
         assert (answer["season"], ids(answer)) == ("SEASON-2027", ["new000", "new001"])
-    assert [question["question_id"] for question in engine.due_in_season(PLAYER, SEASON, limit=2)] == [
+    assert [
+        question["question_id"] for question in engine.due_in_season(PLAYER, SEASON, limit=2)
+    ] == [
         "q000",
         "q001",
     ]

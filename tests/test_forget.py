@@ -56,7 +56,8 @@ def erased(site: Site, app: App, old: str, engine: Engine) -> Site:
 
 
 def everything(site: Site, player: str) -> dict[str, int]:
-    """How much there is of a student: rows by table, and keys with the name, or with an entry of theirs."""
+    """How much there is of a student: rows by table, and keys with the name, or with an entry of
+    theirs."""
     found: dict[str, int] = {}
     columns = site.sql(
         "SELECT table_name AS name, column_name AS of FROM information_schema.columns "
@@ -136,7 +137,9 @@ def test_the_commands_tell_it_too(erased: Site, command: str) -> None:
 
 
 @pytest.mark.parametrize("other", [STUDENT.upper(), STUDENT.replace("e", "é"), f"{STUDENT} "])
-def test_a_name_that_mariadb_takes_for_the_same_is_anothers(erased: Site, engine: Engine, other: str) -> None:
+def test_a_name_that_mariadb_takes_for_the_same_is_anothers(
+    erased: Site, engine: Engine, other: str
+) -> None:
     before = everything(erased, STUDENT)
     assert set(engine.forget(other).values()) == {0}
     assert everything(erased, STUDENT) == before
@@ -150,17 +153,22 @@ def test_only_managers_may(erased: Site, app: App) -> None:
         srs.export_student(STUDENT)
 
 
-# -- what comes in meanwhile ------------------------------------------------------------------------------
+# -- what comes in meanwhile
+# ------------------------------------------------------------------------------
 def test_an_answer_after_it_begins_anew(erased: Site, engine: Engine) -> None:
     engine.due(STUDENT)
     erased.engine().forget(STUDENT)
     # This process knows the schedule of before no more than the others.
     engine.submit(STUDENT, session_data=session("q"))
     engine.drain()
-    assert {question: row["stability"] for question, row in erased.rows(STUDENT).items()} == {"q": 1}
+    assert {question: row["stability"] for question, row in erased.rows(STUDENT).items()} == {
+        "q": 1
+    }
 
 
-def test_a_drain_that_has_the_answers_in_hand_writes_nothing_of_them(erased: Site, engine: Engine) -> None:
+def test_a_drain_that_has_the_answers_in_hand_writes_nothing_of_them(
+    erased: Site, engine: Engine
+) -> None:
     """It died before it wrote; another takes them over after the student was erased."""
     stream = erased.key("srs-journal")
     erased.journal.xreadgroup("drain", "dead", {stream: ">"})
@@ -203,7 +211,9 @@ def test_an_answer_of_the_very_moment_is_erased_or_begins_anew(site: Site, engin
         draining = threads.submit(drain)
         try:
             answering = [threads.submit(answer, first) for first in range(4)]
-            wait_until(lambda: len(site.sql("SELECT name FROM `tabMemory Review Audit`")) >= 20, 30.0)
+            wait_until(
+                lambda: len(site.sql("SELECT name FROM `tabMemory Review Audit`")) >= 20, 30.0
+            )
             forgotten = engine.forget(PLAYER)
             assert [one.result() for one in answering] == [0, 1, 2, 3]
         finally:
@@ -238,14 +248,20 @@ def test_a_server_that_is_down_leaves_everything(erased: Site, server: str) -> N
 
 
 def test_what_is_being_archived_would_come_back(erased: Site, engine: Engine) -> None:
-    with erased.servers.database.connect(database=erased.name) as archiver, archiver.cursor() as cursor:
-        cursor.execute("SELECT GET_LOCK(CONCAT('memora-archive|', %s, '|', DATABASE()), 0)", (SEASON,))
+    with (
+        erased.servers.database.connect(database=erased.name) as archiver,
+        archiver.cursor() as cursor,
+    ):
+        cursor.execute(
+            "SELECT GET_LOCK(CONCAT('memora-archive|', %s, '|', DATABASE()), 0)", (SEASON,)
+        )
         with pytest.raises(InvalidInput, match="archive of SEASON"):
             engine.forget(STUDENT)
     assert len(erased.rows(STUDENT)) == 3
 
 
-# -- export, commands, Frappe's own requests ---------------------------------------------------------------
+# -- export, commands, Frappe's own requests
+# ---------------------------------------------------------------
 def test_a_student_is_given_everything(erased: Site, old: str) -> None:
     found = srs.export_student(STUDENT)
     assert {name: len(rows) for name, rows in found.items() if name != "player"} == {
@@ -253,13 +269,22 @@ def test_a_student_is_given_everything(erased: Site, old: str) -> None:
         "Poison Review": 1,
     }  # fmt: skip
     # What waited was saved first.
-    assert {row["question_id"] for row in found["Player Memory Tracker"]} == {"q", "r", "new", "lesson"}
+    assert {row["question_id"] for row in found["Player Memory Tracker"]} == {
+        "q",
+        "r",
+        "new",
+        "lesson",
+    }
     assert {row["season"] for row in found["Archived Memory Tracker"]} == {old}
-    assert {row["player"] for name, rows in found.items() if name != "player" for row in rows} == {STUDENT}
+    assert {row["player"] for name, rows in found.items() if name != "player" for row in rows} == {
+        STUDENT
+    }
 
 
 def run(site: Site, *arguments: str, given: str = "") -> Any:
-    return CliRunner().invoke(memora, arguments, obj=SimpleNamespace(sites=[site.name]), input=given)
+    return CliRunner().invoke(
+        memora, arguments, obj=SimpleNamespace(sites=[site.name]), input=given
+    )
 
 
 def test_the_commands(erased: Site) -> None:
@@ -273,7 +298,8 @@ def test_the_commands(erased: Site) -> None:
 
 def test_frappes_deletion_erases_before_it_makes_anonymous(erased: Site) -> None:
     steps = [
-        SimpleNamespace(document_type=one["doctype"], status="Pending") for one in hooks.user_data_fields
+        SimpleNamespace(document_type=one["doctype"], status="Pending")
+        for one in hooks.user_data_fields
     ]
     request: Any = frappe.Document({"doctype": "Personal Data Deletion Request", "email": STUDENT})
     frappe.run_hooks(request, "on_update")

@@ -45,7 +45,9 @@ def kill(child: int) -> None:
 
 def check(children: list[int]) -> None:
     """All children ended well."""
-    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(children)
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * len(
+        children
+    )
 
 
 def work_as(engine: Engine, player: str, rounds: int = 10) -> None:
@@ -79,7 +81,8 @@ def test_an_engine_that_was_used_before_a_fork_works_after_it(site: Site, engine
 
 
 def test_a_thousand_forks(site: Site, engine: Engine) -> None:
-    """The parent goes on with its connections while its children come and go, as RQ's workers do."""
+    """The parent goes on with its connections while its children come and go, as RQ's workers
+    do."""
     players = [f"student{number}@school.example" for number in range(FORKS)]
     add(site, [*players, PLAYER], rounds=1)
     engine.due(PLAYER)
@@ -93,7 +96,9 @@ def test_a_thousand_forks(site: Site, engine: Engine) -> None:
         assert ids(engine.due(PLAYER)) == [f"{PLAYER}-0"]
         check(children)
     engine.drain()
-    found = site.sql(f"SELECT player, question_id, stability FROM {TRACKER} WHERE player LIKE 'student%%'")
+    found = site.sql(
+        f"SELECT player, question_id, stability FROM {TRACKER} WHERE player LIKE 'student%%'"
+    )
     assert sorted((row["player"], row["question_id"], row["stability"]) for row in found) == sorted(
         (player, f"{player}-0", 3) for player in players
     )
@@ -132,15 +137,21 @@ def test_children_have_connections_of_their_own(site: Site, engine: Engine) -> N
 
 
 def connections(site: Site) -> dict[str, dict[str, tuple[str, str]]]:
-    """The engines' connections by their addresses: last command to Redis, host in MariaDB's list."""
+    """The engines' connections by their addresses: last command to Redis, host in MariaDB's
+    list."""
     redis_connections = {
         f"{role} {entry['addr']}": (entry["cmd"], entry["laddr"])
         for role, client in (("cache", site.cache), ("journal", site.journal))
         for entry in client.client_list()
         if not entry["cmd"].startswith("client")
     }
-    processes = site.sql("SELECT id, host FROM information_schema.PROCESSLIST WHERE id <> CONNECTION_ID()")
-    return {"redis": redis_connections, "database": {str(row["id"]): ("", row["host"]) for row in processes}}
+    processes = site.sql(
+        "SELECT id, host FROM information_schema.PROCESSLIST WHERE id <> CONNECTION_ID()"
+    )
+    return {
+        "redis": redis_connections,
+        "database": {str(row["id"]): ("", row["host"]) for row in processes},
+    }
 
 
 def test_a_child_may_drop_an_engine_that_it_never_used(site: Site) -> None:

@@ -52,9 +52,16 @@ def noisy(fields: dict[str, st.SearchStrategy[object]]) -> st.SearchStrategy[dic
     return st.fixed_dictionaries({}, optional=either)
 
 
-durations = st.one_of(st.integers(-10, 10**13), st.floats(), st.sampled_from([0, 2000, 1e300, -0.0]))
+durations = st.one_of(
+    st.integers(-10, 10**13), st.floats(), st.sampled_from([0, 2000, 1e300, -0.0])
+)
 session_answers = noisy(
-    {"question_id": names, "is_correct": st.booleans(), "time_spent_ms": durations, "duration_ms": durations}
+    {
+        "question_id": names,
+        "is_correct": st.booleans(),
+        "time_spent_ms": durations,
+        "duration_ms": durations,
+    }
 )
 sessions = noisy(
     {
@@ -64,10 +71,12 @@ sessions = noisy(
     }
 )
 responses = st.lists(
-    noisy({"question_id": names, "quality": st.integers(-1, 7), "response_time_ms": durations}), max_size=4
+    noisy({"question_id": names, "quality": st.integers(-1, 7), "response_time_ms": durations}),
+    max_size=4,
 )
 interactions = st.lists(
-    noisy({"question_id": names, "attempts_count": st.integers(-1, 5), "duration_ms": durations}), max_size=4
+    noisy({"question_id": names, "attempts_count": st.integers(-1, 5), "duration_ms": durations}),
+    max_size=4,
 )
 
 
@@ -93,7 +102,9 @@ def test_any_interactions_are_taken_or_refused(site: Site, engine: Engine, data:
 @given(
     st.one_of(
         st.text(),
-        st.sampled_from(["[" * 100_000, "{" * 100_000, '{"answers":' * 5000, "1e999", "NaN", "\ud800"]),
+        st.sampled_from(
+            ["[" * 100_000, "{" * 100_000, '{"answers":' * 5000, "1e999", "NaN", "\ud800"]
+        ),
     )
 )
 def test_any_text_that_is_no_json_is_refused(engine: Engine, text: str) -> None:
@@ -135,7 +146,13 @@ def test_a_megabyte_of_text_is_refused_everywhere(site: Site, engine: Engine, si
 
 def test_one_bad_answer_refuses_the_whole_session(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("q")])
-    for bad in ({"question_id": "", "is_correct": True}, {"question_id": "r"}, {"is_correct": True}, 5, None):
+    for bad in (
+        {"question_id": "", "is_correct": True},
+        {"question_id": "r"},
+        {"is_correct": True},
+        5,
+        None,
+    ):
         answers = [{"question_id": "q", "is_correct": True}, bad]
         with pytest.raises(InvalidInput):
             engine.submit(PLAYER, session_data=json.dumps({"answers": answers}))
@@ -147,11 +164,15 @@ def test_one_bad_answer_refuses_the_whole_session(site: Site, engine: Engine) ->
 @settings(max_examples=300)
 @given(st.lists(names, min_size=1, max_size=8, unique=True))
 @example(["q", "Q", "e\u0301", "\u00e9", "ss", "ß", "a:b", "a:b:c"])
-def test_an_id_that_is_taken_comes_back_as_it_was(site: Site, engine: Engine, questions: list[str]) -> None:
+def test_an_id_that_is_taken_comes_back_as_it_was(
+    site: Site, engine: Engine, questions: list[str]
+) -> None:
     player = f"student{next(numbers)}@school.example"
     site.add_users(player)
     try:
-        engine.rate(player, json.dumps([{"question_id": name, "attempts_count": 2} for name in questions]))
+        engine.rate(
+            player, json.dumps([{"question_id": name, "attempts_count": 2} for name in questions])
+        )
     except MemoraError as fault:
         return check_refusal(fault)
     expected = sorted(questions)
@@ -351,7 +372,8 @@ STUDENTS_TABLES = (
 
 @dataclass(frozen=True)
 class Others:
-    """What belongs to other students and to another site, as it was before a hostile student came."""
+    """What belongs to other students and to another site, as it was before a hostile student
+    came."""
 
     site: Site
     other_site: Site
@@ -393,7 +415,11 @@ STUDENTS_TABLES = (
     "memora_journal",
 )
 # Forms in which somebody may try to be somebody else.
-foreign_fields = {"player": "victim@school.example", "user": "victim@school.example", "season": "SEASON-2025"}
+foreign_fields = {
+    "player": "victim@school.example",
+    "user": "victim@school.example",
+    "season": "SEASON-2025",
+}
 hostile_texts = st.one_of(
     sessions.map(lambda data: json.dumps({**data, **foreign_fields})),
     responses.map(lambda data: json.dumps([{**each, **foreign_fields} for each in data])),
@@ -403,7 +429,11 @@ hostile_texts = st.one_of(
             "[" * 100_000,
             '{"answers":' * 50_000,
             json.dumps(
-                {"answers": [{"question_id": f"q{number}", "is_correct": True} for number in range(51)]}
+                {
+                    "answers": [
+                        {"question_id": f"q{number}", "is_correct": True} for number in range(51)
+                    ]
+                }
             ),
             json.dumps([{"question_id": "q", "quality": 9}]),
             '[{"question_id": "q", "quality": 5, "response_time_ms": NaN}]',

@@ -18,7 +18,8 @@ SOURCES = ROOT / "python"
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built as a user builds it. Cargo reuses what `maturin develop --release` compiled."""
+    """The wheel, built as a user builds it. Cargo reuses what `maturin develop --release`
+    compiled."""
     folder = tmp_path_factory.mktemp("wheel")
     command = [
         sys.executable,
@@ -57,7 +58,15 @@ def test_it_holds_every_file_of_the_app(members: set[str]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["__init__.py", "hooks.py", "modules.txt", "patches.txt", "py.typed", "_engine.pyi", "_engine.abi3.so"],
+    [
+        "__init__.py",
+        "hooks.py",
+        "modules.txt",
+        "patches.txt",
+        "py.typed",
+        "_engine.pyi",
+        "_engine.abi3.so",
+    ],
 )
 def test_it_holds_what_bench_and_editors_look_for(members: set[str], name: str) -> None:
     assert f"memora/{name}" in members
@@ -113,9 +122,7 @@ def test_what_is_installed_works_away_from_the_sources(wheel: Path, tmp_path: Pa
         str(wheel),
     ]
     subprocess.run(command, check=True, capture_output=True)
-    code = (
-        "import memora, memora._engine as e; print(memora.__file__); print(e.__version__, memora.__version__)"
-    )
+    code = "import memora, memora._engine as e; print(memora.__file__); print(e.__version__, memora.__version__)"
     shown = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True, capture_output=True,

@@ -13,7 +13,9 @@ import pytest
 
 from memora._engine import Engine
 from memora.api import srs
-from memora.memora.doctype.game_subscription_season.game_subscription_season import GameSubscriptionSeason
+from memora.memora.doctype.game_subscription_season.game_subscription_season import (
+    GameSubscriptionSeason,
+)
 from memora.memora.doctype.memory_review_audit import memory_review_audit
 from memora.memora.doctype.srs_job.srs_job import SRSJob
 from memora.services import srs_archiver, srs_jobs, srs_reconciliation, srs_redis_manager
@@ -55,7 +57,8 @@ def rows(site: Site) -> list[dict[str, Any]]:
     return site.sql("SELECT * FROM `tabSRS Job` ORDER BY creation")
 
 
-# -- rebuild ----------------------------------------------------------------------------------------
+# -- rebuild
+# ----------------------------------------------------------------------------------------
 def test_a_manager_rebuilds_a_season(manager: Site) -> None:
     asked = srs.rebuild_season_cache(SEASON)
     assert (asked["season"], asked["status"]) == (SEASON, "queued")
@@ -86,7 +89,11 @@ def test_its_progress_is_told(manager: Site) -> None:
     frappe.recorded.run_jobs()
     assert {name for name, _news in frappe.recorded.published} == {"memora_job"}
     told = [news for _name, news in frappe.recorded.published]
-    assert [told[0]["status"], told[1]["status"], told[-1]["status"]] == ["Queued", "Running", "Done"]
+    assert [told[0]["status"], told[1]["status"], told[-1]["status"]] == [
+        "Queued",
+        "Running",
+        "Done",
+    ]
     done = [news["done"] for news in told]
     assert done == sorted(done)
     assert len({news["percent"] for news in told}) > 3
@@ -174,7 +181,9 @@ def test_a_dead_job_makes_room_for_the_next(manager: Site) -> None:
     assert again != name
     frappe.recorded.run_jobs()
     assert srs.get_job(again)["status"] == "Done"
-    manager.sql("UPDATE `tabSRS Job` SET modified = modified - INTERVAL 2 MINUTE WHERE name = %s", (name,))
+    manager.sql(
+        "UPDATE `tabSRS Job` SET modified = modified - INTERVAL 2 MINUTE WHERE name = %s", (name,)
+    )
     frappe.local.db.commit()
     srs_jobs.look_after_jobs()
     assert [row["status"] for row in rows(manager)] == ["Interrupted", "Done"]
@@ -222,14 +231,20 @@ def test_a_failure_is_told(manager: Site) -> None:
     assert any("could not be rebuilt" in each["subject"] for each in frappe.recorded.notifications)
 
 
-# -- reconciliation -----------------------------------------------------------------------------------
+# -- reconciliation
+# -----------------------------------------------------------------------------------
 def test_a_manager_reconciles(manager: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     forget(manager, STUDENTS[0], "q1", "q2")
     (name,) = srs.trigger_reconciliation(sample_size="0", season=SEASON)["jobs"]
     frappe.recorded.run_jobs()
     job = srs.get_job(name)
-    assert (job["status"], job["sample_size"], job["records"], job["missing"]) == ("Done", 0, 1000, 2)
+    assert (job["status"], job["sample_size"], job["records"], job["missing"]) == (
+        "Done",
+        0,
+        1000,
+        2,
+    )
     assert (job["percent_differing"], job["percent_low"], job["corrected"]) == (0.2, 0.2, 1)
     assert "2 of 1,000 records of 40 students differ" in job["message"]
     # 0.2% is more than 0.1%.
@@ -251,7 +266,9 @@ def test_little_is_no_alarm(manager: Site, engine: Engine) -> None:
 
 def test_every_day_each_cached_season_is_sampled(manager: Site) -> None:
     ended, uncached, archived = (ended_season(manager, questions=1) for _ in range(3))
-    manager.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0 WHERE name = %s", (uncached,))
+    manager.sql(
+        "UPDATE `tabGame Subscription Season` SET enable_redis = 0 WHERE name = %s", (uncached,)
+    )
     srs_archiver.SRSArchiver().archive_season(archived)
     for season in (SEASON, ended):
         manager.engine().rehydrate(STUDENTS[0], season)
@@ -279,7 +296,10 @@ def test_one_season_that_fails_keeps_no_other_from_it(manager: Site) -> None:
 
     engine.reconcile(ended, progress=hold)
     assert tries == [SEASON]
-    assert {row["season"]: row["status"] for row in rows(manager)} == {ended: "Failed", SEASON: "Done"}
+    assert {row["season"]: row["status"] for row in rows(manager)} == {
+        ended: "Failed",
+        SEASON: "Done",
+    }
 
 
 @pytest.mark.parametrize("size", [-1, "x", 1.5, True, None, [], 10**10])
@@ -289,7 +309,8 @@ def test_a_sample_size_is_a_whole_number(manager: Site, size: Any) -> None:
     assert frappe.recorded.jobs == []
 
 
-# -- who may, and what is refused -----------------------------------------------------------------------
+# -- who may, and what is refused
+# -----------------------------------------------------------------------
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 @pytest.mark.parametrize("user", NOBODY_ELSE)
 def test_others_than_system_managers_are_refused(
@@ -321,12 +342,20 @@ def test_what_is_no_job_and_no_season_is_refused(manager: Site, name: Any) -> No
 
 def test_seasons_without_cache_are_refused(manager: Site) -> None:
     manager.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0")
-    for call in (srs.rebuild_season_cache, lambda season: srs.trigger_reconciliation(season=season)):
+    for call in (
+        srs.rebuild_season_cache,
+        lambda season: srs.trigger_reconciliation(season=season),
+    ):
         with pytest.raises(frappe.ValidationError, match="does not use the cache"):
             call(SEASON)
-    manager.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 1, archive_status = 'Archived'")
+    manager.sql(
+        "UPDATE `tabGame Subscription Season` SET enable_redis = 1, archive_status = 'Archived'"
+    )
     frappe.local.db.commit()
-    for call in (srs.rebuild_season_cache, lambda season: srs.trigger_reconciliation(season=season)):
+    for call in (
+        srs.rebuild_season_cache,
+        lambda season: srs.trigger_reconciliation(season=season),
+    ):
         with pytest.raises(frappe.ValidationError, match="archived"):
             call(SEASON)
     assert rows(manager) == []
@@ -334,16 +363,25 @@ def test_seasons_without_cache_are_refused(manager: Site) -> None:
 
 def test_without_the_queue_nothing_is_begun(manager: Site) -> None:
     manager.servers.journal.kill()
-    for call in (srs.rebuild_season_cache, lambda season: srs.trigger_reconciliation(season=season)):
+    for call in (
+        srs.rebuild_season_cache,
+        lambda season: srs.trigger_reconciliation(season=season),
+    ):
         with pytest.raises(ReviewsUnavailable, match="redis_queue"):
             call(SEASON)
     assert rows(manager) == []
 
 
-# -- enable_redis -----------------------------------------------------------------------------------------
+# -- enable_redis
+# -----------------------------------------------------------------------------------------
 def save_season(**values: Any) -> None:
     """Save the season as its form does."""
-    document = {"doctype": "Game Subscription Season", "name": SEASON, "season_name": SEASON, **values}
+    document = {
+        "doctype": "Game Subscription Season",
+        "name": SEASON,
+        "season_name": SEASON,
+        **values,
+    }
     before = frappe.Document({**document, "enable_redis": 0})
     GameSubscriptionSeason({**document, "enable_redis": values["enable_redis"]}, before).on_update()
     frappe.local.db.commit()
@@ -376,13 +414,15 @@ def test_without_the_queue_the_season_is_saved_all_the_same(
     assert manager.engine().due(STUDENTS[0])["total_due"] == 11
 
 
-# -- the history ------------------------------------------------------------------------------------------
+# -- the history
+# ------------------------------------------------------------------------------------------
 def test_old_jobs_are_forgotten(manager: Site) -> None:
     for _ in range(2):
         srs_jobs.new_job("Rebuild", SEASON)
     (old, _new) = rows(manager)
     manager.sql(
-        "UPDATE `tabSRS Job` SET modified = modified - INTERVAL 400 DAY WHERE name = %s", (old["name"],)
+        "UPDATE `tabSRS Job` SET modified = modified - INTERVAL 400 DAY WHERE name = %s",
+        (old["name"],),
     )
     frappe.local.db.commit()
     SRSJob.clear_old_logs()
@@ -397,7 +437,9 @@ def test_old_audit_records_are_forgotten_a_few_at_a_time(
     for number in range(6):
         engine.submit(STUDENTS[0], session_data=session(f"q{number}"))
     engine.drain()
-    manager.sql("UPDATE `tabMemory Review Audit` SET modified = modified - INTERVAL 400 DAY LIMIT 5")
+    manager.sql(
+        "UPDATE `tabMemory Review Audit` SET modified = modified - INTERVAL 400 DAY LIMIT 5"
+    )
     frappe.local.db.commit()
     memory_review_audit.MemoryReviewAudit.clear_old_logs()
     assert len(manager.sql("SELECT name FROM `tabMemory Review Audit`")) == 1

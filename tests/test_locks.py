@@ -61,7 +61,8 @@ def check_each_counted(site: Site, tokens: list[str]) -> None:
     assert set(audits(site)) == set(tokens)
 
 
-# -- a stranger's lock ------------------------------------------------------------------------------
+# -- a stranger's lock
+# ------------------------------------------------------------------------------
 @pytest.mark.parametrize("does", STRANGERS)
 @pytest.mark.parametrize("place", ["journal", "table"])
 def test_a_drain_leaves_what_a_stranger_has_locked_and_writes_the_rest(
@@ -94,7 +95,9 @@ def test_a_drain_leaves_what_a_stranger_has_locked_and_writes_the_rest(
     assert len(audits(site)) == 2 * len(OTHERS) + 1
 
 
-def test_a_student_with_a_locked_record_and_poison_holds_up_nobody(site: Site, engine: Engine) -> None:
+def test_a_student_with_a_locked_record_and_poison_holds_up_nobody(
+    site: Site, engine: Engine
+) -> None:
     """Their answers are tried one by one, for the poison, and there the lock is met."""
     for player in (PLAYER, *OTHERS, *NEIGHBOURS):
         site.add(player, [Record("q", stability=1)])
@@ -111,9 +114,9 @@ def test_a_student_with_a_locked_record_and_poison_holds_up_nobody(site: Site, e
     finally:
         site.sql(f"ALTER TABLE {TRACKER} DROP CONSTRAINT no_poison")
     assert stabilities(site, [PLAYER]) == {3}
-    assert [row["question_id"] for row in site.sql("SELECT question_id FROM `tabPoison Review`")] == [
-        "a poison"
-    ]
+    assert [
+        row["question_id"] for row in site.sql("SELECT question_id FROM `tabPoison Review`")
+    ] == ["a poison"]
 
 
 @pytest.mark.parametrize("does", STRANGERS)
@@ -133,14 +136,17 @@ def test_no_submission_is_refused_for_a_strangers_lock(
             tokens.append(engine.submit(player, session_data=session("q"))["persistence_job_id"])
 
     with locked(site, does):
-        together(partial(answer, [PLAYER]), *(partial(answer, OTHERS[part::4]) for part in range(4)))
+        together(
+            partial(answer, [PLAYER]), *(partial(answer, OTHERS[part::4]) for part in range(4))
+        )
         site.servers.heal()
     drain_all(site, site.engine())
     assert stabilities(site, [PLAYER, *OTHERS]) == {4}
     check_each_counted(site, tokens)
 
 
-# -- a drain beside others --------------------------------------------------------------------------
+# -- a drain beside others
+# --------------------------------------------------------------------------
 @pytest.mark.parametrize("pair", PAIRS, ids=called)
 def test_an_answer_that_comes_in_while_a_drain_is_held_up_counts(
     site: Site, wires: Wires, pair: tuple[bool, bool]
@@ -153,11 +159,16 @@ def test_an_answer_that_comes_in_while_a_drain_is_held_up_counts(
     engine.submit(first, session_data=session("q"))
     engine.submit(PLAYER, session_data=session("q", is_correct=pair[0]))
     drain = threading.Thread(target=site.engine().drain)
-    with cut_off(site, wires, ("cache", "journal"), "refuse"), locked(site, "reads", first) as stranger:
+    with (
+        cut_off(site, wires, ("cache", "journal"), "refuse"),
+        locked(site, "reads", first) as stranger,
+    ):
         drain.start()
         assert wait_until(lambda: waits_for_a_lock(site) or not drain.is_alive())
         answers = threading.Thread(
-            target=alone.submit, args=(PLAYER,), kwargs={"session_data": session("q", is_correct=pair[1])}
+            target=alone.submit,
+            args=(PLAYER,),
+            kwargs={"session_data": session("q", is_correct=pair[1])},
         )
         answers.start()
         # It is safe now, and told once nobody believes what is cached of the student.
@@ -183,20 +194,25 @@ def test_nobody_is_refused_on_a_first_school_day_without_the_journal(
 
     def answer(thread: int) -> None:
         for student in range(students):
-            taken = engine.submit(f"new{thread}-{student}@school.example", session_data=session(*questions))
+            taken = engine.submit(
+                f"new{thread}-{student}@school.example", session_data=session(*questions)
+            )
             tokens.append(taken["persistence_job_id"])
 
     together(*(partial(answer, thread) for thread in range(threads)))
     site.servers.heal()
     drain_all(site, site.engine())
     check_each_counted(site, tokens)
-    found = site.sql(f"SELECT COUNT(*) AS n, MIN(stability) AS least, MAX(stability) AS most FROM {TRACKER}")
+    found = site.sql(
+        f"SELECT COUNT(*) AS n, MIN(stability) AS least, MAX(stability) AS most FROM {TRACKER}"
+    )
     assert found == [{"n": threads * students * len(questions), "least": 1, "most": 1}]
 
 
 @pytest.fixture(scope="module")
 def isolated_servers() -> Iterator[Servers]:
-    """MariaDB refuses to lock what has changed since a transaction's snapshot, as it does from 11.6.2 on."""
+    """MariaDB refuses to lock what has changed since a transaction's snapshot, as it does from
+    11.6.2 on."""
     with started_servers(extra=[SNAPSHOT_ISOLATION]) as servers:
         yield servers
 
@@ -222,7 +238,9 @@ def test_snapshot_isolation_refuses_nobody(isolated: Site, lost: tuple[str, ...]
 
     def answer(window: Engine) -> None:
         for _ in range(25):
-            tokens.append(window.submit(PLAYER, session_data=session("q", "r"))["persistence_job_id"])
+            tokens.append(
+                window.submit(PLAYER, session_data=session("q", "r"))["persistence_job_id"]
+            )
 
     def drain() -> None:
         drains = isolated.engine()
@@ -244,7 +262,8 @@ def test_snapshot_isolation_refuses_nobody(isolated: Site, lost: tuple[str, ...]
     assert {row["stability"] for row in isolated.rows().values()} == {4}
 
 
-# -- a statement that somebody ends ------------------------------------------------------------------
+# -- a statement that somebody ends
+# ------------------------------------------------------------------
 @pytest.mark.parametrize("ends", ["QUERY", "CONNECTION"])
 def test_a_statement_that_an_administrator_ends_is_one_to_try_again(
     site: Site, engine: Engine, ends: str
@@ -296,7 +315,8 @@ def end_statement(site: Site, ends: str, number: int) -> None:
         cursor.execute(f"KILL {ends} %s", (number,))
 
 
-# -- limits that a site sets for all its connections ---------------------------------------------------
+# -- limits that a site sets for all its connections
+# ---------------------------------------------------
 def test_a_global_limit_for_statements_does_not_end_work_in_the_background(
     site: Site, engine: Engine
 ) -> None:

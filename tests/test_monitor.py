@@ -29,12 +29,17 @@ __all__ = ["manager", "school"]
 App = Callable[..., None]
 
 
-# -- get_cache_status -----------------------------------------------------------------------------------
+# -- get_cache_status
+# -----------------------------------------------------------------------------------
 def test_the_status_of_a_healthy_site(manager: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     engine.submit(STUDENTS[0], session_data=session("q1"))
     status = srs.get_cache_status()
-    assert (status["redis_connected"], status["is_safe_mode"], status["cause"]) == (True, False, None)
+    assert (status["redis_connected"], status["is_safe_mode"], status["cause"]) == (
+        True,
+        False,
+        None,
+    )
     assert (status["total_keys"], status["keys_by_season"]) == (40, {SEASON: 40})
     assert status["memory_used_mb"] > status["memory_mb_by_season"][SEASON] > 0
     assert (status["memory_limit_mb"], status["maxmemory_policy"]) == (1024.0, "allkeys-lru")
@@ -58,7 +63,9 @@ def test_the_estimated_memory_is_about_what_it_is(manager: Site, engine: Engine)
     assert found["memory_bytes"] == pytest.approx(actual, rel=0.1)
 
 
-def test_each_season_and_site_is_counted_apart(manager: Site, other_site: Site, engine: Engine) -> None:
+def test_each_season_and_site_is_counted_apart(
+    manager: Site, other_site: Site, engine: Engine
+) -> None:
     ended = ended_season(manager, questions=1)
     for student in STUDENTS[:3]:
         engine.rehydrate(student, ended)
@@ -94,7 +101,9 @@ def test_a_student_is_listed_as_long_as_he_is_cached(manager: Site, engine: Engi
 
 
 @pytest.mark.engines(**BELIEVING)
-def test_the_status_takes_the_same_few_steps_with_any_number_of_keys(manager: Site, engine: Engine) -> None:
+def test_the_status_takes_the_same_few_steps_with_any_number_of_keys(
+    manager: Site, engine: Engine
+) -> None:
     engine.rebuild(SEASON)
 
     def steps() -> tuple[int, int]:
@@ -115,7 +124,9 @@ def test_the_status_takes_the_same_few_steps_with_any_number_of_keys(manager: Si
 
 
 @pytest.mark.parametrize("server", ["cache", "journal"])
-def test_a_server_that_is_down_is_part_of_the_status(manager: Site, engine: Engine, server: str) -> None:
+def test_a_server_that_is_down_is_part_of_the_status(
+    manager: Site, engine: Engine, server: str
+) -> None:
     # While the journal is away, processes believe the cache that believed it before.
     engine.due(STUDENTS[0])
     getattr(manager.servers, server).kill()
@@ -125,14 +136,19 @@ def test_a_server_that_is_down_is_part_of_the_status(manager: Site, engine: Engi
     assert status["journal"]["reachable"] is (server != "journal")
     if server == "cache":
         assert "redis_cache" in status["cause"]
-        assert (status["memory_used_mb"], status["total_keys"], status["keys_by_season"]) == (None, 0, {})
+        assert (status["memory_used_mb"], status["total_keys"], status["keys_by_season"]) == (
+            None,
+            0,
+            {},
+        )
     else:
         assert "redis_queue" in status["journal"]["warning"]
     assert srs.get_monitor()["status"]["redis_connected"] is (server != "cache")
     assert f"memora_{server}_up 0.0" in metrics.metrics_text()
 
 
-# -- latency ----------------------------------------------------------------------------------------------
+# -- latency
+# ----------------------------------------------------------------------------------------------
 def test_calls_are_counted_by_kind(manager: Site, engine: Engine) -> None:
     for _ in range(3):
         engine.due(STUDENTS[0])
@@ -163,7 +179,9 @@ def test_calls_of_all_processes_are_counted_once(manager: Site) -> None:
     assert total == 3
 
 
-def test_reads_in_safe_mode_are_counted_when_the_cache_is_back(manager: Site, engine: Engine) -> None:
+def test_reads_in_safe_mode_are_counted_when_the_cache_is_back(
+    manager: Site, engine: Engine
+) -> None:
     manager.servers.cache.kill()
     assert engine.due(STUDENTS[0])["is_degraded"]
     assert monitor.latency() == {"calls": [], "series": []}
@@ -172,7 +190,8 @@ def test_reads_in_safe_mode_are_counted_when_the_cache_is_back(manager: Site, en
     assert engine.latency()["all"]["safe mode read"]["count"] == 1
 
 
-# -- Prometheus -------------------------------------------------------------------------------------------
+# -- Prometheus
+# -------------------------------------------------------------------------------------------
 def test_prometheus_can_read_the_metrics(manager: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     forget(manager, STUDENTS[0], "q1", "q2")
@@ -184,7 +203,8 @@ def test_prometheus_can_read_the_metrics(manager: Site, engine: Engine) -> None:
     answer = srs.get_metrics()
     assert answer.content_type.startswith("text/plain")
     families = {
-        family.name: family for family in text_string_to_metric_families(answer.get_data(as_text=True))
+        family.name: family
+        for family in text_string_to_metric_families(answer.get_data(as_text=True))
     }
     values = {
         (sample.name, *sample.labels.values()): sample.value
@@ -192,7 +212,10 @@ def test_prometheus_can_read_the_metrics(manager: Site, engine: Engine) -> None:
         for sample in family.samples
     }
     assert (
-        values["memora_cache_up",] == values["memora_journal_up",] == values["memora_journal_durable",] == 1
+        values["memora_cache_up",]
+        == values["memora_journal_up",]
+        == values["memora_journal_durable",]
+        == 1
     )
     assert values["memora_safe_mode",] == 0
     assert values["memora_backlog_submissions",] == 1
@@ -209,7 +232,8 @@ def test_prometheus_can_read_the_metrics(manager: Site, engine: Engine) -> None:
     assert all(family.documentation for family in families.values())
 
 
-# -- commands ---------------------------------------------------------------------------------------------
+# -- commands
+# ---------------------------------------------------------------------------------------------
 def run(site: Site, *arguments: str) -> Any:
     return CliRunner().invoke(memora, arguments, obj=SimpleNamespace(sites=[site.name]))
 
@@ -278,12 +302,19 @@ def test_the_command_drains(manager: Site, engine: Engine) -> None:
     assert done.exit_code == 0, done.output
     assert "14 answers of 7 submissions are in the database" in done.output
     assert manager.waiting() == 0
-    assert shown(manager, "drain") == {"submissions": 0, "answers": 0, "set_aside": 0, "remaining": 0}
+    assert shown(manager, "drain") == {
+        "submissions": 0,
+        "answers": 0,
+        "set_aside": 0,
+        "remaining": 0,
+    }
 
 
 def test_the_command_replays(manager: Site, engine: Engine) -> None:
     # Too long for MariaDB, until an administrator has made room.
-    manager.sql("ALTER TABLE `tabPlayer Memory Tracker` ADD CONSTRAINT c CHECK (question_id <> 'poison')")
+    manager.sql(
+        "ALTER TABLE `tabPlayer Memory Tracker` ADD CONSTRAINT c CHECK (question_id <> 'poison')"
+    )
     try:
         manager.insert("User", name=STUDENTS[0])
         engine.submit(STUDENTS[0], session_data=session("poison"))

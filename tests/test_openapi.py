@@ -86,7 +86,12 @@ def test_outages_are_told_as_described(site: Site, url: str) -> None:
     site.servers.journal.kill()
     calls: tuple[tuple[str, api_contract.Headers, dict[str, Any], list[int]], ...] = (
         ("get_review_session", contract.log_in(*student), {}, [200, 429]),
-        ("archive_season", contract.log_in(*manager), {"season": season, "confirm": True}, [503, 503]),
+        (
+            "archive_season",
+            contract.log_in(*manager),
+            {"season": season, "confirm": True},
+            [503, 503],
+        ),
     )
     for name, who, given, expected in calls:
         operation = next(each for each in contract.operations if name_of(each) == name)
@@ -109,7 +114,9 @@ def test_every_method_is_described_and_nothing_else() -> None:
     }
     for instead_of_frappes in hooks.override_whitelisted_methods.values():
         whitelisted.pop(METHODS + instead_of_frappes)
-    described = {path: sorted(method.upper() for method in methods) for path, methods in paths().items()}
+    described = {
+        path: sorted(method.upper() for method in methods) for path, methods in paths().items()
+    }
     assert whitelisted
     assert described == whitelisted
 
@@ -119,7 +126,9 @@ def test_arguments_have_the_names_of_the_code(path: str) -> None:
     expected = set(inspect.signature(frappe.get_attr(path.removeprefix(METHODS))).parameters)
     for method, operation in paths()[path].items():
         if method == "get":
-            bodies = [{"properties": {each["name"]: each for each in operation.get("parameters", [])}}]
+            bodies = [
+                {"properties": {each["name"]: each for each in operation.get("parameters", [])}}
+            ]
         else:
             content = operation.get("requestBody", {}).get("content", {"": {"schema": {}}})
             bodies = [resolved(each["schema"]) for each in content.values()]
@@ -136,7 +145,9 @@ def test_examples_are_right() -> None:
     ]
     examples = 0
     for content in contents:
-        validator = jsonschema_rs.validator_for(content["schema"] | {"components": DESCRIPTION["components"]})
+        validator = jsonschema_rs.validator_for(
+            content["schema"] | {"components": DESCRIPTION["components"]}
+        )
         shown = [example["value"] for example in content.get("examples", {}).values()]
         for example in [*shown, content["example"]] if "example" in content else shown:
             validator.validate(example)

@@ -1,4 +1,5 @@
-"""Administrators are told of an outage once when it begins and once when it ends, over all processes."""
+"""Administrators are told of an outage once when it begins and once when it ends, over all
+processes."""
 
 from __future__ import annotations
 
@@ -22,12 +23,16 @@ PROCESSES = 8
 
 def let_time_pass(site: Site) -> None:
     """The outage was last seen a while ago."""
-    site.sql(f"UPDATE {OUTAGE} SET seen_at_us = seen_at_us - 6000000, began_at_us = began_at_us - 60000000")
+    site.sql(
+        f"UPDATE {OUTAGE} SET seen_at_us = seen_at_us - 6000000, began_at_us = began_at_us - 60000000"
+    )
 
 
 def news_of(*processes: Engine) -> list[tuple[str, str]]:
     """What these processes have to tell."""
-    return [(news["server"], news["event"]) for engine in processes for news in engine.outage_news()]
+    return [
+        (news["server"], news["event"]) for engine in processes for news in engine.outage_news()
+    ]
 
 
 def read(engine: Engine, player: str = PLAYER) -> None:
@@ -139,10 +144,13 @@ def test_without_an_outage_nothing_is_asked_of_the_database(site: Site, engine: 
     assert costs[0].statements == 0
 
 
-# -- as administrators see it -----------------------------------------------------------------------
+# -- as administrators see it
+# -----------------------------------------------------------------------
 def in_desk(site: Site) -> list[dict[str, object]]:
     """The notifications that were written without the queue."""
-    return site.sql("SELECT for_user, subject, email_content, type, link FROM `tabNotification Log`")
+    return site.sql(
+        "SELECT for_user, subject, email_content, type, link FROM `tabNotification Log`"
+    )
 
 
 def test_a_students_call_has_system_managers_notified(site: Site, app: App) -> None:
@@ -172,7 +180,9 @@ def test_a_students_call_has_system_managers_notified(site: Site, app: App) -> N
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_without_the_queue_the_notification_is_written_to_the_desk(site: Site, app: App, how: str) -> None:
+def test_without_the_queue_the_notification_is_written_to_the_desk(
+    site: Site, app: App, how: str
+) -> None:
     from memora.api import reviews
 
     site.add(PLAYER, [Record("q")])

@@ -24,7 +24,8 @@ def numbers_in_use(site: Site) -> set[str]:
     return set(site.cache.info("keyspace"))
 
 
-# -- where schedules are ----------------------------------------------------------------------------
+# -- where schedules are
+# ----------------------------------------------------------------------------
 def test_frappes_own_database_stays_as_it_is(site: Site, app: App) -> None:
     site.add(PLAYER, [Record("q")])
     own = site.servers.cache.client(0)
@@ -83,7 +84,9 @@ def test_a_database_that_others_use_is_named(site: Site, app: App) -> None:
     assert "srs_cache_url" in warning
 
 
-def test_other_sites_of_the_bench_are_no_strangers(site: Site, other_site: Site, engine: Engine) -> None:
+def test_other_sites_of_the_bench_are_no_strangers(
+    site: Site, other_site: Site, engine: Engine
+) -> None:
     other_site.add(PLAYER, [Record("q")])
     other_site.engine().due(PLAYER)
     assert site.cache.keys(f"{other_site.name}|*")
@@ -99,7 +102,8 @@ def test_one_redis_for_cache_and_journal_is_not_durable(site: Site) -> None:
     assert "one Redis" in (status["warning"] or "")
 
 
-# -- what older versions left -----------------------------------------------------------------------
+# -- what older versions left
+# -----------------------------------------------------------------------
 def test_old_schedules_are_freed_and_nothing_else(site: Site, other_site: Site, app: App) -> None:
     old = site.engine(cache_url=site.servers.cache.server_url)
     for number in range(30):
@@ -123,8 +127,11 @@ def test_a_cache_that_is_away_keeps_no_site_from_its_migration(
     assert "left to expire" in capsys.readouterr().out
 
 
-# -- what clear-cache means -------------------------------------------------------------------------
-def test_clear_cache_forgets_what_is_known_of_documents_and_keeps_schedules(site: Site, app: App) -> None:
+# -- what clear-cache means
+# -------------------------------------------------------------------------
+def test_clear_cache_forgets_what_is_known_of_documents_and_keeps_schedules(
+    site: Site, app: App
+) -> None:
     site.add(PLAYER, [Record("q")])
     engine = present_engine()
     engine.submit(PLAYER, session_data=session("q", subject=SUBJECTS[0]))
@@ -141,7 +148,8 @@ def test_clear_cache_does_not_fail_with_the_cache_away(site: Site, app: App) -> 
         present_engine().links_changed()
 
 
-# -- a restored backup ------------------------------------------------------------------------------
+# -- a restored backup
+# ------------------------------------------------------------------------------
 @pytest.mark.parametrize("notices", ["check_cache", "prepare_storage"])
 @pytest.mark.parametrize("is_partial", [False, True])
 def test_a_restored_database_makes_schedules_void(

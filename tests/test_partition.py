@@ -37,7 +37,8 @@ def partition_of(site: Site, season: str) -> str:
         str(row["name"])
         for row in found
         if site.sql(
-            f"SELECT 1 FROM {TRACKER} PARTITION (`{row['name']}`) WHERE season = %s LIMIT 1", (season,)
+            f"SELECT 1 FROM {TRACKER} PARTITION (`{row['name']}`) WHERE season = %s LIMIT 1",
+            (season,),
         )
     ]
     assert len(names) == 1
@@ -50,7 +51,9 @@ def fresh_tables(site: Site) -> Iterator[Site]:
     drop_tables(site)
     with site.servers.database.connect(database=site.name) as connection:
         create_tables(connection)
-    site.insert("Game Subscription Season", name=SEASON, season_name=SEASON, is_active=1, enable_redis=1)
+    site.insert(
+        "Game Subscription Season", name=SEASON, season_name=SEASON, is_active=1, enable_redis=1
+    )
     yield site
     drop_tables(site)
     with site.servers.database.connect(database=site.name) as connection:
@@ -116,9 +119,15 @@ def test_hundreds_of_seasons(site: Site, engine: Engine) -> None:
         engine.create_partition(season)
         site.add(PLAYER, [Record(season)], season=season)
     try:
-        assert {partition["name"] for partition in engine.partitions()} >= {*seasons, SEASON, "p_default"}
+        assert {partition["name"] for partition in engine.partitions()} >= {
+            *seasons,
+            SEASON,
+            "p_default",
+        }
         for season in seasons[::50]:
-            assert [question["question_id"] for question in engine.due_in_season(PLAYER, season)] == [season]
+            assert [
+                question["question_id"] for question in engine.due_in_season(PLAYER, season)
+            ] == [season]
             (plan,) = site.sql(
                 f"EXPLAIN PARTITIONS SELECT * FROM {TRACKER} WHERE player = %s AND season = %s",
                 (PLAYER, season),
@@ -222,7 +231,9 @@ def test_rows_that_fit_no_primary_key_are_not_thrown_away(fresh_tables: Site, di
     site = fresh_tables
     site.add(PLAYER, [Record("q")])
     season = SEASON if dirt == "duplicate" else None
-    site.insert("Player Memory Tracker", name="second", player=PLAYER, season=season, question_id="q")
+    site.insert(
+        "Player Memory Tracker", name="second", player=PLAYER, season=season, question_id="q"
+    )
     with pytest.raises(EngineFault):
         site.engine().prepare_storage()
     assert site.sql(f"SELECT COUNT(*) AS n FROM {TRACKER}")[0]["n"] == 2
@@ -237,20 +248,26 @@ def test_a_missing_table_is_explained(fresh_tables: Site) -> None:
         create_tables(connection)
 
 
-# -- records of a season that has no partition yet ---------------------------------------------------
+# -- records of a season that has no partition yet
+# ---------------------------------------------------
 def strays(site: Site, season: str) -> int:
     """Records of the season that no statement that names it finds."""
     found = site.sql(
-        f"SELECT COUNT(*) AS n FROM {TRACKER} PARTITION (p_default) WHERE CONCAT(season, '') = %s", (season,)
+        f"SELECT COUNT(*) AS n FROM {TRACKER} PARTITION (p_default) WHERE CONCAT(season, '') = %s",
+        (season,),
     )
     return int(found[0]["n"])
 
 
-def test_students_who_answer_while_a_partition_is_made_find_their_records(site: Site, engine: Engine) -> None:
+def test_students_who_answer_while_a_partition_is_made_find_their_records(
+    site: Site, engine: Engine
+) -> None:
     season = new_season()
     students = [f"p{number}@school.example" for number in range(20)]
     for student in students:
-        site.add(student, [Record(f"q{number:04}", stability=3) for number in range(1500)], season=season)
+        site.add(
+            student, [Record(f"q{number:04}", stability=3) for number in range(1500)], season=season
+        )
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
     site.insert(
         "Game Subscription Season", name=season, season_name=season, start_date="2026-01-01",

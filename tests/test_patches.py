@@ -1,4 +1,5 @@
-"""Cleaning the records of a site from before memora's keys: the right ones stay, whatever is killed."""
+"""Cleaning the records of a site from before memora's keys: the right ones stay, whatever is
+killed."""
 
 from __future__ import annotations
 
@@ -37,15 +38,18 @@ FEW: Final = 20_000
 
 @pytest.fixture
 def unclean(fresh_tables: Site) -> Site:
-    """The tables as Frappe makes them. In the small one, half of the records are of others' questions."""
+    """The tables as Frappe makes them. In the small one, half of the records are of others'
+    questions."""
     fill(fresh_tables, FEW, originals=FEW // 2)
     return fresh_tables
 
 
 def fill(site: Site, count: int, originals: int, table: str = TRACKER) -> None:
-    """Add records: a tenth has no season; those after the originals are of questions of the originals.
+    """Add records: a tenth has no season; those after the originals are of questions of the
+    originals.
 
-    Of these, 3 of 14 only look alike: another case, a space at the end. Times are often equal, or missing.
+    Of these, 3 of 14 only look alike: another case, a space at the end. Times are often equal, or
+    missing.
     """
     is_second = f"seq > {originals}"
     columns = {
@@ -92,7 +96,8 @@ def rows_of(site: Site, table: str = TRACKER) -> Rows:
 
 
 def survivors(rows: Rows, season: str = SEASON) -> Rows:
-    """What has to be left of records: with a season, and the newest of each student, season and question."""
+    """What has to be left of records: with a season, and the newest of each student, season and
+    question."""
     newest: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows.values():
         row = row | {"season": row["season"] or season}
@@ -124,7 +129,8 @@ def state(site: Site, table: str = TRACKER) -> list[dict[str, Any]]:
 
 
 def check_is_clean(site: Site, expected: Rows) -> None:
-    """The table has its shape and exactly these rows, each in its partition; nothing is left to do."""
+    """The table has its shape and exactly these rows, each in its partition; nothing is left to
+    do."""
     assert rows_of(site) == expected
     assert site.sql(f"CHECK TABLE {TRACKER}")[0]["Msg_text"] == "OK"
     before, engine = state(site), site.engine()
@@ -143,7 +149,8 @@ def leftovers(site: Site) -> list[str]:
     return [path.name for path in (site.servers.database.data / site.name).glob("#sql*")]
 
 
-# -- the right result -------------------------------------------------------------------------------
+# -- the right result
+# -------------------------------------------------------------------------------
 def test_200_000_records_are_cleaned(fresh_tables: Site) -> None:
     site, engine = fresh_tables, fresh_tables.engine()
     site.insert("Game Subscription Season", name=OTHER_SEASON, season_name=OTHER_SEASON)
@@ -180,7 +187,9 @@ def test_the_archive_is_cleaned_too(fresh_tables: Site) -> None:
     site, engine = fresh_tables, fresh_tables.engine()
     fill(site, 3000, originals=2000)
     fill(site, 2000, originals=1000, table=ARCHIVE)
-    site.sql(f"UPDATE {ARCHIVE} SET archived_at = creation, eligible_for_deletion = MOD(stability, 2)")
+    site.sql(
+        f"UPDATE {ARCHIVE} SET archived_at = creation, eligible_for_deletion = MOD(stability, 2)"
+    )
     tables = {table: rows_of(site, table) for table in (TRACKER, ARCHIVE)}
     expected = {table: survivors(rows) for table, rows in tables.items()}
     given: list[int] = []
@@ -199,7 +208,9 @@ def test_the_archive_is_cleaned_too(fresh_tables: Site) -> None:
 
 @pytest.mark.parametrize("season", [None, ""])
 @pytest.mark.parametrize("doctype", ["Player Memory Tracker", "Archived Memory Tracker"])
-def test_one_record_without_a_season_is_found(fresh_tables: Site, doctype: str, season: str | None) -> None:
+def test_one_record_without_a_season_is_found(
+    fresh_tables: Site, doctype: str, season: str | None
+) -> None:
     engine = fresh_tables.engine()
     assert not engine.has_records_without_season()
     fresh_tables.insert(doctype, name="a", player=PLAYER, season=season, question_id="q")
@@ -211,9 +222,15 @@ def test_one_record_without_a_season_is_found(fresh_tables: Site, doctype: str, 
 def test_records_without_a_student_or_a_question_are_no_duplicates(fresh_tables: Site) -> None:
     """An administrator has to look at them."""
     site, engine = fresh_tables, fresh_tables.engine()
-    for number, (player, question) in enumerate([(None, "q"), ("", "q"), (PLAYER, None), (PLAYER, "")] * 2):
+    for number, (player, question) in enumerate(
+        [(None, "q"), ("", "q"), (PLAYER, None), (PLAYER, "")] * 2
+    ):
         site.insert(
-            "Player Memory Tracker", name=f"n{number}", player=player, season=SEASON, question_id=question
+            "Player Memory Tracker",
+            name=f"n{number}",
+            player=player,
+            season=SEASON,
+            question_id=question,
         )
     before = rows_of(site)
     assert engine.remove_duplicates() == 0
@@ -222,7 +239,15 @@ def test_records_without_a_student_or_a_question_are_no_duplicates(fresh_tables:
 
 def test_a_name_that_no_season_has_is_not_given(unclean: Site) -> None:
     before, engine = state(unclean), unclean.engine()
-    for name in ("", "2026", "season-2026", "SEASON-26", "SEASON-2026-a", "SEASON-2026'", "SEASON-2026\n"):
+    for name in (
+        "",
+        "2026",
+        "season-2026",
+        "SEASON-26",
+        "SEASON-2026-a",
+        "SEASON-2026'",
+        "SEASON-2026\n",
+    ):
         with pytest.raises(InvalidInput):
             engine.give_season(name)
     assert state(unclean) == before
@@ -258,7 +283,8 @@ def test_students_go_on_where_they_were(unclean: Site) -> None:
     assert unclean.rows(player).keys() == known.keys()
 
 
-# -- partitions of an earlier version -----------------------------------------------------------------
+# -- partitions of an earlier version
+# -----------------------------------------------------------------
 LAYOUTS: Final = {
     "names of its own": "PARTITION p_2025 VALUES IN ('SEASON-2025'), PARTITION p_2026 VALUES IN "
     "('SEASON-2026'), PARTITION p_none VALUES IN ('')",
@@ -308,7 +334,8 @@ def test_a_name_that_two_seasons_have_is_of_two_records(fresh_tables: Site, othe
     ]
 
 
-# -- killed -----------------------------------------------------------------------------------------
+# -- killed
+# -----------------------------------------------------------------------------------------
 def cleaner(site: Site) -> Callable[[], None]:
     """Cleans in a child process until all is done, it is killed, or MariaDB is."""
 
@@ -321,7 +348,9 @@ def cleaner(site: Site) -> Callable[[], None]:
 
 def is_altering(site: Site) -> bool:
     """Whether MariaDB is at the ALTER TABLE of the big table."""
-    found = site.sql("SELECT info FROM information_schema.PROCESSLIST WHERE info LIKE 'ALTER TABLE%%'")
+    found = site.sql(
+        "SELECT info FROM information_schema.PROCESSLIST WHERE info LIKE 'ALTER TABLE%%'"
+    )
     return any("Player Memory Tracker" in str(row["info"]) for row in found)
 
 
@@ -365,7 +394,8 @@ def test_what_the_caller_raises_comes_out_and_it_goes_on(unclean: Site) -> None:
 
 
 def test_killed_while_the_table_is_altered_it_goes_on(unclean: Site) -> None:
-    """MariaDB does not notice and alters to the end; who comes meanwhile waits and finds it done."""
+    """MariaDB does not notice and alters to the end; who comes meanwhile waits and finds it
+    done."""
     expected = survivors(rows_of(unclean))
     child = fork(cleaner(unclean))
     assert wait_until(lambda: is_altering(unclean))
@@ -410,7 +440,8 @@ def test_killed_at_random_moments_it_ends_right(fresh_tables: Site) -> None:
 
 
 def test_mariadb_is_killed_while_records_are_cleaned(fresh_tables: Site) -> None:
-    """Not while it alters the table: docs/operating.md says what that can do to a partitioned one."""
+    """Not while it alters the table: docs/operating.md says what that can do to a partitioned
+    one."""
     site, choice = fresh_tables, random.Random(8)
     make_anew(site)
     expected = survivors(rows_of(site))
@@ -440,5 +471,7 @@ def make_anew(site: Site) -> None:
     drop_tables(site)
     with site.servers.database.connect(database=site.name) as connection:
         create_tables(connection)
-    site.insert("Game Subscription Season", name=SEASON, season_name=SEASON, is_active=1, enable_redis=1)
+    site.insert(
+        "Game Subscription Season", name=SEASON, season_name=SEASON, is_active=1, enable_redis=1
+    )
     fill(site, FEW, originals=FEW // 2)

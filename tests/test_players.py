@@ -13,7 +13,17 @@ from memora.services import players, srs_archiver, srs_persistence
 from memora.services.engine import engine as engine_of_site
 from memora.services.errors import ReviewsUnavailable
 from tests import frappe_standin as frappe
-from tests.site_under_test import BELIEVING, PLAYER, SEASON, TRACKER, Cost, Record, Site, ids, session
+from tests.site_under_test import (
+    BELIEVING,
+    PLAYER,
+    SEASON,
+    TRACKER,
+    Cost,
+    Record,
+    Site,
+    ids,
+    session,
+)
 from tests.test_archive import STUDENTS, old
 
 __all__ = ["old"]
@@ -31,7 +41,9 @@ def rename(new: str, old: str = PLAYER) -> None:
     frappe.local.db.commit()
 
 
-def test_a_renamed_student_keeps_what_waited_in_the_journal(site: Site, app: App, engine: Engine) -> None:
+def test_a_renamed_student_keeps_what_waited_in_the_journal(
+    site: Site, app: App, engine: Engine
+) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
     # Somebody read under the new name before there was a student of that name.
     assert ids(engine.due(NEW)) == []
@@ -75,12 +87,15 @@ def test_a_student_is_merged_with_a_user_without_records(site: Site, app: App) -
     assert (set(site.rows(NEW)), site.rows(PLAYER)) == ({"q"}, {})
 
 
-# -- who is a student ------------------------------------------------------------------------------------
+# -- who is a student
+# ------------------------------------------------------------------------------------
 LESSON = [{"question_id": "q", "attempts_count": 2}]
 
 
 @pytest.mark.parametrize("has_cache", [True, False])
-@pytest.mark.parametrize("nobody", ["EDU-STU-00042", "\u00e1mal@school.example", "amal@school.example\u00a0"])
+@pytest.mark.parametrize(
+    "nobody", ["EDU-STU-00042", "\u00e1mal@school.example", "amal@school.example\u00a0"]
+)
 def test_a_lesson_of_nobody_is_refused(site: Site, app: App, nobody: str, has_cache: bool) -> None:
     if not has_cache:
         site.servers.cache.kill()
@@ -124,7 +139,8 @@ def test_a_user_who_is_gone_is_refused(site: Site, app: App, engine: Engine, how
         srs.process_srs_batch(PLAYER, LESSON)
 
 
-# -- what a renaming costs others ---------------------------------------------------------------------
+# -- what a renaming costs others
+# ---------------------------------------------------------------------
 BIG_TABLES = ("tabPlayer Memory Tracker", "tabArchived Memory Tracker", "tabMemory Review Audit")
 
 
@@ -149,7 +165,8 @@ def rows_read(site: Site) -> int:
 
 
 def check_nobody_waits(site: Site, engine: Engine, season: str) -> None:
-    """Everybody's answers are saved, late ones too, and those of whoever comes next in the table."""
+    """Everybody's answers are saved, late ones too, and those of whoever comes next in the
+    table."""
     others = [*NEIGHBOURS, *(f"other{number}@school.example" for number in range(20))]
     for player in others:
         engine.submit(player, session_data=session("q1", "new"))
@@ -272,7 +289,8 @@ def test_poison_reviews_go_along(site: Site, app: App, engine: Engine) -> None:
     assert (set(site.rows(NEW)), site.rows(PLAYER)) == ({"bad"}, {})
 
 
-# -- who is deleted --------------------------------------------------------------------------------------
+# -- who is deleted
+# --------------------------------------------------------------------------------------
 
 
 def test_a_student_whose_answers_wait_is_not_deleted(site: Site, app: App, engine: Engine) -> None:

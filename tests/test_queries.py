@@ -28,9 +28,13 @@ App = Callable[..., None]
 QUESTIONS: Final = [f"q{number:03}" for number in range(100)]
 STUDENT: Final = STUDENTS[7]
 # What students ask for, each by another student.
-QUERIES: Final = dict(zip(STUDENTS, ({}, {"subject": "Science"}, {"topic": "Plants"}), strict=False))
+QUERIES: Final = dict(
+    zip(STUDENTS, ({}, {"subject": "Science"}, {"topic": "Plants"}), strict=False)
+)
 
-READS: Final = re.compile(r"\s*(SELECT|UPDATE|DELETE|INSERT\b.*\bSELECT)\b", re.IGNORECASE | re.DOTALL)
+READS: Final = re.compile(
+    r"\s*(SELECT|UPDATE|DELETE|INSERT\b.*\bSELECT)\b", re.IGNORECASE | re.DOTALL
+)
 # A table of records and its alias. In quotes instead, INFORMATION_SCHEMA is asked about it.
 SOURCE: Final = re.compile(r"(`tab\w+ Memory Tracker`)(?: PARTITION \(.*?\))?(?: AS (\w+))?")
 VALUE: Final = re.compile(r"'(?:[^'\\]|\\.|'')*'|\b\d+\b|`SEASON-[\w-]+`")
@@ -58,7 +62,8 @@ def listening(site: Site) -> Iterator[list[str]]:
 
 
 def check(site: Site, statements: list[str], kinds: int) -> None:
-    """There are at least so many kinds of statements, and each reads what it needs and nothing else."""
+    """There are at least so many kinds of statements, and each reads what it needs and nothing
+    else."""
     planned: dict[str, bool] = {}
     faults = []
     for statement in statements:
@@ -77,7 +82,9 @@ def plan_of(site: Site, statement: str) -> list[dict[str, Any]]:
     tables = {alias or table.strip("`"): table for table, alias in SOURCE.findall(statement)}
     found = site.sql(f"EXPLAIN PARTITIONS {statement}")
     return [
-        row | {"of": tables[row["table"]], "statement": statement} for row in found if row["table"] in tables
+        row | {"of": tables[row["table"]], "statement": statement}
+        for row in found
+        if row["table"] in tables
     ]
 
 
@@ -101,7 +108,8 @@ def kind_of(statement: str) -> str:
     return re.sub(r"\?(, ?\?)+", "?", VALUE.sub("?", statement))
 
 
-# -- the check itself -------------------------------------------------------------------------------
+# -- the check itself
+# -------------------------------------------------------------------------------
 def test_careless_statements_are_found_out(site: Site) -> None:
     of_student = f"player = '{STUDENT}' AND season = '{SEASON}'"
     conditions = {
@@ -117,7 +125,8 @@ def test_careless_statements_are_found_out(site: Site) -> None:
         for condition in conditions:
             site.sql(f"SELECT stability FROM {TRACKER} WHERE {condition}")
     found = [
-        {problem for row in plan_of(site, statement) for problem in problems(row)} for statement in statements
+        {problem for row in plan_of(site, statement) for problem in problems(row)}
+        for statement in statements
     ]
     assert found == list(conditions.values())
     with pytest.raises(AssertionError):
@@ -130,12 +139,16 @@ def test_statements_that_differ_in_their_values_are_of_one_kind(site: Site) -> N
     with listening(site) as statements:
         for players in ([STUDENT], STUDENTS[:2], ["it's", "\\'", "5"]):
             marks = ", ".join(["%s"] * len(players))
-            site.sql(f"SELECT * FROM {TRACKER} WHERE season = %s AND player IN ({marks})", (SEASON, *players))
+            site.sql(
+                f"SELECT * FROM {TRACKER} WHERE season = %s AND player IN ({marks})",
+                (SEASON, *players),
+            )
     assert len(statements) == 3
     assert len({kind_of(statement) for statement in statements}) == 1
 
 
-# -- students read ----------------------------------------------------------------------------------
+# -- students read
+# ----------------------------------------------------------------------------------
 def test_reads_through_the_cache(site: Site, old: str) -> None:
     with listening(site) as statements:
         engine = site.engine()
@@ -168,7 +181,8 @@ def test_reads_of_a_season_without_cache(site: Site, engine: Engine) -> None:
     check(site, statements, kinds=5)
 
 
-# -- students answer --------------------------------------------------------------------------------
+# -- students answer
+# --------------------------------------------------------------------------------
 def test_answers_through_the_journal(site: Site) -> None:
     with listening(site) as statements:
         engine = site.engine()
@@ -216,7 +230,8 @@ def test_poison_reviews(site: Site, obstacle: Callable[[], None]) -> None:
     check(site, statements, kinds=1)
 
 
-# -- seasons come and go ----------------------------------------------------------------------------
+# -- seasons come and go
+# ----------------------------------------------------------------------------
 def test_partitions_are_made_without_a_query(site: Site, old: str) -> None:
     with listening(site) as statements:
         engine = site.engine()
@@ -247,7 +262,8 @@ def test_answers_that_come_too_late_for_their_season(site: Site, engine: Engine)
         drain_all(site, site.engine())
     key = (SEASON, STUDENT, "q001")
     (row,) = site.sql(
-        f"SELECT stability FROM {ARCHIVE} WHERE season = %s AND player = %s AND question_id = %s", key
+        f"SELECT stability FROM {ARCHIVE} WHERE season = %s AND player = %s AND question_id = %s",
+        key,
     )
     assert row["stability"] == 4
     check(site, statements, kinds=1)
@@ -263,7 +279,9 @@ def test_what_is_old_is_flagged_and_deleted(site: Site, engine: Engine, old: str
 
     with listening(site) as statements:
         engine = site.engine()
-        assert engine.flag_for_deletion(time.time() + 2 * 86400, 60) == 2 * len(STUDENTS) * len(QUESTIONS)
+        assert engine.flag_for_deletion(time.time() + 2 * 86400, 60) == 2 * len(STUDENTS) * len(
+            QUESTIONS
+        )
         engine.delete_flagged(old)
         with pytest.raises(KeyboardInterrupt):
             engine.delete_flagged(progress=stop)
@@ -271,9 +289,12 @@ def test_what_is_old_is_flagged_and_deleted(site: Site, engine: Engine, old: str
     check(site, [statement.replace(old, other) for statement in statements], kinds=6)
 
 
-# -- the app's own questions ------------------------------------------------------------------------
+# -- the app's own questions
+# ------------------------------------------------------------------------
 @pytest.mark.parametrize("doctype", ["User", "Game Subscription Season"])
-def test_whether_there_are_records(site: Site, app: App, engine: Engine, old: str, doctype: str) -> None:
+def test_whether_there_are_records(
+    site: Site, app: App, engine: Engine, old: str, doctype: str
+) -> None:
     """Asked before a user or a season is deleted: of the table, and of the archive."""
     archived = ended_season(site)
     engine.archive(archived, share=1.0)

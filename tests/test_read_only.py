@@ -92,7 +92,8 @@ def test_a_database_that_takes_nothing_is_no_fault_of_anybodys(site: Site, known
             known.drain(seconds=0.1)
         assert known.persistence_status(PLAYER, taken["persistence_job_id"]) == "pending"
         site.servers.journal.kill()
-        # There is no place left that takes it; it is not the student's fault, nor a fault of memora.
+        # There is no place left that takes it; it is not the student's fault, nor a fault of
+        # memora.
         with pytest.raises(ServiceUnavailable):
             known.submit(PLAYER, session_data=session("q"))
     site.servers.heal()
@@ -101,7 +102,9 @@ def test_a_database_that_takes_nothing_is_no_fault_of_anybodys(site: Site, known
     assert set(audits(site)) >= {taken["persistence_job_id"]}
 
 
-def test_a_connection_to_a_database_that_takes_nothing_is_not_used_again(site: Site, known: Engine) -> None:
+def test_a_connection_to_a_database_that_takes_nothing_is_not_used_again(
+    site: Site, known: Engine
+) -> None:
     """Its address leads to another server by then."""
     site.servers.journal.kill()
     others, process = connections(site), site.engine()
@@ -128,10 +131,12 @@ def connections(site: Site) -> set[int]:
     return {int(row["id"]) for row in site.sql("SELECT id FROM information_schema.PROCESSLIST")}
 
 
-# -- the address leads to another server ------------------------------------------------------------
+# -- the address leads to another server
+# ------------------------------------------------------------
 @contextmanager
 def failover(site: Site, wires: Wires, role: Role) -> Iterator[Redis]:
-    """A replica takes over. The old server goes on as its replica, with all who are connected to it."""
+    """A replica takes over. The old server goes on as its replica, with all who are connected to
+    it."""
     old = getattr(site.servers, role)
     with Redis(role) as new, old.client() as of_old, new.client() as of_new:
         for client in (of_old, of_new):
@@ -159,7 +164,8 @@ def is_level(client: object) -> bool:
 
 @pytest.fixture
 def school(site: Site) -> Iterator[tuple[Wires, Engine, Engine]]:
-    """Two processes of one host, with the ways that both go by; they have read everybody's schedules."""
+    """Two processes of one host, with the ways that both go by; they have read everybody's
+    schedules."""
     for player in (PLAYER, *CLASSMATES):
         site.add(player, [Record("q", stability=1), Record("r", stability=1)])
     with Wires(site.servers) as wires:

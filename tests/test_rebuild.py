@@ -41,7 +41,9 @@ def add_students(site: Site, season: str = SEASON) -> None:
         site.add(student, records, season)
 
 
-def snapshot(site: Site, student: str, season: str = SEASON) -> tuple[dict[str, float], dict[str, str]]:
+def snapshot(
+    site: Site, student: str, season: str = SEASON
+) -> tuple[dict[str, float], dict[str, str]]:
     """All that is cached of a student, but for the markers."""
     dates = dict(site.cache.zrange(site.key("srs", student, season), 0, -1, withscores=True))
     details = site.cache.hgetall(site.key("srs-detail", student, season))
@@ -61,7 +63,8 @@ def check_truth(site: Site, *students: str) -> None:
 
 
 def check_progress(told: Sequence[RebuildProgress | Reconciliation]) -> list[int]:
-    """What was told of a thousand records grows to its end; the records that were done each time."""
+    """What was told of a thousand records grows to its end; the records that were done each
+    time."""
     done = [news["done"] for news in told]
     assert (done[0], done[-1]) == (0, 1000)
     assert done == sorted(done)
@@ -79,7 +82,9 @@ def test_everybody_is_cached_then(school: Site, engine: Engine) -> None:
             assert engine.due(student)["total_due"] == 11
     assert (costs[0].selects, costs[0].cache_round_trips) == (0, 40)
     check_truth(school, *STUDENTS)
-    names = {school.key(family, student) for student in STUDENTS for family in ("srs", "srs-detail")}
+    names = {
+        school.key(family, student) for student in STUDENTS for family in ("srs", "srs-detail")
+    }
     left = set(school.cache.keys("*")) - names
     assert {key for key in left if "new" in key or "fence" in key} == set()
 
@@ -98,12 +103,16 @@ def test_what_was_wrong_is_right_then(school: Site, engine: Engine) -> None:
     check_truth(school, *STUDENTS)
     assert done["dropped"] == 0
     # A schedule that has no records goes, unless somebody has touched it a moment ago.
-    school.cache.zadd(f"{school.name}|srs-students:{SEASON}", {"has@no.records": time.time() + 1000})
+    school.cache.zadd(
+        f"{school.name}|srs-students:{SEASON}", {"has@no.records": time.time() + 1000}
+    )
     assert engine.rebuild(SEASON)["dropped"] == 1
     assert not school.cache.exists(school.key("srs", "has@no.records"))
 
 
-def test_only_this_season_and_site_are_touched(school: Site, other_site: Site, engine: Engine) -> None:
+def test_only_this_season_and_site_are_touched(
+    school: Site, other_site: Site, engine: Engine
+) -> None:
     other_site.add(STUDENTS[0], [Record("elsewhere")])
     other_site.engine().due(STUDENTS[0])
     school.add(STUDENTS[0], [Record("q")], "SEASON-2025")
@@ -119,9 +128,9 @@ def test_answers_that_wait_in_the_journal_are_in_it(school: Site, engine: Engine
     engine.submit(STUDENTS[3], session_data=session("q1", "brand-new"))
     school.cache.flushall()
     engine.rebuild(SEASON)
-    assert set(snapshot(school, STUDENTS[3])[0]) == {f"q{number}" for number in range(QUESTIONS)} | {
-        "brand-new"
-    }
+    assert set(snapshot(school, STUDENTS[3])[0]) == {
+        f"q{number}" for number in range(QUESTIONS)
+    } | {"brand-new"}
     assert engine.due(STUDENTS[3])["total_due"] == 10
     engine.drain()
     check_truth(school, *STUDENTS)
@@ -223,7 +232,9 @@ def test_what_is_no_season_is_refused(school: Site, engine: Engine, season: str)
         assert len(refusal.value.args[0]) < 300
 
 
-def test_a_season_without_cache_and_an_archived_one_are_refused(school: Site, engine: Engine) -> None:
+def test_a_season_without_cache_and_an_archived_one_are_refused(
+    school: Site, engine: Engine
+) -> None:
     school.sql("UPDATE `tabGame Subscription Season` SET is_active = 0, enable_redis = 0")
     for work in (engine.rebuild, engine.reconcile):
         with pytest.raises(InvalidInput, match="does not use the cache"):
@@ -240,7 +251,14 @@ def test_a_season_without_records_is_soon_done(site: Site, engine: Engine) -> No
 
 
 def test_players_of_any_name_are_rebuilt(site: Site, engine: Engine) -> None:
-    names = ["a:b:SEASON-2025", "Ümit@schule.example", "x'); DROP TABLE y; --", "*", "😀", "ends with space "]
+    names = [
+        "a:b:SEASON-2025",
+        "Ümit@schule.example",
+        "x'); DROP TABLE y; --",
+        "*",
+        "😀",
+        "ends with space ",
+    ]
     for name in names:
         site.add(name, [Record("q"), Record("r:s*'\"😀")])
     assert engine.rebuild(SEASON)["students"] == len(names)
@@ -258,7 +276,9 @@ def test_it_works_in_a_child_too(school: Site, engine: Engine) -> None:
     check_truth(school, *STUDENTS)
 
 
-def test_a_cache_that_is_restarted_meanwhile_is_whole_in_the_end(school: Site, engine: Engine) -> None:
+def test_a_cache_that_is_restarted_meanwhile_is_whole_in_the_end(
+    school: Site, engine: Engine
+) -> None:
     """What was loaded before is gone with it: the rebuild begins again."""
     restarted: list[int] = []
 
@@ -273,7 +293,8 @@ def test_a_cache_that_is_restarted_meanwhile_is_whole_in_the_end(school: Site, e
     check_truth(school, *STUDENTS)
 
 
-# -- students go on meanwhile ------------------------------------------------------------------------
+# -- students go on meanwhile
+# ------------------------------------------------------------------------
 def test_students_who_answer_meanwhile_lose_nothing(school: Site, engine: Engine) -> None:
     is_over = threading.Event()
     answered: dict[str, int] = {}
@@ -288,7 +309,9 @@ def test_students_who_answer_meanwhile_lose_nothing(school: Site, engine: Engine
         while not is_over.is_set():
             found = process.reconcile(SEASON)
             # An answer on its way is no error.
-            wrong = {name: found[name] for name in ("missing", "ghost", "wrong_date", "wrong_state")}
+            wrong = {
+                name: found[name] for name in ("missing", "ghost", "wrong_date", "wrong_state")
+            }
             assert set(wrong.values()) == {0}, found
 
     def drain() -> None:
@@ -374,7 +397,9 @@ def test_errors_of_the_engine_are_its_own(school: Site, engine: Engine) -> None:
     assert engine.rebuild(SEASON, share=0.3)["done"] == 1000
 
 
-def test_a_rebuild_whose_lock_is_gone_does_not_go_on_without_it(school: Site, engine: Engine) -> None:
+def test_a_rebuild_whose_lock_is_gone_does_not_go_on_without_it(
+    school: Site, engine: Engine
+) -> None:
     killed, passes, others = list[int](), list[float](), set[bool]()
 
     def progress(found: RebuildProgress) -> None:

@@ -1,4 +1,5 @@
-"""Comparing the cache with the database: what is wrong is found and corrected, what is on its way is left."""
+"""Comparing the cache with the database: what is wrong is found and corrected, what is on its way
+is left."""
 
 from __future__ import annotations
 
@@ -46,8 +47,17 @@ def test_what_is_right_is_left_alone(cached: Site, engine: Engine) -> None:
     before = {student: snapshot(cached, student) for student in STUDENTS}
     found = engine.reconcile(SEASON)
     assert (found["students"], found["records"], wrong(found)) == (40, 1000, {})
-    assert (found["done"], found["total"], found["corrected"], found["unsettled"]) == (1000, 1000, 0, 0)
-    assert (found["percent_differing"], found["percent_low"], found["percent_high"]) == (0.0, 0.0, 0.0)
+    assert (found["done"], found["total"], found["corrected"], found["unsettled"]) == (
+        1000,
+        1000,
+        0,
+        0,
+    )
+    assert (found["percent_differing"], found["percent_low"], found["percent_high"]) == (
+        0.0,
+        0.0,
+        0.0,
+    )
     assert {student: snapshot(cached, student) for student in STUDENTS} == before
 
 
@@ -74,9 +84,15 @@ def test_planted_errors_are_found_and_corrected(cached: Site, engine: Engine) ->
 
 def test_what_the_database_says_wins(cached: Site, engine: Engine) -> None:
     """The table was changed past memora, as a restored backup would."""
-    cached.sql(f"DELETE FROM {TRACKER} WHERE player = %s AND question_id IN ('q1', 'q2')", (STUDENTS[0],))
-    cached.sql(f"UPDATE {TRACKER} SET next_review_date = '2030-01-01' WHERE player = %s", (STUDENTS[1],))
-    cached.sql(f"UPDATE {TRACKER} SET stability = 4, topic = 'Plants' WHERE player = %s", (STUDENTS[2],))
+    cached.sql(
+        f"DELETE FROM {TRACKER} WHERE player = %s AND question_id IN ('q1', 'q2')", (STUDENTS[0],)
+    )
+    cached.sql(
+        f"UPDATE {TRACKER} SET next_review_date = '2030-01-01' WHERE player = %s", (STUDENTS[1],)
+    )
+    cached.sql(
+        f"UPDATE {TRACKER} SET stability = 4, topic = 'Plants' WHERE player = %s", (STUDENTS[2],)
+    )
     cached.add(STUDENTS[3], [Record("new")])
     cached.sql(f"DELETE FROM {TRACKER} WHERE player = %s", (STUDENTS[4],))
     found = engine.reconcile(SEASON)
@@ -139,7 +155,8 @@ def test_what_is_void_since_an_outage_is_no_error(cached: Site, engine: Engine) 
     assert engine.due(STUDENTS[0])["total_due"] == 11
 
 
-# -- answers on their way -----------------------------------------------------------------------------
+# -- answers on their way
+# -----------------------------------------------------------------------------
 def test_answers_in_the_journal_are_no_errors_and_stay(cached: Site, engine: Engine) -> None:
     for student in STUDENTS[:20]:
         engine.submit(student, session_data=session("q1", "new"))
@@ -203,7 +220,8 @@ def test_an_answer_between_journal_and_cache_is_no_error(cached: Site, engine: E
     assert (wrong(found), found["students"]) == ({}, 40)
 
 
-# -- a sample -------------------------------------------------------------------------------------------
+# -- a sample
+# -------------------------------------------------------------------------------------------
 def test_a_sample_is_of_whole_students(cached: Site, engine: Engine) -> None:
     found = engine.reconcile(SEASON, sample=300)
     assert 12 <= found["students"] <= 30
@@ -217,7 +235,12 @@ def test_a_sample_of_all_has_no_doubt(cached: Site, engine: Engine) -> None:
     forget(cached, STUDENTS[0], "q1", "q2")
     found = engine.reconcile(SEASON, sample=10**9)
     assert (found["students"], wrong(found)) == (40, {"missing": 2})
-    assert found["percent_differing"] == found["percent_low"] == found["percent_high"] == pytest.approx(0.2)
+    assert (
+        found["percent_differing"]
+        == found["percent_low"]
+        == found["percent_high"]
+        == pytest.approx(0.2)
+    )
 
 
 def test_a_sample_estimates_the_share(cached: Site, engine: Engine) -> None:
@@ -254,7 +277,8 @@ def test_a_sample_costs_the_same_however_many_there_are(cached: Site, engine: En
     assert max(one - other for one, other in zip(many, few, strict=True)) <= 4, (few, many)
 
 
-# -- while it runs ----------------------------------------------------------------------------------
+# -- while it runs
+# ----------------------------------------------------------------------------------
 def test_progress_is_told_and_can_end_it(cached: Site, engine: Engine) -> None:
     told: list[Reconciliation] = []
     engine.reconcile(SEASON, progress=lambda news: told.append(news.copy()))
@@ -291,7 +315,9 @@ def test_killed_and_started_again_it_ends_right(cached: Site, engine: Engine) ->
     for _ in range(6):
         for student in STUDENTS:
             forget(cached, student, "q1")
-        child = fork(lambda: cached.engine().reconcile(SEASON, progress=lambda _: time.sleep(0.002)) and None)
+        child = fork(
+            lambda: cached.engine().reconcile(SEASON, progress=lambda _: time.sleep(0.002)) and None
+        )
         time.sleep(choice.uniform(0.0, 0.03))
         kill(child)
         assert wait_until(lambda: not engine.is_running("Reconciliation", SEASON))
@@ -300,7 +326,9 @@ def test_killed_and_started_again_it_ends_right(cached: Site, engine: Engine) ->
 
 
 @pytest.mark.parametrize("server", ["cache", "journal", "database"])
-def test_without_a_server_it_fails_and_corrects_nothing(cached: Site, engine: Engine, server: str) -> None:
+def test_without_a_server_it_fails_and_corrects_nothing(
+    cached: Site, engine: Engine, server: str
+) -> None:
     getattr(cached.servers, server).kill()
     with pytest.raises(ServiceUnavailable) as failure:
         engine.reconcile(SEASON)
@@ -308,14 +336,16 @@ def test_without_a_server_it_fails_and_corrects_nothing(cached: Site, engine: En
 
 
 def test_while_it_is_archived_nothing_is_a_ghost(cached: Site, engine: Engine) -> None:
-    """An archived season's records are no longer in the table: that makes no cached record a ghost."""
+    """An archived season's records are no longer in the table: that makes no cached record a
+    ghost."""
     cached.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
     engine.archive(SEASON, share=1.0)
     with pytest.raises(Exception, match="archived"):
         engine.reconcile(SEASON)
 
 
-# -- schedules of a generation before -----------------------------------------------------------------
+# -- schedules of a generation before
+# -----------------------------------------------------------------
 def test_void_schedules_are_told_and_count_as_nothing(school: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     count = engine.cache_status([SEASON])["seasons"][SEASON]["students"]

@@ -49,7 +49,9 @@ def test_loads_the_records_and_says_how_many(site: Site, engine: Engine) -> None
 @pytest.mark.parametrize("count", [1, 62, 63, 64, 600, 16_383, 16_384])
 def test_schedules_of_every_size(site: Site, engine: Engine, count: int) -> None:
     records = [
-        Record(f"{number:05}", timedelta(seconds=-1 - number % 97), subject="Science", topic="Plants")
+        Record(
+            f"{number:05}", timedelta(seconds=-1 - number % 97), subject="Science", topic="Plants"
+        )
         for number in range(count)
     ]
     site.add(PLAYER, records)
@@ -59,7 +61,9 @@ def test_schedules_of_every_size(site: Site, engine: Engine, count: int) -> None
         name: row["next_review_date"].replace(microsecond=0, tzinfo=timezone.utc)
         for name, row in rows.items()
     }
-    assert engine.cache_scores(PLAYER, SEASON) == {name: date.timestamp() for name, date in scores.items()}
+    assert engine.cache_scores(PLAYER, SEASON) == {
+        name: date.timestamp() for name, date in scores.items()
+    }
     first = engine.due(PLAYER, limit=1)
     assert first["total_due"] == count
     assert first["questions"][0]["question_id"] == min(rows, key=lambda name: (scores[name], name))
@@ -81,7 +85,9 @@ def test_schedules_of_every_name(site: Site, engine: Engine, name: str) -> None:
 
 
 @pytest.mark.engines(**BELIEVING)
-def test_a_record_without_a_question_does_not_pass_for_the_marker(site: Site, engine: Engine) -> None:
+def test_a_record_without_a_question_does_not_pass_for_the_marker(
+    site: Site, engine: Engine
+) -> None:
     site.add(PLAYER, [Record(""), Record("q")])
     engine.due(PLAYER)
     with site.counting() as costs:
@@ -108,11 +114,15 @@ def test_the_log_tells_why_nothing_is_cached(site: Site, caplog: pytest.LogCaptu
         "weak", enabled=True, nopass=True, categories=["+@all"], commands=["-restore"], keys=["*"]
     )
     try:
-        weak = site.engine(cache_url=f"redis://weak:any@{server.host}:{server.port}/{server.database}")
+        weak = site.engine(
+            cache_url=f"redis://weak:any@{server.host}:{server.port}/{server.database}"
+        )
         assert ids(weak.due(PLAYER)) == ["q"]
     finally:
         site.cache.acl_deluser("weak")
-    assert any("could not be cached" in text and "restore" in text.lower() for text in caplog.messages)
+    assert any(
+        "could not be cached" in text and "restore" in text.lower() for text in caplog.messages
+    )
 
 
 def test_a_cache_lives_as_long_as_set(site: Site) -> None:
@@ -127,7 +137,9 @@ def test_a_cache_lives_as_long_as_set(site: Site) -> None:
         assert 100 < site.cache.ttl(site.key(family, PLAYER)) <= 1000
 
 
-def test_answers_that_wait_in_the_journal_are_loaded_too(site: Site, engine: Engine, other: Engine) -> None:
+def test_answers_that_wait_in_the_journal_are_loaded_too(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     engine.submit(PLAYER, session_data=session("q", "new"))
     site.cache.flushall()
     assert other.rehydrate(PLAYER, SEASON) == 3
@@ -135,7 +147,9 @@ def test_answers_that_wait_in_the_journal_are_loaded_too(site: Site, engine: Eng
 
 
 def test_what_the_journal_adds_has_its_subject(site: Site, engine: Engine) -> None:
-    engine.rate(PLAYER, '[{"question_id": "q", "attempts_count": 2}]', subject="Science", topic="Plants")
+    engine.rate(
+        PLAYER, '[{"question_id": "q", "attempts_count": 2}]', subject="Science", topic="Plants"
+    )
     site.cache.flushall()
     assert ids(engine.due(PLAYER, subject="Science")) == ["q"]
     site.cache.flushall()
@@ -143,7 +157,9 @@ def test_what_the_journal_adds_has_its_subject(site: Site, engine: Engine) -> No
 
 
 @pytest.mark.parametrize("family", ["srs", "srs-detail", "srs-fence", "srs-season", "srs-links"])
-def test_an_evicted_key_undoes_nothing(site: Site, engine: Engine, other: Engine, family: str) -> None:
+def test_an_evicted_key_undoes_nothing(
+    site: Site, engine: Engine, other: Engine, family: str
+) -> None:
     engine.submit(PLAYER, session_data=session("q", subject="Science"))
     player = PLAYER if family in ("srs", "srs-detail", "srs-fence") else None
     site.cache.delete(site.key(family, player))
@@ -180,14 +196,18 @@ def test_old_data_after_the_drain_undoes_nothing(site: Site, engine: Engine, oth
 
 
 @pytest.mark.engines(**IMPATIENT_WITH_REDIS)
-def test_answers_during_an_outage_that_the_cache_survives(site: Site, engine: Engine, other: Engine) -> None:
+def test_answers_during_an_outage_that_the_cache_survives(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     site.servers.cache.pause()
     engine.submit(PLAYER, session_data=session("q"))
     site.servers.cache.resume()
     check_shown(site, other, engine)
 
 
-def test_answers_during_an_outage_with_old_data_after_it(site: Site, engine: Engine, other: Engine) -> None:
+def test_answers_during_an_outage_with_old_data_after_it(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     site.servers.cache.snapshot()
     site.servers.cache.kill()
     engine.submit(PLAYER, session_data=session("q"))
@@ -195,7 +215,9 @@ def test_answers_during_an_outage_with_old_data_after_it(site: Site, engine: Eng
     check_shown(site, other, engine)
 
 
-def test_answers_while_the_journal_is_down_are_not_undone(site: Site, engine: Engine, other: Engine) -> None:
+def test_answers_while_the_journal_is_down_are_not_undone(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     site.servers.journal.kill()
     engine.submit(PLAYER, session_data=session("q"))
     assert ids(engine.due(PLAYER)) == ids(other.due(PLAYER)) == ["r"]
@@ -203,7 +225,9 @@ def test_answers_while_the_journal_is_down_are_not_undone(site: Site, engine: En
     check_shown(site, other, engine)
 
 
-def test_answers_while_both_are_down_are_not_undone(site: Site, engine: Engine, other: Engine) -> None:
+def test_answers_while_both_are_down_are_not_undone(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     """The process that took the answer makes the cache void once the journal is back."""
     site.servers.cache.snapshot()
     site.servers.cache.kill()
@@ -365,7 +389,14 @@ def test_a_date_set_in_the_cache_is_shown_with_its_details(site: Site, engine: E
     engine.due(PLAYER)
     engine.cache_add(PLAYER, SEASON, [("q", site.now().timestamp() - 60)])
     (question,) = engine.due(PLAYER)["questions"]
-    assert (question["question_id"], question["stability"], question["subject"]) == ("q", 3, "Science")
+    assert (question["question_id"], question["stability"], question["subject"]) == (
+        "q",
+        3,
+        "Science",
+    )
     assert (
-        site.sql(f"SELECT COUNT(*) AS n FROM {TRACKER} WHERE next_review_date < UTC_TIMESTAMP()")[0]["n"] == 0
+        site.sql(f"SELECT COUNT(*) AS n FROM {TRACKER} WHERE next_review_date < UTC_TIMESTAMP()")[
+            0
+        ]["n"]
+        == 0
     )

@@ -1,4 +1,5 @@
-"""A journal that comes back older, and answers that wait for long: both are told, and nothing is undone."""
+"""A journal that comes back older, and answers that wait for long: both are told, and nothing is
+undone."""
 
 from __future__ import annotations
 
@@ -38,7 +39,11 @@ def restored(site: Site, folder: Path) -> Iterator[None]:
 
 def news_of(engine: Engine) -> list[tuple[str, str]]:
     """What the engine has to tell of the journal."""
-    return [(news["server"], news["event"]) for news in engine.outage_news() if news["server"] == "journal"]
+    return [
+        (news["server"], news["event"])
+        for news in engine.outage_news()
+        if news["server"] == "journal"
+    ]
 
 
 @pytest.fixture
@@ -71,7 +76,9 @@ def test_it_is_noticed_once(site_with_answers: Site, tmp_path: Path, was_drained
 
 
 @pytest.mark.parametrize("how", ["older", "empty"])
-def test_what_only_the_cache_has_is_saved_again(site_with_answers: Site, tmp_path: Path, how: str) -> None:
+def test_what_only_the_cache_has_is_saved_again(
+    site_with_answers: Site, tmp_path: Path, how: str
+) -> None:
     site, engine = site_with_answers, site_with_answers.engine()
     engine.due(PLAYER)
     with restored(site, tmp_path):
@@ -114,7 +121,9 @@ def test_answers_after_the_loss_bury_nothing(
     assert (found["offered"], found["corrected"], differing) == (2 - (next_answer == "r"), 0, 0)
     drain_all(site, late)
     rows = site.rows()
-    expected = {"q": 2, "r": 2, "s": 1, "new": 1} | {next_answer: {"s": 2, "r": 3, "another": 1}[next_answer]}
+    expected = {"q": 2, "r": 2, "s": 1, "new": 1} | {
+        next_answer: {"s": 2, "r": 3, "another": 1}[next_answer]
+    }
     assert {name: rows[name]["stability"] for name in rows} == expected
     assert late.reconcile(SEASON)["offered"] == 0
 
@@ -122,7 +131,9 @@ def test_answers_after_the_loss_bury_nothing(
 def test_poison_is_not_offered_again(site_with_answers: Site, tmp_path: Path) -> None:
     """The cache shows what was acknowledged; that it cannot be saved is known."""
     site, engine = site_with_answers, site_with_answers.engine()
-    site.sql(f"ALTER TABLE {TRACKER} ADD CONSTRAINT no_more CHECK (question_id <> 'r' OR stability < 2)")
+    site.sql(
+        f"ALTER TABLE {TRACKER} ADD CONSTRAINT no_more CHECK (question_id <> 'r' OR stability < 2)"
+    )
     try:
         engine.due(PLAYER)
         engine.submit(PLAYER, session_data=session("r"))
@@ -180,7 +191,8 @@ def test_administrators_are_told_and_all_schedules_are_compared(
     assert [job["season"] for job in site.sql("SELECT season FROM `tabSRS Job`")] == [SEASON]
 
 
-# -- answers that wait ------------------------------------------------------------------------------
+# -- answers that wait
+# ------------------------------------------------------------------------------
 def test_a_backlog_of_five_minutes_is_told_once(site: Site, engine: Engine) -> None:
     site.servers.journal.kill()
     engine.submit(PLAYER, session_data=session("q"))
@@ -212,7 +224,8 @@ def test_the_safety_net_drains_the_second_journal(site: Site, app: App) -> None:
     assert site.rows()["q"]["stability"] == 1
 
 
-# -- clocks -----------------------------------------------------------------------------------------
+# -- clocks
+# -----------------------------------------------------------------------------------------
 def test_a_clock_that_was_ahead_is_told_and_put_right(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
     ahead = (int(time.time()) + 365 * DAY) * 1_000_000

@@ -1,4 +1,5 @@
-"""Poison Reviews: listed for administrators, and saved after all once what was in their way is gone."""
+"""Poison Reviews: listed for administrators, and saved after all once what was in their way is
+gone."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def job(site: Site, engine: Engine, obstacle: Callable[[], None]) -> str:
 
 def waiting(site: Site) -> list[str]:
     return [
-        row["name"] for row in site.sql(f"SELECT name FROM {POISON} WHERE replayed_at IS NULL ORDER BY name")
+        row["name"]
+        for row in site.sql(f"SELECT name FROM {POISON} WHERE replayed_at IS NULL ORDER BY name")
     ]
 
 
@@ -74,7 +76,11 @@ def test_all_are_saved_once_the_obstacle_is_gone(
     obstacle()
     assert replayed(engine) == (2, 0, 0)
     rows = site.rows()
-    assert {name: row["stability"] for name, row in rows.items()} == {"bad1": 1, "bad2": 1, "good": 1}
+    assert {name: row["stability"] for name, row in rows.items()} == {
+        "bad1": 1,
+        "bad2": 1,
+        "good": 1,
+    }
     assert rows["bad1"]["answered_at_us"] == rows["good"]["answered_at_us"]
     assert engine.persistence_status(PLAYER, job) == "persisted"
     assert replayed(engine) == (0, 0, 0)
@@ -103,7 +109,9 @@ def test_what_still_cannot_be_saved_keeps_waiting_with_its_reason(
         assert "no such questions here" in row["reason"]
 
 
-def test_a_newer_answer_stays(site: Site, engine: Engine, job: str, obstacle: Callable[[], None]) -> None:
+def test_a_newer_answer_stays(
+    site: Site, engine: Engine, job: str, obstacle: Callable[[], None]
+) -> None:
     obstacle()
     engine.submit(PLAYER, session_data=session("bad1"))
     engine.drain()
@@ -122,7 +130,11 @@ def test_of_a_season_that_was_archived_since_it_goes_into_the_archive(
     assert replayed(engine) == (2, 0, 0)
     assert site.rows() == {}
     found = site.sql(f"SELECT question_id, stability FROM {ARCHIVE} WHERE player = %s", (PLAYER,))
-    assert {row["question_id"]: row["stability"] for row in found} == {"bad1": 1, "bad2": 1, "good": 1}
+    assert {row["question_id"]: row["stability"] for row in found} == {
+        "bad1": 1,
+        "bad2": 1,
+        "good": 1,
+    }
     assert engine.persistence_status(PLAYER, job) == "persisted"
 
 
@@ -232,7 +244,8 @@ def test_one_process_at_a_time_replays_all(site: Site, engine: Engine) -> None:
     assert wait_until(lambda: not engine.is_running("Replay", ""))
 
 
-# -- as administrators call it ----------------------------------------------------------------------
+# -- as administrators call it
+# ----------------------------------------------------------------------
 def test_an_administrator_lists_and_replays(
     site: Site, job: str, app: App, obstacle: Callable[[], None]
 ) -> None:
@@ -305,7 +318,10 @@ def test_what_is_dismissed_waits_no_more(
     assert told == {"dismissed": 1, "unknown": 1}
     frappe.local.db.commit()
     (row,) = site.sql(f"SELECT * FROM {POISON} WHERE name = %s", (first,))
-    assert (row["dismissal_reason"], row["dismissed_by"]) == ("The question was deleted.", frappe.MANAGER)
+    assert (row["dismissal_reason"], row["dismissed_by"]) == (
+        "The question was deleted.",
+        frappe.MANAGER,
+    )
     assert row["dismissed_at"] is not None
     assert "no such questions here" in row["reason"]
     assert srs.get_poison_reviews()["total"] == srs.get_cache_status()["poison_reviews"] == 1
@@ -349,7 +365,9 @@ def test_what_is_dismissed_while_all_are_replayed_stays_so(
         {"names": ["a"] * 501, "reason": "x"},
     ],
 )  # fmt: skip
-def test_a_dismissal_names_records_and_a_reason(site: Site, app: App, given: dict[str, Any]) -> None:
+def test_a_dismissal_names_records_and_a_reason(
+    site: Site, app: App, given: dict[str, Any]
+) -> None:
     from memora.api import srs
 
     set_aside(site, "a")
@@ -360,7 +378,9 @@ def test_a_dismissal_names_records_and_a_reason(site: Site, app: App, given: dic
 
 
 @pytest.mark.parametrize("user", [PLAYER, "Guest"])
-def test_nobody_else_does(site: Site, job: str, app: App, user: str, obstacle: Callable[[], None]) -> None:
+def test_nobody_else_does(
+    site: Site, job: str, app: App, user: str, obstacle: Callable[[], None]
+) -> None:
     from memora.api import srs
 
     obstacle()
@@ -373,7 +393,9 @@ def test_nobody_else_does(site: Site, job: str, app: App, user: str, obstacle: C
     assert frappe.allowed_http_methods_for_whitelisted_func[srs.dismiss_poison_reviews] == ["POST"]
 
 
-@pytest.mark.parametrize("names", ["{", "5", {"a": 1}, [5], 7, ["\ud800"], "[" * 100_000, '["a", null]'])
+@pytest.mark.parametrize(
+    "names", ["{", "5", {"a": 1}, [5], 7, ["\ud800"], "[" * 100_000, '["a", null]']
+)
 def test_names_that_are_none_are_refused(site: Site, job: str, app: App, names: Any) -> None:
     from memora.api import srs
 
@@ -394,7 +416,9 @@ def test_a_page_out_of_range_is_refused(app: App, page: dict[str, Any]) -> None:
         srs.get_poison_reviews(**page)
 
 
-def test_administrators_are_told_where_to_look(site: Site, job: str, app: App, engine: Engine) -> None:
+def test_administrators_are_told_where_to_look(
+    site: Site, job: str, app: App, engine: Engine
+) -> None:
     from memora.services.srs_persistence import persist_review_batch
 
     engine.submit(PLAYER, session_data=session("bad3"))

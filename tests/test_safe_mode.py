@@ -15,7 +15,16 @@ import pytest
 from memora._engine import Engine, MemoraError, RateLimited, ServiceUnavailable
 from tests.conftest import ENDS
 from tests.servers import wait_until
-from tests.site_under_test import IMPATIENT, IMPATIENT_WITH_REDIS, PLAYER, SEASON, Record, Site, ids, session
+from tests.site_under_test import (
+    IMPATIENT,
+    IMPATIENT_WITH_REDIS,
+    PLAYER,
+    SEASON,
+    Record,
+    Site,
+    ids,
+    session,
+)
 from tests.test_drain import drain_all
 from tests.test_due import overdue
 from tests.test_fork import check, fork
@@ -26,7 +35,9 @@ PROCESSES = 8
 FIRST_PAUSE_SECONDS = 0.25
 
 
-@pytest.fixture(params=["dead", pytest.param("frozen", marks=pytest.mark.engines(**IMPATIENT_WITH_REDIS))])
+@pytest.fixture(
+    params=["dead", pytest.param("frozen", marks=pytest.mark.engines(**IMPATIENT_WITH_REDIS))]
+)
 def without_cache(request: pytest.FixtureRequest, site: Site, engine: Engine) -> Engine:
     """An engine that knew the cache before it went down. The student has 40 due questions."""
     site.add(PLAYER, overdue(40, subject="Science", topic="Plants"))
@@ -50,7 +61,9 @@ def test_a_smaller_limit_is_kept(without_cache: Engine) -> None:
 
 
 @pytest.mark.parametrize("query", [{"subject": "Science"}, {"topic": "Plants"}])
-def test_subject_and_topic_still_filter(site: Site, without_cache: Engine, query: dict[str, str]) -> None:
+def test_subject_and_topic_still_filter(
+    site: Site, without_cache: Engine, query: dict[str, str]
+) -> None:
     site.add(PLAYER, overdue(40, prefix="other", subject="Arabic", topic="Fractions"))
     answer = without_cache.due(PLAYER, limit=20, **query)
     assert len(ids(answer)) == 10
@@ -82,7 +95,9 @@ def test_one_read_in_30_seconds_for_each_student_over_all_processes(
 
 
 def test_500_reads_a_minute_for_the_whole_site(site: Site, without_cache: Engine) -> None:
-    rows = ", ".join(f"(UNIX_TIMESTAMP(NOW(6)) * 1000000 - 20000000, 's{number}')" for number in range(499))
+    rows = ", ".join(
+        f"(UNIX_TIMESTAMP(NOW(6)) * 1000000 - 20000000, 's{number}')" for number in range(499)
+    )
     site.sql(f"INSERT INTO {LIMITER} (read_at_us, player) VALUES {rows}")
     without_cache.due(PLAYER)
     with pytest.raises(RateLimited) as refusal:
@@ -112,7 +127,8 @@ def test_the_limit_holds_when_all_come_at_once(site: Site, without_cache: Engine
 
 
 def in_processes(site: Site, players: list[list[str]]) -> list[tuple[str, int]]:
-    """Each process reads for its players as fast as it can; who has to wait how long, 0 for not at all."""
+    """Each process reads for its players as fast as it can; who has to wait how long, 0 for not at
+    all."""
     readers, writer = os.pipe()
 
     def read(own: list[str]) -> None:
@@ -141,7 +157,9 @@ def test_500_reads_a_minute_over_8_processes(site: Site, without_cache: Engine) 
     assert all(0 <= wait <= 60 for _, wait in found)
 
 
-def test_one_read_in_30_seconds_for_each_student_over_8_processes(site: Site, without_cache: Engine) -> None:
+def test_one_read_in_30_seconds_for_each_student_over_8_processes(
+    site: Site, without_cache: Engine
+) -> None:
     players = [f"student{number}" for number in range(40)]
     found = in_processes(site, [players] * PROCESSES)
     assert sorted(player for player, wait in found if wait == 0) == sorted(players)
@@ -183,7 +201,9 @@ def test_no_season_needs_no_cache(site: Site, without_cache: Engine) -> None:
 
 
 # -- submissions --------------------------------------------------------------------------------
-def test_answers_are_taken_without_the_cache_and_shown_at_once(site: Site, without_cache: Engine) -> None:
+def test_answers_are_taken_without_the_cache_and_shown_at_once(
+    site: Site, without_cache: Engine
+) -> None:
     taken = without_cache.submit(PLAYER, session_data=session("q000", subject="Science"))
     assert (taken["remaining_items"], site.waiting()) == (39, 1)
     answer = without_cache.due(PLAYER)
@@ -200,7 +220,9 @@ def test_submissions_have_no_limit_in_safe_mode(site: Site, without_cache: Engin
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_without_the_journal_answers_are_kept_in_the_database(site: Site, engine: Engine, how: str) -> None:
+def test_without_the_journal_answers_are_kept_in_the_database(
+    site: Site, engine: Engine, how: str
+) -> None:
     site.add(PLAYER, overdue(5))
     engine.due(PLAYER)
     getattr(site.servers.journal, how)()
@@ -240,7 +262,9 @@ def test_answers_from_several_windows_add_up_without_the_journal(site: Site) -> 
         window.due(PLAYER)
     site.servers.journal.kill()
     threads = [
-        threading.Thread(target=window.submit, args=(PLAYER,), kwargs={"session_data": session("q")})
+        threading.Thread(
+            target=window.submit, args=(PLAYER,), kwargs={"session_data": session("q")}
+        )
         for window in windows
     ]
     for thread in threads:

@@ -1,4 +1,5 @@
-"""Where Frappe's scheduler does not run: answers are written all the same, and administrators are told."""
+"""Where Frappe's scheduler does not run: answers are written all the same, and administrators are
+told."""
 
 from __future__ import annotations
 
@@ -57,14 +58,18 @@ def test_a_submission_has_it_drained_with_its_own(site: Site, app: App) -> None:
     reviews.submit_review_session(session_data=session("q"))
     lose_the_drain(site, timedelta(seconds=61))
     app(user="other@school.example")
-    (queued,) = queued_by_another_process(lambda: reviews.submit_review_session(session_data=session("r")))
+    (queued,) = queued_by_another_process(
+        lambda: reviews.submit_review_session(session_data=session("r"))
+    )
     assert queued != OVERDUE_JOB
     frappe.recorded.run_jobs()
     assert list(site.rows()) == ["q"]
 
 
 @pytest.mark.parametrize("is_cached", [True, False])
-def test_what_has_not_waited_for_a_minute_is_left_to_its_drain(site: Site, app: App, is_cached: bool) -> None:
+def test_what_has_not_waited_for_a_minute_is_left_to_its_drain(
+    site: Site, app: App, is_cached: bool
+) -> None:
     site.sql("UPDATE `tabGame Subscription Season` SET enable_redis = %s", (int(is_cached),))
     reviews.submit_review_session(session_data=session("q"))
     lose_the_drain(site, timedelta(seconds=40))
@@ -97,7 +102,9 @@ def test_what_an_outage_left_in_mariadb_is_drained_after_it(site: Site, engine: 
     assert site.journal.exists(site.key("srs-drain-queued"))
 
 
-def test_administrators_are_told_of_an_old_backlog_without_a_scheduler(site: Site, app: App) -> None:
+def test_administrators_are_told_of_an_old_backlog_without_a_scheduler(
+    site: Site, app: App
+) -> None:
     reviews.submit_review_session(session_data=session("q"))
     lose_the_drain(site, timedelta(seconds=400))
     for _ in range(2):
@@ -107,12 +114,14 @@ def test_administrators_are_told_of_an_old_backlog_without_a_scheduler(site: Sit
     assert "answers have waited for 4" in subject
 
 
-# -- its state --------------------------------------------------------------------------------------
+# -- its state
+# --------------------------------------------------------------------------------------
 def let_run(site: Site, ago: timedelta | None) -> None:
     """The job of each minute ran so long ago, or never."""
     last_run = None if ago is None else site.now() - ago
     site.sql(
-        f"UPDATE {TYPES} SET last_execution = %s, creation = %s", (last_run, site.now() - timedelta(days=1))
+        f"UPDATE {TYPES} SET last_execution = %s, creation = %s",
+        (last_run, site.now() - timedelta(days=1)),
     )
     frappe.local.db.rollback()
 
@@ -149,7 +158,8 @@ def test_the_command_shows_its_state(site: Site, app: App) -> None:
     assert "status" in memora.commands
 
 
-# -- jobs that rest ---------------------------------------------------------------------------------
+# -- jobs that rest
+# ---------------------------------------------------------------------------------
 def last_runs(site: Site) -> dict[str, datetime | None]:
     return {row["method"]: row["last_execution"] for row in site.sql(f"SELECT * FROM {TYPES}")}
 
@@ -166,7 +176,11 @@ def test_jobs_that_ran_in_the_future_run_again(site: Site, app: App) -> None:
         ("frappe.of.future", later, later),
     ):
         site.insert(
-            "Scheduled Job Type", name=method, method=method, last_execution=last_run, creation=creation
+            "Scheduled Job Type",
+            name=method,
+            method=method,
+            last_execution=last_run,
+            creation=creation,
         )
     mend_schedule(now)
     frappe.local.db.commit()

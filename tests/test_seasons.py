@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from memora._engine import Engine
 from memora.api import srs
-from memora.memora.doctype.game_subscription_season.game_subscription_season import GameSubscriptionSeason
+from memora.memora.doctype.game_subscription_season.game_subscription_season import (
+    GameSubscriptionSeason,
+)
 from memora.services import monitor
 from memora.services.metrics import metrics_text
 from memora.services.seasons import active_seasons
@@ -24,7 +26,9 @@ App = Callable[..., None]
 TABLE = "`tabGame Subscription Season`"
 
 
-def add_season(site: Site, name: str, starts_in: int = -10, lasts: int = 20, **values: object) -> None:
+def add_season(
+    site: Site, name: str, starts_in: int = -10, lasts: int = 20, **values: object
+) -> None:
     """An active season; days are counted from today."""
     start = site.now().date() + timedelta(days=starts_in)
     given = {
@@ -117,7 +121,9 @@ def test_a_cache_that_is_away_is_told_once_a_night(site: Site, engine: Engine, a
         add_season(site, f"SEASON-2026-OLD{number}", starts_in=-400)
     site.servers.cache.kill()
     assert reconcile_cache_with_database() == {}
-    told = [each["subject"] for each in frappe.recorded.notifications if "reconciled" in each["subject"]]
+    told = [
+        each["subject"] for each in frappe.recorded.notifications if "reconciled" in each["subject"]
+    ]
     assert told == ["The caches could not be reconciled"]
 
 
@@ -140,7 +146,9 @@ def test_every_season_has_its_last_reconciliation(site: Site, app: App) -> None:
         assert f'memora_discrepancy_ratio{{season="{name}"}} 0.02' in text
 
 
-def test_the_monitor_tells_only_so_much(site: Site, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_monitor_tells_only_so_much(
+    site: Site, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for limit, kept in (("RECONCILIATIONS", 2), ("MOST_RECONCILIATIONS", 1)):
         site.sql(f"DELETE FROM `tab{JOB}`")
         for place in range(6):

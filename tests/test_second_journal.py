@@ -1,4 +1,5 @@
-"""Answers given while both Redis servers are out of reach, with earlier ones still in the journal."""
+"""Answers given while both Redis servers are out of reach, with earlier ones still in the
+journal."""
 
 from __future__ import annotations
 
@@ -11,14 +12,24 @@ from memora._engine import Engine, MemoraError, OutcomeUnknown
 from tests.conftest import ENDS
 from tests.expectation import DAYS_AFTER_ANSWER
 from tests.servers import wait_until
-from tests.site_under_test import IMPATIENT_WITH_REDIS, PATIENT, PLAYER, SEASON, Record, Site, ids, session
+from tests.site_under_test import (
+    IMPATIENT_WITH_REDIS,
+    PATIENT,
+    PLAYER,
+    SEASON,
+    Record,
+    Site,
+    ids,
+    session,
+)
 from tests.test_drain import drain_all, kept, raw
 from tests.wire import Wires
 
 
 @pytest.fixture
 def climbing(site: Site) -> Site:
-    """A student with a stage, one of its atoms, and a question, whose records all have stability 1."""
+    """A student with a stage, one of its atoms, and a question, whose records all have stability
+    1."""
     site.add(PLAYER, [Record(name, stability=1) for name in ("q", "r", "stage", "stage:1")])
     return site
 
@@ -40,7 +51,9 @@ def check(site: Site, **stabilities: int) -> None:
     found = {name: rows[name]["stability"] for name in stabilities}
     assert found == stabilities
     for name, stability in stabilities.items():
-        days = (rows[name]["next_review_date"] - rows[name]["last_review_date"].replace(microsecond=0)).days
+        days = (
+            rows[name]["next_review_date"] - rows[name]["last_review_date"].replace(microsecond=0)
+        ).days
         assert days == DAYS_AFTER_ANSWER[stability]
 
 
@@ -161,10 +174,10 @@ def test_more_entries_than_a_statement_has_room_for(climbing: Site, engine: Engi
     ((_id, entry),) = climbing.journal.xrange(climbing.key("srs-journal"))
     text, token = entry["entry"], json.loads(entry["entry"])["t"]
     copies = (text.replace(token, f"copy{number}-{token}") for number in range(70_000))
-    rows = [(f"copy{number}-{token}", PLAYER, SEASON, 0, copy) for number, copy in enumerate(copies)]
-    sql = (
-        "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (%s, %s, %s, %s, %s)"
-    )
+    rows = [
+        (f"copy{number}-{token}", PLAYER, SEASON, 0, copy) for number, copy in enumerate(copies)
+    ]
+    sql = "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (%s, %s, %s, %s, %s)"
     with climbing.servers.database.connect(database=climbing.name) as connection:
         connection.cursor().executemany(sql, rows)
     other = "other@school.example"
@@ -197,14 +210,20 @@ def test_answers_whose_predecessors_are_gone_do_not_wait_for_each_other(
     assert climbing.engine().journal_status()["backlog"] == 0
 
 
-def test_an_answer_that_was_kept_though_nobody_could_say_so_is_not_called_unsaved(climbing: Site) -> None:
-    """Only the reply of the second journal is lost: who is told that nothing was saved answers again."""
+def test_an_answer_that_was_kept_though_nobody_could_say_so_is_not_called_unsaved(
+    climbing: Site,
+) -> None:
+    """Only the reply of the second journal is lost: who is told that nothing was saved answers
+    again."""
     with Wires(climbing.servers) as wires:
         engine = climbing.engine(**wires.settings, database_timeout_ms=1000)
         engine.due(PLAYER)
         climbing.servers.journal.kill()
         engine.submit(PLAYER, session_data=session("r"))
-        with climbing.servers.database.connect(database=climbing.name) as other, other.cursor() as cursor:
+        with (
+            climbing.servers.database.connect(database=climbing.name) as other,
+            other.cursor() as cursor,
+        ):
             cursor.execute("LOCK TABLES `memora_journal` WRITE")
             outcome: list[Exception] = []
 

@@ -32,7 +32,9 @@ def test_the_manager_sets_and_reads_one_students_cache(site: Site, app: App) -> 
     assert manager.add_item(PLAYER, SEASON, "aware", past)
     assert manager.add_item(PLAYER, SEASON, "naive", past.replace(tzinfo=None))
     assert (
-        manager.add_batch(PLAYER, SEASON, {"text": f"{past:%Y-%m-%d %H:%M:%S}", "unix": ahead.timestamp()})
+        manager.add_batch(
+            PLAYER, SEASON, {"text": f"{past:%Y-%m-%d %H:%M:%S}", "unix": ahead.timestamp()}
+        )
         == 2
     )
     scores = manager.get_all_scores(PLAYER, SEASON)
@@ -126,12 +128,16 @@ def test_storage_is_prepared_again_and_again(site: Site, app: App) -> None:
 
 def test_a_seasons_partition_is_made_and_noted(site: Site, app: App) -> None:
     name = new_season()
-    site.insert("Game Subscription Season", name=name, season_name=name, is_active=0, partition_created=0)
+    site.insert(
+        "Game Subscription Season", name=name, season_name=name, is_active=0, partition_created=0
+    )
     assert not partition_manager.check_partition_exists(name)
     assert partition_manager.create_season_partition(name)
     assert partition_manager.check_partition_exists(name)
     assert not partition_manager.create_season_partition(name)
-    row = site.sql("SELECT partition_created FROM `tabGame Subscription Season` WHERE name = %s", (name,))
+    row = site.sql(
+        "SELECT partition_created FROM `tabGame Subscription Season` WHERE name = %s", (name,)
+    )
     assert row == [{"partition_created": 1}]
 
 
@@ -144,7 +150,13 @@ def test_a_season_that_is_gone_gets_no_partition(site: Site, app: App) -> None:
 def test_partitions_that_are_missing_are_made(site: Site, app: App) -> None:
     names = [new_season(), new_season()]
     for name in names:
-        site.insert("Game Subscription Season", name=name, season_name=name, is_active=0, partition_created=0)
+        site.insert(
+            "Game Subscription Season",
+            name=name,
+            season_name=name,
+            is_active=0,
+            partition_created=0,
+        )
     partition_manager.create_missing_partitions()
     assert all(partition_manager.check_partition_exists(name) for name in names)
 
@@ -182,7 +194,8 @@ def test_frappe_clears_its_cache_and_leaves_schedules(site: Site, app: App) -> N
 
 
 def clear_cache(site: Site) -> None:
-    """As `frappe.clear_cache` does: all keys of the site in the database of redis_cache, then the hook."""
+    """As `frappe.clear_cache` does: all keys of the site in the database of redis_cache, then the
+    hook."""
     with site.servers.cache.client(0) as frappes:
         frappes.delete("a key", *frappes.keys(f"{site.name}|*"))
     module, _, function = hooks.clear_cache.rpartition(".")

@@ -84,7 +84,8 @@ def test_a_socket_of_the_database_wins(site: Site) -> None:
 
 def test_a_database_number_of_redis_is_kept(site: Site) -> None:
     engine = site.engine(
-        cache_url=f"{site.servers.cache.server_url}/5", journal_url=f"{site.servers.journal.server_url}/6"
+        cache_url=f"{site.servers.cache.server_url}/5",
+        journal_url=f"{site.servers.journal.server_url}/6",
     )
     site.cache.flushall()
     engine.submit(PLAYER, session_data=session("q"))
@@ -95,7 +96,9 @@ def test_a_database_number_of_redis_is_kept(site: Site) -> None:
 def test_passwords_of_redis_are_used(site: Site) -> None:
     word = "p@ss:w/rd%"
     quoted = "p%40ss%3Aw%2Frd%25"
-    site.cache.acl_setuser("shelf", enabled=True, passwords=[f"+{word}"], keys=["*"], commands=["+@all"])
+    site.cache.acl_setuser(
+        "shelf", enabled=True, passwords=[f"+{word}"], keys=["*"], commands=["+@all"]
+    )
     url = f"redis://shelf:{{}}@127.0.0.1:{site.servers.cache.port}"
     site.add(PLAYER, [Record("q")])
     assert site.engine(cache_url=url.format(quoted)).cache_available()
@@ -121,7 +124,9 @@ def test_passwords_are_told_to_nobody(site: Site, caplog: pytest.LogCaptureFixtu
     assert secret not in caplog.text
 
 
-def test_logs_arrive_in_python(site: Site, engine: Engine, caplog: pytest.LogCaptureFixture) -> None:
+def test_logs_arrive_in_python(
+    site: Site, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
     engine.due(PLAYER)
     site.servers.cache.kill()
     with caplog.at_level(logging.WARNING):
@@ -134,7 +139,13 @@ def test_the_module_tells_its_version() -> None:
 
 
 def test_one_hierarchy_of_errors() -> None:
-    names = ["InvalidInput", "SeasonUnavailable", "RateLimited", "ServiceUnavailable", "EngineFault"]
+    names = [
+        "InvalidInput",
+        "SeasonUnavailable",
+        "RateLimited",
+        "ServiceUnavailable",
+        "EngineFault",
+    ]
     for name in names:
         assert issubclass(getattr(memora._engine, name), MemoraError)
     assert issubclass(MemoraError, Exception)

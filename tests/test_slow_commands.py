@@ -1,4 +1,5 @@
-"""No single command of memora's holds a Redis for more than 10 ms, at any size that the spec names."""
+"""No single command of memora's holds a Redis for more than 10 ms, at any size that the spec
+names."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ def test_a_student_learns_nothing_of_others(engine: Engine) -> None:
 
 
 def test_no_two_submissions_have_one_id(engine: Engine) -> None:
-    jobs = {engine.submit(PLAYER, session_data=session("q"))["persistence_job_id"] for _ in range(50)}
+    jobs = {
+        engine.submit(PLAYER, session_data=session("q"))["persistence_job_id"] for _ in range(50)
+    }
     assert len(jobs) == 50
 
 
@@ -42,7 +44,8 @@ def test_every_process_can_tell(site: Site, engine: Engine) -> None:
 
 @given(
     st.one_of(
-        st.text(), st.sampled_from(["", "-", "+", "0-0", "1-1", "99999999999999999999-0", "x" * 10_000])
+        st.text(),
+        st.sampled_from(["", "-", "+", "0-0", "1-1", "99999999999999999999-0", "x" * 10_000]),
     )
 )
 def test_an_unknown_id_is_no_error(engine: Engine, job_id: str) -> None:
@@ -95,7 +98,9 @@ def test_the_backlog_and_its_age(site: Site, engine: Engine) -> None:
     ("setting", "value"),
     [("appendonly", "no"), ("appendfsync", "no"), ("maxmemory-policy", "allkeys-lru")],
 )
-def test_an_unsafe_setting_is_warned_about(site: Site, engine: Engine, setting: str, value: str) -> None:
+def test_an_unsafe_setting_is_warned_about(
+    site: Site, engine: Engine, setting: str, value: str
+) -> None:
     before = str(site.journal.config_get(setting)[setting])
     site.journal.config_set(setting, value)
     try:

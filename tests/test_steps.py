@@ -1,4 +1,5 @@
-"""A connection breaks between any two steps: what was asked is done, and who asked does not learn of it."""
+"""A connection breaks between any two steps: what was asked is done, and who asked does not learn
+of it."""
 
 from __future__ import annotations
 
@@ -90,7 +91,9 @@ def test_a_drain_counts_everything_once_wherever_its_connection_breaks(
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_read_is_right_wherever_its_connection_breaks(site: Site, wires: Wires, server: str) -> None:
+def test_a_read_is_right_wherever_its_connection_breaks(
+    site: Site, wires: Wires, server: str
+) -> None:
     for number in range(1, MOST_REPLIES):
         player = f"student{number}@school.example"
         site.add(player, [Record("q"), Record("r")])
@@ -115,7 +118,9 @@ def die_between_journal_and_cache(site: Site, engine: Engine) -> None:
             client.restore(key, 0, dump, replace=True)
 
 
-def test_who_died_between_journal_and_cache_leaves_nothing_undone(site: Site, engine: Engine) -> None:
+def test_who_died_between_journal_and_cache_leaves_nothing_undone(
+    site: Site, engine: Engine
+) -> None:
     site.add(PLAYER, [Record("q", stability=1)])
     die_between_journal_and_cache(site, engine)
     taken = engine.submit(PLAYER, session_data=session("q"))
@@ -143,7 +148,8 @@ def test_a_drain_leaves_schedules_that_have_all_answers(site: Site, engine: Engi
 
 
 def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wires: Wires) -> None:
-    """A process is held up before the journal, then before the cache, where another overtakes it."""
+    """A process is held up before the journal, then before the cache, where another overtakes
+    it."""
     site.add(PLAYER, [Record("q")])
     slow = engine_over(site, wires, redis_timeout_ms=60_000)
     slow.due(PLAYER)
@@ -164,7 +170,8 @@ def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wir
 
 
 def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) -> None:
-    """The append itself: its connection broke before the reply, and others came first with what they know."""
+    """The append itself: its connection broke before the reply, and others came first with what
+    they know."""
     script = (Path(__file__).parents[1] / "src/redis/lua/append.lua").read_text()
     families = ("srs-pending", PLAYER), ("srs-drain-queued",), ("srs-tokens",)
     keys = site.key("srs-journal"), *(site.key(*family) for family in families)
@@ -184,7 +191,8 @@ def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) ->
 
 
 def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -> None:
-    """Both Redis are away; the journal comes back while a submission is computed from the table alone."""
+    """Both Redis are away; the journal comes back while a submission is computed from the table
+    alone."""
     site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
     site.engine().submit(PLAYER, session_data=session("q"))
     site.servers.cache.kill()
@@ -198,7 +206,9 @@ def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -
     taken = []
     with site.servers.database.connect(database=site.name) as other, other.cursor() as cursor:
         cursor.execute(f"LOCK TABLES {TRACKER} WRITE")
-        thread = threading.Thread(target=lambda: taken.append(late.submit(PLAYER, session_data=session("q"))))
+        thread = threading.Thread(
+            target=lambda: taken.append(late.submit(PLAYER, session_data=session("q")))
+        )
         thread.start()
         thread.join(0.1)
         site.servers.journal.start()

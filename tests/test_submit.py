@@ -20,7 +20,16 @@ from tests.expectation import (
     stability_after_lesson,
 )
 from tests.servers import wait_until
-from tests.site_under_test import BELIEVING, IMPATIENT_WITH_REDIS, PLAYER, SEASON, Record, Site, ids, session
+from tests.site_under_test import (
+    BELIEVING,
+    IMPATIENT_WITH_REDIS,
+    PLAYER,
+    SEASON,
+    Record,
+    Site,
+    ids,
+    session,
+)
 from tests.test_drain import kept
 
 players = (f"student{number}@school.example" for number in count())
@@ -34,15 +43,22 @@ def effective(duration_ms: int | None) -> int:
 
 
 def check_row(row: dict[str, Any], stability: int, days: int) -> None:
-    """The row has this stability, and its next review comes `days` after the last, at the same time."""
+    """The row has this stability, and its next review comes `days` after the last, at the same
+    time."""
     assert row["stability"] == stability
-    assert row["next_review_date"] == row["last_review_date"].replace(microsecond=0) + timedelta(days=days)
+    assert row["next_review_date"] == row["last_review_date"].replace(microsecond=0) + timedelta(
+        days=days
+    )
 
 
 # -- the ladder ---------------------------------------------------------------------------------
 @settings(max_examples=40)
 @given(
-    st.lists(st.tuples(st.integers(0, 4), st.booleans(), durations, st.booleans()), min_size=1, max_size=50)
+    st.lists(
+        st.tuples(st.integers(0, 4), st.booleans(), durations, st.booleans()),
+        min_size=1,
+        max_size=50,
+    )
 )
 def test_session_data_climbs_the_ladder(
     site: Site, engine: Engine, cases: list[tuple[int, bool, int | None, bool]]
@@ -66,12 +82,16 @@ def test_session_data_climbs_the_ladder(
         check_row(row, stability, DAYS_AFTER_ANSWER[stability])
         assert before <= row["last_review_date"] <= after
     assert (taken["processed"], taken["correct"]) == (len(cases), sum(case[1] for case in cases))
-    assert taken["new_stability_counts"] == {str(step): expected.count(step) for step in (1, 2, 3, 4)}
+    assert taken["new_stability_counts"] == {
+        str(step): expected.count(step) for step in (1, 2, 3, 4)
+    }
     assert (taken["remaining_items"], taken["season"]) == (0, SEASON)
 
 
 @settings(max_examples=40)
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), durations), min_size=1, max_size=50))
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5), durations), min_size=1, max_size=50)
+)
 def test_responses_climb_the_ladder(
     site: Site, engine: Engine, cases: list[tuple[int, int, int | None]]
 ) -> None:
@@ -94,13 +114,19 @@ def test_responses_climb_the_ladder(
 @settings(max_examples=40)
 @given(
     st.lists(
-        st.tuples(st.integers(0, 4), st.integers(1, 5), durations, st.booleans()), min_size=1, max_size=50
+        st.tuples(st.integers(0, 4), st.integers(1, 5), durations, st.booleans()),
+        min_size=1,
+        max_size=50,
     )
 )
-def test_lessons_rate(site: Site, engine: Engine, cases: list[tuple[int, int, int | None, bool]]) -> None:
+def test_lessons_rate(
+    site: Site, engine: Engine, cases: list[tuple[int, int, int | None, bool]]
+) -> None:
     player = next(players)
     site.add_users(player)
-    known = [Record(f"q{place}", stability=case[0]) for place, case in enumerate(cases) if place % 2]
+    known = [
+        Record(f"q{place}", stability=case[0]) for place, case in enumerate(cases) if place % 2
+    ]
     site.add(player, known)
     interactions = []
     for place, (_, attempts, duration_ms, is_time_spent) in enumerate(cases):
@@ -120,7 +146,10 @@ def test_lessons_rate(site: Site, engine: Engine, cases: list[tuple[int, int, in
 
 
 def test_a_lesson_brings_questions_in(site: Site, engine: Engine) -> None:
-    interactions = [{"question_id": "hard", "attempts_count": 3}, {"question_id": "easy", "duration_ms": 100}]
+    interactions = [
+        {"question_id": "hard", "attempts_count": 3},
+        {"question_id": "easy", "duration_ms": 100},
+    ]
     engine.rate(PLAYER, json.dumps(interactions), subject="Science")
     answer = engine.due(PLAYER)
     assert (ids(answer), answer["total_due"]) == (["hard"], 1)
@@ -131,7 +160,11 @@ def test_a_lesson_brings_questions_in(site: Site, engine: Engine) -> None:
 def test_an_atom_moves_its_stage_to_the_same_date(site: Site, engine: Engine) -> None:
     site.add(
         PLAYER,
-        [Record("stage", stability=3), Record("stage:atom", stability=1), Record("other", stability=3)],
+        [
+            Record("stage", stability=3),
+            Record("stage:atom", stability=1),
+            Record("other", stability=3),
+        ],
     )
     engine.submit(PLAYER, session_data=session("stage:atom"))
     assert ids(engine.due(PLAYER)) == ["other"]
@@ -175,7 +208,9 @@ def test_answers_of_one_student_leave_others_alone(site: Site, engine: Engine) -
     assert site.rows("other@school.example")["q"]["stability"] == 2
 
 
-def test_a_season_without_the_cache_takes_answers_and_shows_them(site: Site, engine: Engine) -> None:
+def test_a_season_without_the_cache_takes_answers_and_shows_them(
+    site: Site, engine: Engine
+) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
     site.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0")
     engine.season_changed()
@@ -191,7 +226,8 @@ def test_a_warm_submission_takes_no_sql(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record(f"q{place}") for place in range(1000)])
     engine.due(PLAYER)
     answers = [
-        session(*(f"q{place}" for place in range(first, first + 50)), subject="Science") for first in (0, 50)
+        session(*(f"q{place}" for place in range(first, first + 50)), subject="Science")
+        for first in (0, 50)
     ]
     engine.submit(PLAYER, session_data=answers[0])
     with site.counting() as costs:
@@ -226,7 +262,9 @@ def test_exactly_one_form_is_asked_for(site: Site, engine: Engine) -> None:
     refused(site, engine, "session_data", session_data=session("q"), responses="[]")
 
 
-@pytest.mark.parametrize("meta", [{"subject": "Alchemy"}, {"topic": "Alchemy"}, {"subject": "science"}])
+@pytest.mark.parametrize(
+    "meta", [{"subject": "Alchemy"}, {"topic": "Alchemy"}, {"subject": "science"}]
+)
 def test_subject_and_topic_must_exist(site: Site, engine: Engine, meta: dict[str, Any]) -> None:
     site.add(PLAYER, [Record("q")])
     refused(site, engine, "(?i)alchemy|science", session_data=session("q", **meta))
@@ -234,7 +272,9 @@ def test_subject_and_topic_must_exist(site: Site, engine: Engine, meta: dict[str
         engine.rate(PLAYER, json.dumps([{"question_id": "q"}]), **meta)
 
 
-def test_a_subject_counts_from_the_moment_it_exists_until_it_is_gone(site: Site, engine: Engine) -> None:
+def test_a_subject_counts_from_the_moment_it_exists_until_it_is_gone(
+    site: Site, engine: Engine
+) -> None:
     data = session("q", subject="Chemistry")
     with pytest.raises(InvalidInput):
         engine.submit(PLAYER, session_data=data)
@@ -296,7 +336,8 @@ def test_only_one_submission_wants_a_drain(site: Site, engine: Engine) -> None:
 
 @pytest.mark.engines(**IMPATIENT_WITH_REDIS)
 def test_a_journal_that_took_it_after_all_counts_once(site: Site) -> None:
-    """The journal hangs, takes the submission when it wakes up, and that is drained: still one step."""
+    """The journal hangs, takes the submission when it wakes up, and that is drained: still one
+    step."""
     engine = site.engine()
     site.add(PLAYER, [Record("q", stability=1)])
     engine.due(PLAYER)

@@ -17,7 +17,14 @@ from memora._engine import RateLimited
 from tests.conftest import clean_site
 from tests.site_under_test import PLAYER, SEASON, TRACKER, Record, Servers, Site, ids, session
 
-ZONES = ["UTC", "Asia/Amman", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu", "Pacific/Apia"]
+ZONES = [
+    "UTC",
+    "Asia/Amman",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Asia/Kathmandu",
+    "Pacific/Apia",
+]
 ELSEWHERE = "Asia/Amman, its servers elsewhere"
 MINUTE = timedelta(minutes=1)
 
@@ -81,7 +88,9 @@ def test_an_answer_is_dated_in_the_zone_of_the_site(zoned: Site) -> None:
     engine.drain()
     row = zoned.rows()["q"]
     assert before <= row["last_review_date"] <= after
-    assert row["next_review_date"] == row["last_review_date"].replace(microsecond=0) + timedelta(days=1)
+    assert row["next_review_date"] == row["last_review_date"].replace(microsecond=0) + timedelta(
+        days=1
+    )
     assert score == unix(row["next_review_date"], zoned.time_zone)
     assert abs(row["answered_at_us"] / 1e6 - unix(row["last_review_date"], zoned.time_zone)) < 1
     engine.cache_clear(PLAYER, SEASON)
@@ -90,7 +99,9 @@ def test_an_answer_is_dated_in_the_zone_of_the_site(zoned: Site) -> None:
 
 
 @settings(max_examples=60)
-@given(st.lists(st.datetimes(datetime(2020, 1, 1), datetime(2037, 12, 31)), min_size=1, max_size=30))
+@given(
+    st.lists(st.datetimes(datetime(2020, 1, 1), datetime(2037, 12, 31)), min_size=1, max_size=30)
+)
 def test_every_date_has_the_right_score(zoned: Site, dates: list[datetime]) -> None:
     check_scores(zoned, dates)
 
@@ -123,15 +134,19 @@ def check_scores(site: Site, dates: list[datetime]) -> None:
     site.add(PLAYER, [Record(f"q{number:03}") for number in range(len(dates))])
     for number, date in enumerate(dates):
         site.sql(
-            f"UPDATE {TRACKER} SET next_review_date = %s WHERE question_id = %s", (date, f"q{number:03}")
+            f"UPDATE {TRACKER} SET next_review_date = %s WHERE question_id = %s",
+            (date, f"q{number:03}"),
         )
     engine.rehydrate(PLAYER, SEASON)
-    expected = {f"q{number:03}": float(int(unix(date, site.time_zone))) for number, date in enumerate(dates)}
+    expected = {
+        f"q{number:03}": float(int(unix(date, site.time_zone))) for number, date in enumerate(dates)
+    }
     assert engine.cache_scores(PLAYER, SEASON) == expected
 
 
 def test_today_is_the_day_of_the_site(zoned: Site) -> None:
-    """Focus mode: all were reviewed on the site's present day, though some of them on another day in UTC."""
+    """Focus mode: all were reviewed on the site's present day, though some of them on another day
+    in UTC."""
     engine = zoned.engine()
     midnight = zoned.now().replace(hour=0, minute=0, second=0, microsecond=0)
     since = midnight - zoned.now()
@@ -179,4 +194,7 @@ def test_an_answer_in_the_hour_that_clocks_repeat_keeps_its_time(servers: Server
         site.journal.xadd(site.key("srs-journal"), entry)
         engine.drain()
         engine.rehydrate(PLAYER, SEASON)
-        assert site.cache.hget(site.key("srs-detail", PLAYER), name) == f"0,1,{at + 86_400},{at},{at}000005,"
+        assert (
+            site.cache.hget(site.key("srs-detail", PLAYER), name)
+            == f"0,1,{at + 86_400},{at},{at}000005,"
+        )

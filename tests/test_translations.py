@@ -33,7 +33,11 @@ def sentences() -> set[str]:
     found = set(TO_STUDENTS)
     for name in SPEAK_TO_STUDENTS:
         for node in ast.walk(ast.parse((PACKAGE / name).read_text("utf-8"))):
-            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "_":
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Name)
+                and node.func.id == "_"
+            ):
                 found.add(ast.literal_eval(node.args[0]))
     return found - TO_ADMINISTRATORS
 
@@ -72,12 +76,15 @@ def test_a_sentence_of_the_app_in_arabic(site: Site) -> None:
 
 @pytest.mark.usefixtures("arabic")
 def test_sentences_of_the_engine_in_arabic_with_their_values(site: Site) -> None:
-    with pytest.raises(frappe.ValidationError, match="الحد الأقصى 50 إجابة في المرة الواحدة، وليس 51"):
+    with pytest.raises(
+        frappe.ValidationError, match="الحد الأقصى 50 إجابة في المرة الواحدة، وليس 51"
+    ):
         reviews.submit_review_session(session_data=session(*(f"q{number}" for number in range(51))))
     with pytest.raises(frappe.ValidationError, match="لا توجد إجابات"):
         reviews.submit_review_session(responses=[])
     site.sql(
-        "UPDATE `tabGame Subscription Season` SET archive_status = 'Archiving' WHERE name = %s", [SEASON]
+        "UPDATE `tabGame Subscription Season` SET archive_status = 'Archiving' WHERE name = %s",
+        [SEASON],
     )
     with pytest.raises(frappe.ValidationError, match=f"تمت أرشفة {SEASON}|لا يوجد موسم نشط"):
         reviews.submit_review_session(session_data=session("q"))

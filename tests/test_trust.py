@@ -34,7 +34,8 @@ def check_cached(site: Site, reader: Engine) -> None:
 def test_a_cache_that_missed_an_answer_is_not_believed_without_the_journal(
     site: Site, engine: Engine, other: Engine, process_is_new: bool
 ) -> None:
-    """First the cache goes and misses an answer; then the journal goes; then the cache is back, unchanged."""
+    """First the cache goes and misses an answer; then the journal goes; then the cache is back,
+    unchanged."""
     site.servers.cache.pause()
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
@@ -70,7 +71,11 @@ def test_the_journal_alone_away_is_no_reason_to_doubt_the_cache(
     site.servers.journal.kill()
     for _ in range(3):
         answer = other.due(PLAYER)
-        assert (ids(answer), answer["source"], answer["is_degraded"]) == (["q", "r"], "cache", False)
+        assert (ids(answer), answer["source"], answer["is_degraded"]) == (
+            ["q", "r"],
+            "cache",
+            False,
+        )
     engine.submit(PLAYER, session_data=session("q"))
     assert (ids(other.due(PLAYER)), other.due(PLAYER)["source"]) == (["r"], "cache")
 
@@ -106,7 +111,9 @@ def test_a_cache_with_old_data_is_not_believed_without_the_journal(
 
 
 @pytest.mark.engines(**IMPATIENT_WITH_REDIS)
-def test_a_full_journal_cannot_vouch_for_the_cache(site: Site, engine: Engine, other: Engine) -> None:
+def test_a_full_journal_cannot_vouch_for_the_cache(
+    site: Site, engine: Engine, other: Engine
+) -> None:
     """It can be read, but nobody can note there that the cache missed an answer."""
     site.journal.config_set("maxmemory", "1mb")
     try:

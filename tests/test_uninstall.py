@@ -45,7 +45,9 @@ def test_tables_and_keys_of_the_site_go_and_nothing_else(
     assert own_tables(other_site) == tables
 
 
-def test_an_archived_season_of_before_takes_answers_after_a_new_install(site: Site, app: App) -> None:
+def test_an_archived_season_of_before_takes_answers_after_a_new_install(
+    site: Site, app: App
+) -> None:
     site.sql("INSERT INTO memora_archive (season, step) VALUES (%s, 'done')", [SEASON])
     storage.remove_what_is_left()
     storage.prepare_storage()
@@ -56,7 +58,9 @@ def test_an_archived_season_of_before_takes_answers_after_a_new_install(site: Si
     assert ids(engine.due(PLAYER)) == []
 
 
-def test_what_cannot_be_removed_is_told(site: Site, app: App, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_removed_is_told(
+    site: Site, app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
     site.servers.journal.kill()
     storage.remove_what_is_left()
     assert "not everything could be removed" in capsys.readouterr().out

@@ -54,10 +54,14 @@ def test_blind_answers_count_on_top_of_what_waits_in_the_stream(site: Site, engi
     submission = {"answers": given, "subject": None, "topic": None}
     blind = {
         "base": [old_state("q", 1, 0)],
-        "submissions": [{"answered_at_us": order, "attempted_at_us": order - 1, "submission": submission}],
+        "submissions": [
+            {"answered_at_us": order, "attempted_at_us": order - 1, "submission": submission}
+        ],
     }
     site.add(PLAYER, [Record("new", stability=1, answered_at_us=order)])
-    site.sql(f"UPDATE {TRACKER} SET stability = 2, answered_at_us = %s WHERE question_id = 'q'", (order,))
+    site.sql(
+        f"UPDATE {TRACKER} SET stability = 2, answered_at_us = %s WHERE question_id = 'q'", (order,)
+    )
     site.sql(f"UPDATE {TRACKER} SET modified_by = player")
     site.sql(OLD_TABLE)
     answers = (PLAYER, SEASON, order, json.dumps(blind))
@@ -68,5 +72,7 @@ def test_blind_answers_count_on_top_of_what_waits_in_the_stream(site: Site, engi
     drain_all(site, engine)
     rows = site.rows()
     assert {name: rows[name]["stability"] for name in rows} == {"q": 3, "r": 1, "new": 1}
-    days = (rows["q"]["next_review_date"] - rows["q"]["last_review_date"].replace(microsecond=0)).days
+    days = (
+        rows["q"]["next_review_date"] - rows["q"]["last_review_date"].replace(microsecond=0)
+    ).days
     assert days == 7

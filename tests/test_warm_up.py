@@ -1,4 +1,5 @@
-"""A cache that was emptied, as by each `bench build`: the students of the last day are loaded again."""
+"""A cache that was emptied, as by each `bench build`: the students of the last day are loaded
+again."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ OTHERS = ["long-ago@school.example", "never@school.example"]
 
 @pytest.fixture
 def school(site: Site, engine: Engine) -> Site:
-    """Students who answered just now, one who did so two days ago, one who never did; nobody is cached."""
+    """Students who answered just now, one who did so two days ago, one who never did; nobody is
+    cached."""
     for player in (*RECENT, *OTHERS):
         site.add(player, [Record("q")])
     for player in (*RECENT, OTHERS[0]):
@@ -84,8 +86,12 @@ def test_more_than_one_page(school: Site, engine: Engine) -> None:
     assert engine.load_recent_students() == len(RECENT) + 1
 
 
-def test_a_season_that_does_not_use_the_cache_is_left_out_of_it(school: Site, engine: Engine) -> None:
-    school.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0 WHERE name = %s", (SEASON,))
+def test_a_season_that_does_not_use_the_cache_is_left_out_of_it(
+    school: Site, engine: Engine
+) -> None:
+    school.sql(
+        "UPDATE `tabGame Subscription Season` SET enable_redis = 0 WHERE name = %s", (SEASON,)
+    )
     engine.season_changed()
     assert engine.load_recent_students() == 0
     assert cached(school) == set()
@@ -133,9 +139,12 @@ def test_a_server_that_is_away_ends_no_job_with_a_fault(school: Site, app: App, 
     assert wait_until(is_loaded)
 
 
-# -- the end of a job -------------------------------------------------------------------------------
+# -- the end of a job
+# -------------------------------------------------------------------------------
 @pytest.mark.parametrize("says_goodbye", [True, False])
-def test_a_job_that_ends_leaves_no_aborted_connection(site: Site, app: App, says_goodbye: bool) -> None:
+def test_a_job_that_ends_leaves_no_aborted_connection(
+    site: Site, app: App, says_goodbye: bool
+) -> None:
     """RQ's process for a job ends without a word, so Frappe's hook for a job's end must say it."""
     status = site.servers.database.status
     before = status("Aborted_clients")

@@ -1,4 +1,5 @@
-"""Wires to servers that can be cut at any moment: TCP proxies, many of them in one process beside ours."""
+"""Wires to servers that can be cut at any moment: TCP proxies, many of them in one process beside
+ours."""
 
 from __future__ import annotations
 
@@ -84,7 +85,8 @@ class Wire:
         self._tell("cut")
 
     def swallow(self) -> None:
-        """From now on what clients send arrives, but their connections break instead of bringing replies."""
+        """From now on what clients send arrives, but their connections break instead of bringing
+        replies."""
         self._tell("swallow")
 
     def swallow_reply(self, number: int) -> None:
@@ -105,7 +107,8 @@ class Wire:
         self._tell("refuse")
 
     def lead(self, port: int) -> None:
-        """From now on new connections lead to another port; those that are there stay as they are."""
+        """From now on new connections lead to another port; those that are there stay as they
+        are."""
         self._tell(f"lead {port}")
 
     def mend(self) -> None:
@@ -132,7 +135,9 @@ class Wires:
     def __init__(self, servers: Servers, exchange: Exchange | None = None) -> None:
         self._are_alone: Final = exchange is None
         self._exchange: Final = exchange or Exchange()
-        self.to: Final = {name: Wire(getattr(servers, name).port, self._exchange) for name in SERVERS}
+        self.to: Final = {
+            name: Wire(getattr(servers, name).port, self._exchange) for name in SERVERS
+        }
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -254,7 +259,9 @@ class _Line:
         if self.server is None:
             door = self.closed_door or self.door()
             self.closed_door = None
-            self.server = await asyncio.get_running_loop().create_server(lambda: _End(self), sock=door)
+            self.server = await asyncio.get_running_loop().create_server(
+                lambda: _End(self), sock=door
+            )
 
     def refuse(self) -> None:
         if self.server is not None:
@@ -272,7 +279,9 @@ class _Line:
         """Connect a client's end with the server."""
         far = _End(self, near)
         try:
-            await asyncio.get_running_loop().create_connection(lambda: far, "127.0.0.1", self.target)
+            await asyncio.get_running_loop().create_connection(
+                lambda: far, "127.0.0.1", self.target
+            )
         except OSError:
             near.abort()
             return

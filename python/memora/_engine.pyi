@@ -1,7 +1,7 @@
 """Types of the native module: the engine of memora, written in Rust.
 
-All methods release the GIL while they wait for a server. Times are Unix time in UTC seconds unless a
-name says otherwise; dates in answers are text in the site's own time zone, as Frappe writes them.
+All methods release the GIL while they wait for a server. Times are Unix time in UTC seconds unless
+a name says otherwise; dates in answers are text in the site's own time zone, as Frappe writes them.
 """
 
 from collections.abc import Callable
@@ -37,8 +37,8 @@ class Question(TypedDict):
 class DueAnswer(TypedDict):
     """What `Engine.due` returns. `season` is None when no season is active.
 
-    `is_degraded`: cut short in Safe Mode, or not whole. `is_whole` is false when answers may be missing
-    that wait in a journal out of reach.
+    `is_degraded`: cut short in Safe Mode, or not whole. `is_whole` is false when answers may be
+    missing that wait in a journal out of reach.
     """
 
     questions: list[Question]
@@ -97,8 +97,9 @@ class CacheStats(TypedDict):
 class JournalStatus(TypedDict):
     """The backlog of unsaved reviews, and how durable the journal's Redis is set up.
 
-    `kept_in_database`: submissions of the backlog that redis_queue did not take: they wait in MariaDB.
-    `is_clock_ahead`: answers were seen whose order is ahead of the clock: see `Engine.mend_clock`.
+    `kept_in_database`: submissions of the backlog that redis_queue did not take: they wait in
+    MariaDB. `is_clock_ahead`: answers were seen whose order is ahead of the clock: see
+    `Engine.mend_clock`.
     """
 
     reachable: bool
@@ -139,8 +140,8 @@ class CacheStatus(TypedDict):
 class Latency(TypedDict):
     """How long calls of one kind took.
 
-    `buckets`: (milliseconds, how many lasted at most so long, and longer than the bucket before). Quantiles
-    are as exact as the buckets are.
+    `buckets`: (milliseconds, how many lasted at most so long, and longer than the bucket before).
+    Quantiles are as exact as the buckets are.
     """
 
     count: int
@@ -160,8 +161,8 @@ class LatencySlot(TypedDict):
 class LatencyReport(TypedDict):
     """How long students' calls took, over all processes.
 
-    Kinds: "warm read", "cold read", "database read", "safe mode read", "submit". `series` covers a day,
-    oldest first; `all` begins when the cache was empty.
+    Kinds: "warm read", "cold read", "database read", "safe mode read", "submit". `series` covers a
+    day, oldest first; `all` begins when the cache was empty.
     """
 
     series: list[LatencySlot]
@@ -172,8 +173,8 @@ class LatencyReport(TypedDict):
 class RebuildProgress(TypedDict):
     """How far a rebuild is, in records: while it runs, `total` is MariaDB's estimate.
 
-    `dropped`: schedules without records, and of students who answered whenever they were loaded; the next
-    read loads those.
+    `dropped`: schedules without records, and of students who answered whenever they were loaded;
+    the next read loads those.
     """
 
     season: str
@@ -186,13 +187,14 @@ class RebuildProgress(TypedDict):
 class Reconciliation(TypedDict):
     """How far a reconciliation is (`done` of about `total` records), and what it found.
 
-    Of the records that cache or database have of the students compared: `missing` in the cache, `ghost` (in
-    the cache only), `wrong_date`, `wrong_state` (the date is right; the stability, subject, topic or last
-    review is not). `half_filled` schedules do not say that they are complete, so nobody believes them; their
-    records are not counted. `corrected` schedules were loaded anew, `unsettled` ones, which changed whenever
-    they were looked at, dropped. `void` ones, which nobody believes since an outage of the cache, are loaded
-    by the next read, and not compared. `percent_differing` of all cached records, with 95% confidence from
-    `percent_low` to `percent_high`, which are the same when all were compared.
+    Of the records that cache or database have of the students compared: `missing` in the cache,
+    `ghost` (in the cache only), `wrong_date`, `wrong_state` (the date is right; the stability,
+    subject, topic or last review is not). `half_filled` schedules do not say that they are
+    complete, so nobody believes them; their records are not counted. `corrected` schedules were
+    loaded anew, `unsettled` ones, which changed whenever they were looked at, dropped. `void` ones,
+    which nobody believes since an outage of the cache, are loaded by the next read, and not
+    compared. `percent_differing` of all cached records, with 95% confidence from `percent_low` to
+    `percent_high`, which are the same when all were compared.
     """
 
     season: str
@@ -231,9 +233,9 @@ class OutageNews(TypedDict):
     """Something that administrators want to know.
 
     cache or journal, began or ended: an outage, which lasted so many seconds. journal, restarted or
-    replaced: it may have lost answers, or surely has. clock, ahead: an answer is so many seconds ahead of
-    the clock. backlog, old: answers have waited for so many seconds to be written. drain, overdue: answers
-    have waited for a minute, and this process is the one to queue a drain.
+    replaced: it may have lost answers, or surely has. clock, ahead: an answer is so many seconds
+    ahead of the clock. backlog, old: answers have waited for so many seconds to be written. drain,
+    overdue: answers have waited for a minute, and this process is the one to queue a drain.
     """
 
     server: Literal["cache", "journal", "clock", "backlog", "drain"]
@@ -252,7 +254,8 @@ class Partition(TypedDict):
 class ArchiveProgress(TypedDict):
     """How far a season is on its way to the archive: `done` of `total` records of the present step.
 
-    While it copies, `total` is MariaDB's estimate. At the end `done` is how many records were archived.
+    While it copies, `total` is MariaDB's estimate. At the end `done` is how many records were
+    archived.
     """
 
     season: str
@@ -269,7 +272,9 @@ class DeletionProgress(TypedDict):
 
 @type_check_only
 class ArchiveStatus(ArchiveProgress):
-    """What is known of a season's archive. Without `is_running` and `finished_at` somebody has to go on."""
+    """What is known of a season's archive. Without `is_running` and `finished_at` somebody has to
+    go on.
+    """
 
     is_running: bool
     started_at: float
@@ -291,7 +296,9 @@ class ServiceUnavailable(MemoraError):
     """A server that this call cannot do without is down; nothing was acknowledged."""
 
 class OutcomeUnknown(ServiceUnavailable):
-    """A server failed while answers were saved: they may have been. Look before you send them again."""
+    """A server failed while answers were saved: they may have been. Look before you send them
+    again.
+    """
 
 class EngineFault(MemoraError):
     """A defect or a wrong set-up: an administrator has to look. The cause is in the message."""
@@ -302,16 +309,20 @@ class Settings:
 
     Args:
         site: prefix of every Redis key; Frappe's db_name.
-        cache_url, frappe_cache_url, journal_url: `redis://[user:password@]host:port[/db]` or `unix://path`.
-            Schedules are at the first one (srs_cache_url); without it, in database 13 of the second one
-            (Frappe's redis_cache), or 12 where Frappe uses 13. The journal is Frappe's redis_queue.
-        database_name, database_user, database_password, database_host, database_port, database_socket:
+        cache_url, frappe_cache_url, journal_url: `redis://[user:password@]host:port[/db]` or
+        `unix://path`.
+            Schedules are at the first one (srs_cache_url); without it, in database 13 of the second
+            one (Frappe's redis_cache), or 12 where Frappe uses 13. The journal is Frappe's
+            redis_queue.
+        database_name, database_user, database_password, database_host, database_port,
+        database_socket:
             the site's MariaDB. A socket wins over host and port.
         time_zone: IANA name of the site's time zone (System Settings).
         max_questions: most questions a student may track in a season (srs_max_questions).
         redis_timeout_ms, database_timeout_ms: longest wait for one reply.
         cache_ttl_seconds: a student's cache goes after this long without an answer.
-        trust_lease_ms: how long the cache is believed after somebody has looked whether it lacks an answer.
+        trust_lease_ms: how long the cache is believed after somebody has looked whether it lacks an
+            answer.
 
     Raises:
         InvalidInput: a URL, time zone or limit that cannot be used.
@@ -374,7 +385,8 @@ class Engine:
     def rate(
         self, player: str, interactions: str, subject: str | None = None, topic: str | None = None
     ) -> SubmitAnswer:
-        """Take a lesson's interactions (JSON list; spec section 3, process_srs_batch): the same journal.
+        """Take a lesson's interactions (JSON list; spec section 3, process_srs_batch): the same
+        journal.
 
         The player is a User in any case; the answers count for the name that Frappe has.
         """
@@ -382,11 +394,15 @@ class Engine:
     def persistence_status(
         self, player: str, job_id: str
     ) -> Literal["pending", "persisted", "failed"] | None:
-        """Where a submission of this player is on its way to MariaDB. None: not a job of this player."""
+        """Where a submission of this player is on its way to MariaDB. None: not a job of this
+        player.
+        """
 
     # -- background ---------------------------------------------------------------------------
     def drain(self, seconds: float = 60.0) -> DrainReport:
-        """Write what has gathered in the journal to MariaDB, until it is empty or the time is over."""
+        """Write what has gathered in the journal to MariaDB, until it is empty or the time is
+        over.
+        """
 
     def replay(
         self,
@@ -395,21 +411,25 @@ class Engine:
     ) -> ReplayReport:
         """Write Poison Reviews to the table after all: those of these names, or all that wait.
 
-        A newer state of a record stays. What still cannot be written keeps waiting, with its new reason: its
-        student or its season does not exist, its payload cannot be read, or MariaDB refuses it. `progress` is
+        A newer state of a record stays. What still cannot be written keeps waiting, with its new
+        reason: its student or its season does not exist, its payload cannot be read, or MariaDB
+            refuses it. `progress` is
         called after each 500 of all; what it raises ends the work.
         """
 
     def retire(self, player: str, season: str, question_ids: set[str]) -> int:
-        """Put off the next review of questions that the site has given up, to the year 2200: how many were.
+        """Put off the next review of questions that the site has given up, to the year 2200: how
+        many were.
 
         The records stay, and an answer brings them back.
         """
 
     def check_cache(self) -> bool:
-        """Make all cached schedules void when the database was restored from a backup since the last check.
+        """Make all cached schedules void when the database was restored from a backup since the
+        last check.
 
-        Returns: whether nobody's schedule is there, since that was so, or since the cache was emptied.
+        Returns: whether nobody's schedule is there, since that was so, or since the cache was
+            emptied.
 
         Raises:
             ServiceUnavailable: a server is down; the next check notices it.
@@ -421,7 +441,8 @@ class Engine:
         Args:
             share: of the time in which it works, more than 0 and at most 1.
 
-        Returns: how many it loaded; 0 where another process is at it, or the season does not use the cache.
+        Returns: how many it loaded; 0 where another process is at it, or the season does not use
+            the cache.
 
         Raises:
             ServiceUnavailable: a server is down; what was loaded by then stays.
@@ -434,17 +455,24 @@ class Engine:
         """Look whether cache and journal answer, and note it for all processes."""
 
     def outage_news(self) -> list[OutageNews]:
-        """Outages that began or ended, as far as this process is the one to tell administrators of them."""
+        """Outages that began or ended, as far as this process is the one to tell administrators of
+        them.
+        """
 
     def rehydrate(self, player: str, season: str) -> int:
-        """Load a student's records of a season from MariaDB and the journal into the cache: how many."""
+        """Load a student's records of a season from MariaDB and the journal into the cache: how
+        many.
+        """
 
     def journal_status(self) -> JournalStatus: ...
     def has_waiting_answers(self, player: str, seasons: list[str]) -> bool:
-        """Whether answers of a student in these seasons are in the journal, and not yet in MariaDB."""
+        """Whether answers of a student in these seasons are in the journal, and not yet in
+        MariaDB.
+        """
 
     def forget(self, player: str) -> Forgotten:
-        """Erase a student: records, archived and audit records, Poison Reviews, waiting answers, schedules.
+        """Erase a student: records, archived and audit records, Poison Reviews, waiting answers,
+        schedules.
 
         Raises:
             InvalidInput: a season is being archived just now.
@@ -455,10 +483,14 @@ class Engine:
         """Note that a User is about to be renamed, for `carry_renamed`."""
 
     def carry_renamed(self) -> int:
-        """Give renamed students what was written under their old names; how many records. Drain first."""
+        """Give renamed students what was written under their old names; how many records. Drain
+        first.
+        """
 
     def cache_status(self, seasons: list[str]) -> CacheStatus:
-        """How the cache does, and what it has of these seasons: in a few steps whatever else it has."""
+        """How the cache does, and what it has of these seasons: in a few steps whatever else it
+        has.
+        """
 
     def latency(self) -> LatencyReport:
         """How long students' calls took. Each process tells what it counted every five seconds."""
@@ -467,12 +499,14 @@ class Engine:
         """Forget which season is active. Call after a season was saved or deleted.
 
         Args:
-            cache_is_void: forget all students' caches too, for all processes. Needed when a season's
-                enable_redis changes: its sets from before would be believed.
+            cache_is_void: forget all students' caches too, for all processes. Needed when a
+                season's enable_redis changes: its sets from before would be believed.
         """
 
     def links_changed(self) -> None:
-        """Forget which subjects, topics and users exist. Call after a subject or topic was deleted."""
+        """Forget which subjects, topics and users exist. Call after a subject or topic was
+        deleted.
+        """
 
     def player_changed(self, player: str) -> None:
         """Forget that a User exists. Call after it was renamed or deleted."""
@@ -503,11 +537,12 @@ class Engine:
     ) -> RebuildProgress:
         """Load all schedules of a season into the cache again; the old ones serve until then.
 
-        Students read and answer meanwhile, and no answer is undone. Killed, it begins anew when it is run
-        again.
+        Students read and answer meanwhile, and no answer is undone. Killed, it begins anew when it
+        is run again.
 
         Raises:
-            InvalidInput: there is no such season, it does not use the cache, or another process is at it.
+            InvalidInput: there is no such season, it does not use the cache, or another process is
+                at it.
             SeasonUnavailable: it is archived.
         """
 
@@ -524,24 +559,28 @@ class Engine:
 
         Args:
             season: its name.
-            sample: compare students, drawn at random, who have about so many records together, at least ten
-                of them; None: all that are cached.
+            sample: compare students, drawn at random, who have about so many records together, at
+                least ten of them; None: all that are cached.
             progress: see above.
             share: see above.
 
         Raises:
-            InvalidInput: there is no such season, it does not use the cache, or another process is at it.
+            InvalidInput: there is no such season, it does not use the cache, or another process is
+                at it.
             SeasonUnavailable: it is archived.
         """
 
     def is_running(
-        self, kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"], season: str
+        self,
+        kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"],
+        season: str,
     ) -> bool:
         """Whether some process is at it now; an empty season: all seasons."""
 
     # -- the archive ----------------------------------------------------------------------------
-    # `progress` is called after each piece of work, some times a second; what it raises ends the work, as
-    # Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, that MariaDB is kept at work.
+    # `progress` is called after each piece of work, some times a second; what it raises ends the
+    # work, as Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, that MariaDB
+    # is kept at work.
     def archive(
         self,
         season: str,
@@ -550,11 +589,12 @@ class Engine:
     ) -> ArchiveProgress:
         """Move a season's records to the archive, empty its partition, remove what is cached of it.
 
-        Killed at any moment, it is continued by running it again. One that is archived is left as it is.
+        Killed at any moment, it is continued by running it again. One that is archived is left as
+        it is.
 
         Raises:
-            InvalidInput: there is no such season, it is active, another process is at it, or the archive
-                lacks fields.
+            InvalidInput: there is no such season, it is active, another process is at it, or the
+                archive lacks fields.
         """
 
     def archive_status(self, season: str) -> ArchiveStatus | None:
@@ -564,13 +604,16 @@ class Engine:
         """Drop the empty partitions that seasons archived a week ago have left: their seasons."""
 
     def forget_archive(self, season: str) -> None:
-        """Let a season's name be used again. Call after a season was deleted that has no archived records."""
+        """Let a season's name be used again. Call after a season was deleted that has no archived
+        records.
+        """
 
     def flag_for_deletion(self, archived_before: float, seconds: float, share: float = 0.5) -> int:
-        """Flag archived records as eligible for deletion that were archived before a Unix time: how many.
+        """Flag archived records as eligible for deletion that were archived before a Unix time: how
+        many.
 
-        It takes so many seconds at most and goes on where the last call came to. A season is gone through
-        once, when all of it is old enough; a flag that was removed by hand stays removed.
+        It takes so many seconds at most and goes on where the last call came to. A season is gone
+        through once, when all of it is old enough; a flag that was removed by hand stays removed.
         """
 
     def delete_flagged(
@@ -606,10 +649,11 @@ class Engine:
         """
 
     def mend_clock(self) -> int:
-        """Give states whose order is more than a minute ahead of the clock the present as their order.
+        """Give states whose order is more than a minute ahead of the clock the present as their
+        order.
 
-        A host whose clock was ahead has left them. Reads the whole table, and locks nothing but those
-        records. Running it again goes on.
+        A host whose clock was ahead has left them. Reads the whole table, and locks nothing but
+        those records. Running it again goes on.
 
         Returns: how many records were changed.
 
@@ -618,7 +662,8 @@ class Engine:
         """
 
     def free_old_cache(self) -> None:
-        """Remove, a part at a time, the keys that older versions left in the database of Frappe's own cache.
+        """Remove, a part at a time, the keys that older versions left in the database of Frappe's
+        own cache.
 
         Raises:
             ServiceUnavailable: redis_cache is down; running it again goes on.
@@ -642,6 +687,8 @@ class Engine:
         """
 
     def partitions(self) -> list[Partition]:
-        """The big table's partitions in the order of their names; p_default is of seasons without one."""
+        """The big table's partitions in the order of their names; p_default is of seasons without
+        one.
+        """
 
     def partition_exists(self, season: str) -> bool: ...

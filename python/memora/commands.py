@@ -35,11 +35,18 @@ from memora.services.srs_redis_manager import summary as what_was_rebuilt
 if TYPE_CHECKING:
     from memora._engine import DrainReport
 
-WORDS: Final = {"copying": "Copying", "verifying": "Comparing", "freeing": "Freeing", "clearing": "Clearing"}
+WORDS: Final = {
+    "copying": "Copying",
+    "verifying": "Comparing",
+    "freeing": "Freeing",
+    "clearing": "Clearing",
+}
 # Between two looks at how far a drain is.
 DRAIN_SECONDS: Final = 1.0
 
-as_json = click.option("--json", "wants_json", is_flag=True, help="Print JSON, and no progress bar.")
+as_json = click.option(
+    "--json", "wants_json", is_flag=True, help="Print JSON, and no progress bar."
+)
 
 
 def share_of_time(default: float) -> Callable[[Any], Any]:
@@ -90,7 +97,9 @@ def rebuild(context: Any, season: str, share: float, wants_json: bool) -> None:
 
 @memora.command("reconcile")
 @click.argument("season", required=False)
-@click.option("--sample", type=click.IntRange(min=1), default=SAMPLE_SIZE, show_default=True, help="Records.")
+@click.option(
+    "--sample", type=click.IntRange(min=1), default=SAMPLE_SIZE, show_default=True, help="Records."
+)
 @click.option("--all", "whole", is_flag=True, help="Compare all that are cached, and no sample.")
 @share_of_time(1.0)
 @as_json
@@ -121,7 +130,12 @@ def drain(context: Any, wants_json: bool) -> None:
     """Write all answers that wait in the journal to the database now."""
     with present_site(context), bars(wants_json) as show:
         total = engine().journal_status()["backlog"]
-        sum_of_all: DrainReport = {"submissions": 0, "answers": 0, "set_aside": 0, "remaining": total}
+        sum_of_all: DrainReport = {
+            "submissions": 0,
+            "answers": 0,
+            "set_aside": 0,
+            "remaining": total,
+        }
         while True:
             report = engine().drain(DRAIN_SECONDS)
             for name in ("submissions", "answers", "set_aside"):
@@ -133,7 +147,9 @@ def drain(context: Any, wants_json: bool) -> None:
             if not report["submissions"] or not report["remaining"]:
                 break
         text = "{answers:,} answers of {submissions:,} submissions are in the database"
-        text += ", {set_aside:,} were set aside as Poison Reviews, {remaining:,} submissions remain."
+        text += (
+            ", {set_aside:,} were set aside as Poison Reviews, {remaining:,} submissions remain."
+        )
         mend_schedule()
         finish(wants_json, dict(sum_of_all), text.format(**sum_of_all))
 
@@ -142,10 +158,16 @@ def drain(context: Any, wants_json: bool) -> None:
 @as_json
 @pass_context
 def mend_clock(context: Any, wants_json: bool) -> None:
-    """Put right what a host whose clock was ahead has left: answers whose order lies in the future."""
+    """Put right what a host whose clock was ahead has left: answers whose order lies in the
+    future.
+    """
     with present_site(context):
         mended = engine().mend_clock()
-        finish(wants_json, {"mended": mended}, f"{mended:,} records have the present as their order now.")
+        finish(
+            wants_json,
+            {"mended": mended},
+            f"{mended:,} records have the present as their order now.",
+        )
 
 
 @memora.command("replay")
@@ -155,8 +177,14 @@ def mend_clock(context: Any, wants_json: bool) -> None:
 def replay(context: Any, names: tuple[str, ...], wants_json: bool) -> None:
     """Save Poison Reviews after all: those of these NAMES, or all that wait."""
     with present_site(context), bars(wants_json) as show:
-        report = engine().replay(list(names)) if names else replay_all(None, partial(show, "Replaying"))
-        counts = {"replayed": report["replayed"], "failed": report["failed"], "unknown": report["unknown"]}
+        report = (
+            engine().replay(list(names)) if names else replay_all(None, partial(show, "Replaying"))
+        )
+        counts = {
+            "replayed": report["replayed"],
+            "failed": report["failed"],
+            "unknown": report["unknown"],
+        }
         finish(wants_json, counts, summary_of_replay(report))
 
 
@@ -172,7 +200,9 @@ def archive(context: Any, season: str, yes: bool, share: float) -> None:
     """
     with present_site(context):
         if not yes:
-            click.confirm(f"The records of {season} cannot be moved back. Archive them?", abort=True)
+            click.confirm(
+                f"The records of {season} cannot be moved back. Archive them?", abort=True
+            )
         with bars() as show:
             archived = SRSArchiver().archive_season(
                 season, lambda news: show(WORDS.get(news["step"], ""), news), share
@@ -196,13 +226,17 @@ def export_player(context: Any, player: str) -> None:
 @as_json
 @pass_context
 def forget(context: Any, player: str, yes: bool, wants_json: bool) -> None:
-    """Erase the student PLAYER: records, archived or not, audit records, waiting answers, schedules."""
+    """Erase the student PLAYER: records, archived or not, audit records, waiting answers,
+    schedules.
+    """
     with present_site(context):
         player = as_student(player)
         if not yes:
             click.confirm(f"All that is kept of {player} will be gone. Erase it?", abort=True)
         forgotten = engine().forget(player)
-        text = "{records:,} records, {archived_records:,} archived, {audit_records:,} audit records, "
+        text = (
+            "{records:,} records, {archived_records:,} archived, {audit_records:,} audit records, "
+        )
         text += "{poison_reviews:,} Poison Reviews and {waiting_submissions:,} waiting submissions are gone."
         finish(wants_json, dict(forgotten), text.format(**forgotten))
 
@@ -218,12 +252,16 @@ def partitions(context: Any) -> None:
                     create_season_partition(season)
         click.echo(f"{'partition':<30} {'records, about':>16} {'MB':>10}")
         for partition in engine().partitions():
-            click.echo(f"{partition['name']:<30} {partition['rows']:>16,} {partition['bytes'] / 1e6:>10,.1f}")
+            click.echo(
+                f"{partition['name']:<30} {partition['rows']:>16,} {partition['bytes'] / 1e6:>10,.1f}"
+            )
 
 
 @contextmanager
 def present_site(context: Any) -> Iterator[None]:
-    """The site of the command line, as Frappe's own commands have it; the engine's errors in one line."""
+    """The site of the command line, as Frappe's own commands have it; the engine's errors in one
+    line.
+    """
     frappe.init(site=get_site(context))
     frappe.connect()
     try:
@@ -239,7 +277,9 @@ def present_site(context: Any) -> Iterator[None]:
 
 @contextmanager
 def bars(silent: bool = False) -> Iterator[Callable[[str, Any], None]]:
-    """A progress bar for each label; yields the function to be told of `done` and `total` records."""
+    """A progress bar for each label; yields the function to be told of `done` and `total`
+    records.
+    """
     shown: dict[str, Any] = {}
 
     def finish_all() -> None:

@@ -37,7 +37,8 @@ scheduler_events = {
     "weekly_long": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }
 
-# Schedules are out of Frappe's sight, in a database of their own: what memora remembers of documents goes.
+# Schedules are out of Frappe's sight, in a database of their own: what memora remembers of
+# documents goes.
 clear_cache = "memora.services.engine.forget_documents"
 
 # Before it deletes a document, Frappe reads every record that links to it: too many here.
@@ -51,9 +52,10 @@ ignore_links_on_delete = [
 # Log Settings keep them for a year, unless told otherwise.
 default_log_clearing_doctypes = {"SRS Job": 365, "Memory Review Audit": 365}
 
-# Frappe's Personal Data Download reads them. When its Deletion comes to them they are erased already
-# (forget_on_request): the fields to redact only keep it from searching all texts of a table for the name.
-# Without the archive: Frappe would read all of it, in the request of any user. `memora export` has it.
+# Frappe's Personal Data Download reads them. When its Deletion comes to them they are erased
+# already (forget_on_request): the fields to redact only keep it from searching all texts of a table
+# for the name. Without the archive: Frappe would read all of it, in the request of any user.
+# `memora export` has it.
 user_data_fields = [
     {"doctype": "Player Memory Tracker", "filter_by": "player", "redact_fields": ["stability"]},
     {"doctype": "Memory Review Audit", "filter_by": "player", "redact_fields": ["answers"]},

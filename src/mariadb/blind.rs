@@ -20,7 +20,11 @@ pub fn all(connection: &mut Conn) -> Result<Vec<(String, String, String)>> {
 
 /// Removes a student's row.
 pub fn remove(connection: &mut Conn, player: &str, season: &str) -> Result<()> {
-    run(connection, "DELETE FROM `memora_blind_answer` WHERE player = ? AND season = ?", (player, season))
+    run(
+        connection,
+        "DELETE FROM `memora_blind_answer` WHERE player = ? AND season = ?",
+        (player, season),
+    )
 }
 
 /// Removes records that there were not before.

@@ -1,5 +1,5 @@
-//! `memora_check`: how often it was checked whether the cache belongs to this database. A database that was restored from
-//! a backup has been checked less often than the cache remembers.
+//! `memora_check`: how often it was checked whether the cache belongs to this database. A database
+//! that was restored from a backup has been checked less often than the cache remembers.
 
 use mysql::Conn;
 
@@ -20,6 +20,10 @@ pub fn count(connection: &mut Conn) -> Result<u64> {
 
 /// Counts one more; how many there are then.
 pub fn add(connection: &mut Conn) -> Result<u64> {
-    run(connection, "UPDATE `memora_check` SET checks = LAST_INSERT_ID(checks + 1) WHERE id = 1", ())?;
+    run(
+        connection,
+        "UPDATE `memora_check` SET checks = LAST_INSERT_ID(checks + 1) WHERE id = 1",
+        (),
+    )?;
     Ok(connection.last_insert_id())
 }

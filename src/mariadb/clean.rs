@@ -1,5 +1,5 @@
-//! Records of a site from before memora's keys: without a season, or there twice. Found and changed in small
-//! transactions, in the order of their names.
+//! Records of a site from before memora's keys: without a season, or there twice. Found and changed
+//! in small transactions, in the order of their names.
 
 use mysql::Conn;
 
@@ -23,9 +23,15 @@ pub fn lacks_season(connection: &mut Conn, shape: &Shape) -> Result<bool> {
 }
 
 /// Gives records without a season this one. Returns how many there were.
-pub fn give_season(connection: &mut Conn, shape: &Shape, season: &str, watch: Watch<'_>) -> Result<u64> {
+pub fn give_season(
+    connection: &mut Conn,
+    shape: &Shape,
+    season: &str,
+    watch: Watch<'_>,
+) -> Result<u64> {
     let update = format!(
-        "UPDATE `{}` SET season = ? WHERE name > ? AND (? IS NULL OR name <= ?) AND COALESCE(season, '') = ''",
+        "UPDATE `{}` SET season = ? WHERE name > ? AND (? IS NULL OR name <= ?) AND \
+         COALESCE(season, '') = ''",
         shape.table
     );
     let (mut changed, mut after) = (0, String::new());
@@ -41,26 +47,30 @@ pub fn give_season(connection: &mut Conn, shape: &Shape, season: &str, watch: Wa
 
 /// Removes all but the newest record of each student, season and question. Returns how many.
 ///
-/// Newest is what was answered last, then what was changed last; a table with its primary key has no other.
+/// Newest is what was answered last, then what was changed last; a table with its primary key has
+/// no other.
 pub fn remove_duplicates(connection: &mut Conn, shape: &Shape, watch: Watch<'_>) -> Result<u64> {
     if shape.has_primary_key(connection)? {
         return Ok(0);
     }
-    // Gone with the connection: who is killed finds them anew. With the season: in a table that was partitioned
-    // before, a name need not be unique.
+    // Gone with the connection: who is killed finds them anew. With the season: in a table that was
+    // partitioned before, a name need not be unique.
     run_text(connection, "DROP TEMPORARY TABLE IF EXISTS memora_duplicate")?;
     let find = format!(
         "CREATE TEMPORARY TABLE memora_duplicate (PRIMARY KEY (name, season)) ENGINE=InnoDB \
          SELECT name, season FROM (SELECT name, season, ROW_NUMBER() OVER (\
          PARTITION BY CAST(player AS BINARY), CAST(season AS BINARY), CAST(question_id AS BINARY) \
-         ORDER BY answered_at_us DESC, modified DESC, last_review_date DESC, creation DESC, name DESC) AS place \
-         FROM `{}` WHERE COALESCE(player, '') <> '' AND COALESCE(season, '') <> '' AND COALESCE(question_id, '') <> ''\
+         ORDER BY answered_at_us DESC, modified DESC, last_review_date DESC, creation DESC, name \
+         DESC) AS place \
+         FROM `{}` WHERE COALESCE(player, '') <> '' AND COALESCE(season, '') <> '' AND \
+         COALESCE(question_id, '') <> ''\
          ) AS ranked WHERE place > 1",
         shape.table
     );
     run_text(connection, &find)?;
     let delete = format!(
-        "DELETE r FROM `{}` AS r JOIN memora_duplicate AS d ON r.name = d.name AND r.season = d.season \
+        "DELETE r FROM `{}` AS r JOIN memora_duplicate AS d ON r.name = d.name AND r.season = \
+         d.season \
          WHERE d.name > ? AND (? IS NULL OR d.name <= ?)",
         shape.table
     );
@@ -79,6 +89,9 @@ pub fn remove_duplicates(connection: &mut Conn, shape: &Shape, watch: Watch<'_>)
 
 /// The name so many rows after another; `None` when there are fewer.
 fn name_after(connection: &mut Conn, table: &str, after: &str) -> Result<Option<String>> {
-    let sql = format!("SELECT name FROM `{table}` WHERE name > ? ORDER BY name LIMIT 1 OFFSET {}", ROWS - 1);
+    let sql = format!(
+        "SELECT name FROM `{table}` WHERE name > ? ORDER BY name LIMIT 1 OFFSET {}",
+        ROWS - 1
+    );
     row(connection, &sql, (after,))
 }

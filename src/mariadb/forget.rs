@@ -26,23 +26,30 @@ pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> 
     Ok(found)
 }
 
-/// Makes submissions count as written, without a word of their student, and removes the student's entries from
-/// `memora_journal`. A drain that has them in hand writes nothing of them.
+/// Makes submissions count as written, without a word of their student, and removes the student's
+/// entries from `memora_journal`. A drain that has them in hand writes nothing of them.
 pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<u64> {
     in_transaction_again(connection, |connection| {
         // Waits for all who are writing records now; those who come later see what is written here.
-        row::<String>(connection, "SELECT season FROM memora_archive WHERE season = '' FOR UPDATE", ())?;
+        row::<String>(
+            connection,
+            "SELECT season FROM memora_archive WHERE season = '' FOR UPDATE",
+            (),
+        )?;
         let kept: Vec<String> =
             rows(connection, "SELECT token FROM `memora_journal` WHERE player = ?", (player,))?;
         let all: BTreeSet<&String> = tokens.iter().chain(&kept).collect();
         let all: Vec<&String> = all.into_iter().collect();
         for tokens in all.chunks(MOST_IN_A_LIST) {
-            let marks =
-                vec!["(?, NOW(6), NOW(6), 'Administrator', 'Administrator')"; tokens.len()].join(", ");
+            let marks = vec!["(?, NOW(6), NOW(6), 'Administrator', 'Administrator')"; tokens.len()]
+                .join(", ");
             let sql = format!(
-                "INSERT INTO `tabMemory Review Audit` (name, creation, modified, modified_by, owner) VALUES {marks} \
-                 ON DUPLICATE KEY UPDATE owner = 'Administrator', modified_by = 'Administrator', player = NULL, \
-                 season = NULL, answers = 0, answered_at = NULL, persisted_at = NULL, checksum = NULL"
+                "INSERT INTO `tabMemory Review Audit` (name, creation, modified, modified_by, \
+                 owner) VALUES {marks} \
+                 ON DUPLICATE KEY UPDATE owner = 'Administrator', modified_by = 'Administrator', \
+                 player = NULL, \
+                 season = NULL, answers = 0, answered_at = NULL, persisted_at = NULL, checksum = \
+                 NULL"
             );
             run(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
         }
@@ -69,13 +76,18 @@ pub fn remove_poison(connection: &mut Conn, player: &str) -> Result<u64> {
     )
 }
 
-/// Removes the student's audit records, and what else bears the name. Returns how many audit records.
+/// Removes the student's audit records, and what else bears the name. Returns how many audit
+/// records.
 pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
     let sql = format!("DELETE FROM `tabMemory Review Audit` WHERE {OF_PLAYER} LIMIT {ROWS}");
     let audits = remove_all(connection, &sql, &[player.into(), player.into()])?;
     run(connection, "DELETE FROM `memora_unshown` WHERE player = ?", (player,))?;
     run(connection, "DELETE FROM `memora_safe_mode_read` WHERE player = ?", (player,))?;
-    run(connection, "DELETE FROM `memora_rename` WHERE old_name = ? OR new_name = ?", (player, player))?;
+    run(
+        connection,
+        "DELETE FROM `memora_rename` WHERE old_name = ? OR new_name = ?",
+        (player, player),
+    )?;
     if blind::exists(connection)? {
         run(connection, "DELETE FROM `memora_blind_answer` WHERE player = ?", (player,))?;
     }

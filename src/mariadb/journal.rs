@@ -1,5 +1,5 @@
-//! `memora_journal`: entries that the journal's Redis could not take, until the drain writes them. It is only
-//! inserted into, so nobody waits for another's lock.
+//! `memora_journal`: entries that the journal's Redis could not take, until the drain writes them.
+//! It is only inserted into, so nobody waits for another's lock.
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
@@ -11,8 +11,10 @@ use crate::error::{Error, Result};
 /// One row for each entry. Ids grow, and are never used again.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_journal` (\
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, token VARCHAR(140) NOT NULL, \
-    player VARCHAR(140) NOT NULL, season VARCHAR(140) NOT NULL, kept_at_us BIGINT NOT NULL, entry LONGTEXT NOT NULL, \
-    UNIQUE KEY (token), KEY (player, season)) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+    player VARCHAR(140) NOT NULL, season VARCHAR(140) NOT NULL, kept_at_us BIGINT NOT NULL, entry \
+    LONGTEXT NOT NULL, \
+    UNIQUE KEY (token), KEY (player, season)) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE \
+    utf8mb4_nopad_bin";
 
 const COLUMNS: &str = "id, token, player, season, entry, kept_at_us";
 
@@ -40,9 +42,15 @@ fn table_entry((id, token, player, season, text, kept_at_us): Row) -> TableEntry
 }
 
 /// Keeps an entry; returns its id. Doing it twice changes nothing.
-pub fn append(connection: &mut Conn, token: &str, (player, season): (&str, &str), text: &str) -> Result<i64> {
+pub fn append(
+    connection: &mut Conn,
+    token: &str,
+    (player, season): (&str, &str),
+    text: &str,
+) -> Result<i64> {
     let sql = format!(
-        "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (?, ?, ?, {NOW_US}, ?) \
+        "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (?, ?, ?, \
+         {NOW_US}, ?) \
          ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)"
     );
     let params = (token, player, season, text);
@@ -53,7 +61,9 @@ pub fn append(connection: &mut Conn, token: &str, (player, season): (&str, &str)
 
 /// A student's entries of a season, by their ids.
 pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<Vec<TableEntry>> {
-    let sql = format!("SELECT {COLUMNS} FROM `memora_journal` WHERE player = ? AND season = ? ORDER BY id");
+    let sql = format!(
+        "SELECT {COLUMNS} FROM `memora_journal` WHERE player = ? AND season = ? ORDER BY id"
+    );
     Ok(rows::<Row>(connection, &sql, (player, season))?.into_iter().map(table_entry).collect())
 }
 
@@ -99,7 +109,8 @@ pub fn remove(connection: &mut Conn, ids: &[i64]) -> Result<()> {
 
 /// How many entries are kept, and for how many microseconds the oldest has been.
 pub fn backlog(connection: &mut Conn) -> Result<(u64, i64)> {
-    let sql = format!("SELECT COUNT(*), COALESCE({NOW_US} - MIN(kept_at_us), 0) FROM `memora_journal`");
+    let sql =
+        format!("SELECT COUNT(*), COALESCE({NOW_US} - MIN(kept_at_us), 0) FROM `memora_journal`");
     Ok(row(connection, &sql, ())?.unwrap_or((0, 0)))
 }
 
@@ -110,8 +121,9 @@ pub const CREATE_RUN: &str = "CREATE TABLE IF NOT EXISTS `memora_journal_run` (\
 
 /// Notes that the journal may have lost what it took after a moment, Unix microseconds, until now.
 pub fn note_loss(connection: &mut Conn, from_us: i64) -> Result<()> {
-    let sql =
-        format!("UPDATE `memora_journal_run` SET lost_from_us = ?, lost_until_us = {NOW_US} WHERE id = 1");
+    let sql = format!(
+        "UPDATE `memora_journal_run` SET lost_from_us = ?, lost_until_us = {NOW_US} WHERE id = 1"
+    );
     run(connection, &sql, (from_us,))
 }
 
@@ -121,7 +133,8 @@ pub fn last_loss(connection: &mut Conn) -> Result<(i64, i64)> {
     Ok(row(connection, sql, ())?.unwrap_or((0, 0)))
 }
 
-/// The run of the journal's Redis that the drain met last, and the newest id that its stream had given then.
+/// The run of the journal's Redis that the drain met last, and the newest id that its stream had
+/// given then.
 pub fn last_run(connection: &mut Conn) -> Result<Option<(String, String)>> {
     row(connection, "SELECT run_id, last_id FROM `memora_journal_run` WHERE id = 1", ())
 }
@@ -137,8 +150,8 @@ pub fn remember_run(
         let sql = "INSERT IGNORE INTO `memora_journal_run` (id, run_id, last_id) VALUES (1, ?, ?)";
         return run(connection, sql, (run_id, last_id)).map(|()| false);
     };
-    let sql =
-        "UPDATE `memora_journal_run` SET run_id = ?, last_id = ? WHERE id = 1 AND run_id = ? AND last_id = ?";
+    let sql = "UPDATE `memora_journal_run` SET run_id = ?, last_id = ? WHERE id = 1 AND run_id = ? \
+    AND last_id = ?";
     run(connection, sql, (run_id, last_id, old_run, old_id))?;
     Ok(connection.affected_rows() > 0)
 }

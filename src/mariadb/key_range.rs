@@ -24,13 +24,16 @@ impl Place {
         }
     }
 
-    /// What a statement about a season reads from, under the name `r`. The season's name has been checked.
+    /// What a statement about a season reads from, under the name `r`. The season's name has been
+    /// checked.
     ///
-    /// The index is forced: for MariaDB's optimizer a range of the key is as good as any other way to the
-    /// season, and it would sort the season anew for each step.
+    /// The index is forced: for MariaDB's optimizer a range of the key is as good as any other way
+    /// to the season, and it would sort the season anew for each step.
     pub fn records_of(self, season: &str) -> String {
         match self {
-            Place::Live => format!("`{}` PARTITION (`{season}`) AS r FORCE INDEX (PRIMARY)", LIVE.table),
+            Place::Live => {
+                format!("`{}` PARTITION (`{season}`) AS r FORCE INDEX (PRIMARY)", LIVE.table)
+            }
             Place::Archive => format!("`{}` AS r FORCE INDEX (PRIMARY)", ARCHIVE.table),
         }
     }
@@ -66,13 +69,17 @@ impl KeyRange {
     ) -> Result<KeyRange> {
         let rest = KeyRange { season: season.to_owned(), after: after.clone(), until: None };
         let sql = format!(
-            "SELECT r.player, r.question_id FROM {} WHERE {} ORDER BY r.player, r.question_id LIMIT 1 OFFSET {}",
+            "SELECT r.player, r.question_id FROM {} WHERE {} ORDER BY r.player, r.question_id \
+             LIMIT 1 OFFSET {}",
             place.records_of(season),
             rest.condition(),
             rows - 1
         );
         let until: Option<(String, String)> = row(connection, &sql, rest.params())?;
-        Ok(KeyRange { until: until.map(|(player, question_id)| Key { player, question_id }), ..rest })
+        Ok(KeyRange {
+            until: until.map(|(player, question_id)| Key { player, question_id }),
+            ..rest
+        })
     }
 
     /// The range in SQL, for records under the name `r`.

@@ -42,9 +42,11 @@ pub const NOT_NULL: u16 = 1048;
 pub const DUPLICATE: u16 = 1062;
 /// MariaDB's number for a transaction that lost a deadlock.
 const DEADLOCK: u16 = 1213;
-/// Numbers of a statement or a connection that somebody has ended, or a server that is stopping or not ready.
+/// Numbers of a statement or a connection that somebody has ended, or a server that is stopping or
+/// not ready.
 const ENDED: [u16; 5] = [1317, 1053, 1927, 1047, 1412];
-/// MariaDB's number for a record that has changed since the transaction's snapshot (`innodb_snapshot_isolation`).
+/// MariaDB's number for a record that has changed since the transaction's snapshot
+/// (`innodb_snapshot_isolation`).
 const CHANGED: u16 = 1020;
 /// MariaDB's number for a lock that was not had in time.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
@@ -80,14 +82,15 @@ pub struct DatabaseAddress<'a> {
 }
 
 impl DatabaseServer {
-    /// For calls that students wait for: `timeout` bounds the wait for each reply. A statement ends by itself before,
-    /// so that none goes on in the server whose caller has given up.
+    /// For calls that students wait for: `timeout` bounds the wait for each reply. A statement ends
+    /// by itself before, so that none goes on in the server whose caller has given up.
     pub fn for_students(address: &DatabaseAddress<'_>, timeout: Duration) -> DatabaseServer {
         let statement = timeout.mul_f64(STATEMENT_SHARE).as_secs_f64();
         DatabaseServer::at(address, timeout, Duration::from_secs(1), statement)
     }
 
-    /// For work in the background: a statement takes as long as it takes, whatever the server's own limit is.
+    /// For work in the background: a statement takes as long as it takes, whatever the server's own
+    /// limit is.
     pub fn for_background(
         address: &DatabaseAddress<'_>,
         timeout: Duration,
@@ -114,7 +117,8 @@ impl DatabaseServer {
             .init(vec![
                 format!(
                     "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
-                     innodb_lock_wait_timeout={}, lock_wait_timeout=20, max_statement_time={statement_seconds}, \
+                     innodb_lock_wait_timeout={}, lock_wait_timeout=20, \
+                     max_statement_time={statement_seconds}, \
                      time_zone='+00:00'",
                     lock_wait.as_secs()
                 ),
@@ -130,7 +134,8 @@ impl Connect for DatabaseServer {
 
     fn connect(&self, probe: bool) -> Result<Conn> {
         if probe {
-            // A connection keeps its timeouts, so a server that was down is first greeted on one of its own.
+            // A connection keeps its timeouts, so a server that was down is first greeted on one of
+            // its own.
             self.greet(PROBE_TIMEOUT, PROBE_TIMEOUT)?;
         }
         self.greet(CONNECT_TIMEOUT, self.timeout)
@@ -146,20 +151,31 @@ impl DatabaseServer {
             .read_timeout(Some(reply))
             .write_timeout(Some(reply));
         Conn::new(options).map_err(|error| match Error::from_mariadb(error) {
-            // A server that refuses us (too many connections, shutting down, wrong password) is of no use now.
-            Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: false },
+            // A server that refuses us (too many connections, shutting down, wrong password) is of
+            // no use now.
+            Error::Refused { server, cause, .. } => {
+                Error::Unavailable { server, cause, broken: false }
+            }
             error => error,
         })
     }
 }
 
 /// All rows of a statement.
-pub fn rows<T: FromRow>(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<Vec<T>> {
+pub fn rows<T: FromRow>(
+    connection: &mut Conn,
+    sql: &str,
+    params: impl Into<Params>,
+) -> Result<Vec<T>> {
     connection.exec(sql, params).map_err(Error::from_mariadb)
 }
 
 /// The first row of a statement.
-pub fn row<T: FromRow>(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<Option<T>> {
+pub fn row<T: FromRow>(
+    connection: &mut Conn,
+    sql: &str,
+    params: impl Into<Params>,
+) -> Result<Option<T>> {
     connection.exec_first(sql, params).map_err(Error::from_mariadb)
 }
 
@@ -178,8 +194,8 @@ pub fn stop_statement(connection: &mut Conn, id: u32) -> Result<()> {
     run_text(connection, &format!("KILL QUERY {id}"))
 }
 
-/// Takes a lock of this site by its name, held until the connection ends, however it ends. False: another
-/// connection has it, and kept it for so many seconds.
+/// Takes a lock of this site by its name, held until the connection ends, however it ends. False:
+/// another connection has it, and kept it for so many seconds.
 pub fn take_lock(connection: &mut Conn, name: &str, seconds: u32) -> Result<bool> {
     let sql = "SELECT GET_LOCK(CONCAT('memora-', ?, '|', DATABASE()), ?)";
     Ok(row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() == Some(1))
@@ -192,7 +208,10 @@ pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
 }
 
 /// Runs `work` in one transaction: all of it or nothing.
-pub fn in_transaction<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+pub fn in_transaction<T>(
+    connection: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T>,
+) -> Result<T> {
     run_text(connection, "START TRANSACTION")?;
     match work(connection) {
         Ok(value) => {
@@ -208,7 +227,8 @@ pub fn in_transaction<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> 
     }
 }
 
-/// As [`in_transaction`], and again after a short rest when others came in its way: then nothing of it was done.
+/// As [`in_transaction`], and again after a short rest when others came in its way: then nothing of
+/// it was done.
 pub fn in_transaction_again<T>(
     connection: &mut Conn,
     mut work: impl FnMut(&mut Conn) -> Result<T>,
@@ -227,7 +247,10 @@ pub fn in_transaction_again<T>(
 }
 
 /// Runs `work` in a transaction whose statements all see the same moment; it only reads.
-pub fn at_one_moment<T>(connection: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+pub fn at_one_moment<T>(
+    connection: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T>,
+) -> Result<T> {
     run_text(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
     run_text(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;
     let outcome = work(connection);
@@ -246,7 +269,11 @@ pub fn is_contention(error: &Error) -> bool {
 pub fn is_locked_out(error: &Error) -> bool {
     matches!(
         error,
-        Error::Refused { server: Server::Database, code: LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT, .. }
+        Error::Refused {
+            server: Server::Database,
+            code: LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT,
+            ..
+        }
     )
 }
 
@@ -260,7 +287,8 @@ pub fn is_read_only(code: u16) -> bool {
     READ_ONLY.contains(&code)
 }
 
-/// Sets how long this connection waits for a row that others have locked: whole seconds, 0 not at all.
+/// Sets how long this connection waits for a row that others have locked: whole seconds, 0 not at
+/// all.
 pub fn set_lock_wait(connection: &mut Conn, seconds: u32) -> Result<()> {
     run_text(connection, &format!("SET SESSION innodb_lock_wait_timeout = {seconds}"))
 }
@@ -293,7 +321,8 @@ pub fn date_value_us(zone: &SiteZone, unix_seconds: i64, microseconds: u32) -> V
     )
 }
 
-/// The naive date that Frappe stores as Unix seconds; `None` for NULL and for dates that do not exist.
+/// The naive date that Frappe stores as Unix seconds; `None` for NULL and for dates that do not
+/// exist.
 pub fn unix_value(zone: &SiteZone, value: &Value) -> Option<i64> {
     let Value::Date(year, month, day, hour, minute, second, _) = value else {
         return None;
@@ -311,12 +340,14 @@ pub fn unix_value(zone: &SiteZone, value: &Value) -> Option<i64> {
     naive.ok().map(|naive| zone.unix(naive))
 }
 
-/// The numbers of errors that the data itself causes, wherever and whenever it is written: NULL where none
-/// may be, out of range, not a date, not text, too long, no partition, a CHECK, a foreign key, a trigger.
-const DATA_ERRORS: [u16; 13] = [1048, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1452, 1526, 1644, 4025];
+/// The numbers of errors that the data itself causes, wherever and whenever it is written: NULL
+/// where none may be, out of range, not a date, not text, too long, no partition, a CHECK, a
+/// foreign key, a trigger.
+const DATA_ERRORS: [u16; 13] =
+    [1048, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1452, 1526, 1644, 4025];
 
-/// Whether an error means that this data can never be written. All others pass by themselves or by an
-/// administrator's hand, and the data waits for that.
+/// Whether an error means that this data can never be written. All others pass by themselves or by
+/// an administrator's hand, and the data waits for that.
 pub fn is_data_error(error: &Error) -> bool {
     matches!(error, Error::Refused { server: Server::Database, code, .. } if DATA_ERRORS.contains(code))
 }

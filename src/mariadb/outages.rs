@@ -5,7 +5,8 @@ use mysql::Conn;
 use super::{in_transaction_again, row, run};
 use crate::error::{Result, Server};
 
-/// An outage is over when nobody has seen it for this long, in microseconds: one that comes and goes is one.
+/// An outage is over when nobody has seen it for this long, in microseconds: one that comes and
+/// goes is one.
 const QUIET_US: i64 = 5_000_000;
 
 /// A row for each Redis.
@@ -15,8 +16,8 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_outage` (\
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
 /// The rows, which are never removed.
-pub const ROWS: &str =
-    "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal'), ('clock'), ('backlog')";
+pub const ROWS: &str = "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal'), \
+('clock'), ('backlog')";
 /// The name of the row that says whether answers are ahead of the clock.
 pub const CLOCK: &str = "clock";
 /// The name of the row that says whether answers have waited for long.
@@ -49,17 +50,23 @@ pub fn is_open(connection: &mut Conn, name: &str) -> Result<bool> {
 
 /// Ends what [`see_named`] has seen.
 pub fn end_named(connection: &mut Conn, name: &str) -> Result<()> {
-    run(connection, "UPDATE `memora_outage` SET is_open = 0 WHERE server = ? AND is_open = 1", (name,))
+    run(
+        connection,
+        "UPDATE `memora_outage` SET is_open = 0 WHERE server = ? AND is_open = 1",
+        (name,),
+    )
 }
 
 /// Notes something by its name. True for the first to see it.
 pub fn see_named(connection: &mut Conn, name: &str) -> Result<bool> {
     in_transaction_again(connection, |connection| {
-        let sql = format!("SELECT is_open, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE");
+        let sql =
+            format!("SELECT is_open, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE");
         let Some((is_open, now)) = row::<(bool, i64)>(connection, &sql, (name,))? else {
             return Ok(false);
         };
-        let sql = "UPDATE `memora_outage` SET began_at_us = IF(is_open, began_at_us, ?), is_open = 1, \
+        let sql = "UPDATE `memora_outage` SET began_at_us = IF(is_open, began_at_us, ?), is_open = \
+        1, \
             seen_at_us = ? WHERE server = ?";
         run(connection, sql, (now, now, name))?;
         Ok(!is_open)
@@ -71,9 +78,12 @@ pub fn end(connection: &mut Conn, server: Server) -> Result<Ending> {
     in_transaction_again(connection, |connection| {
         let name = server.id();
         let sql = format!(
-            "SELECT is_open, began_at_us, seen_at_us, {NOW_US} FROM `memora_outage` WHERE server = ? FOR UPDATE"
+            "SELECT is_open, began_at_us, seen_at_us, {NOW_US} FROM `memora_outage` WHERE server = \
+             ? FOR UPDATE"
         );
-        let Some((true, began, seen, now)) = row::<(bool, i64, i64, i64)>(connection, &sql, (name,))? else {
+        let Some((true, began, seen, now)) =
+            row::<(bool, i64, i64, i64)>(connection, &sql, (name,))?
+        else {
             return Ok(Ending::NoOutage);
         };
         if now - seen < QUIET_US {

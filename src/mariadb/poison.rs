@@ -28,7 +28,12 @@ pub struct Poison<'a> {
 }
 
 /// Sets a record aside for an administrator. Doing it twice changes nothing.
-pub fn set_aside(connection: &mut Conn, zone: &SiteZone, now_us: i64, poison: &Poison<'_>) -> Result<()> {
+pub fn set_aside(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    now_us: i64,
+    poison: &Poison<'_>,
+) -> Result<()> {
     let (seconds, rest) = split(now_us);
     let now = date_value_us(zone, seconds, rest);
     let reason: String = poison.reason.chars().take(1_000).collect();
@@ -47,7 +52,8 @@ pub fn set_aside(connection: &mut Conn, zone: &SiteZone, now_us: i64, poison: &P
         now,
     ];
     let sql = "INSERT INTO `tabPoison Review` \
-        (name, creation, modified, modified_by, owner, player, season, job_id, question_id, reason, payload, set_aside_at) \
+        (name, creation, modified, modified_by, owner, player, season, job_id, question_id, \
+        reason, payload, set_aside_at) \
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON DUPLICATE KEY UPDATE name = name";
     run(connection, sql, params)
 }
@@ -61,11 +67,13 @@ pub fn waiting(connection: &mut Conn, after: &str, most: usize) -> Result<Vec<St
 
 /// How many records wait for an administrator.
 pub fn count(connection: &mut Conn) -> Result<u64> {
-    let sql = "SELECT COUNT(*) FROM `tabPoison Review` WHERE replayed_at IS NULL AND dismissed_at IS NULL";
+    let sql = "SELECT COUNT(*) FROM `tabPoison Review` WHERE replayed_at IS NULL AND dismissed_at \
+    IS NULL";
     Ok(row(connection, sql, ())?.unwrap_or(0))
 }
 
-/// What of a record's student and season there is, as Frappe writes their names: a User, a Game Subscription Season.
+/// What of a record's student and season there is, as Frappe writes their names: a User, a Game
+/// Subscription Season.
 pub fn known(connection: &mut Conn, player: &str, season: &str) -> Result<(bool, bool)> {
     let sql = "SELECT EXISTS (SELECT 1 FROM `tabUser` WHERE name = ? AND BINARY name = ?), \
         EXISTS (SELECT 1 FROM `tabGame Subscription Season` WHERE name = ? AND BINARY name = ?)";
@@ -91,17 +99,24 @@ pub struct SetAside {
     pub payload: String,
 }
 
-/// One record that was set aside, locked until the transaction ends. `None`: there is none of that name, or
-/// it was replayed, or dismissed where only those are wanted that wait.
+/// One record that was set aside, locked until the transaction ends. `None`: there is none of that
+/// name, or it was replayed, or dismissed where only those are wanted that wait.
 pub fn lock(connection: &mut Conn, name: &str, must_wait: bool) -> Result<Option<SetAside>> {
-    let sql = "SELECT COALESCE(player, ''), COALESCE(season, ''), COALESCE(job_id, ''), COALESCE(payload, '') \
-        FROM `tabPoison Review` WHERE name = ? AND replayed_at IS NULL AND NOT (? AND dismissed_at IS NOT NULL) FOR UPDATE";
+    let sql = "SELECT COALESCE(player, ''), COALESCE(season, ''), COALESCE(job_id, ''), \
+    COALESCE(payload, '') \
+        FROM `tabPoison Review` WHERE name = ? AND replayed_at IS NULL AND NOT (? AND dismissed_at \
+        IS NOT NULL) FOR UPDATE";
     let found: Option<(String, String, String, String)> = row(connection, sql, (name, must_wait))?;
     Ok(found.map(|(player, season, job_id, payload)| SetAside { player, season, job_id, payload }))
 }
 
 /// Notes that a record is in the table now.
-pub fn mark_replayed(connection: &mut Conn, zone: &SiteZone, now_us: i64, name: &str) -> Result<()> {
+pub fn mark_replayed(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    now_us: i64,
+    name: &str,
+) -> Result<()> {
     let (seconds, rest) = split(now_us);
     let now = date_value_us(zone, seconds, rest);
     let sql = "UPDATE `tabPoison Review` SET replayed_at = ?, modified = ? WHERE name = ?";

@@ -26,9 +26,12 @@ fn review(zone: &SiteZone, row: Row) -> Review {
     let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = row;
     let answered_at_us = answered_at_us.unwrap_or(0);
     let answered = answered_at_us.div_euclid(1_000_000);
-    // When clocks go back, a date of the second time reads as one of the first: the answer's own time tells.
+    // When clocks go back, a date of the second time reads as one of the first: the answer's own
+    // time tells.
     let is_second_time = |last: i64| {
-        last != answered && (last - answered).abs() < SECOND_TIME && zone.naive(last) == zone.naive(answered)
+        last != answered
+            && (last - answered).abs() < SECOND_TIME
+            && zone.naive(last) == zone.naive(answered)
     };
     Review {
         question_id,
@@ -42,8 +45,8 @@ fn review(zone: &SiteZone, row: Row) -> Review {
     }
 }
 
-/// All records of some students in a season, in their order: for each one range of the primary key. None of a
-/// season that is archived or on its way there.
+/// All records of some students in a season, in their order: for each one range of the primary key.
+/// None of a season that is archived or on its way there.
 pub fn of_students(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -57,12 +60,14 @@ pub fn of_students(
     );
     let mut records = Vec::with_capacity(players.len());
     for player in players {
-        let rows = connection.exec_iter(&sql, (player, season, season)).map_err(Error::from_mariadb)?;
+        let rows =
+            connection.exec_iter(&sql, (player, season, season)).map_err(Error::from_mariadb)?;
         let mut reviews = Vec::new();
         for row in rows {
             let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
-            let row =
-                row.map_err(|error| Error::Fault(format!("a record of {player} cannot be read: {error}")))?;
+            let row = row.map_err(|error| {
+                Error::Fault(format!("a record of {player} cannot be read: {error}"))
+            })?;
             reviews.push(review(zone, row));
         }
         records.push(reviews);
@@ -72,8 +77,8 @@ pub fn of_students(
 
 /// All records of a season, student after student, from one moment.
 ///
-/// One statement without a condition: to look where a student's records end costs MariaDB as much again as to
-/// read them. So it takes a partition of the season's own.
+/// One statement without a condition: to look where a student's records end costs MariaDB as much
+/// again as to read them. So it takes a partition of the season's own.
 pub struct Scan<'c> {
     rows: QueryResult<'c, 'c, 'c, Binary>,
     zone: &'c SiteZone,
@@ -84,7 +89,8 @@ impl<'c> Scan<'c> {
     /// Begins. The season's name has been checked.
     pub fn begin(connection: &'c mut Conn, zone: &'c SiteZone, season: &str) -> Result<Scan<'c>> {
         let sql = format!(
-            "SELECT {COLUMNS}, player FROM `{}` PARTITION (`{season}`) FORCE INDEX (PRIMARY) ORDER BY player",
+            "SELECT {COLUMNS}, player FROM `{}` PARTITION (`{season}`) FORCE INDEX (PRIMARY) ORDER \
+             BY player",
             LIVE.table
         );
         let rows = connection.exec_iter(sql, ()).map_err(Error::from_mariadb)?;
@@ -111,18 +117,33 @@ impl<'c> Scan<'c> {
         let Some(row) = self.rows.next() else { return Ok(None) };
         let row: std::result::Result<(_, _, _, _, _, _, _, String), _> =
             mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
-        let (question_id, stability, next_review, last_review, answered_at_us, subject, topic, player) =
-            row.map_err(|error| Error::Fault(format!("a record cannot be read: {error}")))?;
-        let row = (question_id, stability, next_review, last_review, answered_at_us, subject, topic);
+        let (
+            question_id,
+            stability,
+            next_review,
+            last_review,
+            answered_at_us,
+            subject,
+            topic,
+            player,
+        ) = row.map_err(|error| Error::Fault(format!("a record cannot be read: {error}")))?;
+        let row =
+            (question_id, stability, next_review, last_review, answered_at_us, subject, topic);
         Ok(Some((player, review(self.zone, row))))
     }
 }
 
 /// The next students who have records in a season, in the order of the primary key.
 ///
-/// One step of the key a student. `SELECT DISTINCT player ... LIMIT` would be one statement, but MariaDB 10.11
-/// reads every record for it when it has no statistics yet, or when it runs a prepared one again.
-pub fn students(connection: &mut Conn, season: &str, after: &str, most: usize) -> Result<Vec<String>> {
+/// One step of the key a student. `SELECT DISTINCT player ... LIMIT` would be one statement, but
+/// MariaDB 10.11 reads every record for it when it has no statistics yet, or when it runs a
+/// prepared one again.
+pub fn students(
+    connection: &mut Conn,
+    season: &str,
+    after: &str,
+    most: usize,
+) -> Result<Vec<String>> {
     let sql = "SELECT player FROM `tabPlayer Memory Tracker` FORCE INDEX (PRIMARY) \
                WHERE season = ? AND player > ? ORDER BY player LIMIT 1";
     let mut found: Vec<String> = Vec::with_capacity(most);
@@ -154,9 +175,15 @@ pub fn lock(
 }
 
 /// All records of a student in a season, with what is needed to lay answers over them.
-pub fn standing(connection: &mut Conn, zone: &SiteZone, player: &str, season: &str) -> Result<Vec<Record>> {
+pub fn standing(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    player: &str,
+    season: &str,
+) -> Result<Vec<Record>> {
     let sql = format!(
-        "SELECT {COLUMNS}, {IS_EDITED} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
+        "SELECT {COLUMNS}, {IS_EDITED} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season \
+         = ? \
          AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
     );
     let found = rows(connection, &sql, (player, season, season))?;
@@ -189,7 +216,8 @@ pub struct Ahead {
 /// Some records with an order after this one. Reads the table, and locks nothing.
 pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead>> {
     let sql = format!(
-        "SELECT player, season, question_id, answered_at_us FROM `{}` WHERE answered_at_us > ? LIMIT {most}",
+        "SELECT player, season, question_id, answered_at_us FROM `{}` WHERE answered_at_us > ? \
+         LIMIT {most}",
         LIVE.table
     );
     let found: Vec<(String, String, String, i64)> = rows(connection, &sql, (order,))?;
@@ -227,12 +255,18 @@ pub fn due(
     let table = "`tabPlayer Memory Tracker` FORCE INDEX (player_season_next_review_date)";
     let mut params: Vec<Value> = vec![player.into(), season.into(), date_value(zone, now)];
     params.extend(subject.map(Value::from));
-    let total = row(connection, &format!("SELECT COUNT(*) FROM {table} WHERE {condition}"), params.clone())?;
-    // Those of one moment come in the order of their ids: InnoDB's indexes end with the primary key. To ask
-    // for it would make MariaDB sort.
-    let sql =
-        format!("SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date LIMIT {limit}");
-    let reviews = rows(connection, &sql, params)?.into_iter().map(|row| review(zone, row)).collect();
+    let total = row(
+        connection,
+        &format!("SELECT COUNT(*) FROM {table} WHERE {condition}"),
+        params.clone(),
+    )?;
+    // Those of one moment come in the order of their ids: InnoDB's indexes end with the primary
+    // key. To ask for it would make MariaDB sort.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date LIMIT {limit}"
+    );
+    let reviews =
+        rows(connection, &sql, params)?.into_iter().map(|row| review(zone, row)).collect();
     Ok((total.unwrap_or(0), reviews))
 }
 
@@ -254,20 +288,28 @@ impl NewState<'_> {
     }
 }
 
-/// What a state was computed from, as [`upsert_expecting`] wants it: the order, or that there was no record.
+/// What a state was computed from, as [`upsert_expecting`] wants it: the order, or that there was
+/// no record.
 pub const NO_RECORD: i64 = -1;
 
-const STATE_COLUMNS: &str = "name, creation, modified, modified_by, owner, player, season, question_id, \
+const STATE_COLUMNS: &str = "name, creation, modified, modified_by, owner, player, season, \
+question_id, \
     stability, next_review_date, last_review_date, subject, topic, answered_at_us";
 
-/// The columns that a state changes in a record that is there. The first is the one that may be refused.
+/// The columns that a state changes in a record that is there. The first is the one that may be
+/// refused.
 const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modified_by), \
     next_review_date = VALUES(next_review_date), last_review_date = VALUES(last_review_date), \
     subject = VALUES(subject), topic = VALUES(topic), answered_at_us = VALUES(answered_at_us)";
 
-/// Writes states with MariaDB's bulk protocol over whatever stands there: the caller has locked it. Sort them by
-/// their key first: the table is then written in its own order.
-pub fn upsert(connection: &mut Conn, zone: &SiteZone, place: Place, states: &[NewState<'_>]) -> Result<()> {
+/// Writes states with MariaDB's bulk protocol over whatever stands there: the caller has locked it.
+/// Sort them by their key first: the table is then written in its own order.
+pub fn upsert(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    place: Place,
+    states: &[NewState<'_>],
+) -> Result<()> {
     if states.is_empty() {
         return Ok(());
     }
@@ -292,8 +334,8 @@ pub fn upsert(connection: &mut Conn, zone: &SiteZone, place: Place, states: &[Ne
     connection.exec_batch(sql, params).map_err(Error::from_mariadb)
 }
 
-/// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`]. Sorted as for
-/// [`upsert`].
+/// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`].
+/// Sorted as for [`upsert`].
 ///
 /// # Errors
 /// [`Error::Refused`] with the code [`super::NOT_NULL`]: another state stands somewhere. Nothing was written then,
@@ -346,8 +388,8 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
     ]
 }
 
-/// The date of the last review. The student's own answer keeps its microseconds; Frappe's other dates have
-/// none.
+/// The date of the last review. The student's own answer keeps its microseconds; Frappe's other
+/// dates have none.
 pub fn last_review_value(zone: &SiteZone, review: &Review) -> Value {
     let (seconds, microseconds) = split(review.answered_at_us);
     match review.last_review {
@@ -387,14 +429,16 @@ pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>
     for tokens in tokens.chunks(MOST_IN_A_LIST) {
         let list = placeholders(tokens.len());
         let sql = format!("SELECT name FROM `tabMemory Review Audit` WHERE name IN ({list})");
-        let found: Vec<String> = rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
+        let found: Vec<String> =
+            rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
         names.extend(found);
     }
     Ok(names)
 }
 
-/// Who submitted answers of a season after a moment, Unix microseconds, and before a submission of this name, the
-/// latest first: names of submissions and players. Tokens begin with the time, so the primary key finds them.
+/// Who submitted answers of a season after a moment, Unix microseconds, and before a submission of
+/// this name, the latest first: names of submissions and players. Tokens begin with the time, so
+/// the primary key finds them.
 pub fn submitted_since(
     connection: &mut Conn,
     season: &str,
@@ -404,7 +448,8 @@ pub fn submitted_since(
 ) -> Result<Vec<(String, String)>> {
     // Nothing is named as if it came a day after now, but what older versions named otherwise.
     let newest = format!("{:x}", now_us() + 24 * 3600 * 1_000_000);
-    let sql = "SELECT name, player FROM `tabMemory Review Audit` WHERE name > ? AND name < ? AND season = ? \
+    let sql = "SELECT name, player FROM `tabMemory Review Audit` WHERE name > ? AND name < ? AND \
+    season = ? \
                ORDER BY name DESC LIMIT ?";
     rows(connection, sql, (format!("{since_us:x}"), before.unwrap_or(&newest), season, most))
 }
@@ -436,7 +481,8 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
         row
     });
     let sql = "INSERT INTO `tabMemory Review Audit` \
-        (name, creation, modified, modified_by, owner, player, season, answers, answered_at, persisted_at, checksum) \
+        (name, creation, modified, modified_by, owner, player, season, answers, answered_at, \
+        persisted_at, checksum) \
         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
     connection.exec_batch(sql, params).map_err(Error::from_mariadb)
 }
@@ -446,7 +492,8 @@ pub fn cut(text: &str) -> String {
     text.chars().take(140).collect()
 }
 
-/// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was written.
+/// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was
+/// written.
 pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<bool>> {
     let poisoned: Option<u8> = row(
         connection,
@@ -463,7 +510,8 @@ pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Opti
     Ok(audited.map(|_| true))
 }
 
-/// Names for new rows: they grow with time, so the index on them is filled at its end, and no two are alike.
+/// Names for new rows: they grow with time, so the index on them is filled at its end, and no two
+/// are alike.
 struct Names {
     time: u64,
     process: u64,

@@ -9,7 +9,8 @@ use crate::error::Result;
 
 /// A row for each renaming of late.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_rename` (\
-    old_name VARCHAR(140) NOT NULL PRIMARY KEY, new_name VARCHAR(140) NOT NULL, noted_at_us BIGINT NOT NULL) \
+    old_name VARCHAR(140) NOT NULL PRIMARY KEY, new_name VARCHAR(140) NOT NULL, noted_at_us BIGINT \
+    NOT NULL) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
 /// A renaming.
@@ -45,11 +46,17 @@ pub fn forget(connection: &mut Conn, rename: &Rename) -> Result<()> {
     run(connection, sql, (&rename.old, &rename.new))
 }
 
-/// Gives records of a season the student's new name. Of two records of a question the newer one stays. Returns how
-/// many there were.
-pub fn move_records(connection: &mut Conn, shape: &Shape, season: &str, rename: &Rename) -> Result<u64> {
+/// Gives records of a season the student's new name. Of two records of a question the newer one
+/// stays. Returns how many there were.
+pub fn move_records(
+    connection: &mut Conn,
+    shape: &Shape,
+    season: &str,
+    rename: &Rename,
+) -> Result<u64> {
     let (table, columns) = (shape.table, shape.columns(connection)?);
-    let quoted: Vec<String> = columns.iter().map(|name| format!("`{}`", name.replace('`', "``"))).collect();
+    let quoted: Vec<String> =
+        columns.iter().map(|name| format!("`{}`", name.replace('`', "``"))).collect();
     let (mut selected, mut params): (Vec<String>, Vec<Value>) = (Vec::new(), Vec::new());
     for (name, column) in columns.iter().zip(&quoted) {
         if matches!(name.as_str(), "player" | "owner" | "modified_by") {
@@ -61,17 +68,21 @@ pub fn move_records(connection: &mut Conn, shape: &Shape, season: &str, rename: 
     }
     params.extend([Value::from(&rename.old), season.into()]);
     // `answered_at_us` is compared last of all.
-    let newer = format!("COALESCE(VALUES(answered_at_us), 0) > COALESCE(`{table}`.answered_at_us, 0)");
+    let newer =
+        format!("COALESCE(VALUES(answered_at_us), 0) > COALESCE(`{table}`.answered_at_us, 0)");
     let is_changed =
         |name: &&String| *name != "answered_at_us" && !shape.primary_key.contains(&name.as_str());
     let changes: Vec<String> = columns
         .iter()
         .zip(&quoted)
         .filter(|(name, _)| is_changed(name))
-        .map(|(_, column)| format!("`{table}`.{column} = IF({newer}, VALUES({column}), `{table}`.{column})"))
+        .map(|(_, column)| {
+            format!("`{table}`.{column} = IF({newer}, VALUES({column}), `{table}`.{column})")
+        })
         .collect();
     let copy = format!(
-        "INSERT INTO `{table}` ({}) SELECT {} FROM `{table}` AS r WHERE r.player = ? AND r.season = ? \
+        "INSERT INTO `{table}` ({}) SELECT {} FROM `{table}` AS r WHERE r.player = ? AND r.season \
+         = ? \
          ON DUPLICATE KEY UPDATE {}, `{table}`.answered_at_us = GREATEST(\
          COALESCE(VALUES(answered_at_us), 0), COALESCE(`{table}`.answered_at_us, 0))",
         quoted.join(", "),
@@ -99,5 +110,9 @@ pub fn move_traces(connection: &mut Conn, rename: &Rename) -> Result<()> {
     let audits = "UPDATE `tabMemory Review Audit` SET owner = IF(owner = player, ?, owner), \
         modified_by = IF(modified_by = player, ?, modified_by), player = ? WHERE player = ?";
     run(connection, audits, (&rename.new, &rename.new, &rename.new, &rename.old))?;
-    run(connection, "UPDATE `tabPoison Review` SET player = ? WHERE player = ?", (&rename.new, &rename.old))
+    run(
+        connection,
+        "UPDATE `tabPoison Review` SET player = ? WHERE player = ?",
+        (&rename.new, &rename.old),
+    )
 }

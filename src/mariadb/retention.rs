@@ -14,8 +14,8 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_retention` (\
     after_question VARCHAR(140) NOT NULL, is_flagged TINYINT NOT NULL) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
-/// For so long after a season was archived, in seconds, records are added to it: an answer that is late bears the
-/// moment at which it was given.
+/// For so long after a season was archived, in seconds, records are added to it: an answer that is
+/// late bears the moment at which it was given.
 const LATE_SECONDS: i64 = 86_400;
 
 /// The next season in the archive, in the order of names: one step in its index.
@@ -27,9 +27,13 @@ pub fn next_season(connection: &mut Conn, after: &str) -> Result<Option<String>>
     row(connection, &sql, (after,))
 }
 
-/// The record after which a season's records are to be flagged that were archived before a moment (Unix seconds).
-/// `None`: they are, or none can be that old.
-pub fn flagging_from(connection: &mut Conn, season: &str, archived_before: i64) -> Result<Option<Key>> {
+/// The record after which a season's records are to be flagged that were archived before a moment
+/// (Unix seconds). `None`: they are, or none can be that old.
+pub fn flagging_from(
+    connection: &mut Conn,
+    season: &str,
+    archived_before: i64,
+) -> Result<Option<Key>> {
     // Records from before memora's archive are of a season that it does not know: of any age.
     let is_young = "SELECT 1 FROM memora_archive WHERE season = ? AND season <> '' \
         AND (finished_at_us IS NULL OR finished_at_us >= ?)";
@@ -37,7 +41,8 @@ pub fn flagging_from(connection: &mut Conn, season: &str, archived_before: i64) 
     if row::<u8>(connection, is_young, (season, last_us))?.is_some() {
         return Ok(None);
     }
-    let sql = "SELECT after_player, after_question, is_flagged FROM memora_retention WHERE season = ?";
+    let sql =
+        "SELECT after_player, after_question, is_flagged FROM memora_retention WHERE season = ?";
     Ok(match row::<(String, String, bool)>(connection, sql, (season,))? {
         None => Some(Key::default()),
         Some((_, _, true)) => None,
@@ -45,10 +50,17 @@ pub fn flagging_from(connection: &mut Conn, season: &str, archived_before: i64) 
     })
 }
 
-/// Flags the records of a range that were archived before a moment (Unix seconds). Returns how many.
-pub fn flag(connection: &mut Conn, zone: &SiteZone, range: &KeyRange, archived_before: i64) -> Result<u64> {
+/// Flags the records of a range that were archived before a moment (Unix seconds). Returns how
+/// many.
+pub fn flag(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    range: &KeyRange,
+    archived_before: i64,
+) -> Result<u64> {
     let sql = format!(
-        "UPDATE {} SET r.eligible_for_deletion = 1 WHERE {} AND r.eligible_for_deletion = 0 AND r.archived_at < ?",
+        "UPDATE {} SET r.eligible_for_deletion = 1 WHERE {} AND r.eligible_for_deletion = 0 AND \
+         r.archived_at < ?",
         Place::Archive.records_of(&range.season),
         range.condition()
     );
@@ -58,8 +70,8 @@ pub fn flag(connection: &mut Conn, zone: &SiteZone, range: &KeyRange, archived_b
     Ok(connection.affected_rows())
 }
 
-/// Notes that flagging has come to the end of a range. A season that memora archived is done with at its end; another
-/// begins again.
+/// Notes that flagging has come to the end of a range. A season that memora archived is done with
+/// at its end; another begins again.
 pub fn note_flagged(connection: &mut Conn, range: &KeyRange) -> Result<()> {
     let after = range.until.clone().unwrap_or_default();
     let sql = "INSERT INTO memora_retention (season, after_player, after_question, is_flagged) \
@@ -77,8 +89,8 @@ pub fn forget(connection: &mut Conn, season: &str) -> Result<()> {
 
 /// How many records a season, or the whole archive, has, as MariaDB estimates.
 pub fn estimated_rows(connection: &mut Conn, season: Option<&str>) -> Result<u64> {
-    let of_all =
-        "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
+    let of_all = "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
+    AND TABLE_NAME = ?";
     let of_one = "SELECT verified FROM memora_archive WHERE season = ?";
     let found: Option<Option<u64>> = match season {
         None => row(connection, of_all, (ARCHIVE.table,))?,

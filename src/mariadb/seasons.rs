@@ -5,8 +5,9 @@ use mysql::Conn;
 use super::{row, rows};
 use crate::error::Result;
 
-/// The active season and whether it uses the cache; none that is archived or on its way there. Of several,
-/// the one that today lies in wins, then the one that began last. `today` is the site's day as `YYYY-MM-DD`.
+/// The active season and whether it uses the cache; none that is archived or on its way there. Of
+/// several, the one that today lies in wins, then the one that began last. `today` is the site's
+/// day as `YYYY-MM-DD`.
 pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool)>> {
     row(
         connection,
@@ -29,13 +30,16 @@ pub fn names(connection: &mut Conn) -> Result<Vec<String>> {
     rows(connection, "SELECT name FROM `tabGame Subscription Season` ORDER BY name", ())
 }
 
-/// A User's name as Frappe has it. MariaDB finds it in any case; what differs by more than case is another's.
+/// A User's name as Frappe has it. MariaDB finds it in any case; what differs by more than case is
+/// another's.
 pub fn user_named(connection: &mut Conn, name: &str) -> Result<Option<String>> {
-    let found: Option<String> = row(connection, "SELECT name FROM `tabUser` WHERE name = ?", (name,))?;
+    let found: Option<String> =
+        row(connection, "SELECT name FROM `tabUser` WHERE name = ?", (name,))?;
     Ok(found.filter(|found| found.to_lowercase() == name.to_lowercase()))
 }
 
-/// Whether a Game Subject, Game Topic or User of exactly this name exists; MariaDB alone would ignore its case.
+/// Whether a Game Subject, Game Topic or User of exactly this name exists; MariaDB alone would
+/// ignore its case.
 pub fn link_exists(connection: &mut Conn, link: Link, name: &str) -> Result<bool> {
     let sql = match link {
         Link::Subject => "SELECT name FROM `tabGame Subject` WHERE name = ?",

@@ -1,5 +1,5 @@
-//! What shape a table of records has on disk: key, collation, indexes. Read from the schema, brought about
-//! with one ALTER TABLE.
+//! What shape a table of records has on disk: key, collation, indexes. Read from the schema,
+//! brought about with one ALTER TABLE.
 
 use mysql::Conn;
 
@@ -54,13 +54,15 @@ impl Shape {
             )));
         }
         let other_collations = "SELECT COUNT(*) FROM information_schema.COLUMNS \
-            WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND COLUMN_NAME IN ('player', 'season', 'question_id') \
+            WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND COLUMN_NAME IN ('player', \
+            'season', 'question_id') \
             AND (COLLATION_NAME <> ? OR IS_NULLABLE = 'YES')";
         if row::<u64>(connection, other_collations, (self.table, COLLATION))?.unwrap_or(0) > 0 {
             parts.push(format!("CONVERT TO CHARACTER SET utf8mb4 COLLATE {COLLATION}"));
             for column in self.primary_key {
                 parts.push(format!(
-                    "MODIFY `{column}` VARCHAR(140) CHARACTER SET utf8mb4 COLLATE {COLLATION} NOT NULL"
+                    "MODIFY `{column}` VARCHAR(140) CHARACTER SET utf8mb4 COLLATE {COLLATION} NOT \
+                     NULL"
                 ));
             }
         }
@@ -74,7 +76,8 @@ impl Shape {
         if self.has_safe_mode_index && self.index_columns(connection, SAFE_MODE_INDEX)?.is_empty() {
             parts.push(format!("ADD KEY `{SAFE_MODE_INDEX}` (player, season, next_review_date)"));
         }
-        // Frappe's (15: modified, 16: creation). Every answer would be written there, too, and nothing reads them.
+        // Frappe's (15: modified, 16: creation). Every answer would be written there, too, and
+        // nothing reads them.
         for unused in ["modified", "creation"] {
             if !self.index_columns(connection, unused)?.is_empty() {
                 parts.push(format!("DROP KEY `{unused}`"));
@@ -83,7 +86,8 @@ impl Shape {
         Ok(parts)
     }
 
-    /// The primary key takes no NULL and no duplicate: what the patches cannot clean is an administrator's.
+    /// The primary key takes no NULL and no duplicate: what the patches cannot clean is an
+    /// administrator's.
     ///
     /// # Errors
     /// [`Error::Fault`] says how many records are in the way.
@@ -93,20 +97,24 @@ impl Shape {
         }
         let table = self.table;
         let sql = format!(
-            "SELECT COUNT(*) FROM `{table}` WHERE COALESCE(player, '') = '' OR COALESCE(season, '') = '' \
+            "SELECT COUNT(*) FROM `{table}` WHERE COALESCE(player, '') = '' OR COALESCE(season, \
+             '') = '' \
              OR COALESCE(question_id, '') = ''"
         );
         let incomplete: u64 = row(connection, &sql, ())?.unwrap_or(0);
         let sql = format!(
-            "SELECT COUNT(*) - COUNT(DISTINCT CAST(player AS BINARY), CAST(season AS BINARY), CAST(question_id AS BINARY)) \
-             FROM `{table}` WHERE player IS NOT NULL AND season IS NOT NULL AND question_id IS NOT NULL"
+            "SELECT COUNT(*) - COUNT(DISTINCT CAST(player AS BINARY), CAST(season AS BINARY), \
+             CAST(question_id AS BINARY)) \
+             FROM `{table}` WHERE player IS NOT NULL AND season IS NOT NULL AND question_id IS NOT \
+             NULL"
         );
         let duplicates: u64 = row(connection, &sql, ())?.unwrap_or(0);
         if incomplete + duplicates == 0 {
             return Ok(());
         }
         Err(Error::Fault(format!(
-            "{table} has {incomplete} records without player, season or question, and {duplicates} duplicates: \
+            "{table} has {incomplete} records without player, season or question, and {duplicates} \
+             duplicates: \
              complete or delete them, then run bench migrate again. Nothing was changed."
         )))
     }
@@ -122,7 +130,8 @@ impl Shape {
         rows(
             connection,
             "SELECT COLUMN_NAME FROM information_schema.STATISTICS \
-             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND INDEX_NAME = ? ORDER BY SEQ_IN_INDEX",
+             WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND INDEX_NAME = ? ORDER BY \
+             SEQ_IN_INDEX",
             (self.table, index),
         )
     }

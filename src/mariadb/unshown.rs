@@ -1,7 +1,8 @@
-//! Students whose cached schedules lack an acknowledged answer, and whether anybody believes the cache.
+//! Students whose cached schedules lack an acknowledged answer, and whether anybody believes the
+//! cache.
 //!
-//! Whoever marks a student holds a shared lock on the one row of `memora_belief`, whoever settles marks an exclusive
-//! one: so no mark comes in unseen.
+//! Whoever marks a student holds a shared lock on the one row of `memora_belief`, whoever settles
+//! marks an exclusive one: so no mark comes in unseen.
 
 use mysql::Conn;
 use mysql::prelude::Queryable;
@@ -26,7 +27,8 @@ pub const ROW: &str = "INSERT IGNORE INTO `memora_belief` (id, is_believed) VALU
 pub fn look(connection: &mut Conn) -> Result<Look> {
     // One more than are dropped one by one: the rest need not be known.
     let sql = format!(
-        "SELECT is_believed, player, season FROM `memora_belief` LEFT JOIN `memora_unshown` ON TRUE LIMIT {}",
+        "SELECT is_believed, player, season FROM `memora_belief` LEFT JOIN `memora_unshown` ON \
+         TRUE LIMIT {}",
         MOST_UNSHOWN + 1
     );
     let found: Vec<(bool, Option<String>, Option<String>)> = rows(connection, &sql, ())?;
@@ -37,8 +39,8 @@ pub fn look(connection: &mut Conn) -> Result<Look> {
     Ok(Look { is_believed, unshown: unshown.collect() })
 }
 
-/// Lets `repair` put the cache right, then forgets all marks: from now on the cache is believed. Nobody can mark a
-/// student meanwhile. Does nothing else when `repair` fails.
+/// Lets `repair` put the cache right, then forgets all marks: from now on the cache is believed.
+/// Nobody can mark a student meanwhile. Does nothing else when `repair` fails.
 pub fn settle(connection: &mut Conn, repair: impl FnOnce(&Look) -> Result<()>) -> Result<()> {
     in_transaction(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = 1 FOR UPDATE", ())?;
@@ -74,11 +76,11 @@ pub fn mark(connection: &mut Conn, player: &str, season: &str) -> Result<Mark> {
     })
 }
 
-/// Whether somebody may still believe what a mark speaks of: it is there, and nobody has found that no process
-/// believes the cache.
+/// Whether somebody may still believe what a mark speaks of: it is there, and nobody has found that
+/// no process believes the cache.
 pub fn is_needed(connection: &mut Conn, mark: Mark) -> Result<bool> {
-    let sql =
-        "SELECT 1 FROM `memora_unshown` JOIN `memora_belief` ON is_believed = 1 WHERE memora_unshown.id = ?";
+    let sql = "SELECT 1 FROM `memora_unshown` JOIN `memora_belief` ON is_believed = 1 WHERE \
+    memora_unshown.id = ?";
     Ok(row::<u8>(connection, sql, (mark.id,))?.is_some())
 }
 

@@ -1,4 +1,5 @@
-//! What is asked of the cache's Redis: one student's sorted set and details, the active season, known links.
+//! What is asked of the cache's Redis: one student's sorted set and details, the active season,
+//! known links.
 
 use std::time::Duration;
 
@@ -6,7 +7,9 @@ use ::redis::{FromRedisValue, Value};
 
 use super::dump::{HashDump, SortedSetDump};
 use super::keys::Keys;
-use super::{LuaScript, RedisConnection, RedisServer, ScriptCall, claim, confirm, text, unexpected};
+use super::{
+    LuaScript, RedisConnection, RedisServer, ScriptCall, claim, confirm, text, unexpected,
+};
 use crate::error::{Error, Result};
 use crate::head::Head;
 use crate::pool::Pool;
@@ -15,9 +18,9 @@ use crate::review::{Review, detail_start};
 /// The latest moment that a score can mean; the completeness marker lies far behind it.
 const END_OF_TIME: i64 = 99_999_999_999;
 
-/// Redis searches a small hash from end to end, and makes it a real one only when it has hundreds of fields
-/// or one value of more than 64 bytes. A head of this width spares a load of a thousand records most of its
-/// time.
+/// Redis searches a small hash from end to end, and makes it a real one only when it has hundreds
+/// of fields or one value of more than 64 bytes. A head of this width spares a load of a thousand
+/// records most of its time.
 const HEAD_WIDTH: usize = 65;
 
 /// What the scripts put between ids and details; neither has one in it.
@@ -203,8 +206,8 @@ impl CacheScripts {
         }
     }
 
-    /// Shows an acknowledged submission. Returns how many questions are due then; `None`: the student's
-    /// cache was dropped instead.
+    /// Shows an acknowledged submission. Returns how many questions are due then; `None`: the
+    /// student's cache was dropped instead.
     pub fn apply(
         &self,
         connection: &mut RedisConnection,
@@ -232,9 +235,14 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// The generation in which schedules count that are cached in this run of the server; a new one when the run is
-    /// new. `unused` is a number that was no generation yet.
-    pub fn generation(&self, connection: &mut RedisConnection, keys: &Keys, unused: u64) -> Result<u64> {
+    /// The generation in which schedules count that are cached in this run of the server; a new one
+    /// when the run is new. `unused` is a number that was no generation yet.
+    pub fn generation(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        unused: u64,
+    ) -> Result<u64> {
         let call = self.generation.call(&[keys.generation()]).arg(&connection.run_id).arg(unused);
         connection.script(&call)
     }
@@ -257,9 +265,14 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// Notes that the cache may be believed, for as long as the claim that was made before lasts. False: somebody
-    /// else has claimed it since, or it took too long.
-    pub fn confirm(&self, connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<bool> {
+    /// Notes that the cache may be believed, for as long as the claim that was made before lasts.
+    /// False: somebody else has claimed it since, or it took too long.
+    pub fn confirm(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        token: &str,
+    ) -> Result<bool> {
         confirm(connection, &self.confirm, &[keys.claim(), keys.confirmation()], token)
     }
 }
@@ -279,7 +292,11 @@ pub fn claim_belief(
 }
 
 /// Begins a new generation: all that is cached is void.
-pub fn renew_generation(connection: &mut RedisConnection, keys: &Keys, generation: u64) -> Result<()> {
+pub fn renew_generation(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    generation: u64,
+) -> Result<()> {
     let mut pipeline = redis::pipe();
     let text = generation_text(generation, &connection.run_id);
     pipeline.atomic().cmd("SET").arg(keys.generation()).arg(text).ignore();
@@ -287,8 +304,8 @@ pub fn renew_generation(connection: &mut RedisConnection, keys: &Keys, generatio
     connection.pipeline(&pipeline)
 }
 
-/// Drops the schedules of some students, players and seasons, and makes loads that are under way void. True: there was
-/// something of one of them.
+/// Drops the schedules of some students, players and seasons, and makes loads that are under way
+/// void. True: there was something of one of them.
 pub fn drop_students<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -296,7 +313,11 @@ pub fn drop_students<'a>(
 ) -> Result<bool> {
     let mut pipeline = redis::pipe();
     for (player, season) in students {
-        let names = [keys.schedule(player, season), keys.details(player, season), keys.fence(player, season)];
+        let names = [
+            keys.schedule(player, season),
+            keys.details(player, season),
+            keys.fence(player, season),
+        ];
         pipeline.cmd("UNLINK").arg(&names);
         pipeline.cmd("ZREM").arg(keys.students(season)).arg(player).ignore();
     }
@@ -307,7 +328,8 @@ pub fn drop_students<'a>(
     Ok(dropped.iter().any(|count| *count > 0))
 }
 
-/// What the cached schedules of some students were computed from, in their order; nothing of those who have none.
+/// What the cached schedules of some students were computed from, in their order; nothing of those
+/// who have none.
 pub fn heads<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -324,8 +346,8 @@ pub fn heads<'a>(
     Ok(found.into_iter().map(|head| head?.parse().ok()).collect())
 }
 
-/// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go on, 0 when all
-/// was looked through, and the keys.
+/// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go
+/// on, 0 when all was looked through, and the keys.
 pub fn scan_season(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -349,7 +371,11 @@ pub fn look_through(
     }
 }
 
-fn scan(connection: &mut RedisConnection, pattern: &str, cursor: u64) -> Result<(u64, Vec<String>)> {
+fn scan(
+    connection: &mut RedisConnection,
+    pattern: &str,
+    cursor: u64,
+) -> Result<(u64, Vec<String>)> {
     let mut command = redis::cmd("SCAN");
     command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1_000);
     let (cursor, found): (u64, Vec<Vec<u8>>) = connection.command(&command)?;
@@ -357,8 +383,8 @@ fn scan(connection: &mut RedisConnection, pattern: &str, cursor: u64) -> Result<
     Ok((cursor, found.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect()))
 }
 
-/// Looks through a part of either Redis for keys of memora's on this site, and removes them. Returns where to go on;
-/// 0: all was looked through.
+/// Looks through a part of either Redis for keys of memora's on this site, and removes them.
+/// Returns where to go on; 0: all was looked through.
 pub fn clear_site(connection: &mut RedisConnection, keys: &Keys, cursor: u64) -> Result<u64> {
     let (cursor, found) = scan(connection, &keys.own_pattern(), cursor)?;
     if !found.is_empty() {
@@ -367,9 +393,14 @@ pub fn clear_site(connection: &mut RedisConnection, keys: &Keys, cursor: u64) ->
     Ok(cursor)
 }
 
-/// Looks through a part of the cache for keys of a season's students, and removes them. Returns where to go
-/// on; 0: all was looked through.
-pub fn clear_season(connection: &mut RedisConnection, keys: &Keys, season: &str, cursor: u64) -> Result<u64> {
+/// Looks through a part of the cache for keys of a season's students, and removes them. Returns
+/// where to go on; 0: all was looked through.
+pub fn clear_season(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    cursor: u64,
+) -> Result<u64> {
     let (cursor, mut found) = scan_season(connection, keys, season, cursor)?;
     found.retain(|key| keys.is_of_season(key, season));
     if !found.is_empty() {
@@ -392,7 +423,13 @@ pub fn set_fences<'a>(
 ) -> Result<()> {
     let mut pipeline = redis::pipe();
     for player in players {
-        pipeline.cmd("SET").arg(keys.fence(player, season)).arg(fence).arg("EX").arg(seconds).ignore();
+        pipeline
+            .cmd("SET")
+            .arg(keys.fence(player, season))
+            .arg(fence)
+            .arg("EX")
+            .arg(seconds)
+            .ignore();
     }
     connection.pipeline(&pipeline)
 }
@@ -407,11 +444,11 @@ pub struct Loaded<'a> {
     pub reviews: &'a [Review],
 }
 
-/// Caches all records of some students for so many seconds, until Unix time `until`. False for each of whom,
-/// since `fence` was set, an answer, another load or an eviction came in between.
+/// Caches all records of some students for so many seconds, until Unix time `until`. False for each
+/// of whom, since `fence` was set, an answer, another load or an eviction came in between.
 ///
-/// Each student's go into keys beside his own, which a script then puts in their place: Lua would copy and hash
-/// what is handed to it, and to look at the fence first takes a round trip.
+/// Each student's go into keys beside his own, which a script then puts in their place: Lua would
+/// copy and hash what is handed to it, and to look at the fence first takes a round trip.
 pub fn fill(
     connection: &mut RedisConnection,
     loaded: &[Loaded<'_>],
@@ -426,11 +463,18 @@ pub fn fill(
     let mut pipeline = redis::pipe();
     for schedule in loaded {
         let Student { keys, player, season, .. } = schedule.student;
-        let (scores, states) = (keys.new_schedule(player, season), keys.new_details(player, season));
+        let (scores, states) =
+            (keys.new_schedule(player, season), keys.new_details(player, season));
         pipeline.cmd("MULTI").ignore();
         for (key, dump) in [(&scores, schedule.scores()), (&states, schedule.states())] {
             // Whatever a fill that failed has left there.
-            pipeline.cmd("RESTORE").arg(key).arg(milliseconds_to_live).arg(dump).arg("REPLACE").ignore();
+            pipeline
+                .cmd("RESTORE")
+                .arg(key)
+                .arg(milliseconds_to_live)
+                .arg(dump)
+                .arg("REPLACE")
+                .ignore();
         }
         // Not by its hash: a script that Redis does not know would leave the keys where they are.
         pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(6);
@@ -444,7 +488,8 @@ pub fn fill(
 }
 
 impl Loaded<'_> {
-    /// The records. One without a question, which only a script past memora can write, would be the marker.
+    /// The records. One without a question, which only a script past memora can write, would be the
+    /// marker.
     fn named(&self) -> impl Iterator<Item = &Review> {
         self.reviews.iter().filter(|review| !review.question_id.is_empty())
     }
@@ -453,7 +498,8 @@ impl Loaded<'_> {
     fn scores(&self) -> Vec<u8> {
         let mut scores: Vec<(i64, &str)> =
             self.named().map(|review| (review.next_review, review.question_id.as_str())).collect();
-        // Latest first: Redis then adds each at the beginning of its list, and searches no place for it.
+        // Latest first: Redis then adds each at the beginning of its list, and searches no place
+        // for it.
         scores.sort_unstable_by_key(|(next_review, _)| std::cmp::Reverse(*next_review));
         let count = scores.len() + 1;
         let mut dump = SortedSetDump::with_members(count, 32 * count);
@@ -491,11 +537,16 @@ pub fn forget_season(connection: &mut RedisConnection, keys: &Keys) -> Result<()
 }
 
 /// Remembers links that exist.
-pub fn remember_links(connection: &mut RedisConnection, keys: &Keys, links: &[String]) -> Result<()> {
+pub fn remember_links(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    links: &[String],
+) -> Result<()> {
     connection.command(redis::cmd("SADD").arg(keys.links()).arg(links))
 }
 
-/// How many checks the database had seen at the last one; nothing where the cache was emptied since.
+/// How many checks the database had seen at the last one; nothing where the cache was emptied
+/// since.
 pub fn known_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<u64>> {
     connection.command(redis::cmd("GET").arg(keys.checks()))
 }
@@ -510,7 +561,8 @@ pub fn forget_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<()
     connection.command(redis::cmd("DEL").arg(keys.checks()))
 }
 
-/// A key of the cache's database that is none of memora's, if there is one among the first that are looked at.
+/// A key of the cache's database that is none of memora's, if there is one among the first that are
+/// looked at.
 pub fn stranger(connection: &mut RedisConnection) -> Result<Option<String>> {
     let (_, found) = scan(connection, "*", 0)?;
     Ok(found.into_iter().find(|key| !Keys::is_own(key)))
@@ -527,8 +579,8 @@ pub fn forget_links(connection: &mut RedisConnection, keys: &Keys) -> Result<()>
     connection.command(redis::cmd("UNLINK").arg(keys.links()))
 }
 
-/// Cached dates of a student, by question, up to a moment, most overdue first. The cache alone is asked,
-/// complete or not.
+/// Cached dates of a student, by question, up to a moment, most overdue first. The cache alone is
+/// asked, complete or not.
 pub fn scores(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -559,8 +611,8 @@ pub fn count(
     connection.command(redis::cmd("ZCOUNT").arg(key).arg("-inf").arg(until.unwrap_or(END_OF_TIME)))
 }
 
-/// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of a question
-/// stays.
+/// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of a
+/// question stays.
 pub fn put(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -570,7 +622,8 @@ pub fn put(
 ) -> Result<()> {
     let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
     let ids: Vec<&str> = dates.iter().map(|(id, _)| id.as_str()).collect();
-    let known: Vec<Option<String>> = connection.command(redis::cmd("HMGET").arg(&details).arg(&ids))?;
+    let known: Vec<Option<String>> =
+        connection.command(redis::cmd("HMGET").arg(&details).arg(&ids))?;
     let mut pipeline = redis::pipe();
     pipeline.atomic();
     for ((id, date), detail) in dates.iter().zip(known) {
@@ -637,7 +690,9 @@ fn reviews<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<Re
         .filter(|(id, _)| !id.is_empty())
         .map(|(id, detail)| {
             Review::from_detail(id, detail).ok_or_else(|| {
-                Error::Fault(format!("the cache holds a detail that memora did not write: {detail:?}"))
+                Error::Fault(format!(
+                    "the cache holds a detail that memora did not write: {detail:?}"
+                ))
             })
         })
         .collect()
@@ -672,8 +727,9 @@ impl Answer {
 
     fn head(&mut self) -> Result<Head> {
         let head = self.text()?;
-        head.parse()
-            .map_err(|_| Error::Fault(format!("the cache holds a head that memora did not write: {head:?}")))
+        head.parse().map_err(|_| {
+            Error::Fault(format!("the cache holds a head that memora did not write: {head:?}"))
+        })
     }
 
     fn number<T: FromRedisValue>(&mut self) -> Result<T> {

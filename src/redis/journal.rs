@@ -1,5 +1,5 @@
-//! What is asked of the journal's Redis: the stream of submissions, a student's pending ones, and when MariaDB was
-//! looked at.
+//! What is asked of the journal's Redis: the stream of submissions, a student's pending ones, and
+//! when MariaDB was looked at.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -122,7 +122,9 @@ impl JournalScripts {
     ) -> Result<()> {
         for entries in entries.chunks(AT_ONCE) {
             let mut names = vec![keys.stream(), keys.tokens()];
-            names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
+            names.extend(
+                entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)),
+            );
             let mut call = self.acknowledge.call(&names).arg(GROUP);
             for (entry, token) in entries {
                 call.push(&entry.id);
@@ -133,7 +135,8 @@ impl JournalScripts {
         Ok(())
     }
 
-    /// Makes void what was computed from a student's submissions so far. Returns the ids of those that wait.
+    /// Makes void what was computed from a student's submissions so far. Returns the ids of those
+    /// that wait.
     pub fn void(
         &self,
         connection: &mut RedisConnection,
@@ -148,7 +151,8 @@ impl JournalScripts {
         Ok(ids)
     }
 
-    /// True for the one caller in a minute that should queue a drain, since submissions have waited for too long.
+    /// True for the one caller in a minute that should queue a drain, since submissions have waited
+    /// for too long.
     pub fn claim_overdue(
         &self,
         connection: &mut RedisConnection,
@@ -161,7 +165,12 @@ impl JournalScripts {
     }
 
     /// Notes that MariaDB was looked at. False: the look was revoked, or took too long.
-    pub fn confirm_look(&self, connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<bool> {
+    pub fn confirm_look(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        token: &str,
+    ) -> Result<bool> {
         let note = look_note(connection, token);
         confirm(connection, &self.confirm, &[keys.database_claim(), keys.database_look()], &note)
     }
@@ -226,8 +235,8 @@ pub fn waiting_ids(
     Ok(waiting.collect())
 }
 
-/// What of some students is still on its way to MariaDB, in their order. What leaves the journal meanwhile is in
-/// MariaDB: whoever reads both reads the journal first.
+/// What of some students is still on its way to MariaDB, in their order. What leaves the journal
+/// meanwhile is in MariaDB: whoever reads both reads the journal first.
 pub fn pending(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -261,7 +270,11 @@ fn is_id(text: &str) -> bool {
 }
 
 /// Entries by their ids, as far as they are there.
-pub fn entries_of(connection: &mut RedisConnection, keys: &Keys, ids: &[String]) -> Result<Vec<StreamEntry>> {
+pub fn entries_of(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    ids: &[String],
+) -> Result<Vec<StreamEntry>> {
     let mut found = Vec::with_capacity(ids.len());
     for ids in ids.chunks(AT_ONCE) {
         let mut pipeline = redis::pipe();
@@ -277,8 +290,13 @@ pub fn entries_of(connection: &mut RedisConnection, keys: &Keys, ids: &[String])
 }
 
 /// A submission that waits in the stream, by its token, or by the id that older versions gave it.
-pub fn waiting(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<Option<StreamEntry>> {
-    let id: Option<String> = connection.command(redis::cmd("HGET").arg(keys.tokens()).arg(token))?;
+pub fn waiting(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    token: &str,
+) -> Result<Option<StreamEntry>> {
+    let id: Option<String> =
+        connection.command(redis::cmd("HGET").arg(keys.tokens()).arg(token))?;
     match id.or_else(|| is_id(token).then(|| token.to_owned())) {
         // A number that Redis finds too large for an id is none of ours.
         Some(id) => match entries_of(connection, keys, &[id]) {
@@ -294,8 +312,13 @@ pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     let mut command = redis::cmd("XGROUP");
     command.arg("CREATE").arg(keys.stream()).arg(GROUP).arg("0").arg("MKSTREAM");
     match connection.command::<()>(&command) {
-        // A Redis that is full refuses to make what is there, too; draining is what makes room in it.
-        Err(Error::Refused { cause, .. }) if cause.contains("BUSYGROUP") || cause.contains("OOM") => Ok(()),
+        // A Redis that is full refuses to make what is there, too; draining is what makes room in
+        // it.
+        Err(Error::Refused { cause, .. })
+            if cause.contains("BUSYGROUP") || cause.contains("OOM") =>
+        {
+            Ok(())
+        }
         outcome => outcome,
     }
 }
@@ -336,7 +359,14 @@ pub fn take_over(
     most: usize,
 ) -> Result<Vec<StreamEntry>> {
     let mut command = redis::cmd("XAUTOCLAIM");
-    command.arg(keys.stream()).arg(GROUP).arg(consumer).arg(idle_ms).arg("0").arg("COUNT").arg(most);
+    command
+        .arg(keys.stream())
+        .arg(GROUP)
+        .arg(consumer)
+        .arg(idle_ms)
+        .arg("0")
+        .arg("COUNT")
+        .arg(most);
     let mut answer: Vec<Value> = connection.command(&command)?;
     if answer.len() < 2 {
         return Ok(Vec::new());
@@ -349,8 +379,9 @@ pub fn forget_consumers(connection: &mut RedisConnection, keys: &Keys, idle_ms: 
     let consumers: Vec<HashMap<String, Value>> =
         connection.command(redis::cmd("XINFO").arg("CONSUMERS").arg(keys.stream()).arg(GROUP))?;
     for mut consumer in consumers {
-        let mut number =
-            |field| u64::from_redis_value(consumer.remove(field).unwrap_or(Value::Nil)).unwrap_or(0);
+        let mut number = |field| {
+            u64::from_redis_value(consumer.remove(field).unwrap_or(Value::Nil)).unwrap_or(0)
+        };
         if number("pending") == 0 && number("idle") > idle_ms {
             let name = text(consumer.remove("name").unwrap_or(Value::Nil))?;
             let mut command = redis::cmd("XGROUP");
@@ -401,8 +432,8 @@ pub fn setting(connection: &mut RedisConnection, name: &str) -> Result<Option<St
     }
 }
 
-/// Reads the list of entries that XRANGE and its kin give. A field that is missing is left empty: such
-/// an entry is set aside by the drain, and never blocks the rest.
+/// Reads the list of entries that XRANGE and its kin give. A field that is missing is left empty:
+/// such an entry is set aside by the drain, and never blocks the rest.
 fn entries(value: Value) -> Result<Vec<StreamEntry>> {
     let list = match value {
         Value::Array(list) => list,
@@ -414,7 +445,8 @@ fn entries(value: Value) -> Result<Vec<StreamEntry>> {
         let Value::Array(parts) = item else { continue };
         let mut parts = parts.into_iter();
         let id = text(parts.next().unwrap_or(Value::Nil))?;
-        let mut entry = StreamEntry { id, player: String::new(), season: String::new(), text: String::new() };
+        let mut entry =
+            StreamEntry { id, player: String::new(), season: String::new(), text: String::new() };
         if let Some(Value::Array(fields)) = parts.next() {
             let mut fields = fields.into_iter();
             while let (Some(field), Some(value)) = (fields.next(), fields.next()) {

@@ -86,7 +86,8 @@ impl Keys {
     /// Whether a key of the cache is a student's, of this season.
     pub fn is_of_season(&self, key: &str, season: &str) -> bool {
         let of_student = |family: &str| {
-            let rest = key.strip_prefix(&self.of_all(family)).and_then(|rest| rest.strip_prefix(':'));
+            let rest =
+                key.strip_prefix(&self.of_all(family)).and_then(|rest| rest.strip_prefix(':'));
             rest.and_then(|rest| rest.strip_suffix(season)).is_some_and(|rest| rest.ends_with(':'))
         };
         ["srs", "srs-detail", "srs-fence"].into_iter().any(of_student)
@@ -107,7 +108,8 @@ impl Keys {
 
     /// Whether a key is memora's, of whatever site.
     pub fn is_own(key: &str) -> bool {
-        key.split_once('|').is_some_and(|(_, rest)| rest.starts_with("srs:") || rest.starts_with("srs-"))
+        key.split_once('|')
+            .is_some_and(|(_, rest)| rest.starts_with("srs:") || rest.starts_with("srs-"))
     }
 
     /// Cache: the active season.
@@ -115,7 +117,8 @@ impl Keys {
         self.of_all("srs-season")
     }
 
-    /// Cache: the generation in which cached schedules count, and the run of the cache that it is for.
+    /// Cache: the generation in which cached schedules count, and the run of the cache that it is
+    /// for.
     pub fn generation(&self) -> String {
         self.of_all("srs-generation")
     }
@@ -181,7 +184,12 @@ mod tests {
                 assert!(!Keys::of_site("a").is_of_season(&key, "SEASON-2026"), "{key}");
             }
         }
-        for key in ["a*b|srs-season", "a*b|srs:SEASON-2026", "a*b|srs-x:y:SEASON-2026", "srs:y:SEASON-2026"] {
+        for key in [
+            "a*b|srs-season",
+            "a*b|srs:SEASON-2026",
+            "a*b|srs-x:y:SEASON-2026",
+            "srs:y:SEASON-2026",
+        ] {
             assert!(!keys.is_of_season(key, "SEASON-2026"), "{key}");
         }
         assert_eq!(keys.season_pattern("SEASON-2026"), "a\\*b|srs*:SEASON-2026");
@@ -192,7 +200,10 @@ mod tests {
     fn a_schedules_key_tells_whose_it_is() {
         let keys = Keys::of_site("site");
         for player in ["amal@school.example", "x:SEASON-2025", ""] {
-            assert_eq!(keys.player_of(&keys.schedule(player, "SEASON-2026"), "SEASON-2026"), Some(player));
+            assert_eq!(
+                keys.player_of(&keys.schedule(player, "SEASON-2026"), "SEASON-2026"),
+                Some(player)
+            );
             assert_eq!(keys.player_of(&keys.schedule(player, "SEASON-2026"), "SEASON-2025"), None);
             assert_eq!(keys.player_of(&keys.details(player, "SEASON-2026"), "SEASON-2026"), None);
             let other = Keys::of_site("other");

@@ -1,4 +1,5 @@
-//! Counts of calls by duration, in the cache's Redis: a hash for each ten minutes and one of all time.
+//! Counts of calls by duration, in the cache's Redis: a hash for each ten minutes and one of all
+//! time.
 
 use std::collections::HashMap;
 
@@ -29,7 +30,11 @@ pub fn add(connection: &mut RedisConnection, keys: &Keys, slot: i64, calls: &ByC
 }
 
 /// Reads the counts of some slots, in their order, and those of all time.
-pub fn read(connection: &mut RedisConnection, keys: &Keys, slots: &[i64]) -> Result<(Vec<ByCall>, ByCall)> {
+pub fn read(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    slots: &[i64],
+) -> Result<(Vec<ByCall>, ByCall)> {
     let mut pipeline = redis::pipe();
     for slot in slots.iter().copied().map(Some).chain([None]) {
         pipeline.cmd("HGETALL").arg(keys.latency(slot));
@@ -43,7 +48,8 @@ pub fn read(connection: &mut RedisConnection, keys: &Keys, slots: &[i64]) -> Res
 fn by_call(fields: &HashMap<String, u64>) -> ByCall {
     let mut calls = ByCall::new();
     for call in Call::ALL {
-        let count = |place: &str| fields.get(&format!("{}:{place}", call.name())).copied().unwrap_or(0);
+        let count =
+            |place: &str| fields.get(&format!("{}:{place}", call.name())).copied().unwrap_or(0);
         let mut counts = Counts { sum_us: count("sum"), ..Counts::default() };
         for (number, place) in counts.places.iter_mut().enumerate() {
             *place = count(&number.to_string());

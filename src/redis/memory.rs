@@ -17,7 +17,8 @@ pub struct Memory {
 /// Asks a server how much memory it uses.
 pub fn memory(connection: &mut RedisConnection) -> Result<Memory> {
     let about: String = connection.command(redis::cmd("INFO").arg("memory"))?;
-    let field = |name: &str| about.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
+    let field =
+        |name: &str| about.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     Ok(Memory {
         used: field("used_memory:").parse().unwrap_or(0),
         limit: field("maxmemory:").parse().unwrap_or(0),

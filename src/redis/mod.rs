@@ -1,4 +1,5 @@
-//! The only place that speaks Redis: connections and scripts. What is asked is in `cache` and `journal`.
+//! The only place that speaks Redis: connections and scripts. What is asked is in `cache` and
+//! `journal`.
 
 pub mod cache;
 pub mod dump;
@@ -15,7 +16,8 @@ use ::redis::{Cmd, Connection, ConnectionInfo, FromRedisValue, IntoConnectionInf
 use crate::error::{Error, Result, Server};
 use crate::pool::{Connect, PROBE_TIMEOUT};
 
-/// The number of the database that schedules are in: of a server's sixteen, one that few others use.
+/// The number of the database that schedules are in: of a server's sixteen, one that few others
+/// use.
 const OWN_DATABASE: i64 = 13;
 
 /// How to reach one Redis.
@@ -35,7 +37,8 @@ impl RedisServer {
         let info = url.into_connection_info().map_err(|error| {
             Error::InvalidInput(format!("the URL of the {server} cannot be used: {error}"))
         })?;
-        // Nothing is sent while connecting but what is needed: a probe of a hanging server waits only once.
+        // Nothing is sent while connecting but what is needed: a probe of a hanging server waits
+        // only once.
         let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP2);
         let settings = settings.set_skip_set_lib_name();
         let tcp = info.tcp_settings().clone().set_nodelay(true);
@@ -43,11 +46,15 @@ impl RedisServer {
         Ok(RedisServer { server, info, timeout })
     }
 
-    /// The database on the same server that memora uses where nothing else is said: Frappe runs KEYS over its own.
+    /// The database on the same server that memora uses where nothing else is said: Frappe runs
+    /// KEYS over its own.
     pub fn beside(&self) -> RedisServer {
         let settings = self.info.redis_settings().clone();
         let database = if settings.db() == OWN_DATABASE { OWN_DATABASE - 1 } else { OWN_DATABASE };
-        RedisServer { info: self.info.clone().set_redis_settings(settings.set_db(database)), ..self.clone() }
+        RedisServer {
+            info: self.info.clone().set_redis_settings(settings.set_db(database)),
+            ..self.clone()
+        }
     }
 
     /// Whether another URL names the same database of the same server.
@@ -75,14 +82,19 @@ impl Connect for RedisServer {
     fn connect(&self, probe: bool) -> Result<RedisConnection> {
         // A server that does not let us in (too many clients, wrong password) is of no use now.
         let fail = |error: redis::RedisError| match Error::from_redis(self.server, &error) {
-            Error::Refused { server: Server::Cache, cause, .. } if cause.contains("switch database") => {
+            Error::Refused { server: Server::Cache, cause, .. }
+                if cause.contains("switch database") =>
+            {
                 let cause = format!(
-                    "database {} is refused ({cause}): name another one, or another Redis, in srs_cache_url",
+                    "database {} is refused ({cause}): name another one, or another Redis, in \
+                     srs_cache_url",
                     self.database()
                 );
                 Error::Unavailable { server: Server::Cache, cause, broken: false }
             }
-            Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: false },
+            Error::Refused { server, cause, .. } => {
+                Error::Unavailable { server, cause, broken: false }
+            }
             error => error,
         };
         let patience = if probe { PROBE_TIMEOUT.min(self.timeout) } else { self.timeout };
@@ -92,8 +104,11 @@ impl Connect for RedisServer {
         inner.set_read_timeout(Some(patience)).map_err(fail)?;
         inner.set_write_timeout(Some(patience)).map_err(fail)?;
         let about: String = redis::cmd("INFO").arg("server").query(&mut inner).map_err(fail)?;
-        let run_id =
-            about.lines().find_map(|line| line.strip_prefix("run_id:")).unwrap_or("unknown").to_owned();
+        let run_id = about
+            .lines()
+            .find_map(|line| line.strip_prefix("run_id:"))
+            .unwrap_or("unknown")
+            .to_owned();
         inner.set_read_timeout(Some(self.timeout)).map_err(fail)?;
         inner.set_write_timeout(Some(self.timeout)).map_err(fail)?;
         Ok(RedisConnection { server: self.server, inner, run_id })
@@ -174,12 +189,18 @@ impl ScriptCall {
 }
 
 /// Claims a look, for so long. Whoever claims it later takes it over.
-fn claim(connection: &mut RedisConnection, key: &str, token: &str, lifetime: Duration) -> Result<()> {
+fn claim(
+    connection: &mut RedisConnection,
+    key: &str,
+    token: &str,
+    lifetime: Duration,
+) -> Result<()> {
     let milliseconds = u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX).max(1);
     connection.command(redis::cmd("SET").arg(key).arg(token).arg("PX").arg(milliseconds))
 }
 
-/// Notes that a look is done that was claimed before it began. False: the claim is another's, or over.
+/// Notes that a look is done that was claimed before it began. False: the claim is another's, or
+/// over.
 fn confirm(
     connection: &mut RedisConnection,
     script: &LuaScript,

@@ -1,8 +1,9 @@
-//! Who is cached: each season's students, by the time at which their schedules go, and what is cached of many.
+//! Who is cached: each season's students, by the time at which their schedules go, and what is
+//! cached of many.
 //!
-//! Redis tells nobody which keys it has of a season but by looking at all of them, those of others included.
-//! So who is cached is kept beside the schedules. A schedule that Redis evicted stays in this list until its
-//! time is over, or until somebody looks for it.
+//! Redis tells nobody which keys it has of a season but by looking at all of them, those of others
+//! included. So who is cached is kept beside the schedules. A schedule that Redis evicted stays in
+//! this list until its time is over, or until somebody looks for it.
 
 use std::collections::HashMap;
 
@@ -22,14 +23,15 @@ const MOST_EXPIRED: usize = 2_000;
 /// What is cached of a season.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeasonCache {
-    /// Students with a schedule, an estimate where Redis has evicted some, or where some are of another generation.
+    /// Students with a schedule, an estimate where Redis has evicted some, or where some are of
+    /// another generation.
     pub students: u64,
     /// Bytes of their schedules, estimated from some of them.
     pub memory_bytes: u64,
 }
 
-/// Counts the students of a season, those of this generation where it is known, and weighs some. The same few
-/// steps however many there are.
+/// Counts the students of a season, those of this generation where it is known, and weighs some.
+/// The same few steps however many there are.
 pub fn season_cache(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -39,7 +41,14 @@ pub fn season_cache(
 ) -> Result<SeasonCache> {
     let list = keys.students(season);
     let mut pipeline = redis::pipe();
-    pipeline.cmd("ZRANGEBYSCORE").arg(&list).arg("-inf").arg(now).arg("LIMIT").arg(0).arg(MOST_EXPIRED);
+    pipeline
+        .cmd("ZRANGEBYSCORE")
+        .arg(&list)
+        .arg("-inf")
+        .arg(now)
+        .arg("LIMIT")
+        .arg(0)
+        .arg(MOST_EXPIRED);
     pipeline.cmd("ZCOUNT").arg(&list).arg(format!("({now}")).arg("+inf");
     pipeline.cmd("ZRANDMEMBER").arg(&list).arg(WEIGHED).arg("WITHSCORES");
     let (expired, students, mut some): (Vec<String>, u64, Vec<(String, f64)>) =
@@ -47,7 +56,8 @@ pub fn season_cache(
     some.retain(|(_, until)| *until > now as f64);
     let mut pipeline = redis::pipe();
     if !expired.is_empty() {
-        // One who comes back at this moment leaves it, too: the counts lack them until their next answer.
+        // One who comes back at this moment leaves it, too: the counts lack them until their next
+        // answer.
         pipeline.cmd("ZREM").arg(&list).arg(expired).ignore();
     }
     for (player, _) in &some {
@@ -93,7 +103,13 @@ pub fn until(
     most: usize,
 ) -> Result<Vec<String>> {
     let mut command = redis::cmd("ZRANGEBYSCORE");
-    command.arg(keys.students(season)).arg("-inf").arg(format!("({moment}")).arg("LIMIT").arg(0).arg(most);
+    command
+        .arg(keys.students(season))
+        .arg("-inf")
+        .arg(format!("({moment}"))
+        .arg("LIMIT")
+        .arg(0)
+        .arg(most);
     connection.command(&command)
 }
 
@@ -114,12 +130,17 @@ pub fn remember(
 }
 
 /// Takes students out of the list: nothing is cached of them.
-pub fn forget(connection: &mut RedisConnection, keys: &Keys, season: &str, players: &[&str]) -> Result<()> {
+pub fn forget(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    players: &[&str],
+) -> Result<()> {
     connection.command(redis::cmd("ZREM").arg(keys.students(season)).arg(players))
 }
 
-/// Looks through a part of the whole cache for schedules of a season, those of no list included. Returns where
-/// to go on, 0 at the end, and the students.
+/// Looks through a part of the whole cache for schedules of a season, those of no list included.
+/// Returns where to go on, 0 at the end, and the students.
 pub fn scan(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -167,7 +188,9 @@ pub fn read(
     let answers: Vec<RedisResult<Value>> = connection.pipeline(&pipeline)?;
     let mut answers = answers.into_iter();
     let mut schedules = Vec::with_capacity(players.len());
-    while let (Some(dates), Some(details), Some(fence)) = (answers.next(), answers.next(), answers.next()) {
+    while let (Some(dates), Some(details), Some(fence)) =
+        (answers.next(), answers.next(), answers.next())
+    {
         let is_broken = dates.is_err() || details.is_err();
         let (dates, details) = (strings(dates)?, strings(details)?);
         let is_there = is_broken || !dates.is_empty() || !details.is_empty();

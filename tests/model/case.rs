@@ -5,7 +5,9 @@ use stateright::{Model, Property};
 use crate::outcome;
 use crate::product::{Given, Product};
 use crate::rules::Rules;
-use crate::state::{Broken, C, Cache, D, Database, J, Journal, Looks, Place, Process, Schedule, Set, State};
+use crate::state::{
+    Broken, C, Cache, D, Database, J, Journal, Looks, Place, Process, Schedule, Set, State,
+};
 use crate::step::Step;
 
 /// What a process does.
@@ -98,11 +100,17 @@ impl Case {
     pub fn name(&self) -> String {
         let name_of = |reach: Set| {
             let servers = [(C, 'C'), (J, 'J'), (D, 'D')].into_iter();
-            servers.filter(|(server, _)| reach & server != 0).map(|(_, name)| name).collect::<String>()
+            servers
+                .filter(|(server, _)| reach & server != 0)
+                .map(|(_, name)| name)
+                .collect::<String>()
         };
-        let processes = self.processes.iter().map(|(reach, _, jobs)| format!("{} {jobs:?}", name_of(*reach)));
-        let faults =
-            self.faults.iter().map(|fault| format!("{:b} to {}", fault.places, name_of(fault.reach)));
+        let processes =
+            self.processes.iter().map(|(reach, _, jobs)| format!("{} {jobs:?}", name_of(*reach)));
+        let faults = self
+            .faults
+            .iter()
+            .map(|fault| format!("{:b} to {}", fault.places, name_of(fault.reach)));
         processes.chain(faults).collect::<Vec<_>>().join(", ")
     }
 }
@@ -240,7 +248,9 @@ impl Model for Protocol {
             (usize::from(state.faults) < self.case.faults.len(), Action::Fault),
         ];
         actions.extend(
-            ends.into_iter().filter(|(is_possible, _)| *is_possible && !is_at_rest).map(|(_, one)| one),
+            ends.into_iter()
+                .filter(|(is_possible, _)| *is_possible && !is_at_rest)
+                .map(|(_, one)| one),
         );
         if state.journal.stalled.is_some() {
             actions.push(Action::TakeLate);
@@ -302,7 +312,8 @@ impl Model for Protocol {
                 state.broken != Some(Broken::Cache)
             }),
             Property::sometimes(ALL_ARE_TOLD, |protocol: &Protocol, state: &State| {
-                usize::try_from(state.acknowledged().count_ones()) == Ok(protocol.case.answers.len())
+                usize::try_from(state.acknowledged().count_ones())
+                    == Ok(protocol.case.answers.len())
             }),
         ]
     }

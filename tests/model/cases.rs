@@ -11,7 +11,8 @@ const CUT_OFF: [Set; 4] = [J | D, C | D, D, C | J];
 /// By how much clocks differ: more than anything in a case takes.
 pub const APART: i64 = 5_000_000;
 
-/// A wrong answer from one process, a right one from another, which may come at the same time, and a drain.
+/// A wrong answer from one process, a right one from another, which may come at the same time, and
+/// a drain.
 pub fn two_and_a_drain(one: Set, other: Set) -> Case {
     Case::new(3, &[Given::Wrong, Given::Right])
         .process(one, &[Job::Submit(0)])
@@ -53,7 +54,11 @@ fn all_reach_everything() {
 #[test]
 fn two_right_answers_climb_twice() {
     for cut_off in CUT_OFF {
-        let case = Case { begins_with: 1, answers: vec![Given::Right; 2], ..two_and_a_drain(cut_off, ALL) };
+        let case = Case {
+            begins_with: 1,
+            answers: vec![Given::Right; 2],
+            ..two_and_a_drain(cut_off, ALL)
+        };
         holds(&case);
     }
 }

@@ -12,7 +12,8 @@ type Found = Vec<(&'static str, Path<State, Action>)>;
 
 fn check(case: &Case, until: HasDiscoveries) -> Found {
     let began = Instant::now();
-    let checker = Protocol::new(case.clone()).checker().threads(2).finish_when(until).spawn_bfs().join();
+    let checker =
+        Protocol::new(case.clone()).checker().threads(2).finish_when(until).spawn_bfs().join();
     let (count, depth) = (checker.unique_state_count(), checker.max_depth());
     println!(
         "{}: {count} states, {depth} steps at most, {:.1} s",
@@ -27,7 +28,13 @@ pub fn holds(case: &Case) {
     let found = check(case, HasDiscoveries::AnyFailures);
     for (promise, path) in &found {
         let steps = path.clone().into_actions();
-        assert_eq!(*promise, ALL_ARE_TOLD, "{}: {steps:?} lead to {:?}", case.name(), path.last_state());
+        assert_eq!(
+            *promise,
+            ALL_ARE_TOLD,
+            "{}: {steps:?} lead to {:?}",
+            case.name(),
+            path.last_state()
+        );
     }
     assert!(!found.is_empty(), "{}: no interleaving acknowledges every answer", case.name());
 }

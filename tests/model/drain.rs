@@ -14,7 +14,10 @@ impl Protocol {
             return self.drain_step_today(state, place);
         }
         let next = match state.process(place).step.clone() {
-            Step::DrainTake | Step::DrainStream(_) | Step::DrainAcknowledge { .. } | Step::DrainForget(_)
+            Step::DrainTake
+            | Step::DrainStream(_)
+            | Step::DrainAcknowledge { .. }
+            | Step::DrainForget(_)
                 if !journal =>
             {
                 self.end_job(state, place);
@@ -40,7 +43,11 @@ impl Protocol {
             Step::DrainTakeTable => self.complete(0),
             Step::DrainTable(batch) => {
                 let batch = Batch { table: state.database.table.clone(), ..batch };
-                if rules.drains_stream_first { self.gathered(batch) } else { Step::DrainStream(batch) }
+                if rules.drains_stream_first {
+                    self.gathered(batch)
+                } else {
+                    Step::DrainStream(batch)
+                }
             }
             Step::DrainStream(batch) => {
                 let batch = Batch { stream: state.journal.stream.clone(), ..batch };
@@ -90,7 +97,9 @@ impl Protocol {
                     }
                     database.audits |= counted;
                     let done = counted | batch.before;
-                    database.table.retain(|(_, token)| !(has(done, *token) && is_in(&batch, *token)));
+                    database
+                        .table
+                        .retain(|(_, token)| !(has(done, *token) && is_in(&batch, *token)));
                     Step::DrainAcknowledge { done: done & in_stream(&batch), early }
                 }
             }
@@ -115,11 +124,19 @@ impl Protocol {
     /// Reads all that waits of the student.
     fn complete(&self, lost: Set) -> Step {
         let batch = Batch { lost, ..Batch::default() };
-        if self.case.rules.drains_stream_first { Step::DrainStream(batch) } else { Step::DrainTable(batch) }
+        if self.case.rules.drains_stream_first {
+            Step::DrainStream(batch)
+        } else {
+            Step::DrainTable(batch)
+        }
     }
 
     fn gathered(&self, batch: Batch) -> Step {
-        if self.case.rules.acknowledges_first { Step::DrainForget(batch) } else { Step::DrainBegin(batch) }
+        if self.case.rules.acknowledges_first {
+            Step::DrainForget(batch)
+        } else {
+            Step::DrainBegin(batch)
+        }
     }
 }
 

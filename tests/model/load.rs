@@ -45,7 +45,8 @@ impl Protocol {
             Step::Fill(before) => {
                 if cache && (state.cache.fence == Some(place) || self.case.rules.has_no_fence) {
                     state.cache.fence = None;
-                    state.cache.schedule = Some(Schedule { known: before.known, head: before.head });
+                    state.cache.schedule =
+                        Some(Schedule { known: before.known, head: before.head });
                 }
                 self.use_loaded(state, place, before);
                 return true;
@@ -56,7 +57,8 @@ impl Protocol {
         true
     }
 
-    /// What a load finds in MariaDB, and what it makes of it. With `is_waiting`, all of it is of one moment.
+    /// What a load finds in MariaDB, and what it makes of it. With `is_waiting`, all of it is of
+    /// one moment.
     fn loaded(&self, state: &State, load: &Load, is_waiting: bool) -> (Option<From>, Base) {
         let database = &state.database;
         if self.case.rules.writes_at_once {
@@ -70,7 +72,8 @@ impl Protocol {
         let (entries, table) = (&state.entries, &database.table);
         let (known, order) =
             self.product.lay_over(database.row, entries, &load.stream, table, database.audits);
-        let of_stream = load.stream.iter().map(|token| entries[usize::from(*token)].order).max().unwrap_or(0);
+        let of_stream =
+            load.stream.iter().map(|token| entries[usize::from(*token)].order).max().unwrap_or(0);
         let of_table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
         (known, (journal.max(order), journal.max(of_stream), of_table))
     }

@@ -15,7 +15,8 @@ impl Protocol {
         let next = match state.process(place).step.clone() {
             Step::Ask(_) | Step::Claim(_) | Step::Repair(..) | Step::Confirm(..) if !cache => {
                 // A transaction that is under way is rolled back.
-                state.database.belief_lock = state.database.belief_lock.filter(|holder| *holder != place);
+                state.database.belief_lock =
+                    state.database.belief_lock.filter(|holder| *holder != place);
                 self.without_cache(state, place);
                 return true;
             }
@@ -80,7 +81,11 @@ impl Protocol {
                 }
                 state.database.marks = 0;
                 state.database.is_believed = true;
-                if is_claimed { Step::ConfirmJournal(asked, true) } else { Step::Confirm(asked, true) }
+                if is_claimed {
+                    Step::ConfirmJournal(asked, true)
+                } else {
+                    Step::Confirm(asked, true)
+                }
             }
             Step::ConfirmJournal(asked, is_repaired) => {
                 if journal {
@@ -144,7 +149,8 @@ impl Protocol {
         true
     }
 
-    /// A waiting process sees that somebody has settled its mark, or has found that nobody believes the cache.
+    /// A waiting process sees that somebody has settled its mark, or has found that nobody believes
+    /// the cache.
     pub fn mark_is_gone(&self, state: &mut State, place: Place) -> bool {
         let is_needed = has(state.database.marks, place) && state.database.is_believed;
         if !state.reaches(place, D) || is_needed || state.reaches(place, C) {

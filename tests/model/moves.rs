@@ -19,9 +19,11 @@ impl Protocol {
             | Step::Settle(..)
             | Step::ConfirmJournal(..)
             | Step::Confirm(..) => self.look_step(state, place),
-            Step::Fence | Step::LoadJournal(_) | Step::LoadTable(_) | Step::LoadRow(..) | Step::Fill(_) => {
-                self.load_step(state, place)
-            }
+            Step::Fence
+            | Step::LoadJournal(_)
+            | Step::LoadTable(_)
+            | Step::LoadRow(..)
+            | Step::Fill(_) => self.load_step(state, place),
             Step::Keep(_)
             | Step::Show { .. }
             | Step::Mark

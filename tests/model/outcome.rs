@@ -8,8 +8,8 @@ use crate::product::Product;
 use crate::state::{Broken, Given, Place, Set, State, has, only};
 use crate::step::Step;
 
-/// The stabilities that some order of submissions leads to, as a set: all that have to count, perhaps those that
-/// may, each after those that were acknowledged before it began.
+/// The stabilities that some order of submissions leads to, as a set: all that have to count,
+/// perhaps those that may, each after those that were acknowledged before it began.
 pub fn possible(protocol: &Protocol, state: &State, must: Set, may: Set) -> Set {
     let mut found = 0;
     extend(protocol, state, (must, must | may), (0, protocol.case.begins_with), &mut found);
@@ -58,7 +58,8 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     for _ in 0..3 {
         drained.process(place).step = Step::DrainTake;
         for _ in 0..20 {
-            if drained.processes[0].step == Step::Idle || !protocol.drain_step(&mut drained, place) {
+            if drained.processes[0].step == Step::Idle || !protocol.drain_step(&mut drained, place)
+            {
                 break;
             }
         }

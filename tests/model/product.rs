@@ -84,7 +84,14 @@ impl Product {
     pub fn rate(&self, submission: u8, known: Option<From>, order: i64) -> Option<From> {
         let known = known.map(|known| (QUESTION.to_owned(), review(known))).into_iter().collect();
         state(
-            &plan(&self.zone, &self.answers[usize::from(submission)].submission(), &known, order, 0).reviews,
+            &plan(
+                &self.zone,
+                &self.answers[usize::from(submission)].submission(),
+                &known,
+                order,
+                0,
+            )
+            .reviews,
         )
     }
 
@@ -140,15 +147,18 @@ impl Product {
     ) -> Vec<Entry> {
         let taken = |token: Token| &entries[usize::from(token)];
         let of_stream = |token: &Token| self.entry(*token, taken(*token), taken(*token).kept_at.0);
-        let of_table =
-            |(id, token): &(i64, Token)| (*id, self.entry(*token, taken(*token), taken(*token).kept_at.1));
-        let (stream, table) = (stream.iter().map(of_stream).collect(), table.iter().map(of_table).collect());
+        let of_table = |(id, token): &(i64, Token)| {
+            (*id, self.entry(*token, taken(*token), taken(*token).kept_at.1))
+        };
+        let (stream, table) =
+            (stream.iter().map(of_stream).collect(), table.iter().map(of_table).collect());
         let mut ordered = lineage::in_order(stream, table);
         ordered.retain(|entry| !has(audited, number(entry)));
         ordered
     }
 
-    /// What stands there with what waits laid over it, and the highest order of anything that counts.
+    /// What stands there with what waits laid over it, and the highest order of anything that
+    /// counts.
     pub fn lay_over(
         &self,
         row: Option<From>,
@@ -162,8 +172,8 @@ impl Product {
         (state(&reviews), newest)
     }
 
-    /// Lets the entries of a batch count as a drain does: the state after them, those that count, and the one that
-    /// came early.
+    /// Lets the entries of a batch count as a drain does: the state after them, those that count,
+    /// and the one that came early.
     pub fn settle(
         &self,
         row: Option<From>,

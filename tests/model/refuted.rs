@@ -86,7 +86,8 @@ fn a_drain_that_dies_has_taken_nothing_away() {
 
 #[test]
 fn a_drain_reads_both_places_as_of_one_moment() {
-    // What comes into the stream after that was read is older than what comes into the table after that.
+    // What comes into the stream after that was read is older than what comes into the table after
+    // that.
     let rules = Rules { drains_stream_first: true, ..Rules::default() };
     breaks(&three_and_a_drain(ALL, D).with(rules), Broken::Table);
     // Nobody vouches for the entry of the stream, so it does not say that it came later.

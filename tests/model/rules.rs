@@ -1,15 +1,17 @@
-//! Which rules the processes of a model follow: those of memora, or others that the checker has to refuse.
+//! Which rules the processes of a model follow: those of memora, or others that the checker has to
+//! refuse.
 
 /// Each switch breaks one rule. None is set in memora itself.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// The rules of the commit before: who has the journal takes its word, and never looks at MariaDB.
+    /// The rules of the commit before: who has the journal takes its word, and never looks at
+    /// MariaDB.
     pub journal_is_enough: bool,
-    /// The rules of the commit before: what the journal does not take is written into the table of records at once,
-    /// and the newer of two states wins.
+    /// The rules of the commit before: what the journal does not take is written into the table of
+    /// records at once, and the newer of two states wins.
     pub writes_at_once: bool,
-    /// The rules of the commit before: a drain reads the answers that were written past it as they stood when its
-    /// transaction began. Only with `writes_at_once`.
+    /// The rules of the commit before: a drain reads the answers that were written past it as they
+    /// stood when its transaction began. Only with `writes_at_once`.
     pub reads_old_snapshot: bool,
     /// Clocks say which of two entries came first.
     pub goes_by_clocks: bool,

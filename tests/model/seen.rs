@@ -33,7 +33,8 @@ fn case_5_the_journal_fails_between_look_up_and_append() {
 #[test]
 fn case_6_clocks_differ() {
     breaks(&two_and_a_drain(ALL, D).ahead(0, APART).with(at_once()), Broken::Table);
-    // It is the clock: with equal ones the case before holds. So it is in the present form of entries.
+    // It is the clock: with equal ones the case before holds. So it is in the present form of
+    // entries.
     let by_clocks = Rules { goes_by_clocks: true, ..Rules::default() };
     breaks(&two_and_a_drain(ALL, D).ahead(0, APART).with(by_clocks.clone()), Broken::Table);
     holds(&two_and_a_drain(ALL, D).with(by_clocks));

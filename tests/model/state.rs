@@ -51,8 +51,8 @@ pub struct Taken {
     pub from: Option<From>,
 }
 
-/// A look that is under way, and the last one that is done. Each has the set of processes that have begun to wait
-/// since it was claimed: they wait at least as long as it lives.
+/// A look that is under way, and the last one that is done. Each has the set of processes that have
+/// begun to wait since it was claimed: they wait at least as long as it lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Looks {
     /// Who claimed it.
@@ -85,7 +85,8 @@ impl Looks {
     /// Whether a process has waited as long as everything lives that was there when it began.
     pub fn are_outlived_by(&self, place: Place) -> bool {
         let is_older = |waiting: Set| has(waiting, place);
-        !self.claim.is_some_and(|(_, waiting)| is_older(waiting)) && !self.note.is_some_and(is_older)
+        !self.claim.is_some_and(|(_, waiting)| is_older(waiting))
+            && !self.note.is_some_and(is_older)
     }
 }
 
@@ -255,6 +256,9 @@ impl State {
     }
 
     fn given_that(&self, is_meant: impl Fn(&Given) -> bool) -> Set {
-        (0u8..).zip(&self.given).filter(|(_, given)| is_meant(given)).fold(0, |set, (at, _)| set | only(at))
+        (0u8..)
+            .zip(&self.given)
+            .filter(|(_, given)| is_meant(given))
+            .fold(0, |set, (at, _)| set | only(at))
     }
 }

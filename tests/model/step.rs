@@ -1,4 +1,5 @@
-//! Where a process is: each step is one round trip to one server, with what it remembers from before.
+//! Where a process is: each step is one round trip to one server, with what it remembers from
+//! before.
 
 use memora_engine::entry::From;
 

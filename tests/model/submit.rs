@@ -23,7 +23,9 @@ impl Protocol {
                 let taken = &state.entries[usize::from(token)];
                 let shown = Schedule { known: Some((taken.order, taken.stability)), head: after };
                 let is_current = |schedule: &Schedule| {
-                    self.case.rules.ignores_cached_head || schedule.head == before || schedule.head == after
+                    self.case.rules.ignores_cached_head
+                        || schedule.head == before
+                        || schedule.head == after
                 };
                 if is_cached && state.cache.schedule.as_ref().is_some_and(is_current) {
                     state.cache.schedule = Some(shown);
@@ -119,9 +121,11 @@ impl Protocol {
     /// The journal takes the entry that it did not answer for.
     pub fn take_late(&self, state: &mut State) {
         let Some(token) = state.journal.stalled.take() else { return };
-        let (base, order) = (state.entries[usize::from(token)].base, state.entries[usize::from(token)].order);
+        let (base, order) =
+            (state.entries[usize::from(token)].base, state.entries[usize::from(token)].order);
         if !self.is_in_conflict(state, base) {
-            state.entries[usize::from(token)].kept_at.0 = self.time(state) + self.case.journal_ahead;
+            state.entries[usize::from(token)].kept_at.0 =
+                self.time(state) + self.case.journal_ahead;
             state.journal.stream.push(token);
             state.journal.head = order;
         }
@@ -132,7 +136,13 @@ impl Protocol {
         state.journal.head > journal && !self.case.rules.has_no_conflicts
     }
 
-    fn keep_in_table(&self, state: &mut State, place: Place, before: &Before, token: Option<Token>) {
+    fn keep_in_table(
+        &self,
+        state: &mut State,
+        place: Place,
+        before: &Before,
+        token: Option<Token>,
+    ) {
         if !state.reaches(place, D) {
             self.end_job(state, place);
             return;

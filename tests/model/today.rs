@@ -1,6 +1,6 @@
-//! The rules of the commit before (0c0f89c), as far as a model of them needs it: an answer that the journal does not
-//! take goes into the table of records at once, and the newer of two states wins. What was taken without knowing the
-//! journal is kept beside it, for a drain to replay.
+//! The rules of the commit before (0c0f89c), as far as a model of them needs it: an answer that the
+//! journal does not take goes into the table of records at once, and the newer of two states wins.
+//! What was taken without knowing the journal is kept beside it, for a drain to replay.
 
 use memora_engine::entry::From;
 
@@ -100,7 +100,8 @@ impl Protocol {
                     state.database.row = self.corrected(state.database.row, &blind);
                     state.database.blind.base = blind.base;
                 }
-                let done = batch.stream.iter().fold(0, |set, token| set | crate::state::only(*token));
+                let done =
+                    batch.stream.iter().fold(0, |set, token| set | crate::state::only(*token));
                 Step::DrainAcknowledge { done, early: 0 }
             }
             Step::DrainAcknowledge { done, .. } if journal => {

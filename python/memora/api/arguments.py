@@ -43,7 +43,9 @@ def as_required_text(name: str, value: object) -> str:
 
 
 def check_confirmed(confirm: object, consequence: str) -> None:
-    """Refuse what is not confirmed, and say what it would do. Forms send true as text or as a number."""
+    """Refuse what is not confirmed, and say what it would do. Forms send true as text or as a
+    number.
+    """
     if confirm is not True and str(confirm).lower() not in ("1", "true", "yes"):
         refuse(_("Nothing was done. {0} To do it, set confirm.").format(consequence))
 
@@ -54,7 +56,9 @@ def as_limit(value: object) -> int:
 
 
 def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> int:
-    """A whole number in this range; forms and links send it as text, and in JSON 2.0 is one, too."""
+    """A whole number in this range; forms and links send it as text, and in JSON 2.0 is one,
+    too.
+    """
     if isinstance(value, str) and value.strip().isdecimal() and len(value) <= LONGEST_NUMBER:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -65,7 +69,9 @@ def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> 
 
 
 def as_names(name: str, value: object) -> list[str] | None:
-    """A list of names of documents, also as JSON; None for None and for an empty field of a form."""
+    """A list of names of documents, also as JSON; None for None and for an empty field of a
+    form.
+    """
     if isinstance(value, str) and value:
         try:
             value = json.loads(value)
@@ -73,13 +79,17 @@ def as_names(name: str, value: object) -> list[str] | None:
             refuse(_("{0} cannot be read").format(name))
     if value is None or value == "":
         return None
-    if not isinstance(value, list) or not all(isinstance(item, str) and is_unicode(item) for item in value):
+    if not isinstance(value, list) or not all(
+        isinstance(item, str) and is_unicode(item) for item in value
+    ):
         refuse(_("{0} has to be a list of names").format(name))
     return value
 
 
 def as_json(name: str, value: object) -> str | None:
-    """JSON text of what came as text or as an object; None for None and for an empty field of a form."""
+    """JSON text of what came as text or as an object; None for None and for an empty field of a
+    form.
+    """
     if value is None or isinstance(value, str):
         return as_text(name, value)
     try:
@@ -89,7 +99,9 @@ def as_json(name: str, value: object) -> str | None:
 
 
 def combo_of(session_data: object) -> int:
-    """total_combo of a review session, as text or as an object; 0 when it is missing or no whole number."""
+    """total_combo of a review session, as text or as an object; 0 when it is missing or no whole
+    number.
+    """
     if isinstance(session_data, str):
         try:
             session_data = json.loads(session_data)

@@ -13,11 +13,13 @@ GUARDED: Final = (
 
 
 @frappe.whitelist()
-def get_count(doctype: str, filters: Any = None, debug: Any = False, cache: Any = False) -> int | None:
+def get_count(
+    doctype: str, filters: Any = None, debug: Any = False, cache: Any = False
+) -> int | None:
     """`frappe.client.get_count`, in its place (hook override_whitelisted_methods).
 
-    Frappe 15's own asks nobody's permission; 16's does. Of memora's records its filters would tell any
-    student what others have answered, and each call would read a big table from end to end.
+    Frappe 15's own asks nobody's permission; 16's does. Of memora's records its filters would tell
+    any student what others have answered, and each call would read a big table from end to end.
 
     Args:
         doctype: which documents.
@@ -28,7 +30,8 @@ def get_count(doctype: str, filters: Any = None, debug: Any = False, cache: Any 
     Returns: how many; None where Frappe 16 was asked for a limit and gave up counting.
 
     Raises:
-        frappe.PermissionError: one of memora's DocTypes, and the user may not read it; on Frappe 16, any.
+        frappe.PermissionError: one of memora's DocTypes, and the user may not read it; on Frappe
+        16, any.
     """
     if doctype in GUARDED:
         frappe.has_permission(doctype, "read", throw=True)

@@ -1,7 +1,7 @@
 """A student's review sessions.
 
-The player is always the session's user. Annotations are not evaluated here, so Frappe leaves the check
-of arguments to `memora.api.arguments`, whose messages are for students.
+The player is always the session's user. Annotations are not evaluated here, so Frappe leaves the
+check of arguments to `memora.api.arguments`, whose messages are for students.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def get_review_session(
         topic_id: focus mode: a session of this Game Topic only, whose size the topic decides.
         limit: most questions wanted, 1 to 50.
 
-    Returns: questions, total_due (also past the limit), is_degraded (Safe Mode: at most 10 questions),
-        season; and message when no season is active.
+    Returns: questions, total_due (also past the limit), is_degraded (Safe Mode: at most 10
+        questions), season; and message when no season is active.
     """
     player = as_player(frappe.session.user)
     subject, topic = as_text("subject", subject), as_text("topic_id", topic_id)
@@ -62,8 +62,9 @@ def submit_review_session(
             session_meta: {subject, topic}, total_combo, completion_time_ms}.
         responses: [{question_id, quality, response_time_ms}], quality 0 to 5, right from 3 on.
 
-    Returns: status, processed, xp_earned, persistence_job_id, remaining_items, new_stability_counts.
-        The answers are durable by then, and the next get_review_session shows them.
+    Returns: status, processed, xp_earned, persistence_job_id, remaining_items,
+        new_stability_counts. The answers are durable by then, and the next get_review_session shows
+        them.
     """
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)

@@ -31,7 +31,11 @@ from memora.services.seasons import active_seasons
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 from memora.services.srs_persistence import request_drain
-from memora.services.srs_reconciliation import SAMPLE_SIZE, request_reconciliation, seasons_to_reconcile
+from memora.services.srs_reconciliation import (
+    SAMPLE_SIZE,
+    request_reconciliation,
+    seasons_to_reconcile,
+)
 from memora.services.srs_redis_manager import request_rebuild
 
 if TYPE_CHECKING:
@@ -43,14 +47,18 @@ LONGEST_PAGE: Final = 500
 
 @frappe_errors()
 def process_srs_batch(
-    user: str, interactions: Sequence[Mapping[str, Any]], subject: str | None = None, topic: str | None = None
+    user: str,
+    interactions: Sequence[Mapping[str, Any]],
+    subject: str | None = None,
+    topic: str | None = None,
 ) -> dict[str, Any]:
     """Take a lesson's interactions: they bring its questions into the student's reviews.
 
     For the site's lesson code only, which knows the student: it cannot be called over HTTP.
 
     Args:
-        user: the student, a User; the answers count for the name that Frappe has, whatever case this is in.
+        user: the student, a User; the answers count for the name that Frappe has, whatever case
+            this is in.
         interactions: at most 50 of {question_id, duration_ms | time_spent_ms, attempts_count}.
         subject: Game Subject of these questions.
         topic: Game Topic of these questions.
@@ -65,7 +73,9 @@ def process_srs_batch(
 
 
 def acknowledgement(submitted: SubmitAnswer) -> dict[str, Any]:
-    """What the caller is told of a submission that is durable; queues the drain where one is wanted."""
+    """What the caller is told of a submission that is durable; queues the drain where one is
+    wanted.
+    """
     if submitted["drain_wanted"]:
         request_drain()
     return {
@@ -80,7 +90,8 @@ def acknowledgement(submitted: SubmitAnswer) -> dict[str, Any]:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str, Any]:
-    """Acknowledged records that could not be saved and wait to be replayed or dismissed, newest first.
+    """Acknowledged records that could not be saved and wait to be replayed or dismissed, newest
+    first.
 
     For System Managers.
 
@@ -88,8 +99,8 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str,
         limit: most of them, 1 to 500.
         start: how many to pass over.
 
-    Returns: poison_reviews [{name, player, season, question_id, job_id, set_aside_at, reason}], and total,
-        which counts past the limit.
+    Returns: poison_reviews [{name, player, season, question_id, job_id, set_aside_at, reason}], and
+        total, which counts past the limit.
     """
     frappe.only_for(ADMINISTRATOR)
     fields = ["name", "player", "season", "question_id", "job_id", "set_aside_at", "reason"]
@@ -115,11 +126,13 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> dict[str, Any
     Args:
         names: names of at most 500 Poison Reviews, as a list or as JSON; without it all that wait.
 
-    Returns: replayed, failed, and unknown: no Poison Review of that name, or replayed before. When more than
-        500 wait, they are replayed in the background: all these are 0 then, and job is the SRS Job.
+    Returns: replayed, failed, and unknown: no Poison Review of that name, or replayed before. When
+        more than 500 wait, they are replayed in the background: all these are 0 then, and job is
+        the SRS Job.
 
     Raises:
-        frappe.ValidationError: too many names. ReviewsUnavailable: the queue of background jobs is down.
+        frappe.ValidationError: too many names. ReviewsUnavailable: the queue of background jobs is
+        down.
     """
     frappe.only_for(ADMINISTRATOR)
     listed = as_some_names(names)
@@ -127,12 +140,18 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> dict[str, Any
         nothing_yet = {"replayed": 0, "failed": 0, "unknown": 0}
         return nothing_yet | {"job": poison_reviews.request_replay() or refuse_without_queue()}
     report = engine().replay(listed)
-    return {"replayed": report["replayed"], "failed": report["failed"], "unknown": report["unknown"]}
+    return {
+        "replayed": report["replayed"],
+        "failed": report["failed"],
+        "unknown": report["unknown"],
+    }
 
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def dismiss_poison_reviews(names: str | list[str] | None = None, reason: str | None = None) -> dict[str, int]:
+def dismiss_poison_reviews(
+    names: str | list[str] | None = None, reason: str | None = None
+) -> dict[str, int]:
     """Give up records that were set aside: they are kept, with the reason, and wait no more.
 
     For System Managers. A dismissed one can still be replayed by its name.
@@ -157,13 +176,17 @@ def dismiss_poison_reviews(names: str | list[str] | None = None, reason: str | N
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_cache_status() -> dict[str, Any]:
-    """How the cache and the journal do. For System Managers. Takes as long with a million other keys.
+    """How the cache and the journal do. For System Managers. Takes as long with a million other
+    keys.
 
-    Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the whole
-        redis_cache (None: out of reach, no limit), maxmemory_policy, cache_warning; total_keys and
-        keys_by_season: cached schedules, one a student and season; memory_mb_by_season, estimated; backlog:
-        submissions that are not in MariaDB yet, backlog_age_seconds of the oldest; journal {reachable,
-        durable, warning, appendonly, appendfsync, maxmemory_policy}; poison_reviews that wait.
+    Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the
+        whole redis_cache (None: out of reach, no limit), maxmemory_policy, cache_warning;
+        total_keys and
+        keys_by_season: cached schedules, one a student and season; memory_mb_by_season, estimated;
+            backlog:
+        submissions that are not in MariaDB yet, backlog_age_seconds of the oldest; journal
+        {reachable, durable, warning, appendonly, appendfsync, maxmemory_policy}; poison_reviews
+        that wait.
     """
     frappe.only_for(ADMINISTRATOR)
     return cache_status()
@@ -174,12 +197,13 @@ def get_cache_status() -> dict[str, Any]:
 def get_monitor() -> dict[str, Any]:
     """All that the SRS Monitor shows. For System Managers.
 
-    Returns: time; status as of get_cache_status; scheduler {state, last_run, warning} of Frappe; latency
-        {calls [{call, count, p50_ms, p99_ms}] of the last hour, series [{at, calls {call: {count, p50_ms,
-        p99_ms}}}] of each ten minutes of a day};
-        discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of each
-        season's last reconciliations, oldest first; jobs as of get_job, newest first; seasons [{name,
-        is_active, is_seen, enable_redis, archive_status}], of which students see one at most.
+    Returns: time; status as of get_cache_status; scheduler {state, last_run, warning} of Frappe;
+        latency {calls [{call, count, p50_ms, p99_ms}] of the last hour, series [{at, calls {call:
+        {count, p50_ms, p99_ms}}}] of each ten minutes of a day};
+        discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of
+        each season's last reconciliations, oldest first; jobs as of get_job, newest first; seasons
+        [{name, is_active, is_seen, enable_redis, archive_status}], of which students see one at
+        most.
     """
     frappe.only_for(ADMINISTRATOR)
     return monitor()
@@ -188,7 +212,9 @@ def get_monitor() -> dict[str, Any]:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_metrics() -> Response:
-    """The same in Prometheus' text format. For System Managers: Prometheus logs in with an API key."""
+    """The same in Prometheus' text format. For System Managers: Prometheus logs in with an API
+    key.
+    """
     frappe.only_for(ADMINISTRATOR)
     return Response(metrics_text(), content_type=CONTENT_TYPE)
 
@@ -198,8 +224,8 @@ def get_metrics() -> Response:
 def get_active_seasons() -> dict[str, Any]:
     """Which season students see, and which others are active. For System Managers.
 
-    Returns: seen: the season whose questions students see, None without an active one; unseen: active, too,
-        and seen by nobody, since one active season counts.
+    Returns: seen: the season whose questions students see, None without an active one; unseen:
+        active, too, and seen by nobody, since one active season counts.
     """
     frappe.only_for(ADMINISTRATOR)
     active = active_seasons()
@@ -213,8 +239,8 @@ def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
 
     Students read and answer meanwhile.
 
-    Returns: season; status: queued; job: the SRS Job, for get_job and cancel_job. One that is queued or
-        running already is not queued again.
+    Returns: season; status: queued; job: the SRS Job, for get_job and cancel_job. One that is
+        queued or running already is not queued again.
 
     Raises:
         frappe.ValidationError: the season does not use the cache, or is archived.
@@ -223,16 +249,24 @@ def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
     """
     frappe.only_for(ADMINISTRATOR)
     season = as_cached_season(season)
-    return {"season": season, "status": "queued", "job": request_rebuild(season) or refuse_without_queue()}
+    return {
+        "season": season,
+        "status": "queued",
+        "job": request_rebuild(season) or refuse_without_queue(),
+    }
 
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | None = None) -> dict[str, Any]:
-    """Compare cached schedules with the database and correct them, in the background. For System Managers.
+def trigger_reconciliation(
+    sample_size: int | str = SAMPLE_SIZE, season: str | None = None
+) -> dict[str, Any]:
+    """Compare cached schedules with the database and correct them, in the background. For System
+    Managers.
 
     Args:
-        sample_size: students who have about so many records, drawn at random; 0: all that are cached.
+        sample_size: students who have about so many records, drawn at random; 0: all that are
+            cached.
         season: one that uses the cache; without it each that does.
 
     Returns: status: queued; jobs: the SRS Jobs, one a season.
@@ -249,11 +283,14 @@ def trigger_reconciliation(sample_size: int | str = SAMPLE_SIZE, season: str | N
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_job(job: str | None = None) -> dict[str, Any]:
-    """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did. For System Managers.
+    """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did. For System
+    Managers.
 
-    Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or Interrupted:
-        its process is dead, and nobody goes on; requested_by, started_at, finished_at; done and total records
-        (total is an estimate while it runs), percent; message; of a reconciliation also what it found.
+    Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or
+        Interrupted: its process is dead, and nobody goes on; requested_by, started_at, finished_at;
+            done and total records
+        (total is an estimate while it runs), percent; message; of a reconciliation also what it
+        found.
 
     Raises:
         frappe.DoesNotExistError: there is no such job.
@@ -265,7 +302,8 @@ def get_job(job: str | None = None) -> dict[str, Any]:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def cancel_job(job: str | None = None) -> dict[str, Any]:
-    """Have a rebuild, a reconciliation or a deletion end, within a second or two. For System Managers.
+    """Have a rebuild, a reconciliation or a deletion end, within a second or two. For System
+    Managers.
 
     What was done until then stays, and is right. One that has ended is left as it is.
 
@@ -287,7 +325,9 @@ def cancel_job(job: str | None = None) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def archive_season(season: str | None = None, confirm: bool | int | str = False) -> dict[str, str | None]:
+def archive_season(
+    season: str | None = None, confirm: bool | int | str = False
+) -> dict[str, str | None]:
     """Archive a season in the background, or go on with what was begun.
 
     For System Managers. Its records move to Archived Memory Tracker and cannot be moved back.
@@ -296,8 +336,9 @@ def archive_season(season: str | None = None, confirm: bool | int | str = False)
         season: name of a season that is not active.
         confirm: has to be true.
 
-    Returns: season; status: queued, or Archived when it is; job: the SRS Job, None when it is archived. One
-        that is queued or running already is not queued again, and one whose process is dead goes on.
+    Returns: season; status: queued, or Archived when it is; job: the SRS Job, None when it is
+        archived. One that is queued or running already is not queued again, and one whose process
+        is dead goes on.
 
     Raises:
         frappe.ValidationError: not confirmed, or the season is active.
@@ -307,14 +348,19 @@ def archive_season(season: str | None = None, confirm: bool | int | str = False)
     frappe.only_for(ADMINISTRATOR)
     season = as_season(season)
     check_confirmed(
-        confirm, _("The records of {0} move to the archive and cannot be moved back.").format(season)
+        confirm,
+        _("The records of {0} move to the archive and cannot be moved back.").format(season),
     )
     is_active, status = frappe.db.get_value(SEASON, season, ["is_active", "archive_status"])
     if status == "Archived":
         return {"season": season, "status": status, "job": None}
     if is_active:
         refuse(_("{0} is active: end it first, then archive it.").format(season))
-    return {"season": season, "status": "queued", "job": request_archive(season) or refuse_without_queue()}
+    return {
+        "season": season,
+        "status": "queued",
+        "job": request_archive(season) or refuse_without_queue(),
+    }
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -324,10 +370,10 @@ def get_archive_status(season: str | None = None) -> dict[str, Any]:
 
     For System Managers.
 
-    Returns: season; status: Not Archived, Archiving or Archived; step: copying, verifying, freeing, clearing
-        or done, None before; done and total records of this step (while copying, total is an estimate; at the
-        end both are what was archived); percent; is_running, whether a process is at it now; started_at and
-        finished_at in the site's time zone, or None.
+    Returns: season; status: Not Archived, Archiving or Archived; step: copying, verifying, freeing,
+        clearing or done, None before; done and total records of this step (while copying, total is
+        an estimate; at the end both are what was archived); percent; is_running, whether a process
+        is at it now; started_at and finished_at in the site's time zone, or None.
     """
     frappe.only_for(ADMINISTRATOR)
     season = as_season(season)
@@ -370,8 +416,14 @@ def delete_eligible_archived_records(
     """
     frappe.only_for(ADMINISTRATOR)
     season = as_season(season) if as_text("season", season) else None
-    check_confirmed(confirm, _("Archived records that are flagged are deleted and cannot be had back."))
-    return {"season": season, "status": "queued", "job": request_deletion(season) or refuse_without_queue()}
+    check_confirmed(
+        confirm, _("Archived records that are flagged are deleted and cannot be had back.")
+    )
+    return {
+        "season": season,
+        "status": "queued",
+        "job": request_deletion(season) or refuse_without_queue(),
+    }
 
 
 def as_some_names(names: object) -> list[str] | None:
@@ -385,12 +437,13 @@ def as_some_names(names: object) -> list[str] | None:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def export_student(player: str | None = None) -> dict[str, Any]:
-    """All that is kept of a student (GDPR 15). For System Managers. Names belong in no log: POST only.
+    """All that is kept of a student (GDPR 15). For System Managers. Names belong in no log: POST
+    only.
 
     Answers that wait in the journal are saved first.
 
-    Returns: player, and by DocType the records, live and archived, the audit records and the Poison Reviews,
-        each with all its fields.
+    Returns: player, and by DocType the records, live and archived, the audit records and the Poison
+        Reviews, each with all its fields.
 
     Raises:
         frappe.ValidationError: answers that wait cannot be saved now.
@@ -405,8 +458,8 @@ def export_student(player: str | None = None) -> dict[str, Any]:
 def forget_student(player: str | None = None, confirm: str | None = None) -> Forgotten:
     """Erase all that is kept of a student (GDPR 17). For System Managers.
 
-    Records, archived or not, audit records, Poison Reviews, answers that wait, and schedules. The user
-    stays, and can be deleted then: one who answers again begins as a new student.
+    Records, archived or not, audit records, Poison Reviews, answers that wait, and schedules. The
+    user stays, and can be deleted then: one who answers again begins as a new student.
 
     Args:
         player: the name of the User, or what answers were saved under that is none.
@@ -423,7 +476,9 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
     player = as_student(player)
     if confirm != player:
         shown = html.escape(player[:140])
-        refuse(_("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown))
+        refuse(
+            _("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown)
+        )
     return engine().forget(player)
 
 
@@ -436,7 +491,11 @@ def as_student(player: object) -> str:
     name = as_required_text("player", player)
     found = frappe.db.get_value("User", name, "name")
     if found and found != name:
-        refuse(_("There is no {0}, but a user {1}.").format(html.escape(name[:140]), html.escape(found)))
+        refuse(
+            _("There is no {0}, but a user {1}.").format(
+                html.escape(name[:140]), html.escape(found)
+            )
+        )
     return name
 
 
@@ -449,7 +508,9 @@ def as_season(season: object) -> str:
     name = as_required_text("season", season)
     # MariaDB would find it in lower case, too.
     if frappe.db.exists(SEASON, name) != name:
-        refuse(_("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
+        refuse(
+            _("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError
+        )
     return name
 
 
@@ -461,7 +522,9 @@ def as_cached_season(season: object) -> str:
         frappe.ValidationError: it does not use the cache, or is archived.
     """
     name = as_season(season)
-    uses_cache, archive_status = frappe.db.get_value(SEASON, name, ["enable_redis", "archive_status"])
+    uses_cache, archive_status = frappe.db.get_value(
+        SEASON, name, ["enable_redis", "archive_status"]
+    )
     if archive_status:
         refuse(_("{0} is archived, or on its way there: nothing of it is cached.").format(name))
     if not uses_cache:
@@ -478,7 +541,9 @@ def as_job(job: object) -> str:
     name = as_required_text("job", job)
     found = frappe.db.exists(srs_jobs.JOB, name)
     if not found:
-        refuse(_("There is no SRS Job {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
+        refuse(
+            _("There is no SRS Job {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError
+        )
     return str(found)
 
 

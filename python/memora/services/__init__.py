@@ -1,1 +1,3 @@
-"""What background jobs and other apps use. The logic is in the engine; here is only what is of Frappe."""
+"""What background jobs and other apps use. The logic is in the engine; here is only what is of
+Frappe.
+"""

@@ -15,8 +15,8 @@ from memora.services.background import queue_answers
 def alert_administrators(subject: str, message: str, link: str, is_good: bool = False) -> None:
     """Notify all System Managers, in the Desk and as they have chosen by e-mail.
 
-    While the queue is down, which sends the e-mails, only in the Desk. Raises nothing: what cannot be
-    told is in the log (logs/memora.log), as everything told here is.
+    While the queue is down, which sends the e-mails, only in the Desk. Raises nothing: what cannot
+    be told is in the log (logs/memora.log), as everything told here is.
 
     Args:
         subject: one line.
@@ -39,11 +39,14 @@ def alert_administrators(subject: str, message: str, link: str, is_good: bool = 
 
 def _notify_in_desk(names: list[str], notification: dict[str, Any]) -> None:
     """Write the notifications without their hooks, which would wait for the queue."""
-    # In a student's call, what is not committed here is rolled back; what others have begun is theirs.
+    # In a student's call, what is not committed here is rolled back; what others have begun is
+    # theirs.
     is_own = not frappe.db.transaction_writes
     fields = ["name", "creation", "modified", "owner", "modified_by", "for_user", *notification]
     same = [now(), now(), "Administrator", "Administrator"]
-    rows = [[frappe.generate_hash(length=10), *same, name, *notification.values()] for name in names]
+    rows = [
+        [frappe.generate_hash(length=10), *same, name, *notification.values()] for name in names
+    ]
     frappe.db.bulk_insert("Notification Log", fields, rows)
     if is_own:
         frappe.db.commit()

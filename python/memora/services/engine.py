@@ -15,7 +15,8 @@ from frappe.utils import get_bench_id, get_datetime_in_timezone, get_system_time
 from memora._engine import Engine, EngineFault, InvalidInput, MemoraError, Settings
 from memora.services.scheduler import mend_schedule
 
-# Keys of site_config.json and the arguments of Settings that they set; without a key, the default counts.
+# Keys of site_config.json and the arguments of Settings that they set; without a key, the default
+# counts.
 LIMITS: Final = {
     "srs_max_questions": "max_questions",  # most questions a student may track in a season: 20000
     "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache goes after so long: 604800, a week
@@ -23,21 +24,22 @@ LIMITS: Final = {
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700
     "srs_trust_lease_ms": "trust_lease_ms",  # how long the cache is believed after a look: 320
 }
-# Where cached schedules are: another database of redis_cache's server, unless this key names another place.
-# Frappe runs KEYS over its own at each login.
+# Where cached schedules are: another database of redis_cache's server, unless this key names
+# another place. Frappe runs KEYS over its own at each login.
 CACHE_URL: Final = "srs_cache_url"
-# The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key names
-# another. With use_rq_auth it must, since Frappe's user may then touch nothing but RQ's own keys.
+# The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key
+# names another. With use_rq_auth it must, since Frappe's user may then touch nothing but RQ's own
+# keys.
 JOURNAL_URL: Final = "srs_journal_url"
 
 # To ask Frappe for it costs a round trip to Redis, or SQL.
 TIME_ZONE_SECONDS: Final = 60.0
 
-# Frappe's Error Log shows local variables, but hides those with "secret" or "password" in their names:
-# so are named those that hold passwords.
+# Frappe's Error Log shows local variables, but hides those with "secret" or "password" in their
+# names: so are named those that hold passwords.
 
-# One engine a site, by db_name, with the settings it was made from. No lock: two threads that both make
-# one only waste the other, and a lock could be held while the web server forks.
+# One engine a site, by db_name, with the settings it was made from. No lock: two threads that both
+# make one only waste the other, and a lock could be held while the web server forks.
 _engines: Final[dict[str, tuple[dict[str, Any], Engine]]] = {}
 _time_zones: Final[dict[str, tuple[float, str]]] = {}
 
@@ -57,7 +59,9 @@ def engine() -> Engine:
 
 
 def known_engine() -> Engine | None:
-    """The engine that the present site used last in this process, its settings not looked at again."""
+    """The engine that the present site used last in this process, its settings not looked at
+    again.
+    """
     secret_and_engine = _engines.get(frappe.local.conf.db_name)
     return secret_and_engine[1] if secret_and_engine else None
 
@@ -78,7 +82,8 @@ def after_commit(tell: Callable[[Engine], object]) -> None:
 
 
 def notice_time_zone(settings: Document, _event: str) -> None:
-    """Have all schedules loaded again when the site gets another time zone, and memora's jobs run on.
+    """Have all schedules loaded again when the site gets another time zone, and memora's jobs run
+    on.
 
     The dates in the table then mean other moments. Called when System Settings are saved.
     """
@@ -97,12 +102,16 @@ def close_connections() -> None:
 
 
 def forget_documents() -> None:
-    """Forget what the cache remembers of documents: season, subjects and topics (hook clear_cache)."""
+    """Forget what the cache remembers of documents: season, subjects and topics (hook
+    clear_cache).
+    """
     try:
         engine().season_changed()
         engine().links_changed()
     except MemoraError as error:
-        frappe.logger("memora").warning(f"what the cache knows of documents could not be cleared: {error}")
+        frappe.logger("memora").warning(
+            f"what the cache knows of documents could not be cleared: {error}"
+        )
 
 
 def _new_engine(secret_settings: dict[str, Any]) -> Engine:
@@ -148,7 +157,9 @@ def queue_url(secret_conf: Any) -> str:
     # What the URL itself names counts, as in redis-py.
     if address.username or address.password or address.scheme == "unix":
         return url_with_password
-    return address._replace(netloc=f"{quote(user, '')}:{quote(password, '')}@{address.netloc}").geturl()
+    return address._replace(
+        netloc=f"{quote(user, '')}:{quote(password, '')}@{address.netloc}"
+    ).geturl()
 
 
 def _time_zone(site: str) -> str:

@@ -1,7 +1,7 @@
 """What goes wrong in the engine, told in Frappe's way.
 
-Students learn what to do; the cause is in the log (logs/memora.log, and Frappe's Error Log). Administrators
-learn the cause, too.
+Students learn what to do; the cause is in the log (logs/memora.log, and Frappe's Error Log).
+Administrators learn the cause, too.
 """
 
 from __future__ import annotations
@@ -40,18 +40,19 @@ class ReviewsFailed(frappe.ValidationError):
 
 @contextmanager
 def frappe_errors(for_students: bool = True) -> Iterator[None]:
-    """Turn the engine's errors into Frappe's, and keep every traceback from the client. Also a decorator.
+    """Turn the engine's errors into Frappe's, and keep every traceback from the client. Also a
+    decorator.
 
     What the engine has seen of outages meanwhile is told to administrators.
 
     Args:
-        for_students: the messages speak to a student of their reviews; else to whoever runs the site, of
-            the server that failed.
+        for_students: the messages speak to a student of their reviews; else to whoever runs the
+            site, of the server that failed.
 
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
-        frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in seconds.
-        ReviewsUnavailable, ReviewsFailed: not the caller's fault.
+        frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in
+        seconds. ReviewsUnavailable, ReviewsFailed: not the caller's fault.
     """
     try:
         yield
@@ -73,7 +74,9 @@ def set_retry_after(response: Any = None, **_unused: Any) -> None:
 
 
 def refuse(message: str, kind: type[Exception] | None = None) -> NoReturn:
-    """`frappe.throw`, whose type says that it does not return; a ValidationError unless told otherwise."""
+    """`frappe.throw`, whose type says that it does not return; a ValidationError unless told
+    otherwise.
+    """
     raise frappe.throw(message, kind or frappe.ValidationError)
 
 
@@ -91,16 +94,22 @@ def _tell_student(error: MemoraError) -> NoReturn:
     if isinstance(error, RateLimited):
         seconds = error.args[1]
         frappe.local.response["retry_after"] = seconds
-        message = _("Your reviews are not available this moment. Please wait {0} seconds and try again.")
+        message = _(
+            "Your reviews are not available this moment. Please wait {0} seconds and try again."
+        )
         refuse(message.format(seconds), frappe.TooManyRequestsError)
     if isinstance(error, InvalidInput | SeasonUnavailable):
         # Frappe shows messages as HTML, and this one can quote what the student sent.
         refuse(html.escape(translated(str(error.args[0])), quote=False))
     frappe.logger("memora").error(f"{type(error).__name__}: {error}")
     if isinstance(error, OutcomeUnknown):
-        message = _("Your answers may have been saved. Look at your reviews before you answer again.")
+        message = _(
+            "Your answers may have been saved. Look at your reviews before you answer again."
+        )
         refuse(message, ReviewsUnavailable)
     if isinstance(error, ServiceUnavailable):
-        message = _("Your reviews cannot be reached, and nothing was saved. Please try again in a minute.")
+        message = _(
+            "Your reviews cannot be reached, and nothing was saved. Please try again in a minute."
+        )
         refuse(message, ReviewsUnavailable)
     refuse(_("Something went wrong on our side. Please try again later."), ReviewsFailed)

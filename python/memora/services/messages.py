@@ -1,7 +1,8 @@
 """The engine's messages in the student's language.
 
-The engine speaks English, with the values in its sentences. Those that a student of a well-behaved client can
-meet are listed here and in `memora/translations/`; the others tell a programmer what the client sent wrong.
+The engine speaks English, with the values in its sentences. Those that a student of a well-behaved
+client can meet are listed here and in `memora/translations/`; the others tell a programmer what the
+client sent wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ TO_STUDENTS: Final = (
     "Nothing was saved: you track {0} questions already, and a season has room for {1}.",
 )
 _PATTERNS: Final = {
-    sentence: re.compile(re.sub(r"\\\{\d\\\}", "(.+)", re.escape(sentence))) for sentence in TO_STUDENTS
+    sentence: re.compile(re.sub(r"\\\{\d\\\}", "(.+)", re.escape(sentence)))
+    for sentence in TO_STUDENTS
 }
 
 

@@ -39,12 +39,16 @@ class _Site(Collector):
         """Every metric."""
         status = cache_status()
         yield from _gauges(status)
-        yield _by_season("cached_schedules", "Students whose schedule is cached", status["keys_by_season"])
+        yield _by_season(
+            "cached_schedules", "Students whose schedule is cached", status["keys_by_season"]
+        )
         memory = {name: size * MEGABYTE for name, size in status["memory_mb_by_season"].items()}
         yield _by_season("cached_schedules_bytes", "Memory of cached schedules, estimated", memory)
         latest = {each["season"]: each["percent"] / 100 for each in discrepancies()}
         yield _by_season(
-            "discrepancy_ratio", "Share of cached records that the last reconciliation found wrong", latest
+            "discrepancy_ratio",
+            "Share of cached records that the last reconciliation found wrong",
+            latest,
         )
         yield _latency()
 
@@ -55,7 +59,11 @@ def _gauges(status: dict[str, Any]) -> Iterator[Metric]:
     for name, meaning, value in (
         ("cache_up", "1 when redis_cache answers", status["redis_connected"]),
         ("safe_mode", "1 while reads come from MariaDB, few a minute", status["is_safe_mode"]),
-        ("cache_memory_bytes", "Memory that redis_cache uses", (status["memory_used_mb"] or 0) * MEGABYTE),
+        (
+            "cache_memory_bytes",
+            "Memory that redis_cache uses",
+            (status["memory_used_mb"] or 0) * MEGABYTE,
+        ),
         ("journal_up", "1 when redis_queue answers", journal["reachable"]),
         (
             "journal_durable",
@@ -69,7 +77,11 @@ def _gauges(status: dict[str, Any]) -> Iterator[Metric]:
             "1 when Frappe's scheduler does what is due each minute",
             scheduler["state"] == "running",
         ),
-        ("poison_reviews", "Records set aside that wait for an administrator", status["poison_reviews"]),
+        (
+            "poison_reviews",
+            "Records set aside that wait for an administrator",
+            status["poison_reviews"],
+        ),
     ):
         yield GaugeMetricFamily(f"memora_{name}", meaning, value=float(value))
 

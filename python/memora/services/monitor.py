@@ -49,7 +49,9 @@ def cache_status() -> dict[str, Any]:
         "cache_warning": cache["warning"],
         "total_keys": sum(found["students"] for found in cached.values()),
         "keys_by_season": {name: found["students"] for name, found in cached.items()},
-        "memory_mb_by_season": {name: _megabytes(found["memory_bytes"]) for name, found in cached.items()},
+        "memory_mb_by_season": {
+            name: _megabytes(found["memory_bytes"]) for name, found in cached.items()
+        },
         "backlog": journal["backlog"],
         "backlog_age_seconds": round(journal["oldest_age_seconds"], 1),
         "journal": {
@@ -86,7 +88,9 @@ def monitor() -> dict[str, Any]:
 
 
 def latency() -> dict[str, Any]:
-    """How long students' calls took, in the last hour and over a day; empty while the cache is away."""
+    """How long students' calls took, in the last hour and over a day; empty while the cache is
+    away.
+    """
     try:
         found = engine().latency()
     except MemoraError:
@@ -104,8 +108,18 @@ def latency() -> dict[str, Any]:
 
 
 def discrepancies() -> list[dict[str, Any]]:
-    """What the last reconciliations of each season found that compared anything in 60 days, oldest first."""
-    fields = ["name", "finished_at", "season", "percent_differing", "percent_low", "percent_high", "records"]
+    """What the last reconciliations of each season found that compared anything in 60 days, oldest
+    first.
+    """
+    fields = [
+        "name",
+        "finished_at",
+        "season",
+        "percent_differing",
+        "percent_low",
+        "percent_high",
+        "records",
+    ]
     done = frappe.get_all(
         JOB,
         filters={

@@ -1,4 +1,6 @@
-"""What administrators are told: outages of cache and journal, and what befell answers on their way."""
+"""What administrators are told: outages of cache and journal, and what befell answers on their
+way.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,17 @@ GOOD_EVENTS: Final = ("ended", "restarted")
 
 
 def watch() -> None:
-    """Look whether cache and journal answer (every minute): an outage is noticed though nobody calls."""
+    """Look whether cache and journal answer (every minute): an outage is noticed though nobody
+    calls.
+    """
     engine().check_outages()
     tell_administrators()
 
 
 def tell_administrators() -> None:
-    """Tell what this process is the first to know. Costs nothing when there is no news; raises nothing."""
+    """Tell what this process is the first to know. Costs nothing when there is no news; raises
+    nothing.
+    """
     try:
         known = known_engine()
         for news in known.outage_news() if known else ():
@@ -40,7 +46,9 @@ def tell_administrators() -> None:
 
 
 def stand_in_for_scheduler(engine: Engine) -> None:
-    """Do what the scheduler does each minute: answers have waited for so long, so perhaps it does not run."""
+    """Do what the scheduler does each minute: answers have waited for so long, so perhaps it does
+    not run.
+    """
     # It tells outages itself.
     from memora.services.srs_persistence import request_overdue_drain
 
@@ -86,7 +94,9 @@ def _words(news: OutageNews) -> tuple[str, str]:
     if news["event"] == "restarted":
         return (
             _("memora: redis_queue was restarted, or is another server."),
-            _("It may have lost its last answers. Those that the cache still has are saved again now."),
+            _(
+                "It may have lost its last answers. Those that the cache still has are saved again now."
+            ),
         )
     is_cache = news["server"] == "cache"
     name = "redis_cache" if is_cache else "redis_queue"

@@ -1,4 +1,6 @@
-"""Students and seasons that have records: what must not happen to them, and what follows a change of name."""
+"""Students and seasons that have records: what must not happen to them, and what follows a change
+of name.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,9 @@ def refuse_to_orphan(document: Any, _event: str | None = None) -> None:
     else:
         has_any = has_records(name) or has_waiting_answers(name)
     if has_any:
-        message = _("{0} {1} has review records and cannot be deleted.").format(_(document.doctype), name)
+        message = _("{0} {1} has review records and cannot be deleted.").format(
+            _(document.doctype), name
+        )
         if document.doctype != SEASON:
             message += " " + _("Erase them first: bench --site SITE memora forget {0}").format(name)
         refuse(message, frappe.LinkExistsError)
@@ -44,7 +48,8 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
     """See to it that a student's records can go along with a new name (hook of User).
 
     Raises:
-        frappe.ValidationError: the journal is out of reach, or two students with records would be one.
+        frappe.ValidationError: the journal is out of reach, or two students with records would be
+        one.
     """
     if has_records(old) and has_records(new):
         refuse(_("{0} and {1} both have review records and cannot be merged.").format(old, new))
@@ -55,10 +60,11 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
 
 
 def after_rename(_user: Any, _event: str, old: str, new: str, _merge: bool = False) -> None:
-    """Give a student's records the new name, in the transaction that renames the user (hook of User).
+    """Give a student's records the new name, in the transaction that renames the user (hook of
+    User).
 
-    Each is found by an index. What comes under the old name after this look at them is carried after the
-    commit, at once and by `srs_persistence.drain_safety_net`.
+    Each is found by an index. What comes under the old name after this look at them is carried
+    after the commit, at once and by `srs_persistence.drain_safety_net`.
     """
     _leave_to_frappe()
     _drain(old)
@@ -92,7 +98,9 @@ def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> No
     """
     keys = frappe.get_all(table, filters=found, pluck=key, order_by=key)
     condition = " and ".join(f"`{field}` = %s" for field in found)
-    names = ", ".join(f"`{field}` = if(`{field}` = %s, %s, `{field}`)" for field in ("owner", "modified_by"))
+    names = ", ".join(
+        f"`{field}` = if(`{field}` = %s, %s, `{field}`)" for field in ("owner", "modified_by")
+    )
     old = found["player"]
     for first in range(0, len(keys), RENAMED_AT_A_TIME):
         piece = keys[first : first + RENAMED_AT_A_TIME]
@@ -106,8 +114,9 @@ def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> No
 def _keep_to_ourselves() -> None:
     """Have Frappe leave the big tables alone while it renames a user.
 
-    It looks for links and owners in every record of every table, and locks what it looks at: seconds or hours
-    in which no answer can be written. Those tables are renamed in by `after_rename`, by their indexes.
+    It looks for links and owners in every record of every table, and locks what it looks at:
+    seconds or hours in which no answer can be written. Those tables are renamed in by
+    `after_rename`, by their indexes.
     """
     database = frappe.local.db
     tables = database.get_tables()
@@ -155,11 +164,14 @@ def export(player: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _all_fields(table: str, filters: dict[str, str], order: str) -> list[dict[str, Any]]:
-    return [dict(row) for row in frappe.get_all(table, filters=filters, fields=["*"], order_by=order)]
+    return [
+        dict(row) for row in frappe.get_all(table, filters=filters, fields=["*"], order_by=order)
+    ]
 
 
 def forget_on_request(request: Any, _event: str) -> None:
-    """Erase a student before Frappe makes the user anonymous (hook of Personal Data Deletion Request).
+    """Erase a student before Frappe makes the user anonymous (hook of Personal Data Deletion
+    Request).
 
     Frappe would change record after record, and keep them.
     """
@@ -170,7 +182,9 @@ def forget_on_request(request: Any, _event: str) -> None:
 
 
 def has_records(player: str) -> bool:
-    """Whether a student has records, archived or not. Season by season: each is one step in an index."""
+    """Whether a student has records, archived or not. Season by season: each is one step in an
+    index.
+    """
     filters = [{"player": player, "season": season} for season in _seasons()]
     return any(frappe.db.exists(table, one) for one in filters for table in (TRACKER, ARCHIVE))
 

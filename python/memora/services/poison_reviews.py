@@ -62,7 +62,9 @@ def replay_in_background(season: None = None, job: str | None = None) -> None:
         return
     except MemoraError as error:
         subject = _("Poison Reviews could not be replayed to the end")
-        message = _("What was replayed is saved. Replay the rest again. The cause: {0}").format(error)
+        message = _("What was replayed is saved. Replay the rest again. The cause: {0}").format(
+            error
+        )
         alert_administrators(subject, message, LINK)
         return
     alert_administrators(
@@ -80,7 +82,9 @@ def dismiss(names: list[str], reason: str) -> dict[str, int]:
     dismissed = 0
     for name in names:
         # A replay at the same time has locked it, or finds it dismissed.
-        found = frappe.db.get_value(POISON, {"name": name, **WAITING}, ["player", "season"], for_update=True)
+        found = frappe.db.get_value(
+            POISON, {"name": name, **WAITING}, ["player", "season"], for_update=True
+        )
         if not found:
             continue
         values = {

@@ -32,21 +32,25 @@ _silent_until: Final[dict[str, float]] = {}
 def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -> dict[str, Any]:
     """The due questions as `Engine.due` has them, with what the site's app adds to them.
 
-    The hook names a function that takes a list of question ids and returns a mapping from question id to the
-    card's fields; ids that it does not know it may leave out. If it has arguments called `user` and `season`,
-    it gets them. The fields of the schedule stay as they are. Of several hooks the one installed last counts.
-    One that fails costs the cards and not the questions.
+    The hook names a function that takes a list of question ids and returns a mapping from question
+    id to the card's fields; ids that it does not know it may leave out. If it has arguments called
+    `user` and `season`, it gets them. The fields of the schedule stay as they are. Of several hooks
+    the one installed last counts. One that fails costs the cards and not the questions.
 
-    A card whose field `retired` is true, or 1 as a Check of Frappe's, says that the question is given up: the
-    student is not asked it any more, and others that are due take its place.
+    A card whose field `retired` is true, or 1 as a Check of Frappe's, says that the question is
+    given up: the student is not asked it any more, and others that are due take its place.
     """
     for _ in range(MOST_ROUNDS):
         due: dict[str, Any] = {**engine().due(player, limit, subject, topic)}
         cards = _load(due["questions"], player, due["season"])
         retired = {name for name, card in cards.items() if cint(card.get(RETIRED))}
-        asked = [question for question in due["questions"] if question["question_id"] not in retired]
+        asked = [
+            question for question in due["questions"] if question["question_id"] not in retired
+        ]
         due["total_due"] -= len(due["questions"]) - len(asked)
-        due["questions"] = [{**cards.get(question["question_id"], {}), **question} for question in asked]
+        due["questions"] = [
+            {**cards.get(question["question_id"], {}), **question} for question in asked
+        ]
         # Safe Mode has room for one read.
         if not retired or due["is_degraded"] or not _retire(player, due["season"], retired):
             break
@@ -83,7 +87,9 @@ def _cards(
     """What a loader returns, by question id, once it is sure that Frappe can send it."""
     parameters = inspect.signature(loader).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    loaded = loader(ids, **{name: value for name, value in more.items() if takes_all or name in parameters})
+    loaded = loader(
+        ids, **{name: value for name, value in more.items() if takes_all or name in parameters}
+    )
     # Frappe's autoincrement names are numbers.
     cards = {str(question_id): dict(card) for question_id, card in loaded.items() if card}
     cards = {question_id: cards[question_id] for question_id in ids if question_id in cards}

@@ -19,8 +19,8 @@ LATE: Final = timedelta(minutes=5)
 def scheduler_status() -> dict[str, Any]:
     """Whether the scheduler does what has to be done each minute.
 
-    Returns: state: running, inactive, dormant, late or resting; last_run of the job of each minute, or None;
-        warning: what is wrong and what to do, or None.
+    Returns: state: running, inactive, dormant, late or resting; last_run of the job of each minute,
+        or None; warning: what is wrong and what to do, or None.
     """
     found = frappe.db.get_value(JOB_TYPE, {"method": EACH_MINUTE}, ["last_execution", "creation"])
     last_run, creation = found or (None, None)
@@ -30,17 +30,20 @@ def scheduler_status() -> dict[str, Any]:
 
 
 def mend_schedule(now: datetime | None = None) -> None:
-    """Let memora's jobs run that rest because they ran last, or were made, in what is the future now.
+    """Let memora's jobs run that rest because they ran last, or were made, in what is the future
+    now.
 
-    So it is after the site got a time zone to the west, or a clock was put back: Frappe would wait for hours.
-    Does not commit.
+    So it is after the site got a time zone to the west, or a clock was put back: Frappe would wait
+    for hours. Does not commit.
 
     Args:
         now: naive, in the site's time zone; without it the present.
     """
     now = now or now_datetime()
     for job in frappe.get_all(
-        JOB_TYPE, filters={"method": ("like", "memora.%")}, fields=["name", "last_execution", "creation"]
+        JOB_TYPE,
+        filters={"method": ("like", "memora.%")},
+        fields=["name", "last_execution", "creation"],
     ):
         if get_datetime(job["last_execution"] or job["creation"]) > now:
             frappe.db.set_value(JOB_TYPE, job["name"], "last_execution", now, update_modified=False)

@@ -25,4 +25,6 @@ def site_time(seconds: float | None) -> str | None:
     """Unix time as Frappe writes it, in the site's time zone."""
     if seconds is None:
         return None
-    return str(datetime.fromtimestamp(seconds, ZoneInfo(get_system_timezone())).replace(tzinfo=None))
+    return str(
+        datetime.fromtimestamp(seconds, ZoneInfo(get_system_timezone())).replace(tzinfo=None)
+    )

@@ -1,6 +1,7 @@
 """Retiring seasons: their records move to the archive, and leave it years later.
 
-The engine does the moving. A process that is killed is continued within two minutes (`services/srs_jobs.py`).
+The engine does the moving. A process that is killed is continued within two minutes
+(`services/srs_jobs.py`).
 """
 
 from __future__ import annotations
@@ -42,14 +43,16 @@ class SRSArchiver:
 
         Args:
             season: name of a season that is not active.
-            progress: called some times a second; what it raises ends the work, which can be continued.
+            progress: called some times a second; what it raises ends the work, which can be
+                continued.
             share: of the time that MariaDB is kept at work: half of it students do not notice.
             job: the SRS Job that it was requested with; else a new one tells of it.
 
         Returns: step "done", and as done and total how many records were archived.
 
         Raises:
-            memora._engine.MemoraError: it cannot be archived, or a server is down; running it again goes on.
+            memora._engine.MemoraError: it cannot be archived, or a server is down; running it again
+            goes on.
         """
         steps = {
             "copying": _("Copying records"),
@@ -72,7 +75,12 @@ class SRSArchiver:
                 # The engine has changed the season.
                 frappe.clear_document_cache(SEASON, season)
             records = archived["done"]
-            work.end("Done", _("{0} records were moved.").format(f"{records:,}"), done=records, total=records)
+            work.end(
+                "Done",
+                _("{0} records were moved.").format(f"{records:,}"),
+                done=records,
+                total=records,
+            )
         return archived
 
     def get_status(self, season: str) -> ArchiveStatus | None:
@@ -105,7 +113,9 @@ class SRSArchiver:
 
 
 def request_archive(season: str, **values: Any) -> str | None:
-    """Queue the archiving of a season: its SRS Job, with these values; None when the queue is down."""
+    """Queue the archiving of a season: its SRS Job, with these values; None when the queue is
+    down.
+    """
     return request_job("Archive", season, CONTINUED["Archive"], **values)
 
 
@@ -147,12 +157,16 @@ def delete_in_background(season: str | None = None, job: str | None = None) -> N
     except MemoraError as error:
         alert_administrators(
             _("Archived records could not be deleted to the end"),
-            _("What is flagged stays flagged: have them deleted again. The cause: {0}").format(error),
+            _("What is flagged stays flagged: have them deleted again. The cause: {0}").format(
+                error
+            ),
             link,
         )
         return
     subject = _("{0} archived records were deleted").format(f"{deleted:,}")
-    message = _("They were flagged as eligible for deletion, of {0}.").format(season or _("all seasons"))
+    message = _("They were flagged as eligible for deletion, of {0}.").format(
+        season or _("all seasons")
+    )
     alert_administrators(subject, message, link, is_good=True)
 
 
@@ -179,7 +193,8 @@ def resume_archives() -> None:
 
 
 def flag_eligible_for_deletion() -> int:
-    """Flag records that were archived more than three years ago (weekly); how many are newly flagged.
+    """Flag records that were archived more than three years ago (weekly); how many are newly
+    flagged.
 
     What is not done in the time that Frappe gives it is done the next week.
     """

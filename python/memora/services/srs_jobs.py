@@ -1,8 +1,10 @@
-"""SRS Jobs: what is done to a season as a whole, from its request to its end, for administrators to see.
+"""SRS Jobs: what is done to a season as a whole, from its request to its end, for administrators to
+see.
 
-The engine does the work and lets one process at a time do it; here is what is told of it. A job whose process
-was killed cannot say so: nobody holds the engine's lock for it then, and RQ calls it started for hours. In
-two minutes it waits for a worker again if it must come to its end, and is interrupted if not.
+The engine does the work and lets one process at a time do it; here is what is told of it. A job
+whose process was killed cannot say so: nobody holds the engine's lock for it then, and RQ calls it
+started for hours. In two minutes it waits for a worker again if it must come to its end, and is
+interrupted if not.
 """
 
 from __future__ import annotations
@@ -120,7 +122,9 @@ class Work:
 
 
 @contextmanager
-def at_work(kind: Kind, season: str | None, name: str | None = None, **values: Any) -> Iterator[Work]:
+def at_work(
+    kind: Kind, season: str | None, name: str | None = None, **values: Any
+) -> Iterator[Work]:
     """Do a job: what happens in the body is told in its SRS Job. Commits.
 
     The body calls `Work.tell`, and `Work.end` with status "Done" at its end.
@@ -165,13 +169,15 @@ def new_job(kind: Kind, season: str | None, **values: Any) -> str:
 
 
 def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> str | None:
-    """Queue a job, unless it is queued or running already. One whose process is dead is queued again.
+    """Queue a job, unless it is queued or running already. One whose process is dead is queued
+    again.
 
     Args:
         kind: what it is.
         season: of which season; None: of all.
         method: takes `season` and `job`.
-        values: more fields of the SRS Job; `requested_by` is the session's user unless it is among them.
+        values: more fields of the SRS Job; `requested_by` is the session's user unless it is among
+            them.
 
     Returns: the SRS Job's name; None when the queue of background jobs is down.
     """
@@ -203,7 +209,9 @@ def _enqueue(method: str, season: str | None, name: str) -> None:
     # What is left of an earlier try would be declared dead, and with it the new one.
     if earlier := get_rq_job(_rq_job(name)):
         earlier.delete()
-    frappe.enqueue(method, queue="long", timeout=LONG_SECONDS, job_id=_rq_job(name), season=season, job=name)
+    frappe.enqueue(
+        method, queue="long", timeout=LONG_SECONDS, job_id=_rq_job(name), season=season, job=name
+    )
 
 
 def _queue_again(job: Mapping[str, Any]) -> None:
@@ -216,8 +224,8 @@ def _queue_again(job: Mapping[str, Any]) -> None:
 def is_queued(name: str) -> bool:
     """Whether a job still waits for a worker, or was given to one a moment ago.
 
-    A queue that was purged, or lost its memory, has forgotten it. A job that a worker took a minute ago, and
-    that did not say that it runs, died with it, whatever RQ says.
+    A queue that was purged, or lost its memory, has forgotten it. A job that a worker took a minute
+    ago, and that did not say that it runs, died with it, whatever RQ says.
     """
     job = get_rq_job(_rq_job(name))
     status = job and job.get_status()
@@ -256,7 +264,9 @@ def latest_jobs(most: int, **filters: Any) -> list[dict[str, Any]]:
 
 
 def look_after_jobs() -> None:
-    """Queue dead jobs again that must come to their end; the others are interrupted (every minute)."""
+    """Queue dead jobs again that must come to their end; the others are interrupted (every
+    minute).
+    """
     lately = now_datetime() - timedelta(seconds=SILENT_SECONDS)
     silent = _unfinished(modified=("<", lately))
     # What a queue knows that does not answer is asked in a minute.
@@ -264,7 +274,8 @@ def look_after_jobs() -> None:
         return
     for job in silent:
         with filelock(_lock_name(job["kind"], job["season"])):
-            # What others have committed since this transaction began: a request may have queued it again.
+            # What others have committed since this transaction began: a request may have queued it
+            # again.
             frappe.db.commit()
             if not (still := _unfinished(name=job["name"])) or not _is_dead(still[0]):
                 continue
@@ -293,14 +304,18 @@ def _shown(job: dict[str, Any]) -> dict[str, Any]:
     if job["status"] == "Running" and _is_dead(job):
         job["status"] = "Queued" if job["kind"] in CONTINUED else "Interrupted"
     is_done = job["status"] == "Done"
-    job["percent"] = 100.0 if is_done else round(min(100.0, 100.0 * job["done"] / max(job["total"], 1)), 1)
+    job["percent"] = (
+        100.0 if is_done else round(min(100.0, 100.0 * job["done"] / max(job["total"], 1)), 1)
+    )
     for field in ("started_at", "finished_at", "modified"):
         job[field] = job[field] and str(job[field])
     return job
 
 
 def _is_dead(job: Mapping[str, Any]) -> bool:
-    """Whether nobody does, or will do, what is to be done; known a minute after it was last heard of."""
+    """Whether nobody does, or will do, what is to be done; known a minute after it was last heard
+    of.
+    """
     if job["modified"] >= now_datetime() - timedelta(seconds=SILENT_SECONDS):
         return False
     if job["status"] == "Queued":

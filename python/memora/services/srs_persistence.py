@@ -1,4 +1,6 @@
-"""Acknowledged answers on their way from the journal, or from `memora_journal`, to the table of records."""
+"""Acknowledged answers on their way from the journal, or from `memora_journal`, to the table of
+records.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ LOAD_SHARE: Final = 0.2
 def persist_review_batch() -> DrainReport | None:
     """Write what has gathered in the journal to MariaDB (background job).
 
-    Returns: what was done; None when a server was down. Nothing is lost then, and the next drain goes on.
+    Returns: what was done; None when a server was down. Nothing is lost then, and the next drain
+        goes on.
     """
     try:
         report = engine().drain(DRAIN_SECONDS)
@@ -44,7 +47,9 @@ def persist_review_batch() -> DrainReport | None:
         request_drain()
     if report["set_aside"]:
         alert_administrators(
-            _("{0} review records could not be saved and were set aside").format(report["set_aside"]),
+            _("{0} review records could not be saved and were set aside").format(
+                report["set_aside"]
+            ),
             _("The list of Poison Reviews shows them and the reason, and can replay them."),
             link="/app/poison-review",
         )
@@ -52,10 +57,12 @@ def persist_review_batch() -> DrainReport | None:
 
 
 def request_drain() -> None:
-    """Queue the drain job. A queue that is down is only logged: the safety net drains within a minute.
+    """Queue the drain job. A queue that is down is only logged: the safety net drains within a
+    minute.
 
-    The engine asks for one job at a time, so the job has no id of its own. With Frappe's `deduplicate` a
-    request that comes while a drain is ending would be dropped, and its answers would wait.
+    The engine asks for one job at a time, so the job has no id of its own. With Frappe's
+    `deduplicate` a request that comes while a drain is ending would be dropped, and its answers
+    would wait.
     """
     enqueue_now_or_never(DRAIN_JOB, QUEUE)
 
@@ -66,7 +73,9 @@ def request_overdue_drain() -> None:
 
 
 def drain_overdue() -> None:
-    """Do what the scheduler did not do, and have its jobs run again if they rest (background job)."""
+    """Do what the scheduler did not do, and have its jobs run again if they rest (background
+    job).
+    """
     persist_review_batch()
     mend_schedule()
 
@@ -103,4 +112,6 @@ def load_recent_students() -> None:
         frappe.logger("memora").error(f"students are left to their first reads: {error}")
         return
     if count:
-        frappe.logger("memora").info(f"the cache had been emptied: {count:,} students were loaded again")
+        frappe.logger("memora").info(
+            f"the cache had been emptied: {count:,} students were loaded again"
+        )

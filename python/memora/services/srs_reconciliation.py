@@ -30,10 +30,12 @@ def reconcile_cache_with_database(
     """Compare and correct the cache of a season, or of every season that has any (daily). Commits.
 
     Args:
-        sample_size: compare students who have about so many records, drawn at random; 0: all that are cached.
+        sample_size: compare students who have about so many records, drawn at random; 0: all that
+            are cached.
         season: name of a season that uses the cache.
 
-    Returns: what was found, by season. What failed is not in it: it is in the SRS Jobs, and administrators
+    Returns: what was found, by season. What failed is not in it: it is in the SRS Jobs, and
+        administrators
     know.
     """
     found = {}
@@ -73,7 +75,8 @@ def reconcile_season(
     progress: Callable[[Reconciliation], object] | None = None,
     share: float = 1.0,
 ) -> Reconciliation:
-    """Compare and correct the cache of a season; administrators are told when much differs. Commits.
+    """Compare and correct the cache of a season; administrators are told when much differs.
+    Commits.
 
     Args:
         season: its name.
@@ -120,7 +123,9 @@ def seasons_to_reconcile() -> list[str]:
 
 
 def _cached_seasons() -> list[str]:
-    """Seasons of which anything is cached: of the others there would be an SRS Job a day, about nothing."""
+    """Seasons of which anything is cached: of the others there would be an SRS Job a day, about
+    nothing.
+    """
     status = engine().cache_status(seasons_to_reconcile())
     if not status["reachable"]:
         alert_administrators(
@@ -153,9 +158,13 @@ def summary(found: Reconciliation) -> str:
         half_filled = _("{0} schedules were only half filled.")
         sentences.append(half_filled.format(f"{found['half_filled']:,}"))
     if found["void"]:
-        void = _("{0} schedules are void, as after an outage of redis_cache: the next read loads them.")
+        void = _(
+            "{0} schedules are void, as after an outage of redis_cache: the next read loads them."
+        )
         sentences.append(void.format(f"{found['void']:,}"))
     if found["offered"]:
-        offered = _("{0} answers were in the cache alone: redis_queue had lost them. They are saved again.")
+        offered = _(
+            "{0} answers were in the cache alone: redis_queue had lost them. They are saved again."
+        )
         sentences.append(offered.format(f"{found['offered']:,}"))
     return " ".join(sentences)

@@ -29,10 +29,11 @@ REBUILD_JOB: Final = "memora.services.srs_redis_manager.rebuild_season_cache"
 class SRSRedisManager:
     """The cached schedule of one student and season: which question is next due when.
 
-    `user` is a User, `season` a Game Subscription Season, `limit` 1 to 50. Times are Unix time in UTC
-    seconds; a next review date may also be a datetime, or text as Frappe writes it, and is in the site's
-    time zone if it names none. What is set here is in the cache only and never reaches the database.
-    All methods raise `memora.services.errors.ReviewsUnavailable` when a server that they need is down.
+    `user` is a User, `season` a Game Subscription Season, `limit` 1 to 50. Times are Unix time in
+    UTC seconds; a next review date may also be a datetime, or text as Frappe writes it, and is in
+    the site's time zone if it names none. What is set here is in the cache only and never reaches
+    the database. All methods raise `memora.services.errors.ReviewsUnavailable` when a server that
+    they need is down.
     """
 
     @frappe_errors()
@@ -64,8 +65,12 @@ class SRSRedisManager:
         return engine().cache_due(user, season, limit)
 
     @frappe_errors()
-    def get_due_items_with_rehydration(self, user: str, season: str, limit: int = 20) -> list[Question]:
-        """The due questions, most overdue first; the cache is loaded first if it is not complete."""
+    def get_due_items_with_rehydration(
+        self, user: str, season: str, limit: int = 20
+    ) -> list[Question]:
+        """The due questions, most overdue first; the cache is loaded first if it is not
+        complete.
+        """
         return engine().due_in_season(user, season, limit)
 
     @frappe_errors()
@@ -90,7 +95,8 @@ class SRSRedisManager:
 
 
 def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress | None:
-    """Load all schedules of a season into the cache again (background job); administrators are told.
+    """Load all schedules of a season into the cache again (background job); administrators are
+    told.
 
     Args:
         season: name of a season that uses the cache.

@@ -1,4 +1,5 @@
-"""What the app's tests share: a season, a subject, a topic and a student, made for them and removed."""
+"""What the app's tests share: a season, a subject, a topic and a student, made for them and
+removed."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ SEASON_DOCTYPE: Final = "Game Subscription Season"
 # No test is about how soon a server is given up, and the machine may be busy with something else.
 PATIENT: Final = {"srs_redis_timeout_ms": 5_000, "srs_database_timeout_ms": 20_000}
 OWN_RECORDS: Final = (TRACKER, ARCHIVED, "Memory Review Audit", "Poison Review", "SRS Job")
-# What Frappe makes for users and leaves when they are deleted, and who was told what: DocType, field, value.
+# What Frappe makes for users and leaves when they are deleted, and who was told what: DocType,
+# field, value.
 TRACES: Final = (
     ("Contact", "email_id", USERS),
     ("Contact Email", "email_id", USERS),
@@ -67,7 +69,12 @@ class ReviewTestCase(FrappeTestCase):
         insert("Game Subject", subject_name=SUBJECT)
         insert("Game Topic", topic_name=TOPIC, subject=SUBJECT)
         insert(
-            "User", email=STUDENT, first_name="Amal", send_welcome_email=0, api_key=STUDENT, api_secret=SECRET
+            "User",
+            email=STUDENT,
+            first_name="Amal",
+            send_welcome_email=0,
+            api_key=STUDENT,
+            api_secret=SECRET,
         )
         # Of several active seasons the one that began last counts.
         today = now_datetime().date()
@@ -89,10 +96,17 @@ class ReviewTestCase(FrappeTestCase):
     def add_record(self, question_id: str, **values: Any) -> Any:
         """A record of the student, due for an hour."""
         due = now_datetime() - timedelta(hours=1)
-        values = {"player": STUDENT, "season": SEASON, "next_review_date": due, "stability": 2} | values
+        values = {
+            "player": STUDENT,
+            "season": SEASON,
+            "next_review_date": due,
+            "stability": 2,
+        } | values
         return insert(TRACKER, question_id=question_id, **values)
 
-    def request(self, verb: str, method: str, user: str | None = STUDENT, **arguments: Any) -> Answer:
+    def request(
+        self, verb: str, method: str, user: str | None = STUDENT, **arguments: Any
+    ) -> Answer:
         """Call a method over HTTP, as the student or as nobody."""
         headers = {"X-Frappe-Site-Name": frappe.local.site, "Accept": "application/json"}
         if user:

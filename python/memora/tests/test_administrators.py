@@ -22,7 +22,12 @@ class TestPoisonReviews(ReviewTestCase):
         """A record as the drain sets it aside; its name."""
         now = int(time.time())
         payload = json.dumps([question_id, 3, now + 7 * 86400, now, now * 1_000_000, None, None])
-        values = {"player": STUDENT, "season": SEASON, "question_id": question_id, "payload": payload}
+        values = {
+            "player": STUDENT,
+            "season": SEASON,
+            "question_id": question_id,
+            "payload": payload,
+        }
         document = insert("Poison Review", job_id=f"{now}-0", reason="a test", **values)
         return str(document.name)
 
@@ -32,7 +37,9 @@ class TestPoisonReviews(ReviewTestCase):
         found = get_poison_reviews(limit=500)
         self.assertLessEqual(set(names), {row["name"] for row in found["poison_reviews"]})
         self.assertGreaterEqual(found["total"], 2)
-        self.assertEqual(replay_poison_reviews(json.dumps(names)), {"replayed": 2, "failed": 0, "unknown": 0})
+        self.assertEqual(
+            replay_poison_reviews(json.dumps(names)), {"replayed": 2, "failed": 0, "unknown": 0}
+        )
         self.assertEqual(replay_poison_reviews(names), {"replayed": 0, "failed": 0, "unknown": 2})
         frappe.db.rollback()
         key = {"player": STUDENT, "season": SEASON, "question_id": "q2"}
@@ -48,7 +55,9 @@ class TestPoisonReviews(ReviewTestCase):
         dismissed = frappe.get_doc("Poison Review", name)
         self.assertEqual(dismissed.dismissal_reason, "The question was deleted.")
         self.assertEqual(dismissed.dismissed_by, "Administrator")
-        self.assertNotIn(name, {row["name"] for row in get_poison_reviews(limit=500)["poison_reviews"]})
+        self.assertNotIn(
+            name, {row["name"] for row in get_poison_reviews(limit=500)["poison_reviews"]}
+        )
 
     def test_a_student_does_not(self) -> None:
         name = self.set_aside("q1")
@@ -62,7 +71,9 @@ class TestAlerts(ReviewTestCase):
     def notified(self, subject: str) -> list[str]:
         """Who was notified."""
         frappe.db.rollback()
-        users: list[str] = frappe.get_all("Notification Log", {"subject": subject}, pluck="for_user")
+        users: list[str] = frappe.get_all(
+            "Notification Log", {"subject": subject}, pluck="for_user"
+        )
         return users
 
     def test_system_managers_are_notified(self) -> None:

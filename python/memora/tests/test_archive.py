@@ -72,7 +72,9 @@ class TestArchive(ArchiveTestCase):
         season = frappe.get_doc(SEASON_DOCTYPE, OLD)
         self.assertEqual((season.archive_status, season.partition_created), ("Archived", 0))
         status = get_archive_status(OLD)
-        self.assertEqual((status["status"], status["done"], status["percent"]), ("Archived", 5, 100.0))
+        self.assertEqual(
+            (status["status"], status["done"], status["percent"]), ("Archived", 5, 100.0)
+        )
         frappe.set_user(STUDENT)
         self.assertEqual(get_review_session()["season"], SEASON)
         self.assertEqual(get_review_session()["total_due"], 1)
@@ -134,7 +136,9 @@ class TestArchive(ArchiveTestCase):
             ("Archive", "Done", None),
         )
         four_years_ago = now_datetime() - timedelta(days=4 * 366)
-        frappe.db.set_value(ARCHIVED, {"season": OLD, "question_id": "q1"}, "archived_at", four_years_ago)
+        frappe.db.set_value(
+            ARCHIVED, {"season": OLD, "question_id": "q1"}, "archived_at", four_years_ago
+        )
         frappe.db.sql("update memora_archive set finished_at_us = 1 where season = %s", OLD)
         frappe.db.commit()
         flag_eligible_for_deletion()
@@ -193,6 +197,8 @@ class TestArchiveOverHTTP(ArchiveTestCase):
                 answer = self.request("POST", method, season=OLD)
                 self.assertEqual(answer.status, 417, answer.data)
                 self.assertIn("confirm", json.dumps(answer.data))
-            self.assertEqual(self.request("POST", method, season="SEASON-1990", confirm=1).status, 404)
+            self.assertEqual(
+                self.request("POST", method, season="SEASON-1990", confirm=1).status, 404
+            )
         answer = self.request("GET", "memora.api.srs.get_archive_status", season=OLD)
         self.assertEqual((answer.status, answer.data["message"]["status"]), (200, "Not Archived"))

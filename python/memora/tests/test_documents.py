@@ -10,13 +10,24 @@ import frappe
 
 from memora.api.reviews import get_review_session, submit_review_session
 from memora.services.partition_manager import check_partition_exists, create_season_partition
-from memora.tests.case import OLD, SEASON, STUDENT, SUBJECT, TOPIC, ReviewTestCase, insert, save_answers
+from memora.tests.case import (
+    OLD,
+    SEASON,
+    STUDENT,
+    SUBJECT,
+    TOPIC,
+    ReviewTestCase,
+    insert,
+    save_answers,
+)
 
 DATES = {"start_date": "2026-01-01", "end_date": "2026-12-31"}
 
 
 def season(name: str, **values: Any) -> Any:
-    return frappe.get_doc({"doctype": "Game Subscription Season", "season_name": name, **DATES, **values})
+    return frappe.get_doc(
+        {"doctype": "Game Subscription Season", "season_name": name, **DATES, **values}
+    )
 
 
 class TestSeason(ReviewTestCase):
@@ -58,7 +69,9 @@ class TestSeason(ReviewTestCase):
     def test_the_partition(self) -> None:
         self.assertTrue(check_partition_exists(SEASON))
         self.assertFalse(create_season_partition(SEASON))
-        self.assertEqual(frappe.db.get_value("Game Subscription Season", SEASON, "partition_created"), 1)
+        self.assertEqual(
+            frappe.db.get_value("Game Subscription Season", SEASON, "partition_created"), 1
+        )
         for name in ("SEASON-2026'", "SEASON-1990"):
             self.assertFalse(create_season_partition(name))
             self.assertFalse(check_partition_exists(name))
@@ -130,7 +143,9 @@ class TestRecord(ReviewTestCase):
         record = self.add_record("q", stability=1)
         self.assertEqual(len(self.due()), 1)
         frappe.set_user(STUDENT)
-        submit_review_session(responses=[{"question_id": "q", "quality": 5, "response_time_ms": 100}])
+        submit_review_session(
+            responses=[{"question_id": "q", "quality": 5, "response_time_ms": 100}]
+        )
         frappe.set_user("Administrator")
         record.reload()
         record.stability = 2

@@ -63,16 +63,26 @@ class TestInstall(FrappeTestCase):
     def test_every_hook_leads_somewhere(self) -> None:
         hooks = frappe.get_hooks(app_name="memora")
         events = hooks.scheduler_events
-        paths = [*hooks.after_install, *hooks.after_migrate, *hooks.after_request, *events["hourly"]]
+        paths = [
+            *hooks.after_install,
+            *hooks.after_migrate,
+            *hooks.after_request,
+            *events["hourly"],
+        ]
         paths += [*events["cron"]["* * * * *"], *events["daily_long"], *events["weekly_long"]]
-        paths += [*hooks.doc_events["User"]["on_trash"], *hooks.doc_events["System Settings"]["on_update"]]
+        paths += [
+            *hooks.doc_events["User"]["on_trash"],
+            *hooks.doc_events["System Settings"]["on_update"],
+        ]
         for path in paths:
             self.assertTrue(callable(frappe.get_attr(path)), path)
 
     def test_passwords_stay_out_of_the_error_log(self) -> None:
         with (
             patch("memora.services.engine._time_zones", {}),
-            patch("memora.services.engine.get_system_timezone", side_effect=KeyError("no settings")),
+            patch(
+                "memora.services.engine.get_system_timezone", side_effect=KeyError("no settings")
+            ),
         ):
             try:
                 engine()

@@ -1,4 +1,5 @@
-"""Rebuild, reconciliation and status on a real site: as an administrator, and what others may not."""
+"""Rebuild, reconciliation and status on a real site: as an administrator, and what others may
+not."""
 
 from __future__ import annotations
 
@@ -15,7 +16,10 @@ from memora.commands import commands
 from memora.memora.doctype.srs_job.srs_job import SRSJob
 from memora.services import srs_jobs
 from memora.services.engine import engine
-from memora.services.srs_reconciliation import reconcile_cache_with_database, reconcile_in_background
+from memora.services.srs_reconciliation import (
+    reconcile_cache_with_database,
+    reconcile_in_background,
+)
 from memora.services.srs_redis_manager import rebuild_season_cache
 from memora.tests.case import SEASON, STUDENT, ReviewTestCase
 
@@ -122,7 +126,9 @@ class TestMonitor(MonitorTestCase):
 
     def test_bench_knows_the_commands(self) -> None:
         (group,) = commands
-        self.assertLessEqual({"status", "rebuild", "reconcile", "drain", "replay"}, set(group.commands))
+        self.assertLessEqual(
+            {"status", "rebuild", "reconcile", "drain", "replay"}, set(group.commands)
+        )
 
 
 class TestMonitorOverHTTP(MonitorTestCase):

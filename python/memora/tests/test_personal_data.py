@@ -1,4 +1,5 @@
-"""What Frappe does of its own with a student's data: hand it out, erase it, rename and delete the user."""
+"""What Frappe does of its own with a student's data: hand it out, erase it, rename and delete the
+user."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import json
 from unittest.mock import patch
 
 import frappe
-from frappe.website.doctype.personal_data_download_request.personal_data_download_request import get_user_data
+from frappe.website.doctype.personal_data_download_request.personal_data_download_request import (
+    get_user_data,
+)
 
 from memora.api.srs import export_student, forget_student
 from memora.tests.case import SEASON, STUDENT, TRACKER, ReviewTestCase, insert, remove_user
@@ -42,7 +45,9 @@ class TestPersonalData(ReviewTestCase):
             request.db_set("status", "Pending Approval")
             request._anonymize_data()
             frappe.db.commit()
-        self.assertEqual([self.records(name) for name in (LEAVER, request.name, STUDENT)], [0, 0, 1])
+        self.assertEqual(
+            [self.records(name) for name in (LEAVER, request.name, STUDENT)], [0, 0, 1]
+        )
         self.assertTrue(frappe.db.exists("User", request.name))
 
     def test_an_erased_student_can_be_deleted(self) -> None:

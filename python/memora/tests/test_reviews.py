@@ -27,9 +27,14 @@ STATUS = "memora.api.reviews.get_persistence_status"
 
 def answered(*question_ids: str, is_correct: bool = True) -> dict[str, Any]:
     answers = [
-        {"question_id": name, "is_correct": is_correct, "time_spent_ms": 3000} for name in question_ids
+        {"question_id": name, "is_correct": is_correct, "time_spent_ms": 3000}
+        for name in question_ids
     ]
-    return {"answers": answers, "session_meta": {"subject": SUBJECT, "topic": TOPIC}, "total_combo": 1}
+    return {
+        "answers": answers,
+        "session_meta": {"subject": SUBJECT, "topic": TOPIC},
+        "total_combo": 1,
+    }
 
 
 def cards(question_ids: list[str]) -> dict[str, dict[str, Any]]:
@@ -42,13 +47,17 @@ class TestReviews(ReviewTestCase):
         self.add_record("q1")
         self.add_record("q2", stability=4)
         session = get_review_session()
-        self.assertEqual([question["question_id"] for question in session["questions"]], ["q1", "q2"])
+        self.assertEqual(
+            [question["question_id"] for question in session["questions"]], ["q1", "q2"]
+        )
         self.assertEqual(
             (session["total_due"], session["season"], session["is_degraded"]), (2, SEASON, False)
         )
 
         answer = submit_review_session(session_data=answered("q1"))
-        self.assertEqual((answer["status"], answer["processed"], answer["xp_earned"]), ("success", 1, 12))
+        self.assertEqual(
+            (answer["status"], answer["processed"], answer["xp_earned"]), ("success", 1, 12)
+        )
         self.assertEqual(answer["remaining_items"], 1)
         self.assertEqual(answer["new_stability_counts"], {"1": 0, "2": 0, "3": 1, "4": 0})
         self.assertEqual(get_review_session()["total_due"], 1)
@@ -88,7 +97,9 @@ class TestReviews(ReviewTestCase):
     def test_the_safety_net_drains(self) -> None:
         submit_review_session(session_data=answered("q"))
         save_answers(drain_safety_net)
-        self.assertTrue(frappe.db.exists(TRACKER, {"player": STUDENT, "season": SEASON, "question_id": "q"}))
+        self.assertTrue(
+            frappe.db.exists(TRACKER, {"player": STUDENT, "season": SEASON, "question_id": "q"})
+        )
 
     def test_a_lesson_brings_questions_in(self) -> None:
         interactions = [{"question_id": "new", "duration_ms": 900, "attempts_count": 2}]
@@ -119,7 +130,13 @@ class TestReviews(ReviewTestCase):
         ):
             with self.assertRaises(frappe.ValidationError):
                 submit_review_session(session_data=session_data, responses=responses)
-        for arguments in ({"limit": 0}, {"limit": "51"}, {"limit": "x"}, {"limit": True}, {"subject": ["a"]}):
+        for arguments in (
+            {"limit": 0},
+            {"limit": "51"},
+            {"limit": "x"},
+            {"limit": True},
+            {"subject": ["a"]},
+        ):
             with self.assertRaises(frappe.ValidationError):
                 get_review_session(**arguments)
         with self.assertRaises(frappe.DoesNotExistError):
@@ -131,9 +148,12 @@ class TestReviews(ReviewTestCase):
         filters = {"player": STUDENT, "stability": 2}
         refused = self.request("POST", "frappe.client.get_count", doctype=TRACKER, filters=filters)
         self.assertEqual(refused.status, 403)
-        # A country may be read by all, as Frappe 16 wants it of whoever counts; Frappe 15 asks nobody.
+        # A country may be read by all, as Frappe 16 wants it of whoever counts; Frappe 15 asks
+        # nobody.
         filter_ = {"name": "India"}
-        counted = self.request("POST", "frappe.client.get_count", doctype="Country", filters=filter_)
+        counted = self.request(
+            "POST", "frappe.client.get_count", doctype="Country", filters=filter_
+        )
         self.assertEqual((counted.status, counted.data["message"]), (200, 1))
         frappe.set_user("Administrator")
         self.assertEqual(get_count(TRACKER, filters), 1)
@@ -158,7 +178,9 @@ class TestReviews(ReviewTestCase):
         frappe.set_user("Administrator")
         frappe.rename_doc("User", old, new)
         frappe.db.commit()
-        records = frappe.get_all(TRACKER, {"player": new}, pluck="question_id", order_by="question_id")
+        records = frappe.get_all(
+            TRACKER, {"player": new}, pluck="question_id", order_by="question_id"
+        )
         self.assertEqual(records, ["q1", "q2"])
         self.assertEqual(frappe.db.count(TRACKER, {"player": old}), 0)
         frappe.set_user(new)
@@ -182,7 +204,11 @@ class TestReviews(ReviewTestCase):
             frappe.db.commit()
         updated = [query for query in asked if query.strip().lower().startswith("update")]
         self.assertTrue(any("`owner`" in query for query in updated))
-        big = ("`tabPlayer Memory Tracker`", "`tabArchived Memory Tracker`", "`tabMemory Review Audit`")
+        big = (
+            "`tabPlayer Memory Tracker`",
+            "`tabArchived Memory Tracker`",
+            "`tabMemory Review Audit`",
+        )
         self.assertEqual([query for query in updated if any(table in query for table in big)], [])
 
     def test_the_cache_of_one_student(self) -> None:
@@ -192,7 +218,9 @@ class TestReviews(ReviewTestCase):
         self.assertTrue(manager.add_item(STUDENT, SEASON, "q", moment))
         score = manager.get_all_scores(STUDENT, SEASON)["q"]
         self.assertAlmostEqual(score, time.time(), delta=60)
-        self.assertEqual(manager.add_batch(STUDENT, SEASON, {"q": str(moment), "r": score + 9000}), 2)
+        self.assertEqual(
+            manager.add_batch(STUDENT, SEASON, {"q": str(moment), "r": score + 9000}), 2
+        )
         self.assertEqual(manager.get_due_items(STUDENT, SEASON), [("q", score)])
         self.assertEqual(manager.count_due_items(STUDENT, SEASON), 1)
         self.assertTrue(manager.remove_item(STUDENT, SEASON, "q"))
@@ -217,7 +245,9 @@ class TestReviewsOverHTTP(ReviewTestCase):
     def test_who_and_how(self) -> None:
         self.assertEqual(self.request("GET", GET, user=None).status, 403)
         self.assertEqual(self.request("GET", SUBMIT, responses="[]").status, 403)
-        self.assertEqual(self.request("POST", "memora.api.srs.process_srs_batch", user=STUDENT).status, 403)
+        self.assertEqual(
+            self.request("POST", "memora.api.srs.process_srs_batch", user=STUDENT).status, 403
+        )
 
     def test_errors_tell_students_what_to_do_and_nothing_else(self) -> None:
         before = frappe.db.get_single_value("System Settings", "allow_error_traceback")

@@ -1,4 +1,6 @@
-"""Schedules moved out of the database that Frappe looks through at each login: the old ones are freed."""
+"""Schedules moved out of the database that Frappe looks through at each login: the old ones are
+freed.
+"""
 
 from memora._engine import MemoraError
 from memora.services.engine import engine

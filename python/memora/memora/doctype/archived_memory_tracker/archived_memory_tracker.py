@@ -1,4 +1,6 @@
-"""A record of a season that is over. Only eligible_for_deletion can change: all else is set only once."""
+"""A record of a season that is over. Only eligible_for_deletion can change: all else is set only
+once.
+"""
 
 from __future__ import annotations
 

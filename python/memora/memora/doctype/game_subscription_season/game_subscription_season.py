@@ -37,7 +37,11 @@ class GameSubscriptionSeason(Document):
     def validate(self) -> None:
         self.keep_what_is_set_by_itself()
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:
-            refuse(_("A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 and _."))
+            refuse(
+                _(
+                    "A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 and _."
+                )
+            )
         if getdate(self.end_date) < getdate(self.start_date):
             refuse(_("A season cannot end before it starts."))
         if self.auto_archive and self.is_active:
@@ -65,7 +69,8 @@ class GameSubscriptionSeason(Document):
     def on_update(self) -> None:
         self.warn_of_others()
         before = self.get_doc_before_save()
-        # What is still cached from before a time without the cache has missed the answers of that time.
+        # What is still cached from before a time without the cache has missed the answers of that
+        # time.
         is_back = bool(before and self.enable_redis and not before.enable_redis)
         after_commit(lambda engine: engine.season_changed(is_back))
         if is_back:
@@ -73,7 +78,9 @@ class GameSubscriptionSeason(Document):
             frappe.db.after_commit.add(lambda: rebuild_soon(name))
 
     def warn_of_others(self) -> None:
-        """Say which of several active seasons students see: a school may well have two for a while."""
+        """Say which of several active seasons students see: a school may well have two for a
+        while.
+        """
         seen, *unseen = active_seasons() or [self.name]
         if not self.is_active or not unseen:
             return

@@ -1,4 +1,6 @@
-"""Ties what was acknowledged to a student to what was persisted; the engine writes it with the answers."""
+"""Ties what was acknowledged to a student to what was persisted; the engine writes it with the
+answers.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""A rebuild, a reconciliation, an archive or a deletion of a season, from its request to its end."""
+"""A rebuild, a reconciliation, an archive or a deletion of a season, from its request to its
+end.
+"""
 
 from __future__ import annotations
 
