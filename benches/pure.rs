@@ -3,10 +3,10 @@
 use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
-use memora_engine::clock::SiteZone;
-use memora_engine::ladder;
-use memora_engine::review::Review;
-use memora_engine::submission::Submission;
+use memora_engine::rules::clock::SiteZone;
+use memora_engine::rules::ladder;
+use memora_engine::rules::review::Review;
+use memora_engine::rules::submission::Submission;
 
 fn review() -> Review {
     Review {

@@ -6,11 +6,11 @@
 
 use std::time::Instant;
 
-use memora_engine::clock::now_us;
-use memora_engine::due::DueQuery;
 use memora_engine::engine::Engine;
-use memora_engine::mariadb::DatabaseAddress;
-use memora_engine::settings::{PlainSettings, Settings};
+use memora_engine::engine::settings::{PlainSettings, Settings};
+use memora_engine::rules::clock::now_us;
+use memora_engine::servers::mariadb::DatabaseAddress;
+use memora_engine::students::due::DueQuery;
 
 const ROUNDS: usize = 200;
 const CALLS_A_ROUND: usize = 50;

@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use crate::mariadb::{is_contention, is_ended, is_locked_out, is_read_only};
-
 /// A server that the engine depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
@@ -83,6 +81,8 @@ pub enum Error {
         cause: String,
         /// MariaDB's error number, 0 for Redis.
         code: u16,
+        /// True when the same command may be taken later.
+        is_transient: bool,
     },
 
     /// The answers may have been saved and may not: a server failed in between.
@@ -107,49 +107,6 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// Turns an error of the Redis client into ours.
-    pub fn from_redis(server: Server, error: &::redis::RedisError) -> Error {
-        let gone = error.is_io_error()
-            || error.is_timeout()
-            || error.is_connection_dropped()
-            || matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN"));
-        // The connection leads to a server that was demoted, or knows another password now: a new
-        // one may not.
-        let demoted = matches!(
-            error.code(),
-            Some("READONLY" | "NOAUTH" | "WRONGPASS" | "NOREPLICAS" | "MISCONF")
-        );
-        let cause = error.to_string();
-        if gone || demoted {
-            let broken = demoted
-                || !error.is_timeout() && !error.is_connection_refusal() && error.is_io_error();
-            Error::Unavailable { server, cause, broken }
-        } else {
-            Error::Refused { server, cause, code: 0 }
-        }
-    }
-
-    /// Turns an error of the MariaDB client into ours.
-    pub fn from_mariadb(error: mysql::Error) -> Error {
-        let server = Server::Database;
-        match error {
-            mysql::Error::MySqlError(error) if is_read_only(error.code) => {
-                Error::Unavailable { server, cause: error.message, broken: true }
-            }
-            mysql::Error::MySqlError(error) => {
-                Error::Refused { server, cause: error.message, code: error.code }
-            }
-            mysql::Error::IoError(error) => {
-                let timeout = matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                );
-                Error::Unavailable { server, cause: error.to_string(), broken: !timeout }
-            }
-            other => Error::Unavailable { server, cause: other.to_string(), broken: true },
-        }
-    }
-
     /// True when `server` could not be used, for whatever reason.
     pub fn is_failure_of(&self, failed: Server) -> bool {
         matches!(self, Error::Unavailable { server, .. } | Error::Refused { server, .. } if *server == failed)
@@ -157,14 +114,12 @@ impl Error {
 
     /// True when trying again later may work: the caller is told so.
     pub fn is_transient(&self) -> bool {
-        match self {
-            Error::Unavailable { .. } | Error::Unsettled { .. } => true,
-            Error::Refused { server: Server::Database, .. } => {
-                is_contention(self) || is_locked_out(self) || is_ended(self)
-            }
-            Error::Refused { cause, .. } => cause.contains("OOM") || cause.contains("TRYAGAIN"),
-            _ => false,
-        }
+        matches!(
+            self,
+            Error::Unavailable { .. }
+                | Error::Unsettled { .. }
+                | Error::Refused { is_transient: true, .. }
+        )
     }
 
     /// The same failure of answers that may have been saved all the same.

@@ -1,6 +1,6 @@
 //! Loading a student behind a fence.
 
-use memora_engine::entry::From;
+use memora_engine::rules::entry::From;
 
 use crate::case::{Job, Protocol};
 use crate::state::{Base, C, D, J, Journal, Place, Schedule, State};

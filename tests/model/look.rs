@@ -1,6 +1,6 @@
 //! Asking the cache, and looking whether it may be believed.
 
-use memora_engine::belief::Repair;
+use memora_engine::rules::belief::Repair;
 
 use crate::case::{Job, Protocol};
 use crate::product::Product;

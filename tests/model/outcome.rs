@@ -1,7 +1,7 @@
 //! What has to be true: of each read, and of everything once all is done.
 
-use memora_engine::belief::Repair;
-use memora_engine::entry::From;
+use memora_engine::rules::belief::Repair;
+use memora_engine::rules::entry::From;
 
 use crate::case::{ALL, Protocol};
 use crate::product::Product;

@@ -2,14 +2,14 @@
 
 use std::collections::{HashMap, HashSet};
 
-use memora_engine::belief::{Look, Repair, Unshown};
-use memora_engine::clock::SiteZone;
-use memora_engine::entry::{Entry, From, from_of};
-use memora_engine::head::Head;
-use memora_engine::lineage::{self, Record, States};
-use memora_engine::plan::plan;
-use memora_engine::review::Review;
-use memora_engine::submission::{Answer, Observed, Submission};
+use memora_engine::rules::belief::{Look, Repair, Unshown};
+use memora_engine::rules::clock::SiteZone;
+use memora_engine::rules::entry::{Entry, From, from_of};
+use memora_engine::rules::head::Head;
+use memora_engine::rules::lineage::{self, Record, States};
+use memora_engine::rules::plan::plan;
+use memora_engine::rules::review::Review;
+use memora_engine::rules::submission::{Answer, Observed, Submission};
 
 use crate::rules::Rules;
 use crate::state::{Base, Set, Taken, Token, has, only};

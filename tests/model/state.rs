@@ -1,6 +1,6 @@
 //! What there is: three servers, and processes that are each at some step.
 
-use memora_engine::entry::From;
+use memora_engine::rules::entry::From;
 
 use crate::step::Step;
 

@@ -2,7 +2,7 @@
 //! journal does not take goes into the table of records at once, and the newer of two states wins.
 //! What was taken without knowing the journal is kept beside it, for a drain to replay.
 
-use memora_engine::entry::From;
+use memora_engine::rules::entry::From;
 
 use crate::case::{Job, Protocol};
 use crate::state::{Base, Blind, D, J, Place, State};

@@ -1,0 +1,266 @@
+//! Retiring a season: its records move to the archive, then its partition and its cached schedules
+//! go (spec section 6).
+//!
+//! Records are copied and compared in small transactions by key range. How far it came stands in
+//! MariaDB with each of them, so whoever is killed is continued by whoever runs it again. From the
+//! first commit on nobody writes the season's records where they were: answers that are late are
+//! written to the archive.
+
+use std::time::Instant;
+
+use mysql::Conn;
+
+use crate::administrators::job::Job;
+use crate::administrators::pace::{self, Pace};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::progress::OnProgress;
+use crate::rules::archive_step::Step;
+use crate::rules::clock::{SiteZone, now_us};
+use crate::servers::mariadb::archive::{self, Move, Progress};
+use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
+use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
+use crate::servers::mariadb::{in_transaction_again, retention, storage};
+use crate::servers::pool::Connect;
+use crate::servers::redis::cache;
+
+/// How often a season is copied again because what was copied had changed meanwhile.
+const MOST_ROUNDS: u32 = 3;
+
+/// No backup takes longer.
+const LONGEST_BACKUP_US: i64 = 7 * 86_400 * 1_000_000;
+
+/// What is known of a season.
+#[derive(Clone, Debug)]
+pub struct ArchiveStatus {
+    /// `None`: it was never archived.
+    pub progress: Option<Progress>,
+    /// Whether some process is at it.
+    pub is_running: bool,
+}
+
+impl Engine {
+    /// Archives a season, or goes on where an earlier run ended. On a connection of its own.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a season that cannot be archived; else what a server said.
+    /// Running it again goes on.
+    pub fn archive(
+        &self,
+        season: &str,
+        pace: Pace,
+        on_progress: OnProgress<'_, Progress>,
+    ) -> Result<Progress> {
+        storage::check_season_name(season)?;
+        let mut connection = self.settings.background.connect(false)?;
+        // Held until the connection ends, however it ends.
+        Job::Archive.lock(&mut connection, season)?;
+        storage::check_primary_key(&mut connection, &LIVE)?;
+        storage::check_primary_key(&mut connection, &ARCHIVE)?;
+        let columns = archive::columns(&mut connection)?;
+        let mut progress = archive::begin(&mut connection, &self.settings.zone, season, now_us())?;
+        if progress.step == Step::Done {
+            return Ok(progress);
+        }
+        // Who still takes it for the active season learns otherwise, unless the cache is away.
+        if let Err(error) = self.season_changed(false) {
+            log::debug!("the cache cannot be told that {season} is being archived: {error}");
+        }
+        on_progress(&progress)?;
+        let mut run = Run {
+            connection: &mut connection,
+            zone: &self.settings.zone,
+            season,
+            statements: Move::of(season, &columns),
+            progress: &mut progress,
+            pace,
+            on_progress: &mut *on_progress,
+        };
+        run.empty_partition()?;
+        storage::remove_freed(&mut connection)?;
+        self.clear_season(season)?;
+        progress.begin(Step::Done);
+        progress.finished_at_us = Some(now_us());
+        archive::finish(&mut connection, &self.settings.zone, season, &progress, now_us())?;
+        on_progress(&progress)?;
+        log::info!("{season} is archived: {} records", progress.verified);
+        Ok(progress)
+    }
+
+    /// What is known of a season.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn archive_status(&self, season: &str) -> Result<ArchiveStatus> {
+        let progress =
+            self.process().database.with(|database| archive::progress(database, season))?;
+        Ok(ArchiveStatus { progress, is_running: self.is_running(Job::Archive, season)? })
+    }
+
+    /// Drops the empty partitions of seasons that were archived so long ago that no backup is left
+    /// from before: of a partition that is gone it would say nothing, and lack the records. Returns
+    /// the seasons.
+    ///
+    /// # Errors
+    /// When the table was in use all the time, or MariaDB is down.
+    pub fn drop_left_partitions(&self) -> Result<Vec<String>> {
+        let mut connection = self.settings.background.connect(false)?;
+        let mut dropped = Vec::new();
+        for season in archive::left_partitions(&mut connection, now_us() - LONGEST_BACKUP_US)? {
+            if storage::drop_empty_partition(&mut connection, &season)? {
+                dropped.push(season);
+            } else {
+                log::warn!(
+                    "{season} is archived, but somebody has written records of it to the big table \
+                     since"
+                );
+            }
+        }
+        Ok(dropped)
+    }
+
+    /// A season was deleted, with no record left: its name may be used again.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn forget_archive(&self, season: &str) -> Result<()> {
+        self.process().database.with(|database| {
+            archive::forget(database, season)?;
+            retention::forget(database, season)
+        })
+    }
+
+    /// Removes what is cached of a season, and nothing else.
+    fn clear_season(&self, season: &str) -> Result<()> {
+        let (process, keys) = (self.process(), &self.settings.keys);
+        cache::look_through(&process.cache, |cache, cursor| {
+            cache::clear_season(cache, keys, season, cursor)
+        })
+    }
+}
+
+/// One run of the archiver: what it works with, and how far it is.
+struct Run<'a> {
+    connection: &'a mut Conn,
+    zone: &'a SiteZone,
+    season: &'a str,
+    statements: Move,
+    progress: &'a mut Progress,
+    pace: Pace,
+    on_progress: OnProgress<'a, Progress>,
+}
+
+impl Run<'_> {
+    /// Copies, compares, and frees the partition once every record has its like in the archive.
+    fn empty_partition(&mut self) -> Result<()> {
+        // A run that was killed may have freed the partition, or not.
+        let is_there = storage::partition_exists(self.connection, self.season)?;
+        match self.progress.step {
+            Step::Freeing if !is_there || storage::is_empty(self.connection, self.season)? => {
+                self.enter(Step::Clearing)?;
+            }
+            Step::Freeing => self.enter(Step::Verifying)?,
+            Step::Verifying if !is_there => self.enter(Step::Copying)?,
+            _ => {}
+        }
+        let mut rounds = 0;
+        while self.progress.step != Step::Clearing {
+            match self.progress.step {
+                Step::Copying => {
+                    rounds += 1;
+                    // Rows of a season without a partition are in the default one.
+                    storage::create_partition(self.connection, self.season)?;
+                    self.copy()?;
+                }
+                Step::Verifying => {
+                    let (season, differing) = (self.season, self.compare()?);
+                    if differing > 0 && rounds >= MOST_ROUNDS {
+                        return Err(Error::Fault(format!(
+                            "{differing} records of {season} changed while they were archived, \
+                             {rounds} times over: \
+                             find out who writes them past memora, then archive again"
+                        )));
+                    }
+                    if differing > 0 {
+                        log::warn!(
+                            "{differing} records of {season} changed after they were copied"
+                        );
+                    }
+                    self.enter(if differing > 0 { Step::Copying } else { Step::Freeing })?;
+                }
+                Step::Freeing => {
+                    (self.on_progress)(self.progress)?;
+                    storage::free_partition(self.connection, self.season)?;
+                    self.enter(Step::Clearing)?;
+                }
+                Step::Clearing | Step::Done => {}
+            }
+        }
+        (self.on_progress)(self.progress)
+    }
+
+    /// Notes that a step begins.
+    fn enter(&mut self, step: Step) -> Result<()> {
+        self.progress.begin(step);
+        archive::save(self.connection, self.season, self.progress)
+    }
+
+    /// Copies what is left to be copied, and enters the next step.
+    fn copy(&mut self) -> Result<()> {
+        while self.progress.step == Step::Copying {
+            let mut further = self.progress.clone();
+            let (zone, season, statements, pace) =
+                (self.zone, self.season, &self.statements, self.pace);
+            in_transaction_again(self.connection, |connection| {
+                further = self.progress.clone();
+                for _ in 0..pace::ROWS / pace.rows() {
+                    let start = Instant::now();
+                    let range = KeyRange::next(
+                        connection,
+                        Place::Live,
+                        season,
+                        &further.after,
+                        pace.rows(),
+                    )?;
+                    statements.copy(connection, zone, &range, now_us())?;
+                    match &range.until {
+                        Some(until) => {
+                            further.copied += pace.rows() as u64;
+                            further.after = until.clone();
+                        }
+                        None => {
+                            further.copied += archive::count(connection, &range)?;
+                            further.begin(Step::Verifying);
+                            break;
+                        }
+                    }
+                    pace.rest(start.elapsed());
+                }
+                archive::save(connection, season, &further)
+            })?;
+            *self.progress = further;
+            (self.on_progress)(self.progress)?;
+        }
+        Ok(())
+    }
+
+    /// Compares every record with its copy. Returns how many have none that is as new.
+    fn compare(&mut self) -> Result<u64> {
+        // From the start: what was compared by an earlier run may have changed since.
+        self.progress.begin(Step::Verifying);
+        let (mut after, mut differing) = (Key::default(), 0);
+        loop {
+            let start = Instant::now();
+            let rows = 2 * self.pace.rows();
+            let range = KeyRange::next(self.connection, Place::Live, self.season, &after, rows)?;
+            let (records, differing_here) = self.statements.compare(self.connection, &range)?;
+            self.progress.verified += records;
+            differing += differing_here;
+            let worked = start.elapsed();
+            (self.on_progress)(self.progress)?;
+            let Some(until) = range.until else { return Ok(differing) };
+            after = until;
+            self.pace.rest(worked);
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Erasing a student: records, archived records, audit records, Poison Reviews, answers that wait,
+//! schedules.
+//!
+//! It is done twice. What is computed from records that the first time removed comes too late for
+//! the journal, or is removed by the second time. So a submission of that moment is erased too, or
+//! counts as a new student's first.
+
+use std::collections::BTreeSet;
+
+use mysql::Conn;
+
+use crate::administrators::job::Job;
+use crate::engine::{Engine, Process};
+use crate::error::Result;
+use crate::rules::clock::now_us;
+use crate::rules::entry::Entry;
+use crate::rules::submission::check_player;
+use crate::servers::mariadb::archive;
+use crate::servers::mariadb::forget;
+use crate::servers::pool::Connect;
+use crate::servers::redis::cache;
+use crate::servers::redis::journal;
+
+/// How long what was computed before is refused: longer than any call lasts.
+const VOID_SECONDS: u64 = 600;
+
+/// What was erased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Records.
+    pub records: u64,
+    /// Archived records.
+    pub archived: u64,
+    /// Audit records.
+    pub audits: u64,
+    /// Poison Reviews.
+    pub poison: u64,
+    /// Submissions that were not in MariaDB yet.
+    pub submissions: u64,
+}
+
+impl Engine {
+    /// Erases a student, whether there is a user of that name or not.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidInput`] while a season is being archived; else when a server
+    /// is down. Running it again goes on.
+    pub fn forget(&self, player: &str) -> Result<Forgotten> {
+        check_player(player)?;
+        let process = self.process();
+        process.cache.with(|cache| cache.ping())?;
+        process.journal.with(|journal| journal.ping())?;
+        let mut connection = self.settings.background.connect(false)?;
+        let seasons = forget::seasons(&mut connection, player)?;
+        for season in &seasons {
+            // What is being copied would come back.
+            if archive::progress(&mut connection, season)?
+                .is_none_or(|progress| progress.finished_at_us.is_none())
+            {
+                Job::Archive.lock(&mut connection, season)?;
+            }
+        }
+        let mut forgotten = Forgotten::default();
+        for _ in 0..2 {
+            self.forget_once(&process, &mut connection, player, &seasons, &mut forgotten)?;
+        }
+        log::info!("a student was erased: {forgotten:?}");
+        Ok(forgotten)
+    }
+
+    fn forget_once(
+        &self,
+        process: &Process,
+        connection: &mut Conn,
+        player: &str,
+        seasons: &BTreeSet<String>,
+        forgotten: &mut Forgotten,
+    ) -> Result<()> {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        let mut waiting = Vec::new();
+        for season in seasons {
+            waiting.extend(process.journal.with(|journal| {
+                let ids =
+                    scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))?;
+                journal::entries_of(journal, keys, &ids)
+            })?);
+        }
+        let tokens: Vec<String> = waiting
+            .iter()
+            .map(|found| {
+                Entry::read(&found.text, &found.id).map_or(found.id.clone(), |entry| entry.token)
+            })
+            .collect();
+        forgotten.submissions += forget::settle(connection, player, &tokens)?;
+        let done: Vec<_> = waiting.iter().zip(tokens.iter().map(String::as_str)).collect();
+        process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
+        forgotten.poison += forget::remove_poison(connection, player)?;
+        for season in seasons {
+            let (records, archived) = forget::remove_records(connection, player, season)?;
+            forgotten.records += records;
+            forgotten.archived += archived;
+        }
+        let students = seasons.iter().map(|season| (player, season.as_str()));
+        process.cache.with(|cache| cache::drop_students(cache, keys, students.clone()))?;
+        self.player_changed(player)?;
+        forgotten.audits += forget::remove_traces(connection, player)?;
+        // What is left there is the order that makes void.
+        for season in seasons {
+            process.journal.with(|journal| {
+                scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! Work on a season as a whole. One process at a time does each.
+
+use mysql::Conn;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::servers::mariadb::{is_locked, take_lock};
+
+/// How long to wait for one that is just ending, in seconds.
+const LOCK_SECONDS: u32 = 1;
+
+/// A kind of work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// The cache is loaded anew.
+    Rebuild,
+    /// The cache is compared with the database.
+    Reconciliation,
+    /// Records move to the archive.
+    Archive,
+    /// Archived records that are flagged are deleted.
+    Deletion,
+    /// Poison Reviews are written after all.
+    Replay,
+}
+
+impl Job {
+    const ALL: [Job; 5] =
+        [Job::Rebuild, Job::Reconciliation, Job::Archive, Job::Deletion, Job::Replay];
+
+    /// The kind's name for tables and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Job::Rebuild => "Rebuild",
+            Job::Reconciliation => "Reconciliation",
+            Job::Archive => "Archive",
+            Job::Deletion => "Deletion",
+            Job::Replay => "Replay",
+        }
+    }
+
+    /// The kind of this name.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when there is none.
+    pub fn named(name: &str) -> Result<Job> {
+        Job::ALL
+            .into_iter()
+            .find(|job| job.name() == name)
+            .ok_or_else(|| Error::InvalidInput(format!("there is no job {name:?}")))
+    }
+
+    /// Makes this connection the only one that does it to a season (empty: to all), until it ends,
+    /// however it ends.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when another does.
+    pub fn lock(self, connection: &mut Conn, season: &str) -> Result<()> {
+        if take_lock(connection, &self.lock_name(season), LOCK_SECONDS)? {
+            return Ok(());
+        }
+        let name = self.name().to_lowercase();
+        let season = if season.is_empty() { "all seasons" } else { season };
+        Err(Error::InvalidInput(format!(
+            "Nothing was done: another process is at the {name} of {season}. See its progress in \
+             the list of SRS Jobs."
+        )))
+    }
+
+    fn lock_name(self, season: &str) -> String {
+        format!("{}|{season}", self.name().to_lowercase())
+    }
+}
+
+impl Engine {
+    /// Whether some process is at it now.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn is_running(&self, job: Job, season: &str) -> Result<bool> {
+        self.process().database.with(|database| is_locked(database, &job.lock_name(season)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_found_by_their_names() {
+        for job in Job::ALL {
+            assert!(matches!(Job::named(job.name()), Ok(found) if found == job));
+        }
+        assert!(Job::named("").is_err());
+    }
+}

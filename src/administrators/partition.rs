@@ -1,0 +1,69 @@
+//! The table's shape on disk: keys, collation, a partition for each season (spec section 5).
+
+use crate::administrators::upgrade::take_over_blind_answers;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::servers::mariadb::storage::Partition;
+use crate::servers::mariadb::{archive, storage};
+use crate::servers::pool::Connect;
+
+impl Engine {
+    /// Gives the tables their keys, collation, partitions and index. Returns a line for each
+    /// change.
+    ///
+    /// # Errors
+    /// When the table has records that fit no primary key, or MariaDB is down.
+    pub fn prepare_storage(&self) -> Result<Vec<String>> {
+        // Its end gives the lock free.
+        let mut connection = self.settings.background.connect(false)?;
+        storage::lock(&mut connection)?;
+        let mut changes = storage::prepare(&mut connection)?;
+        let taken_over = take_over_blind_answers(&mut connection, &self.settings.zone)?;
+        changes.extend(taken_over.map(|count| {
+            format!("took over {count} answers of memora_blind_answer into memora_journal")
+        }));
+        if let Err(error) = self.notice_restored() {
+            log::debug!("it is seen within a minute whether the database was restored: {error}");
+        }
+        Ok(changes)
+    }
+
+    /// Makes a season's partition. False: it was there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one
+    /// that is archived or on its way there.
+    pub fn create_partition(&self, season: &str) -> Result<bool> {
+        let process = self.process();
+        let (had_lost_rows, was_made) = process.background.with(|database| {
+            if archive::is_archived(database, season)? {
+                return Err(Error::SeasonArchived(season.to_owned()));
+            }
+            let had_partition = storage::partition_exists(database, season)?;
+            let was_made = storage::create_partition(database, season)?;
+            Ok((had_partition && was_made, was_made))
+        })?;
+        if had_lost_rows {
+            // Since its maker was killed, reads have found students without records, and cached
+            // that.
+            self.renew_generation(&process)?;
+        }
+        Ok(was_made)
+    }
+
+    /// The big table's partitions in the order of their names, each season's and the default one.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn partitions(&self) -> Result<Vec<Partition>> {
+        self.process().background.with(storage::partitions)
+    }
+
+    /// Whether a season has its partition.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn partition_exists(&self, season: &str) -> Result<bool> {
+        self.process().database.with(|database| storage::partition_exists(database, season))
+    }
+}

@@ -1,0 +1,289 @@
+//! Loading a whole season into the cache again (spec section 7).
+//!
+//! A load of everybody at once, in the order of every load: first a fence for each student, then
+//! who of them has answers that wait, then the records, in one statement. Students who have, and
+//! those who answer meanwhile and so break through the fence, are loaded again alone. The old
+//! schedule serves until the new one takes its place. Nothing is kept of how far it came: killed,
+//! it is started again from the beginning.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mysql::Conn;
+
+use crate::administrators::job::Job;
+use crate::administrators::pace::Pace;
+use crate::administrators::parallel::in_parallel;
+use crate::administrators::season_cache::{check_lock, patiently};
+use crate::consistency::rehydrate::{Records, students_in_table};
+use crate::consistency::trust::Attempt;
+use crate::engine::active_season::ActiveSeason;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::progress::OnProgress;
+use crate::rules::review::Review;
+use crate::servers::mariadb::records::{self, Scan};
+use crate::servers::mariadb::{archive, stop_statement, storage};
+use crate::servers::pool::Connect;
+use crate::servers::redis::cache;
+use crate::servers::redis::journal;
+use crate::servers::redis::students;
+
+/// Students for whom a fence is set at a time, and who are dropped at a time.
+const STUDENTS: usize = 200;
+/// Students who are loaded at a time, and records, for others not to wait long for Redis.
+const PIECE_STUDENTS: usize = 10;
+const PIECE_RECORDS: usize = 4_000;
+/// A rebuild is done by then, or what it did not come to is left as it is.
+const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
+/// How often a student is loaded who answers whenever he is.
+const MOST_TRIES: u32 = 3;
+
+/// How far a rebuild is, and what it did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Students whose schedules were loaded.
+    pub students: u64,
+    /// Records in them.
+    pub records: u64,
+    /// How many records there are, as MariaDB estimates.
+    pub total: u64,
+    /// Students whose schedules were dropped: they have no records, or answered whenever they were
+    /// loaded.
+    pub dropped: u64,
+}
+
+impl Engine {
+    /// Loads all schedules of a season into the cache.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
+    /// is at it; else what a server said. Running it again begins anew.
+    pub fn rebuild(
+        &self,
+        season: &str,
+        pace: Pace,
+        on_progress: OnProgress<'_, Rebuilt>,
+    ) -> Result<Rebuilt> {
+        let process = self.process();
+        let mut connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
+        // Records of a season without a partition are among those of others.
+        storage::create_partition(&mut connection, season)?;
+        let total = archive::estimated_rows(&mut connection, season)?;
+        let done = patiently(|| {
+            if connection.ping().is_err() {
+                // The lock went with it: another process may have it.
+                connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
+            }
+            self.rebuild_from_scan(&process, &mut connection, season, total, pace, on_progress)
+        })?;
+        log::info!("the cache of {season} was rebuilt: {done:?}");
+        Ok(done)
+    }
+
+    /// One try, from the beginning.
+    fn rebuild_from_scan(
+        &self,
+        process: &Process,
+        connection: &mut Conn,
+        season: &str,
+        total: u64,
+        pace: Pace,
+        on_progress: OnProgress<'_, Rebuilt>,
+    ) -> Result<Rebuilt> {
+        let mut done = Rebuilt { total, ..Rebuilt::default() };
+        on_progress(&done)?;
+        let untouched = self.end_of_life();
+        let fence = process.token();
+        let active = self.with_cache(process, |active| {
+            self.on_current_cache(process, active, |_| Ok(()))?
+                .and_then(|()| Ok(Arc::clone(active)))
+        })?;
+        let waiting = self.fence_season(process, season, &fence)?;
+        // On a connection of its own: the other one has to stay free.
+        let mut reader = self.settings.background.connect(false)?;
+        let reader_id = reader.connection_id();
+        let mut scan = Scan::begin(&mut reader, &self.settings.zone, season)?;
+        let next = || {
+            let mut piece = Vec::new();
+            let mut size = 0;
+            while size < PIECE_RECORDS && piece.len() < PIECE_STUDENTS {
+                let Some((player, reviews)) = scan.next_student()? else { break };
+                size += reviews.len();
+                piece.push((player, reviews));
+            }
+            Ok((!piece.is_empty()).then_some(piece))
+        };
+        let work = |piece: Vec<(String, Vec<Review>)>| {
+            let start = Instant::now();
+            let rebuilt = self.rebuild_piece(process, &active, season, &fence, &waiting, piece);
+            pace.rest(start.elapsed());
+            rebuilt
+        };
+        let mut checked = Instant::now();
+        let outcome = in_parallel(next, work, |piece| {
+            check_lock(connection, &mut checked)?;
+            done.students += piece.students;
+            done.records += piece.records;
+            done.dropped += piece.dropped;
+            done.total = done.total.max(done.records);
+            on_progress(&done)
+        });
+        if outcome.is_err() {
+            // To drop the scan is to read it to its end, unless MariaDB ends it.
+            let stopped = stop_statement(connection, reader_id);
+            if stopped.is_err() {
+                stop_statement(&mut self.settings.background.connect(false)?, reader_id)?;
+            }
+        }
+        outcome?;
+        self.check_generation(process, &active)?;
+        if archive::is_archived(connection, season)? {
+            return Err(Error::SeasonArchived(season.to_owned()));
+        }
+        done.dropped += self.drop_unseen(process, season, untouched)?;
+        done.total = done.records;
+        on_progress(&done)?;
+        Ok(done)
+    }
+
+    /// Sets a fence for each student of a season. Returns those of whom answers wait: they were
+    /// looked for after the fences, and the records are read after that.
+    fn fence_season(
+        &self,
+        process: &Process,
+        season: &str,
+        fence: &str,
+    ) -> Result<HashSet<String>> {
+        let keys = &self.settings.keys;
+        let mut waiting = HashSet::new();
+        let mut after = String::new();
+        loop {
+            let found = process
+                .background
+                .with(|database| records::students(database, season, &after, STUDENTS))?;
+            let Some(last) = found.last() else { return Ok(waiting) };
+            after.clone_from(last);
+            let players: Vec<&str> = found.iter().map(String::as_str).collect();
+            process.cache.with(|cache| {
+                let players = players.iter().copied();
+                cache::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
+            })?;
+            let students: Vec<(&str, &str)> =
+                players.iter().map(|player| (*player, season)).collect();
+            let in_stream =
+                process.journal.with(|journal| journal::waiting_ids(journal, keys, &students))?;
+            let in_table = process
+                .background
+                .with(|database| students_in_table(database, &players, season))?;
+            let waits = |(player, (_, ids)): &(String, (i64, Vec<String>))| {
+                !ids.is_empty() || in_table.contains(player)
+            };
+            waiting
+                .extend(found.into_iter().zip(in_stream).filter(waits).map(|(player, _)| player));
+        }
+    }
+
+    /// Puts loaded schedules in their place, and loads those students again who answered since the
+    /// fence was set.
+    fn rebuild_piece(
+        &self,
+        process: &Process,
+        active: &ActiveSeason,
+        season: &str,
+        fence: &str,
+        waiting: &HashSet<String>,
+        piece: Vec<(String, Vec<Review>)>,
+    ) -> Result<Rebuilt> {
+        // All of the waiting ones has to be seen as of one moment.
+        let (apart, piece): (Vec<_>, Vec<_>) =
+            piece.into_iter().partition(|(player, _)| waiting.contains(player));
+        let loaded: Vec<(String, Records)> =
+            piece.into_iter().map(|(player, reviews)| (player, Records::of(reviews, 0))).collect();
+        let mut rebuilt = Rebuilt::default();
+        self.check_generation(process, active)?;
+        let mut changed =
+            self.fill_and_count(process, active.generation, season, fence, &loaded, &mut rebuilt)?;
+        changed.extend(apart.iter().map(|(player, _)| player));
+        self.rebuild_alone(process, season, changed, &mut rebuilt)?;
+        Ok(rebuilt)
+    }
+
+    /// Fills schedules, and counts them. Returns the students who changed meanwhile.
+    fn fill_and_count<'a, P: AsRef<str>>(
+        &self,
+        process: &Process,
+        generation: u64,
+        season: &str,
+        fence: &str,
+        loaded: &'a [(P, Records)],
+        rebuilt: &mut Rebuilt,
+    ) -> Result<Vec<&'a P>> {
+        let filled = self.fill(process, generation, season, fence, loaded)?;
+        let mut changed = Vec::new();
+        for ((player, records), filled) in loaded.iter().zip(filled) {
+            if filled {
+                rebuilt.students += 1;
+                rebuilt.records += records.reviews.len() as u64;
+            } else {
+                changed.push(player);
+            }
+        }
+        Ok(changed)
+    }
+
+    /// Loads some students by themselves; those who answer whenever they are loaded are left to the
+    /// next read.
+    fn rebuild_alone(
+        &self,
+        process: &Process,
+        season: &str,
+        players: Vec<&String>,
+        rebuilt: &mut Rebuilt,
+    ) -> Result<()> {
+        let mut waiting: Vec<&str> = players.into_iter().map(String::as_str).collect();
+        for _ in 0..MOST_TRIES {
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            let fence = process.token();
+            let (generation, records) =
+                self.load_behind_fence(process, season, &waiting, &fence)?;
+            let changed =
+                self.fill_and_count(process, generation, season, &fence, &records, rebuilt)?;
+            waiting = changed.into_iter().copied().collect();
+        }
+        rebuilt.dropped += waiting.len() as u64;
+        self.drop_students(process, season, waiting)?;
+        Ok(())
+    }
+
+    /// Checks that the cache is the one that was there before, and in the same generation.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: what was put into it before is gone, or believed by nobody.
+    fn check_generation(&self, process: &Process, active: &ActiveSeason) -> Result<()> {
+        if let Attempt::Done(()) = self.on_current_cache(process, active, |_| Ok(()))? {
+            return Ok(());
+        }
+        let cause = "it was away meanwhile".to_owned();
+        Err(Error::Unavailable { server: Server::Cache, cause, broken: false })
+    }
+
+    /// Drops the schedules that were to go before a moment: no load or answer has touched them
+    /// since the rebuild began, so they belong to no records. Returns how many.
+    fn drop_unseen(&self, process: &Process, season: &str, until: i64) -> Result<u64> {
+        let keys = &self.settings.keys;
+        let mut dropped = 0;
+        loop {
+            let unseen = process
+                .cache
+                .with(|cache| students::until(cache, keys, season, until, STUDENTS))?;
+            if unseen.is_empty() {
+                return Ok(dropped);
+            }
+            dropped += self.drop_students(process, season, unseen)?;
+        }
+    }
+}

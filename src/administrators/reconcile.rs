@@ -1,0 +1,391 @@
+//! Comparing cached schedules with the database, and correcting them (spec section 7).
+//!
+//! Whole students are compared: those of a sample, or all that the cache has. What is cached of a
+//! student has to be what a load would put there now: the table's records, and over them what waits
+//! in the journal. A schedule that differs is an error only if nothing came in between, which the
+//! fence of a load tells, and if no answer is on its way from the journal into the cache, which the
+//! heads tell.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::administrators::job::Job;
+use crate::administrators::pace::Pace;
+use crate::administrators::parallel::in_parallel;
+use crate::administrators::season_cache::patiently;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result};
+use crate::progress::OnProgress;
+use crate::rules::diff::{CachedSchedule, Differences, compare, only_cached};
+use crate::rules::entry::{Entry, fingerprint};
+use crate::rules::review::Review;
+use crate::rules::sample::{Cluster, Estimate};
+use crate::servers::mariadb::{journal as kept, poison};
+use crate::servers::redis::students;
+
+/// Students who are compared at a time.
+const STUDENTS: usize = 5;
+/// Fewer tell nothing about the others, however many records they have.
+const FEWEST_STUDENTS: usize = 10;
+/// Redis draws no more at once; it is more than there are.
+const MOST_DRAWN: usize = 1 << 30;
+/// By how much the clocks of hosts may differ, in microseconds.
+const CLOCKS_DIFFER_US: i64 = 300_000_000;
+/// How often a student is looked at who answers whenever they are.
+const MOST_LOOKS: u32 = 4;
+/// An answer in the journal is in the cache after this time, or never.
+const SETTLING: Duration = Duration::from_secs(1);
+
+/// How far a reconciliation is, and what it found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reconciled {
+    /// Students who were compared.
+    pub students: u64,
+    /// Their records, and what was wrong.
+    pub differences: Differences,
+    /// Schedules that did not say that they are complete. Nobody believes them, so their records
+    /// count neither as compared nor as differing.
+    pub half_filled: u64,
+    /// Schedules that were corrected.
+    pub corrected: u64,
+    /// Schedules that changed whenever they were looked at: dropped, for the next read to load
+    /// them.
+    pub unsettled: u64,
+    /// Schedules of a generation before: nobody believes them since an outage, and the next read
+    /// loads them. They are not compared.
+    pub void: u64,
+    /// Records of which the cache had an answer that was nowhere else: a journal came back older.
+    /// They are given to the journal again, and not compared.
+    pub offered: u64,
+    /// How many records there are to compare, an estimate while it runs.
+    pub total: u64,
+    /// The share of records that differ, of all that is cached.
+    pub estimate: Estimate,
+}
+
+/// What was found of some students.
+#[derive(Default)]
+struct Piece {
+    compared: Vec<(Cluster, Differences)>,
+    half_filled: u64,
+    corrected: u64,
+    unsettled: u64,
+    void: u64,
+    offered: u64,
+}
+
+impl Engine {
+    /// Compares cached schedules of a season with the database, and corrects them: of students who
+    /// have about `sample` records together, drawn at random, or of all.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
+    /// is at it; else what a server said.
+    pub fn reconcile(
+        &self,
+        season: &str,
+        sample: Option<u64>,
+        pace: Pace,
+        on_progress: OnProgress<'_, Reconciled>,
+    ) -> Result<Reconciled> {
+        let process = self.process();
+        // Until it is dropped, no other process does this.
+        let _lock = self.begin_on_cache(&process, Job::Reconciliation, season)?;
+        let keys = &self.settings.keys;
+        let population = process.cache.with(|cache| students::count(cache, keys, season))?;
+        let mut found = Reconciled { total: sample.unwrap_or(0), ..Reconciled::default() };
+        on_progress(&found)?;
+        let mut clusters = Vec::new();
+        let compared = Compared::default();
+        let work = |players: Vec<String>| {
+            let start = Instant::now();
+            let piece = patiently(|| self.reconcile_students(&process, season, &players))?;
+            compared.add(&piece);
+            pace.rest(start.elapsed());
+            Ok(piece)
+        };
+        let told = |piece: Piece| {
+            for (cluster, differences) in piece.compared {
+                found.students += 1;
+                found.differences += differences;
+                // Of all schedules nothing is left to be estimated, and there can be millions.
+                clusters.extend(sample.map(|_| cluster));
+            }
+            found.half_filled += piece.half_filled;
+            found.corrected += piece.corrected;
+            found.unsettled += piece.unsettled;
+            found.void += piece.void;
+            found.offered += piece.offered;
+            if sample.is_none() && found.students > 0 {
+                found.total =
+                    found.differences.records * population.max(found.students) / found.students;
+            }
+            found.total = found.total.max(found.differences.records);
+            on_progress(&found)
+        };
+        match sample {
+            Some(records) => {
+                let mut draw = Draw::default();
+                let next = || self.draw(&process, season, records, &compared, &mut draw);
+                in_parallel(next, work, told)?;
+            }
+            None => {
+                let mut cursor = Some(0);
+                in_parallel(|| self.scan(&process, season, &mut cursor), work, told)?;
+            }
+        }
+        let Differences { records, .. } = found.differences;
+        found.estimate = match sample {
+            Some(_) => Estimate::from_sample(&clusters, population),
+            None => Estimate::exact(records, found.differences.differing()),
+        };
+        found.total = records;
+        on_progress(&found)?;
+        log::info!("{season} was reconciled: {found:?}");
+        Ok(found)
+    }
+
+    /// The next students of a sample. `None`: it is large enough, or has everybody.
+    fn draw(
+        &self,
+        process: &Process,
+        season: &str,
+        wanted: u64,
+        compared: &Compared,
+        draw: &mut Draw,
+    ) -> Result<Option<Vec<String>>> {
+        if draw.waiting.is_empty() {
+            let missing = compared.missing_students(draw.drawn.len(), wanted);
+            if missing == 0 {
+                return Ok(None);
+            }
+            let keys = &self.settings.keys;
+            // So many that at least the missing ones are new, or that it is everybody.
+            let most = draw.drawn.len().saturating_add(missing).min(MOST_DRAWN);
+            draw.waiting =
+                process.cache.with(|cache| students::at_random(cache, keys, season, most))?;
+            draw.waiting.retain(|player| draw.drawn.insert(player.clone()));
+        }
+        let rest = draw.waiting.split_off(draw.waiting.len().min(STUDENTS));
+        let next = std::mem::replace(&mut draw.waiting, rest);
+        Ok((!next.is_empty()).then_some(next))
+    }
+
+    /// The next students that the cache has anything of, those in no list included. Some may come
+    /// twice.
+    fn scan(
+        &self,
+        process: &Process,
+        season: &str,
+        cursor: &mut Option<u64>,
+    ) -> Result<Option<Vec<String>>> {
+        let keys = &self.settings.keys;
+        while let Some(place) = *cursor {
+            let (next, players) =
+                process.cache.with(|cache| students::scan(cache, keys, season, place))?;
+            *cursor = (next != 0).then_some(next);
+            if !players.is_empty() {
+                return Ok(Some(players));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Compares some students, some at a time, and corrects what is wrong.
+    fn reconcile_students(
+        &self,
+        process: &Process,
+        season: &str,
+        players: &[String],
+    ) -> Result<Piece> {
+        let mut piece = Piece::default();
+        for players in players.chunks(STUDENTS) {
+            let mut waiting: Vec<(&str, Option<Heads>)> =
+                players.iter().map(|player| (player.as_str(), None)).collect();
+            for _ in 0..MOST_LOOKS {
+                waiting = self.look(process, season, &waiting, &mut piece)?;
+                if waiting.iter().any(|(_, behind)| behind.is_some()) {
+                    sleep(SETTLING);
+                }
+            }
+            piece.unsettled += waiting.len() as u64;
+            self.drop_students(process, season, waiting.iter().map(|(player, _)| *player))?;
+        }
+        Ok(piece)
+    }
+
+    /// Keeps again what only the cache still has of a student: a journal that was replaced by an
+    /// older one has lost it. Returns how many records.
+    fn offer(
+        &self,
+        process: &Process,
+        season: &str,
+        player: &str,
+        cached: &CachedSchedule,
+        known: &[Review],
+    ) -> Result<u64> {
+        let mut states = only_cached(cached, known);
+        if states.is_empty() {
+            return Ok(0);
+        }
+        let (loss, set_aside) = process.background.with(|database| {
+            Ok((kept::last_loss(database)?, poison::questions(database, player, season)?))
+        })?;
+        let rows: HashSet<&str> = known.iter().map(|review| review.question_id.as_str()).collect();
+        states.retain(|state| {
+            // A question without a record may have been removed by hand, unless it was lost when
+            // others were.
+            let may_be_lost =
+                rows.contains(state.question_id.as_str()) || is_within(loss, state.answered_at_us);
+            may_be_lost && !set_aside.contains(&state.question_id)
+        });
+        let mut submissions: BTreeMap<i64, Vec<Review>> = BTreeMap::new();
+        for state in states {
+            submissions.entry(state.answered_at_us).or_default().push(state);
+        }
+        let name = fingerprint(player, season);
+        let mut offered = 0;
+        for (order, states) in submissions {
+            offered += states.len() as u64;
+            // The same token whenever it is offered: it counts once.
+            let token = format!("cache-{order:x}-{name}");
+            let text = Entry::of_states(token.clone(), states)
+                .to_text()
+                .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
+            process.background.with(|database| {
+                kept::append(database, &token, (player, season), &text).map(drop)
+            })?;
+        }
+        if offered > 0 {
+            log::warn!(
+                "{offered} answers of {player} were in the cache alone: they are kept again"
+            );
+        }
+        Ok(offered)
+    }
+
+    /// Looks at some students once. Returns those who have to be looked at again, and of those
+    /// whose cache lacks an answer, what it knew of.
+    fn look<'a>(
+        &self,
+        process: &Process,
+        season: &str,
+        waiting: &[(&'a str, Option<Heads>)],
+        piece: &mut Piece,
+    ) -> Result<Vec<(&'a str, Option<Heads>)>> {
+        if waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys = &self.settings.keys;
+        let fence = process.token();
+        let players: Vec<&str> = waiting.iter().map(|(player, _)| *player).collect();
+        let (generation, records) = self.load_behind_fence(process, season, &players, &fence)?;
+        let cached = process.cache.with(|cache| students::read(cache, keys, season, &players))?;
+        let (mut wrong, mut again, mut gone, mut present) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (((player, records), cached), (name, behind)) in
+            records.into_iter().zip(cached).zip(waiting)
+        {
+            if !cached.is_there {
+                gone.push(player);
+                continue;
+            }
+            if cached.marker.is_some_and(|marker| marker != generation as f64) {
+                piece.void += 1;
+                continue;
+            }
+            let is_half_filled = cached.marker.is_none() || cached.head.is_none();
+            let differences = compare(&cached, &records.reviews);
+            if !is_half_filled && cached.fence.as_deref() == Some(&fence) {
+                let offered = self.offer(process, season, player, &cached, &records.reviews)?;
+                if offered > 0 {
+                    piece.offered += offered;
+                    present.push(player);
+                    continue;
+                }
+            }
+            let heads =
+                Heads { cached: cached.head.unwrap_or_default().order, known: records.head.order };
+            if is_half_filled || differences.differing() > 0 {
+                if cached.fence.as_deref() != Some(&fence) {
+                    again.push((*name, None));
+                    continue;
+                }
+                // Its answer may be between the journal and the cache. Once no time can bring it
+                // there, it is lost.
+                if heads.cached < heads.known && !is_half_filled && *behind != Some(heads) {
+                    again.push((*name, Some(heads)));
+                    continue;
+                }
+                wrong.push((player, records));
+            }
+            present.push(player);
+            if is_half_filled {
+                piece.half_filled += 1;
+            } else {
+                let cluster =
+                    Cluster { records: differences.records, differing: differences.differing() };
+                piece.compared.push((cluster, differences));
+            }
+        }
+        if !gone.is_empty() {
+            process.cache.with(|cache| students::forget(cache, keys, season, &gone))?;
+        }
+        if !present.is_empty() {
+            let until = self.end_of_life();
+            process.cache.with(|cache| students::remember(cache, keys, season, &present, until))?;
+        }
+        piece.corrected += wrong.len() as u64;
+        let filled = self.fill(process, generation, season, &fence, &wrong)?;
+        let refused = wrong.iter().zip(filled).filter(|(_, filled)| !filled);
+        // An answer came in between: the next read loads the schedule.
+        self.drop_students(process, season, refused.map(|((player, _), _)| *player))?;
+        Ok(again)
+    }
+}
+
+/// Whether an order lies in the time in which the journal may have lost answers. Hosts' clocks
+/// differ.
+fn is_within((from_us, until_us): (i64, i64), order: i64) -> bool {
+    from_us > 0 && (from_us - CLOCKS_DIFFER_US..=until_us + CLOCKS_DIFFER_US).contains(&order)
+}
+
+/// The newest answer that the cache knows of, and the newest of all; Unix microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Heads {
+    cached: i64,
+    known: i64,
+}
+
+/// Who has been drawn, and who of them is next.
+#[derive(Default)]
+struct Draw {
+    drawn: HashSet<String>,
+    waiting: Vec<String>,
+}
+
+/// How much has been compared so far.
+#[derive(Default)]
+struct Compared {
+    students: AtomicU64,
+    records: AtomicU64,
+}
+
+impl Compared {
+    fn add(&self, piece: &Piece) {
+        let records = piece.compared.iter().map(|(cluster, _)| cluster.records).sum();
+        self.records.fetch_add(records, Ordering::Relaxed);
+        self.students.fetch_add(piece.compared.len() as u64, Ordering::Relaxed);
+    }
+
+    /// How many more students have to be drawn, for all together to have about so many records.
+    fn missing_students(&self, drawn: usize, wanted: u64) -> usize {
+        let (students, records) =
+            (self.students.load(Ordering::Relaxed), self.records.load(Ordering::Relaxed));
+        let needed =
+            if records == 0 { 0 } else { wanted.saturating_mul(students).div_ceil(records) };
+        usize::try_from(needed).unwrap_or(usize::MAX).max(FEWEST_STUDENTS).saturating_sub(drawn)
+    }
+}

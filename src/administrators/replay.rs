@@ -1,0 +1,197 @@
+//! Writing Poison Reviews after all, once an administrator has removed what was in their way.
+
+use mysql::Conn;
+
+use crate::administrators::job::Job;
+use crate::consistency::write::{audit, checksum};
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::progress::OnProgress;
+use crate::rules::clock::now_us;
+use crate::rules::entry::Entry;
+use crate::rules::review::Review;
+use crate::servers::mariadb::errors::{is_ended, is_locked_out};
+use crate::servers::mariadb::poison::{self, SetAside};
+use crate::servers::mariadb::records;
+use crate::servers::mariadb::shape::LIVE;
+use crate::servers::mariadb::{in_transaction_again, storage};
+use crate::servers::pool::Connect;
+use crate::servers::redis::cache;
+
+/// Poison Reviews that are looked at, at a time.
+const BATCH: usize = 500;
+
+/// What a replay did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReplayReport {
+    /// Are in the table now.
+    pub replayed: usize,
+    /// Still cannot be written; their reason is up to date.
+    pub failed: usize,
+    /// Are no Poison Reviews, or were replayed before, or dismissed since the replay of all began.
+    pub unknown: usize,
+    /// How many there were at the beginning.
+    pub total: u64,
+}
+
+/// What became of one Poison Review.
+enum Outcome {
+    /// It is in the table: player and season.
+    Replayed(String, String),
+    Failed,
+    Unknown,
+}
+
+impl Engine {
+    /// Writes Poison Reviews to the table: those of these names, or all that wait. A newer state of
+    /// a record stays. One that cannot be written keeps waiting with its reason, and is in no
+    /// other's way.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] while another process replays all; else when MariaDB is down. What
+    /// was replayed by then stays so.
+    pub fn replay(
+        &self,
+        names: Option<&[String]>,
+        on_progress: OnProgress<'_, ReplayReport>,
+    ) -> Result<ReplayReport> {
+        let mut report = ReplayReport::default();
+        let Some(names) = names else { return self.replay_all(report, on_progress) };
+        report.total = names.len() as u64;
+        self.replay_some(names, false, &mut report)?;
+        Ok(report)
+    }
+
+    fn replay_all(
+        &self,
+        mut report: ReplayReport,
+        on_progress: OnProgress<'_, ReplayReport>,
+    ) -> Result<ReplayReport> {
+        let process = self.process();
+        // Held until the connection ends, however it ends.
+        let mut lock = self.settings.background.connect(false)?;
+        Job::Replay.lock(&mut lock, "")?;
+        report.total = process.background.with(poison::count)?;
+        let mut after = String::new();
+        loop {
+            let batch =
+                process.background.with(|database| poison::waiting(database, &after, BATCH))?;
+            let Some(last) = batch.last().cloned() else { return Ok(report) };
+            // One may be dismissed meanwhile.
+            self.replay_some(&batch, true, &mut report)?;
+            on_progress(&report)?;
+            after = last;
+        }
+    }
+
+    fn replay_some(
+        &self,
+        names: &[String],
+        must_wait: bool,
+        report: &mut ReplayReport,
+    ) -> Result<()> {
+        let process = self.process();
+        for name in names {
+            match process.background.with(|database| self.replay_one(database, name, must_wait))? {
+                Outcome::Replayed(player, season) => {
+                    report.replayed += 1;
+                    self.reload(&player, &season);
+                }
+                Outcome::Failed => report.failed += 1,
+                Outcome::Unknown => report.unknown += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn replay_one(&self, database: &mut Conn, name: &str, must_wait: bool) -> Result<Outcome> {
+        storage::check_primary_key(database, &LIVE)?;
+        let zone = &self.settings.zone;
+        let written = in_transaction_again(database, |database| {
+            let Some(found) = poison::lock(database, name, must_wait)? else {
+                return Ok(Ok(Outcome::Unknown));
+            };
+            if let Some(reason) = nobody(database, &found)? {
+                return Ok(Err(reason));
+            }
+            let entry = match entry(&found) {
+                // Answers from after it were computed from it, where the student saw it: what is
+                // newer stays.
+                Ok(entry) => Entry::of_states(entry.token, entry.states),
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let SetAside { player, season, job_id, payload } = found;
+            let student = (player.as_str(), season.as_str());
+            self.count_alone(database, student, &entry)?;
+            if records::audited(database, &[&job_id])?.is_empty() {
+                records::audit(
+                    database,
+                    zone,
+                    &[audit(&job_id, student, &entry, checksum(&payload))],
+                )?;
+            }
+            poison::mark_replayed(database, zone, now_us(), name)?;
+            Ok(Ok(Outcome::Replayed(player.clone(), season.clone())))
+        });
+        let reason = match written {
+            Ok(Ok(outcome)) => return Ok(outcome),
+            Ok(Err(reason)) => reason,
+            Err(error) if is_locked_out(&error) => {
+                log::warn!(
+                    "the Poison Review {name} was not replayed: somebody has locked it, or its \
+                     record"
+                );
+                return Ok(Outcome::Failed);
+            }
+            // Whatever MariaDB says of this record, it may take the next.
+            Err(error @ (Error::Refused { .. } | Error::Fault(_))) if !is_ended(&error) => {
+                error.to_string()
+            }
+            Err(error) => return Err(error),
+        };
+        log::error!("the Poison Review {name} still cannot be written: {reason}");
+        in_transaction_again(database, |database| {
+            poison::note_reason(database, zone, now_us(), name, &reason)
+        })?;
+        Ok(Outcome::Failed)
+    }
+
+    /// Has a student's cache loaded again: it may lack what was just replayed, or retired.
+    pub(crate) fn reload(&self, player: &str, season: &str) {
+        let process = self.process();
+        let keys = &self.settings.keys;
+        let dropped =
+            process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]));
+        if let Err(error) = dropped {
+            log::warn!("the cache of {player} could not be dropped: {error}");
+            if let Err(error) = self.make_unbelieved(&process, player, season) {
+                log::error!("{player} may see what is older, until reconciliation: {error}");
+            }
+        }
+    }
+}
+
+/// Why a record is nobody's, or of no season.
+fn nobody(database: &mut Conn, found: &SetAside) -> Result<Option<String>> {
+    if found.player.is_empty() || found.season.is_empty() {
+        return Ok(Some("the record names no player or no season".to_owned()));
+    }
+    let (has_player, has_season) = poison::known(database, &found.player, &found.season)?;
+    Ok(match (has_player, has_season) {
+        (true, true) => None,
+        (false, _) => Some(format!("there is no user {}", found.player)),
+        (_, false) => Some(format!("there is no season {}", found.season)),
+    })
+}
+
+/// What was set aside: a submission, the part of one, or, by older versions, one state.
+fn entry(found: &SetAside) -> std::result::Result<Entry, String> {
+    let entry = match serde_json::from_str::<Review>(&found.payload) {
+        Ok(review) => Entry::of_states(found.job_id.clone(), vec![review]),
+        Err(_) => Entry::read(&found.payload, &found.job_id)?,
+    };
+    if entry.states.is_empty() {
+        return Err("the entry has no states".to_owned());
+    }
+    Ok(entry)
+}

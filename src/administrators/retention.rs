@@ -1,0 +1,115 @@
+//! Archived records that are old: flagged for deletion, then deleted when an administrator says so
+//! (spec section 6).
+
+use std::time::{Duration, Instant};
+
+use mysql::Conn;
+
+use crate::administrators::job::Job;
+use crate::administrators::pace::Pace;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::progress::OnProgress;
+use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
+use crate::servers::mariadb::{in_transaction_again, retention};
+use crate::servers::pool::Connect;
+
+/// Records that are looked at in one transaction.
+const ROWS: usize = 500;
+
+/// How far a walk through the archive is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Walked {
+    /// How many records were looked at.
+    pub done: u64,
+    /// How many there are, as MariaDB estimates.
+    pub total: u64,
+}
+
+impl Engine {
+    /// Flags archived records as eligible for deletion that were archived before a moment, in Unix
+    /// seconds, and goes on where the last call came to. Returns how many.
+    ///
+    /// A season is gone through once, when all of it is old enough. So a flag that was removed by
+    /// hand stays removed.
+    ///
+    /// # Errors
+    /// When MariaDB is down; running it again goes on.
+    pub fn flag_for_deletion(
+        &self,
+        archived_before: i64,
+        longest: Duration,
+        pace: Pace,
+    ) -> Result<u64> {
+        let begun = Instant::now();
+        let mut connection = self.settings.background.connect(false)?;
+        let mut flagged = 0;
+        let mut present = retention::next_season(&mut connection, "")?;
+        while let Some(season) = present {
+            let mut next = retention::flagging_from(&mut connection, &season, archived_before)?;
+            while let Some(after) = next {
+                if begun.elapsed() >= longest {
+                    return Ok(flagged);
+                }
+                let start = Instant::now();
+                let (flagged_here, until) = in_transaction_again(&mut connection, |connection| {
+                    let range = KeyRange::next(connection, Place::Archive, &season, &after, ROWS)?;
+                    let flagged =
+                        retention::flag(connection, &self.settings.zone, &range, archived_before)?;
+                    retention::note_flagged(connection, &range)?;
+                    Ok((flagged, range.until))
+                })?;
+                flagged += flagged_here;
+                next = until;
+                pace.rest(start.elapsed());
+            }
+            present = retention::next_season(&mut connection, &season)?;
+        }
+        Ok(flagged)
+    }
+
+    /// Deletes archived records that are flagged, of one season or of all. Returns how many.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) when another process is at it;
+    /// else when MariaDB is down, and running it again goes on.
+    pub fn delete_flagged(
+        &self,
+        season: Option<&str>,
+        pace: Pace,
+        on_progress: OnProgress<'_, Walked>,
+    ) -> Result<u64> {
+        let mut connection = self.settings.background.connect(false)?;
+        // Held until the connection ends, however it ends.
+        Job::Deletion.lock(&mut connection, season.unwrap_or_default())?;
+        let total = retention::estimated_rows(&mut connection, season)?;
+        let (mut deleted, mut walked) = (0, Walked { done: 0, total });
+        on_progress(&walked)?;
+        let mut present = match season {
+            Some(season) => Some(season.to_owned()),
+            None => retention::next_season(&mut connection, "")?,
+        };
+        while let Some(name) = present {
+            let mut after = Key::default();
+            loop {
+                let start = Instant::now();
+                let range = KeyRange::next(&mut connection, Place::Archive, &name, &after, ROWS)?;
+                deleted += in_transaction_again(&mut connection, |connection: &mut Conn| {
+                    retention::delete(connection, &range)
+                })?;
+                let worked = start.elapsed();
+                let Some(until) = range.until else { break };
+                walked.done += ROWS as u64;
+                walked.total = walked.total.max(walked.done);
+                on_progress(&walked)?;
+                after = until;
+                pace.rest(worked);
+            }
+            present = match season {
+                Some(_) => None,
+                None => retention::next_season(&mut connection, &name)?,
+            };
+        }
+        Ok(deleted)
+    }
+}

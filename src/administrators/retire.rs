@@ -1,0 +1,72 @@
+//! Questions that the site has given up: their students are not asked them any more.
+
+use std::collections::HashSet;
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::rules::clock::now_us;
+use crate::rules::entry::Entry;
+use crate::rules::review::Review;
+use crate::rules::submission::{check_player, check_season};
+use crate::servers::redis::journal::{Appended, NewEntry};
+
+/// The next review of a question that is not asked any more, Unix time: the year 2200.
+const NEVER: i64 = 7_258_118_400;
+
+impl Engine {
+    /// Puts off the next review of some questions of a student for ever. Their records stay, and an
+    /// answer brings them back. Returns how many were put off. It is an entry of the journal like
+    /// any other.
+    ///
+    /// # Errors
+    /// When MariaDB or the journal is down; nothing is put off then.
+    pub fn retire(
+        &self,
+        player: &str,
+        season: &str,
+        question_ids: &HashSet<String>,
+    ) -> Result<usize> {
+        check_player(player)?;
+        check_season(season)?;
+        let process = self.process();
+        let records = self.load_records(&process, player, season)?;
+        if !records.is_whole {
+            return Ok(0);
+        }
+        let order = records.head.next_order(now_us(), process.random());
+        let states: Vec<Review> = records
+            .reviews
+            .into_iter()
+            .filter(|review| {
+                question_ids.contains(&review.question_id) && review.next_review < NEVER
+            })
+            .map(|review| Review { next_review: NEVER, answered_at_us: order, ..review })
+            .collect();
+        if states.is_empty() {
+            return Ok(0);
+        }
+        let count = states.len();
+        let entry = Entry::of_states(process.token(), states);
+        let text = entry
+            .to_text()
+            .map_err(|error| Error::Fault(format!("states cannot be written: {error}")))?;
+        let new = NewEntry {
+            player,
+            season,
+            knows: records.head.journal,
+            order,
+            token: &entry.token,
+            text: &text,
+        };
+        let keys = &self.settings.keys;
+        match process.journal.with(|journal| self.journal_scripts.append(journal, keys, &new))? {
+            Appended::Added { drain_wanted } => {
+                self.reload(player, season);
+                self.queue_drain(&process, drain_wanted);
+                Ok(count)
+            }
+            // An answer came in between: the next read asks again.
+            Appended::Conflict => Ok(0),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What rebuild and reconciliation share: one process at a time, many students at once.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mysql::Conn;
+
+use crate::administrators::job::Job;
+use crate::consistency::rehydrate::{FENCE_SECONDS, Records};
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result};
+use crate::servers::mariadb::{archive, seasons, storage};
+use crate::servers::pool::Connect;
+use crate::servers::redis::cache;
+
+/// How often a piece is tried while a server does not answer.
+const MOST_FAILURES: u32 = 6;
+/// How often a job looks whether it still has its lock.
+const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
+const FIRST_RETRY: Duration = Duration::from_millis(250);
+
+impl Engine {
+    /// Begins a job on a season's cache. It is this process's until the connection ends, however it
+    /// ends. A Redis that is away makes it fail at once; later it is waited for.
+    pub(crate) fn begin_on_cache(&self, process: &Process, job: Job, season: &str) -> Result<Conn> {
+        let mut connection = self.settings.background.connect(false)?;
+        check_uses_cache(&mut connection, season)?;
+        job.lock(&mut connection, season)?;
+        process.journal.with(|journal| journal.ping())?;
+        process.cache.with(|cache| cache.ping())?;
+        Ok(connection)
+    }
+
+    /// Loads all that is known of some students, and the generation that counts. Nothing that is
+    /// computed from it goes into the cache through the fence once one of them has answered.
+    pub(crate) fn load_behind_fence<'a>(
+        &self,
+        process: &Process,
+        season: &str,
+        players: &[&'a str],
+        fence: &str,
+    ) -> Result<(u64, Vec<(&'a str, Records)>)> {
+        let keys = &self.settings.keys;
+        self.with_cache(process, |active| {
+            let fenced = self.on_current_cache(process, active, |cache| {
+                cache::set_fences(
+                    cache,
+                    keys,
+                    season,
+                    players.iter().copied(),
+                    fence,
+                    FENCE_SECONDS,
+                )
+            })?;
+            fenced.and_then(|()| {
+                let pending = self.pending_of(process, players, season)?;
+                let loaded = self.load_students(&process.background, players, season, pending)?;
+                Ok((active.generation, players.iter().copied().zip(loaded).collect()))
+            })
+        })
+    }
+
+    /// Drops students' schedules: the next read loads them. Returns how many there were.
+    pub(crate) fn drop_students(
+        &self,
+        process: &Process,
+        season: &str,
+        players: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Result<u64> {
+        let keys = &self.settings.keys;
+        let mut dropped = 0;
+        for player in players {
+            let player = player.as_ref();
+            let was_there = process
+                .cache
+                .with(|cache| cache::drop_students(cache, keys, [(player, season)]))?;
+            dropped += u64::from(was_there);
+        }
+        Ok(dropped)
+    }
+}
+
+/// Checks now and then that a job is still this process's: the lock goes with the connection that
+/// holds it.
+///
+/// # Errors
+/// [`Error::Unavailable`]: it is gone, and another process may have it.
+pub(crate) fn check_lock(connection: &mut Conn, checked: &mut Instant) -> Result<()> {
+    if checked.elapsed() < CHECK_LOCK_AFTER {
+        return Ok(());
+    }
+    *checked = Instant::now();
+    connection.ping().map_err(Error::from_mariadb)
+}
+
+/// Refuses a season whose schedules nobody reads from the cache.
+fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
+    storage::check_season_name(season)?;
+    match seasons::uses_cache(connection, season)? {
+        None => Err(Error::InvalidInput(format!("There is no season {season}."))),
+        Some(_) if archive::is_archived(connection, season)? => {
+            Err(Error::SeasonArchived(season.to_owned()))
+        }
+        Some(false) => Err(Error::InvalidInput(format!(
+            "{season} does not use the cache: switch enable_redis on first."
+        ))),
+        Some(true) => Ok(()),
+    }
+}
+
+/// Tries again, in ever longer intervals, while a server does not answer: one moment need not end
+/// the work of minutes.
+pub(crate) fn patiently<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_RETRY;
+    for _ in 1..MOST_FAILURES {
+        match work() {
+            Err(Error::Unavailable { server, cause, .. }) => {
+                log::warn!("the {server} does not answer, next try in {pause:?}: {cause}");
+                sleep(pause);
+                pause *= 2;
+            }
+            outcome => return outcome,
+        }
+    }
+    work()
+}

@@ -1,0 +1,127 @@
+//! One student's cache by hand, for code that uses `SRSRedisManager`. Only the cache is asked and
+//! changed: what belongs in the table goes through a submission.
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::rules::clock::now_us;
+use crate::rules::submission::{check_question_id, check_season};
+use crate::servers::redis::cache;
+
+/// A student's cache in numbers.
+#[derive(Debug)]
+pub struct CacheStats {
+    /// The set says of itself that it is complete, and is believed.
+    pub is_complete: bool,
+    /// Questions in it.
+    pub records: u64,
+    /// Questions that are due.
+    pub due: u64,
+    /// Bytes that Redis uses for it.
+    pub memory_bytes: u64,
+}
+
+impl Engine {
+    /// Whether the cache answers.
+    pub fn cache_available(&self) -> bool {
+        self.process().cache.with(|cache| cache.ping()).is_ok()
+    }
+
+    /// Sets dates (Unix seconds). Returns how many.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidInput`] for an id that no question has; nothing is set then.
+    pub fn cache_add(&self, player: &str, season: &str, dates: &[(String, i64)]) -> Result<usize> {
+        check_season(season)?;
+        dates.iter().try_for_each(|(id, _)| check_question_id(id))?;
+        if dates.is_empty() {
+            return Ok(0);
+        }
+        let (keys, life) =
+            (&self.settings.keys, (self.settings.cache_ttl_seconds, self.end_of_life()));
+        self.process()
+            .cache
+            .with(|connection| cache::put(connection, keys, (player, season), dates, life))?;
+        Ok(dates.len())
+    }
+
+    /// Takes a question out. True: it was there.
+    ///
+    /// # Errors
+    /// When the cache is out of reach.
+    pub fn cache_remove(&self, player: &str, season: &str, question_id: &str) -> Result<bool> {
+        check_season(season)?;
+        check_question_id(question_id)?;
+        let keys = &self.settings.keys;
+        self.process()
+            .cache
+            .with(|connection| cache::remove(connection, keys, (player, season), question_id))
+    }
+
+    /// Questions that the cache alone knows to be due, most overdue first.
+    ///
+    /// # Errors
+    /// When the cache is out of reach.
+    pub fn cache_due(&self, player: &str, season: &str, limit: u32) -> Result<Vec<(String, f64)>> {
+        check_season(season)?;
+        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
+        self.process().cache.with(|connection| {
+            cache::scores(connection, keys, (player, season), Some(now), Some(limit))
+        })
+    }
+
+    /// All dates that the cache has of a student.
+    ///
+    /// # Errors
+    /// When the cache is out of reach.
+    pub fn cache_scores(&self, player: &str, season: &str) -> Result<Vec<(String, f64)>> {
+        check_season(season)?;
+        let keys = &self.settings.keys;
+        self.process()
+            .cache
+            .with(|connection| cache::scores(connection, keys, (player, season), None, None))
+    }
+
+    /// How many questions the cache alone knows to be due.
+    ///
+    /// # Errors
+    /// When the cache is out of reach.
+    pub fn cache_count_due(&self, player: &str, season: &str) -> Result<u64> {
+        check_season(season)?;
+        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
+        self.process()
+            .cache
+            .with(|connection| cache::count(connection, keys, (player, season), Some(now)))
+    }
+
+    /// Drops a student's cache; the next read loads it anew. True: there was one.
+    ///
+    /// # Errors
+    /// When the cache is out of reach.
+    pub fn cache_clear(&self, player: &str, season: &str) -> Result<bool> {
+        check_season(season)?;
+        let keys = &self.settings.keys;
+        self.process()
+            .cache
+            .with(|connection| cache::drop_students(connection, keys, [(player, season)]))
+    }
+
+    /// A student's cache in numbers.
+    ///
+    /// # Errors
+    /// When the cache is out of reach.
+    pub fn cache_stats(&self, player: &str, season: &str) -> Result<CacheStats> {
+        check_season(season)?;
+        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
+        let process = self.process();
+        let active = self.active_season(&process)?;
+        process.cache.with(|connection| {
+            let (marker, memory_bytes) = cache::weigh(connection, keys, (player, season))?;
+            Ok(CacheStats {
+                is_complete: marker == Some(active.generation),
+                records: cache::count(connection, keys, (player, season), None)?,
+                due: cache::count(connection, keys, (player, season), Some(now))?,
+                memory_bytes,
+            })
+        })
+    }
+}

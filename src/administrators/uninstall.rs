@@ -1,0 +1,35 @@
+//! Removing what Frappe does not know of, once the app is uninstalled: a later install begins anew.
+
+use crate::engine::Engine;
+use crate::error::{Result, Server};
+use crate::servers::mariadb::storage;
+use crate::servers::pool::{Connect, Pool};
+use crate::servers::redis::cache;
+
+impl Engine {
+    /// Removes, a part at a time, the keys that older versions of memora left in the database of
+    /// Frappe's cache.
+    ///
+    /// # Errors
+    /// When the server is down. Running it again goes on.
+    pub fn free_old_cache(&self) -> Result<()> {
+        let Some(frappe_cache) = &self.settings.frappe_cache else { return Ok(()) };
+        let server = Pool::new(Server::Cache, frappe_cache.clone());
+        let keys = &self.settings.keys;
+        cache::look_through(&server, |redis, cursor| cache::clear_site(redis, keys, cursor))
+    }
+
+    /// Removes the tables that are no DocTypes, and the site's keys in both Redis servers: also
+    /// answers that wait in the journal, which have no table to go to any more.
+    ///
+    /// # Errors
+    /// When a server is down. Running it again goes on.
+    pub fn uninstall(&self) -> Result<()> {
+        let (keys, process) = (&self.settings.keys, self.process());
+        storage::drop_own_tables(&mut self.settings.background.connect(false)?)?;
+        for server in [&process.cache, &process.journal] {
+            cache::look_through(server, |redis, cursor| cache::clear_site(redis, keys, cursor))?;
+        }
+        self.free_old_cache()
+    }
+}

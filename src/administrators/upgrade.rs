@@ -1,0 +1,104 @@
+//! Taking over what version 0.1 kept of answers that were taken while both Redis were away
+//! (`memora_blind_answer`).
+//!
+//! It wrote them to the table of records at once, and kept them to be replayed once the journal had
+//! told what came before them. Here the records go back to what was known then, and the answers
+//! become entries of `memora_journal`.
+
+use std::collections::HashMap;
+
+use mysql::Conn;
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::rules::clock::SiteZone;
+use crate::rules::entry::{Entry, fingerprint};
+use crate::rules::head::Head;
+use crate::rules::plan::{by_question, plan};
+use crate::rules::review::Review;
+use crate::rules::submission::Submission;
+use crate::servers::mariadb::key_range::Place;
+use crate::servers::mariadb::records::{self, NewState};
+use crate::servers::mariadb::{blind, in_transaction, journal};
+
+#[derive(Deserialize)]
+struct Blind {
+    base: Vec<Review>,
+    submissions: Vec<BlindSubmission>,
+}
+
+#[derive(Deserialize)]
+struct BlindSubmission {
+    answered_at_us: i64,
+    submission: Submission,
+}
+
+/// Takes over all of it, and removes the table. Returns how many submissions there were; `None`:
+/// there is no such table.
+///
+/// # Errors
+/// When MariaDB is down, or a row cannot be read. Running it again goes on.
+pub fn take_over_blind_answers(database: &mut Conn, zone: &SiteZone) -> Result<Option<usize>> {
+    if !blind::exists(database)? {
+        return Ok(None);
+    }
+    let mut taken = 0;
+    for (player, season, text) in blind::all(database)? {
+        let blind: Blind = serde_json::from_str(&text).map_err(|error| {
+            Error::Fault(format!("a row of memora_blind_answer cannot be read: {error}"))
+        })?;
+        in_transaction(database, |database| {
+            put_back(database, zone, (&player, &season), &blind)?;
+            let mut states = by_question(blind.base.clone());
+            for (place, one) in blind.submissions.iter().enumerate() {
+                let (at_us, submission) = (one.answered_at_us, &one.submission);
+                let plan = plan(zone, submission, &states, at_us, at_us / 1_000_000);
+                let token = format!("blind-{at_us:x}-{place}-{}", fingerprint(&player, &season));
+                let entry = Entry::new(
+                    token,
+                    (at_us, at_us),
+                    Head::default(),
+                    submission,
+                    &states,
+                    plan.reviews,
+                );
+                let text = entry
+                    .to_text()
+                    .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
+                journal::append(database, &entry.token, (&player, &season), &text)?;
+                states.extend(by_question(entry.states));
+            }
+            blind::remove(database, &player, &season)
+        })?;
+        taken += blind.submissions.len();
+    }
+    blind::drop_table(database)?;
+    Ok(Some(taken))
+}
+
+/// Puts the records that blind answers have changed back to what was known before them.
+fn put_back(
+    database: &mut Conn,
+    zone: &SiteZone,
+    (player, season): (&str, &str),
+    blind: &Blind,
+) -> Result<()> {
+    let ids: Vec<String> =
+        blind.submissions.iter().flat_map(|one| one.submission.question_ids()).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let base: HashMap<&str, &Review> =
+        blind.base.iter().map(|state| (state.question_id.as_str(), state)).collect();
+    let is_blind = |order: i64| blind.submissions.iter().any(|one| one.answered_at_us == order);
+    let standing = records::lock(database, zone, Place::Live, (player, season), &ids)?;
+    let changed = standing.iter().filter(|record| is_blind(record.review.answered_at_us));
+    let (known, new): (Vec<_>, Vec<_>) = changed
+        .map(|record| record.review.question_id.as_str())
+        .partition(|id| base.contains_key(id));
+    let states: Vec<NewState<'_>> =
+        known.into_iter().map(|id| NewState { player, season, review: base[id] }).collect();
+    records::upsert(database, zone, Place::Live, &states)?;
+    blind::remove_records(database, player, season, &new)
+}

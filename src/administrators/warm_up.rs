@@ -1,0 +1,95 @@
+//! Loading the students of the last day into a cache that was emptied, as by each `bench build`:
+//! else they all come cold at once.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use mysql::Conn;
+
+use crate::administrators::pace::Pace;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result};
+use crate::rules::clock::now_us;
+use crate::servers::mariadb::records;
+use crate::servers::mariadb::take_lock;
+use crate::servers::pool::Connect;
+use crate::servers::redis::cache;
+
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+/// Audit records that are read at a time.
+const PAGE: usize = 5_000;
+
+impl Engine {
+    /// Loads the schedules of those who answered in the last 24 hours, the latest first, as far as
+    /// they are not cached. Returns how many it loaded; none where another process is at it, or the
+    /// active season does not use the cache.
+    ///
+    /// # Errors
+    /// When a server that is needed is down. What was loaded by then stays.
+    pub fn load_recent_students(&self, pace: Pace) -> Result<usize> {
+        let process = self.process();
+        // Its end gives the lock free.
+        let mut connection = self.settings.background.connect(false)?;
+        if !take_lock(&mut connection, "warm-up", 0)? {
+            return Ok(0);
+        }
+        let mut loaded = 0;
+        loop {
+            let active = self.active_season(&process)?;
+            let Some(season) = active.name.clone().filter(|_| active.uses_cache) else {
+                return Ok(loaded);
+            };
+            loaded += self.load_those_of(&process, &mut connection, &season, pace)?;
+            // Emptied again meanwhile, the cache lacks those who were loaded before.
+            if self.active_season(&process)?.generation == active.generation {
+                return Ok(loaded);
+            }
+        }
+    }
+
+    fn load_those_of(
+        &self,
+        process: &Process,
+        connection: &mut Conn,
+        season: &str,
+        pace: Pace,
+    ) -> Result<usize> {
+        let since = now_us() - DAY_US;
+        let (mut until, mut seen, mut loaded) = (None, HashSet::new(), 0);
+        loop {
+            let page = records::submitted_since(connection, season, since, until.as_deref(), PAGE)?;
+            let Some((last, _)) = page.last() else { return Ok(loaded) };
+            until = Some(last.clone());
+            for (_, player) in page {
+                if seen.contains(&player) {
+                    continue;
+                }
+                let began = Instant::now();
+                match self.load_if_cold(process, &player, season) {
+                    Ok(was_cold) => loaded += usize::from(was_cold),
+                    // It ended meanwhile.
+                    Err(Error::SeasonArchived(_)) => return Ok(loaded),
+                    Err(error) => return Err(error),
+                }
+                pace.rest(began.elapsed());
+                seen.insert(player);
+            }
+        }
+    }
+
+    fn load_if_cold(&self, process: &Process, player: &str, season: &str) -> Result<bool> {
+        let keys = &self.settings.keys;
+        self.with_cache(process, |active| {
+            let is_there = self.on_current_cache(process, active, |cache| {
+                let (marker, _) = cache::weigh(cache, keys, (player, season))?;
+                Ok(marker == Some(active.generation))
+            })?;
+            is_there.and_then(|is_there| {
+                if !is_there {
+                    self.load_and_fill(process, active, player, season)?;
+                }
+                Ok(!is_there)
+            })
+        })
+    }
+}

@@ -1,0 +1,131 @@
+//! Outages of cache and journal: told to administrators once when they begin and once when they
+//! end.
+//!
+//! All processes see an outage; MariaDB knows which one saw it first, and which one saw its end. A
+//! process looks there at most once a second, and not at all while nothing is amiss.
+
+use std::sync::atomic::Ordering;
+
+use crate::engine::outages::OutageNews;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::servers::mariadb::outages::{self, Ending};
+
+/// Answers that have waited for so many seconds are told: they are written within a minute, as a
+/// rule.
+const OLD_BACKLOG_SECONDS: u64 = 300;
+/// An order that is further ahead of the clock is told.
+const MOST_SECONDS_AHEAD: u64 = 60;
+
+impl Engine {
+    /// Cache or journal could not be used. The cause is logged once an outage.
+    pub(crate) fn notice_outage(&self, process: &Process, server: Server, cause: &Error) {
+        let noticed = process.outages.noticed(server);
+        if !noticed.is_noticed.swap(true, Ordering::AcqRel) {
+            log::error!("{cause}");
+        }
+        if noticed.is_time() {
+            self.note_outage(process, server);
+        }
+    }
+
+    /// A student's newest answer is ahead of the clock by so many seconds: a host's clock was
+    /// wrong, or is.
+    pub(crate) fn notice_clock(&self, process: &Process, player: &str, seconds_ahead: u64) {
+        if seconds_ahead <= MOST_SECONDS_AHEAD || !process.outages.clock.is_time() {
+            return;
+        }
+        let name = format!(
+            "the newest answer of {player} is {seconds_ahead} seconds ahead of the clock: see that \
+             the clocks of all hosts \
+             are right, then run bench memora mend-clock"
+        );
+        log::warn!("{name}");
+        match process.database.with(|database| outages::see_named(database, outages::CLOCK)) {
+            Ok(true) => process.outages.tell(OutageNews::ClockAhead(seconds_ahead)),
+            Ok(false) => {}
+            Err(error) => log::debug!("{name}: this could not be noted: {error}"),
+        }
+    }
+
+    /// Cache or journal answered.
+    pub(crate) fn notice_recovery(&self, process: &Process, server: Server) {
+        let noticed = process.outages.noticed(server);
+        if noticed.is_noticed.load(Ordering::Acquire) && noticed.is_time() {
+            self.note_recovery(process, server);
+        }
+    }
+
+    /// Looks whether cache and journal answer, and notes it. For sites where nobody calls.
+    pub fn check_outages(&self) {
+        let process = self.process();
+        for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)]
+        {
+            match pool.with(|connection| connection.ping()) {
+                Ok(()) => self.note_recovery(&process, server),
+                Err(_) => self.note_outage(&process, server),
+            }
+        }
+        if let Err(error) = self.check_backlog(&process) {
+            log::debug!("nobody can tell how long answers have waited: {error}");
+        }
+    }
+
+    /// Has administrators told when answers wait for too long.
+    fn check_backlog(&self, process: &Process) -> Result<()> {
+        let seconds = self.journal_status()?.oldest_age_seconds;
+        // A number of seconds, rounded down.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let seconds = seconds as u64;
+        process.database.with(|database| {
+            if seconds < OLD_BACKLOG_SECONDS {
+                return outages::end_named(database, outages::BACKLOG);
+            }
+            if outages::see_named(database, outages::BACKLOG)? {
+                log::error!(
+                    "answers have waited for {seconds} seconds to be written: see SHOW PROCESSLIST \
+                     and the \
+                    workers of the queue"
+                );
+                process.outages.tell(OutageNews::BacklogIsOld(seconds));
+            }
+            Ok(())
+        })
+    }
+
+    /// What administrators were not told yet. This process is the one that has to tell them.
+    pub fn outage_news(&self) -> Vec<OutageNews> {
+        self.process().outages.take_news()
+    }
+
+    fn note_outage(&self, process: &Process, server: Server) {
+        match process.database.with(|database| outages::see(database, server)) {
+            Ok(true) => {
+                process.outages.tell(OutageNews::Began(server));
+            }
+            Ok(false) => {}
+            Err(error) => log::debug!("the outage of the {server} could not be noted: {error}"),
+        }
+    }
+
+    fn note_recovery(&self, process: &Process, server: Server) {
+        let ending = process.database.with(|database| outages::end(database, server));
+        match ending {
+            Ok(Ending::Ended(seconds)) => {
+                log::warn!("the outage of the {server} is over after {seconds} s");
+                process.outages.tell(OutageNews::Ended(server, seconds));
+            }
+            Ok(Ending::NoOutage) => {}
+            Ok(Ending::TooEarly) => return,
+            Err(error) => {
+                log::debug!("the end of the outage of the {server} could not be noted: {error}");
+                return;
+            }
+        }
+        if process.outages.noticed(server).is_noticed.swap(false, Ordering::AcqRel)
+            && server == Server::Journal
+        {
+            self.want_drain(process);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Answers that wait though a drain was queued for them: its job was lost, it came to no end, or
+//! they are in `memora_journal`, for which nobody queues one. The scheduler drains them each
+//! minute; where it does not run, the next call of any student notices.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::outages::OutageNews;
+use crate::engine::{Engine, Process, lock};
+use crate::error::{Result, Server};
+use crate::servers::redis::journal;
+
+/// A process looks at most this often: one round trip to the journal.
+const PAUSE: Duration = Duration::from_secs(20);
+/// The scheduler's jobs are done each minute.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+impl Engine {
+    /// Looks now and then whether answers have waited for a minute. One caller a minute has a drain
+    /// queued.
+    pub(crate) fn notice_overdue(&self, process: &Process) {
+        let is_time = {
+            let mut looked_at = lock(&process.overdue_looked_at);
+            let is_time = looked_at.is_none_or(|looked| looked.elapsed() >= PAUSE);
+            if is_time {
+                *looked_at = Some(Instant::now());
+            }
+            is_time
+        };
+        if !is_time {
+            return;
+        }
+        let keys = &self.settings.keys;
+        let looked = process
+            .journal
+            .with(|journal| self.journal_scripts.claim_overdue(journal, keys, LONGEST_WAIT));
+        if looked.is_ok() {
+            self.notice_recovery(process, Server::Journal);
+        }
+        if looked.is_err() || process.outages.is_noticed(Server::Journal) {
+            // What this process keeps in `memora_journal` meanwhile waits for the end of the
+            // outage.
+            *lock(&process.overdue_looked_at) = None;
+        }
+        tell(process, looked);
+    }
+
+    /// Has a drain queued, if this caller is the one to do so.
+    pub(crate) fn queue_drain(&self, process: &Process, is_wanted: bool) {
+        tell(process, Ok(is_wanted));
+    }
+
+    /// Has a drain queued for what this process kept in `memora_journal` while the journal was
+    /// away.
+    pub(crate) fn want_drain(&self, process: &Process) {
+        tell(
+            process,
+            process.journal.with(|journal| journal::claim_drain(journal, &self.settings.keys)),
+        );
+    }
+}
+
+fn tell(process: &Process, is_claimed: Result<bool>) {
+    match is_claimed {
+        Ok(true) => process.outages.tell(OutageNews::DrainIsOverdue),
+        Ok(false) => {}
+        Err(error) => log::debug!("nobody can tell whether answers wait: {error}"),
+    }
+}

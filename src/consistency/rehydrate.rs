@@ -1,0 +1,307 @@
+//! Loading a student's records from MariaDB and the journal, and caching them.
+//!
+//! The journal is read before the table: an answer that has left the journal by then is in the
+//! table. Where anything waits, the table is read at one moment together with what has been written
+//! to it. A fence, set before anything is read, keeps a load from undoing an answer that comes in
+//! meanwhile.
+
+use std::collections::HashSet;
+
+use mysql::Conn;
+
+use crate::consistency::trust::Attempt;
+use crate::engine::active_season::ActiveSeason;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::rules::clock::now_us;
+use crate::rules::entry::Entry;
+use crate::rules::head::Head;
+use crate::rules::lineage::{in_order, lay_over};
+use crate::rules::review::Review;
+use crate::rules::submission::check_season;
+use crate::servers::mariadb::journal::{self, TableEntry};
+use crate::servers::mariadb::{DatabaseServer, archive, at_one_moment, records};
+use crate::servers::pool::Pool;
+use crate::servers::redis::cache::{self, Loaded, Student};
+use crate::servers::redis::journal::{Pending, pending};
+
+/// A load that takes longer fills nothing.
+pub(crate) const FENCE_SECONDS: u64 = 60;
+
+/// All that is known of a student in a season.
+#[derive(Default)]
+pub struct Records {
+    /// Every tracked question.
+    pub reviews: Vec<Review>,
+    /// How far the student's answers are known.
+    pub head: Head,
+    /// False when the journal could not be asked: answers on their way to MariaDB may be missing.
+    pub is_whole: bool,
+}
+
+impl Engine {
+    /// Caches a student's records of a season. Returns how many there are.
+    ///
+    /// # Errors
+    /// When a server that is needed is down; nothing is cached then.
+    pub fn rehydrate(&self, player: &str, season: &str) -> Result<usize> {
+        check_season(season)?;
+        let process = self.process();
+        let records = self.with_cache(&process, |active| {
+            self.on_current_cache(&process, active, |_| Ok(()))?
+                .and_then(|()| self.load_and_fill(&process, active, player, season))
+        })?;
+        Ok(records.reviews.len())
+    }
+
+    /// Loads a student's records, and caches them if nothing came in between.
+    pub(crate) fn load_and_fill(
+        &self,
+        process: &Process,
+        active: &ActiveSeason,
+        player: &str,
+        season: &str,
+    ) -> Result<Records> {
+        let keys = &self.settings.keys;
+        let fence = process.token();
+        let fenced = process
+            .cache
+            .with(|cache| cache::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS));
+        if let Err(error) = &fenced {
+            log::debug!("the records of {player} will not be cached: {error}");
+        }
+        let loaded = [(player, self.load_records(process, player, season)?)];
+        // Without the journal the set could lack answers; it must not be taken for complete later.
+        // A fence whose setting was not confirmed may be set later than it says.
+        if loaded[0].1.is_whole && fenced.is_ok() {
+            match self.fill(process, active.generation, season, &fence, &loaded) {
+                Ok(filled) if filled == [true] => {}
+                Ok(_) => log::debug!(
+                    "the records of {player} changed while they were loaded; not cached"
+                ),
+                // An outage has been told of already.
+                Err(error @ Error::Unavailable { .. }) => {
+                    log::debug!("{player} is not cached: {error}")
+                }
+                Err(error) => log::warn!("the records of {player} could not be cached: {error}"),
+            }
+        }
+        let [(_, records)] = loaded;
+        Ok(records)
+    }
+
+    /// Caches students' records that were loaded behind a fence. False for each who changed
+    /// meanwhile.
+    pub(crate) fn fill<P: AsRef<str>>(
+        &self,
+        process: &Process,
+        generation: u64,
+        season: &str,
+        fence: &str,
+        records: &[(P, Records)],
+    ) -> Result<Vec<bool>> {
+        let keys = &self.settings.keys;
+        let loaded: Vec<Loaded<'_>> = records
+            .iter()
+            .map(|(player, Records { reviews, head, .. })| Loaded {
+                student: Student {
+                    keys,
+                    player: player.as_ref(),
+                    season,
+                    season_token: "",
+                    generation,
+                },
+                head: *head,
+                reviews,
+            })
+            .collect();
+        let (until, seconds_to_live) = (self.end_of_life(), self.settings.cache_ttl_seconds);
+        process.cache.with(|cache| cache::fill(cache, &loaded, fence, until, seconds_to_live))
+    }
+
+    /// When a schedule goes that is cached now, Unix seconds.
+    pub(crate) fn end_of_life(&self) -> i64 {
+        now_us() / 1_000_000 + i64::try_from(self.settings.cache_ttl_seconds).unwrap_or(i64::MAX)
+    }
+
+    /// Loads a student's records of a season: the table's, and over them what waits in the journal.
+    ///
+    /// # Errors
+    /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is not its
+    /// last word.
+    pub(crate) fn load_records(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<Records> {
+        let (pending, is_whole) = self.pending(process, player, season)?;
+        let loaded = self.load_students(&process.database, &[player], season, vec![pending])?.pop();
+        Ok(Records { is_whole, ..loaded.unwrap_or_default() })
+    }
+
+    /// Loads the records of some students and lays over them what waits, in their order.
+    ///
+    /// # Errors
+    /// As [`Engine::load_records`].
+    pub(crate) fn load_students(
+        &self,
+        database: &Pool<DatabaseServer>,
+        players: &[&str],
+        season: &str,
+        pending: Vec<Pending>,
+    ) -> Result<Vec<Records>> {
+        let zone = &self.settings.zone;
+        let (loaded, has_nobody) = database.with(|database| {
+            // Before the records: what has left it by then is among them.
+            let in_table = students_in_table(database, players, season)?;
+            let is_quiet = |player: &str, pending: &Pending| {
+                pending.entries.is_empty() && !in_table.contains(player)
+            };
+            let quiet: Vec<&str> = players
+                .iter()
+                .zip(&pending)
+                .filter(|(player, pending)| is_quiet(player, pending))
+                .map(|(player, _)| *player)
+                .collect();
+            let mut records = records::of_students(database, zone, &quiet, season)?.into_iter();
+            let mut loaded = Vec::with_capacity(players.len());
+            let mut has_nobody = false;
+            for (player, pending) in players.iter().zip(&pending) {
+                let (of_player, is_empty) = if is_quiet(player, pending) {
+                    let reviews = records.next().unwrap_or_default();
+                    let is_empty = reviews.is_empty();
+                    (Records::of(reviews, pending.head), is_empty)
+                } else {
+                    self.load_with_waiting(database, player, season, pending)?
+                };
+                has_nobody |= is_empty;
+                loaded.push(of_player);
+            }
+            Ok((loaded, has_nobody))
+        })?;
+        if has_nobody && database.with(|database| archive::is_archived(database, season))? {
+            return Err(Error::SeasonArchived(season.to_owned()));
+        }
+        Ok(loaded)
+    }
+
+    /// Loads the records of a student who has answers that wait: all of it as of one moment, since
+    /// an answer must not count twice that is written meanwhile. The flag says that the table has
+    /// none.
+    fn load_with_waiting(
+        &self,
+        database: &mut Conn,
+        player: &str,
+        season: &str,
+        pending: &Pending,
+    ) -> Result<(Records, bool)> {
+        let zone = &self.settings.zone;
+        let tokens: Vec<&str> = pending.entries.iter().map(|entry| entry.token.as_str()).collect();
+        let (reviews, in_table, written) = at_one_moment(database, |database| {
+            let reviews = records::standing(database, zone, player, season)?;
+            let in_table = journal::of_student(database, player, season)?;
+            Ok((reviews, in_table, records::audited(database, &tokens)?))
+        })?;
+        let stream: Vec<Entry> = pending
+            .entries
+            .iter()
+            .filter(|entry| !written.contains(&entry.token))
+            .cloned()
+            .collect();
+        let table = read_entries(in_table);
+        let is_empty = reviews.is_empty();
+        let known = reviews.iter().map(|record| record.review.clone()).collect();
+        let mut records = Records::of(known, pending.head);
+        let of_stream = pending.entries.iter().map(|entry| entry.order).max().unwrap_or(0);
+        records.head.journal = records.head.journal.max(of_stream);
+        records.head.table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
+        let entries = in_order(stream, table);
+        let newest;
+        (records.reviews, newest) = lay_over(zone, reviews, &entries);
+        records.head.order = records.head.order.max(newest);
+        Ok((records, is_empty))
+    }
+
+    /// Whether answers of a student wait in `memora_journal`.
+    pub(crate) fn waits_in_table(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<bool> {
+        let found =
+            process.database.with(|database| students_in_table(database, &[player], season))?;
+        Ok(!found.is_empty())
+    }
+
+    /// What of a student waits in the journal; false when it cannot be asked.
+    pub(crate) fn pending(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<(Pending, bool)> {
+        match self.pending_of(process, &[player], season) {
+            Ok(mut pending) => Ok((pending.pop().unwrap_or_default(), true)),
+            Err(error) if error.is_failure_of(Server::Journal) => {
+                self.notice_outage(process, Server::Journal, &error);
+                Ok((Pending::default(), false))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What of some students waits in the journal, in their order.
+    pub(crate) fn pending_of(
+        &self,
+        process: &Process,
+        players: &[&str],
+        season: &str,
+    ) -> Result<Vec<Pending>> {
+        let keys = &self.settings.keys;
+        process.journal.with(|journal| pending(journal, keys, players, season))
+    }
+}
+
+impl Records {
+    /// The table's records of a student, and the head that the journal knows. What has left the
+    /// journal is among the records, so the newest of them says as much.
+    pub(crate) fn of(reviews: Vec<Review>, journal: i64) -> Records {
+        let newest =
+            reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0).max(journal);
+        let head = Head { order: newest, journal: newest, table: 0 };
+        Records { reviews, head, is_whole: true }
+    }
+}
+
+/// Those of some students who have entries in `memora_journal`.
+pub(crate) fn students_in_table(
+    database: &mut Conn,
+    players: &[&str],
+    season: &str,
+) -> Result<HashSet<String>> {
+    let found = match players {
+        [player] => journal::of_student(database, player, season)?,
+        players => journal::of_students(database, players)?,
+    };
+    Ok(found.into_iter().filter(|entry| entry.season == season).map(|entry| entry.player).collect())
+}
+
+/// Entries with their ids. An unreadable one is the drain's to set aside; the student's other
+/// answers still count.
+pub(crate) fn read_entries(found: Vec<TableEntry>) -> Vec<(i64, Entry)> {
+    let read = |found: TableEntry| {
+        let entry = Entry::read(&found.text, &found.token).ok()?;
+        Some((found.id, entry.kept_at(found.kept_at_us)))
+    };
+    found.into_iter().filter_map(read).collect()
+}
+
+/// Has [`Engine::with_cache`] look which season is active now, when the one that was is archived.
+pub(crate) fn other_season_if_archived<T>(error: Error) -> Result<Attempt<T>> {
+    match error {
+        Error::SeasonArchived(_) => Ok(Attempt::OtherSeason(None)),
+        error => Err(error),
+    }
+}

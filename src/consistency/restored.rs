@@ -1,0 +1,48 @@
+//! Noticing what happened to the cache or the database as a whole while nobody looked: a database
+//! that was restored from a backup, a cache that was emptied.
+
+use crate::engine::{Engine, Process};
+use crate::error::Result;
+use crate::servers::mariadb::checks;
+use crate::servers::redis::cache;
+
+impl Engine {
+    /// Makes all cached schedules void when the database was restored from a backup since the last
+    /// check. True: nobody's schedule is there, since that was so, or since the cache has been
+    /// emptied.
+    ///
+    /// # Errors
+    /// When a server is down: then the next check notices it.
+    pub fn check_cache(&self) -> Result<bool> {
+        let (keys, process) = (&self.settings.keys, self.process());
+        let is_void = self.is_void(&process)?;
+        let checks = process.background.with(checks::add)?;
+        process.cache.with(|cache| cache::remember_checks(cache, keys, checks))?;
+        Ok(is_void)
+    }
+
+    /// As [`Engine::check_cache`], and leaves it to that to tell whether schedules are to be loaded
+    /// again.
+    pub(crate) fn notice_restored(&self) -> Result<()> {
+        self.is_void(&self.process()).map(drop)
+    }
+
+    /// Whether nobody's schedule is there: the cache knows of no check, or of more than the
+    /// database.
+    fn is_void(&self, process: &Process) -> Result<bool> {
+        let keys = &self.settings.keys;
+        // In this order: a check that is made meanwhile is one more in the database.
+        let Some(known) = process.cache.with(|cache| cache::known_checks(cache, keys))? else {
+            return Ok(true);
+        };
+        if known <= process.background.with(checks::count)? {
+            return Ok(false);
+        }
+        log::warn!("the database was restored: all cached schedules are loaded again");
+        self.renew_generation(process)?;
+        self.season_changed(false)?;
+        self.links_changed()?;
+        process.cache.with(|cache| cache::forget_checks(cache, keys))?;
+        Ok(true)
+    }
+}

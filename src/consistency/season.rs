@@ -1,0 +1,104 @@
+//! Which season is active. The cache remembers it, so that a warm read needs no SQL; each process
+//! remembers what the cache said, and every read checks it in passing.
+
+use std::sync::Arc;
+
+use crate::engine::active_season::ActiveSeason;
+use crate::engine::{Engine, Process, lock};
+use crate::error::{Error, Result, Server};
+use crate::rules::clock::now_us;
+use crate::servers::mariadb::seasons::{self, Link};
+use crate::servers::redis::cache;
+
+/// Saving a season forgets it at once; this only bounds how long a missed one can stay.
+const REMEMBERED_SECONDS: u64 = 300;
+/// How often a season is looked up again that changes meanwhile.
+const MOST_CHANGES: u32 = 20;
+
+impl Engine {
+    /// The active season as this process knows it.
+    pub(crate) fn active_season(&self, process: &Process) -> Result<Arc<ActiveSeason>> {
+        let remembered = lock(&process.season).clone();
+        match remembered {
+            Some(season) => Ok(season),
+            None => self.load_season(process),
+        }
+    }
+
+    /// The cache remembers another season than this process: take it over, or ask MariaDB.
+    pub(crate) fn season_changed_to(&self, process: &Process, token: Option<String>) -> Result<()> {
+        match token.as_deref().and_then(ActiveSeason::from_token) {
+            Some(season) => *lock(&process.season) = Some(Arc::new(season)),
+            None => {
+                self.load_season(process)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn load_season(&self, process: &Process) -> Result<Arc<ActiveSeason>> {
+        let (keys, scripts) = (&self.settings.keys, &self.cache_scripts);
+        let mut found = self.season_from_database(process)?;
+        for _ in 0..MOST_CHANGES {
+            let unused = process.random_generation();
+            let (generation, run_id) = process.cache.with(|cache| {
+                Ok((scripts.generation(cache, keys, unused)?, cache.run_id.clone()))
+            })?;
+            let season = Arc::new(ActiveSeason::new(generation, &run_id, found.clone()));
+            let is_remembered = process.cache.with(|cache| {
+                let known = (generation, run_id.as_str());
+                scripts.remember_season(cache, keys, known, &season.token, REMEMBERED_SECONDS)
+            })?;
+            // A process that changes the season has it forgotten after its commit. If that came
+            // between the look at MariaDB and the word to the cache, the change is seen now.
+            let now = self.season_from_database(process)?;
+            if is_remembered && now == found {
+                *lock(&process.season) = Some(Arc::clone(&season));
+                return Ok(season);
+            }
+            found = now;
+        }
+        Err(Error::Unavailable {
+            server: Server::Cache,
+            cause: "the active season changes faster than it can be looked up".to_owned(),
+            broken: false,
+        })
+    }
+
+    /// The active season's name and whether it uses the cache, from MariaDB.
+    pub(crate) fn season_from_database(&self, process: &Process) -> Result<Option<(String, bool)>> {
+        let today = self.settings.zone.day(now_us() / 1_000_000).to_string();
+        process.database.with(|database| seasons::active(database, &today))
+    }
+
+    /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a
+    /// season that begins to use the cache again may find sets from before.
+    ///
+    /// # Errors
+    /// When a server cannot be told.
+    pub fn season_changed(&self, cache_is_void: bool) -> Result<()> {
+        let process = self.process();
+        *lock(&process.season) = None;
+        if cache_is_void {
+            self.renew_generation(&process)?;
+        }
+        process.cache.with(|connection| cache::forget_season(connection, &self.settings.keys))
+    }
+
+    /// Forgets that a user exists.
+    ///
+    /// # Errors
+    /// When the cache cannot be told.
+    pub fn player_changed(&self, player: &str) -> Result<()> {
+        let member = Link::Player.member(player);
+        self.process().cache.with(|cache| cache::forget_link(cache, &self.settings.keys, &member))
+    }
+
+    /// Forgets which subjects, topics and users exist.
+    ///
+    /// # Errors
+    /// When the cache cannot be told.
+    pub fn links_changed(&self) -> Result<()> {
+        self.process().cache.with(|connection| cache::forget_links(connection, &self.settings.keys))
+    }
+}

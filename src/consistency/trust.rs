@@ -1,0 +1,329 @@
+//! Whether the cache may be believed.
+//!
+//! Cached schedules count in one generation only, which the cache itself keeps together with the
+//! run of its server: a cache that was restarted may have loaded old schedules, and begins a new
+//! generation.
+//!
+//! A cache that is well can still lack an answer that was acknowledged: one that its process could
+//! not show there. Such a process marks the student in MariaDB. So schedules are believed only
+//! while a *confirmation* stands in the cache, which lives for a lease. Whoever finds none *looks*:
+//! asks the journal whether somebody looked at MariaDB lately, and if not, looks there, drops the
+//! schedules of those who are marked, and confirms. What the marking process has to wait for
+//! follows from this: until its mark is gone, or until no confirmation from before it can be left.
+//! See docs/how-it-works.md.
+//!
+//! A warm read costs one round trip, and never shows less than the last acknowledged answer.
+
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::engine::active_season::ActiveSeason;
+use crate::engine::{Engine, Process, lock};
+use crate::error::{Error, Result, Server};
+use crate::rules::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
+use crate::servers::mariadb::unshown::{self, Mark};
+use crate::servers::redis::cache::{self, Found};
+use crate::servers::redis::{RedisConnection, journal};
+
+/// How often a look begins again because somebody was marked meanwhile.
+const MOST_LOOKS: u32 = 3;
+/// How often a process looks whether its mark is settled.
+const POLL: Duration = Duration::from_millis(20);
+
+/// What the cache said of a student.
+pub(crate) struct Asked<T> {
+    /// Nothing when it is cold.
+    pub value: Option<T>,
+    /// False when nobody could look whether it lacks an answer.
+    pub is_sure: bool,
+}
+
+/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to
+/// settle.
+pub(crate) enum Attempt<T> {
+    /// It worked.
+    Done(T),
+    /// The cache is another run than the season is known for.
+    Restarted,
+    /// The cache remembers another active season: this token.
+    OtherSeason(Option<String>),
+}
+
+impl<T> Attempt<T> {
+    /// Goes on with the value of a try that worked.
+    pub(crate) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U>) -> Result<Attempt<U>> {
+        Ok(match self {
+            Attempt::Done(value) => Attempt::Done(next(value)?),
+            Attempt::Restarted => Attempt::Restarted,
+            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
+        })
+    }
+}
+
+impl Engine {
+    /// Runs `work` with the active season that the cache knows, and tries again when the cache
+    /// restarted or another season became active.
+    pub(crate) fn with_cache<T>(
+        &self,
+        process: &Process,
+        mut work: impl FnMut(&Arc<ActiveSeason>) -> Result<Attempt<T>>,
+    ) -> Result<T> {
+        for _ in 0..5 {
+            let season = self.active_season(process)?;
+            match work(&season)? {
+                Attempt::Done(value) => {
+                    self.notice_recovery(process, Server::Cache);
+                    return Ok(value);
+                }
+                Attempt::Restarted => {
+                    self.load_season(process)?;
+                }
+                Attempt::OtherSeason(token) => self.season_changed_to(process, token)?,
+            }
+        }
+        Err(Error::Unavailable {
+            server: Server::Cache,
+            cause: "it changes faster than it can be read".to_owned(),
+            broken: false,
+        })
+    }
+
+    /// Does something with the cache in the run that the season is known for.
+    pub(crate) fn on_cache<T>(
+        process: &Process,
+        season: &ActiveSeason,
+        mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
+    ) -> Result<Attempt<T>> {
+        process.cache.with(|cache| {
+            if *season.run_id != cache.run_id {
+                return Ok(Attempt::Restarted);
+            }
+            Ok(Attempt::Done(work(cache)?))
+        })
+    }
+
+    /// As [`Engine::on_cache`], and only while the season's generation is the one that counts.
+    pub(crate) fn on_current_cache<T>(
+        &self,
+        process: &Process,
+        season: &ActiveSeason,
+        mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
+    ) -> Result<Attempt<T>> {
+        let (keys, unused) = (&self.settings.keys, process.random_generation());
+        let done = Self::on_cache(process, season, |cache| {
+            let generation = self.cache_scripts.generation(cache, keys, unused)?;
+            if generation == season.generation { work(cache).map(Some) } else { Ok(None) }
+        })?;
+        Ok(match done {
+            Attempt::Done(Some(value)) => Attempt::Done(value),
+            Attempt::Done(None) | Attempt::Restarted => Attempt::Restarted,
+            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
+        })
+    }
+
+    /// Asks the cache about a student; looks first whether it may be believed, where nobody has
+    /// lately.
+    pub(crate) fn ask_cache<T>(
+        &self,
+        process: &Process,
+        season: &ActiveSeason,
+        mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
+    ) -> Result<Attempt<Asked<T>>> {
+        let lease = self.settings.trust_lease;
+        for _ in 0..MOST_LOOKS {
+            // Before the cache is asked: a look that ended since may have dropped what it said.
+            let looked_at = *lock(&process.looked_at);
+            let found = match Self::on_cache(process, season, &mut ask)? {
+                Attempt::Done(found) => found,
+                Attempt::Restarted => return Ok(Attempt::Restarted),
+                Attempt::OtherSeason(token) => return Ok(Attempt::OtherSeason(token)),
+            };
+            let (confirmation, value) = match found {
+                Found::OtherSeason(token) => return Ok(Attempt::OtherSeason(token)),
+                Found::Cold { confirmation } => (confirmation, None),
+                Found::Warm { confirmation, value } => (confirmation, Some(value)),
+            };
+            let now = Instant::now();
+            // This process's own look says as much as a confirmation, for as long.
+            let has_looked = looked_at.is_some_and(|looked| now.duration_since(looked) < lease);
+            if has_looked || lock(&process.cache_look).is_fresh(&confirmation, lease, now) {
+                return Ok(Attempt::Done(Asked { value, is_sure: true }));
+            }
+            let is_cold = value.is_none();
+            match self.look_for_unshown(process) {
+                // What is loaded needs nobody's confirmation.
+                Ok(()) if is_cold => {
+                    return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
+                }
+                // What was read before the look may have been dropped since, by whoever looked.
+                Ok(()) => *lock(&process.looked_at) = Some(now),
+                Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
+                Err(error) => {
+                    log::debug!("nobody can tell whether cached schedules lack an answer: {error}");
+                    return Ok(Attempt::Done(Asked { value, is_sure: is_cold }));
+                }
+            }
+        }
+        // Each look took longer than it lasts: what is loaded is right in any case.
+        Ok(Attempt::Done(Asked { value: None, is_sure: true }))
+    }
+
+    /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the
+    /// cache may be believed.
+    ///
+    /// # Errors
+    /// When nobody can look: then the cache is not confirmed.
+    pub(crate) fn look_for_unshown(&self, process: &Process) -> Result<()> {
+        let (keys, token) = (&self.settings.keys, process.token());
+        let lease = self.settings.trust_lease;
+        let claimed = process.cache.with(|cache| cache::claim_belief(cache, keys, &token, lease));
+        not_refused(claimed)?;
+        match self.is_look_shared(process) {
+            Ok(true) => {}
+            Ok(false) => {
+                let claimed =
+                    process.journal.with(|journal| journal::claim_look(journal, keys, &token));
+                self.look_at_database(process)?;
+                if claimed.is_ok() {
+                    let noted = process
+                        .journal
+                        .with(|journal| self.journal_scripts.confirm_look(journal, keys, &token));
+                    noted.inspect_err(|error| log::debug!("a look is not shared: {error}")).ok();
+                }
+            }
+            Err(error) => {
+                log::debug!("the journal cannot tell when MariaDB was looked at: {error}");
+                self.look_at_database(process)?;
+            }
+        }
+        // Where that comes too late for the others, or the cache is full, this process has looked
+        // all the same.
+        not_refused(
+            process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token).map(drop)),
+        )
+    }
+
+    /// Whether the last look of anybody at MariaDB still serves everybody.
+    fn is_look_shared(&self, process: &Process) -> Result<bool> {
+        let note =
+            process.journal.with(|journal| journal::last_look(journal, &self.settings.keys))?;
+        Ok(lock(&process.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()))
+    }
+
+    /// Looks at MariaDB, and puts the cache right where that is needed.
+    fn look_at_database(&self, process: &Process) -> Result<()> {
+        // One that is known to be away is asked as all others ask it, and hardly waited for.
+        let looked = if process.database.is_away() {
+            process.database.with(unshown::look)?
+        } else {
+            process.look.with(unshown::look)?
+        };
+        if looked.repair() == Repair::Nothing {
+            return Ok(());
+        }
+        process
+            .database
+            .with(|database| unshown::settle(database, |look| self.put_right(process, look)))
+    }
+
+    fn put_right(&self, process: &Process, look: &Look) -> Result<()> {
+        let keys = &self.settings.keys;
+        match look.repair() {
+            Repair::Nothing => Ok(()),
+            Repair::Drop => {
+                log::info!(
+                    "the schedules of {} students lacked answers and are loaded again",
+                    look.unshown.len()
+                );
+                let students =
+                    || look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
+                process.cache.with(|cache| cache::drop_students(cache, keys, students()).map(drop))
+            }
+            Repair::Renew => {
+                log::warn!("many cached schedules lacked answers: all are loaded again");
+                let generation = process.random_generation();
+                process.cache.with(|cache| cache::renew_generation(cache, keys, generation))
+            }
+        }
+    }
+
+    /// Sees to it that nobody believes what is cached of a student now. Returns once that is so: an
+    /// answer that the cache does not show may be acknowledged then. Nobody's name means everybody.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: MariaDB cannot be told. Others may show what is older than the answer.
+    pub(crate) fn make_unbelieved(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<()> {
+        let mark = process.database.with(|database| unshown::mark(database, player, season))?;
+        if !mark.is_believed {
+            return Ok(());
+        }
+        let (keys, lease) = (&self.settings.keys, self.settings.trust_lease);
+        // Every look that served before the mark has ended by then, or, where the journal is told,
+        // a lease later.
+        let marked = Instant::now();
+        let told = process.journal.insist(|journal| journal::revoke_look(journal, keys));
+        let since = if told.is_ok() { Instant::now() } else { marked };
+        let deadline = since + longest_belief(lease, told.is_ok());
+        while Instant::now() < deadline {
+            sleep(POLL.min(deadline.saturating_duration_since(Instant::now())));
+            if self.is_settled(process, mark, player, season)? {
+                return Ok(());
+            }
+        }
+        process.database.with(|database| unshown::give_up(database, mark))
+    }
+
+    /// Whether nobody believes any more what a mark speaks of: by what others did or, where the
+    /// cache answers again, by this process.
+    fn is_settled(
+        &self,
+        process: &Process,
+        mark: Mark,
+        player: &str,
+        season: &str,
+    ) -> Result<bool> {
+        let keys = &self.settings.keys;
+        let dropped = process.cache.with(|cache| {
+            if player.is_empty() {
+                return cache::renew_generation(cache, keys, process.random_generation());
+            }
+            cache::drop_students(cache, keys, [(player, season)]).map(drop)
+        });
+        if dropped.is_ok() {
+            process.database.with(|database| unshown::unmark(database, mark))?;
+            return Ok(true);
+        }
+        Ok(!process.database.with(|database| unshown::is_needed(database, mark))?)
+    }
+
+    /// Makes all cached schedules void, for all processes.
+    ///
+    /// # Errors
+    /// When neither the cache nor MariaDB can be told.
+    pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
+        let (keys, generation) = (&self.settings.keys, process.random_generation());
+        match process.cache.with(|cache| cache::renew_generation(cache, keys, generation)) {
+            Err(error) if error.is_failure_of(Server::Cache) => {
+                self.make_unbelieved(process, "", "")
+            }
+            renewed => renewed,
+        }
+    }
+}
+
+/// A cache that is full takes no notes, and can be read all the same.
+fn not_refused(noted: Result<()>) -> Result<()> {
+    match noted {
+        Err(Error::Refused { cause, .. }) => {
+            log::debug!("the cache takes no note of a look: {cause}");
+            Ok(())
+        }
+        noted => noted,
+    }
+}

@@ -1,0 +1,408 @@
+//! How the drain's transaction writes: students' entries, their audit records, and what is set
+//! aside.
+
+use std::collections::{HashMap, HashSet};
+
+use mysql::Conn;
+use sha2::{Digest, Sha256};
+
+use crate::consistency::drain::{Waiting, Written};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::rules::clock::now_us;
+use crate::rules::entry::{Entry, From, from_of};
+use crate::rules::lineage::{States, apply, holds, is_early};
+use crate::rules::review::Review;
+use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
+use crate::servers::mariadb::key_range::Place;
+use crate::servers::mariadb::poison::{self, Poison};
+use crate::servers::mariadb::records::{self, Audit, NO_RECORD, NewState};
+use crate::servers::mariadb::{archive, in_transaction, in_transaction_again, journal};
+
+/// States on their way to the table, each with what it was computed from.
+type Chain<'a> = HashMap<&'a str, (i64, &'a Review)>;
+
+/// What some entries of a student lead to.
+pub(crate) struct Settled {
+    /// Where the season's records are.
+    pub place: Place,
+    /// The states that changed.
+    pub changed: Vec<Review>,
+    /// How many of the entries count; the next one came early.
+    pub counted: usize,
+    /// An answer was computed again: the cache may show what it was computed to be before.
+    pub is_replayed: bool,
+}
+
+/// What became of one entry.
+enum One {
+    /// It is in the table now.
+    Written { is_replayed: bool },
+    /// It was there before, or what could not be written of it was set aside.
+    Done,
+    /// What it was computed from is not there yet.
+    Early,
+}
+
+impl Engine {
+    /// Writes students' entries in one transaction, as far as they have not been written before.
+    /// With `is_expected`, those that follow each other are written without looking at what stands
+    /// there, and refused if it is not what they were computed from.
+    pub(crate) fn write_in_transaction(
+        &self,
+        database: &mut Conn,
+        waiting: &[&Waiting],
+        lost: &HashSet<String>,
+        is_expected: bool,
+    ) -> Result<Written> {
+        let mut written = Written::default();
+        if waiting.is_empty() {
+            return Ok(written);
+        }
+        let zone = &self.settings.zone;
+        in_transaction(database, |database| {
+            let archived = archived_of(database, waiting)?;
+            let tokens: Vec<&str> = waiting
+                .iter()
+                .flat_map(|student| student.entries.iter().map(|entry| entry.token.as_str()))
+                .collect();
+            let before = records::audited(database, &tokens)?;
+            let mut expected: Vec<(NewState<'_>, i64)> = Vec::new();
+            let mut settled: Vec<(&Waiting, Settled)> = Vec::new();
+            let mut audits = Vec::new();
+            for student in waiting {
+                let entries: Vec<&Entry> =
+                    student.entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
+                let is_archived = archived.contains(&student.season);
+                let chain = (is_expected && !is_archived && student.is_chain())
+                    .then(|| chain(&entries))
+                    .flatten();
+                let counted = match chain {
+                    Some(states) => {
+                        expected.extend(states.into_values().map(|(from, review)| {
+                            (
+                                NewState {
+                                    player: &student.player,
+                                    season: &student.season,
+                                    review,
+                                },
+                                from,
+                            )
+                        }));
+                        entries.len()
+                    }
+                    None => {
+                        let found =
+                            self.settle(database, student.name(), &entries, is_archived, lost)?;
+                        let counted = found.counted;
+                        settled.push((student, found));
+                        counted
+                    }
+                };
+                audits.extend(entries[..counted].iter().map(|entry| student.audit(entry)));
+                written.early.extend(entries.get(counted).map(|entry| entry.token.clone()));
+            }
+            expected.sort_unstable_by(|one, other| one.0.key().cmp(&other.0.key()));
+            records::upsert_expecting(database, zone, &expected)?;
+            for place in [Place::Live, Place::Archive] {
+                let mut states: Vec<NewState<'_>> = settled
+                    .iter()
+                    .filter(|(_, settled)| settled.place == place)
+                    .flat_map(|(student, settled)| new_states(student.name(), &settled.changed))
+                    .collect();
+                states.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
+                records::upsert(database, zone, place, &states)?;
+            }
+            records::audit(database, zone, &audits)?;
+            let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
+            written.replayed = replayed.map(|(student, _)| student.owned_name()).collect();
+            written.answers = audits.iter().map(|audit| audit.answers).sum();
+            written.done = before;
+            written.done.extend(audits.iter().map(|audit| audit.job_id.to_owned()));
+            let ids: Vec<i64> =
+                waiting.iter().flat_map(|student| student.ids_of(&written.done)).collect();
+            journal::remove(database, &ids)
+        })?;
+        Ok(written)
+    }
+
+    /// Looks at what stands there, and lets entries count on it in their order, up to one that was
+    /// computed from something that has not arrived yet.
+    pub(crate) fn settle(
+        &self,
+        database: &mut Conn,
+        student: (&str, &str),
+        entries: &[&Entry],
+        is_archived: bool,
+        lost: &HashSet<String>,
+    ) -> Result<Settled> {
+        let mut ids: Vec<&str> = entries
+            .iter()
+            .flat_map(|entry| {
+                let states = entry.states.iter().map(|state| state.question_id.as_str());
+                states.chain(entry.from.iter().map(|(id, _)| id.as_str()))
+            })
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut states = self.standing(database, student, &ids, is_archived)?;
+        let mut ids: HashSet<String> = HashSet::new();
+        let (mut counted, mut is_replayed) = (0, false);
+        for entry in entries {
+            if is_early(&states, entry) && !lost.contains(&entry.token) {
+                break;
+            }
+            is_replayed |= !holds(&states, entry);
+            ids.extend(apply(&self.settings.zone, &mut states, entry));
+            counted += 1;
+        }
+        let place = if is_archived { Place::Archive } else { Place::Live };
+        Ok(Settled { place, changed: states.to_write(&ids), counted, is_replayed })
+    }
+
+    /// The states that stand there of some questions, locked until the transaction ends.
+    fn standing(
+        &self,
+        database: &mut Conn,
+        student: (&str, &str),
+        ids: &[&str],
+        is_archived: bool,
+    ) -> Result<States> {
+        let zone = &self.settings.zone;
+        let mut states = States::default();
+        if ids.is_empty() {
+            return Ok(states);
+        }
+        let mut missing = ids.to_vec();
+        if is_archived {
+            // Where it has been copied, the archive has the last word.
+            let found = records::lock(database, zone, Place::Archive, student, ids)?;
+            missing.retain(|id| !found.iter().any(|record| record.review.question_id == *id));
+            states.extend(found);
+        }
+        if !missing.is_empty() {
+            states.extend(records::lock(database, zone, Place::Live, student, &missing)?);
+        }
+        Ok(states)
+    }
+
+    /// Lets one entry count on what stands there now, whatever it was computed from.
+    pub(crate) fn count_alone(
+        &self,
+        database: &mut Conn,
+        student: (&str, &str),
+        entry: &Entry,
+    ) -> Result<()> {
+        let is_archived = !archive::lock_archived(database, &[student.1])?.is_empty();
+        let lost = HashSet::from([entry.token.clone()]);
+        let settled = self.settle(database, student, &[entry], is_archived, &lost)?;
+        records::upsert(
+            database,
+            &self.settings.zone,
+            settled.place,
+            &new_states(student, &settled.changed),
+        )
+    }
+
+    /// Writes a student's entries each by itself, and sets aside the records that cannot be
+    /// written.
+    pub(crate) fn write_one_by_one(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let mut written = Written::default();
+        for entry in &student.entries {
+            let tried = match self.write_one(database, student, entry, lost) {
+                Err(error) if is_data_error(&error) => {
+                    self.write_what_can_be(database, student, entry).map(|set_aside| {
+                        written.set_aside += set_aside;
+                        written.answers += entry.states.len() - set_aside.min(entry.states.len());
+                        One::Done
+                    })
+                }
+                Ok(One::Written { is_replayed }) => {
+                    written.answers += entry.states.len();
+                    written.replayed.extend(is_replayed.then(|| student.owned_name()));
+                    Ok(One::Done)
+                }
+                tried => tried,
+            };
+            match tried {
+                Ok(One::Early) => {
+                    written.early.insert(entry.token.clone());
+                    break;
+                }
+                // The student's later answers follow from this one.
+                Err(error) if is_locked_out(&error) => {
+                    log::warn!("answers of {} wait: their records are locked", student.player);
+                    break;
+                }
+                Err(error) => return Err(error),
+                Ok(_) => written.done.insert(entry.token.clone()),
+            };
+        }
+        in_transaction(database, |database| {
+            journal::remove(database, &student.ids_of(&written.done).collect::<Vec<_>>())
+        })?;
+        Ok(written)
+    }
+
+    /// Writes one entry, unless it has been written before.
+    fn write_one(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        entry: &Entry,
+        lost: &HashSet<String>,
+    ) -> Result<One> {
+        in_transaction_again(database, |database| {
+            if !records::audited(database, &[&entry.token])?.is_empty() {
+                return Ok(One::Done);
+            }
+            let is_archived = archived_of(database, &[student])?.contains(&student.season);
+            let settled = self.settle(database, student.name(), &[entry], is_archived, lost)?;
+            if settled.counted == 0 {
+                return Ok(One::Early);
+            }
+            let states = new_states(student.name(), &settled.changed);
+            records::upsert(database, &self.settings.zone, settled.place, &states)?;
+            records::audit(database, &self.settings.zone, &[student.audit(entry)])?;
+            Ok(One::Written { is_replayed: settled.is_replayed })
+        })
+    }
+
+    /// Writes an entry record by record, all in one transaction; one that cannot be written becomes
+    /// a Poison Review. Returns how many.
+    fn write_what_can_be(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        entry: &Entry,
+    ) -> Result<usize> {
+        let zone = &self.settings.zone;
+        let lost = HashSet::from([entry.token.clone()]);
+        in_transaction_again(database, |database| {
+            let is_archived = archived_of(database, &[student])?.contains(&student.season);
+            let settled = self.settle(database, student.name(), &[entry], is_archived, &lost)?;
+            let mut set_aside = 0;
+            for (ordinal, review) in settled.changed.iter().enumerate() {
+                // A statement that fails undoes itself alone.
+                let state = new_states(student.name(), std::slice::from_ref(review));
+                match records::upsert(database, zone, settled.place, &state) {
+                    Err(error) if is_data_error(&error) => {
+                        let part = entry.only(&review.question_id);
+                        let text = part.to_text().unwrap_or_default();
+                        let name = (entry.token.as_str(), ordinal, review.question_id.as_str());
+                        self.set_aside(database, student, name, &error.to_string(), &text)?;
+                        set_aside += 1;
+                    }
+                    written => written?,
+                }
+            }
+            records::audit(database, zone, &[student.audit(entry)])?;
+            Ok(set_aside)
+        })
+    }
+
+    /// Sets aside what of a student cannot be read.
+    pub(crate) fn set_aside_unreadable(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+    ) -> Result<Written> {
+        let mut written = Written::default();
+        for (token, text, reason) in student.unreadable() {
+            in_transaction(database, |database| {
+                self.set_aside(database, student, (token, 0, ""), reason, text)?;
+                let done = HashSet::from([token.clone()]);
+                journal::remove(database, &student.ids_of(&done).collect::<Vec<_>>())
+            })?;
+            written.set_aside += 1;
+            written.done.insert(token.clone());
+        }
+        Ok(written)
+    }
+
+    fn set_aside(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        (job_id, ordinal, question_id): (&str, usize, &str),
+        reason: &str,
+        payload: &str,
+    ) -> Result<()> {
+        let (player, season) = (student.player.as_str(), student.season.as_str());
+        log::error!(
+            "a record of submission {job_id} of {player} was set aside as a Poison Review: {reason}"
+        );
+        let poison = Poison { job_id, ordinal, player, season, question_id, reason, payload };
+        poison::set_aside(database, &self.settings.zone, now_us(), &poison)
+    }
+}
+
+/// Which of the students' seasons are archived or on their way there; none becomes so until the
+/// transaction ends.
+fn archived_of(database: &mut Conn, waiting: &[&Waiting]) -> Result<HashSet<String>> {
+    let mut seasons: Vec<&str> = waiting.iter().map(|student| student.season.as_str()).collect();
+    seasons.sort_unstable();
+    seasons.dedup();
+    let archived = archive::lock_archived(database, &seasons)?;
+    for season in &archived {
+        log::warn!("answers came late, to {season}, which is archived, and were archived, too");
+    }
+    Ok(archived)
+}
+
+/// The last state of each question, with what the first one was computed from, where each entry was
+/// computed from the one before.
+fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
+    let mut states: Chain<'a> = HashMap::new();
+    for entry in entries {
+        let holds = |(id, from): &(String, Option<From>)| {
+            states.get(id.as_str()).is_none_or(|(_, state)| Some(from_of(state)) == *from)
+        };
+        if !entry.from.iter().all(holds) {
+            return None;
+        }
+        // Both are in the order of the questions, and each state is of one of them.
+        let mut from = entry.from.iter();
+        for state in &entry.states {
+            let (id, from) = from.find(|(id, _)| *id == state.question_id)?;
+            let first = from.map_or(NO_RECORD, |(order, _)| order);
+            states.entry(id).and_modify(|known| known.1 = state).or_insert((first, state));
+        }
+    }
+    Some(states)
+}
+
+fn new_states<'a>(
+    (player, season): (&'a str, &'a str),
+    changed: &'a [Review],
+) -> Vec<NewState<'a>> {
+    changed.iter().map(|review| NewState { player, season, review }).collect()
+}
+
+/// What an audit record says of a submission.
+pub(crate) fn audit<'a>(
+    job_id: &'a str,
+    (player, season): (&'a str, &'a str),
+    entry: &Entry,
+    checksum: String,
+) -> Audit<'a> {
+    Audit {
+        job_id,
+        player,
+        season,
+        answers: entry.states.len(),
+        answered_at_us: entry.at_us,
+        persisted_at_us: now_us(),
+        checksum,
+    }
+}
+
+/// SHA-256 over an entry's text, hexadecimal.
+pub(crate) fn checksum(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

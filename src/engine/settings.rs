@@ -1,0 +1,144 @@
+//! Where one site's servers are, and its limits. One value, checked once.
+
+use std::time::Duration;
+
+use crate::error::{Error, Result, Server};
+use crate::rules::clock::SiteZone;
+use crate::servers::mariadb::{DatabaseAddress, DatabaseServer};
+use crate::servers::redis::RedisServer;
+use crate::servers::redis::keys::Keys;
+
+/// Everything the engine has to be told.
+#[derive(Clone)]
+pub struct Settings {
+    /// The names of the site's keys.
+    pub keys: Keys,
+    /// The cache's Redis.
+    pub cache: RedisServer,
+    /// Where Frappe keeps its own cache, with keys that memora's older versions left there.
+    pub frappe_cache: Option<RedisServer>,
+    /// The journal's Redis.
+    pub journal: RedisServer,
+    /// The database, for students: short waits.
+    pub database: DatabaseServer,
+    /// The database, for the look that a cached read may need: the shortest waits.
+    pub look: DatabaseServer,
+    /// The database, for work in the background: long waits.
+    pub background: DatabaseServer,
+    /// The database, for the drain: it leaves what others have locked.
+    pub drain: DatabaseServer,
+    /// The site's time zone.
+    pub zone: SiteZone,
+    /// Most questions a student may track in a season.
+    pub max_questions: u64,
+    /// Seconds that a student's cache lives without an answer.
+    pub cache_ttl_seconds: u64,
+    /// How long the cache is believed after somebody has looked whether it lacks an answer.
+    pub trust_lease: Duration,
+}
+
+/// The settings as plain values.
+pub struct PlainSettings<'a> {
+    /// Prefix of every key: Frappe's db_name.
+    pub site: &'a str,
+    /// URL of the cache's Redis; by default another database of the server of Frappe's cache.
+    pub cache_url: Option<&'a str>,
+    /// URL of Frappe's own cache.
+    pub frappe_cache_url: Option<&'a str>,
+    /// URL of the journal's Redis.
+    pub journal_url: &'a str,
+    /// The site's database.
+    pub database: DatabaseAddress<'a>,
+    /// IANA name of the site's time zone.
+    pub time_zone: &'a str,
+    /// Most questions a student may track in a season.
+    pub max_questions: u64,
+    /// Longest wait for one reply of a Redis, in milliseconds.
+    pub redis_timeout_ms: u64,
+    /// Longest wait for one reply of MariaDB, in milliseconds, where a student waits.
+    pub database_timeout_ms: u64,
+    /// Seconds that a student's cache lives without an answer.
+    pub cache_ttl_seconds: u64,
+    /// Milliseconds that the cache is believed after somebody has looked whether it lacks an
+    /// answer.
+    pub trust_lease_ms: u64,
+}
+
+/// How long background work waits for one reply: an ALTER TABLE over the whole table can take
+/// hours.
+const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
+const BACKGROUND_LOCK_WAIT: Duration = Duration::from_secs(10);
+/// How long the drain waits for one reply: its largest transaction takes seconds.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
+/// Seconds that the drain waits for a row that others have locked, before it leaves those students
+/// for later.
+pub const DRAIN_LOCK_WAIT_SECONDS: u32 = 1;
+/// A schedule that nobody has touched for so long is not worth its memory.
+const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
+
+impl Settings {
+    /// Checks the values.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] names the setting that cannot be used.
+    pub fn check(plain: &PlainSettings<'_>) -> Result<Settings> {
+        let refuse = |what: &str| {
+            Err(Error::InvalidInput(format!("memora's settings cannot be used: {what}")))
+        };
+        if plain.site.is_empty() || plain.site.contains('|') {
+            return refuse("site is Frappe's db_name: not empty and without |");
+        }
+        for (name, value, least, most) in [
+            ("redis_timeout_ms", plain.redis_timeout_ms, 10, 60_000),
+            ("database_timeout_ms", plain.database_timeout_ms, 10, 600_000),
+            ("cache_ttl_seconds", plain.cache_ttl_seconds, 60, LONGEST_CACHE_TTL_SECONDS),
+            ("trust_lease_ms", plain.trust_lease_ms, 1, 10_000),
+            ("max_questions", plain.max_questions, 1, 1_000_000),
+        ] {
+            if !(least..=most).contains(&value) {
+                return refuse(&format!("{name} is {least} to {most}, not {value}"));
+            }
+        }
+        let redis_timeout = Duration::from_millis(plain.redis_timeout_ms);
+        let cache_at = |url| RedisServer::at(Server::Cache, url, redis_timeout);
+        let frappe_cache = plain.frappe_cache_url.map(cache_at).transpose()?;
+        let cache = match (plain.cache_url, &frappe_cache) {
+            (Some(url), _) => cache_at(url)?,
+            (None, Some(frappe_cache)) => frappe_cache.beside(),
+            (None, None) => return refuse("cache_url or frappe_cache_url is needed"),
+        };
+        if frappe_cache.as_ref().is_some_and(|frappe_cache| frappe_cache.is_same(&cache)) {
+            return refuse(
+                "srs_cache_url names the database of redis_cache that Frappe looks through at each \
+                 login: name \
+                 another one, such as .../13",
+            );
+        }
+        let database_timeout = Duration::from_millis(plain.database_timeout_ms);
+        Ok(Settings {
+            keys: Keys::of_site(plain.site),
+            cache,
+            frappe_cache,
+            journal: RedisServer::at(Server::Journal, plain.journal_url, redis_timeout)?,
+            database: DatabaseServer::for_students(&plain.database, database_timeout),
+            look: DatabaseServer::for_students(
+                &plain.database,
+                database_timeout.min(redis_timeout),
+            ),
+            background: DatabaseServer::for_background(
+                &plain.database,
+                BACKGROUND_TIMEOUT,
+                BACKGROUND_LOCK_WAIT,
+            ),
+            drain: DatabaseServer::for_background(
+                &plain.database,
+                DRAIN_TIMEOUT,
+                Duration::from_secs(u64::from(DRAIN_LOCK_WAIT_SECONDS)),
+            ),
+            zone: SiteZone::named(plain.time_zone)?,
+            max_questions: plain.max_questions,
+            cache_ttl_seconds: plain.cache_ttl_seconds,
+            trust_lease: Duration::from_millis(plain.trust_lease_ms),
+        })
+    }
+}

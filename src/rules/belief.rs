@@ -1,0 +1,129 @@
+//! The rules by which cached schedules are believed, without any server. What carries them out is
+//! in [`crate::consistency::trust`].
+
+use std::time::{Duration, Instant};
+
+/// How long a look at MariaDB serves all processes that reach the journal. With the default lease
+/// it is renewed at the third confirmation, once a second, and no belief outlives a mark by more
+/// than a second.
+pub const LONGEST_LOOK: Duration = Duration::from_millis(660);
+/// Beyond so many students whose answers the cache was not shown, all schedules are given up
+/// instead of theirs.
+pub const MOST_UNSHOWN: usize = 1_000;
+/// A confirmation that a process has known for so many leases is too old, whatever the server's
+/// clock says.
+const MOST_LEASES: u32 = 2;
+
+/// A student whose cached schedule lacks an acknowledged answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unshown {
+    /// The student; empty: everybody.
+    pub player: String,
+    /// The season.
+    pub season: String,
+}
+
+/// What a look at MariaDB found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// False once nobody believes what is cached.
+    pub is_believed: bool,
+    /// Whose schedules lack something.
+    pub unshown: Vec<Unshown>,
+}
+
+/// What has to be done to the cache before it is believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// Nothing.
+    Nothing,
+    /// These students' schedules are dropped; nothing for nobody.
+    Drop,
+    /// A new generation begins: all schedules are void.
+    Renew,
+}
+
+impl Look {
+    /// Distrust of some students costs the others nothing; only when they are many, all are given
+    /// up.
+    pub fn repair(&self) -> Repair {
+        if self.unshown.len() > MOST_UNSHOWN || self.unshown.iter().any(|one| one.player.is_empty())
+        {
+            Repair::Renew
+        } else if self.is_believed && self.unshown.is_empty() {
+            Repair::Nothing
+        } else {
+            Repair::Drop
+        }
+    }
+}
+
+/// How long what is cached may still be believed once MariaDB was told that it lacks an answer: as
+/// long as a confirmation lives, and before that as long as a look is shared, unless the journal
+/// was told that it no longer is.
+pub fn longest_belief(lease: Duration, is_journal_told: bool) -> Duration {
+    if is_journal_told { lease } else { LONGEST_LOOK + lease }
+}
+
+/// The confirmation that a process saw last, and since when it has known it.
+#[derive(Debug, Default)]
+pub struct Sighting {
+    token: String,
+    since: Option<Instant>,
+}
+
+impl Sighting {
+    /// Whether a confirmation counts. A server whose clock is set back would keep it for longer
+    /// than it lasts.
+    pub fn is_fresh(&mut self, token: &str, lease: Duration, now: Instant) -> bool {
+        if token.is_empty() {
+            return false;
+        }
+        if self.token == token {
+            return self
+                .since
+                .is_some_and(|since| now.duration_since(since) <= lease * MOST_LEASES);
+        }
+        token.clone_into(&mut self.token);
+        self.since = Some(now);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(students: usize, is_believed: bool) -> Look {
+        let one = Unshown { player: "a".to_owned(), season: "SEASON-2026".to_owned() };
+        Look { is_believed, unshown: vec![one; students] }
+    }
+
+    #[test]
+    fn few_are_dropped_and_for_many_all_are_given_up() {
+        assert_eq!(look(0, true).repair(), Repair::Nothing);
+        assert_eq!(look(0, false).repair(), Repair::Drop);
+        assert_eq!(look(MOST_UNSHOWN, true).repair(), Repair::Drop);
+        assert_eq!(look(MOST_UNSHOWN + 1, true).repair(), Repair::Renew);
+        let everybody = Unshown { player: String::new(), season: String::new() };
+        assert_eq!(Look { is_believed: true, unshown: vec![everybody] }.repair(), Repair::Renew);
+    }
+
+    #[test]
+    fn a_confirmation_that_does_not_end_is_noticed() {
+        let (lease, now) = (Duration::from_millis(300), Instant::now());
+        let mut sighting = Sighting::default();
+        assert!(!sighting.is_fresh("", lease, now));
+        assert!(sighting.is_fresh("a", lease, now));
+        assert!(sighting.is_fresh("a", lease, now + lease));
+        assert!(!sighting.is_fresh("a", lease, now + lease * 3));
+        assert!(sighting.is_fresh("b", lease, now + lease * 3));
+    }
+
+    #[test]
+    fn a_process_that_cannot_tell_the_journal_waits_for_the_longest_look() {
+        let lease = Duration::from_millis(300);
+        assert_eq!(longest_belief(lease, true), lease);
+        assert_eq!(longest_belief(lease, false), LONGEST_LOOK + lease);
+    }
+}

@@ -1,0 +1,389 @@
+//! An entry: one submission on its way to the table, in the one form that every place has that
+//! keeps it. Pure.
+//!
+//! It carries the answers as they were given, the states that they led to, and what those states
+//! were computed from. So whoever brings entries together can tell which states still hold, and
+//! compute the others again (see [`crate::rules::lineage`]).
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::rules::head::Head;
+use crate::rules::review::Review;
+use crate::rules::submission::{Answer, Observed, Submission};
+
+/// The version of the form that is written.
+const VERSION: u8 = 2;
+
+/// Which state of a question was known: its order and its stability.
+pub type From = (i64, u8);
+
+/// One submission.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Unlike any other submission's: its job id, and the name of its audit record.
+    pub token: String,
+    /// When the answers were given, Unix microseconds by the clock of the process that took them.
+    pub at_us: i64,
+    /// When it was kept, Unix microseconds by the clock of the server that keeps it. Not part of
+    /// its text.
+    pub kept_at_us: i64,
+    /// The order that the new states bear.
+    pub order: i64,
+    /// What was known of the student.
+    pub base: Head,
+    /// False when nobody could look for answers that the cache had missed.
+    pub is_sure: bool,
+    /// The answers. None in an entry of the first version, which carries only states.
+    pub submission: Submission,
+    /// What they led to.
+    pub states: Vec<Review>,
+    /// Each question that the answers may change, with the state that was known of it; `None`:
+    /// there was none.
+    pub from: Vec<(String, Option<From>)>,
+}
+
+impl Entry {
+    /// An entry of answers that led from `known` states to others, which are in the order of the
+    /// questions.
+    pub fn new(
+        token: String,
+        (at_us, order): (i64, i64),
+        base: Head,
+        submission: &Submission,
+        known: &HashMap<String, Review>,
+        states: Vec<Review>,
+    ) -> Entry {
+        let from = submission.question_ids().into_iter().map(|id| {
+            let from = known.get(&id).map(from_of);
+            (id, from)
+        });
+        let from = from.collect();
+        let submission = submission.clone();
+        Entry {
+            token,
+            at_us,
+            kept_at_us: at_us,
+            order,
+            base,
+            is_sure: true,
+            submission,
+            states,
+            from,
+        }
+    }
+
+    /// States without the answers that led to them. They count where nothing newer stands.
+    pub fn of_states(token: String, states: Vec<Review>) -> Entry {
+        let order = states.iter().map(|state| state.answered_at_us).max().unwrap_or(0);
+        let (submission, base) = (Submission::default(), Head::default());
+        Entry {
+            token,
+            at_us: order,
+            kept_at_us: order,
+            order,
+            base,
+            is_sure: true,
+            submission,
+            states,
+            from: Vec::new(),
+        }
+    }
+
+    /// The same, kept at a moment.
+    pub fn kept_at(mut self, kept_at_us: i64) -> Entry {
+        self.kept_at_us = kept_at_us;
+        self
+    }
+
+    /// The same with the answers to one question only, and nothing of its stage.
+    pub fn only(&self, question_id: &str) -> Entry {
+        let mut part = self.clone();
+        part.submission.answers.retain(|answer| answer.question_id == question_id);
+        part.states.retain(|state| state.question_id == question_id);
+        let kept = part.submission.question_ids();
+        part.from.retain(|(id, _)| kept.contains(id));
+        part
+    }
+
+    /// The entry as text.
+    ///
+    /// # Errors
+    /// Never, as far as serde_json can tell.
+    pub fn to_text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Written::of(self))
+    }
+
+    /// Reads an entry, in the form that is written now or in an older one. `id` is the name of one
+    /// that has none of its own.
+    ///
+    /// # Errors
+    /// The reason, for the administrator, when the text is not what memora writes.
+    pub fn read(text: &str, id: &str) -> Result<Entry, String> {
+        let refuse = |error: serde_json::Error| format!("the entry cannot be read: {error}");
+        match text.trim_start().as_bytes().first() {
+            // The first version: a list of states.
+            Some(b'[') => {
+                let states: Vec<Review> = serde_json::from_str(text).map_err(refuse)?;
+                Ok(Entry::of_states(id.to_owned(), states))
+            }
+            _ => serde_json::from_str::<Wire>(text).map_err(refuse)?.entry(),
+        }
+    }
+}
+
+/// Tells students' tokens apart that are made from what they answered.
+pub fn fingerprint(player: &str, season: &str) -> String {
+    let hash = Sha256::digest(format!("{player}\0{season}").as_bytes());
+    hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Which state this is.
+pub fn from_of(review: &Review) -> From {
+    (review.answered_at_us, review.stability)
+}
+
+/// What places keep: each question's name once, everything else by its number. Short names, since
+/// there are millions of them.
+#[derive(Deserialize)]
+struct Wire {
+    v: u8,
+    /// Token.
+    t: String,
+    /// Time and order.
+    o: (i64, i64),
+    /// Base.
+    b: Head,
+    /// Not sure.
+    #[serde(default)]
+    u: bool,
+    /// Subject and topic of the submission.
+    #[serde(default)]
+    m: (Option<String>, Option<String>),
+    /// Questions.
+    i: Vec<String>,
+    /// Answers: question, kind, attempts, milliseconds.
+    a: Vec<WireAnswer>,
+    /// Names of subjects and topics.
+    #[serde(default)]
+    n: Vec<String>,
+    /// States.
+    s: Vec<WireState>,
+    /// States before, in the order of the questions: by how much the order is below the base's,
+    /// and the stability.
+    f: Vec<Option<From>>,
+}
+
+/// [`Wire`] on its way out: it copies no text.
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u8,
+    t: &'a str,
+    o: (i64, i64),
+    b: Head,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    u: bool,
+    #[serde(skip_serializing_if = "is_nothing")]
+    m: (Option<&'a str>, Option<&'a str>),
+    i: Vec<&'a str>,
+    a: Vec<WireAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    n: Vec<&'a str>,
+    s: Vec<WireState>,
+    f: Vec<Option<From>>,
+}
+
+type WireAnswer = (usize, u8, u64, u64);
+/// Question, stability, seconds from the answers to the next review, seconds from the last review
+/// to the answers, subject and topic as numbers of names from 1, 0 for none.
+type WireState = (usize, u8, i64, Option<i64>, usize, usize);
+
+const WRONG: u8 = 0;
+const RIGHT: u8 = 1;
+const LESSON: u8 = 2;
+
+fn is_nothing(names: &(Option<&str>, Option<&str>)) -> bool {
+    names.0.is_none() && names.1.is_none()
+}
+
+impl<'a> Written<'a> {
+    fn of(entry: &'a Entry) -> Written<'a> {
+        let mut questions: Vec<&str> = entry.from.iter().map(|(id, _)| id.as_str()).collect();
+        if questions.is_empty() {
+            questions.extend(entry.states.iter().map(|state| state.question_id.as_str()));
+            questions.sort_unstable();
+        }
+        // They are in order.
+        let place = |id: &str| questions.binary_search(&id).unwrap_or(0);
+        let a = entry.submission.answers.iter().map(|answer| {
+            let (kind, attempts, duration_ms) = match answer.observed {
+                Observed::Review { is_correct, duration_ms } => {
+                    (if is_correct { RIGHT } else { WRONG }, 0, duration_ms)
+                }
+                Observed::Lesson { attempts, duration_ms } => (LESSON, attempts, duration_ms),
+            };
+            (place(&answer.question_id), kind, attempts, duration_ms)
+        });
+        let seconds = entry.at_us.div_euclid(1_000_000);
+        let mut names: Vec<&str> = Vec::new();
+        let mut number = |name: &'a Option<String>| {
+            let Some(name) = name.as_deref() else { return 0 };
+            match names.iter().position(|known| *known == name) {
+                Some(place) => place + 1,
+                None => {
+                    names.push(name);
+                    names.len()
+                }
+            }
+        };
+        let states = entry.states.iter().map(|state| {
+            (
+                place(&state.question_id),
+                state.stability,
+                state.next_review.wrapping_sub(seconds),
+                state.last_review.map(|last| seconds.wrapping_sub(last)),
+                number(&state.subject),
+                number(&state.topic),
+            )
+        });
+        let states: Vec<WireState> = states.collect();
+        let below = |(order, stability): From| (entry.base.order.wrapping_sub(order), stability);
+        Written {
+            v: VERSION,
+            t: &entry.token,
+            o: (entry.at_us, entry.order),
+            b: entry.base,
+            u: !entry.is_sure,
+            m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
+            a: a.collect(),
+            n: names,
+            s: states,
+            f: entry.from.iter().map(|(_, from)| from.map(below)).collect(),
+            i: questions,
+        }
+    }
+}
+
+impl Wire {
+    fn entry(self) -> Result<Entry, String> {
+        let Wire {
+            v,
+            t: token,
+            o: (at_us, order),
+            b: base,
+            u,
+            m: (subject, topic),
+            i: ids,
+            a,
+            n,
+            s,
+            f,
+        } = self;
+        if v != VERSION {
+            return Err(format!("the entry is of version {v}, which this memora does not know"));
+        }
+        let name = |place: usize| {
+            ids.get(place)
+                .cloned()
+                .ok_or_else(|| "the entry names a question by a wrong number".to_owned())
+        };
+        let answers = a.into_iter().map(|(place, kind, attempts, duration_ms)| {
+            let observed = match kind {
+                LESSON => Observed::Lesson { attempts, duration_ms },
+                kind => Observed::Review { is_correct: kind == RIGHT, duration_ms },
+            };
+            Ok(Answer { question_id: name(place)?, observed })
+        });
+        let answers = answers.collect::<Result<Vec<_>, String>>()?;
+        let seconds = at_us.div_euclid(1_000_000);
+        let named = |number: usize| number.checked_sub(1).and_then(|place| n.get(place)).cloned();
+        let states = s.into_iter().map(|(place, stability, next, last, subject, topic)| {
+            Ok(Review {
+                question_id: name(place)?,
+                stability,
+                next_review: next.wrapping_add(seconds),
+                last_review: last.map(|last| seconds.wrapping_sub(last)),
+                answered_at_us: order,
+                subject: named(subject),
+                topic: named(topic),
+            })
+        });
+        let states = states.collect::<Result<Vec<_>, String>>()?;
+        let order_of = |(below, stability): From| (base.order.wrapping_sub(below), stability);
+        if !answers.is_empty() && ids.len() != f.len() {
+            return Err("the entry does not say what each answer was computed from".to_owned());
+        }
+        Ok(Entry {
+            token,
+            at_us,
+            kept_at_us: at_us,
+            order,
+            base,
+            is_sure: !u,
+            submission: Submission { answers, subject, topic },
+            states,
+            from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::clock::SiteZone;
+    use crate::rules::plan::{by_question, plan};
+    use proptest::prelude::*;
+
+    fn entry(answers: &[(u8, u8)], known: &[Review]) -> Entry {
+        let list: Vec<String> = answers
+            .iter()
+            .map(|(id, quality)| {
+                format!(
+                    r#"{{"question_id": "{}", "quality": {quality}}}"#,
+                    ["s", "s:1", "q"][usize::from(*id)]
+                )
+            })
+            .collect();
+        let submission =
+            Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default();
+        let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
+        let known = by_question(known.to_vec());
+        let plan = plan(&zone, &submission, &known, 8_000_000, 7);
+        let (token, base) = ("token".to_owned(), Head::default());
+        Entry::new(token, (7_000_000, 8_000_000), base, &submission, &known, plan.reviews)
+    }
+
+    proptest! {
+        #[test]
+        fn entries_round_trip(answers in proptest::collection::vec((0u8..3, 0u8..6), 1..8), has_stage: bool) {
+            let stage = has_stage.then(|| Review { subject: Some("Math".to_owned()), ..Review::new("s") });
+            let entry = entry(&answers, &stage.into_iter().collect::<Vec<_>>());
+            let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(Entry::read(&text, "x"), Ok(entry));
+        }
+
+        #[test]
+        fn whatever_else_is_refused_with_a_reason(text in "\\PC*") {
+            let _ = Entry::read(&text, "x");
+        }
+    }
+
+    #[test]
+    fn an_entry_of_the_first_version_is_read() {
+        let states = vec![Review { answered_at_us: 5, ..Review::new("q") }];
+        let text = serde_json::to_string(&states).unwrap_or_default();
+        assert_eq!(Entry::read(&text, "1-0"), Ok(Entry::of_states("1-0".to_owned(), states)));
+        assert!(Entry::read(r#"{"v": 3}"#, "1-0").is_err());
+    }
+
+    #[test]
+    fn a_part_has_one_question_and_what_it_came_from() {
+        let stage = Review { answered_at_us: 3, stability: 2, ..Review::new("s") };
+        let part = entry(&[(1, 5), (2, 5)], &[stage]).only("s:1");
+        assert_eq!((part.states.len(), part.submission.answers.len()), (1, 1));
+        let named = |id: &str, from| (id.to_owned(), from);
+        assert_eq!(part.from, [named("s", Some((3, 2))), named("s:1", None)]);
+    }
+}

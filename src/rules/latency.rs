@@ -1,0 +1,188 @@
+//! How long students' calls take, over all processes of a site.
+//!
+//! A process counts its calls by kind and duration, and adds what has gathered to the cache's Redis
+//! every few seconds, in passing. What a process counted last is lost when it ends; so is all of it
+//! when the cache is flushed. It is for charts, not for accounts.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A call lasts at most so many microseconds to be counted in this place; the last place has no
+/// end.
+pub const BOUNDS_US: [u64; 22] = [
+    100, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000, 20_000,
+    30_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000,
+];
+const PLACES: usize = BOUNDS_US.len() + 1;
+
+/// A process adds its counts to Redis as often.
+const TELL_AFTER: Duration = Duration::from_secs(5);
+/// Counts are kept for so long each, in seconds.
+pub const SLOT_SECONDS: i64 = 600;
+/// And so many of them.
+pub const SLOTS: i64 = 144;
+
+/// What a student called for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Call {
+    /// A read that the cache answered.
+    WarmRead,
+    /// A read that loaded the student's records.
+    ColdRead,
+    /// A read of a season that does not use the cache.
+    DatabaseRead,
+    /// A read while the cache is out of reach.
+    SafeModeRead,
+    /// A submission.
+    Submit,
+}
+
+impl Call {
+    /// Every kind.
+    pub const ALL: [Call; 5] =
+        [Call::WarmRead, Call::ColdRead, Call::DatabaseRead, Call::SafeModeRead, Call::Submit];
+
+    /// The kind's name for tables and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Call::WarmRead => "warm read",
+            Call::ColdRead => "cold read",
+            Call::DatabaseRead => "database read",
+            Call::SafeModeRead => "safe mode read",
+            Call::Submit => "submit",
+        }
+    }
+}
+
+/// How many calls of one kind lasted how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// By the bounds.
+    pub places: [u64; PLACES],
+    /// All of them together, in microseconds.
+    pub sum_us: u64,
+}
+
+impl Counts {
+    /// How many calls there were.
+    pub fn total(&self) -> u64 {
+        self.places.iter().sum()
+    }
+
+    /// The time in milliseconds within which this share of the calls was done, as exact as the
+    /// bounds are.
+    pub fn quantile_ms(&self, share: f64) -> f64 {
+        let wanted = share * self.total() as f64;
+        let (mut passed, mut lower) = (0.0, 0.0);
+        for (count, upper) in self.places.iter().zip(BOUNDS_US) {
+            let (count, upper) = (*count as f64, upper as f64);
+            if count > 0.0 && passed + count >= wanted {
+                // As if they were spread evenly between the bounds.
+                return (lower + (upper - lower) * (wanted - passed) / count) / 1e3;
+            }
+            passed += count;
+            lower = upper;
+        }
+        lower / 1e3
+    }
+
+    /// Adds others.
+    pub fn add(&mut self, other: &Counts) {
+        for (place, more) in self.places.iter_mut().zip(other.places) {
+            *place += more;
+        }
+        self.sum_us += other.sum_us;
+    }
+}
+
+/// Counts by kind of call.
+pub type ByCall = BTreeMap<Call, Counts>;
+
+/// What a process has counted and not yet told.
+pub struct Recorder {
+    places: [[AtomicU64; PLACES]; Call::ALL.len()],
+    sums_us: [AtomicU64; Call::ALL.len()],
+    began: Instant,
+    told_ms: AtomicU64,
+}
+
+impl Default for Recorder {
+    fn default() -> Self {
+        Recorder {
+            places: Default::default(),
+            sums_us: Default::default(),
+            began: Instant::now(),
+            told_ms: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Recorder {
+    pub(crate) fn count(&self, call: Call, duration: Duration) {
+        let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
+        let place = BOUNDS_US.partition_point(|bound| *bound < micros);
+        self.places[call as usize][place].fetch_add(1, Ordering::Relaxed);
+        self.sums_us[call as usize].fetch_add(micros, Ordering::Relaxed);
+    }
+
+    /// Whether to tell Redis. True for one caller each time.
+    pub(crate) fn is_time(&self) -> bool {
+        let told = self.told_ms.load(Ordering::Relaxed);
+        let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let is_time = now >= told + u64::try_from(TELL_AFTER.as_millis()).unwrap_or(u64::MAX);
+        is_time
+            && self
+                .told_ms
+                .compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    pub(crate) fn take(&self) -> ByCall {
+        let mut taken = ByCall::new();
+        for call in Call::ALL {
+            let mut counts = Counts {
+                sum_us: self.sums_us[call as usize].swap(0, Ordering::Relaxed),
+                ..Counts::default()
+            };
+            for (place, count) in counts.places.iter_mut().zip(&self.places[call as usize]) {
+                *place = count.swap(0, Ordering::Relaxed);
+            }
+            if counts.total() > 0 {
+                taken.insert(call, counts);
+            }
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_lie_where_the_calls_were() {
+        let recorder = Recorder::default();
+        for _ in 0..98 {
+            recorder.count(Call::WarmRead, Duration::from_micros(450));
+        }
+        for _ in 0..2 {
+            recorder.count(Call::WarmRead, Duration::from_millis(40));
+        }
+        let taken = recorder.take();
+        let counts = &taken[&Call::WarmRead];
+        assert_eq!((counts.total(), counts.sum_us), (100, 98 * 450 + 2 * 40_000));
+        assert!((0.3..=0.5).contains(&counts.quantile_ms(0.5)), "{}", counts.quantile_ms(0.5));
+        assert!((30.0..=50.0).contains(&counts.quantile_ms(0.99)), "{}", counts.quantile_ms(0.99));
+        assert!(recorder.take().is_empty());
+    }
+
+    #[test]
+    fn nothing_is_too_long_to_be_counted() {
+        let recorder = Recorder::default();
+        recorder.count(Call::Submit, Duration::MAX);
+        let taken = recorder.take();
+        assert_eq!(taken[&Call::Submit].places[PLACES - 1], 1);
+        assert_eq!(taken[&Call::Submit].quantile_ms(0.99), 5_000.0);
+    }
+}

@@ -1,0 +1,431 @@
+//! Bringing a student's entries together: in which order they count, and which of their states
+//! still hold. Pure.
+//!
+//! No clock decides. An entry says what it was computed from. One that was computed from what
+//! stands there is taken as it is; any other is computed again, from its answers, on what stands
+//! there.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::rules::clock::SiteZone;
+use crate::rules::entry::{Entry, From, from_of};
+use crate::rules::plan::plan;
+use crate::rules::review::Review;
+
+/// What stands there of a student: states by question.
+#[derive(Clone, Debug, Default)]
+pub struct States {
+    of: HashMap<String, State>,
+}
+
+/// One state.
+#[derive(Clone, Debug)]
+struct State {
+    /// It bears the order of the entry that made it, whatever that was computed on.
+    review: Review,
+    /// At least the order of every entry that has counted: so what is missing is told from what
+    /// came in between.
+    rank: i64,
+    is_edited: bool,
+}
+
+impl States {
+    /// Adds what the table has.
+    pub fn extend(&mut self, records: Vec<Record>) {
+        for Record { review, is_edited } in records {
+            let rank = review.answered_at_us;
+            self.of.insert(review.question_id.clone(), State { review, rank, is_edited });
+        }
+    }
+
+    /// The states, in no order.
+    pub fn into_reviews(self) -> Vec<Review> {
+        self.of.into_values().map(|state| state.review).collect()
+    }
+
+    /// The states of some questions as they are written, in the order of the questions: each with
+    /// its rank, so that nothing in the table ever bears a lower order than what has counted.
+    pub fn to_write(self, ids: &HashSet<String>) -> Vec<Review> {
+        let chosen = self.of.into_values().filter(|state| ids.contains(&state.review.question_id));
+        let mut states: Vec<Review> =
+            chosen.map(|state| Review { answered_at_us: state.rank, ..state.review }).collect();
+        states.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+        states
+    }
+
+    /// The highest rank.
+    pub fn newest(&self) -> i64 {
+        self.of.values().map(|state| state.rank).max().unwrap_or(0)
+    }
+
+    fn standing(&self, id: &str, from: Option<From>) -> Standing {
+        let Some(state) = self.of.get(id) else {
+            return if from.is_none() { Standing::Same } else { Standing::Missing };
+        };
+        match from {
+            Some(from) if from_of(&state.review) == from => Standing::Same,
+            Some((order, _)) if state.rank < order => Standing::Missing,
+            _ => Standing::Newer,
+        }
+    }
+}
+
+/// A record as the table has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Its state.
+    pub review: Review,
+    /// Somebody else than the student was the last to change it: an edit settles what answers from
+    /// before it say.
+    pub is_edited: bool,
+}
+
+/// Puts the entries that wait in both places in the order in which they count: those of the
+/// journal's stream in its order, those of `memora_journal` by their ids.
+///
+/// A process writes to the table only what it could not give the stream. So an entry of the stream
+/// that does not know one of the table came before it, or at the same time. A submission that is in
+/// both places, since the stream took it too late to say so, counts once, and was kept when the
+/// first of the two took it.
+pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
+    let mut in_stream: HashMap<String, &mut Entry> =
+        stream.iter_mut().map(|entry| (entry.token.clone(), entry)).collect();
+    table.retain(|(_, entry)| match in_stream.get_mut(&entry.token) {
+        Some(same) => {
+            same.kept_at_us = same.kept_at_us.min(entry.kept_at_us);
+            false
+        }
+        None => true,
+    });
+    table.sort_by_key(|(id, _)| *id);
+    let mut table = table.into_iter().peekable();
+    let mut ordered = Vec::new();
+    for entry in stream {
+        while let Some((_, known)) = table.next_if(|(id, other)| comes_before(*id, other, &entry)) {
+            ordered.push(known);
+        }
+        ordered.push(entry);
+    }
+    ordered.extend(table.map(|(_, entry)| entry));
+    ordered
+}
+
+/// Whether an entry of the table counts before one of the stream: that one knows it. Only where
+/// nobody could look, and neither knows the other, is there nothing but the clocks of the two
+/// servers to go by.
+fn comes_before(id: i64, of_table: &Entry, of_stream: &Entry) -> bool {
+    let knows_it = of_table.base.journal >= of_stream.order;
+    id <= of_stream.base.table
+        || (!of_stream.is_sure && !knows_it && of_table.kept_at_us < of_stream.kept_at_us)
+}
+
+/// How what stands there relates to what an entry was computed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// It is the same.
+    Same,
+    /// Something came in between.
+    Newer,
+    /// What the entry was computed from has not arrived yet, or is gone.
+    Missing,
+}
+
+/// Whether an entry was computed from something that is neither in the states nor came before it:
+/// it has to wait for that, as long as there is hope of it.
+pub fn is_early(states: &States, entry: &Entry) -> bool {
+    entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
+}
+
+/// Whether an entry's states can be taken as they are.
+pub fn holds(states: &States, entry: &Entry) -> bool {
+    entry.from.iter().all(|(id, from)| states.standing(id, *from) != Standing::Newer)
+}
+
+/// Lets an entry count on these states. Returns the questions that it changed.
+pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
+    let (changed, bump) = if entry.submission.answers.is_empty() {
+        let is_newer = |state: &&Review| {
+            states.of.get(&state.question_id).is_none_or(|known| known.rank < state.answered_at_us)
+        };
+        (entry.states.iter().filter(is_newer).cloned().collect(), 0)
+    } else if holds(states, entry) {
+        (entry.states.clone(), 0)
+    } else {
+        (replay(zone, states, entry), 1)
+    };
+    let touched = entry.from.iter().filter_map(|(id, _)| states.of.get(id)).map(|state| state.rank);
+    let rank = touched.max().unwrap_or(0).max(entry.order).saturating_add(bump);
+    let mut ids = Vec::with_capacity(changed.len());
+    for review in changed {
+        ids.push(review.question_id.clone());
+        // Without answers, each state speaks for itself.
+        let rank = if entry.submission.answers.is_empty() { review.answered_at_us } else { rank };
+        states.of.insert(review.question_id.clone(), State { review, rank, is_edited: false });
+    }
+    ids
+}
+
+/// Computes an entry again, from its answers, on the states that stand there.
+fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
+    let mut base: HashMap<String, Review> = HashMap::new();
+    let mut settled = HashSet::new();
+    for (id, from) in &entry.from {
+        let present = states.of.get(id);
+        if present.is_some_and(|state| state.is_edited && state.rank > entry.order) {
+            settled.insert(id.as_str());
+            continue;
+        }
+        let gone = from.filter(|_| states.standing(id, *from) == Standing::Missing);
+        let state = gone.and_then(|from| before(entry, id, from));
+        base.extend(
+            state
+                .or_else(|| present.map(|state| state.review.clone()))
+                .map(|state| (id.clone(), state)),
+        );
+    }
+    let mut submission = entry.submission.clone();
+    submission.answers.retain(|answer| !settled.contains(answer.question_id.as_str()));
+    plan(zone, &submission, &base, entry.order, entry.at_us / 1_000_000).reviews
+}
+
+/// A state that an entry was computed from and that is gone, as far as the entry tells.
+fn before(entry: &Entry, id: &str, (order, stability): From) -> Option<Review> {
+    let after = entry.states.iter().find(|state| state.question_id == id)?;
+    Some(Review { answered_at_us: order, stability, ..after.clone() })
+}
+
+/// A student's records with what waits laid over them, and the highest rank. The entries are in
+/// their order, and none of them is among the records yet.
+pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> (Vec<Review>, i64) {
+    let mut states = States::default();
+    states.extend(records);
+    for entry in entries {
+        apply(zone, &mut states, entry);
+    }
+    let newest = states.newest();
+    (states.into_reviews(), newest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::head::Head;
+    use crate::rules::plan::by_question;
+    use crate::rules::submission::Submission;
+    use proptest::prelude::*;
+
+    fn zone() -> SiteZone {
+        SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn submission(answers: &[(u8, u8)]) -> Submission {
+        let answer = |(id, quality): &(u8, u8)| {
+            format!(
+                r#"{{"question_id": "{}", "quality": {quality}}}"#,
+                ["s", "s:1", "q"][usize::from(*id)]
+            )
+        };
+        let list: Vec<String> = answers.iter().map(answer).collect();
+        Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default()
+    }
+
+    /// What befalls a student.
+    #[derive(Clone, Debug)]
+    enum Event {
+        /// Answers that are computed from all there is, and go to the stream, by a clock that is so
+        /// many seconds wrong.
+        Stream(Submission, i64),
+        /// Answers that are computed from all there is, and go to the table: the journal fails
+        /// after the look-up.
+        Table(Submission, i64),
+        /// Answers that are computed without the stream, and go to the table.
+        Blind(Submission, i64),
+        /// So many of what waits, in order, is written; the rest waits on.
+        Drain(usize),
+    }
+
+    fn events() -> impl Strategy<Value = Vec<Event>> {
+        let given = || {
+            let answers = proptest::collection::vec((0u8..3, 0u8..6), 1..4);
+            (answers.prop_map(|list| submission(&list)), -300i64..300)
+        };
+        let event = prop_oneof![
+            given().prop_map(|(given, clock)| Event::Stream(given, clock)),
+            given().prop_map(|(given, clock)| Event::Table(given, clock)),
+            given().prop_map(|(given, clock)| Event::Blind(given, clock)),
+            (0usize..4).prop_map(Event::Drain),
+        ];
+        proptest::collection::vec(event, 1..14)
+    }
+
+    /// Both journals and the table.
+    #[derive(Default)]
+    struct World {
+        rows: Vec<Review>,
+        stream: Vec<Entry>,
+        table: Vec<(i64, Entry)>,
+        ids: i64,
+        newest: i64,
+    }
+
+    impl World {
+        fn records(&self) -> Vec<Record> {
+            let record = |review: &Review| Record { review: review.clone(), is_edited: false };
+            self.rows.iter().map(record).collect()
+        }
+
+        fn known(&self, with_stream: bool) -> (HashMap<String, Review>, Head) {
+            let stream = if with_stream { self.stream.clone() } else { Vec::new() };
+            let entries = in_order(stream.clone(), self.table.clone());
+            let (states, order) = lay_over(&zone(), self.records(), &entries);
+            let newest = if with_stream { self.newest } else { 0 };
+            let of_rows = self.rows.iter().map(|state| state.answered_at_us).max().unwrap_or(0);
+            let table = self.table.last().map_or(0, |(id, _)| *id);
+            (
+                by_question(states),
+                Head { order: order.max(newest), journal: newest.max(of_rows), table },
+            )
+        }
+
+        fn entry(&mut self, given: &Submission, with_stream: bool, at: i64) -> Entry {
+            let (states, head) = self.known(with_stream);
+            let order = head.next_order(at * 1_000_000, 7);
+            let planned = plan(&zone(), given, &states, order, at);
+            self.ids += 1;
+            Entry::new(
+                format!("{}", self.ids),
+                (at * 1_000_000, order),
+                head,
+                given,
+                &states,
+                planned.reviews,
+            )
+        }
+
+        fn drain(&mut self, most: usize) {
+            let entries = in_order(self.stream.clone(), self.table.clone());
+            let mut states = States::default();
+            states.extend(self.records());
+            for entry in entries.iter().take(most) {
+                assert!(!is_early(&states, entry), "{entry:?}");
+                apply(&zone(), &mut states, entry);
+                self.stream.retain(|other| other.token != entry.token);
+                self.table.retain(|(_, other)| other.token != entry.token);
+            }
+            let all = states.of.keys().cloned().collect();
+            self.rows = states.to_write(&all);
+        }
+    }
+
+    /// The rungs after all submissions, each computed from all before it.
+    fn rungs(submissions: &[Submission]) -> HashMap<String, u8> {
+        let mut states: HashMap<String, Review> = HashMap::new();
+        for (given, order) in submissions.iter().zip(1..) {
+            states.extend(by_question(plan(&zone(), given, &states, order, 0).reviews));
+        }
+        states.into_iter().map(|(id, state)| (id, state.stability)).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        /// Wherever they are kept, whatever they were computed from and whatever the clocks say: answers count once
+        /// and in the order in which they were given, in what is read and in what is written.
+        #[test]
+        fn answers_count_in_order(events in events()) {
+            let mut world = World::default();
+            let mut given = Vec::new();
+            for event in events {
+                let at = |clock| 1_000_000 + given.len() as i64 + clock;
+                match event {
+                    Event::Stream(answers, clock) => {
+                        let entry = world.entry(&answers, true, at(clock));
+                        world.newest = entry.order;
+                        world.stream.push(entry);
+                        given.push(answers);
+                    }
+                    Event::Table(answers, clock) => {
+                        let entry = world.entry(&answers, true, at(clock));
+                        world.table.push((world.ids, entry));
+                        given.push(answers);
+                    }
+                    Event::Blind(answers, clock) => {
+                        let entry = world.entry(&answers, false, at(clock));
+                        world.table.push((world.ids, entry));
+                        given.push(answers);
+                    }
+                    Event::Drain(most) => world.drain(most),
+                }
+                let read: HashMap<String, u8> =
+                    world.known(true).0.into_iter().map(|(id, state)| (id, state.stability)).collect();
+                prop_assert_eq!(read, rungs(&given));
+            }
+            world.drain(usize::MAX);
+            let written: HashMap<String, u8> =
+                world.rows.iter().map(|state| (state.question_id.clone(), state.stability)).collect();
+            prop_assert_eq!(written, rungs(&given));
+        }
+    }
+
+    fn entry(token: &str, id: &str, known: &[Review], order: i64) -> Entry {
+        let given =
+            Submission::from_responses(&format!(r#"[{{"question_id": "{id}", "quality": 5}}]"#));
+        let given = given.unwrap_or_default();
+        let known = by_question(known.to_vec());
+        let planned = plan(&zone(), &given, &known, order, order / 1_000_000);
+        Entry::new(
+            token.to_owned(),
+            (order, order),
+            Head::default(),
+            &given,
+            &known,
+            planned.reviews,
+        )
+    }
+
+    #[test]
+    fn what_is_in_both_places_counts_once() {
+        let twice = entry("a", "q", &[], 5_000_000);
+        let ordered =
+            in_order(vec![twice.clone()], vec![(1, twice), (2, entry("b", "q", &[], 3_000_000))]);
+        let tokens: Vec<&str> = ordered.iter().map(|entry| entry.token.as_str()).collect();
+        assert_eq!(tokens, ["a", "b"]);
+    }
+
+    #[test]
+    fn what_was_computed_from_something_that_is_not_there_waits_for_it() {
+        let first = entry("a", "q", &[], 5_000_000);
+        let second = entry("b", "q", &first.states, 6_000_000);
+        let mut states = States::default();
+        assert!(is_early(&states, &second) && !is_early(&states, &first));
+        // Where it is lost, what it had led to is in the later one.
+        apply(&zone(), &mut states, &second);
+        assert_eq!(states.into_reviews()[0].stability, 2);
+    }
+
+    #[test]
+    fn an_edit_stands_against_answers_from_before_it() {
+        let review = Review { stability: 4, answered_at_us: 9_000_000, ..Review::new("q") };
+        let answer = entry("a", "q", &[], 5_000_000);
+        for (is_edited, stability) in [(true, 4), (false, 4)] {
+            let mut states = States::default();
+            states.extend(vec![Record { review: review.clone(), is_edited }]);
+            let changed = apply(&zone(), &mut states, &answer);
+            assert_eq!(changed.is_empty(), is_edited);
+            assert_eq!(states.into_reviews()[0].stability, stability);
+        }
+    }
+
+    #[test]
+    fn only_clocks_of_servers_decide_where_nobody_could_look() {
+        let unsure = Entry { is_sure: false, ..entry("a", "q", &[], 5_000_000) };
+        let of_table = entry("b", "q", &[], 9_000_000);
+        let tokens = |stream: i64, table: i64| -> Vec<String> {
+            let stream = vec![unsure.clone().kept_at(stream)];
+            let table = vec![(1, of_table.clone().kept_at(table))];
+            in_order(stream, table).into_iter().map(|entry| entry.token).collect()
+        };
+        assert_eq!(tokens(1, 2), ["a", "b"]);
+        assert_eq!(tokens(2, 1), ["b", "a"]);
+    }
+}

@@ -1,0 +1,16 @@
+//! Rules that touch no server: the ladder, lineage, when the cache is believed.
+
+pub mod archive_step;
+pub mod belief;
+pub mod clock;
+pub mod diff;
+pub mod entry;
+pub mod focus;
+pub mod head;
+pub mod ladder;
+pub mod latency;
+pub mod lineage;
+pub mod plan;
+pub mod review;
+pub mod sample;
+pub mod submission;

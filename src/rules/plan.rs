@@ -1,0 +1,101 @@
+//! What a submission changes: the ladder applied to each of its answers, and to the stages they are
+//! in. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::rules::clock::SiteZone;
+use crate::rules::review::Review;
+use crate::rules::submission::{Submission, stage_of};
+
+/// What a submission changes.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The last state of each question that changes, by question.
+    pub reviews: Vec<Review>,
+    /// How many questions are new to the student.
+    pub added: u64,
+    /// How many questions were answered right; one that was so twice counts once.
+    pub correct: usize,
+    /// How many answers led to stability 1, 2, 3 and 4.
+    pub stability_counts: [u32; 4],
+}
+
+/// States by question.
+pub fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
+    reviews.into_iter().map(|review| (review.question_id.clone(), review)).collect()
+}
+
+/// Computes what the answers change, given the states before them. `seconds` is when they were
+/// given, Unix time: all dates come from it. Every new state bears `order`.
+pub fn plan(
+    zone: &SiteZone,
+    submission: &Submission,
+    states: &HashMap<String, Review>,
+    order: i64,
+    seconds: i64,
+) -> Plan {
+    let mut changed: HashMap<String, Review> = HashMap::new();
+    let mut right: HashSet<&str> = HashSet::new();
+    let mut plan = Plan { reviews: Vec::new(), added: 0, correct: 0, stability_counts: [0; 4] };
+    for answer in &submission.answers {
+        let id = answer.question_id.as_str();
+        let known = changed.get(id).or_else(|| states.get(id));
+        plan.added += u64::from(known.is_none());
+        let mut review = known.cloned().unwrap_or_else(|| Review::new(id));
+        let (stability, days) = answer.observed.rate(review.stability);
+        review.stability = stability;
+        review.next_review = zone.add_days(seconds, days);
+        review.last_review = Some(seconds);
+        review.answered_at_us = order;
+        review.subject = review.subject.or_else(|| submission.subject.clone());
+        review.topic = review.topic.or_else(|| submission.topic.clone());
+        if answer.observed.is_correct() {
+            right.insert(id);
+        }
+        plan.stability_counts[usize::from(stability.clamp(1, 4)) - 1] += 1;
+        let stage = stage_of(id)
+            .and_then(|stage| changed.get(stage).or_else(|| states.get(stage)).cloned());
+        if let Some(mut stage) = stage {
+            stage.next_review = review.next_review;
+            stage.answered_at_us = order;
+            changed.insert(stage.question_id.clone(), stage);
+        }
+        changed.insert(review.question_id.clone(), review);
+    }
+    plan.correct = right.len();
+    plan.reviews = changed.into_values().collect();
+    plan.reviews.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+    plan
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone() -> SiteZone {
+        SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn planned(json: &str, states: &[Review]) -> Plan {
+        let submission = Submission::from_responses(json).unwrap_or_default();
+        plan(&zone(), &submission, &by_question(states.to_vec()), 1, 1)
+    }
+
+    #[test]
+    fn a_question_answered_twice_climbs_twice() {
+        let twice = r#"[{"question_id": "q", "quality": 5}, {"question_id": "q", "quality": 5}]"#;
+        let plan = planned(twice, &[]);
+        assert_eq!((plan.reviews.len(), plan.reviews[0].stability, plan.added), (1, 2, 1));
+        assert_eq!((plan.correct, plan.stability_counts), (1, [1, 1, 0, 0]));
+    }
+
+    #[test]
+    fn an_atom_moves_its_stage() {
+        let stage = Review { stability: 3, last_review: Some(5), ..Review::new("s") };
+        let plan = planned(r#"[{"question_id": "s:1", "quality": 5}]"#, &[stage]);
+        let (stage, atom) = (&plan.reviews[0], &plan.reviews[1]);
+        assert_eq!(stage.next_review, atom.next_review);
+        assert_eq!((stage.stability, stage.last_review), (3, Some(5)));
+        assert_eq!(planned(r#"[{"question_id": "s:1", "quality": 5}]"#, &[]).reviews.len(), 1);
+    }
+}

@@ -1,0 +1,189 @@
+//! A review: the state of one question of one student in one season. One type from the door to the
+//! table.
+
+use serde::{Deserialize, Serialize};
+
+/// The state of a question after its last answer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Wire", into = "Wire")]
+pub struct Review {
+    /// The question, 1 to 140 characters.
+    pub question_id: String,
+    /// 0 to 4.
+    pub stability: u8,
+    /// Unix time in seconds (UTC) of the next review.
+    pub next_review: i64,
+    /// Unix time in seconds (UTC) of the student's last answer to this question.
+    pub last_review: Option<i64>,
+    /// The order of the answer that last changed this state: the Unix time of the answer in
+    /// microseconds, but always later than every state that was known then (see [`crate::rules::head`]).
+    pub answered_at_us: i64,
+    /// Name of a Game Subject.
+    pub subject: Option<String>,
+    /// Name of a Game Topic.
+    pub topic: Option<String>,
+}
+
+/// What the journal carries: the fields of [`Review`] in their order, without their names.
+type Wire = (String, u8, i64, Option<i64>, i64, Option<String>, Option<String>);
+
+impl From<Wire> for Review {
+    fn from(wire: Wire) -> Self {
+        let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) =
+            wire;
+        Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic }
+    }
+}
+
+impl From<Review> for Wire {
+    fn from(review: Review) -> Self {
+        (
+            review.question_id,
+            review.stability,
+            review.next_review,
+            review.last_review,
+            review.answered_at_us,
+            review.subject,
+            review.topic,
+        )
+    }
+}
+
+impl Review {
+    /// A question without a record yet.
+    pub fn new(question_id: &str) -> Review {
+        Review {
+            question_id: question_id.to_owned(),
+            stability: 0,
+            next_review: 0,
+            last_review: None,
+            answered_at_us: 0,
+            subject: None,
+            topic: None,
+        }
+    }
+
+    /// What the cache keeps beside the date: how the details of the subject begin, then numbers and
+    /// the topic, separated by commas. An empty name means none.
+    pub fn detail(&self) -> String {
+        let mut text = String::new();
+        self.push_detail(&mut text);
+        text
+    }
+
+    /// Appends [`Review::detail`] to a text.
+    pub fn push_detail(&self, text: &mut String) {
+        let push_number = |text: &mut String, number: i64| {
+            text.push_str(itoa::Buffer::new().format(number));
+            text.push(',');
+        };
+        push_detail_start(text, self.subject.as_deref());
+        push_number(text, i64::from(self.stability));
+        push_number(text, self.next_review);
+        match self.last_review {
+            Some(seconds) => push_number(text, seconds),
+            None => text.push(','),
+        }
+        push_number(text, self.answered_at_us);
+        text.push_str(storable(self.topic.as_deref()));
+    }
+
+    /// Reads what [`Review::detail`] wrote. `None` when it is something else.
+    pub fn from_detail(question_id: &str, detail: &str) -> Option<Review> {
+        let (length, rest) = detail.split_once(',')?;
+        let length: usize = length.parse().ok()?;
+        let (subject, rest) = (rest.get(..length)?, rest.get(length..)?);
+        let mut parts = rest.splitn(5, ',');
+        let stability = parts.next()?.parse().ok()?;
+        let next_review = parts.next()?.parse().ok()?;
+        let last_review = match parts.next()? {
+            "" => None,
+            seconds => Some(seconds.parse().ok()?),
+        };
+        let answered_at_us = parts.next()?.parse().ok()?;
+        let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        let (subject, topic) = (name(subject), name(parts.next()?));
+        let question_id = question_id.to_owned();
+        Some(Review {
+            question_id,
+            stability,
+            next_review,
+            last_review,
+            answered_at_us,
+            subject,
+            topic,
+        })
+    }
+
+    /// Orders as the cache does: most overdue first, then by the bytes of the id.
+    pub fn due_order(&self) -> (i64, &[u8]) {
+        (self.next_review, self.question_id.as_bytes())
+    }
+}
+
+/// How the details of all questions of a subject begin, and of no other: its length in bytes and
+/// its name.
+pub fn detail_start(subject: Option<&str>) -> String {
+    let mut text = String::new();
+    push_detail_start(&mut text, subject);
+    text
+}
+
+fn push_detail_start(text: &mut String, subject: Option<&str>) {
+    let subject = storable(subject);
+    text.push_str(itoa::Buffer::new().format(subject.len()));
+    text.push(',');
+    text.push_str(subject);
+}
+
+/// A name as details hold it: the cache puts NUL between them, and no name that Frappe takes has
+/// one.
+fn storable(name: Option<&str>) -> &str {
+    name.filter(|name| !name.contains('\0')).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reviews() -> impl Strategy<Value = Review> {
+        let name = proptest::option::of("[^\\x00]{1,20}");
+        (
+            "[^\\x00]{1,20}",
+            0u8..=4,
+            any::<i64>(),
+            any::<Option<i64>>(),
+            any::<i64>(),
+            name.clone(),
+            name,
+        )
+            .prop_map(Review::from)
+    }
+
+    proptest! {
+        #[test]
+        fn detail_round_trips(review in reviews()) {
+            let read = Review::from_detail(&review.question_id, &review.detail());
+            prop_assert_eq!(read, Some(review));
+        }
+
+        #[test]
+        fn details_begin_alike_for_one_subject_only(review in reviews(), other in "[^\\x00]{0,20}") {
+            let begins = review.detail().starts_with(&detail_start(Some(&other)));
+            prop_assert_eq!(begins, review.subject.unwrap_or_default() == other);
+        }
+
+        #[test]
+        fn journal_round_trips(review in reviews()) {
+            let text = serde_json::to_string(&review).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let read: Review = serde_json::from_str(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(read, review);
+        }
+
+        #[test]
+        fn any_other_detail_is_refused_without_a_panic(text in "\\PC*") {
+            let _ = Review::from_detail("q", &text);
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What an error of MariaDB means.
+
+use crate::error::{Error, Server};
+
+/// MariaDB's number for a column that may not be NULL.
+pub const NOT_NULL: u16 = 1048;
+/// MariaDB's number for a second row with the same key.
+pub const DUPLICATE: u16 = 1062;
+/// MariaDB's number for a transaction that lost a deadlock.
+const DEADLOCK: u16 = 1213;
+/// Numbers of a statement or a connection that somebody has ended, or a server that is stopping or
+/// not ready.
+const ENDED: [u16; 5] = [1317, 1053, 1927, 1047, 1412];
+/// MariaDB's number for a record that has changed since the transaction's snapshot
+/// (`innodb_snapshot_isolation`).
+const CHANGED: u16 = 1020;
+/// MariaDB's number for a lock that was not had in time.
+pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
+/// MariaDB's number for a statement that took longer than `max_statement_time`.
+pub const STATEMENT_TIMEOUT: u16 = 1969;
+/// Numbers of a server that takes no writes: a replica, or one that is about to become one.
+const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
+
+impl Error {
+    /// Turns an error of the MariaDB client into ours.
+    pub fn from_mariadb(error: mysql::Error) -> Error {
+        let server = Server::Database;
+        match error {
+            mysql::Error::MySqlError(error) if is_read_only(error.code) => {
+                Error::Unavailable { server, cause: error.message, broken: true }
+            }
+            mysql::Error::MySqlError(error) => {
+                let is_transient = matches!(
+                    error.code,
+                    DEADLOCK | CHANGED | LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT
+                ) || ENDED.contains(&error.code);
+                Error::Refused { server, cause: error.message, code: error.code, is_transient }
+            }
+            mysql::Error::IoError(error) => {
+                let timeout = matches!(
+                    error.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                );
+                Error::Unavailable { server, cause: error.to_string(), broken: !timeout }
+            }
+            other => Error::Unavailable { server, cause: other.to_string(), broken: true },
+        }
+    }
+}
+
+/// Whether an error means that another transaction was in the way, and nothing was done.
+pub fn is_contention(error: &Error) -> bool {
+    matches!(error, Error::Refused { server: Server::Database, code: DEADLOCK | CHANGED, .. })
+}
+
+/// Whether an error means that a row is locked by others for longer than was waited.
+pub fn is_locked_out(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Refused {
+            server: Server::Database,
+            code: LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT,
+            ..
+        }
+    )
+}
+
+/// Whether an error means that somebody has ended the statement: it may be tried again.
+pub fn is_ended(error: &Error) -> bool {
+    matches!(error, Error::Refused { server: Server::Database, code, .. } if ENDED.contains(code))
+}
+
+/// Whether MariaDB's number means that the server takes no writes.
+pub fn is_read_only(code: u16) -> bool {
+    READ_ONLY.contains(&code)
+}
+
+/// The numbers of errors that the data itself causes, wherever and whenever it is written: NULL
+/// where none may be, out of range, not a date, not text, too long, no partition, a CHECK, a
+/// foreign key, a trigger.
+const DATA_ERRORS: [u16; 13] =
+    [1048, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1452, 1526, 1644, 4025];
+
+/// Whether an error means that this data can never be written. All others pass by themselves or by
+/// an administrator's hand, and the data waits for that.
+pub fn is_data_error(error: &Error) -> bool {
+    matches!(error, Error::Refused { server: Server::Database, code, .. } if DATA_ERRORS.contains(code))
+}

@@ -1,0 +1,298 @@
+//! The only place that speaks SQL.
+
+pub mod archive;
+pub mod blind;
+pub mod checks;
+pub mod clean;
+pub mod errors;
+pub mod forget;
+pub mod journal;
+pub mod key_range;
+pub mod limiter;
+pub mod outages;
+pub mod poison;
+pub mod records;
+pub mod renames;
+pub mod retention;
+pub mod seasons;
+pub mod shape;
+pub mod storage;
+pub mod strays;
+pub mod unshown;
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use mysql::prelude::{FromRow, Queryable};
+use mysql::{Conn, OptsBuilder, Params, Value};
+
+use self::errors::is_contention;
+use crate::error::{Error, Result};
+use crate::rules::clock::SiteZone;
+use crate::servers::pool::{Connect, PROBE_TIMEOUT};
+
+/// The longest that connecting may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// How often a transaction that others came in the way of is run again.
+const MOST_TRIES: u32 = 6;
+/// How long it rests before, at first.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+/// The share of a caller's patience that a statement may take.
+const STATEMENT_SHARE: f64 = 0.8;
+
+/// How to reach the site's database.
+#[derive(Clone)]
+pub struct DatabaseServer {
+    options: OptsBuilder,
+    timeout: Duration,
+}
+
+/// Where the site's database is, and who asks.
+pub struct DatabaseAddress<'a> {
+    /// Host name or address.
+    pub host: &'a str,
+    /// TCP port.
+    pub port: u16,
+    /// Unix socket; wins over host and port.
+    pub socket: Option<&'a str>,
+    /// User.
+    pub user: &'a str,
+    /// The user's password.
+    pub password: &'a str,
+    /// Database.
+    pub name: &'a str,
+}
+
+impl DatabaseServer {
+    /// For calls that students wait for: `timeout` bounds the wait for each reply. A statement ends
+    /// by itself before, so that none goes on in the server whose caller has given up.
+    pub fn for_students(address: &DatabaseAddress<'_>, timeout: Duration) -> DatabaseServer {
+        let statement = timeout.mul_f64(STATEMENT_SHARE).as_secs_f64();
+        DatabaseServer::at(address, timeout, Duration::from_secs(1), statement)
+    }
+
+    /// For work in the background: a statement takes as long as it takes, whatever the server's own
+    /// limit is.
+    pub fn for_background(
+        address: &DatabaseAddress<'_>,
+        timeout: Duration,
+        lock_wait: Duration,
+    ) -> DatabaseServer {
+        DatabaseServer::at(address, timeout, lock_wait, 0.0)
+    }
+
+    fn at(
+        address: &DatabaseAddress<'_>,
+        timeout: Duration,
+        lock_wait: Duration,
+        statement_seconds: f64,
+    ) -> DatabaseServer {
+        let options = OptsBuilder::new()
+            .ip_or_hostname(Some(address.host))
+            .tcp_port(address.port)
+            .socket(address.socket)
+            .prefer_socket(false)
+            .user(Some(address.user))
+            .pass(Some(address.password))
+            .db_name(Some(address.name))
+            .tcp_nodelay(true)
+            .init(vec![
+                format!(
+                    "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
+                     innodb_lock_wait_timeout={}, lock_wait_timeout=20, \
+                     max_statement_time={statement_seconds}, \
+                     time_zone='+00:00'",
+                    lock_wait.as_secs()
+                ),
+                // Locks rows only, no gaps between them; each statement sees what is committed.
+                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            ]);
+        DatabaseServer { options, timeout }
+    }
+}
+
+impl Connect for DatabaseServer {
+    type Connection = Conn;
+
+    fn connect(&self, probe: bool) -> Result<Conn> {
+        if probe {
+            // A connection keeps its timeouts, so a server that was down is first greeted on one of
+            // its own.
+            self.greet(PROBE_TIMEOUT, PROBE_TIMEOUT)?;
+        }
+        self.greet(CONNECT_TIMEOUT, self.timeout)
+    }
+}
+
+impl DatabaseServer {
+    fn greet(&self, connect: Duration, reply: Duration) -> Result<Conn> {
+        let options = self
+            .options
+            .clone()
+            .tcp_connect_timeout(Some(connect))
+            .read_timeout(Some(reply))
+            .write_timeout(Some(reply));
+        Conn::new(options).map_err(|error| match Error::from_mariadb(error) {
+            // A server that refuses us (too many connections, shutting down, wrong password) is of
+            // no use now.
+            Error::Refused { server, cause, .. } => {
+                Error::Unavailable { server, cause, broken: false }
+            }
+            error => error,
+        })
+    }
+}
+
+/// All rows of a statement.
+pub fn rows<T: FromRow>(
+    connection: &mut Conn,
+    sql: &str,
+    params: impl Into<Params>,
+) -> Result<Vec<T>> {
+    connection.exec(sql, params).map_err(Error::from_mariadb)
+}
+
+/// The first row of a statement.
+pub fn row<T: FromRow>(
+    connection: &mut Conn,
+    sql: &str,
+    params: impl Into<Params>,
+) -> Result<Option<T>> {
+    connection.exec_first(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Runs a statement for its effect.
+pub fn run(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<()> {
+    connection.exec_drop(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Runs a statement that takes no parameters and cannot be prepared.
+pub fn run_text(connection: &mut Conn, sql: &str) -> Result<()> {
+    connection.query_drop(sql).map_err(Error::from_mariadb)
+}
+
+/// Ends the statement that another connection of ours is running.
+pub fn stop_statement(connection: &mut Conn, id: u32) -> Result<()> {
+    run_text(connection, &format!("KILL QUERY {id}"))
+}
+
+/// Takes a lock of this site by its name, held until the connection ends, however it ends. False:
+/// another connection has it, and kept it for so many seconds.
+pub fn take_lock(connection: &mut Conn, name: &str, seconds: u32) -> Result<bool> {
+    let sql = "SELECT GET_LOCK(CONCAT('memora-', ?, '|', DATABASE()), ?)";
+    Ok(row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() == Some(1))
+}
+
+/// Whether some connection has a lock of this site.
+pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
+    let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-', ?, '|', DATABASE()))";
+    Ok(row::<Option<u8>>(connection, sql, (name,))?.flatten() == Some(0))
+}
+
+/// Runs `work` in one transaction: all of it or nothing.
+pub fn in_transaction<T>(
+    connection: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T>,
+) -> Result<T> {
+    run_text(connection, "START TRANSACTION")?;
+    match work(connection) {
+        Ok(value) => {
+            run_text(connection, "COMMIT")?;
+            Ok(value)
+        }
+        Err(error) => {
+            if !matches!(error, Error::Unavailable { .. }) {
+                run_text(connection, "ROLLBACK")?;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// As [`in_transaction`], and again after a short rest when others came in its way: then nothing of
+/// it was done.
+pub fn in_transaction_again<T>(
+    connection: &mut Conn,
+    mut work: impl FnMut(&mut Conn) -> Result<T>,
+) -> Result<T> {
+    let mut pause = FIRST_PAUSE;
+    for _ in 1..MOST_TRIES {
+        match in_transaction(connection, &mut work) {
+            Err(error) if is_contention(&error) => {
+                sleep(pause);
+                pause *= 2;
+            }
+            outcome => return outcome,
+        }
+    }
+    in_transaction(connection, &mut work)
+}
+
+/// Runs `work` in a transaction whose statements all see the same moment; it only reads.
+pub fn at_one_moment<T>(
+    connection: &mut Conn,
+    work: impl FnOnce(&mut Conn) -> Result<T>,
+) -> Result<T> {
+    run_text(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
+    run_text(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;
+    let outcome = work(connection);
+    if !matches!(outcome, Err(Error::Unavailable { .. })) {
+        run_text(connection, "COMMIT")?;
+    }
+    outcome
+}
+
+/// Sets how long this connection waits for a row that others have locked: whole seconds, 0 not at
+/// all.
+pub fn set_lock_wait(connection: &mut Conn, seconds: u32) -> Result<()> {
+    run_text(connection, &format!("SET SESSION innodb_lock_wait_timeout = {seconds}"))
+}
+
+/// Values in one list: MariaDB takes 65,535 in a statement.
+pub const MOST_IN_A_LIST: usize = 1_000;
+
+/// A list of `count` placeholders.
+pub fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(",")
+}
+
+/// Unix seconds as the naive date that Frappe stores.
+pub fn date_value(zone: &SiteZone, unix_seconds: i64) -> Value {
+    date_value_us(zone, unix_seconds, 0)
+}
+
+/// Unix seconds and microseconds as the naive date that Frappe stores.
+pub fn date_value_us(zone: &SiteZone, unix_seconds: i64, microseconds: u32) -> Value {
+    let naive = zone.naive(unix_seconds);
+    let part = |number: i8| u8::try_from(number).unwrap_or(0);
+    Value::Date(
+        u16::try_from(naive.year()).unwrap_or(0),
+        part(naive.month()),
+        part(naive.day()),
+        part(naive.hour()),
+        part(naive.minute()),
+        part(naive.second()),
+        microseconds,
+    )
+}
+
+/// The naive date that Frappe stores as Unix seconds; `None` for NULL and for dates that do not
+/// exist.
+pub fn unix_value(zone: &SiteZone, value: &Value) -> Option<i64> {
+    let Value::Date(year, month, day, hour, minute, second, _) = value else {
+        return None;
+    };
+    let part = |number: &u8| i8::try_from(*number).ok();
+    let naive = jiff::civil::DateTime::new(
+        i16::try_from(*year).ok()?,
+        part(month)?,
+        part(day)?,
+        part(hour)?,
+        part(minute)?,
+        part(second)?,
+        0,
+    );
+    naive.ok().map(|naive| zone.unix(naive))
+}

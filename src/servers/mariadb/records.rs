@@ -1,0 +1,563 @@
+//! The big table: one student's records, and writing new states.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use mysql::prelude::Queryable;
+use mysql::{Binary, Conn, QueryResult, Value};
+
+use super::key_range::Place;
+use super::shape::{ARCHIVE, LIVE};
+use super::{MOST_IN_A_LIST, date_value, date_value_us, placeholders, row, rows, unix_value};
+use crate::error::{Error, Result};
+use crate::rules::clock::{SiteZone, now_us};
+use crate::rules::lineage::Record;
+use crate::rules::review::Review;
+
+const COLUMNS: &str =
+    "question_id, stability, next_review_date, last_review_date, answered_at_us, subject, topic";
+
+/// Clocks go back by less than this, in seconds.
+const SECOND_TIME: i64 = 3 * 3600;
+
+type Row = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>);
+
+fn review(zone: &SiteZone, row: Row) -> Review {
+    let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = row;
+    let answered_at_us = answered_at_us.unwrap_or(0);
+    let answered = answered_at_us.div_euclid(1_000_000);
+    // When clocks go back, a date of the second time reads as one of the first: the answer's own
+    // time tells.
+    let is_second_time = |last: i64| {
+        last != answered
+            && (last - answered).abs() < SECOND_TIME
+            && zone.naive(last) == zone.naive(answered)
+    };
+    Review {
+        question_id,
+        stability: u8::try_from(stability.clamp(0, 4)).unwrap_or(0),
+        next_review: unix_value(zone, &next_review).unwrap_or(0),
+        last_review: unix_value(zone, &last_review)
+            .map(|last| if is_second_time(last) { answered } else { last }),
+        answered_at_us,
+        subject: subject.filter(|name| !name.is_empty()),
+        topic: topic.filter(|name| !name.is_empty()),
+    }
+}
+
+/// All records of some students in a season, in their order: for each one range of the primary key.
+/// None of a season that is archived or on its way there.
+pub fn of_students(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    players: &[&str],
+    season: &str,
+) -> Result<Vec<Vec<Review>>> {
+    // One statement a student: of several at once MariaDB compares each row with all of them.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
+         AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
+    );
+    let mut records = Vec::with_capacity(players.len());
+    for player in players {
+        let rows =
+            connection.exec_iter(&sql, (player, season, season)).map_err(Error::from_mariadb)?;
+        let mut reviews = Vec::new();
+        for row in rows {
+            let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
+            let row = row.map_err(|error| {
+                Error::Fault(format!("a record of {player} cannot be read: {error}"))
+            })?;
+            reviews.push(review(zone, row));
+        }
+        records.push(reviews);
+    }
+    Ok(records)
+}
+
+/// All records of a season, student after student, from one moment.
+///
+/// One statement without a condition: to look where a student's records end costs MariaDB as much
+/// again as to read them. So it takes a partition of the season's own.
+pub struct Scan<'c> {
+    rows: QueryResult<'c, 'c, 'c, Binary>,
+    zone: &'c SiteZone,
+    next: Option<(String, Review)>,
+}
+
+impl<'c> Scan<'c> {
+    /// Begins. The season's name has been checked.
+    pub fn begin(connection: &'c mut Conn, zone: &'c SiteZone, season: &str) -> Result<Scan<'c>> {
+        let sql = format!(
+            "SELECT {COLUMNS}, player FROM `{}` PARTITION (`{season}`) FORCE INDEX (PRIMARY) ORDER \
+             BY player",
+            LIVE.table
+        );
+        let rows = connection.exec_iter(sql, ()).map_err(Error::from_mariadb)?;
+        let mut scan = Scan { rows, zone, next: None };
+        scan.next = scan.read()?;
+        Ok(scan)
+    }
+
+    /// The next student, with all records.
+    pub fn next_student(&mut self) -> Result<Option<(String, Vec<Review>)>> {
+        let Some((player, first)) = self.next.take() else { return Ok(None) };
+        let mut reviews = vec![first];
+        while let Some((next, review)) = self.read()? {
+            if next != player {
+                self.next = Some((next, review));
+                break;
+            }
+            reviews.push(review);
+        }
+        Ok(Some((player, reviews)))
+    }
+
+    fn read(&mut self) -> Result<Option<(String, Review)>> {
+        let Some(row) = self.rows.next() else { return Ok(None) };
+        let row: std::result::Result<(_, _, _, _, _, _, _, String), _> =
+            mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
+        let (
+            question_id,
+            stability,
+            next_review,
+            last_review,
+            answered_at_us,
+            subject,
+            topic,
+            player,
+        ) = row.map_err(|error| Error::Fault(format!("a record cannot be read: {error}")))?;
+        let row =
+            (question_id, stability, next_review, last_review, answered_at_us, subject, topic);
+        Ok(Some((player, review(self.zone, row))))
+    }
+}
+
+/// The next students who have records in a season, in the order of the primary key.
+///
+/// One step of the key a student. `SELECT DISTINCT player ... LIMIT` would be one statement, but
+/// MariaDB 10.11 reads every record for it when it has no statistics yet, or when it runs a
+/// prepared one again.
+pub fn students(
+    connection: &mut Conn,
+    season: &str,
+    after: &str,
+    most: usize,
+) -> Result<Vec<String>> {
+    let sql = "SELECT player FROM `tabPlayer Memory Tracker` FORCE INDEX (PRIMARY) \
+               WHERE season = ? AND player > ? ORDER BY player LIMIT 1";
+    let mut found: Vec<String> = Vec::with_capacity(most);
+    while found.len() < most {
+        let last = found.last().map_or(after, String::as_str);
+        let Some(player) = row(connection, sql, (season, last))? else { break };
+        found.push(player);
+    }
+    Ok(found)
+}
+
+/// Some records of a student, where their season's records are, locked until the transaction ends.
+pub fn lock(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    place: Place,
+    (player, season): (&str, &str),
+    question_ids: &[&str],
+) -> Result<Vec<Record>> {
+    let list = placeholders(question_ids.len());
+    let sql = format!(
+        "SELECT {COLUMNS}, {IS_EDITED} FROM `{}` \
+         WHERE player = ? AND season = ? AND question_id IN ({list}) FOR UPDATE",
+        place.shape().table
+    );
+    let mut params: Vec<Value> = vec![player.into(), season.into()];
+    params.extend(question_ids.iter().map(Value::from));
+    Ok(rows(connection, &sql, params)?.into_iter().map(|row| record(zone, row)).collect())
+}
+
+/// All records of a student in a season, with what is needed to lay answers over them.
+pub fn standing(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    player: &str,
+    season: &str,
+) -> Result<Vec<Record>> {
+    let sql = format!(
+        "SELECT {COLUMNS}, {IS_EDITED} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season \
+         = ? \
+         AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
+    );
+    let found = rows(connection, &sql, (player, season, season))?;
+    Ok(found.into_iter().map(|row| record(zone, row)).collect())
+}
+
+/// Answers are written in the student's name.
+const IS_EDITED: &str = "COALESCE(modified_by, '') <> player";
+
+type EditedRow = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>, bool);
+
+fn record(zone: &SiteZone, row: EditedRow) -> Record {
+    let (id, stability, next_review, last_review, answered_at_us, subject, topic, is_edited) = row;
+    let row = (id, stability, next_review, last_review, answered_at_us, subject, topic);
+    Record { review: review(zone, row), is_edited }
+}
+
+/// A record whose order is ahead of the clock.
+pub struct Ahead {
+    /// The student.
+    pub player: String,
+    /// The season.
+    pub season: String,
+    /// The question.
+    pub question_id: String,
+    /// The order.
+    pub order: i64,
+}
+
+/// Some records with an order after this one. Reads the table, and locks nothing.
+pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead>> {
+    let sql = format!(
+        "SELECT player, season, question_id, answered_at_us FROM `{}` WHERE answered_at_us > ? \
+         LIMIT {most}",
+        LIVE.table
+    );
+    let found: Vec<(String, String, String, i64)> = rows(connection, &sql, (order,))?;
+    let ahead = |(player, season, question_id, order)| Ahead { player, season, question_id, order };
+    Ok(found.into_iter().map(ahead).collect())
+}
+
+/// Gives records another order, where they still have the one they had. Returns how many.
+pub fn put_back(connection: &mut Conn, records: &[Ahead], order: i64) -> Result<u64> {
+    let sql = format!(
+        "UPDATE `{}` SET answered_at_us = ? \
+         WHERE player = ? AND season = ? AND question_id = ? AND answered_at_us = ?",
+        LIVE.table
+    );
+    let mut changed = 0;
+    for record in records {
+        let params = (order, &record.player, &record.season, &record.question_id, record.order);
+        let result = connection.exec_iter(&sql, params).map_err(Error::from_mariadb)?;
+        changed += result.affected_rows();
+    }
+    Ok(changed)
+}
+
+/// The first `limit` due records of a student and how many are due, through the composite index.
+pub fn due(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    (player, season): (&str, &str),
+    subject: Option<&str>,
+    now: i64,
+    limit: u32,
+) -> Result<(u64, Vec<Review>)> {
+    let filter = if subject.is_some() { " AND subject = ?" } else { "" };
+    let condition = format!("player = ? AND season = ? AND next_review_date <= ?{filter}");
+    let table = "`tabPlayer Memory Tracker` FORCE INDEX (player_season_next_review_date)";
+    let mut params: Vec<Value> = vec![player.into(), season.into(), date_value(zone, now)];
+    params.extend(subject.map(Value::from));
+    let total = row(
+        connection,
+        &format!("SELECT COUNT(*) FROM {table} WHERE {condition}"),
+        params.clone(),
+    )?;
+    // Those of one moment come in the order of their ids: InnoDB's indexes end with the primary
+    // key. To ask for it would make MariaDB sort.
+    let sql = format!(
+        "SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date LIMIT {limit}"
+    );
+    let reviews =
+        rows(connection, &sql, params)?.into_iter().map(|row| review(zone, row)).collect();
+    Ok((total.unwrap_or(0), reviews))
+}
+
+/// A new state on its way to the table.
+#[derive(Clone, Copy)]
+pub struct NewState<'a> {
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// The state.
+    pub review: &'a Review,
+}
+
+impl NewState<'_> {
+    /// The order of the primary key.
+    pub fn key(&self) -> (&str, &str, &str) {
+        (self.player, self.season, &self.review.question_id)
+    }
+}
+
+/// What a state was computed from, as [`upsert_expecting`] wants it: the order, or that there was
+/// no record.
+pub const NO_RECORD: i64 = -1;
+
+const STATE_COLUMNS: &str = "name, creation, modified, modified_by, owner, player, season, \
+question_id, \
+    stability, next_review_date, last_review_date, subject, topic, answered_at_us";
+
+/// The columns that a state changes in a record that is there. The first is the one that may be
+/// refused.
+const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modified_by), \
+    next_review_date = VALUES(next_review_date), last_review_date = VALUES(last_review_date), \
+    subject = VALUES(subject), topic = VALUES(topic), answered_at_us = VALUES(answered_at_us)";
+
+/// Writes states with MariaDB's bulk protocol over whatever stands there: the caller has locked it.
+/// Sort them by their key first: the table is then written in its own order.
+pub fn upsert(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    place: Place,
+    states: &[NewState<'_>],
+) -> Result<()> {
+    if states.is_empty() {
+        return Ok(());
+    }
+    let marks = placeholders(14);
+    let update = format!("ON DUPLICATE KEY UPDATE stability = VALUES(stability), {CHANGED}");
+    let sql = match place {
+        Place::Live => {
+            format!("INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) {update}", LIVE.table)
+        }
+        // Archived when it was answered: the answer came after its season's end.
+        Place::Archive => format!(
+            "INSERT INTO `{}` ({STATE_COLUMNS}, archived_at) VALUES ({marks}, ?) {update}",
+            ARCHIVE.table
+        ),
+    };
+    let (names, now_us) = (Names::new(), now_us());
+    let params = states.iter().map(|state| {
+        let mut row = state_values(zone, &names, now_us, state);
+        row.extend((place == Place::Archive).then(|| row[1].clone()));
+        row
+    });
+    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`].
+/// Sorted as for [`upsert`].
+///
+/// # Errors
+/// [`Error::Refused`] with the code [`super::errors::NOT_NULL`]: another state stands somewhere. Nothing was written then,
+/// once the transaction is rolled back.
+pub fn upsert_expecting(
+    connection: &mut Conn,
+    zone: &SiteZone,
+    states: &[(NewState<'_>, i64)],
+) -> Result<()> {
+    if states.is_empty() {
+        return Ok(());
+    }
+    let marks = placeholders(14);
+    // The bulk protocol does not tell which rows were changed. A column that may not be NULL does.
+    let sql = format!(
+        "INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) ON DUPLICATE KEY UPDATE \
+         stability = IF(COALESCE(answered_at_us, 0) = ?, VALUES(stability), NULL), {CHANGED}",
+        LIVE.table
+    );
+    let (names, now_us) = (Names::new(), now_us());
+    let params = states.iter().map(|(state, from)| {
+        let mut row = state_values(zone, &names, now_us, state);
+        row.push((*from).into());
+        row
+    });
+    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// The values of [`STATE_COLUMNS`].
+fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_>) -> Vec<Value> {
+    let review = state.review;
+    // An order can be ahead of every clock.
+    let (seconds, microseconds) = split(review.answered_at_us.min(now_us));
+    let answered = date_value_us(zone, seconds, microseconds);
+    vec![
+        names.next().into(),
+        answered.clone(),
+        answered,
+        state.player.into(),
+        state.player.into(),
+        state.player.into(),
+        state.season.into(),
+        review.question_id.as_str().into(),
+        review.stability.into(),
+        date_value(zone, review.next_review),
+        last_review_value(zone, review),
+        review.subject.as_deref().into(),
+        review.topic.as_deref().into(),
+        review.answered_at_us.into(),
+    ]
+}
+
+/// The date of the last review. The student's own answer keeps its microseconds; Frappe's other
+/// dates have none.
+pub fn last_review_value(zone: &SiteZone, review: &Review) -> Value {
+    let (seconds, microseconds) = split(review.answered_at_us);
+    match review.last_review {
+        Some(last) if last == seconds => date_value_us(zone, last, microseconds),
+        Some(last) => date_value(zone, last),
+        None => Value::NULL,
+    }
+}
+
+/// Microseconds as seconds and the rest.
+pub fn split(microseconds: i64) -> (i64, u32) {
+    let rest = u32::try_from(microseconds.rem_euclid(1_000_000)).unwrap_or(0);
+    (microseconds.div_euclid(1_000_000), rest)
+}
+
+/// What ties an acknowledgement to what was persisted.
+pub struct Audit<'a> {
+    /// The job id that the student was given.
+    pub job_id: &'a str,
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// How many states were written.
+    pub answers: usize,
+    /// Time of the answers, Unix microseconds.
+    pub answered_at_us: i64,
+    /// Time of this writing, Unix microseconds.
+    pub persisted_at_us: i64,
+    /// SHA-256 over the acknowledged states, hexadecimal.
+    pub checksum: String,
+}
+
+/// Those of some submissions that have been written: their audit records are there.
+pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for tokens in tokens.chunks(MOST_IN_A_LIST) {
+        let list = placeholders(tokens.len());
+        let sql = format!("SELECT name FROM `tabMemory Review Audit` WHERE name IN ({list})");
+        let found: Vec<String> =
+            rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
+        names.extend(found);
+    }
+    Ok(names)
+}
+
+/// Who submitted answers of a season after a moment, Unix microseconds, and before a submission of
+/// this name, the latest first: names of submissions and players. Tokens begin with the time, so
+/// the primary key finds them.
+pub fn submitted_since(
+    connection: &mut Conn,
+    season: &str,
+    since_us: i64,
+    before: Option<&str>,
+    most: usize,
+) -> Result<Vec<(String, String)>> {
+    // Nothing is named as if it came a day after now, but what older versions named otherwise.
+    let newest = format!("{:x}", now_us() + 24 * 3600 * 1_000_000);
+    let sql = "SELECT name, player FROM `tabMemory Review Audit` WHERE name > ? AND name < ? AND \
+    season = ? \
+               ORDER BY name DESC LIMIT ?";
+    rows(connection, sql, (format!("{since_us:x}"), before.unwrap_or(&newest), season, most))
+}
+
+/// Writes audit records.
+///
+/// # Errors
+/// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: one is there, so that submission has been written.
+pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Result<()> {
+    let date = |microseconds| {
+        let (seconds, rest) = split(microseconds);
+        date_value_us(zone, seconds, rest)
+    };
+    let params = audits.iter().map(|audit| {
+        let persisted = date(audit.persisted_at_us);
+        let row: Vec<Value> = vec![
+            audit.job_id.into(),
+            persisted.clone(),
+            persisted.clone(),
+            cut(audit.player).into(),
+            cut(audit.player).into(),
+            cut(audit.player).into(),
+            cut(audit.season).into(),
+            u64::try_from(audit.answers).unwrap_or(u64::MAX).into(),
+            date(audit.answered_at_us),
+            persisted,
+            audit.checksum.as_str().into(),
+        ];
+        row
+    });
+    let sql = "INSERT INTO `tabMemory Review Audit` \
+        (name, creation, modified, modified_by, owner, player, season, answers, answered_at, \
+        persisted_at, checksum) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// What fits into a column of Frappe's: a record is poison for its data, its traces never are.
+pub fn cut(text: &str) -> String {
+    text.chars().take(140).collect()
+}
+
+/// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was
+/// written.
+pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<bool>> {
+    let poisoned: Option<u8> = row(
+        connection,
+        "SELECT 1 FROM `tabPoison Review` \
+         WHERE name >= ? AND name < ? AND player = ? AND replayed_at IS NULL LIMIT 1",
+        // All names that begin with the job id and a hyphen: a full stop comes next after it.
+        (format!("{job_id}-"), format!("{job_id}."), player),
+    )?;
+    if poisoned.is_some() {
+        return Ok(Some(false));
+    }
+    let sql = "SELECT 1 FROM `tabMemory Review Audit` WHERE name = ? AND player = ?";
+    let audited: Option<u8> = row(connection, sql, (job_id, player))?;
+    Ok(audited.map(|_| true))
+}
+
+/// Names for new rows: they grow with time, so the index on them is filled at its end, and no two
+/// are alike.
+struct Names {
+    time: u64,
+    process: u64,
+}
+
+static NAMED: AtomicU64 = AtomicU64::new(0);
+
+impl Names {
+    fn new() -> Names {
+        Names {
+            time: u64::try_from(crate::rules::clock::now_us()).unwrap_or(0),
+            process: u64::from(std::process::id()) % 46_656,
+        }
+    }
+
+    fn next(&self) -> String {
+        let count = NAMED.fetch_add(1, Ordering::Relaxed) % 60_466_176;
+        format!("{}{}{}", base36(self.time, 10), base36(count, 5), base36(self.process, 3))
+    }
+}
+
+fn base36(mut number: u64, width: usize) -> String {
+    let mut digits = vec![b'0'; width];
+    for digit in digits.iter_mut().rev() {
+        let value = u8::try_from(number % 36).unwrap_or(0);
+        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
+        number /= 36;
+    }
+    String::from_utf8_lossy(&digits).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_grow_and_differ() {
+        let names = Names::new();
+        let made: Vec<String> = (0..1_000).map(|_| names.next()).collect();
+        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
+        assert!(made.iter().all(|name| name.len() == 18));
+    }
+
+    #[test]
+    fn base36_counts() {
+        assert_eq!(base36(35, 2), "0z");
+        assert_eq!(base36(36, 2), "10");
+    }
+}

@@ -1,0 +1,414 @@
+//! How the tables lie on disk: keys, collation, partitions. All of it can be run again and again.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use mysql::Conn;
+
+use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
+use super::shape::{ARCHIVE, LIVE, Shape};
+use super::strays::{ALIAS, has_strays, move_strays};
+use super::{
+    archive, checks, journal, limiter, outages, renames, retention, row, rows, run_text, take_lock,
+    unshown,
+};
+use crate::error::{Error, Result};
+
+const TABLE: &str = LIVE.table;
+const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
+const DUPLICATE_PARTITION: u16 = 1517;
+const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
+const NO_SUCH_PARTITION: u16 = 1507;
+/// How long another process that prepares the tables is waited for, in seconds.
+const LOCK_SECONDS: u32 = 5 * 3600;
+/// Where the records of a partition are from the moment they leave the big table until they are
+/// removed.
+const FREED: &str = "memora_freed";
+/// How long the partitions of a table in use are tried to be changed.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// For so long, only a table that is free at that very moment is taken.
+const QUIET_TIME: Duration = Duration::from_secs(60);
+const QUIET_PAUSE: Duration = Duration::from_millis(10);
+const LOUD_PAUSE: Duration = Duration::from_secs(5);
+/// How long it is waited for then, with everybody behind it.
+const LOUD_SECONDS: f64 = 0.05;
+/// MariaDB's longest identifier: a partition bears its season's name.
+const LONGEST_SEASON: usize = 64;
+
+/// The tables that are no DocTypes, and how they are made.
+const OWN_TABLES: [(&str, &str); 10] = [
+    ("memora_safe_mode_read", limiter::CREATE),
+    ("memora_outage", outages::CREATE),
+    ("memora_journal", journal::CREATE),
+    ("memora_journal_run", journal::CREATE_RUN),
+    ("memora_unshown", unshown::CREATE),
+    ("memora_belief", unshown::CREATE_BELIEF),
+    ("memora_check", checks::CREATE),
+    ("memora_archive", archive::CREATE),
+    ("memora_retention", retention::CREATE),
+    ("memora_rename", renames::CREATE),
+];
+
+/// Refuses a season whose name is not `SEASON-YYYY` or `SEASON-YYYY-SUFFIX` (spec section 1). What
+/// passes is safe as an identifier and in a key.
+///
+/// # Errors
+/// [`Error::InvalidInput`].
+pub fn check_season_name(season: &str) -> Result<()> {
+    let is_valid = season.strip_prefix("SEASON-").is_some_and(|rest| {
+        let (year, suffix) =
+            rest.split_once('-').map_or((rest, None), |(year, suffix)| (year, Some(suffix)));
+        let year_ok = year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit());
+        let in_suffix =
+            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        year_ok && suffix.is_none_or(|suffix| !suffix.is_empty() && suffix.bytes().all(in_suffix))
+    });
+    if is_valid && season.len() <= LONGEST_SEASON {
+        return Ok(());
+    }
+    let shown: String = season.chars().take(40).collect();
+    Err(Error::InvalidInput(format!(
+        "{shown:?} is no name of a season: use SEASON-YYYY or SEASON-YYYY-SUFFIX (A-Z, 0-9, _), at \
+         most \
+         {LONGEST_SEASON} characters"
+    )))
+}
+
+/// Makes this connection the only one that prepares the tables, until it ends. An ALTER TABLE goes
+/// on when whoever asked for it is killed; the next one waits for it.
+///
+/// # Errors
+/// [`Error::Fault`] when another is at it for hours.
+pub fn lock(connection: &mut Conn) -> Result<()> {
+    if take_lock(connection, "prepare", LOCK_SECONDS)? {
+        return Ok(());
+    }
+    Err(Error::Fault(
+        "another process has been preparing the tables for hours: see SHOW PROCESSLIST".to_owned(),
+    ))
+}
+
+/// Gives the tables what Frappe's schema cannot express. Returns a line for each change.
+///
+/// # Errors
+/// [`Error::Fault`] when records without a season, or duplicates, have to be cleaned first.
+pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
+    let mut changes = Vec::new();
+    for (table, create) in OWN_TABLES {
+        if !table_exists(connection, table)? {
+            run_text(connection, create)?;
+            changes.push(format!("made the table {table}"));
+        }
+    }
+    run_text(connection, outages::ROWS)?;
+    run_text(connection, unshown::ROW)?;
+    run_text(connection, checks::ROW)?;
+    run_text(connection, archive::ROWS)?;
+    let partitions =
+        if is_partitioned(connection)? { String::new() } else { partition_clause(connection)? };
+    changes.extend(bring_to_shape(connection, &LIVE, &partitions)?);
+    changes.extend((!partitions.is_empty()).then(|| "partitioned by season".to_owned()));
+    changes.extend(bring_to_shape(connection, &ARCHIVE, "")?);
+    for season in season_names(connection)? {
+        if create_partition(connection, &season)? {
+            changes.push(format!("made the partition of {season}"));
+        }
+    }
+    Ok(changes)
+}
+
+/// Removes the tables that Frappe does not know of.
+pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
+    for (table, _) in OWN_TABLES {
+        run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    run_text(connection, &format!("DROP TABLE IF EXISTS {FREED}"))
+}
+
+fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Result<Vec<String>> {
+    let parts = shape.missing(connection)?;
+    if !parts.is_empty() || !partitions.is_empty() {
+        shape.check_is_clean(connection)?;
+        run_text(
+            connection,
+            &format!("ALTER TABLE `{}` {} {partitions}", shape.table, parts.join(", ")),
+        )?;
+    }
+    Ok(parts)
+}
+
+/// Refuses to write while a record could be there twice: an upsert would then add rows instead of
+/// changing them.
+///
+/// # Errors
+/// [`Error::Fault`] until [`prepare`] has given the table its primary key.
+pub fn check_primary_key(connection: &mut Conn, shape: &Shape) -> Result<()> {
+    if shape.has_primary_key(connection)? {
+        return Ok(());
+    }
+    Err(Error::Fault(format!(
+        "{} lacks its primary key, so nothing can be written there: run bench migrate and see what \
+         it reports",
+        shape.table
+    )))
+}
+
+/// Makes a season's partition, and moves rows of the season there from the default one. False: it
+/// was there, and nothing was to be moved.
+///
+/// Nobody reads or writes the table between the two: who saw a partition without its rows would
+/// take its students for new ones. A process or a server that is killed there leaves the rows where
+/// they are, and whoever calls this next moves them.
+///
+/// REORGANIZE PARTITION would do both at once, but MariaDB (10.11.19) killed meanwhile can leave a
+/// table that cannot be opened: it replaces `p_default` by a file of the same name. ADD PARTITION
+/// never did, in 200 tries.
+pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
+    check_season_name(season)?;
+    if partition_exists(connection, season)? && !has_strays(connection, season)? {
+        return Ok(false);
+    }
+    with_table(connection, "", |connection| {
+        let sql = format!("ALTER TABLE `{TABLE}` ADD PARTITION ({})", partition(season));
+        let was_made = match run_text(connection, &sql) {
+            // Another process made it a moment ago.
+            Err(Error::Refused {
+                code: DUPLICATE_PARTITION | DUPLICATE_VALUE_IN_PARTITIONS,
+                ..
+            }) => false,
+            outcome => outcome.map(|()| true)?,
+        };
+        let has_strays = has_strays(connection, season)?;
+        if has_strays {
+            log::warn!("{season} had records without a partition: moving them into their own");
+            move_strays(connection, season)?;
+        }
+        Ok(was_made || has_strays)
+    })
+}
+
+/// Takes the records of a season out of the big table. [`remove_freed`] removes them.
+///
+/// The partition changes places with an empty table. That renames files, so it takes as long for a
+/// billion records as for none; TRUNCATE and DROP PARTITION keep all readers waiting while the disk
+/// frees a file. And a transaction that began before, as that of a backup, finds a table that is
+/// newer than itself and fails (1412); with DROP PARTITION it would find no records, neither here
+/// nor in the archive, and believe it. The empty table is made when every record is in the archive:
+/// a transaction that began after that sees them there.
+///
+/// # Errors
+/// When the table was in use all the time.
+pub fn free_partition(connection: &mut Conn, season: &str) -> Result<()> {
+    remove_freed(connection)?;
+    // Not LIKE and REMOVE PARTITIONING: MariaDB killed while it makes or removes many files can
+    // leave some of them.
+    let shown: Option<(String, String)> =
+        row(connection, &format!("SHOW CREATE TABLE `{TABLE}`"), ())?;
+    let (_, create) = shown.unwrap_or_default();
+    let (create, _) = create.split_once("\n PARTITION BY ").unwrap_or((&create, ""));
+    run_text(connection, &create.replacen(&format!("`{TABLE}`"), FREED, 1))?;
+    with_table(connection, &format!(", {FREED} WRITE"), |connection| {
+        run_text(
+            connection,
+            &format!("ALTER TABLE `{TABLE}` EXCHANGE PARTITION `{season}` WITH TABLE {FREED}"),
+        )
+    })
+}
+
+/// Removes what [`free_partition`] took out, also in a run that was killed. One process at a time:
+/// the others wait.
+///
+/// # Errors
+/// [`Error::Fault`] when another is at it for hours.
+pub fn remove_freed(connection: &mut Conn) -> Result<()> {
+    // Held until the connection ends: nobody removes what another is about to put in the
+    // partition's place.
+    if !take_lock(connection, "freeing", LOCK_SECONDS)? {
+        return Err(Error::Fault(
+            "another process has been freeing a partition for hours: see SHOW PROCESSLIST"
+                .to_owned(),
+        ));
+    }
+    run_text(connection, &format!("DROP TABLE IF EXISTS {FREED}"))
+}
+
+/// Removes a season's partition if nothing is in it. False: there was none, or something is.
+///
+/// # Errors
+/// When the table was in use all the time.
+pub fn drop_empty_partition(connection: &mut Conn, season: &str) -> Result<bool> {
+    if !partition_exists(connection, season)? || !is_empty(connection, season)? {
+        return Ok(false);
+    }
+    with_table(connection, "", |connection| {
+        if !is_empty(connection, season)? {
+            return Ok(false);
+        }
+        match run_text(connection, &format!("ALTER TABLE `{TABLE}` DROP PARTITION `{season}`")) {
+            Err(Error::Refused { code: NO_SUCH_PARTITION, .. }) => Ok(false),
+            outcome => outcome.map(|()| true),
+        }
+    })
+}
+
+/// Whether nothing is in a season's partition.
+pub fn is_empty(connection: &mut Conn, season: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM `{TABLE}` PARTITION (`{season}`) LIMIT 1");
+    Ok(row::<u8>(connection, &sql, ())?.is_none())
+}
+
+/// Does something with the table while nobody else uses it; `more` are other tables of LOCK TABLES.
+fn with_table<T>(
+    connection: &mut Conn,
+    more: &str,
+    work: impl FnOnce(&mut Conn) -> Result<T>,
+) -> Result<T> {
+    take_table(connection, more)?;
+    let outcome = work(connection);
+    // A connection that broke has no locks any more.
+    if !matches!(outcome, Err(Error::Unavailable { .. })) {
+        run_text(connection, "UNLOCK TABLES")?;
+    }
+    outcome
+}
+
+/// Takes a table that students use for itself. A statement that waits for it behind a long
+/// transaction makes everybody after it wait, too: so it is tried only when nobody is in its way,
+/// and after a minute of that for a moment in five seconds. The moment is so short that nobody
+/// waits longer than 0.1 seconds for it and for what is done then.
+///
+/// # Errors
+/// [`Error::Fault`] when the table was in use all the time.
+fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
+    let start = Instant::now();
+    let lock = format!("LOCK TABLES `{TABLE}` WRITE, `{TABLE}` AS {ALIAS} READ{more}");
+    while start.elapsed() < PATIENCE {
+        let is_quiet = start.elapsed() < QUIET_TIME;
+        let taken = if is_quiet {
+            run_text(connection, &format!("{lock} NOWAIT"))
+        } else {
+            run_text(connection, &format!("SET SESSION max_statement_time = {LOUD_SECONDS}"))?;
+            let taken = run_text(connection, &format!("{lock} WAIT 1"));
+            run_text(connection, "SET SESSION max_statement_time = 0")?;
+            taken
+        };
+        match taken {
+            Err(Error::Refused { code: LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT, .. }) => {
+                sleep(if is_quiet { QUIET_PAUSE } else { LOUD_PAUSE });
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(Error::Fault(format!(
+        "{TABLE} was in use for {} minutes without a break: look in SHOW PROCESSLIST for a \
+         transaction or a \
+         backup that holds it, end it, and run this again",
+        PATIENCE.as_secs() / 60
+    )))
+}
+
+/// A partition of the big table.
+pub struct Partition {
+    /// Its season; `p_default` of all seasons without one.
+    pub name: String,
+    /// How many records are in it, as MariaDB estimates.
+    pub rows: u64,
+    /// Bytes of records and indexes.
+    pub bytes: u64,
+}
+
+/// The partitions in the order of their names.
+pub fn partitions(connection: &mut Conn) -> Result<Vec<Partition>> {
+    let sql = "SELECT PARTITION_NAME, TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH FROM \
+    information_schema.PARTITIONS \
+        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME IS NOT NULL ORDER BY \
+        PARTITION_NAME";
+    let found: Vec<(String, u64, u64)> = rows(connection, sql, (TABLE,))?;
+    Ok(found.into_iter().map(|(name, rows, bytes)| Partition { name, rows, bytes }).collect())
+}
+
+/// Whether a season has its partition.
+pub fn partition_exists(connection: &mut Conn, season: &str) -> Result<bool> {
+    // MariaDB would find the partition of a season in lower case, too.
+    if check_season_name(season).is_err() {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM information_schema.PARTITIONS \
+        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME = ?";
+    Ok(row::<u8>(connection, sql, (TABLE, season))?.is_some())
+}
+
+fn partition(season: &str) -> String {
+    format!("PARTITION `{season}` VALUES IN ('{season}')")
+}
+
+fn partition_clause(connection: &mut Conn) -> Result<String> {
+    let mut partitions = vec![DEFAULT_PARTITION.to_owned()];
+    partitions.extend(season_names(connection)?.iter().map(|season| partition(season)));
+    Ok(format!("PARTITION BY LIST COLUMNS(season) ({})", partitions.join(", ")))
+}
+
+/// The seasons whose records are in the big table.
+fn season_names(connection: &mut Conn) -> Result<Vec<String>> {
+    let sql = "SELECT name FROM `tabGame Subscription Season` \
+        WHERE name COLLATE utf8mb4_nopad_bin NOT IN (SELECT season FROM memora_archive) ORDER BY \
+        name";
+    let names: Vec<String> = rows(connection, sql, ())?;
+    Ok(names.into_iter().filter(|name| check_season_name(name).is_ok()).collect())
+}
+
+fn table_exists(connection: &mut Conn, table: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND \
+    TABLE_NAME = ?";
+    Ok(row::<u8>(connection, sql, (table,))?.is_some())
+}
+
+/// Whether the table has a default partition, and each other one bears the name of its only season.
+fn is_partitioned(connection: &mut Conn) -> Result<bool> {
+    let sql = "SELECT PARTITION_NAME, PARTITION_METHOD, PARTITION_DESCRIPTION FROM \
+    information_schema.PARTITIONS \
+        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME IS NOT NULL";
+    let partitions: Vec<(String, String, String)> = rows(connection, sql, (TABLE,))?;
+    // MariaDB 10.11 shows MAXVALUE for the default partition.
+    let is_ours = |(name, method, seasons): &(String, String, String)| {
+        method == "LIST COLUMNS"
+            && (*seasons == format!("'{name}'")
+                || name == "p_default" && !seasons.starts_with('\''))
+    };
+    Ok(partitions.iter().all(is_ours) && partitions.iter().any(|(name, ..)| name == "p_default"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn season_names() {
+        for good in ["SEASON-2026", "SEASON-2026-A", "SEASON-2026-SPRING_2"] {
+            assert!(check_season_name(good).is_ok(), "{good}");
+        }
+        let long = format!("SEASON-2026-{}", "A".repeat(60));
+        for bad in [
+            "",
+            "season-2026",
+            "SEASON-26",
+            "SEASON-2026-",
+            "SEASON-2026\n",
+            "SEASON-2026-a",
+            "SEASON-2026-'",
+            &long,
+        ] {
+            assert!(check_season_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_passes_has_nothing_to_escape(name in "SEASON-.{0,8}") {
+            if check_season_name(&name).is_ok() {
+                prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+            }
+        }
+    }
+}

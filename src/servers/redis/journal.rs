@@ -1,0 +1,467 @@
+//! What is asked of the journal's Redis: the stream of submissions, a student's pending ones, and
+//! when MariaDB was looked at.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use ::redis::{FromRedisValue, Value};
+
+use super::keys::{GROUP, Keys};
+use super::{LuaScript, RedisConnection, claim, confirm, text, unexpected};
+use crate::error::{Error, Result};
+use crate::rules::belief::LONGEST_LOOK;
+use crate::rules::entry::Entry;
+
+/// How long a drain that was queued keeps others from being queued; the scripts have it, too.
+const DRAIN_FLAG_SECONDS: u64 = 60;
+
+/// Submissions that are read or acknowledged at a time: others wait for no more than these.
+const AT_ONCE: usize = 100;
+
+/// The journal's scripts.
+pub struct JournalScripts {
+    append: LuaScript,
+    acknowledge: LuaScript,
+    confirm: LuaScript,
+    void: LuaScript,
+    overdue: LuaScript,
+}
+
+impl Default for JournalScripts {
+    fn default() -> Self {
+        JournalScripts {
+            append: LuaScript::new(include_str!("lua/append.lua")),
+            acknowledge: LuaScript::new(include_str!("lua/acknowledge.lua")),
+            confirm: LuaScript::new(include_str!("lua/confirm.lua")),
+            void: LuaScript::new(include_str!("lua/void.lua")),
+            overdue: LuaScript::new(include_str!("lua/overdue.lua")),
+        }
+    }
+}
+
+/// What became of an append.
+pub enum Appended {
+    /// The submission is in the journal.
+    Added {
+        /// True for the one caller that should queue a drain.
+        drain_wanted: bool,
+    },
+    /// Another submission of the student came first.
+    Conflict,
+}
+
+/// A submission to be appended.
+pub struct NewEntry<'a> {
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// The order of the newest entry of the stream that it knows.
+    pub knows: i64,
+    /// Its own order.
+    pub order: i64,
+    /// Unlike any other submission's.
+    pub token: &'a str,
+    /// The entry as text.
+    pub text: &'a str,
+}
+
+/// One submission as it stands in the stream.
+#[derive(Clone, Debug)]
+pub struct StreamEntry {
+    /// Id in the stream.
+    pub id: String,
+    /// The student.
+    pub player: String,
+    /// The season.
+    pub season: String,
+    /// The entry as text.
+    pub text: String,
+}
+
+/// A student's submissions that are still in the journal.
+#[derive(Clone, Debug, Default)]
+pub struct Pending {
+    /// The order of the student's newest entry; 0 where the journal knows none.
+    pub head: i64,
+    /// The entries in the order of the stream.
+    pub entries: Vec<Entry>,
+}
+
+impl JournalScripts {
+    /// Appends a submission. Safe to repeat: the token is recognised.
+    pub fn append(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        entry: &NewEntry<'_>,
+    ) -> Result<Appended> {
+        let pending = keys.pending(entry.player, entry.season);
+        let call = self
+            .append
+            .call(&[keys.stream(), pending, keys.drain_queued(), keys.tokens()])
+            .arg(entry.knows)
+            .arg(entry.order)
+            .arg(entry.token)
+            .arg(entry.player)
+            .arg(entry.season)
+            .arg(entry.text);
+        let answer: Vec<Value> = connection.script(&call)?;
+        match answer.get(2) {
+            Some(queued) => Ok(Appended::Added { drain_wanted: *queued == Value::Int(1) }),
+            None => Ok(Appended::Conflict),
+        }
+    }
+
+    /// Takes submissions that are in MariaDB out of the journal: each with its token.
+    pub fn acknowledge(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        entries: &[(&StreamEntry, &str)],
+    ) -> Result<()> {
+        for entries in entries.chunks(AT_ONCE) {
+            let mut names = vec![keys.stream(), keys.tokens()];
+            names.extend(
+                entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)),
+            );
+            let mut call = self.acknowledge.call(&names).arg(GROUP);
+            for (entry, token) in entries {
+                call.push(&entry.id);
+                call.push(token);
+            }
+            connection.script::<()>(&call)?;
+        }
+        Ok(())
+    }
+
+    /// Makes void what was computed from a student's submissions so far. Returns the ids of those
+    /// that wait.
+    pub fn void(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        (player, season): (&str, &str),
+        (order, seconds): (i64, u64),
+    ) -> Result<Vec<String>> {
+        let call = self.void.call(&[keys.pending(player, season)]).arg(order).arg(seconds);
+        let mut ids: Vec<String> = connection.script(&call)?;
+        ids.retain(|field| is_id(field));
+        ids.sort_by_key(|id| place(id));
+        Ok(ids)
+    }
+
+    /// True for the one caller in a minute that should queue a drain, since submissions have waited
+    /// for too long.
+    pub fn claim_overdue(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        longest_wait: Duration,
+    ) -> Result<bool> {
+        let names = [keys.stream(), keys.drain_queued()];
+        let call = self.overdue.call(&names).arg(longest_wait.as_millis().to_string());
+        Ok(connection.script::<u64>(&call)? == 1)
+    }
+
+    /// Notes that MariaDB was looked at. False: the look was revoked, or took too long.
+    pub fn confirm_look(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        token: &str,
+    ) -> Result<bool> {
+        let note = look_note(connection, token);
+        confirm(connection, &self.confirm, &[keys.database_claim(), keys.database_look()], &note)
+    }
+}
+
+/// Makes it known that MariaDB is being looked at.
+pub fn claim_look(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<()> {
+    let note = look_note(connection, token);
+    claim(connection, &keys.database_claim(), &note, LONGEST_LOOK)
+}
+
+/// The last look at MariaDB, while it serves everybody; empty when somebody has to look.
+pub fn last_look(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
+    let note: Option<String> = connection.command(redis::cmd("GET").arg(keys.database_look()))?;
+    // A note from another run of the server may have been revoked there.
+    Ok(note.filter(|note| note.starts_with(&connection.run_id)).unwrap_or_default())
+}
+
+/// Makes all looks void, those under way too: MariaDB has news.
+pub fn revoke_look(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.database_claim()).arg(keys.database_look()))
+}
+
+fn look_note(connection: &RedisConnection, token: &str) -> String {
+    format!("{}|{token}", connection.run_id)
+}
+
+/// When an entry was kept, Unix microseconds by the server's clock.
+pub fn kept_at_us(id: &str) -> i64 {
+    i64::try_from(place(id).0.saturating_mul(1_000)).unwrap_or(i64::MAX)
+}
+
+/// Where an entry stands in the stream.
+pub fn place(id: &str) -> (u64, u64) {
+    let (time, count) = id.split_once('-').unwrap_or((id, ""));
+    (time.parse().unwrap_or(0), count.parse().unwrap_or(0))
+}
+
+/// The heads of some students and the ids of all their submissions that wait, in their order.
+pub fn waiting_ids(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    students: &[(&str, &str)],
+) -> Result<Vec<(i64, Vec<String>)>> {
+    let mut pipeline = redis::pipe();
+    for (player, season) in students {
+        pipeline.cmd("HGETALL").arg(keys.pending(player, season));
+    }
+    let found: Vec<Vec<(String, String)>> = connection.pipeline(&pipeline)?;
+    let waiting = found.into_iter().map(|fields| {
+        let (mut head, mut ids) = (0, Vec::new());
+        for (field, value) in fields {
+            if field == "head" {
+                head = value.parse().unwrap_or(0);
+            } else if is_id(&field) {
+                ids.push(field);
+            }
+        }
+        ids.sort_by_key(|id| place(id));
+        (head, ids)
+    });
+    Ok(waiting.collect())
+}
+
+/// What of some students is still on its way to MariaDB, in their order. What leaves the journal
+/// meanwhile is in MariaDB: whoever reads both reads the journal first.
+pub fn pending(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    players: &[&str],
+    season: &str,
+) -> Result<Vec<Pending>> {
+    let students: Vec<(&str, &str)> = players.iter().map(|player| (*player, season)).collect();
+    let waiting = waiting_ids(connection, keys, &students)?;
+    let ids: Vec<String> = waiting.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect();
+    let mut found: HashMap<String, Entry> = HashMap::with_capacity(ids.len());
+    for StreamEntry { id, text, .. } in entries_of(connection, keys, &ids)? {
+        // An unreadable entry is the drain's to set aside; the student's other answers still count.
+        if let Ok(entry) = Entry::read(&text, &id) {
+            let entry = entry.kept_at(kept_at_us(&id));
+            found.insert(id, entry);
+        }
+    }
+    let pending = waiting.into_iter().map(|(head, ids)| {
+        let entries = ids.iter().filter_map(|id| found.remove(id)).collect();
+        Pending { head, entries }
+    });
+    Ok(pending.collect())
+}
+
+fn is_id(text: &str) -> bool {
+    text.split_once('-').is_some_and(|(time, count)| {
+        [time, count]
+            .iter()
+            .all(|part| (1..=20).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit()))
+    })
+}
+
+/// Entries by their ids, as far as they are there.
+pub fn entries_of(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    ids: &[String],
+) -> Result<Vec<StreamEntry>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for ids in ids.chunks(AT_ONCE) {
+        let mut pipeline = redis::pipe();
+        for id in ids {
+            pipeline.cmd("XRANGE").arg(keys.stream()).arg(id).arg(id);
+        }
+        let answers: Vec<Value> = connection.pipeline(&pipeline)?;
+        for answer in answers {
+            found.extend(entries(answer)?);
+        }
+    }
+    Ok(found)
+}
+
+/// A submission that waits in the stream, by its token, or by the id that older versions gave it.
+pub fn waiting(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    token: &str,
+) -> Result<Option<StreamEntry>> {
+    let id: Option<String> =
+        connection.command(redis::cmd("HGET").arg(keys.tokens()).arg(token))?;
+    match id.or_else(|| is_id(token).then(|| token.to_owned())) {
+        // A number that Redis finds too large for an id is none of ours.
+        Some(id) => match entries_of(connection, keys, &[id]) {
+            Err(Error::Refused { .. }) => Ok(None),
+            found => Ok(found?.pop()),
+        },
+        None => Ok(None),
+    }
+}
+
+/// Makes the consumer group; harmless where it exists.
+pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    let mut command = redis::cmd("XGROUP");
+    command.arg("CREATE").arg(keys.stream()).arg(GROUP).arg("0").arg("MKSTREAM");
+    match connection.command::<()>(&command) {
+        // A Redis that is full refuses to make what is there, too; draining is what makes room in
+        // it.
+        Err(Error::Refused { cause, .. })
+            if cause.contains("BUSYGROUP") || cause.contains("OOM") =>
+        {
+            Ok(())
+        }
+        outcome => outcome,
+    }
+}
+
+/// Takes new entries for this consumer.
+pub fn take_new(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    consumer: &str,
+    most: usize,
+) -> Result<Vec<StreamEntry>> {
+    let mut command = redis::cmd("XREADGROUP");
+    command
+        .arg("GROUP")
+        .arg(GROUP)
+        .arg(consumer)
+        .arg("COUNT")
+        .arg(most)
+        .arg("STREAMS")
+        .arg(keys.stream())
+        .arg(">");
+    match connection.command(&command)? {
+        Value::Nil => Ok(Vec::new()),
+        Value::Array(mut streams) => match streams.pop() {
+            Some(Value::Array(mut stream)) => entries(stream.pop().unwrap_or(Value::Nil)),
+            other => Err(unexpected(&other.unwrap_or(Value::Nil))),
+        },
+        other => Err(unexpected(&other)),
+    }
+}
+
+/// Takes over entries that another consumer took and did not finish within `idle_ms` milliseconds.
+pub fn take_over(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    consumer: &str,
+    idle_ms: u64,
+    most: usize,
+) -> Result<Vec<StreamEntry>> {
+    let mut command = redis::cmd("XAUTOCLAIM");
+    command
+        .arg(keys.stream())
+        .arg(GROUP)
+        .arg(consumer)
+        .arg(idle_ms)
+        .arg("0")
+        .arg("COUNT")
+        .arg(most);
+    let mut answer: Vec<Value> = connection.command(&command)?;
+    if answer.len() < 2 {
+        return Ok(Vec::new());
+    }
+    entries(answer.swap_remove(1))
+}
+
+/// Removes consumers that hold nothing and were idle for `idle_ms` milliseconds.
+pub fn forget_consumers(connection: &mut RedisConnection, keys: &Keys, idle_ms: u64) -> Result<()> {
+    let consumers: Vec<HashMap<String, Value>> =
+        connection.command(redis::cmd("XINFO").arg("CONSUMERS").arg(keys.stream()).arg(GROUP))?;
+    for mut consumer in consumers {
+        let mut number = |field| {
+            u64::from_redis_value(consumer.remove(field).unwrap_or(Value::Nil)).unwrap_or(0)
+        };
+        if number("pending") == 0 && number("idle") > idle_ms {
+            let name = text(consumer.remove("name").unwrap_or(Value::Nil))?;
+            let mut command = redis::cmd("XGROUP");
+            command.arg("DELCONSUMER").arg(keys.stream()).arg(GROUP).arg(name);
+            connection.command::<()>(&command)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many submissions wait, and the id of the oldest.
+pub fn backlog(connection: &mut RedisConnection, keys: &Keys) -> Result<(u64, Option<String>)> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("XLEN").arg(keys.stream());
+    pipeline.cmd("XRANGE").arg(keys.stream()).arg("-").arg("+").arg("COUNT").arg(1);
+    let (length, oldest): (u64, Value) = connection.pipeline(&pipeline)?;
+    Ok((length, entries(oldest)?.into_iter().next().map(|entry| entry.id)))
+}
+
+/// The newest id that the stream has given; nothing where there is no stream.
+pub fn newest_id(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
+    let about = connection.command(redis::cmd("XINFO").arg("STREAM").arg(keys.stream()));
+    let mut about: HashMap<String, Value> = match about {
+        Err(Error::Refused { .. }) => return Ok(String::new()),
+        about => about?,
+    };
+    text(about.remove("last-generated-id").unwrap_or(Value::Nil))
+}
+
+/// A drain begins: the next submission may queue another.
+pub fn clear_drain_flag(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.drain_queued()))
+}
+
+/// True for the one caller in a minute that should queue a drain.
+pub fn claim_drain(connection: &mut RedisConnection, keys: &Keys) -> Result<bool> {
+    let mut command = redis::cmd("SET");
+    command.arg(keys.drain_queued()).arg("1").arg("NX").arg("EX").arg(DRAIN_FLAG_SECONDS);
+    Ok(connection.command::<Option<String>>(&command)?.is_some())
+}
+
+/// One setting of the server; `None` where it may not be read.
+pub fn setting(connection: &mut RedisConnection, name: &str) -> Result<Option<String>> {
+    match connection.command::<Vec<String>>(redis::cmd("CONFIG").arg("GET").arg(name)) {
+        Ok(pair) => Ok(pair.into_iter().nth(1)),
+        Err(Error::Refused { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Reads the list of entries that XRANGE and its kin give. A field that is missing is left empty:
+/// such an entry is set aside by the drain, and never blocks the rest.
+fn entries(value: Value) -> Result<Vec<StreamEntry>> {
+    let list = match value {
+        Value::Array(list) => list,
+        Value::Nil => return Ok(Vec::new()),
+        other => return Err(unexpected(&other)),
+    };
+    let mut entries = Vec::with_capacity(list.len());
+    for item in list {
+        let Value::Array(parts) = item else { continue };
+        let mut parts = parts.into_iter();
+        let id = text(parts.next().unwrap_or(Value::Nil))?;
+        let mut entry =
+            StreamEntry { id, player: String::new(), season: String::new(), text: String::new() };
+        if let Some(Value::Array(fields)) = parts.next() {
+            let mut fields = fields.into_iter();
+            while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
+                let Value::BulkString(value) = value else { continue };
+                let value = String::from_utf8_lossy(&value).into_owned();
+                match text(field).unwrap_or_default().as_str() {
+                    "player" => entry.player = value,
+                    "season" => entry.season = value,
+                    // `answers` in entries of the first version.
+                    "entry" | "answers" => entry.text = value,
+                    _ => {}
+                }
+            }
+        }
+        entries.push(entry);
+    }
+    Ok(entries)
+}

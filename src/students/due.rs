@@ -1,0 +1,304 @@
+//! Which questions a student has to review now (spec sections 2 and 4).
+
+use std::time::Instant;
+
+use crate::consistency::rehydrate::other_season_if_archived;
+use crate::consistency::trust::Attempt;
+use crate::engine::active_season::ActiveSeason;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::rules::clock::now_us;
+use crate::rules::focus;
+use crate::rules::latency::Call;
+use crate::rules::review::Review;
+use crate::rules::submission::{check_player, check_season};
+use crate::servers::mariadb::records;
+use crate::servers::redis::cache::{self, Student, Wanted};
+
+/// The most questions in one answer.
+pub const LARGEST_LIMIT: u32 = 50;
+/// The most questions in one answer of Safe Mode.
+pub const SAFE_MODE_LIMIT: u32 = 10;
+
+/// How many are due, and those to show.
+type Selected = (u64, Vec<Review>);
+
+/// What a student asks for.
+#[derive(Clone, Debug)]
+pub struct DueQuery {
+    /// Most questions wanted, 1 to 50.
+    pub limit: u32,
+    /// Only this subject.
+    pub subject: Option<String>,
+    /// Focus mode: only this topic.
+    pub topic: Option<String>,
+}
+
+/// Where an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The cache.
+    Cache,
+    /// MariaDB and the journal, and the cache was filled with it.
+    Loaded,
+    /// MariaDB: the season does not use the cache.
+    Database,
+    /// MariaDB, since the cache cannot be reached.
+    SafeMode,
+    /// No season is active.
+    Nothing,
+}
+
+/// The answer to [`Engine::due`].
+#[derive(Debug)]
+pub struct DueAnswer {
+    /// Most overdue first.
+    pub reviews: Vec<Review>,
+    /// How many are due, also past the limit.
+    pub total: u64,
+    /// The active season.
+    pub season: Option<String>,
+    /// Where it came from.
+    pub source: Source,
+    /// The answer is cut short or not whole.
+    pub is_degraded: bool,
+    /// False when it may miss answers that wait in a journal out of reach.
+    pub is_whole: bool,
+}
+
+impl DueAnswer {
+    fn no_season() -> DueAnswer {
+        DueAnswer {
+            reviews: Vec::new(),
+            total: 0,
+            season: None,
+            source: Source::Nothing,
+            is_degraded: false,
+            is_whole: true,
+        }
+    }
+}
+
+impl DueQuery {
+    /// Checks the query.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`].
+    pub fn check(&self) -> Result<()> {
+        if !(1..=LARGEST_LIMIT).contains(&self.limit) {
+            return Err(Error::InvalidInput(format!(
+                "limit is 1 to {LARGEST_LIMIT}, not {}",
+                self.limit
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// A student's due questions of the active season.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`], [`Error::RateLimited`], or [`Error::Unavailable`] of the database.
+    pub fn due(&self, player: &str, query: &DueQuery) -> Result<DueAnswer> {
+        let began = Instant::now();
+        check_player(player)?;
+        query.check()?;
+        let process = self.process();
+        let answer = self
+            .with_cache(&process, |active| self.due_from_cache(&process, active, player, query));
+        let answer = match answer {
+            Err(error) if error.is_failure_of(Server::Cache) => {
+                self.notice_outage(&process, Server::Cache, &error);
+                self.due_in_safe_mode(&process, player, query)
+            }
+            answer => answer,
+        }?;
+        self.notice_overdue(&process);
+        let call = match answer.source {
+            Source::Cache => Call::WarmRead,
+            Source::Loaded => Call::ColdRead,
+            Source::Database => Call::DatabaseRead,
+            Source::SafeMode => Call::SafeModeRead,
+            Source::Nothing => return Ok(answer),
+        };
+        self.count_call(&process, call, began);
+        Ok(answer)
+    }
+
+    fn due_from_cache(
+        &self,
+        process: &Process,
+        active: &ActiveSeason,
+        player: &str,
+        query: &DueQuery,
+    ) -> Result<Attempt<DueAnswer>> {
+        let Some(season) = active.name.as_deref().filter(|_| active.uses_cache) else {
+            // Only the cache's word for the season is needed.
+            return self.confirm_season(process, &active.token)?.and_then(|()| {
+                match &active.name {
+                    Some(season) => {
+                        self.due_from_database(process, season, player, query, Source::Database)
+                    }
+                    None => Ok(DueAnswer::no_season()),
+                }
+            });
+        };
+        let found = self
+            .due_in(process, active, (player, season), query)
+            .or_else(other_season_if_archived)?;
+        found.and_then(|((total, reviews), source, is_whole)| {
+            let season = Some(season.to_owned());
+            Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole, is_whole })
+        })
+    }
+
+    /// Asks the cache, and fills it where it is cold. The flag is false when the journal could not
+    /// be asked, or nobody can tell whether the cache lacks an answer.
+    fn due_in(
+        &self,
+        process: &Process,
+        active: &ActiveSeason,
+        (player, season): (&str, &str),
+        query: &DueQuery,
+    ) -> Result<Attempt<(Selected, Source, bool)>> {
+        let (season_token, generation) = (active.token.as_str(), active.generation);
+        let student =
+            Student { keys: &self.settings.keys, player, season, season_token, generation };
+        let now = now_us() / 1_000_000;
+        let asked = if query.topic.is_none() {
+            let subject = query.subject.as_deref();
+            self.ask_cache(process, active, |cache| {
+                self.cache_scripts.due(cache, student, now, query.limit, subject)
+            })?
+            .and_then(|asked| {
+                Ok((asked.value.map(|due| (due.total, due.reviews)), asked.is_sure))
+            })?
+        } else {
+            self.ask_cache(process, active, |cache| {
+                self.cache_scripts.lookup(cache, student, &[], &Wanted::All)
+            })?
+            .and_then(|asked| {
+                Ok((asked.value.map(|all| self.select(all.reviews, query, now)), asked.is_sure))
+            })?
+        };
+        asked.and_then(|(warm, is_sure)| match warm {
+            Some(selected) => Ok((selected, Source::Cache, is_sure)),
+            None => {
+                let records = self.load_and_fill(process, active, player, season)?;
+                Ok((self.select(records.reviews, query, now), Source::Loaded, records.is_whole))
+            }
+        })
+    }
+
+    fn confirm_season(&self, process: &Process, token: &str) -> Result<Attempt<()>> {
+        let keys = &self.settings.keys;
+        let actual = process.cache.with(|cache| cache::active_season(cache, keys))?;
+        Ok(if actual.as_deref() == Some(token) {
+            Attempt::Done(())
+        } else {
+            Attempt::OtherSeason(actual)
+        })
+    }
+
+    fn due_in_safe_mode(
+        &self,
+        process: &Process,
+        player: &str,
+        query: &DueQuery,
+    ) -> Result<DueAnswer> {
+        let Some((season, uses_cache)) = self.season_from_database(process)? else {
+            return Ok(DueAnswer::no_season());
+        };
+        if !uses_cache {
+            return self.due_from_database(process, &season, player, query, Source::Database);
+        }
+        self.admit_in_safe_mode(process, player)?;
+        let query = DueQuery { limit: query.limit.min(SAFE_MODE_LIMIT), ..query.clone() };
+        let mut answer =
+            self.due_from_database(process, &season, player, &query, Source::SafeMode)?;
+        answer.reviews.truncate(SAFE_MODE_LIMIT as usize);
+        answer.is_degraded = true;
+        Ok(answer)
+    }
+
+    /// From MariaDB, with what waits in the journal laid over it.
+    fn due_from_database(
+        &self,
+        process: &Process,
+        season: &str,
+        player: &str,
+        query: &DueQuery,
+        source: Source,
+    ) -> Result<DueAnswer> {
+        let now = now_us() / 1_000_000;
+        let (pending, is_whole) = self.pending(process, player, season)?;
+        let is_quiet =
+            pending.entries.is_empty() && !self.waits_in_table(process, player, season)?;
+        let (total, reviews) = if query.topic.is_none() && is_quiet {
+            let zone = &self.settings.zone;
+            let subject = query.subject.as_deref();
+            process.database.with(|database| {
+                records::due(database, zone, (player, season), subject, now, query.limit)
+            })?
+        } else {
+            let records = self.load_records(process, player, season)?;
+            self.select(records.reviews, query, now)
+        };
+        let season = Some(season.to_owned());
+        Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole, is_whole })
+    }
+
+    /// Answers a query from all of a student's records.
+    fn select(&self, mut reviews: Vec<Review>, query: &DueQuery, now: i64) -> Selected {
+        let is_wanted =
+            |wanted: &Option<String>, actual: &Option<String>| wanted.is_none() || wanted == actual;
+        reviews.retain(|review| {
+            is_wanted(&query.subject, &review.subject) && is_wanted(&query.topic, &review.topic)
+        });
+        let due = reviews.iter().filter(|review| review.next_review <= now).count() as u64;
+        if query.topic.is_some() {
+            let zone = &self.settings.zone;
+            return (due, focus::pick(reviews, zone, zone.day(now), random_below()));
+        }
+        reviews.retain(|review| review.next_review <= now);
+        reviews.sort_unstable_by(|one, other| one.due_order().cmp(&other.due_order()));
+        reviews.truncate(query.limit as usize);
+        (due, reviews)
+    }
+}
+
+/// Numbers that are good enough to shuffle questions with.
+fn random_below() -> impl FnMut(usize) -> usize {
+    use std::hash::{BuildHasher, RandomState};
+    let source = RandomState::new();
+    let mut count = 0u64;
+    move |below| {
+        count += 1;
+        (source.hash_one(count) % below.max(1) as u64) as usize
+    }
+}
+
+impl Engine {
+    /// The due questions of a season by its name, whether it is active or not; none of one that is
+    /// archived.
+    ///
+    /// # Errors
+    /// When a server that is needed is down.
+    pub fn due_in_season(&self, player: &str, season: &str, limit: u32) -> Result<Vec<Review>> {
+        let query = DueQuery { limit, subject: None, topic: None };
+        check_player(player)?;
+        check_season(season)?;
+        query.check()?;
+        let process = self.process();
+        let found = self
+            .with_cache(&process, |active| self.due_in(&process, active, (player, season), &query));
+        match found {
+            Err(error) if error.is_failure_of(Server::Cache) => Ok(self
+                .due_from_database(&process, season, player, &query, Source::Database)?
+                .reviews),
+            Err(Error::SeasonArchived(_)) => Ok(Vec::new()),
+            found => found.map(|((_, reviews), _, _)| reviews),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What students do: they ask which questions are due, and answer.
+
+pub mod call_times;
+pub mod due;
+pub mod safe_mode;
+pub mod submit;
