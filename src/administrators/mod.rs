@@ -1,10 +1,12 @@
 //! What administrators do: rebuild, check, archive and clean seasons.
 
 pub mod archive;
+pub mod cache_status;
 pub mod clean;
 pub mod clock_repair;
 pub mod forget;
 pub mod job;
+pub mod journal_status;
 pub mod latency;
 pub mod pace;
 pub mod parallel;
@@ -16,8 +18,8 @@ pub mod replay;
 pub mod retention;
 pub mod retire;
 pub mod season_cache;
-pub mod status;
 pub mod student_cache;
 pub mod uninstall;
 pub mod upgrade;
 pub mod warm_up;
+pub mod watch;

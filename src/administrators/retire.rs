@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::consistency::drain_request::queue_drain;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
@@ -62,7 +63,7 @@ impl Engine {
         match process.journal.with(|journal| self.journal_scripts.append(journal, keys, &new))? {
             Appended::Added { drain_wanted } => {
                 self.reload(player, season);
-                self.queue_drain(&process, drain_wanted);
+                queue_drain(&process, Ok(drain_wanted));
                 Ok(count)
             }
             // An answer came in between: the next read asks again.

@@ -16,7 +16,6 @@ use crate::administrators::rebuild::Rebuilt;
 use crate::administrators::reconcile::Reconciled;
 use crate::administrators::replay::ReplayReport;
 use crate::administrators::retention::Walked;
-use crate::administrators::status::Persistence;
 use crate::engine::outages::OutageNews;
 use crate::engine::settings::PlainSettings;
 use crate::error::{Error, Result};
@@ -27,6 +26,7 @@ use crate::rules::submission::Submission;
 use crate::servers::mariadb::DatabaseAddress;
 use crate::servers::mariadb::archive::Progress;
 use crate::students::due::{DueQuery, Source};
+use crate::students::persistence::Persistence;
 use crate::students::submit::SubmitAnswer;
 
 create_exception!(memora._engine, MemoraError, PyException);

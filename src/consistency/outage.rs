@@ -8,12 +8,9 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
-use crate::error::{Error, Result, Server};
+use crate::error::{Error, Server};
 use crate::servers::mariadb::outages::{self, Ending};
 
-/// Answers that have waited for so many seconds are told: they are written within a minute, as a
-/// rule.
-const OLD_BACKLOG_SECONDS: u64 = 300;
 /// An order that is further ahead of the clock is told.
 const MOST_SECONDS_AHEAD: u64 = 60;
 
@@ -56,49 +53,12 @@ impl Engine {
         }
     }
 
-    /// Looks whether cache and journal answer, and notes it. For sites where nobody calls.
-    pub fn check_outages(&self) {
-        let process = self.process();
-        for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)]
-        {
-            match pool.with(|connection| connection.ping()) {
-                Ok(()) => self.note_recovery(&process, server),
-                Err(_) => self.note_outage(&process, server),
-            }
-        }
-        if let Err(error) = self.check_backlog(&process) {
-            log::debug!("nobody can tell how long answers have waited: {error}");
-        }
-    }
-
-    /// Has administrators told when answers wait for too long.
-    fn check_backlog(&self, process: &Process) -> Result<()> {
-        let seconds = self.journal_status()?.oldest_age_seconds;
-        // A number of seconds, rounded down.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let seconds = seconds as u64;
-        process.database.with(|database| {
-            if seconds < OLD_BACKLOG_SECONDS {
-                return outages::end_named(database, outages::BACKLOG);
-            }
-            if outages::see_named(database, outages::BACKLOG)? {
-                log::error!(
-                    "answers have waited for {seconds} seconds to be written: see SHOW PROCESSLIST \
-                     and the \
-                    workers of the queue"
-                );
-                process.outages.tell(OutageNews::BacklogIsOld(seconds));
-            }
-            Ok(())
-        })
-    }
-
     /// What administrators were not told yet. This process is the one that has to tell them.
     pub fn outage_news(&self) -> Vec<OutageNews> {
         self.process().outages.take_news()
     }
 
-    fn note_outage(&self, process: &Process, server: Server) {
+    pub(crate) fn note_outage(&self, process: &Process, server: Server) {
         match process.database.with(|database| outages::see(database, server)) {
             Ok(true) => {
                 process.outages.tell(OutageNews::Began(server));
@@ -108,7 +68,7 @@ impl Engine {
         }
     }
 
-    fn note_recovery(&self, process: &Process, server: Server) {
+    pub(crate) fn note_recovery(&self, process: &Process, server: Server) {
         let ending = process.database.with(|database| outages::end(database, server));
         match ending {
             Ok(Ending::Ended(seconds)) => {
@@ -125,7 +85,7 @@ impl Engine {
         if process.outages.noticed(server).is_noticed.swap(false, Ordering::AcqRel)
             && server == Server::Journal
         {
-            self.want_drain(process);
+            self.request_drain(process);
         }
     }
 }

@@ -4,10 +4,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::outages::OutageNews;
+use super::drain_request::queue_drain;
 use crate::engine::{Engine, Process, lock};
-use crate::error::{Result, Server};
-use crate::servers::redis::journal;
+use crate::error::Server;
 
 /// A process looks at most this often: one round trip to the journal.
 const PAUSE: Duration = Duration::from_secs(20);
@@ -41,28 +40,6 @@ impl Engine {
             // outage.
             *lock(&process.overdue_looked_at) = None;
         }
-        tell(process, looked);
-    }
-
-    /// Has a drain queued, if this caller is the one to do so.
-    pub(crate) fn queue_drain(&self, process: &Process, is_wanted: bool) {
-        tell(process, Ok(is_wanted));
-    }
-
-    /// Has a drain queued for what this process kept in `memora_journal` while the journal was
-    /// away.
-    pub(crate) fn want_drain(&self, process: &Process) {
-        tell(
-            process,
-            process.journal.with(|journal| journal::claim_drain(journal, &self.settings.keys)),
-        );
-    }
-}
-
-fn tell(process: &Process, is_claimed: Result<bool>) {
-    match is_claimed {
-        Ok(true) => process.outages.tell(OutageNews::DrainIsOverdue),
-        Ok(false) => {}
-        Err(error) => log::debug!("nobody can tell whether answers wait: {error}"),
+        queue_drain(process, looked);
     }
 }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use mysql::Conn;
 
-use crate::consistency::trust::Attempt;
+use crate::consistency::cache_access::Attempt;
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
@@ -261,6 +261,24 @@ impl Engine {
     ) -> Result<Vec<Pending>> {
         let keys = &self.settings.keys;
         process.journal.with(|journal| pending(journal, keys, players, season))
+    }
+
+    /// Whether answers of a student to questions of these seasons wait in the journal.
+    ///
+    /// # Errors
+    /// When the journal is down.
+    pub fn has_waiting_answers(&self, player: &str, seasons: &[String]) -> Result<bool> {
+        let process = self.process();
+        for season in seasons {
+            check_season(season)?;
+            let pending = self.pending_of(&process, &[player], season)?;
+            if pending.iter().any(|pending| !pending.entries.is_empty())
+                || self.waits_in_table(&process, player, season)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -7,8 +7,7 @@ use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
-use crate::servers::mariadb::seasons::{self, Link};
-use crate::servers::redis::cache;
+use crate::servers::mariadb::seasons;
 
 /// Saving a season forgets it at once; this only bounds how long a missed one can stay.
 const REMEMBERED_SECONDS: u64 = 300;
@@ -69,36 +68,5 @@ impl Engine {
     pub(crate) fn season_from_database(&self, process: &Process) -> Result<Option<(String, bool)>> {
         let today = self.settings.zone.day(now_us() / 1_000_000).to_string();
         process.database.with(|database| seasons::active(database, &today))
-    }
-
-    /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a
-    /// season that begins to use the cache again may find sets from before.
-    ///
-    /// # Errors
-    /// When a server cannot be told.
-    pub fn season_changed(&self, cache_is_void: bool) -> Result<()> {
-        let process = self.process();
-        *lock(&process.season) = None;
-        if cache_is_void {
-            self.renew_generation(&process)?;
-        }
-        process.cache.with(|connection| cache::forget_season(connection, &self.settings.keys))
-    }
-
-    /// Forgets that a user exists.
-    ///
-    /// # Errors
-    /// When the cache cannot be told.
-    pub fn player_changed(&self, player: &str) -> Result<()> {
-        let member = Link::Player.member(player);
-        self.process().cache.with(|cache| cache::forget_link(cache, &self.settings.keys, &member))
-    }
-
-    /// Forgets which subjects, topics and users exist.
-    ///
-    /// # Errors
-    /// When the cache cannot be told.
-    pub fn links_changed(&self) -> Result<()> {
-        self.process().cache.with(|connection| cache::forget_links(connection, &self.settings.keys))
     }
 }

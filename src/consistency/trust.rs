@@ -14,161 +14,20 @@
 //!
 //! A warm read costs one round trip, and never shows less than the last acknowledged answer.
 
-use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Result, Server};
 use crate::rules::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
 use crate::servers::mariadb::unshown::{self, Mark};
-use crate::servers::redis::cache::{self, Found};
-use crate::servers::redis::{RedisConnection, journal};
+use crate::servers::redis::cache::{self};
+use crate::servers::redis::journal;
 
-/// How often a look begins again because somebody was marked meanwhile.
-const MOST_LOOKS: u32 = 3;
 /// How often a process looks whether its mark is settled.
 const POLL: Duration = Duration::from_millis(20);
 
-/// What the cache said of a student.
-pub(crate) struct Asked<T> {
-    /// Nothing when it is cold.
-    pub value: Option<T>,
-    /// False when nobody could look whether it lacks an answer.
-    pub is_sure: bool,
-}
-
-/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to
-/// settle.
-pub(crate) enum Attempt<T> {
-    /// It worked.
-    Done(T),
-    /// The cache is another run than the season is known for.
-    Restarted,
-    /// The cache remembers another active season: this token.
-    OtherSeason(Option<String>),
-}
-
-impl<T> Attempt<T> {
-    /// Goes on with the value of a try that worked.
-    pub(crate) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U>) -> Result<Attempt<U>> {
-        Ok(match self {
-            Attempt::Done(value) => Attempt::Done(next(value)?),
-            Attempt::Restarted => Attempt::Restarted,
-            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
-        })
-    }
-}
-
 impl Engine {
-    /// Runs `work` with the active season that the cache knows, and tries again when the cache
-    /// restarted or another season became active.
-    pub(crate) fn with_cache<T>(
-        &self,
-        process: &Process,
-        mut work: impl FnMut(&Arc<ActiveSeason>) -> Result<Attempt<T>>,
-    ) -> Result<T> {
-        for _ in 0..5 {
-            let season = self.active_season(process)?;
-            match work(&season)? {
-                Attempt::Done(value) => {
-                    self.notice_recovery(process, Server::Cache);
-                    return Ok(value);
-                }
-                Attempt::Restarted => {
-                    self.load_season(process)?;
-                }
-                Attempt::OtherSeason(token) => self.season_changed_to(process, token)?,
-            }
-        }
-        Err(Error::Unavailable {
-            server: Server::Cache,
-            cause: "it changes faster than it can be read".to_owned(),
-            broken: false,
-        })
-    }
-
-    /// Does something with the cache in the run that the season is known for.
-    pub(crate) fn on_cache<T>(
-        process: &Process,
-        season: &ActiveSeason,
-        mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
-    ) -> Result<Attempt<T>> {
-        process.cache.with(|cache| {
-            if *season.run_id != cache.run_id {
-                return Ok(Attempt::Restarted);
-            }
-            Ok(Attempt::Done(work(cache)?))
-        })
-    }
-
-    /// As [`Engine::on_cache`], and only while the season's generation is the one that counts.
-    pub(crate) fn on_current_cache<T>(
-        &self,
-        process: &Process,
-        season: &ActiveSeason,
-        mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
-    ) -> Result<Attempt<T>> {
-        let (keys, unused) = (&self.settings.keys, process.random_generation());
-        let done = Self::on_cache(process, season, |cache| {
-            let generation = self.cache_scripts.generation(cache, keys, unused)?;
-            if generation == season.generation { work(cache).map(Some) } else { Ok(None) }
-        })?;
-        Ok(match done {
-            Attempt::Done(Some(value)) => Attempt::Done(value),
-            Attempt::Done(None) | Attempt::Restarted => Attempt::Restarted,
-            Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
-        })
-    }
-
-    /// Asks the cache about a student; looks first whether it may be believed, where nobody has
-    /// lately.
-    pub(crate) fn ask_cache<T>(
-        &self,
-        process: &Process,
-        season: &ActiveSeason,
-        mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
-    ) -> Result<Attempt<Asked<T>>> {
-        let lease = self.settings.trust_lease;
-        for _ in 0..MOST_LOOKS {
-            // Before the cache is asked: a look that ended since may have dropped what it said.
-            let looked_at = *lock(&process.looked_at);
-            let found = match Self::on_cache(process, season, &mut ask)? {
-                Attempt::Done(found) => found,
-                Attempt::Restarted => return Ok(Attempt::Restarted),
-                Attempt::OtherSeason(token) => return Ok(Attempt::OtherSeason(token)),
-            };
-            let (confirmation, value) = match found {
-                Found::OtherSeason(token) => return Ok(Attempt::OtherSeason(token)),
-                Found::Cold { confirmation } => (confirmation, None),
-                Found::Warm { confirmation, value } => (confirmation, Some(value)),
-            };
-            let now = Instant::now();
-            // This process's own look says as much as a confirmation, for as long.
-            let has_looked = looked_at.is_some_and(|looked| now.duration_since(looked) < lease);
-            if has_looked || lock(&process.cache_look).is_fresh(&confirmation, lease, now) {
-                return Ok(Attempt::Done(Asked { value, is_sure: true }));
-            }
-            let is_cold = value.is_none();
-            match self.look_for_unshown(process) {
-                // What is loaded needs nobody's confirmation.
-                Ok(()) if is_cold => {
-                    return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
-                }
-                // What was read before the look may have been dropped since, by whoever looked.
-                Ok(()) => *lock(&process.looked_at) = Some(now),
-                Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
-                Err(error) => {
-                    log::debug!("nobody can tell whether cached schedules lack an answer: {error}");
-                    return Ok(Attempt::Done(Asked { value, is_sure: is_cold }));
-                }
-            }
-        }
-        // Each look took longer than it lasts: what is loaded is right in any case.
-        Ok(Attempt::Done(Asked { value: None, is_sure: true }))
-    }
-
     /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the
     /// cache may be believed.
     ///

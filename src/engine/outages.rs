@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::process::lock;
+use super::lock::lock;
 use crate::error::Server;
 
 /// A process notes an outage at most this often.

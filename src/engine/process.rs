@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::active_season::ActiveSeason;
@@ -89,9 +89,4 @@ impl Process {
     pub(crate) fn random_generation(&self) -> u64 {
         self.random() >> 12 | 1 << 51
     }
-}
-
-/// Locks what a panic elsewhere cannot have left half done.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

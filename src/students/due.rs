@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
+use crate::consistency::cache_access::Attempt;
 use crate::consistency::rehydrate::other_season_if_archived;
-use crate::consistency::trust::Attempt;
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};

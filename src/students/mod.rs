@@ -2,5 +2,6 @@
 
 pub mod call_times;
 pub mod due;
+pub mod persistence;
 pub mod safe_mode;
 pub mod submit;

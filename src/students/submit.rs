@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::consistency::cache_access::Attempt;
 use crate::consistency::rehydrate::{Records, other_season_if_archived};
-use crate::consistency::trust::Attempt;
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};

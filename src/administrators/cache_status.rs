@@ -1,0 +1,89 @@
+//! How the cache does.
+
+use crate::engine::Engine;
+use crate::error::{Result, Server};
+use crate::rules::clock::now_us;
+use crate::servers::redis::students::{self, SeasonCache};
+use crate::servers::redis::{cache, memory};
+
+/// The cache's Redis, and what of it is this site's.
+#[derive(Debug)]
+pub struct CacheStatus {
+    /// Whether it answers; all else is empty when not.
+    pub is_reachable: bool,
+    /// Whether reads come from MariaDB: it does not answer, or may be old and nobody can tell.
+    pub is_safe_mode: bool,
+    /// What is wrong.
+    pub cause: Option<String>,
+    /// Bytes that the whole server uses.
+    pub memory_bytes: u64,
+    /// Bytes that it may use; 0: no limit.
+    pub memory_limit_bytes: u64,
+    /// The server's `maxmemory-policy`.
+    pub maxmemory_policy: String,
+    /// What an administrator should change.
+    pub warning: Option<String>,
+    /// The seasons asked for, in their order.
+    pub seasons: Vec<SeasonCache>,
+}
+
+impl Engine {
+    /// How the cache does, and what it has of some seasons. It takes the same few steps however
+    /// many keys there are, others' included.
+    ///
+    /// # Errors
+    /// Only for faults: a cache out of reach is part of the answer.
+    pub fn cache_status(&self, seasons: &[String]) -> Result<CacheStatus> {
+        let process = self.process();
+        let (generation, cause) = match self.active_season(&process) {
+            Ok(active) => (Some(active.generation), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let mut status = CacheStatus {
+            is_reachable: false,
+            is_safe_mode: cause.is_some(),
+            cause,
+            memory_bytes: 0,
+            memory_limit_bytes: 0,
+            maxmemory_policy: String::new(),
+            warning: None,
+            seasons: Vec::new(),
+        };
+        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
+        let asked = process.cache.with(|cache| {
+            let memory = memory::memory(cache)?;
+            let cached = seasons
+                .iter()
+                .map(|season| students::season_cache(cache, keys, season, generation, now))
+                .collect::<Result<_>>()?;
+            Ok((memory, cached, cache::stranger(cache)?))
+        });
+        match asked {
+            Ok((memory, seasons, stranger)) => {
+                status.warning = stranger.map(|key| self.not_alone(&key));
+                status.is_reachable = true;
+                status.memory_bytes = memory.used;
+                status.memory_limit_bytes = memory.limit;
+                status.maxmemory_policy = memory.policy;
+                status.seasons = seasons;
+            }
+            Err(error) if error.is_failure_of(Server::Cache) => {
+                status.is_safe_mode = true;
+                status.cause = Some(error.to_string());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(status)
+    }
+
+    /// What to do about a database that others use, too.
+    fn not_alone(&self, key: &str) -> String {
+        let shown: String = key.chars().take(60).collect();
+        format!(
+            "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one of \
+             memora's own in \
+             srs_cache_url.",
+            self.settings.cache.database()
+        )
+    }
+}

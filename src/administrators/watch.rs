@@ -1,0 +1,49 @@
+//! What the scheduler looks at each minute, for sites where nobody calls.
+
+use crate::engine::outages::OutageNews;
+use crate::engine::{Engine, Process};
+use crate::error::{Result, Server};
+use crate::servers::mariadb::outages;
+
+/// Answers that have waited for so many seconds are told: they are written within a minute, as a
+/// rule.
+const OLD_BACKLOG_SECONDS: u64 = 300;
+
+impl Engine {
+    /// Looks whether cache and journal answer, and notes it. For sites where nobody calls.
+    pub fn check_outages(&self) {
+        let process = self.process();
+        for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)]
+        {
+            match pool.with(|connection| connection.ping()) {
+                Ok(()) => self.note_recovery(&process, server),
+                Err(_) => self.note_outage(&process, server),
+            }
+        }
+        if let Err(error) = self.check_backlog(&process) {
+            log::debug!("nobody can tell how long answers have waited: {error}");
+        }
+    }
+
+    /// Has administrators told when answers wait for too long.
+    fn check_backlog(&self, process: &Process) -> Result<()> {
+        let seconds = self.journal_status()?.oldest_age_seconds;
+        // A number of seconds, rounded down.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let seconds = seconds as u64;
+        process.database.with(|database| {
+            if seconds < OLD_BACKLOG_SECONDS {
+                return outages::end_named(database, outages::BACKLOG);
+            }
+            if outages::see_named(database, outages::BACKLOG)? {
+                log::error!(
+                    "answers have waited for {seconds} seconds to be written: see SHOW PROCESSLIST \
+                     and the \
+                    workers of the queue"
+                );
+                process.outages.tell(OutageNews::BacklogIsOld(seconds));
+            }
+            Ok(())
+        })
+    }
+}

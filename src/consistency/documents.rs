@@ -1,0 +1,39 @@
+//! Forgetting what is remembered of Frappe's documents, once they have changed.
+
+use crate::engine::{Engine, lock};
+use crate::error::Result;
+use crate::servers::mariadb::seasons::Link;
+use crate::servers::redis::cache;
+
+impl Engine {
+    /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a
+    /// season that begins to use the cache again may find sets from before.
+    ///
+    /// # Errors
+    /// When a server cannot be told.
+    pub fn season_changed(&self, cache_is_void: bool) -> Result<()> {
+        let process = self.process();
+        *lock(&process.season) = None;
+        if cache_is_void {
+            self.renew_generation(&process)?;
+        }
+        process.cache.with(|connection| cache::forget_season(connection, &self.settings.keys))
+    }
+
+    /// Forgets that a user exists.
+    ///
+    /// # Errors
+    /// When the cache cannot be told.
+    pub fn player_changed(&self, player: &str) -> Result<()> {
+        let member = Link::Player.member(player);
+        self.process().cache.with(|cache| cache::forget_link(cache, &self.settings.keys, &member))
+    }
+
+    /// Forgets which subjects, topics and users exist.
+    ///
+    /// # Errors
+    /// When the cache cannot be told.
+    pub fn links_changed(&self) -> Result<()> {
+        self.process().cache.with(|connection| cache::forget_links(connection, &self.settings.keys))
+    }
+}

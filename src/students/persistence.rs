@@ -1,0 +1,53 @@
+//! Where a submission is on its way to MariaDB.
+
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::servers::mariadb::journal as kept;
+use crate::servers::mariadb::records;
+use crate::servers::redis::journal;
+
+/// Longest job id that is looked up.
+const LONGEST_JOB_ID: usize = 100;
+
+/// Where a submission is on its way to MariaDB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// In the journal.
+    Pending,
+    /// In MariaDB.
+    Persisted,
+    /// Some of it was set aside, for an administrator to look at.
+    Failed,
+}
+
+impl Engine {
+    /// Where a submission of this player is. `None`: it is no submission of his.
+    ///
+    /// # Errors
+    /// When a server that is needed is down.
+    pub fn persistence_status(&self, player: &str, job_id: &str) -> Result<Option<Persistence>> {
+        let is_token = !job_id.is_empty()
+            && job_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if !is_token || job_id.len() > LONGEST_JOB_ID {
+            return Ok(None);
+        }
+        let process = self.process();
+        let keys = &self.settings.keys;
+        let waiting = process.journal.with(|journal| journal::waiting(journal, keys, job_id));
+        if matches!(&waiting, Ok(Some(entry)) if entry.player == player) {
+            return Ok(Some(Persistence::Pending));
+        }
+        // What has left either place by now is in the table.
+        let (is_kept, outcome) = process.database.with(|database| {
+            let is_kept = kept::is_waiting(database, player, job_id)?;
+            Ok((is_kept, records::outcome(database, player, job_id)?))
+        })?;
+        match outcome {
+            Some(true) => Ok(Some(Persistence::Persisted)),
+            Some(false) => Ok(Some(Persistence::Failed)),
+            None if is_kept => Ok(Some(Persistence::Pending)),
+            // It may be in a journal that cannot be asked.
+            None => waiting.map(|_| None),
+        }
+    }
+}
