@@ -82,10 +82,11 @@ format: $(VENV)/.lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-## lint: style, types, and that the stub tells the truth about the engine
+## lint: style, types, the rooms of src/, and that the stub tells the truth about the engine
 lint: $(VENV)/.lint build
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
+	$(BIN)/python -m tests.structure
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy

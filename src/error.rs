@@ -88,8 +88,7 @@ pub enum Error {
     /// The answers may have been saved and may not: a server failed in between.
     #[error(
         "the {server} failed while answers were saved: {cause}. They may have been saved. Check \
-         that it runs; memora \
-         recovers by itself."
+         that it runs; memora recovers by itself."
     )]
     Unsettled {
         /// Which server.

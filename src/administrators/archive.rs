@@ -17,12 +17,13 @@ use crate::error::{Error, Result};
 use crate::progress::OnProgress;
 use crate::rules::archive_step::Step;
 use crate::rules::clock::{SiteZone, now_us};
+use crate::rules::names;
 use crate::servers::mariadb::archive::{self, Move, Progress};
 use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
 use crate::servers::mariadb::{in_transaction_again, retention, storage};
 use crate::servers::pool::Connect;
-use crate::servers::redis::cache;
+use crate::servers::redis::scan;
 
 /// How often a season is copied again because what was copied had changed meanwhile.
 const MOST_ROUNDS: u32 = 3;
@@ -51,7 +52,7 @@ impl Engine {
         pace: Pace,
         on_progress: OnProgress<'_, Progress>,
     ) -> Result<Progress> {
-        storage::check_season_name(season)?;
+        names::check_season_name(season)?;
         let mut connection = self.settings.background.connect(false)?;
         // Held until the connection ends, however it ends.
         Job::Archive.lock(&mut connection, season)?;
@@ -133,8 +134,8 @@ impl Engine {
     /// Removes what is cached of a season, and nothing else.
     fn clear_season(&self, season: &str) -> Result<()> {
         let (process, keys) = (self.process(), &self.settings.keys);
-        cache::look_through(&process.cache, |cache, cursor| {
-            cache::clear_season(cache, keys, season, cursor)
+        scan::look_through(&process.cache, |cache, cursor| {
+            scan::clear_season(cache, keys, season, cursor)
         })
     }
 }
@@ -177,8 +178,8 @@ impl Run<'_> {
                     if differing > 0 && rounds >= MOST_ROUNDS {
                         return Err(Error::Fault(format!(
                             "{differing} records of {season} changed while they were archived, \
-                             {rounds} times over: \
-                             find out who writes them past memora, then archive again"
+                             {rounds} times over: find out who writes them past memora, then \
+                             archive again"
                         )));
                     }
                     if differing > 0 {

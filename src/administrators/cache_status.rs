@@ -3,8 +3,9 @@
 use crate::engine::Engine;
 use crate::error::{Result, Server};
 use crate::rules::clock::now_us;
+use crate::servers::redis::memory;
+use crate::servers::redis::scan;
 use crate::servers::redis::students::{self, SeasonCache};
-use crate::servers::redis::{cache, memory};
 
 /// The cache's Redis, and what of it is this site's.
 #[derive(Debug)]
@@ -56,7 +57,7 @@ impl Engine {
                 .iter()
                 .map(|season| students::season_cache(cache, keys, season, generation, now))
                 .collect::<Result<_>>()?;
-            Ok((memory, cached, cache::stranger(cache)?))
+            Ok((memory, cached, scan::stranger(cache)?))
         });
         match asked {
             Ok((memory, seasons, stranger)) => {
@@ -81,8 +82,7 @@ impl Engine {
         let shown: String = key.chars().take(60).collect();
         format!(
             "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one of \
-             memora's own in \
-             srs_cache_url.",
+             memora's own in srs_cache_url.",
             self.settings.cache.database()
         )
     }

@@ -3,9 +3,9 @@
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::progress::OnProgress;
+use crate::rules::names::check_season_name;
 use crate::servers::mariadb::clean;
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
-use crate::servers::mariadb::storage::check_season_name;
 use crate::servers::pool::Connect;
 
 impl Engine {

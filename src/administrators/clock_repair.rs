@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules::clock::now_us;
 use crate::servers::mariadb::{outages, records};
-use crate::servers::redis::cache;
+use crate::servers::redis::schedules;
 
 /// Orders that are further ahead than this, in microseconds, are put right.
 const MOST_AHEAD_US: i64 = 60_000_000;
@@ -40,12 +40,12 @@ impl Engine {
             }
             let students =
                 || ahead.iter().map(|record| (record.player.as_str(), record.season.as_str()));
-            process.cache.with(|cache| cache::drop_students(cache, keys, students()))?;
+            process.cache.with(|cache| schedules::drop_students(cache, keys, students()))?;
             mended +=
                 process.background.with(|database| records::put_back(database, &ahead, now))?;
             // Loaded meanwhile, a schedule would have the old order.
             if let Err(error) =
-                process.cache.with(|cache| cache::drop_students(cache, keys, students()))
+                process.cache.with(|cache| schedules::drop_students(cache, keys, students()))
             {
                 log::warn!("all schedules are given up, since some could not be dropped: {error}");
                 self.renew_generation(&process)?;

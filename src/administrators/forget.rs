@@ -14,12 +14,12 @@ use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
-use crate::rules::submission::check_player;
+use crate::rules::names::check_player;
 use crate::servers::mariadb::archive;
 use crate::servers::mariadb::forget;
 use crate::servers::pool::Connect;
-use crate::servers::redis::cache;
 use crate::servers::redis::journal;
+use crate::servers::redis::schedules;
 
 /// How long what was computed before is refused: longer than any call lasts.
 const VOID_SECONDS: u64 = 600;
@@ -101,7 +101,7 @@ impl Engine {
             forgotten.archived += archived;
         }
         let students = seasons.iter().map(|season| (player, season.as_str()));
-        process.cache.with(|cache| cache::drop_students(cache, keys, students.clone()))?;
+        process.cache.with(|cache| schedules::drop_students(cache, keys, students.clone()))?;
         self.player_changed(player)?;
         forgotten.audits += forget::remove_traces(connection, player)?;
         // What is left there is the order that makes void.

@@ -56,8 +56,7 @@ impl Engine {
         if status.is_reachable && run_id(&process.cache) == run_id(&process.journal) {
             status.warning = Some(
                 "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: \
-                 unsaved answers go \
-                 with it. Give redis_queue a server of its own."
+                 unsaved answers go with it. Give redis_queue a server of its own."
                     .to_owned(),
             );
         }
@@ -109,8 +108,7 @@ fn warning(appendonly: bool, appendfsync: &str, maxmemory_policy: &str) -> Optio
         (true, "always") => None,
         (true, "everysec") => Some(
             "redis_queue keeps answers over a crash of Redis, but a power cut can take the last \
-             second: set \
-             appendfsync to always where that matters.",
+             second: set appendfsync to always where that matters.",
         ),
         (true, _) => Some(
             "redis_queue leaves it to the system when answers reach the disk: set appendfsync.",

@@ -26,7 +26,7 @@ use crate::rules::review::Review;
 use crate::servers::mariadb::records::{self, Scan};
 use crate::servers::mariadb::{archive, stop_statement, storage};
 use crate::servers::pool::Connect;
-use crate::servers::redis::cache;
+use crate::servers::redis::fill;
 use crate::servers::redis::journal;
 use crate::servers::redis::students;
 
@@ -168,7 +168,7 @@ impl Engine {
             let players: Vec<&str> = found.iter().map(String::as_str).collect();
             process.cache.with(|cache| {
                 let players = players.iter().copied();
-                cache::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
+                fill::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
             })?;
             let students: Vec<(&str, &str)> =
                 players.iter().map(|player| (*player, season)).collect();

@@ -5,11 +5,11 @@ use mysql::Conn;
 
 use crate::engine::{Engine, Process};
 use crate::error::Result;
-use crate::rules::submission::check_player;
+use crate::rules::names::check_player;
 use crate::servers::mariadb::renames::{self, Rename};
 use crate::servers::mariadb::seasons;
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
-use crate::servers::redis::cache;
+use crate::servers::redis::schedules;
 
 /// Calls that began before a user was renamed have ended by then, and the drains that took their
 /// answers.
@@ -68,7 +68,7 @@ impl Engine {
             let students = seasons.iter().flat_map(|season| {
                 [&rename.old, &rename.new].map(|player| (player.as_str(), season.as_str()))
             });
-            process.cache.with(|cache| cache::drop_students(cache, keys, students.clone()))?;
+            process.cache.with(|cache| schedules::drop_students(cache, keys, students.clone()))?;
         }
         Ok(carried)
     }

@@ -10,13 +10,13 @@ use crate::progress::OnProgress;
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::review::Review;
+use crate::servers::mariadb::audits;
 use crate::servers::mariadb::errors::{is_ended, is_locked_out};
 use crate::servers::mariadb::poison::{self, SetAside};
-use crate::servers::mariadb::records;
 use crate::servers::mariadb::shape::LIVE;
 use crate::servers::mariadb::{in_transaction_again, storage};
 use crate::servers::pool::Connect;
-use crate::servers::redis::cache;
+use crate::servers::redis::schedules;
 
 /// Poison Reviews that are looked at, at a time.
 const BATCH: usize = 500;
@@ -123,8 +123,8 @@ impl Engine {
             let SetAside { player, season, job_id, payload } = found;
             let student = (player.as_str(), season.as_str());
             self.count_alone(database, student, &entry)?;
-            if records::audited(database, &[&job_id])?.is_empty() {
-                records::audit(
+            if audits::audited(database, &[&job_id])?.is_empty() {
+                audits::audit(
                     database,
                     zone,
                     &[audit(&job_id, student, &entry, checksum(&payload))],
@@ -161,7 +161,7 @@ impl Engine {
         let process = self.process();
         let keys = &self.settings.keys;
         let dropped =
-            process.cache.with(|cache| cache::drop_students(cache, keys, [(player, season)]));
+            process.cache.with(|cache| schedules::drop_students(cache, keys, [(player, season)]));
         if let Err(error) = dropped {
             log::warn!("the cache of {player} could not be dropped: {error}");
             if let Err(error) = self.make_unbelieved(&process, player, season) {

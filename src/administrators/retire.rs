@@ -7,8 +7,8 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
+use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
-use crate::rules::submission::{check_player, check_season};
 use crate::servers::redis::journal::{Appended, NewEntry};
 
 /// The next review of a question that is not asked any more, Unix time: the year 2200.

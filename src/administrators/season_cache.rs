@@ -9,9 +9,11 @@ use crate::administrators::job::Job;
 use crate::consistency::rehydrate::{FENCE_SECONDS, Records};
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
-use crate::servers::mariadb::{archive, seasons, storage};
+use crate::rules::names;
+use crate::servers::mariadb::{archive, seasons};
 use crate::servers::pool::Connect;
-use crate::servers::redis::cache;
+use crate::servers::redis::fill;
+use crate::servers::redis::schedules;
 
 /// How often a piece is tried while a server does not answer.
 const MOST_FAILURES: u32 = 6;
@@ -43,14 +45,7 @@ impl Engine {
         let keys = &self.settings.keys;
         self.with_cache(process, |active| {
             let fenced = self.on_current_cache(process, active, |cache| {
-                cache::set_fences(
-                    cache,
-                    keys,
-                    season,
-                    players.iter().copied(),
-                    fence,
-                    FENCE_SECONDS,
-                )
+                fill::set_fences(cache, keys, season, players.iter().copied(), fence, FENCE_SECONDS)
             })?;
             fenced.and_then(|()| {
                 let pending = self.pending_of(process, players, season)?;
@@ -73,7 +68,7 @@ impl Engine {
             let player = player.as_ref();
             let was_there = process
                 .cache
-                .with(|cache| cache::drop_students(cache, keys, [(player, season)]))?;
+                .with(|cache| schedules::drop_students(cache, keys, [(player, season)]))?;
             dropped += u64::from(was_there);
         }
         Ok(dropped)
@@ -95,7 +90,7 @@ pub(crate) fn check_lock(connection: &mut Conn, checked: &mut Instant) -> Result
 
 /// Refuses a season whose schedules nobody reads from the cache.
 fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
-    storage::check_season_name(season)?;
+    names::check_season_name(season)?;
     match seasons::uses_cache(connection, season)? {
         None => Err(Error::InvalidInput(format!("There is no season {season}."))),
         Some(_) if archive::is_archived(connection, season)? => {

@@ -4,8 +4,8 @@
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules::clock::now_us;
-use crate::rules::submission::{check_question_id, check_season};
-use crate::servers::redis::cache;
+use crate::rules::names::{check_question_id, check_season};
+use crate::servers::redis::schedules;
 
 /// A student's cache in numbers.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Engine {
             (&self.settings.keys, (self.settings.cache_ttl_seconds, self.end_of_life()));
         self.process()
             .cache
-            .with(|connection| cache::put(connection, keys, (player, season), dates, life))?;
+            .with(|connection| schedules::put(connection, keys, (player, season), dates, life))?;
         Ok(dates.len())
     }
 
@@ -54,7 +54,7 @@ impl Engine {
         let keys = &self.settings.keys;
         self.process()
             .cache
-            .with(|connection| cache::remove(connection, keys, (player, season), question_id))
+            .with(|connection| schedules::remove(connection, keys, (player, season), question_id))
     }
 
     /// Questions that the cache alone knows to be due, most overdue first.
@@ -65,7 +65,7 @@ impl Engine {
         check_season(season)?;
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
         self.process().cache.with(|connection| {
-            cache::scores(connection, keys, (player, season), Some(now), Some(limit))
+            schedules::scores(connection, keys, (player, season), Some(now), Some(limit))
         })
     }
 
@@ -78,7 +78,7 @@ impl Engine {
         let keys = &self.settings.keys;
         self.process()
             .cache
-            .with(|connection| cache::scores(connection, keys, (player, season), None, None))
+            .with(|connection| schedules::scores(connection, keys, (player, season), None, None))
     }
 
     /// How many questions the cache alone knows to be due.
@@ -90,7 +90,7 @@ impl Engine {
         let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
         self.process()
             .cache
-            .with(|connection| cache::count(connection, keys, (player, season), Some(now)))
+            .with(|connection| schedules::count(connection, keys, (player, season), Some(now)))
     }
 
     /// Drops a student's cache; the next read loads it anew. True: there was one.
@@ -102,7 +102,7 @@ impl Engine {
         let keys = &self.settings.keys;
         self.process()
             .cache
-            .with(|connection| cache::drop_students(connection, keys, [(player, season)]))
+            .with(|connection| schedules::drop_students(connection, keys, [(player, season)]))
     }
 
     /// A student's cache in numbers.
@@ -115,11 +115,11 @@ impl Engine {
         let process = self.process();
         let active = self.active_season(&process)?;
         process.cache.with(|connection| {
-            let (marker, memory_bytes) = cache::weigh(connection, keys, (player, season))?;
+            let (marker, memory_bytes) = schedules::weigh(connection, keys, (player, season))?;
             Ok(CacheStats {
                 is_complete: marker == Some(active.generation),
-                records: cache::count(connection, keys, (player, season), None)?,
-                due: cache::count(connection, keys, (player, season), Some(now))?,
+                records: schedules::count(connection, keys, (player, season), None)?,
+                due: schedules::count(connection, keys, (player, season), Some(now))?,
                 memory_bytes,
             })
         })

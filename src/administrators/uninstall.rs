@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::error::{Result, Server};
 use crate::servers::mariadb::storage;
 use crate::servers::pool::{Connect, Pool};
-use crate::servers::redis::cache;
+use crate::servers::redis::scan;
 
 impl Engine {
     /// Removes, a part at a time, the keys that older versions of memora left in the database of
@@ -16,7 +16,7 @@ impl Engine {
         let Some(frappe_cache) = &self.settings.frappe_cache else { return Ok(()) };
         let server = Pool::new(Server::Cache, frappe_cache.clone());
         let keys = &self.settings.keys;
-        cache::look_through(&server, |redis, cursor| cache::clear_site(redis, keys, cursor))
+        scan::look_through(&server, |redis, cursor| scan::clear_site(redis, keys, cursor))
     }
 
     /// Removes the tables that are no DocTypes, and the site's keys in both Redis servers: also
@@ -28,7 +28,7 @@ impl Engine {
         let (keys, process) = (&self.settings.keys, self.process());
         storage::drop_own_tables(&mut self.settings.background.connect(false)?)?;
         for server in [&process.cache, &process.journal] {
-            cache::look_through(server, |redis, cursor| cache::clear_site(redis, keys, cursor))?;
+            scan::look_through(server, |redis, cursor| scan::clear_site(redis, keys, cursor))?;
         }
         self.free_old_cache()
     }

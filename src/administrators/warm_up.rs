@@ -10,10 +10,10 @@ use crate::administrators::pace::Pace;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
-use crate::servers::mariadb::records;
+use crate::servers::mariadb::audits;
 use crate::servers::mariadb::take_lock;
 use crate::servers::pool::Connect;
-use crate::servers::redis::cache;
+use crate::servers::redis::schedules;
 
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
 /// Audit records that are read at a time.
@@ -57,7 +57,7 @@ impl Engine {
         let since = now_us() - DAY_US;
         let (mut until, mut seen, mut loaded) = (None, HashSet::new(), 0);
         loop {
-            let page = records::submitted_since(connection, season, since, until.as_deref(), PAGE)?;
+            let page = audits::submitted_since(connection, season, since, until.as_deref(), PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(loaded) };
             until = Some(last.clone());
             for (_, player) in page {
@@ -81,7 +81,7 @@ impl Engine {
         let keys = &self.settings.keys;
         self.with_cache(process, |active| {
             let is_there = self.on_current_cache(process, active, |cache| {
-                let (marker, _) = cache::weigh(cache, keys, (player, season))?;
+                let (marker, _) = schedules::weigh(cache, keys, (player, season))?;
                 Ok(marker == Some(active.generation))
             })?;
             is_there.and_then(|is_there| {

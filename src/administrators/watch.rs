@@ -38,8 +38,7 @@ impl Engine {
             if outages::see_named(database, outages::BACKLOG)? {
                 log::error!(
                     "answers have waited for {seconds} seconds to be written: see SHOW PROCESSLIST \
-                     and the \
-                    workers of the queue"
+                     and the workers of the queue"
                 );
                 process.outages.tell(OutageNews::BacklogIsOld(seconds));
             }

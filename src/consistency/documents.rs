@@ -3,7 +3,7 @@
 use crate::engine::{Engine, lock};
 use crate::error::Result;
 use crate::servers::mariadb::seasons::Link;
-use crate::servers::redis::cache;
+use crate::servers::redis::notes;
 
 impl Engine {
     /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a
@@ -17,7 +17,7 @@ impl Engine {
         if cache_is_void {
             self.renew_generation(&process)?;
         }
-        process.cache.with(|connection| cache::forget_season(connection, &self.settings.keys))
+        process.cache.with(|connection| notes::forget_season(connection, &self.settings.keys))
     }
 
     /// Forgets that a user exists.
@@ -26,7 +26,7 @@ impl Engine {
     /// When the cache cannot be told.
     pub fn player_changed(&self, player: &str) -> Result<()> {
         let member = Link::Player.member(player);
-        self.process().cache.with(|cache| cache::forget_link(cache, &self.settings.keys, &member))
+        self.process().cache.with(|cache| notes::forget_link(cache, &self.settings.keys, &member))
     }
 
     /// Forgets which subjects, topics and users exist.
@@ -34,6 +34,6 @@ impl Engine {
     /// # Errors
     /// When the cache cannot be told.
     pub fn links_changed(&self) -> Result<()> {
-        self.process().cache.with(|connection| cache::forget_links(connection, &self.settings.keys))
+        self.process().cache.with(|connection| notes::forget_links(connection, &self.settings.keys))
     }
 }

@@ -19,15 +19,15 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::entry::Entry;
 use crate::rules::lineage::in_order;
+use crate::servers::mariadb::audits::Audit;
 use crate::servers::mariadb::errors::{
     DUPLICATE, NOT_NULL, is_contention, is_data_error, is_locked_out,
 };
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
-use crate::servers::mariadb::records::Audit;
 use crate::servers::mariadb::shape::LIVE;
 use crate::servers::mariadb::{set_lock_wait, storage};
-use crate::servers::redis::cache;
 use crate::servers::redis::journal::{self, StreamEntry, kept_at_us, place};
+use crate::servers::redis::schedules;
 
 /// Submissions that are taken from each place at a time.
 const BATCH: usize = 1_000;
@@ -250,14 +250,14 @@ impl Engine {
     fn drop_overtaken(&self, process: &Process, waiting: &[Waiting], written: &Written) {
         let keys = &self.settings.keys;
         let dropped = process.cache.with(|cache| {
-            let heads = cache::heads(cache, keys, waiting.iter().map(Waiting::name))?;
+            let heads = schedules::heads(cache, keys, waiting.iter().map(Waiting::name))?;
             let lacking = waiting.iter().zip(heads).filter(|(student, head)| {
                 let newest = student.newest_of(&written.done);
                 head.is_some_and(|head| newest.is_some_and(|order| head.order < order))
             });
             let replayed =
                 written.replayed.iter().map(|(player, season)| (player.as_str(), season.as_str()));
-            cache::drop_students(
+            schedules::drop_students(
                 cache,
                 keys,
                 lacking.map(|(student, _)| student.name()).chain(replayed),

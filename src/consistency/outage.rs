@@ -34,8 +34,7 @@ impl Engine {
         }
         let name = format!(
             "the newest answer of {player} is {seconds_ahead} seconds ahead of the clock: see that \
-             the clocks of all hosts \
-             are right, then run bench memora mend-clock"
+             the clocks of all hosts are right, then run bench memora mend-clock"
         );
         log::warn!("{name}");
         match process.database.with(|database| outages::see_named(database, outages::CLOCK)) {

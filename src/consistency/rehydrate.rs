@@ -17,12 +17,15 @@ use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
 use crate::rules::lineage::{in_order, lay_over};
+use crate::rules::names::check_season;
 use crate::rules::review::Review;
-use crate::rules::submission::check_season;
+use crate::servers::mariadb::audits;
 use crate::servers::mariadb::journal::{self, TableEntry};
 use crate::servers::mariadb::{DatabaseServer, archive, at_one_moment, records};
 use crate::servers::pool::Pool;
-use crate::servers::redis::cache::{self, Loaded, Student};
+use crate::servers::redis::cache::Student;
+use crate::servers::redis::fill;
+use crate::servers::redis::fill::Loaded;
 use crate::servers::redis::journal::{Pending, pending};
 
 /// A load that takes longer fills nothing.
@@ -66,7 +69,7 @@ impl Engine {
         let fence = process.token();
         let fenced = process
             .cache
-            .with(|cache| cache::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS));
+            .with(|cache| fill::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS));
         if let Err(error) = &fenced {
             log::debug!("the records of {player} will not be cached: {error}");
         }
@@ -116,7 +119,7 @@ impl Engine {
             })
             .collect();
         let (until, seconds_to_live) = (self.end_of_life(), self.settings.cache_ttl_seconds);
-        process.cache.with(|cache| cache::fill(cache, &loaded, fence, until, seconds_to_live))
+        process.cache.with(|cache| fill::fill(cache, &loaded, fence, until, seconds_to_live))
     }
 
     /// When a schedule goes that is cached now, Unix seconds.
@@ -201,7 +204,7 @@ impl Engine {
         let (reviews, in_table, written) = at_one_moment(database, |database| {
             let reviews = records::standing(database, zone, player, season)?;
             let in_table = journal::of_student(database, player, season)?;
-            Ok((reviews, in_table, records::audited(database, &tokens)?))
+            Ok((reviews, in_table, audits::audited(database, &tokens)?))
         })?;
         let stream: Vec<Entry> = pending
             .entries

@@ -4,7 +4,7 @@
 use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::servers::mariadb::checks;
-use crate::servers::redis::cache;
+use crate::servers::redis::notes;
 
 impl Engine {
     /// Makes all cached schedules void when the database was restored from a backup since the last
@@ -17,7 +17,7 @@ impl Engine {
         let (keys, process) = (&self.settings.keys, self.process());
         let is_void = self.is_void(&process)?;
         let checks = process.background.with(checks::add)?;
-        process.cache.with(|cache| cache::remember_checks(cache, keys, checks))?;
+        process.cache.with(|cache| notes::remember_checks(cache, keys, checks))?;
         Ok(is_void)
     }
 
@@ -32,7 +32,7 @@ impl Engine {
     fn is_void(&self, process: &Process) -> Result<bool> {
         let keys = &self.settings.keys;
         // In this order: a check that is made meanwhile is one more in the database.
-        let Some(known) = process.cache.with(|cache| cache::known_checks(cache, keys))? else {
+        let Some(known) = process.cache.with(|cache| notes::known_checks(cache, keys))? else {
             return Ok(true);
         };
         if known <= process.background.with(checks::count)? {
@@ -42,7 +42,7 @@ impl Engine {
         self.renew_generation(process)?;
         self.season_changed(false)?;
         self.links_changed()?;
-        process.cache.with(|cache| cache::forget_checks(cache, keys))?;
+        process.cache.with(|cache| notes::forget_checks(cache, keys))?;
         Ok(true)
     }
 }

@@ -21,8 +21,9 @@ use crate::engine::{Engine, Process, lock};
 use crate::error::{Error, Result, Server};
 use crate::rules::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
 use crate::servers::mariadb::unshown::{self, Mark};
-use crate::servers::redis::cache::{self};
-use crate::servers::redis::journal;
+use crate::servers::redis::look;
+use crate::servers::redis::notes;
+use crate::servers::redis::schedules;
 
 /// How often a process looks whether its mark is settled.
 const POLL: Duration = Duration::from_millis(20);
@@ -36,13 +37,13 @@ impl Engine {
     pub(crate) fn look_for_unshown(&self, process: &Process) -> Result<()> {
         let (keys, token) = (&self.settings.keys, process.token());
         let lease = self.settings.trust_lease;
-        let claimed = process.cache.with(|cache| cache::claim_belief(cache, keys, &token, lease));
+        let claimed = process.cache.with(|cache| notes::claim_belief(cache, keys, &token, lease));
         not_refused(claimed)?;
         match self.is_look_shared(process) {
             Ok(true) => {}
             Ok(false) => {
                 let claimed =
-                    process.journal.with(|journal| journal::claim_look(journal, keys, &token));
+                    process.journal.with(|journal| look::claim_look(journal, keys, &token));
                 self.look_at_database(process)?;
                 if claimed.is_ok() {
                     let noted = process
@@ -65,8 +66,7 @@ impl Engine {
 
     /// Whether the last look of anybody at MariaDB still serves everybody.
     fn is_look_shared(&self, process: &Process) -> Result<bool> {
-        let note =
-            process.journal.with(|journal| journal::last_look(journal, &self.settings.keys))?;
+        let note = process.journal.with(|journal| look::last_look(journal, &self.settings.keys))?;
         Ok(lock(&process.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()))
     }
 
@@ -97,12 +97,14 @@ impl Engine {
                 );
                 let students =
                     || look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
-                process.cache.with(|cache| cache::drop_students(cache, keys, students()).map(drop))
+                process
+                    .cache
+                    .with(|cache| schedules::drop_students(cache, keys, students()).map(drop))
             }
             Repair::Renew => {
                 log::warn!("many cached schedules lacked answers: all are loaded again");
                 let generation = process.random_generation();
-                process.cache.with(|cache| cache::renew_generation(cache, keys, generation))
+                process.cache.with(|cache| notes::renew_generation(cache, keys, generation))
             }
         }
     }
@@ -111,7 +113,8 @@ impl Engine {
     /// answer that the cache does not show may be acknowledged then. Nobody's name means everybody.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: MariaDB cannot be told. Others may show what is older than the answer.
+    /// [`Error::Unavailable`]: MariaDB cannot be told. Others may show what is older than the
+    /// answer.
     pub(crate) fn make_unbelieved(
         &self,
         process: &Process,
@@ -126,7 +129,7 @@ impl Engine {
         // Every look that served before the mark has ended by then, or, where the journal is told,
         // a lease later.
         let marked = Instant::now();
-        let told = process.journal.insist(|journal| journal::revoke_look(journal, keys));
+        let told = process.journal.insist(|journal| look::revoke_look(journal, keys));
         let since = if told.is_ok() { Instant::now() } else { marked };
         let deadline = since + longest_belief(lease, told.is_ok());
         while Instant::now() < deadline {
@@ -150,9 +153,9 @@ impl Engine {
         let keys = &self.settings.keys;
         let dropped = process.cache.with(|cache| {
             if player.is_empty() {
-                return cache::renew_generation(cache, keys, process.random_generation());
+                return notes::renew_generation(cache, keys, process.random_generation());
             }
-            cache::drop_students(cache, keys, [(player, season)]).map(drop)
+            schedules::drop_students(cache, keys, [(player, season)]).map(drop)
         });
         if dropped.is_ok() {
             process.database.with(|database| unshown::unmark(database, mark))?;
@@ -167,7 +170,7 @@ impl Engine {
     /// When neither the cache nor MariaDB can be told.
     pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
         let (keys, generation) = (&self.settings.keys, process.random_generation());
-        match process.cache.with(|cache| cache::renew_generation(cache, keys, generation)) {
+        match process.cache.with(|cache| notes::renew_generation(cache, keys, generation)) {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 self.make_unbelieved(process, "", "")
             }

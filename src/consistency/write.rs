@@ -13,10 +13,11 @@ use crate::rules::clock::now_us;
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::lineage::{States, apply, holds, is_early};
 use crate::rules::review::Review;
+use crate::servers::mariadb::audits::{self, Audit};
 use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::poison::{self, Poison};
-use crate::servers::mariadb::records::{self, Audit, NO_RECORD, NewState};
+use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
 use crate::servers::mariadb::{archive, in_transaction, in_transaction_again, journal};
 
 /// States on their way to the table, each with what it was computed from.
@@ -66,7 +67,7 @@ impl Engine {
                 .iter()
                 .flat_map(|student| student.entries.iter().map(|entry| entry.token.as_str()))
                 .collect();
-            let before = records::audited(database, &tokens)?;
+            let before = audits::audited(database, &tokens)?;
             let mut expected: Vec<(NewState<'_>, i64)> = Vec::new();
             let mut settled: Vec<(&Waiting, Settled)> = Vec::new();
             let mut audits = Vec::new();
@@ -113,7 +114,7 @@ impl Engine {
                 states.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
                 records::upsert(database, zone, place, &states)?;
             }
-            records::audit(database, zone, &audits)?;
+            audits::audit(database, zone, &audits)?;
             let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
             written.replayed = replayed.map(|(student, _)| student.owned_name()).collect();
             written.answers = audits.iter().map(|audit| audit.answers).sum();
@@ -258,7 +259,7 @@ impl Engine {
         lost: &HashSet<String>,
     ) -> Result<One> {
         in_transaction_again(database, |database| {
-            if !records::audited(database, &[&entry.token])?.is_empty() {
+            if !audits::audited(database, &[&entry.token])?.is_empty() {
                 return Ok(One::Done);
             }
             let is_archived = archived_of(database, &[student])?.contains(&student.season);
@@ -268,7 +269,7 @@ impl Engine {
             }
             let states = new_states(student.name(), &settled.changed);
             records::upsert(database, &self.settings.zone, settled.place, &states)?;
-            records::audit(database, &self.settings.zone, &[student.audit(entry)])?;
+            audits::audit(database, &self.settings.zone, &[student.audit(entry)])?;
             Ok(One::Written { is_replayed: settled.is_replayed })
         })
     }
@@ -301,7 +302,7 @@ impl Engine {
                     written => written?,
                 }
             }
-            records::audit(database, zone, &[student.audit(entry)])?;
+            audits::audit(database, zone, &[student.audit(entry)])?;
             Ok(set_aside)
         })
     }

@@ -110,8 +110,7 @@ impl Settings {
         if frappe_cache.as_ref().is_some_and(|frappe_cache| frappe_cache.is_same(&cache)) {
             return refuse(
                 "srs_cache_url names the database of redis_cache that Frappe looks through at each \
-                 login: name \
-                 another one, such as .../13",
+                 login: name another one, such as .../13",
             );
         }
         let database_timeout = Duration::from_millis(plain.database_timeout_ms);

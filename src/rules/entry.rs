@@ -357,8 +357,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn entries_round_trip(answers in proptest::collection::vec((0u8..3, 0u8..6), 1..8), has_stage: bool) {
-            let stage = has_stage.then(|| Review { subject: Some("Math".to_owned()), ..Review::new("s") });
+        fn entries_round_trip(
+            answers in proptest::collection::vec((0u8..3, 0u8..6), 1..8), has_stage: bool,
+        ) {
+            let subject = Some("Math".to_owned());
+            let stage = has_stage.then(|| Review { subject, ..Review::new("s") });
             let entry = entry(&answers, &stage.into_iter().collect::<Vec<_>>());
             let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(Entry::read(&text, "x"), Ok(entry));

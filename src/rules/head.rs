@@ -82,7 +82,9 @@ mod tests {
 
         #[test]
         fn new_answers_come_after_all_that_is_known(
-            order in 0i64..4_000_000_000_000_000, now in 0i64..4_000_000_000_000_000, random in any::<u64>()
+            order in 0i64..4_000_000_000_000_000,
+            now in 0i64..4_000_000_000_000_000,
+            random in any::<u64>(),
         ) {
             let head = Head { order, ..Head::default() };
             let next = head.next_order(now, random);

@@ -329,7 +329,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Wherever they are kept, whatever they were computed from and whatever the clocks say: answers count once
+        /// Wherever they are kept, whatever they were computed from and whatever the clocks
+        /// say: answers count once
         /// and in the order in which they were given, in what is read and in what is written.
         #[test]
         fn answers_count_in_order(events in events()) {
@@ -357,12 +358,14 @@ mod tests {
                     Event::Drain(most) => world.drain(most),
                 }
                 let read: HashMap<String, u8> =
-                    world.known(true).0.into_iter().map(|(id, state)| (id, state.stability)).collect();
+                    world.known(true).0.into_iter()
+                        .map(|(id, state)| (id, state.stability)).collect();
                 prop_assert_eq!(read, rungs(&given));
             }
             world.drain(usize::MAX);
             let written: HashMap<String, u8> =
-                world.rows.iter().map(|state| (state.question_id.clone(), state.stability)).collect();
+                world.rows.iter()
+                    .map(|state| (state.question_id.clone(), state.stability)).collect();
             prop_assert_eq!(written, rungs(&given));
         }
     }

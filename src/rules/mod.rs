@@ -10,6 +10,7 @@ pub mod head;
 pub mod ladder;
 pub mod latency;
 pub mod lineage;
+pub mod names;
 pub mod plan;
 pub mod review;
 pub mod sample;

@@ -16,7 +16,8 @@ pub struct Review {
     /// Unix time in seconds (UTC) of the student's last answer to this question.
     pub last_review: Option<i64>,
     /// The order of the answer that last changed this state: the Unix time of the answer in
-    /// microseconds, but always later than every state that was known then (see [`crate::rules::head`]).
+    /// microseconds, but always later than every state that was known then (see
+    /// [`crate::rules::head`]).
     pub answered_at_us: i64,
     /// Name of a Game Subject.
     pub subject: Option<String>,
@@ -169,15 +170,18 @@ mod tests {
         }
 
         #[test]
-        fn details_begin_alike_for_one_subject_only(review in reviews(), other in "[^\\x00]{0,20}") {
+        fn details_begin_alike_for_one_subject_only(
+            review in reviews(), other in "[^\\x00]{0,20}",
+        ) {
             let begins = review.detail().starts_with(&detail_start(Some(&other)));
             prop_assert_eq!(begins, review.subject.unwrap_or_default() == other);
         }
 
         #[test]
         fn journal_round_trips(review in reviews()) {
-            let text = serde_json::to_string(&review).map_err(|error| TestCaseError::fail(error.to_string()))?;
-            let read: Review = serde_json::from_str(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let fail = |error: serde_json::Error| TestCaseError::fail(error.to_string());
+            let text = serde_json::to_string(&review).map_err(fail)?;
+            let read: Review = serde_json::from_str(&text).map_err(fail)?;
             prop_assert_eq!(read, review);
         }
 

@@ -126,17 +126,20 @@ mod tests {
     proptest! {
         #[test]
         fn the_share_lies_between_its_bounds(
-            parts in proptest::collection::vec((0..3_000u64, 0..100u64), 0..30), more in 0..1_000u64,
+            parts in proptest::collection::vec((0..3_000u64, 0..100u64), 0..30),
+            more in 0..1_000u64,
         ) {
             let sample: Vec<Cluster> = parts
                 .iter()
-                .map(|(records, percent)| Cluster { records: *records, differing: records * percent / 100 })
+                .map(|&(records, percent)| Cluster { records, differing: records * percent / 100 })
                 .collect();
-            let Estimate { share, low, high } = Estimate::from_sample(&sample, sample.len() as u64 + more);
+            let all = sample.len() as u64 + more;
+            let Estimate { share, low, high } = Estimate::from_sample(&sample, all);
             prop_assert!(0.0 <= low && low <= share && share <= high && high <= 1.0);
         }
 
-        /// What a 95% interval promises, for schools where some students' schedules are worse than others'.
+        /// What a 95% interval promises, for schools where some students' schedules are worse than
+        /// others'.
         #[test]
         fn the_truth_is_mostly_within(seed in any::<u64>()) {
             let mut state = seed | 1;
@@ -147,13 +150,17 @@ mod tests {
                 state
             };
             let school: Vec<Cluster> = (0..2_000)
-                .map(|_| Cluster { records: 500 + random() % 1_000, differing: (random() % 30).saturating_sub(9) })
+                .map(|_| Cluster {
+                        records: 500 + random() % 1_000,
+                        differing: (random() % 30).saturating_sub(9),
+                    })
                 .collect();
             let sum = |part: fn(&Cluster) -> u64| school.iter().map(part).sum::<u64>() as f64;
             let truth = sum(|one| one.differing) / sum(|one| one.records);
             let trials = 200;
             let within = (0..trials).filter(|_| {
-                let sample: Vec<Cluster> = (0..20).map(|_| school[(random() % 2_000) as usize]).collect();
+                let mut draw = |_| school[(random() % 2_000) as usize];
+                let sample: Vec<Cluster> = (0..20).map(&mut draw).collect();
                 let estimate = Estimate::from_sample(&sample, 2_000);
                 estimate.low <= truth && truth <= estimate.high
             });

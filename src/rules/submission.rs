@@ -4,13 +4,13 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::ladder;
+use super::names::fault_of_question_id;
 use crate::error::{Error, Result};
-use crate::rules::ladder;
 
 /// Most answers in one submission.
 pub const MOST_ANSWERS: usize = 50;
-/// Most characters in a question id; the column holds no more.
-pub const LONGEST_QUESTION_ID: usize = 140;
+
 /// Most bytes of JSON that are looked at: 50 answers of the longest ids are a tenth of it.
 const MOST_BYTES: usize = 1 << 20;
 /// The quality of an answer from which on it counts as right.
@@ -180,55 +180,6 @@ pub fn stage_of(question_id: &str) -> Option<&str> {
     question_id.split_once(':').map(|(stage, _)| stage).filter(|stage| !stage.is_empty())
 }
 
-/// Refuses an id that cache and table would not give back as it came.
-///
-/// # Errors
-/// [`Error::InvalidInput`].
-pub fn check_question_id(question_id: &str) -> Result<()> {
-    match fault_of_question_id(question_id) {
-        None => Ok(()),
-        Some(reason) => Err(invalid(&reason)),
-    }
-}
-
-fn fault_of_question_id(question_id: &str) -> Option<Reason> {
-    let length = question_id.chars().count();
-    if length == 0 || length > LONGEST_QUESTION_ID {
-        return Some(format!(
-            "question_id has 1 to {LONGEST_QUESTION_ID} characters, not {length}"
-        ));
-    }
-    if question_id.chars().any(char::is_control) || question_id.trim() != question_id {
-        return Some("question_id has no control characters and no space at its ends".to_owned());
-    }
-    None
-}
-
-/// Refuses a player whom the table could not name.
-///
-/// # Errors
-/// [`Error::InvalidInput`].
-pub fn check_player(player: &str) -> Result<()> {
-    let length = player.chars().count();
-    if (1..=LONGEST_QUESTION_ID).contains(&length) {
-        return Ok(());
-    }
-    Err(Error::InvalidInput(format!(
-        "a player is the name of a User, 1 to {LONGEST_QUESTION_ID} characters, not {length}"
-    )))
-}
-
-/// Refuses a season whose name could lead to the keys of another student: keys are `player:season`.
-///
-/// # Errors
-/// [`Error::InvalidInput`].
-pub fn check_season(season: &str) -> Result<()> {
-    if season.contains(':') {
-        return Err(Error::InvalidInput("the name of a season has no colon".to_owned()));
-    }
-    Ok(())
-}
-
 fn read(what: &str, json: &str) -> Result<Value> {
     if json.len() > MOST_BYTES {
         return Err(invalid(&format!("{what} is larger than {MOST_BYTES} bytes")));
@@ -351,8 +302,10 @@ mod tests {
 
     #[test]
     fn reads_both_forms_alike() {
-        let session = r#"{"answers": [{"question_id": "q", "is_correct": true, "time_spent_ms": 1500.7},
-            {"question_id": "r", "is_correct": 0}], "session_meta": {"subject": "Math"}, "total_combo": 3}"#;
+        let session = r#"{"answers": [
+            {"question_id": "q", "is_correct": true, "time_spent_ms": 1500.7},
+            {"question_id": "r", "is_correct": 0}],
+            "session_meta": {"subject": "Math"}, "total_combo": 3}"#;
         let responses = r#"[{"question_id": "q", "quality": 3, "response_time_ms": 1500},
             {"question_id": "r", "quality": 2}]"#;
         let session = Submission::from_session_data(session).unwrap_or_default();
@@ -397,7 +350,8 @@ mod tests {
             r#"{"answers": [["q", true]]}"#,
             r#"{"answers": [{"question_id": "q", "is_correct": true}], "session_meta": []}"#,
             r#"{"answers": [{"question_id": "q", "is_correct": 2}]}"#,
-            r#"{"answers": [{"question_id": "q", "is_correct": true, "time_spent_ms": 1, "duration_ms": -1}]}"#,
+            r#"{"answers": [{"question_id": "q", "is_correct": true,
+                "time_spent_ms": 1, "duration_ms": -1}]}"#,
         ] {
             assert!(
                 matches!(Submission::from_session_data(bad), Err(Error::InvalidInput(_))),
@@ -457,7 +411,8 @@ mod tests {
                 "answer 2: duration_ms is a number of milliseconds from 0 to 1000000000000",
             ),
             (
-                r#"{"answers": [{"question_id": "q", "is_correct": 1}], "session_meta": {"topic": 5}}"#,
+                r#"{"answers": [{"question_id": "q", "is_correct": 1}],
+                    "session_meta": {"topic": 5}}"#,
                 "topic is text",
             ),
         ] {
@@ -488,14 +443,6 @@ mod tests {
             let _ = Submission::from_session_data(&json);
             let _ = Submission::from_responses(&json);
             let _ = Submission::from_interactions(&json, None, None);
-        }
-
-        #[test]
-        fn any_id_passes_or_is_refused(id: String) {
-            if check_question_id(&id).is_ok() {
-                prop_assert!((1..=LONGEST_QUESTION_ID).contains(&id.chars().count()));
-                prop_assert!(!id.contains('\0'));
-            }
         }
     }
 }

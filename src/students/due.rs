@@ -10,10 +10,11 @@ use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
 use crate::rules::focus;
 use crate::rules::latency::Call;
+use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
-use crate::rules::submission::{check_player, check_season};
 use crate::servers::mariadb::records;
-use crate::servers::redis::cache::{self, Student, Wanted};
+use crate::servers::redis::cache::{Student, Wanted};
+use crate::servers::redis::notes;
 
 /// The most questions in one answer.
 pub const LARGEST_LIMIT: u32 = 50;
@@ -193,7 +194,7 @@ impl Engine {
 
     fn confirm_season(&self, process: &Process, token: &str) -> Result<Attempt<()>> {
         let keys = &self.settings.keys;
-        let actual = process.cache.with(|cache| cache::active_season(cache, keys))?;
+        let actual = process.cache.with(|cache| notes::active_season(cache, keys))?;
         Ok(if actual.as_deref() == Some(token) {
             Attempt::Done(())
         } else {

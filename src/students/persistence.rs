@@ -2,8 +2,8 @@
 
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::servers::mariadb::audits;
 use crate::servers::mariadb::journal as kept;
-use crate::servers::mariadb::records;
 use crate::servers::redis::journal;
 
 /// Longest job id that is looked up.
@@ -40,7 +40,7 @@ impl Engine {
         // What has left either place by now is in the table.
         let (is_kept, outcome) = process.database.with(|database| {
             let is_kept = kept::is_waiting(database, player, job_id)?;
-            Ok((is_kept, records::outcome(database, player, job_id)?))
+            Ok((is_kept, audits::outcome(database, player, job_id)?))
         })?;
         match outcome {
             Some(true) => Ok(Some(Persistence::Persisted)),

@@ -232,8 +232,7 @@ pub fn columns(connection: &mut Conn) -> Result<Vec<String>> {
     }
     Err(Error::InvalidInput(format!(
         "Archived Memory Tracker lacks fields of Player Memory Tracker, whose values would be \
-         lost: {}. Add them \
-         there, then archive again.",
+         lost: {}. Add them there, then archive again.",
         missing.join(", ")
     )))
 }

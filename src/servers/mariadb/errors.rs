@@ -84,5 +84,8 @@ const DATA_ERRORS: [u16; 13] =
 /// Whether an error means that this data can never be written. All others pass by themselves or by
 /// an administrator's hand, and the data waits for that.
 pub fn is_data_error(error: &Error) -> bool {
-    matches!(error, Error::Refused { server: Server::Database, code, .. } if DATA_ERRORS.contains(code))
+    match error {
+        Error::Refused { server: Server::Database, code, .. } => DATA_ERRORS.contains(code),
+        _ => false,
+    }
 }

@@ -1,6 +1,7 @@
 //! The only place that speaks SQL.
 
 pub mod archive;
+pub mod audits;
 pub mod blind;
 pub mod checks;
 pub mod clean;
@@ -14,6 +15,7 @@ pub mod poison;
 pub mod records;
 pub mod renames;
 pub mod retention;
+mod row_names;
 pub mod seasons;
 pub mod shape;
 pub mod storage;

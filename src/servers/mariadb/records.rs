@@ -1,14 +1,12 @@
 //! The big table: one student's records, and writing new states.
 
-use std::collections::HashSet;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use mysql::prelude::Queryable;
 use mysql::{Binary, Conn, QueryResult, Value};
 
 use super::key_range::Place;
+use super::row_names::Names;
 use super::shape::{ARCHIVE, LIVE};
-use super::{MOST_IN_A_LIST, date_value, date_value_us, placeholders, row, rows, unix_value};
+use super::{date_value, date_value_us, placeholders, row, rows, unix_value};
 use crate::error::{Error, Result};
 use crate::rules::clock::{SiteZone, now_us};
 use crate::rules::lineage::Record;
@@ -293,8 +291,7 @@ impl NewState<'_> {
 pub const NO_RECORD: i64 = -1;
 
 const STATE_COLUMNS: &str = "name, creation, modified, modified_by, owner, player, season, \
-question_id, \
-    stability, next_review_date, last_review_date, subject, topic, answered_at_us";
+question_id, stability, next_review_date, last_review_date, subject, topic, answered_at_us";
 
 /// The columns that a state changes in a record that is there. The first is the one that may be
 /// refused.
@@ -338,8 +335,8 @@ pub fn upsert(
 /// Sorted as for [`upsert`].
 ///
 /// # Errors
-/// [`Error::Refused`] with the code [`super::errors::NOT_NULL`]: another state stands somewhere. Nothing was written then,
-/// once the transaction is rolled back.
+/// [`Error::Refused`] with the code [`super::errors::NOT_NULL`]: another state stands
+/// somewhere. Nothing was written then, once the transaction is rolled back.
 pub fn upsert_expecting(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -405,159 +402,7 @@ pub fn split(microseconds: i64) -> (i64, u32) {
     (microseconds.div_euclid(1_000_000), rest)
 }
 
-/// What ties an acknowledgement to what was persisted.
-pub struct Audit<'a> {
-    /// The job id that the student was given.
-    pub job_id: &'a str,
-    /// The student.
-    pub player: &'a str,
-    /// The season.
-    pub season: &'a str,
-    /// How many states were written.
-    pub answers: usize,
-    /// Time of the answers, Unix microseconds.
-    pub answered_at_us: i64,
-    /// Time of this writing, Unix microseconds.
-    pub persisted_at_us: i64,
-    /// SHA-256 over the acknowledged states, hexadecimal.
-    pub checksum: String,
-}
-
-/// Those of some submissions that have been written: their audit records are there.
-pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>> {
-    let mut names = HashSet::new();
-    for tokens in tokens.chunks(MOST_IN_A_LIST) {
-        let list = placeholders(tokens.len());
-        let sql = format!("SELECT name FROM `tabMemory Review Audit` WHERE name IN ({list})");
-        let found: Vec<String> =
-            rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
-        names.extend(found);
-    }
-    Ok(names)
-}
-
-/// Who submitted answers of a season after a moment, Unix microseconds, and before a submission of
-/// this name, the latest first: names of submissions and players. Tokens begin with the time, so
-/// the primary key finds them.
-pub fn submitted_since(
-    connection: &mut Conn,
-    season: &str,
-    since_us: i64,
-    before: Option<&str>,
-    most: usize,
-) -> Result<Vec<(String, String)>> {
-    // Nothing is named as if it came a day after now, but what older versions named otherwise.
-    let newest = format!("{:x}", now_us() + 24 * 3600 * 1_000_000);
-    let sql = "SELECT name, player FROM `tabMemory Review Audit` WHERE name > ? AND name < ? AND \
-    season = ? \
-               ORDER BY name DESC LIMIT ?";
-    rows(connection, sql, (format!("{since_us:x}"), before.unwrap_or(&newest), season, most))
-}
-
-/// Writes audit records.
-///
-/// # Errors
-/// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: one is there, so that submission has been written.
-pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Result<()> {
-    let date = |microseconds| {
-        let (seconds, rest) = split(microseconds);
-        date_value_us(zone, seconds, rest)
-    };
-    let params = audits.iter().map(|audit| {
-        let persisted = date(audit.persisted_at_us);
-        let row: Vec<Value> = vec![
-            audit.job_id.into(),
-            persisted.clone(),
-            persisted.clone(),
-            cut(audit.player).into(),
-            cut(audit.player).into(),
-            cut(audit.player).into(),
-            cut(audit.season).into(),
-            u64::try_from(audit.answers).unwrap_or(u64::MAX).into(),
-            date(audit.answered_at_us),
-            persisted,
-            audit.checksum.as_str().into(),
-        ];
-        row
-    });
-    let sql = "INSERT INTO `tabMemory Review Audit` \
-        (name, creation, modified, modified_by, owner, player, season, answers, answered_at, \
-        persisted_at, checksum) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
-}
-
 /// What fits into a column of Frappe's: a record is poison for its data, its traces never are.
 pub fn cut(text: &str) -> String {
     text.chars().take(140).collect()
-}
-
-/// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was
-/// written.
-pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<bool>> {
-    let poisoned: Option<u8> = row(
-        connection,
-        "SELECT 1 FROM `tabPoison Review` \
-         WHERE name >= ? AND name < ? AND player = ? AND replayed_at IS NULL LIMIT 1",
-        // All names that begin with the job id and a hyphen: a full stop comes next after it.
-        (format!("{job_id}-"), format!("{job_id}."), player),
-    )?;
-    if poisoned.is_some() {
-        return Ok(Some(false));
-    }
-    let sql = "SELECT 1 FROM `tabMemory Review Audit` WHERE name = ? AND player = ?";
-    let audited: Option<u8> = row(connection, sql, (job_id, player))?;
-    Ok(audited.map(|_| true))
-}
-
-/// Names for new rows: they grow with time, so the index on them is filled at its end, and no two
-/// are alike.
-struct Names {
-    time: u64,
-    process: u64,
-}
-
-static NAMED: AtomicU64 = AtomicU64::new(0);
-
-impl Names {
-    fn new() -> Names {
-        Names {
-            time: u64::try_from(crate::rules::clock::now_us()).unwrap_or(0),
-            process: u64::from(std::process::id()) % 46_656,
-        }
-    }
-
-    fn next(&self) -> String {
-        let count = NAMED.fetch_add(1, Ordering::Relaxed) % 60_466_176;
-        format!("{}{}{}", base36(self.time, 10), base36(count, 5), base36(self.process, 3))
-    }
-}
-
-fn base36(mut number: u64, width: usize) -> String {
-    let mut digits = vec![b'0'; width];
-    for digit in digits.iter_mut().rev() {
-        let value = u8::try_from(number % 36).unwrap_or(0);
-        *digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
-        number /= 36;
-    }
-    String::from_utf8_lossy(&digits).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_grow_and_differ() {
-        let names = Names::new();
-        let made: Vec<String> = (0..1_000).map(|_| names.next()).collect();
-        assert!(made.windows(2).all(|pair| pair[0] < pair[1]));
-        assert!(made.iter().all(|name| name.len() == 18));
-    }
-
-    #[test]
-    fn base36_counts() {
-        assert_eq!(base36(35, 2), "0z");
-        assert_eq!(base36(36, 2), "10");
-    }
 }

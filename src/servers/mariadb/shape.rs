@@ -114,8 +114,8 @@ impl Shape {
         }
         Err(Error::Fault(format!(
             "{table} has {incomplete} records without player, season or question, and {duplicates} \
-             duplicates: \
-             complete or delete them, then run bench migrate again. Nothing was changed."
+             duplicates: complete or delete them, then run bench migrate again. Nothing was \
+             changed."
         )))
     }
 

@@ -13,6 +13,7 @@ use super::{
     unshown,
 };
 use crate::error::{Error, Result};
+use crate::rules::names::check_season_name;
 
 const TABLE: &str = LIVE.table;
 const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
@@ -32,8 +33,6 @@ const QUIET_PAUSE: Duration = Duration::from_millis(10);
 const LOUD_PAUSE: Duration = Duration::from_secs(5);
 /// How long it is waited for then, with everybody behind it.
 const LOUD_SECONDS: f64 = 0.05;
-/// MariaDB's longest identifier: a partition bears its season's name.
-const LONGEST_SEASON: usize = 64;
 
 /// The tables that are no DocTypes, and how they are made.
 const OWN_TABLES: [(&str, &str); 10] = [
@@ -48,31 +47,6 @@ const OWN_TABLES: [(&str, &str); 10] = [
     ("memora_retention", retention::CREATE),
     ("memora_rename", renames::CREATE),
 ];
-
-/// Refuses a season whose name is not `SEASON-YYYY` or `SEASON-YYYY-SUFFIX` (spec section 1). What
-/// passes is safe as an identifier and in a key.
-///
-/// # Errors
-/// [`Error::InvalidInput`].
-pub fn check_season_name(season: &str) -> Result<()> {
-    let is_valid = season.strip_prefix("SEASON-").is_some_and(|rest| {
-        let (year, suffix) =
-            rest.split_once('-').map_or((rest, None), |(year, suffix)| (year, Some(suffix)));
-        let year_ok = year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit());
-        let in_suffix =
-            |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        year_ok && suffix.is_none_or(|suffix| !suffix.is_empty() && suffix.bytes().all(in_suffix))
-    });
-    if is_valid && season.len() <= LONGEST_SEASON {
-        return Ok(());
-    }
-    let shown: String = season.chars().take(40).collect();
-    Err(Error::InvalidInput(format!(
-        "{shown:?} is no name of a season: use SEASON-YYYY or SEASON-YYYY-SUFFIX (A-Z, 0-9, _), at \
-         most \
-         {LONGEST_SEASON} characters"
-    )))
-}
 
 /// Makes this connection the only one that prepares the tables, until it ends. An ALTER TABLE goes
 /// on when whoever asked for it is killed; the next one waits for it.
@@ -301,8 +275,7 @@ fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
     }
     Err(Error::Fault(format!(
         "{TABLE} was in use for {} minutes without a break: look in SHOW PROCESSLIST for a \
-         transaction or a \
-         backup that holds it, end it, and run this again",
+         transaction or a backup that holds it, end it, and run this again",
         PATIENCE.as_secs() / 60
     )))
 }
@@ -376,39 +349,4 @@ fn is_partitioned(connection: &mut Conn) -> Result<bool> {
                 || name == "p_default" && !seasons.starts_with('\''))
     };
     Ok(partitions.iter().all(is_ours) && partitions.iter().any(|(name, ..)| name == "p_default"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn season_names() {
-        for good in ["SEASON-2026", "SEASON-2026-A", "SEASON-2026-SPRING_2"] {
-            assert!(check_season_name(good).is_ok(), "{good}");
-        }
-        let long = format!("SEASON-2026-{}", "A".repeat(60));
-        for bad in [
-            "",
-            "season-2026",
-            "SEASON-26",
-            "SEASON-2026-",
-            "SEASON-2026\n",
-            "SEASON-2026-a",
-            "SEASON-2026-'",
-            &long,
-        ] {
-            assert!(check_season_name(bad).is_err(), "{bad}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn what_passes_has_nothing_to_escape(name in "SEASON-.{0,8}") {
-            if check_season_name(&name).is_ok() {
-                prop_assert!(name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
-            }
-        }
-    }
 }

@@ -2,7 +2,8 @@
 //!
 //! A thousand members of a sorted set cost Redis two thirds of what they cost it as arguments of
 //! ZADD: nothing is parsed, and it knows in advance how many come. The form is that of RDB version
-//! 9, which Redis has written since 5.0 and reads ever since (<https://rdb.fnordig.de/file_format.html>).
+//! 9, which Redis has written since 5.0 and reads ever since
+//! (<https://rdb.fnordig.de/file_format.html>).
 
 use crc::{CRC_64_REDIS, Crc, Table};
 

@@ -7,9 +7,9 @@ use std::time::Duration;
 use ::redis::{FromRedisValue, Value};
 
 use super::keys::{GROUP, Keys};
-use super::{LuaScript, RedisConnection, claim, confirm, text, unexpected};
+use super::look::look_note;
+use super::{LuaScript, RedisConnection, confirm, text, unexpected};
 use crate::error::{Error, Result};
-use crate::rules::belief::LONGEST_LOOK;
 use crate::rules::entry::Entry;
 
 /// How long a drain that was queued keeps others from being queued; the scripts have it, too.
@@ -174,28 +174,6 @@ impl JournalScripts {
         let note = look_note(connection, token);
         confirm(connection, &self.confirm, &[keys.database_claim(), keys.database_look()], &note)
     }
-}
-
-/// Makes it known that MariaDB is being looked at.
-pub fn claim_look(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<()> {
-    let note = look_note(connection, token);
-    claim(connection, &keys.database_claim(), &note, LONGEST_LOOK)
-}
-
-/// The last look at MariaDB, while it serves everybody; empty when somebody has to look.
-pub fn last_look(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
-    let note: Option<String> = connection.command(redis::cmd("GET").arg(keys.database_look()))?;
-    // A note from another run of the server may have been revoked there.
-    Ok(note.filter(|note| note.starts_with(&connection.run_id)).unwrap_or_default())
-}
-
-/// Makes all looks void, those under way too: MariaDB has news.
-pub fn revoke_look(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
-    connection.command(redis::cmd("DEL").arg(keys.database_claim()).arg(keys.database_look()))
-}
-
-fn look_note(connection: &RedisConnection, token: &str) -> String {
-    format!("{}|{token}", connection.run_id)
 }
 
 /// When an entry was kept, Unix microseconds by the server's clock.

@@ -1,13 +1,19 @@
 //! The only place that speaks Redis: connections and scripts. What is asked is in `cache` and
 //! `journal`.
 
+mod answer;
 pub mod cache;
 pub mod dump;
 mod errors;
+pub mod fill;
 pub mod journal;
 pub mod keys;
 pub mod latency;
+pub mod look;
 pub mod memory;
+pub mod notes;
+pub mod scan;
+pub mod schedules;
 pub mod students;
 
 use std::time::Duration;

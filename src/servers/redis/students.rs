@@ -7,8 +7,8 @@
 
 use ::redis::{RedisResult, Value};
 
-use super::cache::scan_season;
 use super::keys::Keys;
+use super::scan::scan_season;
 use super::{RedisConnection, unexpected};
 use crate::error::{Error, Result, Server};
 use crate::rules::diff::CachedSchedule;

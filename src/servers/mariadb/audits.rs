@@ -1,0 +1,112 @@
+//! Memory Review Audits: each ties an acknowledgement to what was written.
+
+use std::collections::HashSet;
+
+use mysql::prelude::Queryable;
+use mysql::{Conn, Value};
+
+use super::records::{cut, split};
+use super::{MOST_IN_A_LIST, date_value_us, placeholders, row, rows};
+use crate::error::{Error, Result};
+use crate::rules::clock::{SiteZone, now_us};
+
+/// What ties an acknowledgement to what was persisted.
+pub struct Audit<'a> {
+    /// The job id that the student was given.
+    pub job_id: &'a str,
+    /// The student.
+    pub player: &'a str,
+    /// The season.
+    pub season: &'a str,
+    /// How many states were written.
+    pub answers: usize,
+    /// Time of the answers, Unix microseconds.
+    pub answered_at_us: i64,
+    /// Time of this writing, Unix microseconds.
+    pub persisted_at_us: i64,
+    /// SHA-256 over the acknowledged states, hexadecimal.
+    pub checksum: String,
+}
+
+/// Those of some submissions that have been written: their audit records are there.
+pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>> {
+    let mut names = HashSet::new();
+    for tokens in tokens.chunks(MOST_IN_A_LIST) {
+        let list = placeholders(tokens.len());
+        let sql = format!("SELECT name FROM `tabMemory Review Audit` WHERE name IN ({list})");
+        let found: Vec<String> =
+            rows(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
+        names.extend(found);
+    }
+    Ok(names)
+}
+
+/// Who submitted answers of a season after a moment, Unix microseconds, and before a submission of
+/// this name, the latest first: names of submissions and players. Tokens begin with the time, so
+/// the primary key finds them.
+pub fn submitted_since(
+    connection: &mut Conn,
+    season: &str,
+    since_us: i64,
+    before: Option<&str>,
+    most: usize,
+) -> Result<Vec<(String, String)>> {
+    // Nothing is named as if it came a day after now, but what older versions named otherwise.
+    let newest = format!("{:x}", now_us() + 24 * 3600 * 1_000_000);
+    let sql = "SELECT name, player FROM `tabMemory Review Audit` WHERE name > ? AND name < ? AND \
+    season = ? \
+               ORDER BY name DESC LIMIT ?";
+    rows(connection, sql, (format!("{since_us:x}"), before.unwrap_or(&newest), season, most))
+}
+
+/// Writes audit records.
+///
+/// # Errors
+/// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: one is there, so that
+/// submission has been written.
+pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Result<()> {
+    let date = |microseconds| {
+        let (seconds, rest) = split(microseconds);
+        date_value_us(zone, seconds, rest)
+    };
+    let params = audits.iter().map(|audit| {
+        let persisted = date(audit.persisted_at_us);
+        let row: Vec<Value> = vec![
+            audit.job_id.into(),
+            persisted.clone(),
+            persisted.clone(),
+            cut(audit.player).into(),
+            cut(audit.player).into(),
+            cut(audit.player).into(),
+            cut(audit.season).into(),
+            u64::try_from(audit.answers).unwrap_or(u64::MAX).into(),
+            date(audit.answered_at_us),
+            persisted,
+            audit.checksum.as_str().into(),
+        ];
+        row
+    });
+    let sql = "INSERT INTO `tabMemory Review Audit` \
+        (name, creation, modified, modified_by, owner, player, season, answers, answered_at, \
+        persisted_at, checksum) \
+        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+}
+
+/// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was
+/// written.
+pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<bool>> {
+    let poisoned: Option<u8> = row(
+        connection,
+        "SELECT 1 FROM `tabPoison Review` \
+         WHERE name >= ? AND name < ? AND player = ? AND replayed_at IS NULL LIMIT 1",
+        // All names that begin with the job id and a hyphen: a full stop comes next after it.
+        (format!("{job_id}-"), format!("{job_id}."), player),
+    )?;
+    if poisoned.is_some() {
+        return Ok(Some(false));
+    }
+    let sql = "SELECT 1 FROM `tabMemory Review Audit` WHERE name = ? AND player = ?";
+    let audited: Option<u8> = row(connection, sql, (job_id, player))?;
+    Ok(audited.map(|_| true))
+}

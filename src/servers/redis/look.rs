@@ -1,0 +1,29 @@
+//! The look at MariaDB that serves all processes: the journal remembers it for a moment.
+
+use super::keys::Keys;
+use super::{RedisConnection, claim};
+use crate::error::Result;
+use crate::rules::belief::LONGEST_LOOK;
+
+/// Makes it known that MariaDB is being looked at.
+pub fn claim_look(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<()> {
+    let note = look_note(connection, token);
+    claim(connection, &keys.database_claim(), &note, LONGEST_LOOK)
+}
+
+/// The last look at MariaDB, while it serves everybody; empty when somebody has to look.
+pub fn last_look(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
+    let note: Option<String> = connection.command(redis::cmd("GET").arg(keys.database_look()))?;
+    // A note from another run of the server may have been revoked there.
+    Ok(note.filter(|note| note.starts_with(&connection.run_id)).unwrap_or_default())
+}
+
+/// Makes all looks void, those under way too: MariaDB has news.
+pub fn revoke_look(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.database_claim()).arg(keys.database_look()))
+}
+
+/// The note of a look: whose it is, and in which run of the server.
+pub(super) fn look_note(connection: &RedisConnection, token: &str) -> String {
+    format!("{}|{token}", connection.run_id)
+}

@@ -1,0 +1,82 @@
+//! What the cache remembers of the site as a whole: the active season, known links, checks, the
+//! generation, and that it may be believed.
+
+use std::time::Duration;
+
+use super::keys::Keys;
+use super::{RedisConnection, claim};
+use crate::error::Result;
+
+/// Makes it known that somebody looks whether the cache may be believed.
+pub fn claim_belief(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    token: &str,
+    lease: Duration,
+) -> Result<()> {
+    claim(connection, &keys.claim(), token, lease)
+}
+
+/// Begins a new generation: all that is cached is void.
+pub fn renew_generation(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    generation: u64,
+) -> Result<()> {
+    let mut pipeline = redis::pipe();
+    let text = generation_text(generation, &connection.run_id);
+    pipeline.atomic().cmd("SET").arg(keys.generation()).arg(text).ignore();
+    pipeline.cmd("DEL").arg(keys.active_season()).ignore();
+    connection.pipeline(&pipeline)
+}
+
+/// A generation, and the run of the server that it is for.
+pub(super) fn generation_text(generation: u64, run_id: &str) -> String {
+    format!("{generation}|{run_id}")
+}
+
+/// What `srs-season` holds.
+pub fn active_season(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<String>> {
+    connection.command(redis::cmd("GET").arg(keys.active_season()))
+}
+
+/// Forgets the active season.
+pub fn forget_season(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.active_season()))
+}
+
+/// Remembers links that exist.
+pub fn remember_links(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    links: &[String],
+) -> Result<()> {
+    connection.command(redis::cmd("SADD").arg(keys.links()).arg(links))
+}
+
+/// Forgets that a link exists.
+pub fn forget_link(connection: &mut RedisConnection, keys: &Keys, link: &str) -> Result<()> {
+    connection.command(redis::cmd("SREM").arg(keys.links()).arg(link))
+}
+
+/// Forgets which links exist.
+pub fn forget_links(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    // Unlinked: there may be a million students among them.
+    connection.command(redis::cmd("UNLINK").arg(keys.links()))
+}
+
+/// How many checks the database had seen at the last one; nothing where the cache was emptied
+/// since.
+pub fn known_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<u64>> {
+    connection.command(redis::cmd("GET").arg(keys.checks()))
+}
+
+/// Remembers how many checks the database has seen.
+pub fn remember_checks(connection: &mut RedisConnection, keys: &Keys, checks: u64) -> Result<()> {
+    connection.command(redis::cmd("SET").arg(keys.checks()).arg(checks))
+}
+
+/// Forgets it: the next check finds nobody's schedule.
+pub fn forget_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+    connection.command(redis::cmd("DEL").arg(keys.checks()))
+}

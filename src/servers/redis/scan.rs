@@ -1,0 +1,79 @@
+//! Looking through a Redis as a whole, a part at a time.
+
+use super::keys::Keys;
+use super::{RedisConnection, RedisServer};
+use crate::error::Result;
+use crate::servers::pool::Pool;
+
+/// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go
+/// on, 0 when all was looked through, and the keys.
+pub fn scan_season(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    cursor: u64,
+) -> Result<(u64, Vec<String>)> {
+    scan(connection, &keys.season_pattern(season), cursor)
+}
+
+/// Looks through a whole Redis, a part at a time, each from where the last one left off.
+pub fn look_through(
+    server: &Pool<RedisServer>,
+    look: impl Fn(&mut RedisConnection, u64) -> Result<u64>,
+) -> Result<()> {
+    let mut cursor = 0;
+    loop {
+        cursor = server.with(|connection| look(connection, cursor))?;
+        if cursor == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn scan(
+    connection: &mut RedisConnection,
+    pattern: &str,
+    cursor: u64,
+) -> Result<(u64, Vec<String>)> {
+    let mut command = redis::cmd("SCAN");
+    command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1_000);
+    let (cursor, found): (u64, Vec<Vec<u8>>) = connection.command(&command)?;
+    // A key that is no text is none of ours.
+    Ok((cursor, found.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect()))
+}
+
+/// Looks through a part of either Redis for keys of memora's on this site, and removes them.
+/// Returns where to go on; 0: all was looked through.
+pub fn clear_site(connection: &mut RedisConnection, keys: &Keys, cursor: u64) -> Result<u64> {
+    let (cursor, found) = scan(connection, &keys.own_pattern(), cursor)?;
+    if !found.is_empty() {
+        connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
+    }
+    Ok(cursor)
+}
+
+/// Looks through a part of the cache for keys of a season's students, and removes them. Returns
+/// where to go on; 0: all was looked through.
+pub fn clear_season(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    cursor: u64,
+) -> Result<u64> {
+    let (cursor, mut found) = scan_season(connection, keys, season, cursor)?;
+    found.retain(|key| keys.is_of_season(key, season));
+    if !found.is_empty() {
+        connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
+    }
+    if cursor == 0 {
+        connection.command::<u64>(redis::cmd("UNLINK").arg(keys.students(season)))?;
+    }
+    Ok(cursor)
+}
+
+/// A key of the cache's database that is none of memora's, if there is one among the first that are
+/// looked at.
+pub fn stranger(connection: &mut RedisConnection) -> Result<Option<String>> {
+    let (_, found) = scan(connection, "*", 0)?;
+    Ok(found.into_iter().find(|key| !Keys::is_own(key)))
+}

@@ -1,0 +1,144 @@
+//! Students' cached schedules, without a script: dropping, looking, and what an administrator sets
+//! by hand.
+
+use super::RedisConnection;
+use super::keys::Keys;
+use crate::error::Result;
+use crate::rules::head::Head;
+use crate::rules::review::Review;
+
+/// The latest moment that a score can mean; the completeness marker lies far behind it.
+const END_OF_TIME: i64 = 99_999_999_999;
+
+/// Drops the schedules of some students, players and seasons, and makes loads that are under way
+/// void. True: there was something of one of them.
+pub fn drop_students<'a>(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    students: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Result<bool> {
+    let mut pipeline = redis::pipe();
+    for (player, season) in students {
+        let names = [
+            keys.schedule(player, season),
+            keys.details(player, season),
+            keys.fence(player, season),
+        ];
+        pipeline.cmd("UNLINK").arg(&names);
+        pipeline.cmd("ZREM").arg(keys.students(season)).arg(player).ignore();
+    }
+    if pipeline.is_empty() {
+        return Ok(false);
+    }
+    let dropped: Vec<u32> = connection.pipeline(&pipeline)?;
+    Ok(dropped.iter().any(|count| *count > 0))
+}
+
+/// What the cached schedules of some students were computed from, in their order; nothing of those
+/// who have none.
+pub fn heads<'a>(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    students: impl Iterator<Item = (&'a str, &'a str)>,
+) -> Result<Vec<Option<Head>>> {
+    let mut pipeline = redis::pipe();
+    for (player, season) in students {
+        pipeline.cmd("HGET").arg(keys.details(player, season)).arg("");
+    }
+    if pipeline.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found: Vec<Option<String>> = connection.pipeline(&pipeline)?;
+    Ok(found.into_iter().map(|head| head?.parse().ok()).collect())
+}
+
+/// Cached dates of a student, by question, up to a moment, most overdue first. The cache alone is
+/// asked, complete or not.
+pub fn scores(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    until: Option<i64>,
+    limit: Option<u32>,
+) -> Result<Vec<(String, f64)>> {
+    let mut command = redis::cmd("ZRANGEBYSCORE");
+    command
+        .arg(keys.schedule(player, season))
+        .arg("-inf")
+        .arg(until.unwrap_or(END_OF_TIME))
+        .arg("WITHSCORES");
+    if let Some(limit) = limit {
+        command.arg("LIMIT").arg(0).arg(limit);
+    }
+    connection.command(&command)
+}
+
+/// How many cached dates of a student lie at or before a moment.
+pub fn count(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    until: Option<i64>,
+) -> Result<u64> {
+    let key = keys.schedule(player, season);
+    connection.command(redis::cmd("ZCOUNT").arg(key).arg("-inf").arg(until.unwrap_or(END_OF_TIME)))
+}
+
+/// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of a
+/// question stays.
+pub fn put(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    dates: &[(String, i64)],
+    (seconds_to_live, until): (u64, i64),
+) -> Result<()> {
+    let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
+    let ids: Vec<&str> = dates.iter().map(|(id, _)| id.as_str()).collect();
+    let known: Vec<Option<String>> =
+        connection.command(redis::cmd("HMGET").arg(&details).arg(&ids))?;
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    for ((id, date), detail) in dates.iter().zip(known) {
+        let detail = detail.and_then(|detail| Review::from_detail(id, &detail));
+        let mut review = detail.unwrap_or_else(|| Review::new(id));
+        review.next_review = *date;
+        pipeline.cmd("ZADD").arg(&schedule).arg(date).arg(id).ignore();
+        pipeline.cmd("HSET").arg(&details).arg(id).arg(review.detail()).ignore();
+    }
+    pipeline.cmd("EXPIRE").arg(&schedule).arg(seconds_to_live).ignore();
+    pipeline.cmd("EXPIRE").arg(&details).arg(seconds_to_live).ignore();
+    pipeline.cmd("ZADD").arg(keys.students(season)).arg(until).arg(player).ignore();
+    connection.pipeline(&pipeline)
+}
+
+/// Takes one question out of the cache only. True: it was there.
+pub fn remove(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+    question_id: &str,
+) -> Result<bool> {
+    let mut pipeline = redis::pipe();
+    pipeline.atomic();
+    pipeline.cmd("ZREM").arg(keys.schedule(player, season)).arg(question_id);
+    pipeline.cmd("HDEL").arg(keys.details(player, season)).arg(question_id).ignore();
+    let (removed,): (u32,) = connection.pipeline(&pipeline)?;
+    Ok(removed > 0)
+}
+
+/// A student's cache in numbers: generation of its marker, bytes of memory.
+pub fn weigh(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    (player, season): (&str, &str),
+) -> Result<(Option<u64>, u64)> {
+    let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("ZSCORE").arg(&schedule).arg("");
+    pipeline.cmd("MEMORY").arg("USAGE").arg(&schedule);
+    pipeline.cmd("MEMORY").arg("USAGE").arg(&details);
+    let (marker, schedule, details): (Option<u64>, Option<u64>, Option<u64>) =
+        connection.pipeline(&pipeline)?;
+    Ok((marker, schedule.unwrap_or(0) + details.unwrap_or(0)))
+}
