@@ -1,7 +1,7 @@
 //! A drain.
 
 use crate::case::Protocol;
-use crate::state::{D, J, Place, Set, State, has, only};
+use crate::state::{C, D, J, Place, Set, State, has, only};
 use crate::step::{Batch, Step};
 
 impl Protocol {
@@ -10,6 +10,7 @@ impl Protocol {
         let reaches = |server| state.reaches(place, server);
         let (journal, database) = (reaches(J), reaches(D));
         let rules = &self.case.rules;
+        let drops = reaches(C) && !rules.drain_leaves_schedules && !rules.drops_after_commit;
         if rules.writes_at_once {
             return self.drain_step_today(state, place);
         }
@@ -61,9 +62,17 @@ impl Protocol {
             Step::DrainCheck(batch) => {
                 Step::DrainStream(Batch { table: state.database.table.clone(), ..batch })
             }
+            Step::DrainDrop(batch) => {
+                let newest = batch.all().map(|token| state.entries[usize::from(token)].order).max();
+                let lacks = state.cache.schedule.is_some_and(|it| Some(it.head.0) < newest);
+                if lacks && drops {
+                    state.cache.drop_student(rules.drop_keeps_fence);
+                }
+                Step::DrainBegin(batch)
+            }
             Step::DrainForget(batch) => {
                 state.journal.stream.retain(|token| !batch.stream.contains(token));
-                Step::DrainBegin(batch)
+                Step::DrainDrop(batch)
             }
             Step::DrainBegin(batch) => {
                 let before = if rules.ignores_audits { 0 } else { state.database.audits };
@@ -78,9 +87,13 @@ impl Protocol {
                     state.database.row_lock = Some(place);
                 }
                 let places = (batch.stream.as_slice(), batch.table.as_slice());
-                let (state, counted, early) =
+                let (result, counted, early, is_replayed) =
                     self.product.settle(row, &state.entries, places, (batch.before, batch.lost));
-                Step::DrainCommit { batch, state, counted, early }
+                // Before it is committed: nobody could tell afterwards.
+                if is_replayed && drops {
+                    state.cache.drop_student(rules.drop_keeps_fence);
+                }
+                Step::DrainCommit { batch, state: result, counted, early }
             }
             Step::DrainCommit { batch, state: result, counted, early } => {
                 let database = &mut state.database;
@@ -104,6 +117,11 @@ impl Protocol {
                 }
             }
             Step::DrainAcknowledge { done, early } => {
+                let row = state.database.row;
+                let differs = state.cache.schedule.is_some_and(|schedule| schedule.known != row);
+                if rules.drops_after_commit && differs && state.reaches(place, C) {
+                    state.cache.drop_student(rules.drop_keeps_fence);
+                }
                 state.journal.stream.retain(|token| !has(done, *token));
                 // Nothing is left of a student of whom nothing waits.
                 if state.journal.stream.is_empty() {
@@ -135,7 +153,7 @@ impl Protocol {
         if self.case.rules.acknowledges_first {
             Step::DrainForget(batch)
         } else {
-            Step::DrainBegin(batch)
+            Step::DrainDrop(batch)
         }
     }
 }

@@ -40,6 +40,7 @@ impl Protocol {
             | Step::DrainLock(_)
             | Step::DrainCommit { .. }
             | Step::DrainAcknowledge { .. }
+            | Step::DrainDrop(_)
             | Step::DrainForget(_) => self.drain_step(state, place),
         }
     }

@@ -75,8 +75,7 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     let is_confirmed = state.cache.looks.note.is_some();
     let needs_no_repair =
         Product::repair(state.database.is_believed, state.database.marks) == Repair::Nothing;
-    let is_all_told = state.begun() == state.acknowledged();
-    let cached = state.cache.schedule.filter(|_| is_all_told && (is_confirmed || needs_no_repair));
+    let cached = drained.cache.schedule.filter(|_| is_confirmed || needs_no_repair);
     let differs = |known: Option<From>| known.map_or(0, |(_, stability)| stability) != stands;
     cached.is_some_and(|schedule| differs(schedule.known)).then_some(Broken::Cache)
 }

@@ -173,27 +173,28 @@ impl Product {
     }
 
     /// Lets the entries of a batch count as a drain does: the state after them, those that count,
-    /// and the one that came early.
+    /// the one that came early, and whether one was computed again.
     pub fn settle(
         &self,
         row: Option<From>,
         entries: &[Taken],
         (stream, table): (&[Token], &[(i64, Token)]),
         (audited, lost): (Set, Set),
-    ) -> (Option<From>, Set, Set) {
+    ) -> (Option<From>, Set, Set, bool) {
         let mut standing = States::default();
         standing.extend(states(row));
-        let mut counted = 0;
+        let (mut counted, mut is_replayed) = (0, false);
         for entry in self.in_order(entries, stream, table, audited) {
             let token = number(&entry);
             let waits = !has(lost, token) && !self.rules.ignores_early;
             if waits && lineage::is_early(&standing, &entry) {
-                return (written(standing), counted, only(token));
+                return (written(standing), counted, only(token), is_replayed);
             }
+            is_replayed |= !lineage::holds(&standing, &entry);
             lineage::apply(&self.zone, &mut standing, &entry);
             counted |= only(token);
         }
-        (written(standing), counted, 0)
+        (written(standing), counted, 0, is_replayed)
     }
 
     /// What has to be repaired when somebody looks and finds so many marks.

@@ -2,7 +2,7 @@
 
 use crate::case::{ALL, Case, Job};
 use crate::cases::{APART, one_and_two_reads, three_and_a_drain, two_and_a_drain, two_and_a_read};
-use crate::checking::breaks;
+use crate::checking::{breaks, holds};
 use crate::rules::Rules;
 use crate::state::{Broken, C, D, J};
 
@@ -50,7 +50,7 @@ fn what_was_read_before_a_look_may_have_been_dropped_since() {
 #[test]
 fn a_schedule_is_only_changed_from_what_the_answer_was_computed_from() {
     let rules = Rules { ignores_cached_head: true, ..Rules::default() };
-    breaks(&two_and_a_drain(C | D, ALL).with(rules), Broken::Cache);
+    breaks(&two_and_a_read(C | D, ALL).with(rules), Broken::Read);
 }
 
 #[test]
@@ -82,6 +82,17 @@ fn an_entry_counts_after_those_that_it_knows() {
 fn a_drain_that_dies_has_taken_nothing_away() {
     let rules = Rules { acknowledges_first: true, ..Rules::default() };
     breaks(&Case { deaths: 1, ..two_and_a_drain(ALL, ALL).with(rules) }, Broken::Table);
+}
+
+#[test]
+fn a_drain_drops_what_lacks_the_answer_of_a_process_that_died() {
+    let rules = Rules { drain_leaves_schedules: true, ..Rules::default() };
+    breaks(&Case { deaths: 1, ..two_and_a_drain(ALL, ALL).with(rules) }, Broken::Cache);
+    // A drain may die, too.
+    let two_die = Case { deaths: 2, ..two_and_a_drain(C | D, C | D) };
+    let rules = Rules { drops_after_commit: true, ..Rules::default() };
+    breaks(&two_die.clone().with(rules), Broken::Cache);
+    holds(&two_die);
 }
 
 #[test]

@@ -47,6 +47,10 @@ pub struct Rules {
     pub ignores_known_table: bool,
     /// A drain takes entries out of the journal before they are in the table.
     pub acknowledges_first: bool,
+    /// A drain leaves the cached schedules that lack what it writes.
+    pub drain_leaves_schedules: bool,
+    /// A drain drops the cached schedules that lack what it writes once it has written it.
+    pub drops_after_commit: bool,
     /// A drain reads the journal, and then `memora_journal`, once each.
     pub drains_stream_first: bool,
     /// A drain reads `memora_journal`, and then the journal, once each.

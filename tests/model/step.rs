@@ -40,6 +40,13 @@ pub struct Batch {
     pub before: Set,
 }
 
+impl Batch {
+    /// All that it took.
+    pub fn all(&self) -> impl Iterator<Item = Token> {
+        self.stream.iter().copied().chain(self.table.iter().map(|(_, token)| *token))
+    }
+}
+
 /// What a load has read so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Load {
@@ -118,6 +125,8 @@ pub enum Step {
     DrainLock(Batch),
     /// Writes: the state, the entries that count, the one that is early.
     DrainCommit { batch: Batch, state: Option<From>, counted: Set, early: Set },
+    /// Drops the cached schedule, where it lacks one of the entries.
+    DrainDrop(Batch),
     /// Takes entries out of the journal; then goes on with the early ones.
     DrainAcknowledge { done: Set, early: Set },
     /// Takes entries out of the journal before they are written, against the rules.
