@@ -23,14 +23,15 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
+from memora import hooks
 from memora.api import reviews
 from memora.services import srs_jobs, srs_reconciliation
 from tests import frappe_standin as frappe
 from tests.servers import Server, find_program, wait_until
 from tests.site_under_test import PLAYER, SEASON, Record, Site, session
 
-APP: Final = Path(__file__).parents[1] / "python"
-SCRIPTS: Final = APP / "memora/memora"
+APP: Final = Path(hooks.__file__).parent
+SCRIPTS: Final = APP / "memora"
 STANDIN: Final = Path(__file__).with_name("desk_standin.js")
 EVIL: Final = "<img src=x onerror=\"document.title = 'hacked'\">"
 JOB: Final = "SRS Job"
@@ -136,12 +137,12 @@ class Request(BaseHTTPRequestHandler):
 
 
 def script(path: Path) -> str:
-    """A script as Frappe sends it (frappe.model.utils.render_include)."""
-    return re.sub(
-        r"{% include\s['\"](.*)['\"]\s%}",
-        lambda found: script(APP / found.group(1)),
-        path.read_text(),
-    )
+    """A script as Frappe sends it, with those of hooks.py (get_code_files_via_hooks)."""
+    of_doctypes = hooks.doctype_list_js if path.stem.endswith("_list") else hooks.doctype_js
+    added = hooks.page_js if path.parent.parent.name == "page" else of_doctypes
+    scrubbed = {re.sub("[ -]", "_", name.lower()): APP / file for name, file in added.items()}
+    files = (path, scrubbed.get(path.parent.name))
+    return "\n".join(file.read_text() for file in files if file)
 
 
 def blank_page(user: str) -> str:

@@ -6,6 +6,8 @@ from unittest.mock import patch
 
 import frappe
 from frappe.boot import get_bootinfo
+from frappe.desk import desk_page
+from frappe.desk.form.meta import get_meta
 from frappe.tests.utils import FrappeTestCase
 
 from memora._engine import __version__ as engine_version
@@ -76,6 +78,18 @@ class TestInstall(FrappeTestCase):
         ]
         for path in paths:
             self.assertTrue(callable(frappe.get_attr(path)), path)
+
+    def test_forms_lists_and_the_monitor_have_the_scripts_that_they_share(self) -> None:
+        for doctype, kind, shared in (
+            ("Game Subscription Season", "__js", "jobs"),
+            ("SRS Job", "__js", "jobs"),
+            ("SRS Job", "__list_js", "jobs"),
+            ("Poison Review", "__js", "poison"),
+            ("Poison Review", "__list_js", "poison"),
+        ):
+            script = get_meta(doctype, cached=False).get(kind)
+            self.assertIn(f'frappe.provide("memora.{shared}")', script, doctype)
+        self.assertIn('frappe.provide("memora.jobs")', desk_page.get("srs-monitor").script)
 
     def test_passwords_stay_out_of_the_error_log(self) -> None:
         with (

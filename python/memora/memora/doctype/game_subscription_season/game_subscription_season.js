@@ -1,5 +1,3 @@
-{% include "memora/memora/doctype/srs_job/jobs.js" %}
-
 // A season's partition, its cache, and its way to the archive.
 frappe.ui.form.on("Game Subscription Season", {
 	setup(frm) {

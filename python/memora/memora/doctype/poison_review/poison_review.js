@@ -1,5 +1,3 @@
-{% include "memora/memora/doctype/poison_review/poison.js" %}
-
 // Replay: save the record after all. Dismiss: give it up, with a reason.
 frappe.ui.form.on("Poison Review", {
 	refresh(frm) {

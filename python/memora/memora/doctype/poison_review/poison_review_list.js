@@ -1,5 +1,3 @@
-{% include "memora/memora/doctype/poison_review/poison.js" %}
-
 // Replay or dismiss the records that are ticked, or replay all that wait.
 frappe.listview_settings["Poison Review"] = {
 	hide_name_column: true,

@@ -1,5 +1,3 @@
-{% include "memora/memora/doctype/srs_job/jobs.js" %}
-
 // What was done to a season: followed while it is done.
 frappe.ui.form.on("SRS Job", {
 	setup(frm) {

@@ -1,5 +1,3 @@
-{% include "memora/memora/doctype/srs_job/jobs.js" %}
-
 // Names are random: they tell a reader nothing. The form has its colours from here, too.
 frappe.listview_settings["SRS Job"] = {
 	hide_name_column: true,

@@ -1,4 +1,4 @@
-{% include "memora/memora/doctype/srs_job/jobs.js" %}
+frappe.provide("memora");
 
 // How cache and journal do, how long students wait, what differed, and what is done to seasons.
 frappe.pages["srs-monitor"].on_page_load = (wrapper) => {

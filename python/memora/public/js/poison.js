@@ -1,4 +1,4 @@
-// What the list and the form of Poison Reviews do alike. They include this file as text.
+// What the list and the form of Poison Reviews share. hooks.py adds it to them.
 frappe.provide("memora.poison");
 
 // The server takes no more at a time.

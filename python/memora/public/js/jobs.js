@@ -1,5 +1,4 @@
-// What the season's form, the SRS Job's form and the SRS Monitor do alike. They include this file as text, so
-// that no assets have to be built.
+// What the season's form, the SRS Job's form and list, and the SRS Monitor share. hooks.py adds it to them.
 frappe.provide("memora.jobs");
 
 // News come by themselves while socket.io works; after so long without any, the server is asked.
