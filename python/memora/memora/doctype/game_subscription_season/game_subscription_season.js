@@ -16,7 +16,9 @@ frappe.ui.form.on("Game Subscription Season", {
 		if (!frappe.user.has_role("System Manager")) return;
 		find_running(frm);
 		if (status !== "Archived" && !frm.doc.is_active) {
-			frm.add_custom_button(status ? __("Continue Archive") : __("Archive"), () => ask_to_archive(frm));
+			frm.add_custom_button(status ? __("Continue Archive") : __("Archive"), () =>
+				ask_to_archive(frm)
+			);
 		}
 		if (!status && frm.doc.enable_redis) {
 			add_cache_buttons(frm);
@@ -25,7 +27,9 @@ frappe.ui.form.on("Game Subscription Season", {
 });
 
 function add_cache_buttons(frm) {
-	const follow = (names) => names.forEach((name) => follow_job(frm, name));
+	const follow = (names) => {
+		for (const name of names) follow_job(frm, name);
+	};
 	const season = frm.doc.name;
 	frm.add_custom_button(__("Rebuild Cache"), () => memora.jobs.ask_to_rebuild(season, follow));
 	frm.add_custom_button(__("Reconcile"), () => memora.jobs.ask_to_reconcile(season, follow));
@@ -44,13 +48,15 @@ function find_running(frm) {
 			if (frm.doc.name !== season) return;
 			follow_running(frm, jobs);
 			if (frm.doc.archive_status === "Archiving" && !jobs.some(({ kind }) => kind === "Archive")) {
-				frm.set_intro(__("Archiving was interrupted. It goes on within the hour, or by the button."));
+				frm.set_intro(
+					__("Archiving was interrupted. It goes on within the hour, or by the button.")
+				);
 			}
 		});
 }
 
 function follow_running(frm, jobs) {
-	jobs.filter(memora.jobs.is_running).forEach((job) => follow_job(frm, job.name));
+	for (const job of jobs.filter(memora.jobs.is_running)) follow_job(frm, job.name);
 }
 
 // An archive changes the season itself.
@@ -67,10 +73,14 @@ function ask_to_archive(frm) {
 		__("Archive {0}?", [frappe.utils.escape_html(frm.doc.name)]),
 		__("All records of this season move to the archive. They cannot be moved back."),
 		() =>
-			memora.jobs.act("memora.api.srs.archive_season", { season: frm.doc.name, confirm: 1 }, ({ job }) => {
-				frappe.show_alert(__("The archive is queued. Its progress is shown here."));
-				if (job) follow_job(frm, job);
-			}),
+			memora.jobs.act(
+				"memora.api.srs.archive_season",
+				{ season: frm.doc.name, confirm: 1 },
+				({ job }) => {
+					frappe.show_alert(__("The archive is queued. Its progress is shown here."));
+					if (job) follow_job(frm, job);
+				}
+			),
 		__("Archive")
 	);
 }

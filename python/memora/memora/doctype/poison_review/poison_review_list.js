@@ -10,15 +10,20 @@ frappe.listview_settings["Poison Review"] = {
 	onload(list) {
 		const checked = () => list.get_checked_items().map((item) => item.name);
 		const refresh = () => list.refresh();
-		list.page.add_actions_menu_item(__("Replay"), () => memora.poison.replay(checked()).then(refresh));
+		list.page.add_actions_menu_item(__("Replay"), () =>
+			memora.poison.replay(checked()).then(refresh)
+		);
 		list.page.add_actions_menu_item(__("Dismiss"), () => memora.poison.dismiss(checked(), refresh));
 		list.page.add_menu_item(__("Replay All"), () =>
-			frappe.confirm(__("Try to save all records that wait?"), () => memora.poison.replay(null).then(refresh))
+			frappe.confirm(__("Try to save all records that wait?"), () =>
+				memora.poison.replay(null).then(refresh)
+			)
 		);
 	},
 };
 
 // Made up by students, or quoting them, and Frappe's lists and reports show text as HTML.
 for (const field of ["player", "season", "question_id", "job_id", "reason", "dismissal_reason"]) {
-	frappe.meta.docfield_map["Poison Review"][field].formatter = (text) => frappe.utils.escape_html(text);
+	frappe.meta.docfield_map["Poison Review"][field].formatter = (text) =>
+		frappe.utils.escape_html(text);
 }

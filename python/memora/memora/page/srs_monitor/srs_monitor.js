@@ -17,7 +17,8 @@ memora.HTML = class {
 		return frappe.utils.escape_html(String(value ?? ""));
 	}
 };
-memora.html = (parts, ...values) => new memora.HTML(String.raw({ raw: parts }, ...values.map(memora.HTML.of)));
+memora.html = (parts, ...values) =>
+	new memora.HTML(String.raw({ raw: parts }, ...values.map(memora.HTML.of)));
 
 memora.SRSMonitor = class {
 	// Pauses between two looks; shorter while a job runs of which no news come.
@@ -110,7 +111,8 @@ memora.SRSMonitor = class {
 		const is_waiting = this.monitor?.jobs.some(memora.jobs.is_running);
 		const is_quiet = Date.now() - this.heard_at > memora.jobs.ASK_AFTER_MS;
 		const { PAUSE_MS, SHORT_PAUSE_MS } = memora.SRSMonitor;
-		if (Date.now() - this.asked_at >= (is_waiting && is_quiet ? SHORT_PAUSE_MS : PAUSE_MS)) this.ask();
+		if (Date.now() - this.asked_at >= (is_waiting && is_quiet ? SHORT_PAUSE_MS : PAUSE_MS))
+			this.ask();
 	}
 
 	async ask() {
@@ -186,7 +188,7 @@ memora.SRSMonitor = class {
 							? `appendfsync ${journal.appendfsync}, ${journal.maxmemory_policy}`
 							: "appendonly no",
 						journal.durable ? "green" : "orange"
-				  )
+					)
 				: tile(__("Journal"), __("Out of Reach"), __("Answers are saved at once"), "red"),
 			status.is_safe_mode
 				? tile(__("Safe Mode"), __("On"), __("At most 10 questions, from the database"), "red")
@@ -211,7 +213,7 @@ memora.SRSMonitor = class {
 			),
 		];
 		const places = this.find(".srs-tiles").children;
-		tiles.forEach((text, index) => this.put(places[index], text));
+		for (const [index, text] of tiles.entries()) this.put(places[index], text);
 		const warnings = [journal.warning, status.cache_warning, this.monitor.scheduler.warning];
 		this.put_or_hide(".srs-message.orange", warnings.filter(Boolean).join(" "));
 	}
@@ -245,7 +247,7 @@ memora.SRSMonitor = class {
 						? [
 								button("rebuild", season, __("Rebuild Cache"), "Rebuild"),
 								button("reconcile", season, __("Reconcile"), "Reconciliation"),
-						  ]
+							]
 						: "",
 				],
 			})),
@@ -296,13 +298,17 @@ memora.SRSMonitor = class {
 						memora.jobs.count(count),
 						this.milliseconds(p50_ms),
 						this.milliseconds(p99_ms),
-				  ])
+					])
 				: __("no calls");
-		this.told = new Map(slots.map(({ label }, index) => [label, `${label}: ${told(values[index])}`]));
+		this.told = new Map(
+			slots.map(({ label }, index) => [label, `${label}: ${told(values[index])}`])
+		);
 		this.put(
 			this.find(".srs-latency .srs-summary"),
 			call
-				? __("{0}, last 24 hours, in milliseconds: median, and above it the 99th percentile", [label])
+				? __("{0}, last 24 hours, in milliseconds: median, and above it the 99th percentile", [
+						label,
+					])
 				: ""
 		);
 		const above = values.map(({ p50_ms, p99_ms }) => p99_ms - p50_ms);
@@ -330,7 +336,8 @@ memora.SRSMonitor = class {
 		const minute = (text) => Date.parse(`${text.slice(0, 16).replace(" ", "T")}Z`) / 60000;
 		const found = new Map(latency.series.map((slot) => [minute(slot.at), slot.calls[call]]));
 		const newest = minute(latency.series.at(-1).at);
-		const last = newest + Math.max(0, Math.floor((minute(time) - newest) / SLOT_MINUTES)) * SLOT_MINUTES;
+		const last =
+			newest + Math.max(0, Math.floor((minute(time) - newest) / SLOT_MINUTES)) * SLOT_MINUTES;
 		return Array.from({ length: SLOTS }, (_, index) => {
 			const began = last - (SLOTS - 1 - index) * SLOT_MINUTES;
 			const text = new Date(began * 60000).toISOString().slice(0, 19).replace("T", " ");
@@ -342,9 +349,15 @@ memora.SRSMonitor = class {
 		const { discrepancies, seasons } = this.monitor;
 		const names = seasons.map(({ name }) => name);
 		const known = names.filter((name) => discrepancies.some(({ season }) => season === name));
-		const chosen = this.chosen(".srs-discrepancies", known.map((name) => [name, name]));
+		const chosen = this.chosen(
+			".srs-discrepancies",
+			known.map((name) => [name, name])
+		);
 		const found = discrepancies.filter(({ season }) => season === chosen);
-		this.put_or_hide(".srs-discrepancies .srs-empty", found.length ? "" : __("No reconciliation yet"));
+		this.put_or_hide(
+			".srs-discrepancies .srs-empty",
+			found.length ? "" : __("No reconciliation yet")
+		);
 		const last = found.at(-1);
 		this.put(this.find(".srs-discrepancies .srs-summary"), last ? this.discrepancy(last) : "");
 		// One point is no line.
@@ -379,7 +392,7 @@ memora.SRSMonitor = class {
 					memora.jobs.count(records),
 					this.percent(low_percent),
 					this.percent(high_percent),
-			  ])
+				])
 			: __("of {0} records, all that were cached", [memora.jobs.count(records)]);
 		const colour = percent > ALARMING_PERCENT ? "red" : "green";
 		const value = memora.html`<span class="indicator ${colour}"><b>${this.percent(percent)}</b></span>`;
@@ -451,7 +464,7 @@ memora.SRSMonitor = class {
 			});
 			if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] ?? null);
 		});
-		gone.forEach((row) => row.remove());
+		for (const row of gone.values()) row.remove();
 		this.find(`${card} .srs-table`).hidden = !rows.length;
 		this.put_or_hide(`${card} .srs-empty`, rows.length ? "" : when_empty);
 	}
