@@ -1,9 +1,10 @@
 // The stand-in for Frappe's Desk: what memora's scripts use of it, and nothing else.
 //
-// Everything bears the name and does the work of its original in Frappe 15, only smaller, without jQuery, and
-// without socket.io: news are delivered by `frappe.realtime.deliver`. What is HTML there is HTML here.
+// Each function has the name of its original in Frappe 15 and does the same, only smaller, without
+// jQuery and without socket.io: `frappe.realtime.deliver` brings events. What Frappe shows as HTML is
+// HTML here, too.
 
-// What scripts did wrong.
+// The errors that scripts did not catch.
 window.complaints = [];
 window.addEventListener("error", (event) => window.complaints.push(event.message));
 window.addEventListener("unhandledrejection", (event) =>
@@ -43,7 +44,9 @@ window.frappe = {
 		const messages = JSON.parse(answer._server_messages ?? "[]").map(
 			(text) => JSON.parse(text).message
 		);
-		frappe.msgprint(messages[0] ?? (response.status === 403 ? "Not permitted" : "Server Error"));
+		frappe.msgprint(
+			messages[0] ?? (response.status === 403 ? "Not permitted" : "Server Error")
+		);
 		opts.error?.(answer);
 		throw answer;
 	},
@@ -82,7 +85,8 @@ window.frappe = {
 		add(dialog, "button", "btn-close", "Close").onclick = () => dialog.remove();
 	},
 	confirm: (message, action) => frappe.dialog("Confirm", from_html(message), "Yes", action),
-	warn: (title, message, action, label) => frappe.dialog(title, from_html(message), label, action),
+	warn: (title, message, action, label) =>
+		frappe.dialog(title, from_html(message), label, action),
 	prompt(fields, callback, title, label) {
 		const body = document.createElement("div");
 		const inputs = fields.map((field) => {
@@ -147,7 +151,8 @@ window.frappe = {
 			const indicator = add(head, "span", "indicator-pill");
 			return {
 				main: [add(document.body, "div", "layout-main")],
-				add_inner_button: (label, action) => (add(head, "button", "", label).onclick = action),
+				add_inner_button: (label, action) =>
+					(add(head, "button", "", label).onclick = action),
 				set_indicator: (label) => (indicator.textContent = label),
 				clear_indicator: () => (indicator.textContent = ""),
 			};
@@ -168,7 +173,7 @@ function from_html(html) {
 	return Object.assign(document.createElement("div"), { innerHTML: html });
 }
 
-// -- a form -----------------------------------------------------------------------------------------
+// -- a form --------------------------------------------------------------------------------------
 class Form {
 	constructor(doctype, name) {
 		Object.assign(this, { doctype, doc: { name }, custom_buttons: {} });
@@ -176,9 +181,11 @@ class Form {
 		this.events = frappe.ui.form.events[doctype];
 		this.dashboard = {
 			show_progress: (title, percent, message) => {
-				const shown = this.place.querySelector(`[title="${title}"]`) ?? add(this.progress, "div");
+				const shown =
+					this.place.querySelector(`[title="${title}"]`) ?? add(this.progress, "div");
 				shown.title = title;
-				shown.innerHTML = `<div class="progress-bar" style="width: ${parseInt(percent, 10)}%"></div><p></p>`;
+				shown.innerHTML = `<div class="progress-bar"></div><p></p>`;
+				shown.querySelector(".progress-bar").style.width = `${parseInt(percent, 10)}%`;
 				shown.querySelector("p").textContent = message;
 			},
 		};
@@ -211,7 +218,7 @@ class Form {
 	}
 }
 
-// -- where to ---------------------------------------------------------------------------------------
+// -- where to ------------------------------------------------------------------------------------
 const script = (path) => fetch(`/script/${path}`).then((response) => response.text());
 
 window.desk = {

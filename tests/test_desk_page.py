@@ -203,7 +203,7 @@ class Browser:
         self.run(
             "if (memora.SRSMonitor) memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100"
         )
-        self.run("memora.jobs.ASK_AFTER_MS = 100")
+        self.run("memora.jobs.POLL_AFTER_MS = 100")
 
     def run(self, code: str, *arguments: object) -> Any:
         return self.chromium.execute_script(code, *arguments)
@@ -589,7 +589,7 @@ def test_a_season_that_is_opened_while_a_job_runs_shows_it(site: Site, browser: 
     browser.open("form", "Game Subscription Season", SEASON)
     browser.sees(".progress-area", "250 of about 1,000 records")
     news = srs_jobs.get_job("j1", with_findings=False)
-    browser.run("memora.jobs.ASK_AFTER_MS = 1e9")
+    browser.run("memora.jobs.POLL_AFTER_MS = 1e9")
     browser.run(
         "frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75}
     )
@@ -622,9 +622,9 @@ def test_an_archive_is_followed_in_the_form(site: Site, browser: Browser) -> Non
         browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news)
         return "Archive: Copying records: 5 of about 10 records" in browser.text()
 
-    browser.run("memora.jobs.ASK_AFTER_MS = 1e9")
+    browser.run("memora.jobs.POLL_AFTER_MS = 1e9")
     assert wait_until(is_shown), browser.text()
-    browser.run("memora.jobs.ASK_AFTER_MS = 100")
+    browser.run("memora.jobs.POLL_AFTER_MS = 100")
     frappe.recorded.run_jobs()
     browser.sees(".desk-alert", "0 records were moved.")
     browser.sees_no(".form button", "Archive")

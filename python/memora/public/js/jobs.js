@@ -1,39 +1,47 @@
-// What the season's form, the SRS Job's form and list, and the SRS Monitor share. hooks.py adds it to them.
+// What the season's form, the SRS Job's form and list, and the SRS Monitor share. hooks.py adds it.
 frappe.provide("memora.jobs");
 
-// News come by themselves while socket.io works; after so long without any, the server is asked.
-memora.jobs.ASK_AFTER_MS = 3000;
+// socket.io brings a job's progress. When it has brought none for this long, the server is polled.
+memora.jobs.POLL_AFTER_MS = 3000;
 
 memora.jobs.is_running = (job) => ["Queued", "Running"].includes(job.status);
 
-// An archive has to come to its end.
+// An archive must come to its end.
 memora.jobs.can_be_cancelled = (job) => memora.jobs.is_running(job) && job.kind !== "Archive";
 
-memora.jobs.count = (number) => Number(number ?? 0).toLocaleString();
+memora.jobs.format_count = (number) => Number(number ?? 0).toLocaleString();
 
-// How far a job is; while it runs its total is an estimate, and its message one of memora's own words for the step.
-memora.jobs.progress = (job) => {
+// How far a running job is. The total is an estimate; the message names the step.
+memora.jobs.progress_text = (job) => {
 	if (job.status === "Queued") return __("Waiting for a background worker");
 	const records = __("{0} of about {1} records", [
-		memora.jobs.count(job.done),
-		memora.jobs.count(job.total),
+		memora.jobs.format_count(job.done),
+		memora.jobs.format_count(job.total),
 	]);
 	return job.message ? `${job.message}: ${records}` : records;
 };
 
-memora.jobs.colour = (job) =>
-	({ Queued: "yellow", Running: "blue", Done: "green", Failed: "red", Interrupted: "orange" })[
-		job.status
-	] || "gray";
+memora.jobs.colour = ({ status }) => {
+	const colours = {
+		Queued: "yellow",
+		Running: "blue",
+		Done: "green",
+		Failed: "red",
+		Interrupted: "orange",
+	};
+	return colours[status] ?? "gray";
+};
 
-memora.jobs.kind = (job) => frappe.utils.escape_html(__(job.kind));
+memora.jobs.kind_html = (job) => frappe.utils.escape_html(__(job.kind));
 
-// Have the news sent. To be called whenever something is shown: closing a list of SRS Jobs ends it.
+// Ask socket.io for progress. Call it each time a page or form is shown: closing a list of SRS Jobs
+// ends the subscription.
 memora.jobs.subscribe = () =>
 	frappe.realtime.socket && frappe.realtime.doctype_subscribe("SRS Job");
 
-// Ask without Frappe's dialogs: who asks every few seconds shows a failure in a place of its own.
-memora.jobs.ask = async (method, args = {}) => {
+// GET a method's answer, or throw an Error with the server's message. frappe.call would open a
+// dialog at each failure, which is too much for a caller that polls.
+memora.jobs.get = async (method, args = {}) => {
 	const response = await fetch(`/api/method/${method}?${new URLSearchParams(args)}`, {
 		headers: { Accept: "application/json" },
 		signal: AbortSignal.timeout(30000),
@@ -48,10 +56,11 @@ memora.jobs.ask = async (method, args = {}) => {
 	throw new Error(__("The server answered with error {0}.", [response.status]));
 };
 
-// Do something on the server. Frappe shows what it refuses.
-memora.jobs.act = (method, args, then) => frappe.xcall(method, args).then(then, () => {});
+// POST to a method. Frappe shows the error that it throws, and the callback is not called.
+memora.jobs.call = (method, args, callback) => frappe.xcall(method, args).then(callback, () => {});
 
-memora.jobs.ask_to_rebuild = (season, then) =>
+// Rebuild a season's cache, once confirmed. `callback` gets the names of the jobs.
+memora.jobs.confirm_rebuild = (season, callback) =>
 	frappe.confirm(
 		[
 			__("Rebuild the cache of {0}?", [`<b>${frappe.utils.escape_html(season)}</b>`]),
@@ -59,14 +68,14 @@ memora.jobs.ask_to_rebuild = (season, then) =>
 			__("Students go on reading and answering meanwhile."),
 		].join(" "),
 		() =>
-			memora.jobs.act("memora.api.srs.rebuild_season_cache", { season }, ({ job }) => {
+			memora.jobs.call("memora.api.srs.rebuild_season_cache", { season }, ({ job }) => {
 				frappe.show_alert(__("The rebuild is queued. Its progress is shown here."));
-				then([job]);
+				callback([job]);
 			})
 	);
 
-// Without a season: all that use the cache.
-memora.jobs.ask_to_reconcile = (season, then) =>
+// Reconcile a season, or without one all that use the cache. `callback` gets the names of the jobs.
+memora.jobs.prompt_reconciliation = (season, callback) =>
 	frappe.prompt(
 		[
 			{
@@ -74,7 +83,10 @@ memora.jobs.ask_to_reconcile = (season, then) =>
 				fieldtype: "Select",
 				label: __("Compare with the database"),
 				options: [
-					{ value: "10000", label: __("A sample of {0} records", [memora.jobs.count(10000)]) },
+					{
+						value: "10000",
+						label: __("A sample of {0} records", [memora.jobs.format_count(10000)]),
+					},
 					{ value: "0", label: __("Everything that is cached") },
 				],
 				default: "10000",
@@ -85,88 +97,87 @@ memora.jobs.ask_to_reconcile = (season, then) =>
 			},
 		],
 		({ sample_size }) =>
-			memora.jobs.act(
+			memora.jobs.call(
 				"memora.api.srs.trigger_reconciliation",
 				season ? { sample_size, season } : { sample_size },
 				({ jobs }) => {
-					frappe.show_alert(__("The reconciliation is queued. Its progress is shown here."));
-					then(jobs);
+					frappe.show_alert(
+						__("The reconciliation is queued. Its progress is shown here.")
+					);
+					callback(jobs);
 				}
 			),
-		season ? __("Reconcile {0}", [frappe.utils.escape_html(season)]) : __("Reconcile All Seasons"),
+		season
+			? __("Reconcile {0}", [frappe.utils.escape_html(season)])
+			: __("Reconcile All Seasons"),
 		__("Reconcile")
 	);
 
-memora.jobs.cancel = (name, then) =>
-	memora.jobs.act("memora.api.srs.cancel_job", { job: name }, (job) => {
+memora.jobs.cancel = (name, callback) =>
+	memora.jobs.call("memora.api.srs.cancel_job", { job: name }, (job) => {
 		if (memora.jobs.is_running(job)) frappe.show_alert(__("It ends at the next safe place."));
-		then(job);
+		callback(job);
 	});
 
-// Show news of something in a form: those that `hear` brings, and, now and whenever there were none for a while,
-// those that `ask` promises. `show` says whether more are to come.
-memora.jobs.follow = (frm, what, ask, show) => {
+// Show a job's progress in a form until the job ends or another document is shown. socket.io brings
+// the progress (on_progress); polling brings it now, and later while socket.io is silent.
+memora.jobs.follow_job = (frm, name, on_end) => {
 	frm.memora_followed ??= {};
-	frm.memora_followed[what]?.stop();
+	frm.memora_followed[name]?.stop();
 	const shown = frm.doc.name;
-	let heard_at = 0;
+	let updated_at = 0;
 	const is_shown = () => frm.doc.name === shown && window.cur_frm === frm;
 	const stop = () => {
 		clearInterval(timer);
-		if (frm.memora_followed[what] === followed) delete frm.memora_followed[what];
+		if (frm.memora_followed[name] === followed) delete frm.memora_followed[name];
 	};
-	const hear = (news) => {
-		heard_at = Date.now();
-		if (!is_shown() || !show(news)) stop();
+	const on_progress = (job) => {
+		updated_at = Date.now();
+		if (is_shown() && memora.jobs.is_running(job)) {
+			memora.jobs.show_progress(frm, job);
+			return;
+		}
+		if (is_shown()) on_end(job);
+		stop();
 	};
-	const ask_now = () =>
-		ask().then(
-			(news) => frm.memora_followed[what] === followed && hear(news),
-			() => {} // asked again soon
+	const poll = () =>
+		memora.jobs.get("memora.api.srs.get_job", { job: name }).then(
+			(job) => frm.memora_followed[name] === followed && on_progress(job),
+			() => {} // the next poll may succeed
 		);
 	const timer = setInterval(() => {
 		if (!is_shown()) stop();
-		else if (Date.now() - heard_at > memora.jobs.ASK_AFTER_MS) ask_now();
-	}, memora.jobs.ASK_AFTER_MS);
-	const followed = { hear, stop };
-	frm.memora_followed[what] = followed;
-	ask_now();
+		else if (Date.now() - updated_at > memora.jobs.POLL_AFTER_MS) poll();
+	}, memora.jobs.POLL_AFTER_MS);
+	const followed = { on_progress, stop };
+	frm.memora_followed[name] = followed;
+	poll();
 };
 
-// News came by themselves: show them, or begin to follow.
-memora.jobs.hear = (frm, what, news, follow) => {
-	if (window.cur_frm !== frm) return;
-	const followed = frm.memora_followed?.[what];
-	if (followed) followed.hear(news);
-	else follow();
-};
-
-// Show a job's progress in a form, with a button that cancels it, until it ends.
-memora.jobs.follow_job = (frm, name, then) => {
-	const show = (job) => {
-		if (!memora.jobs.is_running(job)) {
-			then(job);
-			return false;
-		}
-		const kind = memora.jobs.kind(job);
-		frm.dashboard.show_progress(kind, job.percent, `${kind}: ${memora.jobs.progress(job)}`);
-		const label = __("Cancel {0}", [kind]);
-		const cancel = () => memora.jobs.cancel(name, (job) => frm.memora_followed[name]?.hear(job));
-		if (memora.jobs.can_be_cancelled(job))
-			frm.custom_buttons[label] ??= frm.add_custom_button(label, cancel);
-		return true;
-	};
-	memora.jobs.follow(
-		frm,
-		name,
-		() => memora.jobs.ask("memora.api.srs.get_job", { job: name }),
-		show
+// Draw a running job's progress in a form, with a button that cancels the job.
+memora.jobs.show_progress = (frm, job) => {
+	const kind = memora.jobs.kind_html(job);
+	const text = `${kind}: ${memora.jobs.progress_text(job)}`;
+	frm.dashboard.show_progress(kind, job.percent, text);
+	if (!memora.jobs.can_be_cancelled(job)) return;
+	const label = __("Cancel {0}", [kind]);
+	frm.custom_buttons[label] ??= frm.add_custom_button(label, () =>
+		memora.jobs.cancel(job.name, (job) => frm.memora_followed[job.name]?.on_progress(job))
 	);
 };
 
-// How a job ended.
-memora.jobs.tell = (job) => {
-	const message = `<b>${memora.jobs.kind(job)}</b>: ${frappe.utils.escape_html(job.message || __(job.status))}`;
+// socket.io brought a job's progress: show it, or call `follow` if the form does not follow it yet.
+memora.jobs.on_progress = (frm, job, follow) => {
+	if (window.cur_frm !== frm) return;
+	const followed = frm.memora_followed?.[job.name];
+	if (followed) followed.on_progress(job);
+	else follow();
+};
+
+// Say how a job ended.
+memora.jobs.show_result = (job) => {
+	const result = frappe.utils.escape_html(job.message || __(job.status));
+	const message = `<b>${memora.jobs.kind_html(job)}</b>: ${result}`;
 	const indicator = job.status === "Cancelled" ? "blue" : memora.jobs.colour(job);
 	frappe.show_alert({ message, indicator }, 15);
 };

@@ -1,14 +1,14 @@
-// What the list and the form of Poison Reviews share. hooks.py adds it to them.
+// What the list and the form of Poison Reviews share. hooks.py adds it.
 frappe.provide("memora.poison");
 
-// The server takes no more at a time.
-memora.poison.MOST_AT_ONCE = 500;
+// The server accepts no more names in one call.
+memora.poison.MAX_NAMES = 500;
 
-// Without names: all that wait, in the background if they are many.
+// Replay these records. Without names: all that wait, in the background if they are many.
 memora.poison.replay = async (names) => {
 	const sum = { replayed: 0, failed: 0 };
-	for (const some of names ? memora.poison.parts(names) : [null]) {
-		const answer = await frappe.xcall("memora.api.srs.replay_poison_reviews", { names: some });
+	for (const chunk of names ? memora.poison.chunks(names) : [null]) {
+		const answer = await frappe.xcall("memora.api.srs.replay_poison_reviews", { names: chunk });
 		if (answer.job) {
 			frappe.show_alert(__("They are replayed in the background."));
 			frappe.set_route("Form", "SRS Job", answer.job);
@@ -23,7 +23,8 @@ memora.poison.replay = async (names) => {
 	});
 };
 
-memora.poison.dismiss = (names, then) =>
+// Ask for a reason and give these records up. `callback` is called when that is done.
+memora.poison.dismiss = (names, callback) =>
 	frappe.prompt(
 		[
 			{
@@ -35,17 +36,21 @@ memora.poison.dismiss = (names, then) =>
 			},
 		],
 		async ({ reason }) => {
-			for (const some of memora.poison.parts(names))
-				await frappe.xcall("memora.api.srs.dismiss_poison_reviews", { names: some, reason });
-			then();
+			for (const chunk of memora.poison.chunks(names))
+				await frappe.xcall("memora.api.srs.dismiss_poison_reviews", {
+					names: chunk,
+					reason,
+				});
+			callback();
 		},
 		__("Dismiss"),
 		__("Dismiss")
 	);
 
-memora.poison.parts = (names) => {
-	const most = memora.poison.MOST_AT_ONCE;
-	return Array.from({ length: Math.ceil(names.length / most) }, (_, place) =>
-		names.slice(place * most, (place + 1) * most)
+// The names in lists that the server accepts.
+memora.poison.chunks = (names) => {
+	const size = memora.poison.MAX_NAMES;
+	return Array.from({ length: Math.ceil(names.length / size) }, (_, index) =>
+		names.slice(index * size, (index + 1) * size)
 	);
 };

@@ -1,4 +1,4 @@
 frappe.listview_settings["Archived Memory Tracker"] = { hide_name_column: true };
-// Students make up ids, and Frappe's lists and reports show text as HTML.
+// Students choose question ids, and Frappe's lists and reports would show them as HTML.
 frappe.meta.docfield_map["Archived Memory Tracker"].question_id.formatter = (id) =>
 	frappe.utils.escape_html(id);

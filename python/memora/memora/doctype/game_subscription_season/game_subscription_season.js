@@ -1,9 +1,9 @@
-// A season's partition, its cache, and its way to the archive.
+// A season's partition, its cache and its archive.
 frappe.ui.form.on("Game Subscription Season", {
 	setup(frm) {
 		frappe.realtime.on("memora_job", (job) => {
 			if (job.season !== frm.doc.name) return;
-			memora.jobs.hear(frm, job.name, job, () => follow_running(frm, [job]));
+			memora.jobs.on_progress(frm, job, () => follow_running(frm, [job]));
 		});
 	},
 
@@ -14,10 +14,10 @@ frappe.ui.form.on("Game Subscription Season", {
 			frm.set_intro(__("The partition for this season's records is being made."));
 		}
 		if (!frappe.user.has_role("System Manager")) return;
-		find_running(frm);
+		load_running_jobs(frm);
 		if (status !== "Archived" && !frm.doc.is_active) {
 			frm.add_custom_button(status ? __("Continue Archive") : __("Archive"), () =>
-				ask_to_archive(frm)
+				confirm_archive(frm)
 			);
 		}
 		if (!status && frm.doc.enable_redis) {
@@ -31,12 +31,12 @@ function add_cache_buttons(frm) {
 		for (const name of names) follow_job(frm, name);
 	};
 	const season = frm.doc.name;
-	frm.add_custom_button(__("Rebuild Cache"), () => memora.jobs.ask_to_rebuild(season, follow));
-	frm.add_custom_button(__("Reconcile"), () => memora.jobs.ask_to_reconcile(season, follow));
+	frm.add_custom_button(__("Rebuild Cache"), () => memora.jobs.confirm_rebuild(season, follow));
+	frm.add_custom_button(__("Reconcile"), () => memora.jobs.prompt_reconciliation(season, follow));
 }
 
-// What somebody else began, or this form before it was closed.
-function find_running(frm) {
+// Follow the jobs of this season that run already.
+function load_running_jobs(frm) {
 	memora.jobs.subscribe();
 	const season = frm.doc.name;
 	frappe.db
@@ -47,7 +47,10 @@ function find_running(frm) {
 		.then((jobs) => {
 			if (frm.doc.name !== season) return;
 			follow_running(frm, jobs);
-			if (frm.doc.archive_status === "Archiving" && !jobs.some(({ kind }) => kind === "Archive")) {
+			if (
+				frm.doc.archive_status === "Archiving" &&
+				!jobs.some(({ kind }) => kind === "Archive")
+			) {
 				frm.set_intro(
 					__("Archiving was interrupted. It goes on within the hour, or by the button.")
 				);
@@ -59,21 +62,21 @@ function follow_running(frm, jobs) {
 	for (const job of jobs.filter(memora.jobs.is_running)) follow_job(frm, job.name);
 }
 
-// An archive changes the season itself.
+// Follow a job and show its result. An archive changes the season itself.
 function follow_job(frm, name) {
 	memora.jobs.follow_job(frm, name, (job) => {
-		memora.jobs.tell(job);
+		memora.jobs.show_result(job);
 		if (job.kind === "Archive") frm.reload_doc();
 		else frm.refresh();
 	});
 }
 
-function ask_to_archive(frm) {
+function confirm_archive(frm) {
 	frappe.warn(
 		__("Archive {0}?", [frappe.utils.escape_html(frm.doc.name)]),
 		__("All records of this season move to the archive. They cannot be moved back."),
 		() =>
-			memora.jobs.act(
+			memora.jobs.call(
 				"memora.api.srs.archive_season",
 				{ season: frm.doc.name, confirm: 1 },
 				({ job }) => {

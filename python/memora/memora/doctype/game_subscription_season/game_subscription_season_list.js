@@ -1,18 +1,19 @@
-// The list and the title of the form say which season students see: of several that are active, it is one.
+// The list and the form's title say which season students see: it is one of those that are active.
 frappe.provide("memora.seasons");
 
 frappe.listview_settings["Game Subscription Season"] = {
 	add_fields: ["is_active", "archive_status"],
 	get_indicator(season) {
 		const { name, archive_status } = season;
-		if (archive_status) return [__(archive_status), "gray", `archive_status,=,${archive_status}`];
+		if (archive_status)
+			return [__(archive_status), "gray", `archive_status,=,${archive_status}`];
 		if (!season.is_active) return [__("Not Active"), "gray", "is_active,=,0"];
 		const [seen] = season.__onload?.active_seasons ?? memora.seasons.active ?? [name];
 		return seen === name
 			? [__("Seen by Students"), "green", "is_active,=,1"]
 			: [__("Active, but Not Seen"), "orange", "is_active,=,1"];
 	},
-	// Shown at once, and again if that was wrong.
+	// The list is drawn before the server answers, and again if the answer differs.
 	refresh(list) {
 		if (!frappe.user.has_role("System Manager")) return;
 		frappe.xcall("memora.api.srs.get_active_seasons").then(({ seen, unseen }) => {

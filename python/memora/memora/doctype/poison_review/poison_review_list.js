@@ -1,4 +1,4 @@
-// Replay or dismiss the records that are ticked, or replay all that wait.
+// Replay or dismiss the selected records, or replay all that wait.
 frappe.listview_settings["Poison Review"] = {
 	hide_name_column: true,
 	add_fields: ["replayed_at", "dismissed_at"],
@@ -13,7 +13,9 @@ frappe.listview_settings["Poison Review"] = {
 		list.page.add_actions_menu_item(__("Replay"), () =>
 			memora.poison.replay(checked()).then(refresh)
 		);
-		list.page.add_actions_menu_item(__("Dismiss"), () => memora.poison.dismiss(checked(), refresh));
+		list.page.add_actions_menu_item(__("Dismiss"), () =>
+			memora.poison.dismiss(checked(), refresh)
+		);
 		list.page.add_menu_item(__("Replay All"), () =>
 			frappe.confirm(__("Try to save all records that wait?"), () =>
 				memora.poison.replay(null).then(refresh)
@@ -22,7 +24,8 @@ frappe.listview_settings["Poison Review"] = {
 	},
 };
 
-// Made up by students, or quoting them, and Frappe's lists and reports show text as HTML.
+// Students choose these texts or are quoted in them, and Frappe's lists and reports would show them
+// as HTML.
 for (const field of ["player", "season", "question_id", "job_id", "reason", "dismissal_reason"]) {
 	frappe.meta.docfield_map["Poison Review"][field].formatter = (text) =>
 		frappe.utils.escape_html(text);

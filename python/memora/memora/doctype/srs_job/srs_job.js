@@ -1,9 +1,9 @@
-// What was done to a season: followed while it is done.
+// A rebuild, reconciliation or archive of a season. The form follows it while it runs.
 frappe.ui.form.on("SRS Job", {
 	setup(frm) {
 		frappe.realtime.on("memora_job", (job) => {
 			if (job.name !== frm.doc.name || !memora.jobs.is_running(frm.doc)) return;
-			memora.jobs.hear(frm, job.name, job, () => follow(frm));
+			memora.jobs.on_progress(frm, job, () => follow(frm));
 		});
 	},
 

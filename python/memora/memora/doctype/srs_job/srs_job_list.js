@@ -1,4 +1,4 @@
-// Names are random: they tell a reader nothing. The form has its colours from here, too.
+// The names are random, so the list hides them. The form takes its colours from here, too.
 frappe.listview_settings["SRS Job"] = {
 	hide_name_column: true,
 	get_indicator: (job) => [__(job.status), memora.jobs.colour(job), `status,=,${job.status}`],

@@ -1,12 +1,13 @@
 frappe.provide("memora");
 
-// How cache and journal do, how long students wait, what differed, and what is done to seasons.
+// Shows the state of cache and journal, how long students wait, what reconciliations found, and the
+// jobs.
 frappe.pages["srs-monitor"].on_page_load = (wrapper) => {
 	wrapper.monitor = new memora.SRSMonitor(wrapper);
 };
 frappe.pages["srs-monitor"].on_page_show = (wrapper) => wrapper.monitor.show();
 
-// HTML in which every value is escaped, but those that are such HTML themselves.
+// HTML text. memora.html`...` makes it and escapes each value, except values that are memora.HTML.
 memora.HTML = class {
 	constructor(text) {
 		this.text = text;
@@ -21,12 +22,12 @@ memora.html = (parts, ...values) =>
 	new memora.HTML(String.raw({ raw: parts }, ...values.map(memora.HTML.of)));
 
 memora.SRSMonitor = class {
-	// Pauses between two looks; shorter while a job runs of which no news come.
+	// Pauses between two polls. The short one is for a running job while socket.io is silent.
 	static PAUSE_MS = 6000;
 	static SHORT_PAUSE_MS = 1500;
 	static SLOT_MINUTES = 10;
 	static SLOTS = 144;
-	// Administrators are notified when more differs.
+	// Above it the server notifies administrators.
 	static ALARMING_PERCENT = 0.1;
 	static CALLS = {
 		"warm read": __("Warm read"),
@@ -40,19 +41,19 @@ memora.SRSMonitor = class {
 		const title = __("SRS Monitor");
 		this.page = frappe.ui.make_app_page({ parent: wrapper, title, single_column: true });
 		this.page.add_inner_button(__("Reconcile All Seasons"), () =>
-			memora.jobs.ask_to_reconcile(null, () => this.ask_soon())
+			memora.jobs.prompt_reconciliation(null, () => this.poll_now())
 		);
 		this.page.add_inner_button(__("All Jobs"), () => frappe.set_route("List", "SRS Job"));
 		this.root = this.page.main[0];
 		this.root.classList.add("srs-monitor");
 		this.root.innerHTML = this.skeleton().text;
-		this.root.addEventListener("click", (event) => this.clicked(event));
+		this.root.addEventListener("click", (event) => this.on_click(event));
 		this.root.addEventListener("change", () => this.show_all());
 		this.charts = {};
 		this.monitor = null;
-		this.asked_at = this.heard_at = 0;
-		frappe.realtime.on("memora_job", (job) => this.heard(job));
-		setInterval(() => this.look(), 500);
+		this.polled_at = this.progress_at = 0;
+		frappe.realtime.on("memora_job", (job) => this.on_progress(job));
+		setInterval(() => this.poll_if_due(), 500);
 	}
 
 	skeleton() {
@@ -69,13 +70,15 @@ memora.SRSMonitor = class {
 				<thead><tr>${heads.map((head) => memora.html`<th>${head}</th>`)}</tr></thead>
 				<tbody></tbody>
 			</table></div>`;
+		const tile = memora.html`<div class="srs-tile"></div>`;
 		const empty = memora.html`<p class="srs-empty text-muted" hidden></p>`;
 		const chart = memora.html`<p class="srs-summary"></p><div class="srs-chart"></div>`;
+		const differences = __("Differences between Cache and Database");
 		return memora.html`
 			<div class="srs-message red" role="alert" hidden></div>
 			<div class="srs-loading text-muted">${__("Loading...")}</div>
 			<div class="srs-content" hidden>
-				<div class="srs-tiles">${Array(6).fill(memora.html`<div class="srs-tile"></div>`)}</div>
+				<div class="srs-tiles">${Array(6).fill(tile)}</div>
 				<div class="srs-message orange" role="status" hidden></div>
 				${card("seasons", __("Seasons"), [
 					table(__("Season"), __("State"), __("Cached Schedules"), __("Memory"), ""),
@@ -86,7 +89,7 @@ memora.SRSMonitor = class {
 					empty,
 					chart,
 				])}
-				${card("discrepancies", __("Differences between Cache and Database"), [empty, chart])}
+				${card("discrepancies", differences, [empty, chart])}
 				${card("jobs", __("Jobs"), [
 					table(__("Job"), __("Season"), __("Status"), __("Result"), __("When"), ""),
 					empty,
@@ -94,59 +97,61 @@ memora.SRSMonitor = class {
 			</div>`;
 	}
 
-	// -- asking ---------------------------------------------------------------------------------
+	// -- polling --------------------------------------------------------------------------------
 	show() {
 		memora.jobs.subscribe();
-		this.ask_soon();
+		this.poll_now();
 	}
 
-	ask_soon() {
-		this.asked_at = 0;
-		this.look();
+	poll_now() {
+		this.polled_at = 0;
+		this.poll_if_due();
 	}
 
-	// Asks when it is time to, if anybody can see the answer.
-	look() {
-		if (this.is_asking || document.hidden || !this.root.getClientRects().length) return;
+	// Poll if the pause is over and the page is visible.
+	poll_if_due() {
+		if (this.is_polling || document.hidden || !this.root.getClientRects().length) return;
 		const is_waiting = this.monitor?.jobs.some(memora.jobs.is_running);
-		const is_quiet = Date.now() - this.heard_at > memora.jobs.ASK_AFTER_MS;
+		const is_quiet = Date.now() - this.progress_at > memora.jobs.POLL_AFTER_MS;
 		const { PAUSE_MS, SHORT_PAUSE_MS } = memora.SRSMonitor;
-		if (Date.now() - this.asked_at >= (is_waiting && is_quiet ? SHORT_PAUSE_MS : PAUSE_MS))
-			this.ask();
+		if (Date.now() - this.polled_at >= (is_waiting && is_quiet ? SHORT_PAUSE_MS : PAUSE_MS))
+			this.poll();
 	}
 
-	async ask() {
-		this.is_asking = true;
-		this.asked_at = Date.now();
+	async poll() {
+		this.is_polling = true;
+		this.polled_at = Date.now();
 		try {
-			this.monitor = await memora.jobs.ask("memora.api.srs.get_monitor");
+			this.monitor = await memora.jobs.get("memora.api.srs.get_monitor");
 			this.show_all();
 			this.show_failure("");
 		} catch (error) {
 			this.show_failure(error.message);
 		} finally {
-			this.is_asking = false;
+			this.is_polling = false;
 		}
 	}
 
-	// News of one job. When it is over, all else may have changed, too.
-	heard(news) {
+	// socket.io brought a job's progress. When the job has ended, everything else may have changed.
+	on_progress(job) {
 		if (!this.monitor) return;
-		this.heard_at = Date.now();
+		this.progress_at = Date.now();
 		const { jobs } = this.monitor;
-		const known = jobs.find((job) => job.name === news.name);
-		if (known) Object.assign(known, news);
-		else jobs.unshift(news);
+		const known = jobs.find(({ name }) => name === job.name);
+		if (known) Object.assign(known, job);
+		else jobs.unshift(job);
 		this.show_seasons();
 		this.show_jobs();
-		if (!memora.jobs.is_running(news)) this.ask_soon();
+		if (!memora.jobs.is_running(job)) this.poll_now();
 	}
 
-	clicked(event) {
+	on_click(event) {
 		const { action, season, job } = event.target.closest("[data-action]")?.dataset ?? {};
-		if (action === "rebuild") memora.jobs.ask_to_rebuild(season, () => this.ask_soon());
-		if (action === "reconcile") memora.jobs.ask_to_reconcile(season, () => this.ask_soon());
-		if (action === "cancel") memora.jobs.cancel(job, (news) => this.heard(news));
+		if (action === "rebuild") memora.jobs.confirm_rebuild(season, () => this.poll_now());
+		if (action === "reconcile")
+			memora.jobs.prompt_reconciliation(season, () => this.poll_now());
+		if (action === "cancel")
+			memora.jobs.cancel(job, (cancelled) => this.on_progress(cancelled));
 	}
 
 	// -- showing --------------------------------------------------------------------------------
@@ -160,9 +165,9 @@ memora.SRSMonitor = class {
 		this.show_jobs();
 	}
 
-	// What was seen last stays below.
+	// The last answer stays on the page.
 	show_failure(message) {
-		this.put_or_hide(".srs-message.red", message && __("{0} Trying again.", [message]));
+		this.set_html_or_hide(".srs-message.red", message && __("{0} Trying again.", [message]));
 		this.find(".srs-loading").hidden = Boolean(message || this.monitor);
 		if (message) this.page.set_indicator(__("Not up to date"), "orange");
 		else this.page.clear_indicator();
@@ -171,10 +176,12 @@ memora.SRSMonitor = class {
 	show_health() {
 		const { status } = this.monitor;
 		const { journal } = status;
-		const count = (number, is_known) => (is_known ? memora.jobs.count(number) : "–");
+		const count = (number, is_known) => (is_known ? memora.jobs.format_count(number) : "–");
 		const tile = (label, value, note, colour) => memora.html`
 			<div class="srs-label">${label}</div>
-			<div class="srs-value"><span class="${colour ? `indicator ${colour}` : ""}">${value}</span></div>
+			<div class="srs-value">
+				<span class="${colour ? `indicator ${colour}` : ""}">${value}</span>
+			</div>
 			<div class="srs-note text-muted">${note}</div>`;
 		const tiles = [
 			status.redis_connected
@@ -191,7 +198,12 @@ memora.SRSMonitor = class {
 					)
 				: tile(__("Journal"), __("Out of Reach"), __("Answers are saved at once"), "red"),
 			status.is_safe_mode
-				? tile(__("Safe Mode"), __("On"), __("At most 10 questions, from the database"), "red")
+				? tile(
+						__("Safe Mode"),
+						__("On"),
+						__("At most 10 questions, from the database"),
+						"red"
+					)
 				: tile(__("Safe Mode"), __("Off"), __("Reads come from the cache"), "green"),
 			tile(
 				__("Waiting to Be Saved"),
@@ -213,35 +225,37 @@ memora.SRSMonitor = class {
 			),
 		];
 		const places = this.find(".srs-tiles").children;
-		for (const [index, text] of tiles.entries()) this.put(places[index], text);
+		for (const [index, text] of tiles.entries()) this.set_html(places[index], text);
 		const warnings = [journal.warning, status.cache_warning, this.monitor.scheduler.warning];
-		this.put_or_hide(".srs-message.orange", warnings.filter(Boolean).join(" "));
+		this.set_html_or_hide(".srs-message.orange", warnings.filter(Boolean).join(" "));
 	}
 
 	poison_link(count) {
 		const filter = encodeURIComponent(JSON.stringify(["is", "not set"]));
 		const label = count ? __("Look and replay") : __("Open the list");
-		return memora.html`<a href="/app/poison-review?replayed_at=${filter}&dismissed_at=${filter}">${label}</a>`;
+		const route = `/app/poison-review?replayed_at=${filter}&dismissed_at=${filter}`;
+		return memora.html`<a href="${route}">${label}</a>`;
 	}
 
 	show_seasons() {
 		const { status, seasons, jobs } = this.monitor;
 		const button = (action, season, label, kind) => {
 			const is_busy = jobs.some(
-				(job) => job.season === season.name && job.kind === kind && memora.jobs.is_running(job)
+				(job) =>
+					job.season === season.name && job.kind === kind && memora.jobs.is_running(job)
 			);
 			return memora.html`<button class="btn btn-default btn-xs" data-action="${action}"
 				data-season="${season.name}" ${is_busy ? "disabled" : ""}>${label}</button>`;
 		};
 		const present = seasons.filter(({ archive_status }) => archive_status !== "Archived");
-		this.fill(
+		this.fill_table(
 			".srs-seasons",
 			present.map((season) => ({
 				key: season.name,
 				cells: [
 					this.link("game-subscription-season", season.name, season.name),
 					this.season_state(season),
-					memora.jobs.count(status.keys_by_season[season.name]),
+					memora.jobs.format_count(status.keys_by_season[season.name]),
 					this.megabytes(status.memory_mb_by_season[season.name] ?? 0),
 					season.enable_redis && !season.archive_status
 						? [
@@ -268,13 +282,13 @@ memora.SRSMonitor = class {
 		const { calls, series } = this.monitor.latency;
 		const { CALLS } = memora.SRSMonitor;
 		const label = (call) => CALLS[call] || call;
-		this.fill(
+		this.fill_table(
 			".srs-latency",
 			calls.map(({ call, count, p50_ms, p99_ms }) => ({
 				key: call,
 				cells: [
 					label(call),
-					memora.jobs.count(count),
+					memora.jobs.format_count(count),
 					this.milliseconds(p50_ms),
 					this.milliseconds(p99_ms),
 				],
@@ -284,31 +298,33 @@ memora.SRSMonitor = class {
 		const seen = new Set(series.flatMap((slot) => Object.keys(slot.calls)));
 		const known = Object.keys(CALLS).filter((call) => seen.has(call));
 		const options = known.map((name) => [name, label(name)]);
-		const chosen = this.chosen(".srs-latency", options);
+		const chosen = this.fill_select(".srs-latency", options);
 		this.draw_latency(chosen, label(chosen));
 	}
 
-	// Two bars on each other for each ten minutes; none where nobody called.
+	// For each ten minutes the median, and stacked on it the rest of the 99th percentile. There is
+	// no bar where there was no call.
 	draw_latency(call, label) {
 		const slots = call ? this.slots(call) : [];
 		const values = slots.map(({ found }) => found ?? { count: 0, p50_ms: 0, p99_ms: 0 });
-		const told = ({ count, p50_ms, p99_ms }) =>
+		const tooltip = ({ count, p50_ms, p99_ms }) =>
 			count
 				? __("{0} calls, median {1}, 99th percentile {2}", [
-						memora.jobs.count(count),
+						memora.jobs.format_count(count),
 						this.milliseconds(p50_ms),
 						this.milliseconds(p99_ms),
 					])
 				: __("no calls");
-		this.told = new Map(
-			slots.map(({ label }, index) => [label, `${label}: ${told(values[index])}`])
+		this.tooltips = new Map(
+			slots.map(({ label }, index) => [label, `${label}: ${tooltip(values[index])}`])
 		);
-		this.put(
+		this.set_html(
 			this.find(".srs-latency .srs-summary"),
 			call
-				? __("{0}, last 24 hours, in milliseconds: median, and above it the 99th percentile", [
-						label,
-					])
+				? __(
+						"{0}, last 24 hours, in milliseconds: median, and above it the 99th percentile",
+						[label]
+					)
 				: ""
 		);
 		const above = values.map(({ p50_ms, p99_ms }) => p99_ms - p50_ms);
@@ -317,7 +333,9 @@ memora.SRSMonitor = class {
 			height: 220,
 			colors: ["#318AD8", "#BFDDF7"],
 			barOptions: { stacked: 1, spaceRatio: 0.2 },
-			tooltipOptions: { formatTooltipX: (label) => frappe.utils.escape_html(this.told.get(label)) },
+			tooltipOptions: {
+				formatTooltipX: (label) => frappe.utils.escape_html(this.tooltips.get(label)),
+			},
 			data: {
 				labels: slots.map(({ label }) => label),
 				datasets: [
@@ -326,10 +344,10 @@ memora.SRSMonitor = class {
 				],
 			},
 		};
-		this.draw("latency", call && options);
+		this.draw_chart("latency", call && options);
 	}
 
-	// The last 24 hours, oldest first, with what was found of a call.
+	// The slots of the last 24 hours, oldest first, with a call's figures.
 	slots(call) {
 		const { SLOTS, SLOT_MINUTES } = memora.SRSMonitor;
 		const { time, latency } = this.monitor;
@@ -341,7 +359,7 @@ memora.SRSMonitor = class {
 		return Array.from({ length: SLOTS }, (_, index) => {
 			const began = last - (SLOTS - 1 - index) * SLOT_MINUTES;
 			const text = new Date(began * 60000).toISOString().slice(0, 19).replace("T", " ");
-			return { label: this.time(text, "HH:mm"), found: found.get(began) };
+			return { label: this.format_time(text, "HH:mm"), found: found.get(began) };
 		});
 	}
 
@@ -349,19 +367,22 @@ memora.SRSMonitor = class {
 		const { discrepancies, seasons } = this.monitor;
 		const names = seasons.map(({ name }) => name);
 		const known = names.filter((name) => discrepancies.some(({ season }) => season === name));
-		const chosen = this.chosen(
+		const chosen = this.fill_select(
 			".srs-discrepancies",
 			known.map((name) => [name, name])
 		);
 		const found = discrepancies.filter(({ season }) => season === chosen);
-		this.put_or_hide(
+		this.set_html_or_hide(
 			".srs-discrepancies .srs-empty",
 			found.length ? "" : __("No reconciliation yet")
 		);
 		const last = found.at(-1);
-		this.put(this.find(".srs-discrepancies .srs-summary"), last ? this.discrepancy(last) : "");
-		// One point is no line.
-		this.draw("discrepancies", found.length > 1 && this.discrepancy_chart(found));
+		this.set_html(
+			this.find(".srs-discrepancies .srs-summary"),
+			last ? this.discrepancy(last) : ""
+		);
+		// A line needs two points.
+		this.draw_chart("discrepancies", found.length > 1 && this.discrepancy_chart(found));
 	}
 
 	discrepancy_chart(found) {
@@ -374,13 +395,15 @@ memora.SRSMonitor = class {
 			axisOptions: { yAxisRange: { min: 0 } },
 			tooltipOptions: { formatTooltipY: (value) => this.percent(value) },
 			data: {
-				labels: found.map(({ at }) => this.time(at, "D MMM HH:mm")),
+				labels: found.map(({ at }) => this.format_time(at, "D MMM HH:mm")),
 				datasets: [
 					{ name: __("At Most"), values: found.map(({ high_percent }) => high_percent) },
 					{ name: __("Differing"), values: found.map(({ percent }) => percent) },
 					{ name: __("At Least"), values: found.map(({ low_percent }) => low_percent) },
 				],
-				yMarkers: [{ label: __("Alarm"), value: ALARMING_PERCENT, options: { labelPos: "left" } }],
+				yMarkers: [
+					{ label: __("Alarm"), value: ALARMING_PERCENT, options: { labelPos: "left" } },
+				],
 			},
 		};
 	}
@@ -389,18 +412,19 @@ memora.SRSMonitor = class {
 		const { ALARMING_PERCENT } = memora.SRSMonitor;
 		const of = is_sample
 			? __("of a sample of {0} records; of all, between {1} and {2} (95% confidence)", [
-					memora.jobs.count(records),
+					memora.jobs.format_count(records),
 					this.percent(low_percent),
 					this.percent(high_percent),
 				])
-			: __("of {0} records, all that were cached", [memora.jobs.count(records)]);
+			: __("of {0} records, all that were cached", [memora.jobs.format_count(records)]);
 		const colour = percent > ALARMING_PERCENT ? "red" : "green";
-		const value = memora.html`<span class="indicator ${colour}"><b>${this.percent(percent)}</b></span>`;
-		return memora.html`${value} ${of}, ${this.when(at)}`;
+		return memora.html`
+			<span class="indicator ${colour}"><b>${this.percent(percent)}</b></span>
+			${of}, ${this.relative_time(at)}`;
 	}
 
 	show_jobs() {
-		this.fill(
+		this.fill_table(
 			".srs-jobs",
 			this.monitor.jobs.map((job) => ({
 				key: job.name,
@@ -409,7 +433,7 @@ memora.SRSMonitor = class {
 					job.season || __("All Seasons"),
 					this.pill(__(job.status), memora.jobs.colour(job)),
 					memora.jobs.is_running(job) ? this.progress(job) : job.message,
-					this.when(job.finished_at || job.started_at),
+					this.relative_time(job.finished_at || job.started_at),
 					memora.jobs.can_be_cancelled(job) ? this.cancel_button(job) : "",
 				],
 			})),
@@ -419,14 +443,17 @@ memora.SRSMonitor = class {
 
 	progress(job) {
 		return memora.html`
-			<div class="progress"><div class="progress-bar" role="progressbar" aria-valuenow="${job.percent}"
-				aria-valuemin="0" aria-valuemax="100" style="width: ${Number(job.percent)}%"></div></div>
-			<div class="srs-note text-muted">${memora.jobs.progress(job)}</div>`;
+			<div class="progress">
+				<div class="progress-bar" role="progressbar" style="width: ${Number(job.percent)}%"
+					aria-valuenow="${job.percent}" aria-valuemin="0" aria-valuemax="100"></div>
+			</div>
+			<div class="srs-note text-muted">${memora.jobs.progress_text(job)}</div>`;
 	}
 
 	cancel_button({ name, cancel_requested }) {
-		return memora.html`<button class="btn btn-default btn-xs" data-action="cancel" data-job="${name}"
-			${cancel_requested ? "disabled" : ""}>${cancel_requested ? __("Cancelling") : __("Cancel")}</button>`;
+		const label = cancel_requested ? __("Cancelling") : __("Cancel");
+		return memora.html`<button class="btn btn-default btn-xs" data-action="cancel"
+			data-job="${name}" ${cancel_requested ? "disabled" : ""}>${label}</button>`;
 	}
 
 	// -- pieces -----------------------------------------------------------------------------------
@@ -434,22 +461,23 @@ memora.SRSMonitor = class {
 		return this.root.querySelector(selector);
 	}
 
-	// Write only what changed: a button stays under the pointer, a choice stays open.
-	put(element, value) {
+	// Set an element's HTML only if it changed: focus, hover and an open select survive a poll.
+	set_html(element, value) {
 		const text = memora.HTML.of(value);
 		if (element.srs_text === text) return;
 		element.srs_text = text;
 		element.innerHTML = text;
 	}
 
-	put_or_hide(selector, value) {
+	set_html_or_hide(selector, value) {
 		const element = this.find(selector);
-		this.put(element, value);
+		this.set_html(element, value);
 		element.hidden = !value;
 	}
 
-	// The rows of a card's table, or a friendly word when there are none.
-	fill(card, rows, when_empty) {
+	// Fill a card's table with rows, or show a text when there are none. A row keeps its element as
+	// long as its key is there.
+	fill_table(card, rows, when_empty) {
 		const body = this.find(`${card} tbody`);
 		const heads = this.root.querySelectorAll(`${card} th`);
 		const gone = new Map([...body.rows].map((row) => [row.dataset.key, row]));
@@ -460,20 +488,20 @@ memora.SRSMonitor = class {
 			cells.forEach((cell, column) => {
 				const place = row.cells[column] ?? row.insertCell();
 				place.dataset.label = heads[column].textContent;
-				this.put(place, cell);
+				this.set_html(place, cell);
 			});
 			if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] ?? null);
 		});
 		for (const row of gone.values()) row.remove();
 		this.find(`${card} .srs-table`).hidden = !rows.length;
-		this.put_or_hide(`${card} .srs-empty`, rows.length ? "" : when_empty);
+		this.set_html_or_hide(`${card} .srs-empty`, rows.length ? "" : when_empty);
 	}
 
-	// What a card's select has chosen; it is shown when there is a choice.
-	chosen(card, options) {
+	// Fill a card's select, which is hidden unless there is a choice, and return its value.
+	fill_select(card, options) {
 		const select = this.find(`${card} select`);
 		const before = select.value;
-		this.put(
+		this.set_html(
 			select,
 			options.map(([value, label]) => memora.html`<option value="${value}">${label}</option>`)
 		);
@@ -482,8 +510,8 @@ memora.SRSMonitor = class {
 		return select.value;
 	}
 
-	// A card's chart; without options there is nothing to draw.
-	draw(card, options) {
+	// Draw a card's chart, or hide it without options.
+	draw_chart(card, options) {
 		const place = this.find(`.srs-${card} .srs-chart`);
 		place.hidden = !options;
 		if (!options) return;
@@ -493,7 +521,8 @@ memora.SRSMonitor = class {
 		if (drawn) drawn.chart.update(options.data);
 		const axisOptions = { xIsSeries: 1, xAxisMode: "tick", ...options.axisOptions };
 		const still = { animate: 0, disableEntryAnimation: 1 };
-		const chart = drawn?.chart ?? new frappe.Chart(place, { ...still, ...options, axisOptions });
+		const chart =
+			drawn?.chart ?? new frappe.Chart(place, { ...still, ...options, axisOptions });
 		this.charts[card] = { chart, text };
 	}
 
@@ -505,13 +534,13 @@ memora.SRSMonitor = class {
 		return memora.html`<a href="/app/${doctype}/${encodeURIComponent(name)}">${label}</a>`;
 	}
 
-	when(at) {
+	relative_time(at) {
 		if (!at) return "";
 		const { str_to_user, prettyDate } = frappe.datetime;
 		return memora.html`<span title="${str_to_user(at)}">${prettyDate(at)}</span>`;
 	}
 
-	time(at, format) {
+	format_time(at, format) {
 		return frappe.datetime.convert_to_user_tz(at, false).format(format);
 	}
 
