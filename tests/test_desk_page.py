@@ -140,9 +140,9 @@ def script(path: Path) -> str:
     """A script as Frappe sends it, with those of hooks.py (get_code_files_via_hooks)."""
     of_doctypes = hooks.doctype_list_js if path.stem.endswith("_list") else hooks.doctype_js
     added = hooks.page_js if path.parent.parent.name == "page" else of_doctypes
-    scrubbed = {re.sub("[ -]", "_", name.lower()): APP / file for name, file in added.items()}
-    files = (path, scrubbed.get(path.parent.name))
-    return "\n".join(file.read_text() for file in files if file)
+    scrubbed = {re.sub("[ -]", "_", name.lower()): files for name, files in added.items()}
+    shared = [APP / file for file in scrubbed.get(path.parent.name, [])]
+    return "\n".join(file.read_text() for file in (path, *shared))
 
 
 def blank_page(user: str) -> str:

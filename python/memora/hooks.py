@@ -14,16 +14,23 @@ after_uninstall = "memora.services.storage.remove_what_is_left"
 after_job = "memora.services.engine.close_connections"
 after_request = "memora.services.errors.set_retry_after"
 
-# Scripts that several forms share: Frappe sends them as text, with each form's own. They are no
+# Scripts beside a form's or a page's own: Frappe sends them as text, after it. They are no
 # bundle (app_include_js), since `bench build` bundles only apps in the folder apps/, where an app
 # from a wheel is not.
 doctype_js = {
-    "Game Subscription Season": "public/js/jobs.js",
-    "Poison Review": "public/js/poison.js",
-    "SRS Job": "public/js/jobs.js",
+    "Game Subscription Season": ["public/js/jobs.js"],
+    "Poison Review": ["public/js/poison.js"],
+    "SRS Job": ["public/js/jobs.js"],
 }
-doctype_list_js = {"Poison Review": "public/js/poison.js", "SRS Job": "public/js/jobs.js"}
-page_js = {"srs-monitor": "public/js/jobs.js"}
+doctype_list_js = {"Poison Review": ["public/js/poison.js"], "SRS Job": ["public/js/jobs.js"]}
+page_js = {
+    "srs-monitor": [
+        "public/js/html.js",
+        "public/js/format.js",
+        "public/js/charts.js",
+        "public/js/jobs.js",
+    ]
+}
 
 override_whitelisted_methods = {"frappe.client.get_count": "memora.api.counts.get_count"}
 

@@ -89,7 +89,9 @@ class TestInstall(FrappeTestCase):
         ):
             script = get_meta(doctype, cached=False).get(kind)
             self.assertIn(f'frappe.provide("memora.{shared}")', script, doctype)
-        self.assertIn('frappe.provide("memora.jobs")', desk_page.get("srs-monitor").script)
+        script = desk_page.get("srs-monitor").script
+        for shared in ("jobs", "charts", "format"):
+            self.assertIn(f'frappe.provide("memora.{shared}")', script)
 
     def test_passwords_stay_out_of_the_error_log(self) -> None:
         with (

@@ -7,26 +7,10 @@ frappe.pages["srs-monitor"].on_page_load = (wrapper) => {
 };
 frappe.pages["srs-monitor"].on_page_show = (wrapper) => wrapper.monitor.show();
 
-// HTML text. memora.html`...` makes it and escapes each value, except values that are memora.HTML.
-memora.HTML = class {
-	constructor(text) {
-		this.text = text;
-	}
-	static of(value) {
-		if (value instanceof memora.HTML) return value.text;
-		if (Array.isArray(value)) return value.map(memora.HTML.of).join("");
-		return frappe.utils.escape_html(String(value ?? ""));
-	}
-};
-memora.html = (parts, ...values) =>
-	new memora.HTML(String.raw({ raw: parts }, ...values.map(memora.HTML.of)));
-
 memora.SRSMonitor = class {
 	// Pauses between two polls. The short one is for a running job while socket.io is silent.
 	static PAUSE_MS = 6000;
 	static SHORT_PAUSE_MS = 1500;
-	static SLOT_MINUTES = 10;
-	static SLOTS = 144;
 	// Above it the server notifies administrators.
 	static ALARMING_PERCENT = 0.1;
 	static CALLS = {
@@ -185,7 +169,7 @@ memora.SRSMonitor = class {
 			<div class="srs-note text-muted">${note}</div>`;
 		const tiles = [
 			status.redis_connected
-				? tile(__("Cache"), __("Connected"), this.memory_used(status), "green")
+				? tile(__("Cache"), __("Connected"), memora.format.memory_used(status), "green")
 				: tile(__("Cache"), __("Out of Reach"), status.cause, "red"),
 			journal.reachable
 				? tile(
@@ -209,7 +193,7 @@ memora.SRSMonitor = class {
 				__("Waiting to Be Saved"),
 				count(status.backlog, journal.reachable),
 				status.backlog
-					? __("The oldest for {0}", [this.duration(status.backlog_age_seconds)])
+					? __("The oldest for {0}", [memora.format.duration(status.backlog_age_seconds)])
 					: __("Submissions in the journal")
 			),
 			tile(
@@ -225,7 +209,7 @@ memora.SRSMonitor = class {
 			),
 		];
 		const places = this.find(".srs-tiles").children;
-		for (const [index, text] of tiles.entries()) this.set_html(places[index], text);
+		for (const [index, text] of tiles.entries()) memora.set_html(places[index], text);
 		const warnings = [journal.warning, status.cache_warning, this.monitor.scheduler.warning];
 		this.set_html_or_hide(".srs-message.orange", warnings.filter(Boolean).join(" "));
 	}
@@ -256,7 +240,7 @@ memora.SRSMonitor = class {
 					this.link("game-subscription-season", season.name, season.name),
 					this.season_state(season),
 					memora.jobs.format_count(status.keys_by_season[season.name]),
-					this.megabytes(status.memory_mb_by_season[season.name] ?? 0),
+					memora.format.megabytes(status.memory_mb_by_season[season.name] ?? 0),
 					season.enable_redis && !season.archive_status
 						? [
 								button("rebuild", season, __("Rebuild Cache"), "Rebuild"),
@@ -289,8 +273,8 @@ memora.SRSMonitor = class {
 				cells: [
 					label(call),
 					memora.jobs.format_count(count),
-					this.milliseconds(p50_ms),
-					this.milliseconds(p99_ms),
+					memora.format.milliseconds(p50_ms),
+					memora.format.milliseconds(p99_ms),
 				],
 			})),
 			series.length ? __("No calls in the last hour") : __("No calls in the last 24 hours")
@@ -299,71 +283,16 @@ memora.SRSMonitor = class {
 		const known = Object.keys(CALLS).filter((call) => seen.has(call));
 		const options = known.map((name) => [name, label(name)]);
 		const chosen = this.fill_select(".srs-latency", options);
-		this.draw_latency(chosen, label(chosen));
-	}
-
-	// For each ten minutes the median, and stacked on it the rest of the 99th percentile. There is
-	// no bar where there was no call.
-	draw_latency(call, label) {
-		const slots = call ? this.slots(call) : [];
-		const values = slots.map(({ found }) => found ?? { count: 0, p50_ms: 0, p99_ms: 0 });
-		const tooltip = ({ count, p50_ms, p99_ms }) =>
-			count
-				? __("{0} calls, median {1}, 99th percentile {2}", [
-						memora.jobs.format_count(count),
-						this.milliseconds(p50_ms),
-						this.milliseconds(p99_ms),
-					])
-				: __("no calls");
-		this.tooltips = new Map(
-			slots.map(({ label }, index) => [label, `${label}: ${tooltip(values[index])}`])
+		const summary = __(
+			"{0}, last 24 hours, in milliseconds: median, and above it the 99th percentile",
+			[label(chosen)]
 		);
-		this.set_html(
-			this.find(".srs-latency .srs-summary"),
-			call
-				? __(
-						"{0}, last 24 hours, in milliseconds: median, and above it the 99th percentile",
-						[label]
-					)
-				: ""
-		);
-		const above = values.map(({ p50_ms, p99_ms }) => p99_ms - p50_ms);
-		const options = {
-			type: "bar",
-			height: 220,
-			colors: ["#318AD8", "#BFDDF7"],
-			barOptions: { stacked: 1, spaceRatio: 0.2 },
-			tooltipOptions: {
-				formatTooltipX: (label) => frappe.utils.escape_html(this.tooltips.get(label)),
-			},
-			data: {
-				labels: slots.map(({ label }) => label),
-				datasets: [
-					{ name: __("Median"), values: values.map(({ p50_ms }) => p50_ms) },
-					{ name: __("99th Percentile"), values: above },
-				],
-			},
-		};
-		this.draw_chart("latency", call && options);
-	}
-
-	// The slots of the last 24 hours, oldest first, with a call's figures.
-	slots(call) {
-		const { SLOTS, SLOT_MINUTES } = memora.SRSMonitor;
-		const { time, latency } = this.monitor;
-		const minute = (text) => Date.parse(`${text.slice(0, 16).replace(" ", "T")}Z`) / 60000;
-		const found = new Map(latency.series.map((slot) => [minute(slot.at), slot.calls[call]]));
-		const newest = minute(latency.series.at(-1).at);
-		const last =
-			newest + Math.max(0, Math.floor((minute(time) - newest) / SLOT_MINUTES)) * SLOT_MINUTES;
-		return Array.from({ length: SLOTS }, (_, index) => {
-			const began = last - (SLOTS - 1 - index) * SLOT_MINUTES;
-			const text = new Date(began * 60000).toISOString().slice(0, 19).replace("T", " ");
-			return { label: this.format_time(text, "HH:mm"), found: found.get(began) };
-		});
+		memora.set_html(this.find(".srs-latency .srs-summary"), chosen ? summary : "");
+		this.draw_chart("latency", chosen && memora.charts.latency(this.monitor, chosen));
 	}
 
 	show_discrepancies() {
+		const { ALARMING_PERCENT } = memora.SRSMonitor;
 		const { discrepancies, seasons } = this.monitor;
 		const names = seasons.map(({ name }) => name);
 		const known = names.filter((name) => discrepancies.some(({ season }) => season === name));
@@ -377,35 +306,15 @@ memora.SRSMonitor = class {
 			found.length ? "" : __("No reconciliation yet")
 		);
 		const last = found.at(-1);
-		this.set_html(
+		memora.set_html(
 			this.find(".srs-discrepancies .srs-summary"),
 			last ? this.discrepancy(last) : ""
 		);
 		// A line needs two points.
-		this.draw_chart("discrepancies", found.length > 1 && this.discrepancy_chart(found));
-	}
-
-	discrepancy_chart(found) {
-		const { ALARMING_PERCENT } = memora.SRSMonitor;
-		return {
-			type: "line",
-			height: 300,
-			colors: ["#A6B1B9", "#318AD8", "#A6B1B9"],
-			lineOptions: { dotSize: 3, showDots: 1 },
-			axisOptions: { yAxisRange: { min: 0 } },
-			tooltipOptions: { formatTooltipY: (value) => this.percent(value) },
-			data: {
-				labels: found.map(({ at }) => this.format_time(at, "D MMM HH:mm")),
-				datasets: [
-					{ name: __("At Most"), values: found.map(({ high_percent }) => high_percent) },
-					{ name: __("Differing"), values: found.map(({ percent }) => percent) },
-					{ name: __("At Least"), values: found.map(({ low_percent }) => low_percent) },
-				],
-				yMarkers: [
-					{ label: __("Alarm"), value: ALARMING_PERCENT, options: { labelPos: "left" } },
-				],
-			},
-		};
+		this.draw_chart(
+			"discrepancies",
+			found.length > 1 && memora.charts.discrepancies(found, ALARMING_PERCENT)
+		);
 	}
 
 	discrepancy({ at, percent, low_percent, high_percent, records, is_sample }) {
@@ -413,14 +322,14 @@ memora.SRSMonitor = class {
 		const of = is_sample
 			? __("of a sample of {0} records; of all, between {1} and {2} (95% confidence)", [
 					memora.jobs.format_count(records),
-					this.percent(low_percent),
-					this.percent(high_percent),
+					memora.format.percent(low_percent),
+					memora.format.percent(high_percent),
 				])
 			: __("of {0} records, all that were cached", [memora.jobs.format_count(records)]);
 		const colour = percent > ALARMING_PERCENT ? "red" : "green";
 		return memora.html`
-			<span class="indicator ${colour}"><b>${this.percent(percent)}</b></span>
-			${of}, ${this.relative_time(at)}`;
+			<span class="indicator ${colour}"><b>${memora.format.percent(percent)}</b></span>
+			${of}, ${memora.format.relative_time(at)}`;
 	}
 
 	show_jobs() {
@@ -433,7 +342,7 @@ memora.SRSMonitor = class {
 					job.season || __("All Seasons"),
 					this.pill(__(job.status), memora.jobs.colour(job)),
 					memora.jobs.is_running(job) ? this.progress(job) : job.message,
-					this.relative_time(job.finished_at || job.started_at),
+					memora.format.relative_time(job.finished_at || job.started_at),
 					memora.jobs.can_be_cancelled(job) ? this.cancel_button(job) : "",
 				],
 			})),
@@ -461,17 +370,9 @@ memora.SRSMonitor = class {
 		return this.root.querySelector(selector);
 	}
 
-	// Set an element's HTML only if it changed: focus, hover and an open select survive a poll.
-	set_html(element, value) {
-		const text = memora.HTML.of(value);
-		if (element.srs_text === text) return;
-		element.srs_text = text;
-		element.innerHTML = text;
-	}
-
 	set_html_or_hide(selector, value) {
 		const element = this.find(selector);
-		this.set_html(element, value);
+		memora.set_html(element, value);
 		element.hidden = !value;
 	}
 
@@ -488,7 +389,7 @@ memora.SRSMonitor = class {
 			cells.forEach((cell, column) => {
 				const place = row.cells[column] ?? row.insertCell();
 				place.dataset.label = heads[column].textContent;
-				this.set_html(place, cell);
+				memora.set_html(place, cell);
 			});
 			if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] ?? null);
 		});
@@ -501,7 +402,7 @@ memora.SRSMonitor = class {
 	fill_select(card, options) {
 		const select = this.find(`${card} select`);
 		const before = select.value;
-		this.set_html(
+		memora.set_html(
 			select,
 			options.map(([value, label]) => memora.html`<option value="${value}">${label}</option>`)
 		);
@@ -532,45 +433,5 @@ memora.SRSMonitor = class {
 
 	link(doctype, name, label) {
 		return memora.html`<a href="/app/${doctype}/${encodeURIComponent(name)}">${label}</a>`;
-	}
-
-	relative_time(at) {
-		if (!at) return "";
-		const { str_to_user, prettyDate } = frappe.datetime;
-		return memora.html`<span title="${str_to_user(at)}">${prettyDate(at)}</span>`;
-	}
-
-	format_time(at, format) {
-		return frappe.datetime.convert_to_user_tz(at, false).format(format);
-	}
-
-	number(value, digits) {
-		return Number(value ?? 0).toLocaleString(undefined, { maximumFractionDigits: digits });
-	}
-
-	percent(value) {
-		return `${this.number(value, 3)}%`;
-	}
-
-	milliseconds(value) {
-		return __("{0} ms", [this.number(value, value < 10 ? 2 : 0)]);
-	}
-
-	megabytes(value) {
-		if (value < 1024) return __("{0} MB", [this.number(value, 1)]);
-		return __("{0} GB", [this.number(value / 1024, 2)]);
-	}
-
-	memory_used({ memory_used_mb, memory_limit_mb }) {
-		const used = this.megabytes(memory_used_mb);
-		return memory_limit_mb
-			? __("{0} of {1} used", [used, this.megabytes(memory_limit_mb)])
-			: __("{0} used, no limit", [used]);
-	}
-
-	duration(seconds) {
-		if (seconds < 120) return __("{0} s", [this.number(seconds, 1)]);
-		if (seconds < 7200) return __("{0} minutes", [this.number(seconds / 60, 0)]);
-		return __("{0} hours", [this.number(seconds / 3600, 0)]);
 	}
 };
