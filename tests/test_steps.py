@@ -172,7 +172,7 @@ def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wir
 def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) -> None:
     """The append itself: its connection broke before the reply, and others came first with what
     they know."""
-    script = (Path(__file__).parents[1] / "src/redis/lua/append.lua").read_text()
+    script = (Path(__file__).parents[1] / "src/servers/redis/lua/append.lua").read_text()
     families = ("srs-pending", PLAYER), ("srs-drain-queued",), ("srs-tokens",)
     keys = site.key("srs-journal"), *(site.key(*family) for family in families)
 

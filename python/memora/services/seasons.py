@@ -14,7 +14,7 @@ def active_seasons() -> list[str]:
     """Names of the seasons that are active, the one whose questions students see first.
 
     It is the one that today lies in, else the one that began last: as the engine has it
-    (`src/mariadb/seasons.rs`), but with what the present transaction has changed.
+    (`src/servers/mariadb/seasons.rs`), but with what the present transaction has changed.
     """
     found = frappe.get_all(
         SEASON,
