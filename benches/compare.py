@@ -20,7 +20,7 @@ import pymysql
 from benches import dataset, plain_python
 from benches.report import Report, Turn, number, progress, race, ratio, table
 from benches.workplace import Workplace, open_workplace
-from tests.site_under_test import Cost, Servers, Site
+from tests.support.site_under_test import Cost, Servers, Site
 
 from memora._engine import Engine  # isort: skip
 

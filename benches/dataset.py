@@ -15,7 +15,7 @@ import pymysql
 from benches import plain_python
 from benches.plain_python import Answer
 from benches.report import bar
-from tests.expectation import DAYS_AFTER_ANSWER
+from tests.support.expectation import DAYS_AFTER_ANSWER
 
 SEASON: Final = "SEASON-2026"
 SUBJECTS: Final = ("Mathematics", "Science", "Arabic", "English")

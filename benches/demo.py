@@ -17,7 +17,7 @@ from benches.plain_python import Answer
 from benches.report import Report, Turn, number, percentile, progress, race, ratio, table
 from benches.workplace import Workplace, open_workplace
 from tests import frappe_standin as frappe
-from tests.expectation import stability_after_answer
+from tests.support.expectation import stability_after_answer
 
 from memora.api import reviews  # isort: skip
 from memora.services.srs_persistence import persist_review_batch  # isort: skip

@@ -22,8 +22,8 @@ from benches.report import Report, number, percentile, progress, table
 
 from memora._engine import Engine, MemoraError, RateLimited, ServiceUnavailable  # isort: skip
 from tests.conftest import clean_site, started_servers
-from tests.servers import wait_until
-from tests.site_under_test import IMPATIENT, Record, Site, session
+from tests.support.servers import wait_until
+from tests.support.site_under_test import IMPATIENT, Record, Site, session
 
 PROCESSES: Final = 4
 # Safe Mode lets a student read once in 30 seconds, so each process has many.

@@ -18,7 +18,7 @@ import pymysql
 import pymysql.cursors
 import redis
 
-from tests.expectation import DAYS_AFTER_ANSWER, stability_after_answer
+from tests.support.expectation import DAYS_AFTER_ANSWER, stability_after_answer
 
 TABLE: Final = "`tabPlain Memory Tracker`"
 CREATE_TABLE: Final = f"""

@@ -13,7 +13,7 @@ import pymysql
 
 from benches import dataset, plain_python
 from tests import frappe_standin
-from tests.servers import MariaDB, Redis
+from tests.support.servers import MariaDB, Redis
 
 for place in frappe_standin.PLACES:
     sys.modules[place] = frappe_standin

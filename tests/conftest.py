@@ -14,8 +14,8 @@ import pytest
 
 from memora._engine import Engine
 from tests import frappe_standin
-from tests.servers import MariaDB, Redis
-from tests.site_under_test import (
+from tests.support.servers import MariaDB, Redis
+from tests.support.site_under_test import (
     IMPATIENT_WITH_REDIS,
     PATIENT,
     PLAYER,
@@ -26,7 +26,7 @@ from tests.site_under_test import (
     Servers,
     Site,
 )
-from tests.wire import Wires
+from tests.support.wire import Wires
 
 # Before test modules import memora's, which import frappe.
 for place in frappe_standin.PLACES:

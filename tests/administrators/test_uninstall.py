@@ -1,0 +1,75 @@
+"""What is left once the app is uninstalled: nothing that a later install would take for its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from memora._engine import Engine
+from memora.services import storage
+from tests.support.servers import wait_until
+from tests.support.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+
+App = Callable[..., None]
+
+
+def own_tables(site: Site) -> list[str]:
+    return [next(iter(row.values())) for row in site.sql("SHOW TABLES LIKE 'memora\\_%%'")]
+
+
+def test_tables_and_keys_of_the_site_go_and_nothing_else(
+    site: Site, other_site: Site, engine: Engine, app: App
+) -> None:
+    for each in (site, other_site):
+        each.add(PLAYER, [Record("q")])
+        process = each.engine()
+        process.due(PLAYER)
+        process.submit(PLAYER, session_data=session("new"))
+    tables = own_tables(site)
+    assert len(tables) == 10
+    assert own_tables(other_site) == tables
+    foreign = f"{site.name}|srsly", f"{site.name}|user:amal", "rq:queues"
+    for redis in (site.cache, site.journal):
+        redis.mset(dict.fromkeys(foreign, "kept"))
+
+    def keys() -> set[str]:
+        return {*site.cache.keys("*"), *site.journal.keys("*")}
+
+    before = keys()
+    storage.remove_what_is_left()
+    gone = {key for key in before if key.startswith((f"{site.name}|srs-", f"{site.name}|srs:"))}
+    assert len(gone) > 4
+    assert keys() == before - gone
+    assert own_tables(site) == []
+    assert own_tables(other_site) == tables
+
+
+def test_an_archived_season_of_before_takes_answers_after_a_new_install(
+    site: Site, app: App
+) -> None:
+    site.sql("INSERT INTO memora_archive (season, step) VALUES (%s, 'done')", [SEASON])
+    storage.remove_what_is_left()
+    storage.prepare_storage()
+    engine = site.engine()
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    assert set(site.rows()) == {"q"}
+    assert ids(engine.due(PLAYER)) == []
+
+
+def test_what_cannot_be_removed_is_told(
+    site: Site, app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.servers.journal.kill()
+    storage.remove_what_is_left()
+    assert "not everything could be removed" in capsys.readouterr().out
+    site.servers.journal.start()
+
+    def is_removed() -> bool:
+        storage.remove_what_is_left()
+        return capsys.readouterr().out == ""
+
+    wait_until(is_removed, 10.0)
+    # The next test finds its tables.
+    storage.prepare_storage()

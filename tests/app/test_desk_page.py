@@ -1,0 +1,673 @@
+"""The Desk's scripts in a real browser: the SRS Monitor, and the forms of seasons and SRS Jobs.
+
+Chromium loads the scripts as Frappe sends them, on top of desk_standin.js; what they call is done
+by the app's own functions on the private servers.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver import ChromeOptions, Remote
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select
+
+from memora import hooks
+from memora.api import reviews
+from memora.services import srs_jobs, srs_reconciliation
+from tests import frappe_standin as frappe
+from tests.support.servers import Server, find_program, wait_until
+from tests.support.site_under_test import PLAYER, SEASON, Record, Site, session
+
+APP: Final = Path(hooks.__file__).parent
+SCRIPTS: Final = APP / "memora"
+STANDIN: Final = Path(__file__).with_name("desk_standin.js")
+EVIL: Final = "<img src=x onerror=\"document.title = 'hacked'\">"
+JOB: Final = "SRS Job"
+
+FLAGS: Final = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    # It ends with chromedriver, however that ends.
+    "--remote-debugging-pipe",
+    "--window-size=1400,1000",
+)
+
+App = Callable[..., None]
+T = TypeVar("T")
+
+
+# -- the server
+# ---------------------------------------------------------------------------------------
+class Desk(ThreadingHTTPServer):
+    """A web server of the site, in threads of its own; `user` is who is logged in."""
+
+    daemon_threads = True
+    user = frappe.MANAGER
+
+    def __init__(self, app: App) -> None:
+        super().__init__(("127.0.0.1", 0), Request)
+        self.app: Final = app
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Request(BaseHTTPRequestHandler):
+    server: Desk
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if url.path.startswith("/api/method/"):
+            self.call(url.path.removeprefix("/api/method/"), dict(parse_qsl(url.query)))
+        elif url.path.startswith("/script/"):
+            self.send(200, "text/javascript", script(SCRIPTS / url.path.removeprefix("/script/")))
+        elif url.path == "/":
+            self.send(200, "text/html", blank_page(self.server.user))
+        else:
+            self.send(404, "text/plain", "")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self.call(self.path.removeprefix("/api/method/"), dict(parse_qsl(body)))
+
+    def call(self, method: str, arguments: dict[str, str]) -> None:
+        """Frappe's /api/method (frappe.handler, frappe.app)."""
+        self.server.app(user=self.server.user)
+        try:
+            answer, status = {"message": self.do(method, arguments)}, 200
+            if self.command == "POST":
+                frappe.local.db.commit()
+        except Exception as error:
+            status = getattr(error, "http_status_code", 500)
+            messages = [json.dumps(message) for message in frappe.local.message_log]
+            answer = {"exc_type": type(error).__name__}
+            if messages:
+                answer["_server_messages"] = json.dumps(messages)
+        finally:
+            frappe.destroy()
+        self.send(status, "application/json", json.dumps(answer, default=str))
+
+    def do(self, method: str, arguments: dict[str, str]) -> Any:
+        doctype = arguments.get("doctype", "")
+        if method == "frappe.client.get":
+            (document,) = frappe.local.db.sql(
+                f"select * from `tab{doctype}` where name = %s", (arguments["name"],)
+            )
+            return document
+        if method == "frappe.desk.reportview.get_list":
+            filters = json.loads(arguments.get("filters", "{}"))
+            wanted = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in filters.items()
+            }
+            return frappe.get_all(doctype, wanted, json.loads(arguments["fields"]))
+        function = frappe.get_attr(method)
+        if self.command not in frappe.allowed_http_methods_for_whitelisted_func.get(function, ()):
+            raise frappe.PermissionError
+        return function(**arguments)
+
+    def send(self, status: int, content_type: str, body: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", f"{content_type}; charset=utf-8")
+        self.end_headers()
+        self.wfile.write(body.encode())
+
+    def log_message(self, *_: object) -> None:
+        """pytest's output is for what fails."""
+
+
+def script(path: Path) -> str:
+    """A script as Frappe sends it, with those of hooks.py (get_code_files_via_hooks)."""
+    of_doctypes = hooks.doctype_list_js if path.stem.endswith("_list") else hooks.doctype_js
+    added = hooks.page_js if path.parent.parent.name == "page" else of_doctypes
+    scrubbed = {re.sub("[ -]", "_", name.lower()): files for name, files in added.items()}
+    shared = [APP / file for file in scrubbed.get(path.parent.name, [])]
+    return "\n".join(file.read_text() for file in (path, *shared))
+
+
+def blank_page(user: str) -> str:
+    boot = json.dumps({"user": user, "roles": frappe.recorded.roles.get(user, [])})
+    style = (SCRIPTS / "page/srs_monitor/srs_monitor.css").read_text()
+    return (
+        f'<!doctype html><title>Desk</title><link rel="icon" href="data:,"><style>{style}</style><body>'
+        f'<script type="application/json" id="boot">{boot}</script><script>{STANDIN.read_text()}</script>'
+    )
+
+
+@pytest.fixture
+def desk(site: Site, app: App) -> Iterator[Desk]:
+    app(user=frappe.MANAGER)
+    with Desk(app) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+# -- the browser
+# --------------------------------------------------------------------------------------
+class Chromedriver(Server):
+    name = "chromedriver"
+
+    def command(self) -> list[str]:
+        return [find_program("chromedriver"), f"--port={self.port}"]
+
+    def check(self) -> None:
+        urllib.request.urlopen(f"http://{self.host}:{self.port}/status", timeout=5).close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Remote]:
+    options = ChromeOptions()
+    options.binary_location = find_program("chromium", "chromium-browser", "google-chrome")
+    with Chromedriver() as driver:
+        for flag in (*FLAGS, f"--user-data-dir={driver.folder / 'profile'}"):
+            options.add_argument(flag)
+        browser = Remote(f"http://{driver.host}:{driver.port}", options=options)
+        try:
+            yield browser
+        finally:
+            browser.quit()
+
+
+class Browser:
+    """What a person sees and does."""
+
+    def __init__(self, chromium: Remote, desk: Desk) -> None:
+        self.chromium: Final = chromium
+        self.desk: Final = desk
+
+    def open(self, what: str, *arguments: str) -> None:
+        """Open a `page`, a `form` or a `list`."""
+        self.chromium.get(self.desk.url)
+        self.run(f"return desk.{what}(...arguments)", *arguments)
+        self.run(
+            "if (memora.SRSMonitor) memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100"
+        )
+        self.run("memora.jobs.POLL_AFTER_MS = 100")
+
+    def run(self, code: str, *arguments: object) -> Any:
+        return self.chromium.execute_script(code, *arguments)
+
+    def when_seen(self, selector: str, texts: Sequence[str], do: Callable[[WebElement], T]) -> T:
+        """Do something with the first shown element that has all these texts, now or soon."""
+        done: list[T] = []
+
+        def try_it() -> bool:
+            try:
+                for element in self.chromium.find_elements(By.CSS_SELECTOR, selector):
+                    if element.is_displayed() and all(text in element.text for text in texts):
+                        done.append(do(element))
+                        return True
+            except (NoSuchElementException, StaleElementReferenceException):
+                # It was written anew at this moment.
+                pass
+            return False
+
+        assert wait_until(try_it), f"no {selector} shows {texts}; the page:\n{self.text()}"
+        return done[0]
+
+    def sees(self, selector: str, *texts: str) -> None:
+        self.when_seen(selector, texts, lambda _element: None)
+
+    def sees_no(self, selector: str, text: str = "") -> None:
+        def is_gone() -> bool:
+            try:
+                found = self.chromium.find_elements(By.CSS_SELECTOR, selector)
+                return not any(each.is_displayed() and text in each.text for each in found)
+            except StaleElementReferenceException:
+                return False
+
+        assert wait_until(is_gone), f"{selector} still shows {text!r}; the page:\n{self.text()}"
+
+    def click(self, label: str, within: str = "body") -> None:
+        self.when_seen(f"{within} button", [label], lambda button: button.click())
+
+    def click_in(self, row: str, text: str, label: str) -> None:
+        """Click a button of the row that has this text."""
+
+        def click(element: WebElement) -> None:
+            element.find_element(By.XPATH, f".//button[. = '{label}']").click()
+
+        self.when_seen(row, [text], click)
+
+    def choose(self, within: str, option: str) -> None:
+        self.when_seen(
+            f"{within} select",
+            [option],
+            lambda select: Select(select).select_by_visible_text(option),
+        )
+
+    def attribute(self, selector: str, name: str, *texts: str) -> str | None:
+        return self.when_seen(selector, texts, lambda element: element.get_attribute(name))
+
+    def text(self) -> str:
+        return self.chromium.find_element(By.TAG_NAME, "body").text
+
+    def complaints(self) -> list[str]:
+        """What the scripts did wrong."""
+        return list(self.run("return complaints"))
+
+
+@pytest.fixture
+def browser(chromium: Remote, desk: Desk) -> Iterator[Browser]:
+    """The browser, its page empty; at the end no script has failed, and none that came as data was
+    run."""
+    browser = Browser(chromium, desk)
+    yield browser
+    assert chromium.title != "hacked"
+    assert browser.complaints() == []
+    chromium.get("about:blank")
+
+
+def add_job(site: Site, **values: object) -> None:
+    """An SRS Job of the season, which runs."""
+    job = {
+        "name": "j1",
+        "kind": "Rebuild",
+        "season": SEASON,
+        "status": "Running",
+        "started_at": site.now(),
+    }
+    site.insert(JOB, **(job | {"modified": site.now(), "done": 250, "total": 1000} | values))
+
+
+def job(site: Site) -> dict[str, Any]:
+    """The only SRS Job."""
+    (row,) = site.sql(f"SELECT * FROM `tab{JOB}`")
+    return row
+
+
+# -- the SRS Monitor
+# ----------------------------------------------------------------------------------
+def test_a_new_site_is_friendly(browser: Browser) -> None:
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-jobs", "No job yet")
+    browser.sees(".srs-discrepancies", "No reconciliation yet")
+    browser.sees(".srs-latency", "No calls in the last 24 hours")
+    browser.sees(".srs-seasons", SEASON, "Seen by Students", "Rebuild Cache", "Reconcile")
+
+
+def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
+    site.add(PLAYER, [Record("q"), Record("r"), Record("s")])
+    app(user=PLAYER)
+    assert reviews.get_review_session()["total_due"] == 3
+    reviews.submit_review_session(session_data=session("q"))
+    site.insert("Poison Review", name="p1", player=PLAYER, season=SEASON, question_id="q")
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-tile", "Cache", "Connected", "of 1 GB used")
+    browser.sees(".srs-tile", "Journal", "Durable", "appendfsync always")
+    browser.sees(".srs-tile", "Safe Mode", "Off")
+    browser.sees(".srs-tile", "Waiting to Be Saved", "1", "The oldest for")
+    browser.sees(".srs-tile", "Cached Schedules", "1")
+    browser.sees(".srs-tile", "Poison Reviews", "1", "Look and replay")
+    assert "/app/poison-review?" in str(browser.attribute(".srs-tile a", "href"))
+    browser.sees(".srs-seasons tr", SEASON, "Seen by Students", "1", "MB")
+    browser.sees(".srs-latency tr", "Cold read", "1", " ms")
+    browser.sees(".srs-latency tr", "Submit", "1", " ms")
+    browser.sees(".srs-latency .srs-summary", "Cold read, last 24 hours")
+    browser.sees(".srs-latency .srs-chart", "Median: 0 0", "99th Percentile: 0 0")
+    browser.choose(".srs-latency", "Submit")
+    browser.sees(".srs-latency .srs-summary", "Submit, last 24 hours")
+
+
+def test_a_click_rebuilds_the_cache(site: Site, browser: Browser) -> None:
+    site.add(PLAYER, [Record("q"), Record("r")])
+    browser.open("page", "srs-monitor")
+    browser.click("Rebuild Cache", ".srs-seasons")
+    browser.sees(".modal", SEASON, "Students go on")
+    assert frappe.recorded.jobs == []
+    browser.click("Yes", ".modal")
+    browser.sees(".desk-alert", "queued")
+    browser.sees(".srs-jobs tr", "Rebuild", SEASON, "Queued", "Waiting for a background worker")
+    frappe.recorded.run_jobs()
+    browser.sees(".srs-jobs tr", "Rebuild", "Done", "2 records of 1 students")
+    browser.sees(".srs-tile", "Cached Schedules", "1")
+    assert site.engine().cache_stats(PLAYER, SEASON)["complete"]
+
+
+def test_a_reconciliation_shows_what_differed(site: Site, browser: Browser) -> None:
+    site.add(PLAYER, [Record("q"), Record("r"), Record("s"), Record("t")])
+    site.engine().due(PLAYER)
+    site.cache.zadd(site.key("srs", PLAYER), {"ghost": 1e9})
+    browser.open("page", "srs-monitor")
+    browser.click("Reconcile", ".srs-seasons")
+    browser.sees(".modal", f"Reconcile {SEASON}", "the database wins")
+    browser.choose(".modal", "Everything that is cached")
+    browser.click("Reconcile", ".modal")
+    browser.sees(".srs-jobs tr", "Reconciliation", "Queued")
+    assert job(site)["sample_size"] == 0
+    frappe.recorded.run_jobs()
+    browser.sees(".srs-jobs tr", "Reconciliation", "Done", "1 ghosts")
+    browser.sees(".srs-discrepancies .srs-summary", "20%", "of 5 records, all that were cached")
+    browser.sees_no(".srs-discrepancies .srs-chart")
+    srs_reconciliation.reconcile_cache_with_database()
+    browser.sees(".srs-discrepancies .srs-summary", "0%", "of 4 records, all that were cached")
+    browser.sees(
+        ".srs-discrepancies .srs-chart", "At Most: 20 0", "Differing: 20 0", "At Least: 20 0"
+    )
+
+
+def test_all_seasons_are_reconciled(site: Site, browser: Browser) -> None:
+    browser.open("page", "srs-monitor")
+    browser.click("Reconcile All Seasons", ".page-head")
+    browser.click("Reconcile", ".modal")
+    browser.sees(".srs-jobs tr", "Reconciliation", SEASON, "Queued")
+    assert job(site)["sample_size"] == 10_000
+
+
+def test_a_sample_is_told_with_its_confidence(site: Site, browser: Browser) -> None:
+    found = {
+        "records": 10_000,
+        "percent_differing": 0.25,
+        "percent_low": 0.16,
+        "percent_high": 0.37,
+    }
+    for name in ("j1", "j2"):
+        add_job(
+            site, name=name, kind="Reconciliation", status="Done", finished_at=site.now(), **found
+        )
+    browser.open("page", "srs-monitor")
+    browser.sees(
+        ".srs-summary", "0.25%", "sample of 10,000 records", "between 0.16% and 0.37%", "95%"
+    )
+    browser.sees(".srs-discrepancies .srs-chart", "At Most: 0.37 0.37", "At Least: 0.16 0.16")
+
+
+def test_a_job_that_runs_is_followed_and_cancelled(site: Site, browser: Browser) -> None:
+    add_job(site)
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-jobs tr", "Running", "250 of about 1,000 records")
+    # In Frappe's style; here the bar has no height.
+    bar = browser.chromium.find_element(By.CSS_SELECTOR, ".srs-jobs .progress-bar")
+    assert bar.get_attribute("aria-valuenow") == "25"
+    assert browser.attribute(".srs-seasons button", "disabled", "Rebuild Cache") == "true"
+    site.sql(f"UPDATE `tab{JOB}` SET done = 500")
+    browser.sees(".srs-jobs tr", "500 of about 1,000 records")
+    browser.click("Cancel", ".srs-jobs")
+    browser.sees(".desk-alert", "next safe place")
+    assert job(site)["cancel_requested"] == 1
+    site.sql(f"UPDATE `tab{JOB}` SET status = 'Cancelled', message = 'It was cancelled.'")
+    browser.sees(".srs-jobs tr", "Cancelled", "It was cancelled.")
+    browser.sees_no(".srs-jobs button")
+
+
+def test_an_archive_has_no_cancel_button(site: Site, browser: Browser) -> None:
+    add_job(site, kind="Archive")
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-jobs tr", "Archive", "Running")
+    browser.sees_no(".srs-jobs button")
+
+
+def test_news_are_shown_at_once(site: Site, browser: Browser) -> None:
+    add_job(site)
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-jobs tr", "250 of about 1,000 records")
+    # Nobody asks: what is shown came by itself.
+    browser.run("memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 1e9")
+    is_asking = "return frappe.pages['srs-monitor'].monitor.is_asking"
+    assert wait_until(lambda: not browser.run(is_asking))
+    news = srs_jobs.get_job("j1", with_findings=False)
+    browser.run(
+        "frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75}
+    )
+    browser.sees(".srs-jobs tr", "750 of about 1,000 records")
+    browser.run(
+        "frappe.realtime.deliver('memora_job', arguments[0])",
+        news | {"name": "j2", "kind": "Archive"},
+    )
+    browser.sees(".srs-jobs tr", "Archive")
+    # At the end all else is looked at again.
+    site.sql(f"UPDATE `tab{JOB}` SET status = 'Done', message = 'All are cached.'")
+    browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news | {"status": "Done"})
+    browser.sees(".srs-jobs tr", "Done", "All are cached.")
+    browser.sees_no(".srs-jobs tr", "Archive")
+
+
+@pytest.mark.parametrize(
+    "doctype", ["player_memory_tracker", "archived_memory_tracker", "poison_review"]
+)
+def test_lists_and_reports_show_what_students_made_up_as_text(
+    browser: Browser, doctype: str
+) -> None:
+    definition = json.loads((SCRIPTS / f"doctype/{doctype}/{doctype}.json").read_text())
+    fields = {field["fieldname"]: field for field in definition["fields"]}
+    browser.chromium.get(browser.desk.url)
+    browser.run("frappe.meta.docfield_map[arguments[0]] = arguments[1]", definition["name"], fields)
+    browser.run(script(SCRIPTS / f"doctype/{doctype}/{doctype}_list.js"))
+    # Frappe takes these as they are, and its own formatter for them escapes nothing.
+    made_up = [name for name, field in fields.items() if field.get("ignore_xss_filter")]
+    for name in {"question_id", *made_up} - {"payload"}:
+        shown = "frappe.meta.docfield_map[arguments[0]][arguments[1]].formatter(arguments[2])"
+        browser.run(f"document.body.innerHTML = {shown}", definition["name"], name, EVIL)
+        assert browser.text() == EVIL
+
+
+def test_the_list_of_seasons_says_which_one_students_see(site: Site, browser: Browser) -> None:
+    site.insert(
+        "Game Subscription Season", name="SEASON-2027", season_name="SEASON-2027", start_date="2027-01-01",
+        end_date="2027-12-31", is_active=1, enable_redis=1,
+    )  # fmt: skip
+    browser.chromium.get(browser.desk.url)
+    folder = SCRIPTS / "doctype/game_subscription_season"
+    browser.run(script(folder / "game_subscription_season_list.js"))
+    settings = "frappe.listview_settings['Game Subscription Season']"
+    browser.run(
+        f"{settings}.refresh({{ render_list: () => (document.body.innerHTML = 'rendered again') }})"
+    )
+    assert wait_until(lambda: browser.text() == "rendered again")
+
+    def indicator(**season: object) -> list[str]:
+        return list(browser.run(f"return {settings}.get_indicator(arguments[0])", season))
+
+    seen, unseen = {"name": SEASON, "is_active": 1}, {"name": "SEASON-2027", "is_active": 1}
+    assert indicator(**seen)[:2] == ["Seen by Students", "green"]
+    assert indicator(**unseen)[:2] == ["Active, but Not Seen", "orange"]
+    assert indicator(name=SEASON, is_active=0)[:2] == ["Not Active", "gray"]
+    assert indicator(name=SEASON, is_active=0, archive_status="Archived")[:2] == [
+        "Archived",
+        "gray",
+    ]
+    # The form knows what the server said when it was opened.
+    assert indicator(**unseen, __onload={"active_seasons": ["SEASON-2027"]})[1] == "green"
+
+
+def test_nothing_from_the_server_is_html(site: Site, browser: Browser) -> None:
+    site.insert(
+        "Game Subscription Season", name=EVIL, season_name=EVIL, is_active=0, enable_redis=1
+    )
+    add_job(site, season=EVIL, status="Failed", message=f"<b>bold</b> {EVIL}")
+    add_job(
+        site,
+        name="j2",
+        kind="Reconciliation",
+        season=EVIL,
+        status="Done",
+        finished_at=site.now(),
+        records=1,
+    )
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-jobs tr", "Failed", f"<b>bold</b> {EVIL}")
+    browser.sees(".srs-seasons tr", EVIL)
+    browser.sees(".srs-discrepancies .srs-summary", "0%")
+    browser.click_in(".srs-seasons tr", EVIL, "Rebuild Cache")
+    browser.sees(".modal", EVIL)
+    browser.click("Yes", ".modal")
+    browser.sees(".srs-jobs tr", EVIL, "Queued")
+    browser.click_in(".srs-seasons tr", EVIL, "Reconcile")
+    browser.sees(".modal-title", EVIL)
+    assert browser.chromium.find_elements(By.TAG_NAME, "img") == []
+
+
+def test_failures_are_shown_until_they_are_over(site: Site, browser: Browser) -> None:
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-tile", "Connected")
+    site.servers.cache.kill()
+    browser.sees(".srs-tile", "Cache", "Out of Reach")
+    browser.sees(".srs-tile", "Safe Mode", "On")
+    site.servers.cache.start()
+    browser.sees(".srs-tile", "Cache", "Connected")
+    site.servers.journal.kill()
+    browser.sees(".srs-tile", "Journal", "Out of Reach")
+    browser.click("Rebuild Cache", ".srs-seasons")
+    browser.click("Yes", ".modal")
+    browser.sees(".msgprint", "Background jobs cannot be queued")
+    site.servers.journal.start()
+    browser.sees(".srs-tile", "Journal", "Durable")
+    site.servers.database.kill()
+    browser.sees("[role=alert]", "Trying again.")
+    browser.sees(".page-head", "Not up to date")
+    # What was seen last stays.
+    browser.sees(".srs-seasons tr", SEASON)
+    site.servers.database.start()
+    browser.sees_no("[role=alert]")
+    browser.sees_no(".page-head", "Not up to date")
+
+
+def test_a_dead_web_server_is_told(browser: Browser, desk: Desk) -> None:
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-tile", "Connected")
+    desk.shutdown()
+    desk.server_close()
+    browser.sees("[role=alert]", "The server does not answer. Trying again.")
+
+
+def test_a_student_is_refused(browser: Browser, desk: Desk) -> None:
+    desk.user = PLAYER
+    browser.open("page", "srs-monitor")
+    browser.sees("[role=alert]", "You are not logged in as a System Manager.")
+    browser.sees_no(".srs-content")
+
+
+# -- forms and lists
+# ------------------------------------------------------------------------------------
+def test_a_season_is_rebuilt_in_its_form(site: Site, browser: Browser) -> None:
+    site.add(PLAYER, [Record("q")])
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.click("Rebuild Cache")
+    browser.click("Yes", ".modal")
+    browser.sees(".progress-area", "Waiting for a background worker")
+    browser.sees(".form button", "Cancel Rebuild")
+    frappe.recorded.run_jobs()
+    browser.sees(".desk-alert", "Rebuild", "1 records of 1 students")
+    browser.sees_no(".progress-area", "records")
+    browser.sees_no(".form button", "Cancel")
+    assert browser.run("return Object.keys(cur_frm.memora_followed)") == []
+
+
+def test_a_season_is_reconciled_in_its_form(site: Site, browser: Browser) -> None:
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.click("Reconcile")
+    browser.click("Reconcile", ".modal")
+    browser.sees(".progress-area", "Waiting for a background worker")
+    browser.click("Cancel Reconciliation")
+    browser.sees(".desk-alert", "Reconciliation", "Cancelled")
+    assert (job(site)["status"], job(site)["sample_size"]) == ("Cancelled", 10_000)
+
+
+def test_a_season_that_is_opened_while_a_job_runs_shows_it(site: Site, browser: Browser) -> None:
+    add_job(site)
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.sees(".progress-area", "250 of about 1,000 records")
+    news = srs_jobs.get_job("j1", with_findings=False)
+    browser.run("memora.jobs.POLL_AFTER_MS = 1e9")
+    browser.run(
+        "frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75}
+    )
+    browser.sees(".progress-area", "750 of about 1,000 records")
+    over = {"status": "Failed", "message": EVIL}
+    browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news | over)
+    browser.sees(".desk-alert", "Rebuild", EVIL)
+
+
+def test_a_season_without_cache_has_no_buttons_for_it(site: Site, browser: Browser) -> None:
+    site.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0, is_active = 0")
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.sees(".form button", "Archive")
+    browser.sees_no(".form button", "Re")
+
+
+def test_an_archive_is_followed_in_the_form(site: Site, browser: Browser) -> None:
+    site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.click("Archive")
+    browser.click("Archive", ".modal")
+    browser.sees(".desk-alert", "The archive is queued")
+    browser.sees(".progress-area", "Waiting for a background worker")
+    browser.sees_no(".form button", "Cancel")
+    news = srs_jobs.get_job(job(site)["name"], with_findings=False)
+    news |= {"status": "Running", "message": "Copying records", "done": 5, "total": 10}
+
+    def is_shown() -> bool:
+        # What was asked for before may still come, and be shown.
+        browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news)
+        return "Archive: Copying records: 5 of about 10 records" in browser.text()
+
+    browser.run("memora.jobs.POLL_AFTER_MS = 1e9")
+    assert wait_until(is_shown), browser.text()
+    browser.run("memora.jobs.POLL_AFTER_MS = 100")
+    frappe.recorded.run_jobs()
+    browser.sees(".desk-alert", "0 records were moved.")
+    browser.sees_no(".form button", "Archive")
+    assert browser.run("return Object.keys(cur_frm.memora_followed)") == []
+
+
+def test_a_job_is_followed_in_its_form(site: Site, browser: Browser) -> None:
+    add_job(site)
+    browser.open("form", JOB, "j1")
+    browser.sees(".progress-area", "250 of about 1,000 records")
+    browser.click("Cancel Rebuild")
+    assert wait_until(lambda: job(site)["cancel_requested"] == 1)
+    site.sql(f"UPDATE `tab{JOB}` SET status = 'Cancelled'")
+    browser.sees_no(".form button", "Cancel Rebuild")
+
+
+def test_jobs_have_the_colours_of_their_state(site: Site, browser: Browser) -> None:
+    colours = {
+        "Done": "green",
+        "Failed": "red",
+        "Running": "blue",
+        "Queued": "yellow",
+        "Cancelled": "gray",
+    }
+    for number, status in enumerate(colours):
+        add_job(site, name=f"j{number}", status=status)
+    browser.open("list", JOB)
+    for status, colour in colours.items():
+        browser.sees(f".indicator-pill.{colour}", status)
+
+
+def test_a_student_has_no_buttons(browser: Browser, desk: Desk) -> None:
+    desk.user = PLAYER
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.sees_no(".form button")
+
+
+def test_what_is_archived_is_left_out(site: Site, browser: Browser) -> None:
+    site.insert("Game Subscription Season", name="OLD", archive_status="Archived", enable_redis=1)
+    site.insert(
+        "Game Subscription Season", name="LEAVING", archive_status="Archiving", enable_redis=1
+    )
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-seasons tr", "LEAVING", "Archiving")
+    browser.sees_no(".srs-seasons", "OLD")
+    browser.sees_no(".srs-seasons tr[data-key=LEAVING] button")

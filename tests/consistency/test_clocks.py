@@ -1,0 +1,265 @@
+"""Wall clocks that are wrong: they decide dates, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from memora._engine import Engine, Settings
+from tests.consistency.test_alone import PAIRS, answer, called, check_saved, cut_off, process, shown
+from tests.consistency.test_drain import drain_all
+from tests.support.clocks import Clock, build_library
+from tests.support.expectation import DAYS_AFTER_ANSWER, stability_after_answers
+from tests.support.servers import dies_with_parent, wait_until
+from tests.support.site_under_test import PLAYER, TOPICS, TRACKER, Record, Site, ids, session
+from tests.support.wire import Wires
+
+ROOT: Final = Path(__file__).parents[2]
+HOUR: Final = 3600.0
+HOST: Final = (sys.executable, "-m", "tests.consistency.test_clocks")
+YEAR: Final = 365 * 24 * HOUR
+MINUTE: Final = timedelta(minutes=1)
+
+
+class Host:
+    """A process of another host, which has a clock of its own.
+
+    Args:
+        site: whose engine it runs.
+        clock: its clock.
+        library: of `build_library`.
+    """
+
+    def __init__(self, site: Site, clock: Clock, library: Path) -> None:
+        self.clock: Final = clock
+        self._process: Final = subprocess.Popen(
+            [
+                *dies_with_parent(),
+                sys.executable,
+                "-m",
+                "tests.consistency.test_clocks",
+                json.dumps(site.plain_settings()),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": f"{ROOT / 'python'}"} | clock.settings(library),
+        )
+
+    def answer(self, player: str, is_correct: bool) -> int:
+        """Answer the question; the stability that it has then."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps([player, is_correct]).encode() + b"\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+
+def work(settings: dict[str, Any]) -> None:
+    """Answer what is asked for, line by line."""
+    engine = Engine(Settings(**settings))
+    for line in sys.stdin:
+        print(answer(engine, *json.loads(line)), flush=True)
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What gives a process a clock of its own."""
+    return build_library(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture
+def host(site: Site, library: Path, tmp_path: Path) -> Iterator[Host]:
+    """A host whose clock can be set."""
+    with Host(site, Clock(tmp_path / "clock"), library) as host:
+        yield host
+
+
+def add(site: Site, *players: str) -> None:
+    """Students with two due questions, one of them in a topic."""
+    for player in players:
+        site.add(player, [Record("q", stability=2, topic=TOPICS[0]), Record("r", stability=2)])
+
+
+def check_dates(site: Site, player: str, question: str, since: datetime) -> None:
+    """The question was answered just now, and is due again when its stability says."""
+    row = site.rows(player)[question]
+    assert since - MINUTE <= row["last_review_date"] <= site.now() + MINUTE
+    interval = row["next_review_date"] - row["last_review_date"].replace(microsecond=0)
+    assert interval.days == DAYS_AFTER_ANSWER[row["stability"]]
+
+
+# -- a clock that was wrong once
+# --------------------------------------------------------------------
+@pytest.mark.parametrize("offset", [YEAR, HOUR, -YEAR])
+@pytest.mark.parametrize("is_drained", [True, False])
+def test_answers_after_one_by_a_wrong_clock_have_the_dates_of_today(
+    site: Site, engine: Engine, host: Host, offset: float, is_drained: bool
+) -> None:
+    pairs = {f"student{number}@school.example": pair for number, pair in enumerate(PAIRS)}
+    add(site, *pairs)
+    host.clock.set(offset)
+    for player, pair in pairs.items():
+        assert host.answer(player, pair[0]) == stability_after_answers(2, pair[0])
+    if is_drained:
+        engine.drain()
+    since = site.now()
+    for player, pair in pairs.items():
+        assert answer(engine, player, pair[1]) == stability_after_answers(2, *pair)
+        engine.submit(player, session_data=session("r", is_correct=pair[1]))
+        assert ids(engine.due(player)) == []
+    engine.drain()
+    for player, pair in pairs.items():
+        rows = site.rows(player)
+        assert rows["q"]["stability"] == stability_after_answers(2, *pair)
+        assert rows["r"]["stability"] == stability_after_answers(2, pair[1])
+        for question in ("q", "r"):
+            check_dates(site, player, question, since)
+    # It counts on: the wrong one is right again by now.
+    host.clock.set(0.0)
+    for player, pair in pairs.items():
+        assert host.answer(player, True) == stability_after_answers(2, *pair, True)
+    engine.drain()
+    for player in pairs:
+        check_dates(site, player, "q", since)
+
+
+@pytest.mark.parametrize("lost", [(), ("journal",), ("cache",), ("cache", "journal")], ids=called)
+def test_a_record_of_the_future_dates_no_other(
+    site: Site, engine: Engine, lost: tuple[str, ...]
+) -> None:
+    """What a host left there whose clock was a year ahead."""
+    add(site, PLAYER)
+    future = int((datetime.now().timestamp() + YEAR) * 1_000_000)
+    site.sql(f"UPDATE {TRACKER} SET answered_at_us = %s WHERE question_id = 'r'", (future,))
+    engine.due(PLAYER)
+    since = site.now()
+    for name in lost:
+        getattr(site.servers, name).kill()
+    for is_correct in (True, False, True):
+        answer(engine, PLAYER, is_correct)
+    site.servers.heal()
+    drain_all(site, site.engine())
+    assert site.rows()["q"]["stability"] == stability_after_answers(2, True, False, True)
+    check_dates(site, PLAYER, "q", since)
+
+
+# -- two clocks that differ
+# -------------------------------------------------------------------------
+@pytest.mark.parametrize("offset", [5.0, -5.0, 300.0, -300.0])
+def test_answers_of_hosts_whose_clocks_differ_count_in_their_order(
+    site: Site, engine: Engine, host: Host, offset: float
+) -> None:
+    """One of the two answers of each student is given while both Redis servers are away."""
+    wrong_first = {f"wrong{number}@school.example": pair for number, pair in enumerate(PAIRS)}
+    right_first = {f"right{number}@school.example": pair for number, pair in enumerate(PAIRS)}
+    add(site, *wrong_first, *right_first)
+    host.clock.set(offset)
+    for player, pair in wrong_first.items():
+        host.answer(player, pair[0])
+    for player, pair in right_first.items():
+        answer(engine, player, pair[0])
+    with taken_away(site):
+        for player, pair in wrong_first.items():
+            answer(engine, player, pair[1])
+        for player, pair in right_first.items():
+            host.answer(player, pair[1])
+    assert wait_until(lambda: engine.cache_available() and engine.journal_status()["reachable"])
+    expected = {
+        player: stability_after_answers(2, *pair)
+        for player, pair in (wrong_first | right_first).items()
+    }
+    assert {player: shown(engine, player) for player in expected} == expected
+    check_saved(site, expected)
+
+
+@contextmanager
+def taken_away(site: Site) -> Iterator[None]:
+    """Both Redis servers die, and come back."""
+    for server in (site.servers.cache, site.servers.journal):
+        server.kill()
+    yield
+    site.servers.heal()
+
+
+# -- clocks of the servers
+# --------------------------------------------------------------------------
+@pytest.fixture
+def server_clocks(
+    site: Site, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[dict[str, Clock]]:
+    """The clocks of both Redis servers."""
+    clocks = {}
+    for name in ("cache", "journal"):
+        clocks[name] = Clock(tmp_path / name)
+        with monkeypatch.context() as environment:
+            for key, value in clocks[name].settings(library).items():
+                environment.setenv(key, value)
+            getattr(site.servers, name).restart()
+    yield clocks
+    for name in ("cache", "journal"):
+        getattr(site.servers, name).restart()
+
+
+@pytest.mark.parametrize("lost", [("cache",), ("cache", "journal")], ids=called)
+@pytest.mark.parametrize("offset", [HOUR, -HOUR])
+def test_a_server_whose_clock_jumps_does_not_keep_old_schedules_believed(
+    site: Site,
+    wires: Wires,
+    server_clocks: dict[str, Clock],
+    lost: tuple[str, ...],
+    offset: float,
+) -> None:
+    """Keys in it live longer or shorter than they should."""
+    add(site, PLAYER)
+    healthy, alone = site.engine(), process(site, wires)
+    for reader in (healthy, alone):
+        assert reader.due(PLAYER)["total_due"] == 2
+    with ExitStack() as ends:
+        ends.enter_context(cut_off(site, wires, lost, "refuse"))
+        assert healthy.due(PLAYER)["source"] == "cache"
+        for clock in server_clocks.values():
+            clock.set(offset)
+        answer(alone, PLAYER, True)
+        assert wait_until(lambda: ids(healthy.due(PLAYER)) == ["r"])
+        for reader in (healthy, site.engine()):
+            assert shown(reader, PLAYER) == 3
+        assert answer(healthy, PLAYER, False) == 1
+    check_saved(site, {PLAYER: 1})
+
+
+@pytest.mark.parametrize("offset", [HOUR, -HOUR])
+def test_a_journal_whose_clock_jumps_keeps_the_order(
+    site: Site, engine: Engine, server_clocks: dict[str, Clock], offset: float
+) -> None:
+    """It names its entries by the time."""
+    players = {f"student{number}@school.example": pair for number, pair in enumerate(PAIRS)}
+    add(site, *players)
+    for number in (0, 1):
+        for player, pair in players.items():
+            answer(engine if number else site.engine(), player, pair[number])
+        server_clocks["journal"].set(offset)
+        site.cache.flushall()
+    check_saved(
+        site, {player: stability_after_answers(2, *pair) for player, pair in players.items()}
+    )
+
+
+if __name__ == "__main__":
+    work(json.loads(sys.argv[1]))

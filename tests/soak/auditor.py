@@ -1,0 +1,84 @@
+"""The auditor: what students were told against what the table says, once all is quiet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from memora._engine import Engine
+from tests.soak.ledger import Ledger, Moment, unix
+from tests.soak.load import NEVER, QUESTIONS, Students, differences
+from tests.support.servers import wait_until
+from tests.support.site_under_test import SEASON, Site
+
+TRUST_SECONDS: Final = 5.0
+
+
+def audit(students: Students, site: Site, engine: Engine) -> list[str]:
+    """Everything that is wrong: records, audit records, what is set aside, what is read and
+    cached."""
+    wrong = []
+    audits = site.sql("SELECT name, player FROM `tabMemory Review Audit`")
+    # The name is the primary key: none is there twice.
+    audited = {str(row["name"]) for row in audits}
+    audits_of = Counter(str(row["player"]) for row in audits)
+    # A process may have to look first whether the cache is to be believed.
+    wait_until(lambda: engine.due(students.names[0])["source"] == "cache", TRUST_SECONDS)
+    for player in students.names:
+        ledger = students.ledger(player)
+        ledger.read()
+        rows = site.rows(player)
+        wrong += [f"{player} has a row for {name}" for name in rows.keys() - set(QUESTIONS)]
+        for name, states in ledger.states.items():
+            row = rows.get(name)
+            if not (NEVER in states if row is None else any(state.fits(row) for state in states)):
+                wrong.append(f"{player}, {name}: the table has {row}, the ledger allows {states}")
+        wrong += [f"{player}: {what}" for what in audit_jobs(ledger, audited, audits_of[player])]
+        wrong += audit_reading(students, site, engine, player)
+    poison = site.sql("SELECT player, reason FROM `tabPoison Review`")
+    return wrong + [f"set aside: {row}" for row in poison]
+
+
+def audit_jobs(ledger: Ledger, audited: set[str], records: int) -> list[str]:
+    """Whether each acknowledged submission has its audit record, and none has a second name.
+
+    Args:
+        ledger: of one student.
+        audited: the names of all audit records.
+        records: how many of them are the student's.
+    """
+    lost = [job for job in ledger.acknowledged if job not in audited]
+    wrong = [f"submission {job} was acknowledged and has no audit record" for job in lost]
+    wrong += [
+        f"submission {job} was acknowledged {times} times"
+        for job, times in twice(ledger.acknowledged)
+    ]
+    if not len(ledger.acknowledged) <= records <= ledger.begun:
+        wrong.append(
+            f"{records} audit records of {ledger.begun} submissions, {len(ledger.acknowledged)} acknowledged"
+        )
+    return wrong
+
+
+def twice(names: Sequence[str]) -> list[tuple[str, int]]:
+    """The names that are there more than once, and how often."""
+    return [(name, times) for name, times in Counter(names).items() if times > 1]
+
+
+def audit_reading(students: Students, site: Site, engine: Engine, player: str) -> list[str]:
+    """What a student reads now, and whether the cache says the same as the table."""
+    found = engine.due(player, limit=50)
+    now = students.time.now()
+    wrong = [
+        f"{player}: {what}"
+        for what in differences(students.ledger(player), found, Moment(now, now))
+    ]
+    if found["source"] != "cache" or found["is_degraded"]:
+        wrong.append(f"{player} is read from {found['source']}, degraded: {found['is_degraded']}")
+    dates = {
+        name: float(int(unix(row["next_review_date"]))) for name, row in site.rows(player).items()
+    }
+    if engine.cache_scores(player, SEASON) != dates:
+        wrong.append(f"{player}: the cache differs from the table")
+    return wrong

@@ -1,0 +1,194 @@
+"""What a student was told, written down before and after each submission, and what the table may
+then say.
+
+The ledger is a file that outlives whoever writes it. A submission that was begun and has no ending,
+or ended in an error, may count or not; one that was acknowledged counts, in its order. From that
+follow the states that each question can be in, by the rules in `tests.support.expectation`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Final
+
+from tests.support.expectation import (
+    DAYS_AFTER_ANSWER,
+    DAYS_AFTER_LESSON,
+    stability_after_answer,
+    stability_after_lesson,
+)
+
+DAY: Final = 86400
+# Clocks are read before and after a call, states are dated in whole seconds.
+SECOND: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Some time between two times, Unix seconds."""
+
+    earliest: float
+    latest: float
+
+    def has(self, unix: float) -> bool:
+        """Whether it can be this time."""
+        return self.earliest - SECOND <= unix <= self.latest + SECOND
+
+
+@dataclass(frozen=True)
+class State:
+    """One state that a question can be in: last answered at one moment, due so many days after
+    another."""
+
+    stability: int
+    answered: Moment | None
+    due_since: Moment
+    days: int
+
+    def may_be_due(self, now: float) -> bool:
+        """Whether it can be due at this time."""
+        return self.due_since.earliest + self.days * DAY - SECOND <= now
+
+    def must_be_due(self, now: float) -> bool:
+        """Whether it is due at this time in any case."""
+        return self.due_since.latest + self.days * DAY + SECOND <= now
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of the table (dates in UTC) is in this state."""
+        if row["stability"] != self.stability or (self.answered is None) != (
+            row["last_review_date"] is None
+        ):
+            return False
+        due = unix(row["next_review_date"])
+        if not self.due_since.has(due - self.days * DAY):
+            return False
+        if self.answered is None:
+            return True
+        last = unix(row["last_review_date"])
+        # Where the answer itself set the date, it is so many days later to the second.
+        return self.answered.has(last) and (
+            self.due_since != self.answered or due == int(last) + self.days * DAY
+        )
+
+
+def unix(date: datetime) -> float:
+    """Unix time of a naive date in UTC."""
+    return date.replace(tzinfo=timezone.utc).timestamp()
+
+
+@dataclass(frozen=True)
+class Given:
+    """One answer: in a review session, or (`attempts`) in a lesson."""
+
+    question_id: str
+    is_correct: bool = True
+    duration_ms: int = 3000
+    attempts: int | None = None
+
+    def after(self, state: State, moment: Moment) -> State:
+        """The state after this answer."""
+        if self.attempts is None:
+            stability = stability_after_answer(state.stability, self.is_correct, self.duration_ms)
+            return State(stability, moment, moment, DAYS_AFTER_ANSWER[stability])
+        stability = stability_after_lesson(self.attempts, self.duration_ms)
+        return State(stability, moment, moment, DAYS_AFTER_LESSON[stability])
+
+    def as_json(self) -> dict[str, Any]:
+        """As the engine takes it."""
+        if self.attempts is None:
+            fields = {"is_correct": self.is_correct, "duration_ms": self.duration_ms}
+        else:
+            fields = {"attempts_count": self.attempts, "duration_ms": self.duration_ms}
+        return {"question_id": self.question_id, **fields}
+
+
+class Ledger:
+    """The ledger of one student; what other processes have written is read when it is asked for."""
+
+    def __init__(self, path: Path, states: Mapping[str, State]) -> None:
+        self.path: Final = path
+        self.states: Final = {name: {state} for name, state in states.items()}
+        self.acknowledged: Final[list[str]] = []
+        # Submissions that may count: all but those that were refused for good.
+        self.begun = 0
+        self._open: tuple[float, list[Given]] | None = None
+        self._offset = 0
+
+    def begin(self, now: float, given: Iterable[Given]) -> None:
+        """A submission is about to be sent, at this true time."""
+        self._write({"at": now, "given": [list(vars(answer).values()) for answer in given]})
+
+    def end(self, moment: Moment, outcome: str, job_id: str = "") -> None:
+        """It was acknowledged ("ack"), refused for good ("refused"), or nobody knows ("error").
+
+        Args:
+            moment: when, by the clock of the process that sent it, which need not be true.
+            outcome: one of these.
+            job_id: under which name the engine acknowledged it.
+        """
+        self._write(
+            {"moment": [moment.earliest, moment.latest], "outcome": outcome, "job_id": job_id}
+        )
+
+    def read(self) -> None:
+        """Catch up with what was written."""
+        with self.path.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._offset += len(line)
+                self._take(json.loads(line))
+
+    def settle(self, now: float, wrong_by: float = 0.0) -> None:
+        """A submission that is open at this moment has no ending any more: whoever sent it is dead.
+
+        Args:
+            now: the true time.
+            wrong_by: how far the clock of the dead process may have been from it, in seconds.
+        """
+        if self._open is not None:
+            self.end(Moment(self._open[0] - wrong_by, now + wrong_by), "error")
+            self.read()
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "given" in line:
+            self._open = (line["at"], [Given(*fields) for fields in line["given"]])
+            return
+        assert self._open is not None, f"{self.path} has an ending without a beginning"
+        (_, given), self._open = self._open, None
+        if line["outcome"] == "refused":
+            return
+        self.begun += 1
+        before = {name: set(states) for name, states in self.states.items()}
+        for answer in given:
+            self._apply(answer, Moment(*line["moment"]))
+        if line["outcome"] == "ack":
+            self.acknowledged.append(line["job_id"])
+            return
+        for name, states in before.items():
+            self.states[name] |= states
+
+    def _apply(self, answer: Given, moment: Moment) -> None:
+        name = answer.question_id
+        after = self.states[name] = {answer.after(state, moment) for state in self.states[name]}
+        stage = name.partition(":")[0]
+        if stage != name and stage in self.states:
+            self.states[stage] = {
+                replace(state, due_since=atom.due_since, days=atom.days)
+                for state in self.states[stage]
+                for atom in after
+            }
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        # One write, so that a writer that is killed leaves whole lines.
+        file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        try:
+            os.write(file, json.dumps(line).encode() + b"\n")
+        finally:
+            os.close(file)

@@ -1,0 +1,89 @@
+"""Clocks of processes: each has a wall clock of its own, which a fault can set, and knows the true
+time."""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Final
+
+from tests.support.servers import ServerError
+
+NANO: Final = 1_000_000_000
+NUMBER: Final = 8
+MOST_CHANGES: Final = 4000
+LIBRARY: Final = "clock.so"
+
+
+class TrueTime:
+    """The true time, whatever the wall clock says.
+
+    Args:
+        since: what the process that started this one has; None reads the wall clock, which must be
+            true.
+    """
+
+    def __init__(self, since: float | None = None) -> None:
+        self.since: Final = time.time() - time.monotonic() if since is None else since
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.since + time.monotonic()
+
+
+class Clock:
+    """How far the wall clock of one process is from the truth, now and at each moment before.
+
+    Args:
+        path: a file that the process and whoever sets its clock share; made when it is not there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path: Final = path
+        if not path.exists():
+            path.write_bytes(bytes(NUMBER * (2 + MOST_CHANGES)))
+        with path.open("r+b") as file:
+            self._numbers: Final = memoryview(mmap.mmap(file.fileno(), 0)).cast("q")
+
+    @property
+    def offset(self) -> float:
+        """Seconds from the truth; positive is ahead."""
+        return self._numbers[1 + self.changes] / NANO
+
+    @property
+    def changes(self) -> int:
+        """How often it was set."""
+        return self._numbers[0]
+
+    def set(self, offset: float) -> None:
+        """Let it jump."""
+        self._numbers[2 + self.changes] = round(offset * NANO)
+        self._numbers[0] += 1
+
+    def offsets_since(self, changes: int) -> list[float]:
+        """All offsets that it had since so many changes, the first one at that moment."""
+        return [self._numbers[1 + change] / NANO for change in range(changes, self.changes + 1)]
+
+    def settings(self, library: Path) -> dict[str, str]:
+        """What makes a process have this clock: environment variables."""
+        return {"LD_PRELOAD": str(library), "MEMORA_CLOCK": str(self.path)}
+
+
+def build_library(folder: Path) -> Path:
+    """Compile what a process loads to have a clock of its own.
+
+    Raises:
+        ServerError: there is no C compiler, which Rust wants, too.
+    """
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise ServerError("cc is not installed: apt-get install gcc libc6-dev")
+    library = folder / LIBRARY
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", library, source], check=True
+    )
+    return library
