@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 import hypothesis
+import hypothesis.core
 import pytest
 
 from memora._engine import Engine
@@ -43,6 +44,14 @@ hypothesis.settings.register_profile(
     print_blob=True,
 )
 hypothesis.settings.load_profile("memora")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis begins with the run's seed, too."""
+    if hypothesis.core.global_force_seed is None:
+        hypothesis.core.global_force_seed = config.getoption("randomly_seed")
+
 
 OTHER_DATABASE = "memora_other"
 # A folder in memory, where there is one.

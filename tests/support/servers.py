@@ -387,7 +387,8 @@ class MariaDB(Server):
 
 def free_port() -> int:
     """A port of 127.0.0.1 that nobody listens on."""
-    for port in random.sample(PORTS, 200):
+    # Not of the test's seed: two runs with one seed would try the same ports.
+    for port in random.SystemRandom().sample(PORTS, 200):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
