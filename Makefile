@@ -109,7 +109,7 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 ## test: every test, Rust first, then Python against real servers
-test: setup browser
+test: setup wheel browser
 	cargo test
 	$(BIN)/python -m pytest
 
@@ -141,8 +141,10 @@ bench-archive: setup
 bench-administrator: setup
 	$(BIN)/python -m benches.administrator $(ARGS)
 
+# Cargo takes what `build` has compiled.
 ## wheel: the one file to install, into dist/
-wheel: $(VENV)/.tests
+wheel: build
+	rm -f dist/*.whl
 	$(BIN)/maturin build --release --out dist
 
 ## clean: remove what was built

@@ -7,38 +7,45 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
+
+from memora import __version__ as VERSION
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "python"
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built as a user builds it. Cargo reuses what `maturin develop --release`
-    compiled."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        str(ROOT),
-        "--no-deps",
-        "--no-build-isolation",
-        "-w",
-        str(folder),
-    ]
-    # maturin is a program beside this Python, whether or not its folder is on the path.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = os.environ | {"PATH": path}
-    built = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert built.returncode == 0, built.stdout + built.stderr
-    (file,) = folder.iterdir()
+def wheel() -> Path:
+    """The wheel that `make wheel` has built of these sources."""
+    wheels = list((ROOT / "dist").glob("*.whl"))
+    names = [path.name for path in wheels]
+    assert len(wheels) == 1, f"dist/ has {names} and not one wheel: run make wheel"
+    (file,) = wheels
+    assert file.name.startswith(f"memora-{VERSION}-"), (
+        f"{file.name} is not {VERSION}: run make wheel"
+    )
+    built_at = file.stat().st_mtime
+    newer = [path for path in sources() if path.stat().st_mtime > built_at]
+    assert not newer, f"{file.name} is older than {newer[0]}: run make wheel"
     return file
+
+
+def sources() -> Iterator[Path]:
+    """What the wheel is made of."""
+    yield from (ROOT / name for name in ("Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md"))
+    yield from (path for path in (ROOT / "src").rglob("*") if path.is_file())
+    yield from files_of_the_app()
+
+
+def files_of_the_app() -> Iterator[Path]:
+    for path in (SOURCES / "memora").rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so":
+            yield path
 
 
 @pytest.fixture(scope="module")
@@ -48,12 +55,7 @@ def members(wheel: Path) -> set[str]:
 
 
 def test_it_holds_every_file_of_the_app(members: set[str]) -> None:
-    sources = {
-        str(path.relative_to(SOURCES))
-        for path in (SOURCES / "memora").rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so"
-    }
-    assert sources <= members
+    assert {str(path.relative_to(SOURCES)) for path in files_of_the_app()} <= members
 
 
 @pytest.mark.parametrize(
