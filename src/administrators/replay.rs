@@ -3,7 +3,7 @@
 use mysql::Conn;
 
 use crate::administrators::job::Job;
-use crate::consistency::write::{audit, checksum};
+use crate::consistency::drain::audit::{audit, checksum};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::progress::OnProgress;

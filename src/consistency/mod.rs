@@ -10,4 +10,3 @@ pub mod rehydrate;
 pub mod restored;
 pub mod season;
 pub mod trust;
-pub mod write;

@@ -1,30 +1,24 @@
-//! How the drain's transaction writes: students' entries, their audit records, and what is set
-//! aside.
+//! The drain's transaction: students' entries, counted on what stands in the table, and their audit
+//! records.
 
 use std::collections::{HashMap, HashSet};
 
 use mysql::Conn;
-use sha2::{Digest, Sha256};
 
-use crate::consistency::drain::{Waiting, Written};
+use super::waiting::{Waiting, Written};
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::rules::clock::now_us;
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::lineage::{States, apply, holds, is_early};
 use crate::rules::review::Review;
-use crate::servers::mariadb::audits::{self, Audit};
-use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
 use crate::servers::mariadb::key_range::Place;
-use crate::servers::mariadb::poison::{self, Poison};
 use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
-use crate::servers::mariadb::{archive, in_transaction, in_transaction_again, journal};
-
+use crate::servers::mariadb::{archive, audits, in_transaction, journal};
 /// States on their way to the table, each with what it was computed from.
 type Chain<'a> = HashMap<&'a str, (i64, &'a Review)>;
 
 /// What some entries of a student lead to.
-pub(crate) struct Settled {
+pub(super) struct Settled {
     /// Where the season's records are.
     pub place: Place,
     /// The states that changed.
@@ -35,21 +29,11 @@ pub(crate) struct Settled {
     pub is_replayed: bool,
 }
 
-/// What became of one entry.
-enum One {
-    /// It is in the table now.
-    Written { is_replayed: bool },
-    /// It was there before, or what could not be written of it was set aside.
-    Done,
-    /// What it was computed from is not there yet.
-    Early,
-}
-
 impl Engine {
     /// Writes students' entries in one transaction, as far as they have not been written before.
     /// With `is_expected`, those that follow each other are written without looking at what stands
     /// there, and refused if it is not what they were computed from.
-    pub(crate) fn write_in_transaction(
+    pub(super) fn write_in_transaction(
         &self,
         database: &mut Conn,
         waiting: &[&Waiting],
@@ -70,7 +54,7 @@ impl Engine {
             let before = audits::audited(database, &tokens)?;
             let mut expected: Vec<(NewState<'_>, i64)> = Vec::new();
             let mut settled: Vec<(&Waiting, Settled)> = Vec::new();
-            let mut audits = Vec::new();
+            let mut of_entries = Vec::new();
             for student in waiting {
                 let entries: Vec<&Entry> =
                     student.entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
@@ -100,7 +84,7 @@ impl Engine {
                         counted
                     }
                 };
-                audits.extend(entries[..counted].iter().map(|entry| student.audit(entry)));
+                of_entries.extend(entries[..counted].iter().map(|entry| student.audit(entry)));
                 written.early.extend(entries.get(counted).map(|entry| entry.token.clone()));
             }
             expected.sort_unstable_by(|one, other| one.0.key().cmp(&other.0.key()));
@@ -114,12 +98,12 @@ impl Engine {
                 states.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
                 records::upsert(database, zone, place, &states)?;
             }
-            audits::audit(database, zone, &audits)?;
+            audits::audit(database, zone, &of_entries)?;
             let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
             written.replayed = replayed.map(|(student, _)| student.owned_name()).collect();
-            written.answers = audits.iter().map(|audit| audit.answers).sum();
+            written.answers = of_entries.iter().map(|audit| audit.answers).sum();
             written.done = before;
-            written.done.extend(audits.iter().map(|audit| audit.job_id.to_owned()));
+            written.done.extend(of_entries.iter().map(|audit| audit.job_id.to_owned()));
             let ids: Vec<i64> =
                 waiting.iter().flat_map(|student| student.ids_of(&written.done)).collect();
             journal::remove(database, &ids)
@@ -129,7 +113,7 @@ impl Engine {
 
     /// Looks at what stands there, and lets entries count on it in their order, up to one that was
     /// computed from something that has not arrived yet.
-    pub(crate) fn settle(
+    pub(super) fn settle(
         &self,
         database: &mut Conn,
         student: (&str, &str),
@@ -204,148 +188,11 @@ impl Engine {
             &new_states(student, &settled.changed),
         )
     }
-
-    /// Writes a student's entries each by itself, and sets aside the records that cannot be
-    /// written.
-    pub(crate) fn write_one_by_one(
-        &self,
-        database: &mut Conn,
-        student: &Waiting,
-        lost: &HashSet<String>,
-    ) -> Result<Written> {
-        let mut written = Written::default();
-        for entry in &student.entries {
-            let tried = match self.write_one(database, student, entry, lost) {
-                Err(error) if is_data_error(&error) => {
-                    self.write_what_can_be(database, student, entry).map(|set_aside| {
-                        written.set_aside += set_aside;
-                        written.answers += entry.states.len() - set_aside.min(entry.states.len());
-                        One::Done
-                    })
-                }
-                Ok(One::Written { is_replayed }) => {
-                    written.answers += entry.states.len();
-                    written.replayed.extend(is_replayed.then(|| student.owned_name()));
-                    Ok(One::Done)
-                }
-                tried => tried,
-            };
-            match tried {
-                Ok(One::Early) => {
-                    written.early.insert(entry.token.clone());
-                    break;
-                }
-                // The student's later answers follow from this one.
-                Err(error) if is_locked_out(&error) => {
-                    log::warn!("answers of {} wait: their records are locked", student.player);
-                    break;
-                }
-                Err(error) => return Err(error),
-                Ok(_) => written.done.insert(entry.token.clone()),
-            };
-        }
-        in_transaction(database, |database| {
-            journal::remove(database, &student.ids_of(&written.done).collect::<Vec<_>>())
-        })?;
-        Ok(written)
-    }
-
-    /// Writes one entry, unless it has been written before.
-    fn write_one(
-        &self,
-        database: &mut Conn,
-        student: &Waiting,
-        entry: &Entry,
-        lost: &HashSet<String>,
-    ) -> Result<One> {
-        in_transaction_again(database, |database| {
-            if !audits::audited(database, &[&entry.token])?.is_empty() {
-                return Ok(One::Done);
-            }
-            let is_archived = archived_of(database, &[student])?.contains(&student.season);
-            let settled = self.settle(database, student.name(), &[entry], is_archived, lost)?;
-            if settled.counted == 0 {
-                return Ok(One::Early);
-            }
-            let states = new_states(student.name(), &settled.changed);
-            records::upsert(database, &self.settings.zone, settled.place, &states)?;
-            audits::audit(database, &self.settings.zone, &[student.audit(entry)])?;
-            Ok(One::Written { is_replayed: settled.is_replayed })
-        })
-    }
-
-    /// Writes an entry record by record, all in one transaction; one that cannot be written becomes
-    /// a Poison Review. Returns how many.
-    fn write_what_can_be(
-        &self,
-        database: &mut Conn,
-        student: &Waiting,
-        entry: &Entry,
-    ) -> Result<usize> {
-        let zone = &self.settings.zone;
-        let lost = HashSet::from([entry.token.clone()]);
-        in_transaction_again(database, |database| {
-            let is_archived = archived_of(database, &[student])?.contains(&student.season);
-            let settled = self.settle(database, student.name(), &[entry], is_archived, &lost)?;
-            let mut set_aside = 0;
-            for (ordinal, review) in settled.changed.iter().enumerate() {
-                // A statement that fails undoes itself alone.
-                let state = new_states(student.name(), std::slice::from_ref(review));
-                match records::upsert(database, zone, settled.place, &state) {
-                    Err(error) if is_data_error(&error) => {
-                        let part = entry.only(&review.question_id);
-                        let text = part.to_text().unwrap_or_default();
-                        let name = (entry.token.as_str(), ordinal, review.question_id.as_str());
-                        self.set_aside(database, student, name, &error.to_string(), &text)?;
-                        set_aside += 1;
-                    }
-                    written => written?,
-                }
-            }
-            audits::audit(database, zone, &[student.audit(entry)])?;
-            Ok(set_aside)
-        })
-    }
-
-    /// Sets aside what of a student cannot be read.
-    pub(crate) fn set_aside_unreadable(
-        &self,
-        database: &mut Conn,
-        student: &Waiting,
-    ) -> Result<Written> {
-        let mut written = Written::default();
-        for (token, text, reason) in student.unreadable() {
-            in_transaction(database, |database| {
-                self.set_aside(database, student, (token, 0, ""), reason, text)?;
-                let done = HashSet::from([token.clone()]);
-                journal::remove(database, &student.ids_of(&done).collect::<Vec<_>>())
-            })?;
-            written.set_aside += 1;
-            written.done.insert(token.clone());
-        }
-        Ok(written)
-    }
-
-    fn set_aside(
-        &self,
-        database: &mut Conn,
-        student: &Waiting,
-        (job_id, ordinal, question_id): (&str, usize, &str),
-        reason: &str,
-        payload: &str,
-    ) -> Result<()> {
-        let (player, season) = (student.player.as_str(), student.season.as_str());
-        log::error!(
-            "a record of submission {job_id} of {player} was set aside as a Poison Review: {reason}"
-        );
-        let poison = Poison { job_id, ordinal, player, season, question_id, reason, payload };
-        poison::set_aside(database, &self.settings.zone, now_us(), &poison)
-    }
 }
 
 /// Which of the students' seasons are archived or on their way there; none becomes so until the
 /// transaction ends.
-fn archived_of(database: &mut Conn, waiting: &[&Waiting]) -> Result<HashSet<String>> {
+pub(super) fn archived_of(database: &mut Conn, waiting: &[&Waiting]) -> Result<HashSet<String>> {
     let mut seasons: Vec<&str> = waiting.iter().map(|student| student.season.as_str()).collect();
     seasons.sort_unstable();
     seasons.dedup();
@@ -378,32 +225,9 @@ fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
     Some(states)
 }
 
-fn new_states<'a>(
+pub(super) fn new_states<'a>(
     (player, season): (&'a str, &'a str),
     changed: &'a [Review],
 ) -> Vec<NewState<'a>> {
     changed.iter().map(|review| NewState { player, season, review }).collect()
-}
-
-/// What an audit record says of a submission.
-pub(crate) fn audit<'a>(
-    job_id: &'a str,
-    (player, season): (&'a str, &'a str),
-    entry: &Entry,
-    checksum: String,
-) -> Audit<'a> {
-    Audit {
-        job_id,
-        player,
-        season,
-        answers: entry.states.len(),
-        answered_at_us: entry.at_us,
-        persisted_at_us: now_us(),
-        checksum,
-    }
-}
-
-/// SHA-256 over an entry's text, hexadecimal.
-pub(crate) fn checksum(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,0 +1,30 @@
+//! What an audit record says of a submission.
+
+use sha2::{Digest, Sha256};
+
+use crate::rules::clock::now_us;
+use crate::rules::entry::Entry;
+use crate::servers::mariadb::audits::Audit;
+
+/// What an audit record says of a submission.
+pub(crate) fn audit<'a>(
+    job_id: &'a str,
+    (player, season): (&'a str, &'a str),
+    entry: &Entry,
+    checksum: String,
+) -> Audit<'a> {
+    Audit {
+        job_id,
+        player,
+        season,
+        answers: entry.states.len(),
+        answered_at_us: entry.at_us,
+        persisted_at_us: now_us(),
+        checksum,
+    }
+}
+
+/// SHA-256 over an entry's text, hexadecimal.
+pub(crate) fn checksum(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,106 @@
+//! Taking what waits from both places, the journal's stream and `memora_journal`, as of one moment.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::WRITERS;
+use super::waiting::{Gathered, Waiting};
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::servers::mariadb::journal::{self as kept, TableEntry};
+use crate::servers::redis::journal::{self, StreamEntry};
+
+/// How often both places are read until they are of one moment.
+const MOST_READS: u32 = 100;
+
+impl Engine {
+    /// Everything that waits of the students of a batch, in both places.
+    pub(super) fn complete(
+        &self,
+        process: &Process,
+        stream: &[StreamEntry],
+        table: &[TableEntry],
+    ) -> Result<Vec<Waiting>> {
+        let mut students: BTreeMap<(String, String), (Vec<StreamEntry>, Vec<TableEntry>)> =
+            BTreeMap::new();
+        for entry in stream {
+            let student = (entry.player.clone(), entry.season.clone());
+            students.entry(student).or_default().0.push(entry.clone());
+        }
+        for entry in table {
+            students.entry((entry.player.clone(), entry.season.clone())).or_default();
+        }
+        let names: Vec<(&str, &str)> =
+            students.keys().map(|(player, season)| (player.as_str(), season.as_str())).collect();
+        let mut players: Vec<&str> = names.iter().map(|(player, _)| *player).collect();
+        players.dedup();
+        let (others, kept) = self.read_both(process, &names, &players, stream)?;
+        for entry in others {
+            if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
+                student.0.push(entry);
+            }
+        }
+        for entry in kept {
+            if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
+                student.1.push(entry);
+            }
+        }
+        let gathered: Vec<Gathered> = students
+            .into_iter()
+            .map(|((player, season), (stream, table))| Gathered { player, season, stream, table })
+            .collect();
+        // To read an entry takes as long as to write it.
+        std::thread::scope(|scope| {
+            let size = gathered.len().div_ceil(WRITERS).max(1);
+            let mut readers = Vec::new();
+            let mut rest = gathered;
+            while !rest.is_empty() {
+                let others = rest.split_off(rest.len().min(size));
+                let part = std::mem::replace(&mut rest, others);
+                readers
+                    .push(scope.spawn(|| part.into_iter().map(Waiting::new).collect::<Vec<_>>()));
+            }
+            let mut waiting = Vec::new();
+            for reader in readers {
+                let panicked =
+                    |_| Error::Fault("a reader of the drain panicked: see the log".to_owned());
+                waiting.extend(reader.join().map_err(panicked)?);
+            }
+            Ok(waiting)
+        })
+    }
+
+    /// What waits of some students in the stream beside the entries that were taken, and in the
+    /// table, both as of one moment: the table does not change between two looks at it. Else an
+    /// entry of the table could seem older than one of the stream that it came after.
+    fn read_both(
+        &self,
+        process: &Process,
+        students: &[(&str, &str)],
+        players: &[&str],
+        taken: &[StreamEntry],
+    ) -> Result<(Vec<StreamEntry>, Vec<TableEntry>)> {
+        let keys = &self.settings.keys;
+        let taken: HashSet<&str> = taken.iter().map(|entry| entry.id.as_str()).collect();
+        let mut before = process.drain.with(|database| kept::of_students(database, players))?;
+        for _ in 0..MOST_READS {
+            let stream = process.journal.with(|journal| {
+                let waiting = journal::waiting_ids(journal, keys, students)?;
+                let mut ids: Vec<String> = waiting.into_iter().flat_map(|(_, ids)| ids).collect();
+                ids.retain(|id| !taken.contains(id.as_str()));
+                journal::entries_of(journal, keys, &ids)
+            })?;
+            let table = process.drain.with(|database| kept::of_students(database, players))?;
+            let is_same = table.len() == before.len()
+                && table.iter().zip(&before).all(|(one, other)| one.id == other.id);
+            if is_same {
+                return Ok((stream, table));
+            }
+            before = table;
+        }
+        Err(Error::Unavailable {
+            server: Server::Database,
+            cause: "memora_journal changes faster than it can be read".to_owned(),
+            broken: false,
+        })
+    }
+}

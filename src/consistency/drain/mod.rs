@@ -1,0 +1,201 @@
+//! Writing what has gathered in the journal and in `memora_journal` to MariaDB, over all students
+//! at once. The drain alone writes students' records.
+//!
+//! Of each student it takes everything that waits in either place, so it sees what was computed
+//! from what. Each entry counts once: its audit record, in the same transaction, has its token for
+//! a name. Entries leave the journal only after their transaction is committed. A drain that dies
+//! in between leaves them to the next one.
+
+pub(crate) mod audit;
+mod gather;
+mod persist;
+mod replaced;
+mod set_aside;
+mod waiting;
+mod write;
+
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use self::waiting::{Waiting, Written};
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result};
+use crate::servers::mariadb::journal::{self as kept, TableEntry};
+
+use crate::servers::redis::journal::{self, StreamEntry};
+use crate::servers::redis::schedules;
+
+/// Submissions that are taken from each place at a time.
+const BATCH: usize = 1_000;
+/// Transactions that a batch is written in, side by side.
+const WRITERS: usize = 2;
+/// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is
+/// dead.
+const TAKE_OVER_AFTER_MS: u64 = 20_000;
+const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(10);
+
+/// What a drain did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DrainReport {
+    /// Submissions that left the journal.
+    pub submissions: usize,
+    /// States that were written.
+    pub answers: usize,
+    /// Records that could not be written and were set aside.
+    pub set_aside: usize,
+    /// Submissions that are still in the journal.
+    pub remaining: u64,
+}
+
+impl Engine {
+    /// Drains both places until they are empty or `patience` is over.
+    ///
+    /// # Errors
+    /// When the journal is out of reach, or MariaDB stays so; nothing is lost then.
+    pub fn drain(&self, patience: Duration) -> Result<DrainReport> {
+        let process = self.process();
+        let keys = &self.settings.keys;
+        let deadline = Instant::now() + patience;
+        let consumer = process.token();
+        process.journal.with(|journal| {
+            journal::clear_drain_flag(journal, keys)?;
+            journal::make_group(journal, keys)
+        })?;
+        if let Err(error) = self.notice_replaced_journal(&process) {
+            log::debug!("nobody can tell whether the journal is the same as before: {error}");
+        }
+        let mut report = DrainReport::default();
+        let mut last_id = 0;
+        loop {
+            let stream = process.journal.with(|journal| {
+                let abandoned =
+                    journal::take_over(journal, keys, &consumer, TAKE_OVER_AFTER_MS, BATCH)?;
+                if abandoned.is_empty() {
+                    journal::take_new(journal, keys, &consumer, BATCH)
+                } else {
+                    Ok(abandoned)
+                }
+            })?;
+            let table = process.drain.with(|database| kept::after(database, last_id, BATCH));
+            let table = match table {
+                // The stream's entries have been taken: they are written when MariaDB is back in
+                // time.
+                Err(error) if !stream.is_empty() => {
+                    log::warn!("memora_journal cannot be read: {error}");
+                    Vec::new()
+                }
+                table => table?,
+            };
+            if stream.is_empty() && table.is_empty() {
+                break;
+            }
+            last_id = table.last().map_or(last_id, |entry| entry.id);
+            let early =
+                self.drain_batch(&process, stream, table, &HashSet::new(), deadline, &mut report)?;
+            // What they were computed from was there before them: it is seen now, or lost.
+            if !early.0.is_empty() {
+                let (tokens, stream, table) = early;
+                self.drain_batch(&process, stream, table, &tokens, deadline, &mut report)?;
+            }
+            if Instant::now() >= deadline {
+                break;
+            }
+        }
+        let waiting = process.drain.with(kept::backlog)?.0;
+        report.remaining = waiting
+            + process.journal.with(|journal| {
+                journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
+                Ok(journal::backlog(journal, keys)?.0)
+            })?;
+        Ok(report)
+    }
+
+    /// Writes a batch and takes it out of the journal. Returns what is left of students of whom an
+    /// entry came early: the tokens, and the entries. Those named in `lost` wait for nothing any
+    /// more.
+    fn drain_batch(
+        &self,
+        process: &Process,
+        stream: Vec<StreamEntry>,
+        table: Vec<TableEntry>,
+        lost: &HashSet<String>,
+        deadline: Instant,
+        report: &mut DrainReport,
+    ) -> Result<(HashSet<String>, Vec<StreamEntry>, Vec<TableEntry>)> {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        let waiting = with_patience(deadline, || self.complete(process, &stream, &table))?;
+        let written =
+            with_patience(deadline, || self.persist_in_parallel(process, &waiting, lost))?;
+        self.drop_overtaken(process, &waiting, &written);
+        report.answers += written.answers;
+        report.set_aside += written.set_aside;
+        report.submissions += written.done.len();
+        let done: Vec<(&StreamEntry, &str)> = waiting
+            .iter()
+            .flat_map(|student| student.stream.iter().zip(&student.stream_tokens))
+            .filter(|(_, token)| written.done.contains(*token))
+            .map(|(entry, token)| (entry, token.as_str()))
+            .collect();
+        process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
+        let is_early = |student: &Waiting| {
+            student.entries.iter().any(|entry| written.early.contains(&entry.token))
+        };
+        let (mut tokens, mut left_stream, mut left_table) =
+            (HashSet::new(), Vec::new(), Vec::new());
+        let is_left = |token: &String| !written.done.contains(token);
+        for student in waiting.into_iter().filter(is_early) {
+            tokens.extend(student.entries.iter().map(|entry| entry.token.clone()).filter(is_left));
+            let stream = student.stream.into_iter().zip(student.stream_tokens);
+            left_stream.extend(stream.filter(|(_, token)| is_left(token)).map(|(one, _)| one));
+            left_table.extend(student.table.into_iter().filter(|entry| is_left(&entry.token)));
+        }
+        Ok((tokens, left_stream, left_table))
+    }
+
+    /// Drops the cached schedules that lack an answer which is written now: it was computed again,
+    /// or its process died between the journal and the cache. Once it has left the journal, nobody
+    /// else could tell.
+    fn drop_overtaken(&self, process: &Process, waiting: &[Waiting], written: &Written) {
+        let keys = &self.settings.keys;
+        let dropped = process.cache.with(|cache| {
+            let heads = schedules::heads(cache, keys, waiting.iter().map(Waiting::name))?;
+            let lacking = waiting.iter().zip(heads).filter(|(student, head)| {
+                let newest = student.newest_of(&written.done);
+                head.is_some_and(|head| newest.is_some_and(|order| head.order < order))
+            });
+            let replayed =
+                written.replayed.iter().map(|(player, season)| (player.as_str(), season.as_str()));
+            schedules::drop_students(
+                cache,
+                keys,
+                lacking.map(|(student, _)| student.name()).chain(replayed),
+            )
+        });
+        if let Err(error) = dropped {
+            log::debug!(
+                "the schedules of {} students are left to reconciliation: {error}",
+                waiting.len()
+            );
+        }
+    }
+}
+
+/// Tries again in ever longer intervals until the deadline, while a server does not answer.
+fn with_patience<T>(deadline: Instant, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        match work() {
+            Err(error)
+                if !matches!(error, Error::Fault(_)) && Instant::now() + pause < deadline =>
+            {
+                log::warn!("answers could not be written, next try in {pause:?}: {error}");
+                sleep(pause);
+                pause = (pause * 2).min(LONGEST_RETRY);
+            }
+            outcome => return outcome,
+        }
+    }
+}

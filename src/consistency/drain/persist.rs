@@ -1,0 +1,185 @@
+//! Writing a batch on several connections: whole parts of it in one transaction each, and halves of
+//! a part where a record of it cannot be written.
+
+use std::collections::HashSet;
+use std::thread::sleep;
+use std::time::Duration;
+
+use mysql::Conn;
+
+use super::WRITERS;
+use super::waiting::{Waiting, Written};
+use crate::engine::settings::DRAIN_LOCK_WAIT_SECONDS;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::servers::mariadb::errors::{
+    DUPLICATE, NOT_NULL, is_contention, is_data_error, is_locked_out,
+};
+use crate::servers::mariadb::shape::LIVE;
+use crate::servers::mariadb::{set_lock_wait, storage};
+
+/// How often a batch that others came in the way of is written again at once.
+const MOST_CONTENTIONS: u32 = 20;
+const CONTENTION_PAUSE: Duration = Duration::from_millis(5);
+
+impl Engine {
+    /// Writes students' entries on several connections: MariaDB uses one core for each. Threads of
+    /// this call alone, so there is none for a fork to lose.
+    pub(super) fn persist_in_parallel(
+        &self,
+        process: &Process,
+        waiting: &[Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let parts = in_parts(waiting, WRITERS);
+        std::thread::scope(|scope| {
+            let writers: Vec<_> = parts
+                .iter()
+                .map(|part| {
+                    scope
+                        .spawn(|| process.drain.with(|database| self.persist(database, part, lost)))
+                })
+                .collect();
+            // All are waited for, so that none still writes when the first error is seen.
+            let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
+            let mut written = Written::default();
+            for outcome in outcomes {
+                let panicked =
+                    |_| Err(Error::Fault("a writer of the drain panicked: see the log".to_owned()));
+                written.add(outcome.unwrap_or_else(panicked)?);
+            }
+            Ok(written)
+        })
+    }
+
+    /// Writes some students' entries, and sets aside what cannot be written.
+    fn persist(
+        &self,
+        database: &mut Conn,
+        waiting: &[Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        storage::check_primary_key(database, &LIVE)?;
+        let mut written = Written::default();
+        for student in waiting {
+            written.add(self.set_aside_unreadable(database, student)?);
+        }
+        let parts: Vec<&Waiting> =
+            waiting.iter().filter(|student| !student.entries.is_empty()).collect();
+        let outcome = self.write(database, &parts, lost);
+        set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
+        written.add(outcome?);
+        Ok(written)
+    }
+
+    /// Writes students' entries in one transaction. Where the data is at fault, or somebody has
+    /// locked a row, halves them until those concerned stand alone.
+    fn write(
+        &self,
+        database: &mut Conn,
+        waiting: &[&Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let error = match self.write_together(database, waiting, lost) {
+            Err(error) if is_data_error(&error) || is_locked_out(&error) => error,
+            written => return written,
+        };
+        match waiting {
+            [student] if is_locked_out(&error) => {
+                log::warn!(
+                    "answers of {} wait: another transaction has locked their records",
+                    student.player
+                );
+                Ok(Written::default())
+            }
+            [student] => self.write_one_by_one(database, student, lost),
+            _ => {
+                if is_locked_out(&error) {
+                    // It was waited for once; now it is only looked for.
+                    set_lock_wait(database, 0)?;
+                }
+                let (left, right) = waiting.split_at(waiting.len() / 2);
+                let mut written = self.write(database, left, lost)?;
+                written.add(self.write(database, right, lost)?);
+                Ok(written)
+            }
+        }
+    }
+
+    fn write_together(
+        &self,
+        database: &mut Conn,
+        waiting: &[&Waiting],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let mut contentions = 0;
+        let mut is_expected = true;
+        loop {
+            match self.write_in_transaction(database, waiting, lost, is_expected) {
+                // Something stands where it was not expected: it is looked at.
+                Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. })
+                    if is_expected =>
+                {
+                    is_expected = false;
+                }
+                // Another drain has written some of it.
+                Err(error) if contentions < MOST_CONTENTIONS && came_in_the_way(&error) => {
+                    contentions += 1;
+                    sleep(CONTENTION_PAUSE);
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+}
+
+fn came_in_the_way(error: &Error) -> bool {
+    is_contention(error)
+        || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })
+}
+
+/// Cuts students into about `count` parts of like size.
+fn in_parts(waiting: &[Waiting], count: usize) -> Vec<&[Waiting]> {
+    let all: usize = waiting.iter().map(|student| student.entries.len().max(1)).sum();
+    let size = all.div_ceil(count).max(1);
+    let mut parts = Vec::new();
+    let (mut begin, mut filled) = (0, 0);
+    for (place, student) in waiting.iter().enumerate() {
+        filled += student.entries.len().max(1);
+        if filled >= size {
+            parts.push(&waiting[begin..=place]);
+            (begin, filled) = (place + 1, 0);
+        }
+    }
+    if begin < waiting.len() {
+        parts.push(&waiting[begin..]);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::waiting::Gathered;
+    use super::*;
+    use crate::rules::entry::Entry;
+
+    fn waiting(player: &str, entries: usize) -> Waiting {
+        let entry = Entry::of_states("1-0".to_owned(), Vec::new());
+        let (player, season) = (player.to_owned(), "SEASON-2026".to_owned());
+        let mut waiting =
+            Waiting::new(Gathered { player, season, stream: Vec::new(), table: Vec::new() });
+        waiting.entries = vec![entry; entries];
+        waiting
+    }
+
+    #[test]
+    fn parts_are_of_like_size_and_have_everybody() {
+        for sizes in [&[][..], &[1], &[5, 1], &[1, 5], &[1, 1, 1, 1], &[3, 1, 2, 4]] {
+            let all: Vec<Waiting> = sizes.iter().map(|size| waiting("a", *size)).collect();
+            let parts = in_parts(&all, 2);
+            assert!(parts.len() <= 2);
+            let together: usize = parts.iter().map(|part| part.len()).sum();
+            assert_eq!(together, sizes.len());
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Whether the journal is the one that the last drain met.
+
+use crate::engine::outages::OutageNews;
+use crate::engine::{Engine, Process};
+use crate::error::Result;
+use crate::servers::mariadb::journal as kept;
+use crate::servers::redis::journal::{self, kept_at_us, place};
+
+impl Engine {
+    /// Looks whether the journal's Redis is the one that the last drain met. One that was
+    /// restarted, restored or failed over may have lost answers that were acknowledged.
+    pub(super) fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
+        // In this order: what another drain has seen since is newer, and no sign of a loss.
+        let known = process.drain.with(kept::last_run)?;
+        let (run_id, newest) = process.journal.with(|journal| {
+            Ok((journal.run_id.clone(), journal::newest_id(journal, &self.settings.keys)?))
+        })?;
+        if known.as_ref().is_some_and(|(run, id)| *run == run_id && *id == newest) {
+            return Ok(());
+        }
+        let is_first = process
+            .drain
+            .with(|database| kept::remember_run(database, known.as_ref(), &run_id, &newest))?;
+        let Some((old_run, old_id)) = known else { return Ok(()) };
+        let is_older = place(&newest) < place(&old_id);
+        if is_first && (old_run != run_id || is_older) {
+            if is_older {
+                log::error!(
+                    "the journal came back older: answers that it had acknowledged are gone from it"
+                );
+            } else {
+                log::warn!(
+                    "the journal was restarted, or is another server: it may have lost its last \
+                     answers"
+                );
+            }
+            process.drain.with(|database| kept::note_loss(database, kept_at_us(&newest)))?;
+            process.outages.tell(OutageNews::JournalReplaced(is_older));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Writing a student's entries one by one, and setting aside what cannot be written.
+
+use std::collections::HashSet;
+
+use mysql::Conn;
+
+use super::waiting::{Waiting, Written};
+use super::write::{archived_of, new_states};
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::rules::clock::now_us;
+use crate::rules::entry::Entry;
+use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
+use crate::servers::mariadb::poison::{self, Poison};
+use crate::servers::mariadb::{audits, in_transaction, in_transaction_again, journal, records};
+
+/// What became of one entry.
+enum One {
+    /// It is in the table now.
+    Written { is_replayed: bool },
+    /// It was there before, or what could not be written of it was set aside.
+    Done,
+    /// What it was computed from is not there yet.
+    Early,
+}
+
+impl Engine {
+    /// Writes a student's entries each by itself, and sets aside the records that cannot be
+    /// written.
+    pub(super) fn write_one_by_one(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let mut written = Written::default();
+        for entry in &student.entries {
+            let tried = match self.write_one(database, student, entry, lost) {
+                Err(error) if is_data_error(&error) => {
+                    self.write_what_can_be(database, student, entry).map(|set_aside| {
+                        written.set_aside += set_aside;
+                        written.answers += entry.states.len() - set_aside.min(entry.states.len());
+                        One::Done
+                    })
+                }
+                Ok(One::Written { is_replayed }) => {
+                    written.answers += entry.states.len();
+                    written.replayed.extend(is_replayed.then(|| student.owned_name()));
+                    Ok(One::Done)
+                }
+                tried => tried,
+            };
+            match tried {
+                Ok(One::Early) => {
+                    written.early.insert(entry.token.clone());
+                    break;
+                }
+                // The student's later answers follow from this one.
+                Err(error) if is_locked_out(&error) => {
+                    log::warn!("answers of {} wait: their records are locked", student.player);
+                    break;
+                }
+                Err(error) => return Err(error),
+                Ok(_) => written.done.insert(entry.token.clone()),
+            };
+        }
+        in_transaction(database, |database| {
+            journal::remove(database, &student.ids_of(&written.done).collect::<Vec<_>>())
+        })?;
+        Ok(written)
+    }
+
+    /// Writes one entry, unless it has been written before.
+    fn write_one(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        entry: &Entry,
+        lost: &HashSet<String>,
+    ) -> Result<One> {
+        in_transaction_again(database, |database| {
+            if !audits::audited(database, &[&entry.token])?.is_empty() {
+                return Ok(One::Done);
+            }
+            let is_archived = archived_of(database, &[student])?.contains(&student.season);
+            let settled = self.settle(database, student.name(), &[entry], is_archived, lost)?;
+            if settled.counted == 0 {
+                return Ok(One::Early);
+            }
+            let states = new_states(student.name(), &settled.changed);
+            records::upsert(database, &self.settings.zone, settled.place, &states)?;
+            audits::audit(database, &self.settings.zone, &[student.audit(entry)])?;
+            Ok(One::Written { is_replayed: settled.is_replayed })
+        })
+    }
+
+    /// Writes an entry record by record, all in one transaction; one that cannot be written becomes
+    /// a Poison Review. Returns how many.
+    fn write_what_can_be(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        entry: &Entry,
+    ) -> Result<usize> {
+        let zone = &self.settings.zone;
+        let lost = HashSet::from([entry.token.clone()]);
+        in_transaction_again(database, |database| {
+            let is_archived = archived_of(database, &[student])?.contains(&student.season);
+            let settled = self.settle(database, student.name(), &[entry], is_archived, &lost)?;
+            let mut set_aside = 0;
+            for (ordinal, review) in settled.changed.iter().enumerate() {
+                // A statement that fails undoes itself alone.
+                let state = new_states(student.name(), std::slice::from_ref(review));
+                match records::upsert(database, zone, settled.place, &state) {
+                    Err(error) if is_data_error(&error) => {
+                        let part = entry.only(&review.question_id);
+                        let text = part.to_text().unwrap_or_default();
+                        let name = (entry.token.as_str(), ordinal, review.question_id.as_str());
+                        self.set_aside(database, student, name, &error.to_string(), &text)?;
+                        set_aside += 1;
+                    }
+                    written => written?,
+                }
+            }
+            audits::audit(database, zone, &[student.audit(entry)])?;
+            Ok(set_aside)
+        })
+    }
+
+    /// Sets aside what of a student cannot be read.
+    pub(super) fn set_aside_unreadable(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+    ) -> Result<Written> {
+        let mut written = Written::default();
+        for (token, text, reason) in student.unreadable() {
+            in_transaction(database, |database| {
+                self.set_aside(database, student, (token, 0, ""), reason, text)?;
+                let done = HashSet::from([token.clone()]);
+                journal::remove(database, &student.ids_of(&done).collect::<Vec<_>>())
+            })?;
+            written.set_aside += 1;
+            written.done.insert(token.clone());
+        }
+        Ok(written)
+    }
+
+    fn set_aside(
+        &self,
+        database: &mut Conn,
+        student: &Waiting,
+        (job_id, ordinal, question_id): (&str, usize, &str),
+        reason: &str,
+        payload: &str,
+    ) -> Result<()> {
+        let (player, season) = (student.player.as_str(), student.season.as_str());
+        log::error!(
+            "a record of submission {job_id} of {player} was set aside as a Poison Review: {reason}"
+        );
+        let poison = Poison { job_id, ordinal, player, season, question_id, reason, payload };
+        poison::set_aside(database, &self.settings.zone, now_us(), &poison)
+    }
+}

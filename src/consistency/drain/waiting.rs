@@ -1,0 +1,140 @@
+//! What waits of a student, and what became of it.
+
+use std::collections::{HashMap, HashSet};
+
+use super::audit::{audit, checksum};
+use crate::rules::entry::Entry;
+use crate::rules::lineage::in_order;
+use crate::servers::mariadb::audits::Audit;
+use crate::servers::mariadb::journal::TableEntry;
+use crate::servers::redis::journal::{StreamEntry, kept_at_us, place};
+
+/// Everything of one student and season that waits, as it was found.
+pub(super) struct Gathered {
+    pub player: String,
+    pub season: String,
+    pub stream: Vec<StreamEntry>,
+    pub table: Vec<TableEntry>,
+}
+
+/// Everything of one student and season that waits.
+pub(super) struct Waiting {
+    pub player: String,
+    pub season: String,
+    /// In the order of the stream.
+    pub stream: Vec<StreamEntry>,
+    pub table: Vec<TableEntry>,
+    /// What of it can be read, in the order in which it counts.
+    pub entries: Vec<Entry>,
+    /// What cannot be read: the name it is set aside under, its text, the reason.
+    unreadable: Vec<(String, String, String)>,
+    /// The token of each entry of the stream.
+    pub stream_tokens: Vec<String>,
+    /// SHA-256 over the text of each entry, by its token.
+    checksums: HashMap<String, String>,
+}
+
+/// What became of a batch.
+#[derive(Default)]
+pub(super) struct Written {
+    pub answers: usize,
+    pub set_aside: usize,
+    /// Tokens of submissions that are in MariaDB now.
+    pub done: HashSet<String>,
+    /// Tokens of entries that were computed from something that is not there.
+    pub early: HashSet<String>,
+    /// Players and seasons whose answers were computed again.
+    pub replayed: Vec<(String, String)>,
+}
+
+impl Written {
+    pub fn add(&mut self, other: Written) {
+        self.answers += other.answers;
+        self.set_aside += other.set_aside;
+        self.done.extend(other.done);
+        self.early.extend(other.early);
+        self.replayed.extend(other.replayed);
+    }
+}
+
+impl Waiting {
+    pub fn new(gathered: Gathered) -> Waiting {
+        let Gathered { player, season, mut stream, table } = gathered;
+        stream.sort_by_key(|entry| place(&entry.id));
+        let mut checksums = HashMap::new();
+        let (mut of_stream, mut of_table) = (Vec::new(), Vec::new());
+        let (mut unreadable, mut stream_tokens) = (Vec::new(), Vec::new());
+        let is_named = !player.is_empty() && !season.is_empty();
+        let read = |text: &str, id: &str| {
+            if is_named {
+                return Entry::read(text, id);
+            }
+            Err("the entry names no player or no season".to_owned())
+        };
+        for entry in &stream {
+            match read(&entry.text, &entry.id) {
+                Ok(read) => {
+                    checksums.insert(read.token.clone(), checksum(&entry.text));
+                    stream_tokens.push(read.token.clone());
+                    of_stream.push(read.kept_at(kept_at_us(&entry.id)));
+                }
+                Err(reason) => {
+                    stream_tokens.push(entry.id.clone());
+                    unreadable.push((entry.id.clone(), entry.text.clone(), reason));
+                }
+            }
+        }
+        for entry in &table {
+            match read(&entry.text, &entry.token) {
+                Ok(read) => {
+                    checksums.insert(read.token.clone(), checksum(&entry.text));
+                    of_table.push((entry.id, read.kept_at(entry.kept_at_us)));
+                }
+                Err(reason) => unreadable.push((entry.token.clone(), entry.text.clone(), reason)),
+            }
+        }
+        let entries = in_order(of_stream, of_table);
+        Waiting { player, season, stream, table, entries, unreadable, stream_tokens, checksums }
+    }
+
+    /// Whether each entry was computed from the one before it, as those of the stream are.
+    pub fn is_chain(&self) -> bool {
+        self.table.is_empty()
+            && self.entries.iter().all(|entry| !entry.submission.answers.is_empty())
+    }
+
+    /// Player and season.
+    pub fn name(&self) -> (&str, &str) {
+        (&self.player, &self.season)
+    }
+
+    /// The same, to keep.
+    pub fn owned_name(&self) -> (String, String) {
+        (self.player.clone(), self.season.clone())
+    }
+
+    /// The order of the newest submission that is done.
+    pub fn newest_of(&self, done: &HashSet<String>) -> Option<i64> {
+        self.entries
+            .iter()
+            .filter(|entry| done.contains(&entry.token))
+            .map(|entry| entry.order)
+            .max()
+    }
+
+    /// What the audit record of an entry says.
+    pub fn audit<'a>(&'a self, entry: &'a Entry) -> Audit<'a> {
+        let checksum = self.checksums.get(&entry.token).cloned().unwrap_or_default();
+        audit(&entry.token, self.name(), entry, checksum)
+    }
+
+    /// What cannot be read: name, text, reason.
+    pub fn unreadable(&self) -> &[(String, String, String)] {
+        &self.unreadable
+    }
+
+    /// The ids in `memora_journal` of submissions that are done.
+    pub fn ids_of<'a>(&'a self, done: &'a HashSet<String>) -> impl Iterator<Item = i64> + 'a {
+        self.table.iter().filter(|entry| done.contains(&entry.token)).map(|entry| entry.id)
+    }
+}
