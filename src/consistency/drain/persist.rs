@@ -8,7 +8,7 @@ use std::time::Duration;
 use mysql::Conn;
 
 use super::WRITERS;
-use super::waiting::{Waiting, Written};
+use super::waiting::{Part, Waiting, Written};
 use crate::engine::settings::DRAIN_LOCK_WAIT_SECONDS;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
@@ -64,8 +64,11 @@ impl Engine {
         for student in waiting {
             written.add(self.set_aside_unreadable(database, student)?);
         }
-        let parts: Vec<&Waiting> =
-            waiting.iter().filter(|student| !student.entries.is_empty()).collect();
+        let parts: Vec<Part<'_>> = waiting
+            .iter()
+            .filter(|student| !student.entries.is_empty())
+            .map(|student| Part { student, entries: &student.entries })
+            .collect();
         let outcome = self.write(database, &parts, lost);
         set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
         written.add(outcome?);
@@ -77,28 +80,28 @@ impl Engine {
     fn write(
         &self,
         database: &mut Conn,
-        waiting: &[&Waiting],
+        parts: &[Part<'_>],
         lost: &HashSet<String>,
     ) -> Result<Written> {
-        let error = match self.write_together(database, waiting, lost) {
+        let error = match self.write_together(database, parts, lost) {
             Err(error) if is_data_error(&error) || is_locked_out(&error) => error,
             written => return written,
         };
-        match waiting {
-            [student] if is_locked_out(&error) => {
+        match parts {
+            [part] if is_locked_out(&error) => {
                 log::warn!(
                     "answers of {} wait: another transaction has locked their records",
-                    student.player
+                    part.student.player
                 );
                 Ok(Written::default())
             }
-            [student] => self.write_one_by_one(database, student, lost),
+            [part] => self.write_one_by_one(database, part.student, lost),
             _ => {
                 if is_locked_out(&error) {
                     // It was waited for once; now it is only looked for.
                     set_lock_wait(database, 0)?;
                 }
-                let (left, right) = waiting.split_at(waiting.len() / 2);
+                let (left, right) = parts.split_at(parts.len() / 2);
                 let mut written = self.write(database, left, lost)?;
                 written.add(self.write(database, right, lost)?);
                 Ok(written)
@@ -106,16 +109,17 @@ impl Engine {
         }
     }
 
-    fn write_together(
+    /// Writes entries in one transaction, again where others came in its way.
+    pub(super) fn write_together(
         &self,
         database: &mut Conn,
-        waiting: &[&Waiting],
+        parts: &[Part<'_>],
         lost: &HashSet<String>,
     ) -> Result<Written> {
         let mut contentions = 0;
         let mut is_expected = true;
         loop {
-            match self.write_in_transaction(database, waiting, lost, is_expected) {
+            match self.write_in_transaction(database, parts, lost, is_expected) {
                 // Something stands where it was not expected: it is looked at.
                 Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. })
                     if is_expected =>

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use mysql::Conn;
 
-use super::waiting::{Waiting, Written};
+use super::waiting::{Part, Waiting, Written};
 use super::write::{archived_of, new_states};
 use crate::engine::Engine;
 use crate::error::Result;
@@ -13,16 +13,6 @@ use crate::rules::entry::Entry;
 use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
 use crate::servers::mariadb::poison::{self, Poison};
 use crate::servers::mariadb::{audits, in_transaction, in_transaction_again, journal, records};
-
-/// What became of one entry.
-enum One {
-    /// It is in the table now.
-    Written { is_replayed: bool },
-    /// It was there before, or what could not be written of it was set aside.
-    Done,
-    /// What it was computed from is not there yet.
-    Early,
-}
 
 impl Engine {
     /// Writes a student's entries each by itself, and sets aside the records that cannot be
@@ -35,78 +25,43 @@ impl Engine {
     ) -> Result<Written> {
         let mut written = Written::default();
         for entry in &student.entries {
-            let tried = match self.write_one(database, student, entry, lost) {
+            let part = Part { student, entries: std::slice::from_ref(entry) };
+            let tried = match self.write_together(database, &[part], lost) {
                 Err(error) if is_data_error(&error) => {
-                    self.write_what_can_be(database, student, entry).map(|set_aside| {
-                        written.set_aside += set_aside;
-                        written.answers += entry.states.len() - set_aside.min(entry.states.len());
-                        One::Done
-                    })
-                }
-                Ok(One::Written { is_replayed }) => {
-                    written.answers += entry.states.len();
-                    written.replayed.extend(is_replayed.then(|| student.owned_name()));
-                    Ok(One::Done)
+                    self.write_what_can_be(database, student, entry)
                 }
                 tried => tried,
             };
             match tried {
-                Ok(One::Early) => {
-                    written.early.insert(entry.token.clone());
-                    break;
-                }
+                Ok(one) => written.add(one),
                 // The student's later answers follow from this one.
                 Err(error) if is_locked_out(&error) => {
                     log::warn!("answers of {} wait: their records are locked", student.player);
                     break;
                 }
                 Err(error) => return Err(error),
-                Ok(_) => written.done.insert(entry.token.clone()),
-            };
+            }
+            if !written.early.is_empty() {
+                break;
+            }
         }
-        in_transaction(database, |database| {
-            journal::remove(database, &student.ids_of(&written.done).collect::<Vec<_>>())
-        })?;
         Ok(written)
     }
 
-    /// Writes one entry, unless it has been written before.
-    fn write_one(
-        &self,
-        database: &mut Conn,
-        student: &Waiting,
-        entry: &Entry,
-        lost: &HashSet<String>,
-    ) -> Result<One> {
-        in_transaction_again(database, |database| {
-            if !audits::audited(database, &[&entry.token])?.is_empty() {
-                return Ok(One::Done);
-            }
-            let is_archived = archived_of(database, &[student])?.contains(&student.season);
-            let settled = self.settle(database, student.name(), &[entry], is_archived, lost)?;
-            if settled.counted == 0 {
-                return Ok(One::Early);
-            }
-            let states = new_states(student.name(), &settled.changed);
-            records::upsert(database, &self.settings.zone, settled.place, &states)?;
-            audits::audit(database, &self.settings.zone, &[student.audit(entry)])?;
-            Ok(One::Written { is_replayed: settled.is_replayed })
-        })
-    }
-
     /// Writes an entry record by record, all in one transaction; one that cannot be written becomes
-    /// a Poison Review. Returns how many.
+    /// a Poison Review.
     fn write_what_can_be(
         &self,
         database: &mut Conn,
         student: &Waiting,
         entry: &Entry,
-    ) -> Result<usize> {
+    ) -> Result<Written> {
         let zone = &self.settings.zone;
-        let lost = HashSet::from([entry.token.clone()]);
+        let done = HashSet::from([entry.token.clone()]);
         in_transaction_again(database, |database| {
-            let is_archived = archived_of(database, &[student])?.contains(&student.season);
-            let settled = self.settle(database, student.name(), &[entry], is_archived, &lost)?;
+            let part = Part { student, entries: std::slice::from_ref(entry) };
+            let is_archived = archived_of(database, &[part])?.contains(&student.season);
+            let settled = self.settle(database, student.name(), &[entry], is_archived, &done)?;
             let mut set_aside = 0;
             for (ordinal, review) in settled.changed.iter().enumerate() {
                 // A statement that fails undoes itself alone.
@@ -123,7 +78,9 @@ impl Engine {
                 }
             }
             audits::audit(database, zone, &[student.audit(entry)])?;
-            Ok(set_aside)
+            remove_done(database, student, &done)?;
+            let answers = entry.states.len().saturating_sub(set_aside);
+            Ok(Written { answers, set_aside, done: done.clone(), ..Written::default() })
         })
     }
 
@@ -137,8 +94,7 @@ impl Engine {
         for (token, text, reason) in student.unreadable() {
             in_transaction(database, |database| {
                 self.set_aside(database, student, (token, 0, ""), reason, text)?;
-                let done = HashSet::from([token.clone()]);
-                journal::remove(database, &student.ids_of(&done).collect::<Vec<_>>())
+                remove_done(database, student, &HashSet::from([token.clone()]))
             })?;
             written.set_aside += 1;
             written.done.insert(token.clone());
@@ -161,4 +117,9 @@ impl Engine {
         let poison = Poison { job_id, ordinal, player, season, question_id, reason, payload };
         poison::set_aside(database, &self.settings.zone, now_us(), &poison)
     }
+}
+
+/// Removes a student's entries that are in the table, or set aside, from `memora_journal`.
+fn remove_done(database: &mut Conn, student: &Waiting, done: &HashSet<String>) -> Result<()> {
+    journal::remove(database, &student.ids_of(done).collect::<Vec<_>>())
 }

@@ -34,6 +34,13 @@ pub(super) struct Waiting {
     checksums: HashMap<String, String>,
 }
 
+/// Entries of one student that are written together: all that wait, or one.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'a> {
+    pub student: &'a Waiting,
+    pub entries: &'a [Entry],
+}
+
 /// What became of a batch.
 #[derive(Default)]
 pub(super) struct Written {

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use mysql::Conn;
 
-use super::waiting::{Waiting, Written};
+use super::waiting::{Part, Waiting, Written};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules::entry::{Entry, From, from_of};
@@ -14,6 +14,7 @@ use crate::rules::review::Review;
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
 use crate::servers::mariadb::{archive, audits, in_transaction, journal};
+
 /// States on their way to the table, each with what it was computed from.
 type Chain<'a> = HashMap<&'a str, (i64, &'a Review)>;
 
@@ -36,28 +37,28 @@ impl Engine {
     pub(super) fn write_in_transaction(
         &self,
         database: &mut Conn,
-        waiting: &[&Waiting],
+        parts: &[Part<'_>],
         lost: &HashSet<String>,
         is_expected: bool,
     ) -> Result<Written> {
         let mut written = Written::default();
-        if waiting.is_empty() {
+        if parts.is_empty() {
             return Ok(written);
         }
         let zone = &self.settings.zone;
         in_transaction(database, |database| {
-            let archived = archived_of(database, waiting)?;
-            let tokens: Vec<&str> = waiting
+            let archived = archived_of(database, parts)?;
+            let tokens: Vec<&str> = parts
                 .iter()
-                .flat_map(|student| student.entries.iter().map(|entry| entry.token.as_str()))
+                .flat_map(|part| part.entries.iter().map(|entry| entry.token.as_str()))
                 .collect();
             let before = audits::audited(database, &tokens)?;
             let mut expected: Vec<(NewState<'_>, i64)> = Vec::new();
             let mut settled: Vec<(&Waiting, Settled)> = Vec::new();
             let mut of_entries = Vec::new();
-            for student in waiting {
+            for &Part { student, entries } in parts {
                 let entries: Vec<&Entry> =
-                    student.entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
+                    entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
                 let is_archived = archived.contains(&student.season);
                 let chain = (is_expected && !is_archived && student.is_chain())
                     .then(|| chain(&entries))
@@ -105,7 +106,7 @@ impl Engine {
             written.done = before;
             written.done.extend(of_entries.iter().map(|audit| audit.job_id.to_owned()));
             let ids: Vec<i64> =
-                waiting.iter().flat_map(|student| student.ids_of(&written.done)).collect();
+                parts.iter().flat_map(|part| part.student.ids_of(&written.done)).collect();
             journal::remove(database, &ids)
         })?;
         Ok(written)
@@ -192,8 +193,8 @@ impl Engine {
 
 /// Which of the students' seasons are archived or on their way there; none becomes so until the
 /// transaction ends.
-pub(super) fn archived_of(database: &mut Conn, waiting: &[&Waiting]) -> Result<HashSet<String>> {
-    let mut seasons: Vec<&str> = waiting.iter().map(|student| student.season.as_str()).collect();
+pub(super) fn archived_of(database: &mut Conn, parts: &[Part<'_>]) -> Result<HashSet<String>> {
+    let mut seasons: Vec<&str> = parts.iter().map(|part| part.student.season.as_str()).collect();
     seasons.sort_unstable();
     seasons.dedup();
     let archived = archive::lock_archived(database, &seasons)?;
