@@ -1,10 +1,12 @@
 //! Work on a season piece by piece: while one piece waits for MariaDB, others wait for Redis.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::iter::from_fn;
 use std::sync::mpsc;
-use std::sync::{Mutex, PoisonError};
 
-use crate::error::{Error, Result};
+use rayon::iter::{ParallelBridge, ParallelIterator};
+
+use crate::engine::threads::with_threads;
+use crate::error::Result;
 
 /// Pieces that are worked on at a time: one more than keep two servers busy.
 const WORKERS: usize = 3;
@@ -12,57 +14,33 @@ const WORKERS: usize = 3;
 /// Works on one piece after another until `next` has none, and tells of each. The first error ends
 /// it all: of `next`, of `work`, or of whoever is told.
 ///
-/// The threads are of this call alone, so there is none for a fork to lose; `told` runs on the
-/// caller's.
+/// `next` and `work` run on threads of this call, `told` on the caller's.
 pub fn in_parallel<P: Send, R: Send>(
-    next: impl FnMut() -> Result<Option<P>> + Send,
+    mut next: impl FnMut() -> Result<Option<P>> + Send,
     work: impl Fn(P) -> Result<R> + Sync,
     mut told: impl FnMut(R) -> Result<()>,
 ) -> Result<()> {
-    let next = Mutex::new(next);
-    let is_over = AtomicBool::new(false);
-    let piece = || -> Result<Option<P>> {
-        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
-        if is_over.load(Ordering::Relaxed) { Ok(None) } else { next() }
-    };
-    std::thread::scope(|scope| {
+    with_threads(WORKERS, |threads| {
         let (sender, results) = mpsc::channel();
-        let workers: Vec<_> = (0..WORKERS)
-            .map(|_| {
-                let (sender, piece, work, is_over) = (sender.clone(), &piece, &work, &is_over);
-                scope.spawn(move || {
-                    while let Some(outcome) =
-                        piece().and_then(|piece| piece.map(work).transpose()).transpose()
-                    {
-                        let failed = outcome.is_err();
-                        is_over.fetch_or(failed, Ordering::Relaxed);
-                        if sender.send(outcome).is_err() || failed {
-                            return;
-                        }
-                    }
-                })
-            })
-            .collect();
-        drop(sender);
-        let mut outcome = Ok(());
-        for result in results {
-            if outcome.is_ok() {
-                outcome = result.and_then(&mut told);
-                is_over.fetch_or(outcome.is_err(), Ordering::Relaxed);
-            }
-        }
-        for worker in workers {
-            if worker.join().is_err() && outcome.is_ok() {
-                outcome = Err(Error::Fault("a worker panicked: see the log".to_owned()));
-            }
-        }
-        outcome
+        threads.in_place_scope(|scope| {
+            scope.spawn(|_| {
+                let sender = sender;
+                let pieces = from_fn(|| next().transpose()).par_bridge().panic_fuse();
+                // Ends with the first error, or once nobody hears the results any more.
+                pieces.map(|piece| piece.and_then(&work)).try_for_each(|done| {
+                    let failed = done.is_err();
+                    sender.send(done).ok().filter(|()| !failed)
+                });
+            });
+            results.into_iter().try_for_each(|done| told(done?))
+        })
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
 
     fn count_to(last: u32) -> impl FnMut() -> Result<Option<u32>> {
         let mut numbers = 1..=last;

@@ -11,6 +11,7 @@ pub mod outages;
 mod process;
 pub mod refusals;
 pub mod settings;
+pub mod threads;
 
 use std::sync::Arc;
 

@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::WRITERS;
-use super::waiting::{Gathered, Waiting};
+use rayon::ThreadPool;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::waiting::Waiting;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
@@ -17,6 +19,7 @@ impl Engine {
     pub(super) fn complete(
         &self,
         process: &Process,
+        threads: &ThreadPool,
         stream: &[StreamEntry],
         table: &[TableEntry],
     ) -> Result<Vec<Waiting>> {
@@ -44,29 +47,10 @@ impl Engine {
                 student.1.push(entry);
             }
         }
-        let gathered: Vec<Gathered> = students
-            .into_iter()
-            .map(|((player, season), (stream, table))| Gathered { player, season, stream, table })
-            .collect();
         // To read an entry takes as long as to write it.
-        std::thread::scope(|scope| {
-            let size = gathered.len().div_ceil(WRITERS).max(1);
-            let mut readers = Vec::new();
-            let mut rest = gathered;
-            while !rest.is_empty() {
-                let others = rest.split_off(rest.len().min(size));
-                let part = std::mem::replace(&mut rest, others);
-                readers
-                    .push(scope.spawn(|| part.into_iter().map(Waiting::new).collect::<Vec<_>>()));
-            }
-            let mut waiting = Vec::new();
-            for reader in readers {
-                let panicked =
-                    |_| Error::Fault("a reader of the drain panicked: see the log".to_owned());
-                waiting.extend(reader.join().map_err(panicked)?);
-            }
-            Ok(waiting)
-        })
+        Ok(threads.install(|| {
+            students.into_par_iter().map(|(name, found)| Waiting::new(name, found)).collect()
+        }))
     }
 
     /// What waits of some students in the stream beside the entries that were taken, and in the

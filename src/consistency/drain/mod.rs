@@ -19,6 +19,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use self::waiting::{Waiting, Written};
+use crate::engine::threads::with_threads;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
@@ -126,9 +127,14 @@ impl Engine {
         report: &mut DrainReport,
     ) -> Result<(HashSet<String>, Vec<StreamEntry>, Vec<TableEntry>)> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
-        let waiting = with_patience(deadline, || self.complete(process, &stream, &table))?;
-        let written =
-            with_patience(deadline, || self.persist_in_parallel(process, &waiting, lost))?;
+        let (waiting, written) = with_threads(WRITERS, |threads| {
+            let waiting =
+                with_patience(deadline, || self.complete(process, threads, &stream, &table))?;
+            let written = with_patience(deadline, || {
+                self.persist_in_parallel(process, threads, &waiting, lost)
+            })?;
+            Ok((waiting, written))
+        })?;
         self.drop_overtaken(process, &waiting, &written);
         report.answers += written.answers;
         report.set_aside += written.set_aside;

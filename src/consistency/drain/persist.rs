@@ -6,8 +6,9 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use mysql::Conn;
+use rayon::ThreadPool;
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
-use super::WRITERS;
 use super::waiting::{Part, Waiting, Written};
 use crate::engine::settings::DRAIN_LOCK_WAIT_SECONDS;
 use crate::engine::{Engine, Process};
@@ -23,33 +24,25 @@ const MOST_CONTENTIONS: u32 = 20;
 const CONTENTION_PAUSE: Duration = Duration::from_millis(5);
 
 impl Engine {
-    /// Writes students' entries on several connections: MariaDB uses one core for each. Threads of
-    /// this call alone, so there is none for a fork to lose.
+    /// Writes students' entries on several connections: MariaDB uses one core for each.
     pub(super) fn persist_in_parallel(
         &self,
         process: &Process,
+        threads: &ThreadPool,
         waiting: &[Waiting],
         lost: &HashSet<String>,
     ) -> Result<Written> {
-        let parts = in_parts(waiting, WRITERS);
-        std::thread::scope(|scope| {
-            let writers: Vec<_> = parts
-                .iter()
-                .map(|part| {
-                    scope
-                        .spawn(|| process.drain.with(|database| self.persist(database, part, lost)))
-                })
-                .collect();
-            // All are waited for, so that none still writes when the first error is seen.
-            let outcomes: Vec<_> = writers.into_iter().map(|writer| writer.join()).collect();
-            let mut written = Written::default();
-            for outcome in outcomes {
-                let panicked =
-                    |_| Err(Error::Fault("a writer of the drain panicked: see the log".to_owned()));
-                written.add(outcome.unwrap_or_else(panicked)?);
-            }
-            Ok(written)
-        })
+        let parts = in_parts(waiting, threads.current_num_threads());
+        let write =
+            |part: &&[Waiting]| process.drain.with(|database| self.persist(database, part, lost));
+        // All are waited for, so that none still writes when the first error is seen.
+        let outcomes: Vec<_> =
+            threads.install(|| parts.par_iter().with_max_len(1).map(write).collect());
+        let mut written = Written::default();
+        for outcome in outcomes {
+            written.add(outcome?);
+        }
+        Ok(written)
     }
 
     /// Writes some students' entries, and sets aside what cannot be written.
@@ -163,15 +156,13 @@ fn in_parts(waiting: &[Waiting], count: usize) -> Vec<&[Waiting]> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::waiting::Gathered;
     use super::*;
     use crate::rules::entry::Entry;
 
     fn waiting(player: &str, entries: usize) -> Waiting {
         let entry = Entry::of_states("1-0".to_owned(), Vec::new());
-        let (player, season) = (player.to_owned(), "SEASON-2026".to_owned());
-        let mut waiting =
-            Waiting::new(Gathered { player, season, stream: Vec::new(), table: Vec::new() });
+        let name = (player.to_owned(), "SEASON-2026".to_owned());
+        let mut waiting = Waiting::new(name, (Vec::new(), Vec::new()));
         waiting.entries = vec![entry; entries];
         waiting
     }

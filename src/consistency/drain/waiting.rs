@@ -9,14 +9,6 @@ use crate::servers::mariadb::audits::Audit;
 use crate::servers::mariadb::journal::TableEntry;
 use crate::servers::redis::journal::{StreamEntry, kept_at_us, place};
 
-/// Everything of one student and season that waits, as it was found.
-pub(super) struct Gathered {
-    pub player: String,
-    pub season: String,
-    pub stream: Vec<StreamEntry>,
-    pub table: Vec<TableEntry>,
-}
-
 /// Everything of one student and season that waits.
 pub(super) struct Waiting {
     pub player: String,
@@ -65,8 +57,10 @@ impl Written {
 }
 
 impl Waiting {
-    pub fn new(gathered: Gathered) -> Waiting {
-        let Gathered { player, season, mut stream, table } = gathered;
+    pub fn new(
+        (player, season): (String, String),
+        (mut stream, table): (Vec<StreamEntry>, Vec<TableEntry>),
+    ) -> Waiting {
         stream.sort_by_key(|entry| place(&entry.id));
         let mut checksums = HashMap::new();
         let (mut of_stream, mut of_table) = (Vec::new(), Vec::new());
