@@ -1,8 +1,8 @@
 //! What rebuild and reconciliation share: one process at a time, many students at once.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use backon::{BlockingRetryable, ExponentialBuilder};
 use mysql::Conn;
 
 use crate::administrators::job::Job;
@@ -15,11 +15,11 @@ use crate::servers::pool::Connect;
 use crate::servers::redis::fill;
 use crate::servers::redis::schedules;
 
-/// How often a piece is tried while a server does not answer.
-const MOST_FAILURES: u32 = 6;
 /// How often a job looks whether it still has its lock.
 const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
-const FIRST_RETRY: Duration = Duration::from_millis(250);
+/// The pauses between tries while a server does not answer: 8 s in all.
+const PAUSES: ExponentialBuilder =
+    ExponentialBuilder::new().with_min_delay(Duration::from_millis(250)).with_max_times(5);
 
 impl Engine {
     /// Begins a job on a season's cache. It is this process's until the connection ends, however it
@@ -105,17 +105,9 @@ fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
 
 /// Tries again, in ever longer intervals, while a server does not answer: one moment need not end
 /// the work of minutes.
-pub(crate) fn patiently<T>(mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut pause = FIRST_RETRY;
-    for _ in 1..MOST_FAILURES {
-        match work() {
-            Err(Error::Unavailable { server, cause, .. }) => {
-                log::warn!("the {server} does not answer, next try in {pause:?}: {cause}");
-                sleep(pause);
-                pause *= 2;
-            }
-            outcome => return outcome,
-        }
-    }
-    work()
+pub(crate) fn patiently<T>(work: impl FnMut() -> Result<T>) -> Result<T> {
+    work.retry(PAUSES)
+        .when(|error| matches!(error, Error::Unavailable { .. }))
+        .notify(|error, pause| log::warn!("next try in {pause:?}: {error}"))
+        .call()
 }

@@ -15,8 +15,9 @@ mod waiting;
 mod write;
 
 use std::collections::HashSet;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+use backon::{BackoffBuilder, BlockingRetryable, ExponentialBuilder};
 
 use self::waiting::{Waiting, Written};
 use crate::engine::threads::with_threads;
@@ -35,8 +36,11 @@ const WRITERS: usize = 2;
 /// dead.
 const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
-const FIRST_RETRY: Duration = Duration::from_millis(100);
-const LONGEST_RETRY: Duration = Duration::from_secs(10);
+/// The pauses while a server does not answer.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(100))
+    .with_max_delay(Duration::from_secs(10))
+    .without_max_times();
 
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -190,18 +194,12 @@ impl Engine {
 }
 
 /// Tries again in ever longer intervals until the deadline, while a server does not answer.
-fn with_patience<T>(deadline: Instant, mut work: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut pause = FIRST_RETRY;
-    loop {
-        match work() {
-            Err(error)
-                if !matches!(error, Error::Fault(_)) && Instant::now() + pause < deadline =>
-            {
-                log::warn!("answers could not be written, next try in {pause:?}: {error}");
-                sleep(pause);
-                pause = (pause * 2).min(LONGEST_RETRY);
-            }
-            outcome => return outcome,
-        }
-    }
+fn with_patience<T>(deadline: Instant, work: impl FnMut() -> Result<T>) -> Result<T> {
+    let pauses = PAUSES.build().take_while(|pause| Instant::now() + *pause < deadline);
+    work.retry(pauses)
+        .when(|error| !matches!(error, Error::Fault(_)))
+        .notify(|error, pause| {
+            log::warn!("answers could not be written, next try in {pause:?}: {error}");
+        })
+        .call()
 }

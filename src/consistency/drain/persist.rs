@@ -2,9 +2,9 @@
 //! a part where a record of it cannot be written.
 
 use std::collections::HashSet;
-use std::thread::sleep;
 use std::time::Duration;
 
+use backon::{BlockingRetryable, ConstantBuilder};
 use mysql::Conn;
 use rayon::ThreadPool;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -19,9 +19,9 @@ use crate::servers::mariadb::errors::{
 use crate::servers::mariadb::shape::LIVE;
 use crate::servers::mariadb::{set_lock_wait, storage};
 
-/// How often a batch that others came in the way of is written again at once.
-const MOST_CONTENTIONS: u32 = 20;
-const CONTENTION_PAUSE: Duration = Duration::from_millis(5);
+/// The pauses before a batch that others came in the way of is written again.
+const PAUSES: ConstantBuilder =
+    ConstantBuilder::new().with_delay(Duration::from_millis(5)).with_max_times(20).with_jitter();
 
 impl Engine {
     /// Writes students' entries on several connections: MariaDB uses one core for each.
@@ -109,27 +109,20 @@ impl Engine {
         parts: &[Part<'_>],
         lost: &HashSet<String>,
     ) -> Result<Written> {
-        let mut contentions = 0;
         let mut is_expected = true;
-        loop {
-            match self.write_in_transaction(database, parts, lost, is_expected) {
-                // Something stands where it was not expected: it is looked at.
-                Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. })
-                    if is_expected =>
-                {
-                    is_expected = false;
-                }
-                // Another drain has written some of it.
-                Err(error) if contentions < MOST_CONTENTIONS && came_in_the_way(&error) => {
-                    contentions += 1;
-                    sleep(CONTENTION_PAUSE);
-                }
-                outcome => return outcome,
+        let write = || match self.write_in_transaction(database, parts, lost, is_expected) {
+            // Something stands where it was not expected: it is looked at.
+            Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. }) if is_expected => {
+                is_expected = false;
+                self.write_in_transaction(database, parts, lost, is_expected)
             }
-        }
+            written => written,
+        };
+        write.retry(PAUSES).when(came_in_the_way).call()
     }
 }
 
+/// Whether another drain has written some of it.
 fn came_in_the_way(error: &Error) -> bool {
     is_contention(error)
         || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })

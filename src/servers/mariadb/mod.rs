@@ -22,9 +22,9 @@ pub mod storage;
 pub mod strays;
 pub mod unshown;
 
-use std::thread::sleep;
 use std::time::Duration;
 
+use backon::{BlockingRetryable, ExponentialBuilder};
 use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, OptsBuilder, Params, Value};
 
@@ -36,10 +36,12 @@ use crate::servers::pool::{Connect, PROBE_TIMEOUT};
 /// The longest that connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How often a transaction that others came in the way of is run again.
-const MOST_TRIES: u32 = 6;
-/// How long it rests before, at first.
-const FIRST_PAUSE: Duration = Duration::from_millis(2);
+/// The pauses before a transaction that others came in the way of is run again. Two processes that
+/// met do not meet again: the pauses of each are its own.
+const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(2))
+    .with_max_times(5)
+    .with_jitter();
 
 /// The share of a caller's patience that a statement may take.
 const STATEMENT_SHARE: f64 = 0.8;
@@ -219,17 +221,7 @@ pub fn in_transaction_again<T>(
     connection: &mut Conn,
     mut work: impl FnMut(&mut Conn) -> Result<T>,
 ) -> Result<T> {
-    let mut pause = FIRST_PAUSE;
-    for _ in 1..MOST_TRIES {
-        match in_transaction(connection, &mut work) {
-            Err(error) if is_contention(&error) => {
-                sleep(pause);
-                pause *= 2;
-            }
-            outcome => return outcome,
-        }
-    }
-    in_transaction(connection, &mut work)
+    (|| in_transaction(connection, &mut work)).retry(PAUSES).when(is_contention).call()
 }
 
 /// Runs `work` in a transaction whose statements all see the same moment; it only reads.
