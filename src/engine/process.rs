@@ -1,16 +1,18 @@
 //! What belongs to one process: nothing of it survives a fork.
 
-use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use uuid::{NoContext, Timestamp, Uuid};
+
 use super::active_season::ActiveSeason;
+use super::lock::lock;
 use super::outages::Outages;
 use super::refusals::Refusals;
 use super::settings::Settings;
 use crate::error::Server;
 use crate::rules::belief::Sighting;
+use crate::rules::clock::now_us;
 use crate::rules::latency::Recorder;
 use crate::servers::mariadb::DatabaseServer;
 use crate::servers::pool::Pool;
@@ -40,8 +42,7 @@ pub struct Process {
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) outages: Outages,
     pub(crate) latency: Recorder,
-    tokens: AtomicU64,
-    seed: RandomState,
+    random: Mutex<fastrand::Rng>,
 }
 
 impl Process {
@@ -62,8 +63,7 @@ impl Process {
             refusals: Mutex::default(),
             outages: Outages::default(),
             latency: Recorder::default(),
-            tokens: AtomicU64::new(0),
-            seed: RandomState::new(),
+            random: Mutex::new(fastrand::Rng::with_seed(unique().as_u64_pair().1)),
         }
     }
 
@@ -72,16 +72,15 @@ impl Process {
         self.id
     }
 
-    /// A text that no other call, process or machine makes.
+    /// A text that no other call, process or machine makes: a UUID, which begins with the time.
     pub(crate) fn token(&self) -> String {
-        format!("{:x}-{:016x}", crate::rules::clock::now_us(), self.random())
+        unique().simple().to_string()
     }
 
-    /// Any number. Forked processes share the seed, those in containers the id: so time, id and
-    /// count are in it, too.
+    /// Any number. Its source was made with this process, from the system's randomness: a thread's
+    /// own would repeat after a fork what it said before.
     pub(crate) fn random(&self) -> u64 {
-        let count = self.tokens.fetch_add(1, Ordering::Relaxed);
-        self.seed.hash_one((crate::rules::clock::now_us(), self.id, count))
+        lock(&self.random).u64(..)
     }
 
     /// A number that was no generation yet: so large that the cache keeps it exactly, and never
@@ -89,4 +88,11 @@ impl Process {
     pub(crate) fn random_generation(&self) -> u64 {
         self.random() >> 12 | 1 << 51
     }
+}
+
+/// A UUID of version 7. Uuid::now_v7 has a lock, which a fork could leave locked for ever.
+fn unique() -> Uuid {
+    let now = now_us().unsigned_abs();
+    let nanoseconds = u32::try_from(now % 1_000_000 * 1_000).unwrap_or(0);
+    Uuid::new_v7(Timestamp::from_unix(NoContext, now / 1_000_000, nanoseconds))
 }

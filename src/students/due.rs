@@ -260,23 +260,13 @@ impl Engine {
         let due = reviews.iter().filter(|review| review.next_review <= now).count() as u64;
         if query.topic.is_some() {
             let zone = &self.settings.zone;
-            return (due, focus::pick(reviews, zone, zone.day(now), random_below()));
+            let random = |below: usize| fastrand::usize(..below.max(1));
+            return (due, focus::pick(reviews, zone, zone.day(now), random));
         }
         reviews.retain(|review| review.next_review <= now);
         reviews.sort_unstable_by(|one, other| one.due_order().cmp(&other.due_order()));
         reviews.truncate(query.limit as usize);
         (due, reviews)
-    }
-}
-
-/// Numbers that are good enough to shuffle questions with.
-fn random_below() -> impl FnMut(usize) -> usize {
-    use std::hash::{BuildHasher, RandomState};
-    let source = RandomState::new();
-    let mut count = 0u64;
-    move |below| {
-        count += 1;
-        (source.hash_one(count) % below.max(1) as u64) as usize
     }
 }
 

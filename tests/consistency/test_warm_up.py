@@ -31,10 +31,10 @@ def school(site: Site, engine: Engine) -> Site:
     for player in (*RECENT, OTHERS[0]):
         engine.submit(player, session_data=session("q"))
     engine.drain()
-    age = 2 * 24 * 3600 * 1_000_000
+    age = 2 * 24 * 3600 * 1_000
     (row,) = site.sql("SELECT name FROM `tabMemory Review Audit` WHERE player = %s", (OTHERS[0],))
-    time, rest = row["name"].split("-", 1)
-    older = f"{int(time, 16) - age:x}-{rest}"
+    time, rest = row["name"][:12], row["name"][12:]
+    older = f"{int(time, 16) - age:012x}{rest}"
     site.sql("UPDATE `tabMemory Review Audit` SET name = %s WHERE name = %s", (older, row["name"]))
     engine.check_cache()
     site.cache.flushall()

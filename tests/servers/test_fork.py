@@ -105,6 +105,24 @@ def test_a_thousand_forks(site: Site, engine: Engine) -> None:
     assert len(site.sql("SELECT name FROM `tabMemory Review Audit`")) == FORKS + 1
 
 
+def test_no_child_repeats_what_another_process_made_up(site: Site, engine: Engine) -> None:
+    """Generations of the cache and tokens are random: children of one moment draw others than each
+    other and their parent."""
+
+    def make_up() -> None:
+        site.cache.flushall()
+        engine.check_cache()
+        token = engine.submit(PLAYER, session_data=session("q"))["persistence_job_id"]
+        site.journal.rpush("made up", str(site.cache.get(site.key("srs-generation"))), token)
+
+    make_up()
+    for _ in range(CHILDREN):
+        check([fork(make_up)])
+    make_up()
+    made_up = site.journal.lrange("made up", 0, -1)
+    assert len(set(made_up)) == len(made_up) == 2 * (CHILDREN + 2)
+
+
 def test_children_have_connections_of_their_own(site: Site, engine: Engine) -> None:
     """The parent's last word on its connections stays its last word, whatever its children say."""
     add(site, [f"student{number}@school.example" for number in range(CHILDREN)])

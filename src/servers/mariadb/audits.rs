@@ -42,8 +42,8 @@ pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>
 }
 
 /// Who submitted answers of a season after a moment, Unix microseconds, and before a submission of
-/// this name, the latest first: names of submissions and players. Tokens begin with the time, so
-/// the primary key finds them.
+/// this name, the latest first: names of submissions and players. Names begin with the time, so the
+/// primary key finds them; those of older versions come first.
 pub fn submitted_since(
     connection: &mut Conn,
     season: &str,
@@ -52,11 +52,24 @@ pub fn submitted_since(
     most: usize,
 ) -> Result<Vec<(String, String)>> {
     // Nothing is named as if it came a day after now, but what older versions named otherwise.
-    let newest = format!("{:x}", now_us() + 24 * 3600 * 1_000_000);
-    let sql = "SELECT name, player FROM `tabMemory Review Audit` WHERE name > ? AND name < ? AND \
-    season = ? \
+    let newest_us = now_us() + 24 * 3600 * 1_000_000;
+    let in_milliseconds = |us: i64| format!("{:012x}", us / 1_000);
+    // Older versions' begin with microseconds.
+    let in_microseconds = |us: i64| format!("{us:x}");
+    let sql = "SELECT name, player FROM `tabMemory Review Audit` \
+               WHERE (name BETWEEN ? AND ? OR name BETWEEN ? AND ?) AND name < ? AND season = ? \
                ORDER BY name DESC LIMIT ?";
-    rows(connection, sql, (format!("{since_us:x}"), before.unwrap_or(&newest), season, most))
+    let params = (
+        in_milliseconds(since_us),
+        in_milliseconds(newest_us),
+        in_microseconds(since_us),
+        in_microseconds(newest_us),
+        // All names of either form are hexadecimal.
+        before.unwrap_or("g"),
+        season,
+        most,
+    );
+    rows(connection, sql, params)
 }
 
 /// Writes audit records.
