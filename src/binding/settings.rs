@@ -1,0 +1,61 @@
+//! A site's settings, from Python's keywords.
+
+use pyo3::prelude::*;
+
+use crate::engine::settings::PlainSettings;
+use crate::servers::mariadb::DatabaseAddress;
+
+/// Where one site's servers are, and its limits.
+#[pyclass(module = "memora._engine", frozen)]
+pub struct Settings(pub(super) crate::engine::settings::Settings);
+
+#[pymethods]
+impl Settings {
+    #[new]
+    #[pyo3(signature = (*, site, cache_url=None, frappe_cache_url=None, journal_url, database_name, database_user,
+        database_password, database_host="127.0.0.1", database_port=3306, database_socket=None, time_zone="UTC", max_questions=20_000,
+        redis_timeout_ms=150, database_timeout_ms=700, cache_ttl_seconds=604_800, trust_lease_ms=320))]
+    // One argument for each setting, all by keyword: that is what a settings value is.
+    #[allow(clippy::too_many_arguments)]
+    fn new(
+        site: &str,
+        cache_url: Option<&str>,
+        frappe_cache_url: Option<&str>,
+        journal_url: &str,
+        database_name: &str,
+        database_user: &str,
+        database_password: &str,
+        database_host: &str,
+        database_port: u16,
+        database_socket: Option<&str>,
+        time_zone: &str,
+        max_questions: u64,
+        redis_timeout_ms: u64,
+        database_timeout_ms: u64,
+        cache_ttl_seconds: u64,
+        trust_lease_ms: u64,
+    ) -> PyResult<Settings> {
+        let database = DatabaseAddress {
+            host: database_host,
+            port: database_port,
+            socket: database_socket,
+            user: database_user,
+            password: database_password,
+            name: database_name,
+        };
+        let plain = PlainSettings {
+            site,
+            cache_url,
+            frappe_cache_url,
+            journal_url,
+            database,
+            time_zone,
+            max_questions,
+            redis_timeout_ms,
+            database_timeout_ms,
+            cache_ttl_seconds,
+            trust_lease_ms,
+        };
+        Ok(Settings(crate::engine::settings::Settings::check(&plain)?))
+    }
+}

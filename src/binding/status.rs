@@ -1,0 +1,183 @@
+//! How a site does: its servers, its outages, how long calls take.
+
+use pyo3::prelude::*;
+
+use super::Engine;
+use super::values::Ordered;
+use crate::administrators::{cache_status, journal_status, latency};
+use crate::engine::outages;
+use crate::rules::latency::{BOUNDS_US, ByCall, Counts};
+
+#[pymethods]
+impl Engine {
+    fn journal_status(&self, py: Python<'_>) -> PyResult<JournalStatus> {
+        Ok(py.detach(|| self.0.journal_status())?.into())
+    }
+
+    fn cache_status(&self, py: Python<'_>, seasons: Vec<String>) -> PyResult<CacheStatus> {
+        let status = py.detach(|| self.0.cache_status(&seasons))?;
+        Ok(CacheStatus::new(seasons, status))
+    }
+
+    fn cache_available(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.cache_available())
+    }
+
+    fn latency(&self, py: Python<'_>) -> PyResult<LatencyReport> {
+        Ok(py.detach(|| self.0.latency())?.into())
+    }
+
+    fn check_outages(&self, py: Python<'_>) {
+        py.detach(|| self.0.check_outages());
+    }
+
+    fn outage_news(&self) -> Vec<OutageNews> {
+        self.0.outage_news().into_iter().map(OutageNews::from).collect()
+    }
+}
+
+#[derive(IntoPyObject)]
+struct JournalStatus {
+    reachable: bool,
+    backlog: u64,
+    oldest_age_seconds: f64,
+    appendonly: bool,
+    appendfsync: String,
+    maxmemory_policy: String,
+    durable: bool,
+    kept_in_database: u64,
+    is_clock_ahead: bool,
+    warning: Option<String>,
+}
+
+impl From<journal_status::JournalStatus> for JournalStatus {
+    fn from(status: journal_status::JournalStatus) -> JournalStatus {
+        JournalStatus {
+            reachable: status.is_reachable,
+            backlog: status.backlog,
+            oldest_age_seconds: status.oldest_age_seconds,
+            appendonly: status.appendonly,
+            appendfsync: status.appendfsync,
+            maxmemory_policy: status.maxmemory_policy,
+            durable: status.warning.is_none(),
+            kept_in_database: status.kept_in_database,
+            is_clock_ahead: status.is_clock_ahead,
+            warning: status.warning,
+        }
+    }
+}
+
+#[derive(IntoPyObject)]
+struct CacheStatus {
+    reachable: bool,
+    is_safe_mode: bool,
+    cause: Option<String>,
+    memory_bytes: u64,
+    memory_limit_bytes: u64,
+    maxmemory_policy: String,
+    warning: Option<String>,
+    seasons: Ordered<String, SeasonCache>,
+}
+
+#[derive(IntoPyObject)]
+struct SeasonCache {
+    students: u64,
+    memory_bytes: u64,
+}
+
+impl CacheStatus {
+    fn new(seasons: Vec<String>, status: cache_status::CacheStatus) -> CacheStatus {
+        let cached = status.seasons.iter().map(|found| SeasonCache {
+            students: found.students,
+            memory_bytes: found.memory_bytes,
+        });
+        CacheStatus {
+            reachable: status.is_reachable,
+            is_safe_mode: status.is_safe_mode,
+            cause: status.cause,
+            memory_bytes: status.memory_bytes,
+            memory_limit_bytes: status.memory_limit_bytes,
+            maxmemory_policy: status.maxmemory_policy,
+            warning: status.warning,
+            seasons: Ordered(seasons.into_iter().zip(cached).collect()),
+        }
+    }
+}
+
+#[derive(IntoPyObject)]
+struct LatencyReport {
+    series: Vec<LatencySlot>,
+    last_hour: LatencyByCall,
+    all: LatencyByCall,
+}
+
+#[derive(IntoPyObject)]
+struct LatencySlot {
+    began_at: i64,
+    calls: LatencyByCall,
+}
+
+/// By the names of the calls.
+type LatencyByCall = Ordered<&'static str, Latency>;
+
+#[derive(IntoPyObject)]
+struct Latency {
+    count: u64,
+    sum_ms: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    buckets: Vec<(f64, u64)>,
+}
+
+impl From<latency::Latency> for LatencyReport {
+    fn from(latency: latency::Latency) -> LatencyReport {
+        let slots = latency.slots.iter();
+        LatencyReport {
+            series: slots
+                .map(|slot| LatencySlot { began_at: slot.began, calls: by_name(&slot.calls) })
+                .collect(),
+            last_hour: by_name(&latency.last_hour),
+            all: by_name(&latency.all),
+        }
+    }
+}
+
+fn by_name(calls: &ByCall) -> LatencyByCall {
+    Ordered(calls.iter().map(|(call, counts)| (call.name(), counts.into())).collect())
+}
+
+impl From<&Counts> for Latency {
+    fn from(counts: &Counts) -> Latency {
+        let bounds = BOUNDS_US.iter().map(|bound| *bound as f64 / 1e3).chain([f64::INFINITY]);
+        Latency {
+            count: counts.total(),
+            sum_ms: counts.sum_us as f64 / 1e3,
+            p50_ms: counts.quantile_ms(0.5),
+            p99_ms: counts.quantile_ms(0.99),
+            buckets: bounds.zip(counts.places).collect(),
+        }
+    }
+}
+
+#[derive(IntoPyObject)]
+struct OutageNews {
+    server: &'static str,
+    event: &'static str,
+    seconds: u64,
+}
+
+impl From<outages::OutageNews> for OutageNews {
+    fn from(news: outages::OutageNews) -> OutageNews {
+        use outages::OutageNews as News;
+        let (server, event, seconds) = match news {
+            News::Began(server) => (server.id(), "began", 0),
+            News::Ended(server, seconds) => (server.id(), "ended", seconds),
+            News::ClockAhead(seconds) => ("clock", "ahead", seconds),
+            News::BacklogIsOld(seconds) => ("backlog", "old", seconds),
+            News::DrainIsOverdue => ("drain", "overdue", 0),
+            News::JournalReplaced(false) => ("journal", "restarted", 0),
+            News::JournalReplaced(true) => ("journal", "replaced", 0),
+        };
+        OutageNews { server, event, seconds }
+    }
+}

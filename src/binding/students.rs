@@ -1,0 +1,171 @@
+//! What students call, and the jobs that write what they did: see `students`.
+
+use pyo3::prelude::*;
+
+use super::Engine;
+use crate::error::Error;
+use crate::rules::clock::SiteZone;
+use crate::rules::review::Review;
+use crate::rules::submission::Submission;
+use crate::students::due::{self, DueQuery, Source};
+use crate::students::persistence::Persistence;
+use crate::students::submit;
+
+#[pymethods]
+impl Engine {
+    #[pyo3(signature = (player, limit=20, subject=None, topic=None))]
+    fn due(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        limit: u32,
+        subject: Option<String>,
+        topic: Option<String>,
+    ) -> PyResult<DueAnswer> {
+        let query = DueQuery { limit, subject, topic };
+        let answer = py.detach(|| self.0.due(player, &query))?;
+        Ok(DueAnswer::new(&self.0.settings.zone, answer))
+    }
+
+    #[pyo3(signature = (player, session_data=None, responses=None))]
+    fn submit(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        session_data: Option<&str>,
+        responses: Option<&str>,
+    ) -> PyResult<SubmitAnswer> {
+        let answer = py.detach(|| {
+            let submission = match (session_data, responses) {
+                (Some(json), None) => Submission::from_session_data(json),
+                (None, Some(json)) => Submission::from_responses(json),
+                _ => Err(Error::InvalidInput(
+                    "Nothing was saved: give session_data or responses.".to_owned(),
+                )),
+            }?;
+            self.0.submit(player, &submission)
+        })?;
+        Ok(answer.into())
+    }
+
+    #[pyo3(signature = (player, interactions, subject=None, topic=None))]
+    fn rate(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        interactions: &str,
+        subject: Option<String>,
+        topic: Option<String>,
+    ) -> PyResult<SubmitAnswer> {
+        let answer = py.detach(|| {
+            let submission = Submission::from_interactions(interactions, subject, topic)?;
+            self.0.rate(player, &submission)
+        })?;
+        Ok(answer.into())
+    }
+
+    fn persistence_status(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        job_id: &str,
+    ) -> PyResult<Option<&'static str>> {
+        let status = py.detach(|| self.0.persistence_status(player, job_id))?;
+        Ok(status.map(|status| match status {
+            Persistence::Pending => "pending",
+            Persistence::Persisted => "persisted",
+            Persistence::Failed => "failed",
+        }))
+    }
+}
+
+#[derive(IntoPyObject)]
+struct DueAnswer {
+    questions: Vec<Question>,
+    total_due: u64,
+    is_degraded: bool,
+    is_whole: bool,
+    season: Option<String>,
+    source: &'static str,
+}
+
+impl DueAnswer {
+    fn new(zone: &SiteZone, answer: due::DueAnswer) -> DueAnswer {
+        let source = match answer.source {
+            Source::Cache | Source::Loaded => "cache",
+            Source::Database => "database",
+            Source::SafeMode => "safe_mode",
+            Source::Nothing => "none",
+        };
+        DueAnswer {
+            questions: questions(zone, answer.reviews),
+            total_due: answer.total,
+            is_degraded: answer.is_degraded,
+            is_whole: answer.is_whole,
+            season: answer.season,
+            source,
+        }
+    }
+}
+
+/// A review as students see it, its dates in the site's time zone.
+#[derive(IntoPyObject)]
+pub(super) struct Question {
+    question_id: String,
+    stability: u8,
+    next_review_date: String,
+    last_review_date: Option<String>,
+    subject: Option<String>,
+    topic: Option<String>,
+}
+
+pub(super) fn questions(zone: &SiteZone, reviews: Vec<Review>) -> Vec<Question> {
+    let question = |review: Review| Question {
+        question_id: review.question_id,
+        stability: review.stability,
+        next_review_date: zone.text(review.next_review),
+        last_review_date: review.last_review.map(|seconds| zone.text(seconds)),
+        subject: review.subject,
+        topic: review.topic,
+    };
+    reviews.into_iter().map(question).collect()
+}
+
+#[derive(IntoPyObject)]
+struct SubmitAnswer {
+    persistence_job_id: String,
+    season: String,
+    processed: usize,
+    correct: usize,
+    remaining_items: u64,
+    new_stability_counts: StabilityCounts,
+    drain_wanted: bool,
+}
+
+/// How many answers led to each stability.
+#[derive(IntoPyObject)]
+struct StabilityCounts {
+    #[pyo3(item("1"))]
+    one: u32,
+    #[pyo3(item("2"))]
+    two: u32,
+    #[pyo3(item("3"))]
+    three: u32,
+    #[pyo3(item("4"))]
+    four: u32,
+}
+
+impl From<submit::SubmitAnswer> for SubmitAnswer {
+    fn from(answer: submit::SubmitAnswer) -> SubmitAnswer {
+        let [one, two, three, four] = answer.stability_counts;
+        SubmitAnswer {
+            persistence_job_id: answer.job_id,
+            season: answer.season,
+            processed: answer.processed,
+            correct: answer.correct,
+            remaining_items: answer.remaining,
+            new_stability_counts: StabilityCounts { one, two, three, four },
+            drain_wanted: answer.drain_wanted,
+        }
+    }
+}
