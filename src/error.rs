@@ -1,4 +1,5 @@
-//! The one hierarchy of errors. Every message says what happened, to what, and what to do.
+//! The one hierarchy of errors. Every message says what happened, to what, and what to do; those
+//! for administrators end with the error's code, which `docs/operating.md` explains.
 
 use std::fmt;
 
@@ -61,7 +62,9 @@ pub enum Error {
 
     /// The server gave no answer: it is down, hangs, or its breaker is open.
     #[error(
-        "the {server} cannot be reached: {cause}. Check that it runs; memora recovers by itself."
+        "the {server} cannot be reached: {cause}. Check that it runs; memora recovers by itself. \
+         [{code}]",
+        code = self.code()
     )]
     Unavailable {
         /// Which server.
@@ -73,7 +76,10 @@ pub enum Error {
     },
 
     /// The server answered, with an error.
-    #[error("the {server} refused a command: {cause}. Check its log and its settings.")]
+    #[error(
+        "the {server} refused a command: {cause}. Check its log and its settings. [{code}]",
+        code = self.code()
+    )]
     Refused {
         /// Which server.
         server: Server,
@@ -88,7 +94,8 @@ pub enum Error {
     /// The answers may have been saved and may not: a server failed in between.
     #[error(
         "the {server} failed while answers were saved: {cause}. They may have been saved. Check \
-         that it runs; memora recovers by itself."
+         that it runs; memora recovers by itself. [{code}]",
+        code = self.code()
     )]
     Unsettled {
         /// Which server.
@@ -98,7 +105,7 @@ pub enum Error {
     },
 
     /// Something that should not be: a defect, or data that others wrote.
-    #[error("{0}")]
+    #[error("{0} [{code}]", code = self.code())]
     Fault(String),
 }
 
@@ -111,11 +118,51 @@ impl Error {
         matches!(self, Error::Unavailable { server, .. } | Error::Refused { server, .. } if *server == failed)
     }
 
+    /// A name that stays the same from version to version, for programs and for the table in
+    /// `docs/operating.md`.
+    pub fn code(&self) -> &'static str {
+        use Server::{Cache, Database, Journal};
+        match self {
+            Error::InvalidInput(_) => "memora.invalid_input",
+            Error::SeasonUnavailable(_) => "memora.season_unavailable",
+            Error::SeasonArchived(_) => "memora.season_archived",
+            Error::RateLimited { .. } => "memora.rate_limited",
+            Error::Unavailable { server, .. } => match server {
+                Cache => "memora.cache_unavailable",
+                Journal => "memora.journal_unavailable",
+                Database => "memora.database_unavailable",
+            },
+            Error::Refused { is_transient: true, server, .. } => match server {
+                Cache => "memora.cache_refused_for_now",
+                Journal => "memora.journal_refused_for_now",
+                Database => "memora.database_refused_for_now",
+            },
+            Error::Refused { is_transient: false, server, .. } => match server {
+                Cache => "memora.cache_refused",
+                Journal => "memora.journal_refused",
+                Database => "memora.database_refused",
+            },
+            Error::Unsettled { .. } => "memora.outcome_unknown",
+            Error::Fault(_) => "memora.fault",
+        }
+    }
+
+    /// The server that failed, where one did.
+    pub fn server(&self) -> Option<Server> {
+        match self {
+            Error::Unavailable { server, .. }
+            | Error::Refused { server, .. }
+            | Error::Unsettled { server, .. } => Some(*server),
+            _ => None,
+        }
+    }
+
     /// True when trying again later may work: the caller is told so.
     pub fn is_transient(&self) -> bool {
         matches!(
             self,
-            Error::Unavailable { .. }
+            Error::RateLimited { .. }
+                | Error::Unavailable { .. }
                 | Error::Unsettled { .. }
                 | Error::Refused { is_transient: true, .. }
         )
@@ -140,5 +187,65 @@ impl Error {
                 | Error::SeasonUnavailable(_)
                 | Error::SeasonArchived(_)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const SOURCE: &str = include_str!("error.rs");
+    const OPERATING: &str = include_str!("../docs/operating.md");
+
+    /// The codes in this file's text, each as often as it stands there.
+    fn codes() -> Vec<&'static str> {
+        let source = SOURCE.split("#[cfg(test)]").next().unwrap_or_default();
+        source.split('"').skip(1).step_by(2).filter(|text| text.starts_with("memora.")).collect()
+    }
+
+    #[test]
+    fn each_kind_of_error_has_a_code_of_its_own() {
+        let codes = codes();
+        assert!(codes.len() > 10, "{codes:?}");
+        assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), codes.len(), "{codes:?}");
+    }
+
+    #[test]
+    fn operators_find_each_code_and_no_other() {
+        let rows = OPERATING.lines().filter_map(|line| line.strip_prefix("| `memora."));
+        let rows = rows.filter_map(|row| row.split_once('`'));
+        let listed: Vec<String> = rows.map(|(name, _)| format!("memora.{name}")).collect();
+        assert_eq!(listed, codes());
+    }
+
+    #[test]
+    fn administrators_read_the_code_and_students_do_not() {
+        let cause = || "it is gone".to_owned();
+        let server = Server::Journal;
+        for (error, code) in [
+            (Error::Unavailable { server, cause: cause(), broken: false }, "journal_unavailable"),
+            (
+                Error::Refused { server, cause: cause(), code: 0, is_transient: true },
+                "journal_refused_for_now",
+            ),
+            (
+                Error::Refused { server, cause: cause(), code: 0, is_transient: false },
+                "journal_refused",
+            ),
+            (Error::Unsettled { server, cause: cause() }, "outcome_unknown"),
+            (Error::Fault(cause()), "fault"),
+        ] {
+            assert!(error.to_string().ends_with(&format!("[memora.{code}]")), "{error}");
+        }
+        for error in [
+            Error::InvalidInput(cause()),
+            Error::SeasonUnavailable(cause()),
+            Error::SeasonArchived(cause()),
+            Error::RateLimited { retry_after: 7 },
+        ] {
+            assert!(!error.to_string().contains("memora."), "{error}");
+        }
     }
 }

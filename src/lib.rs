@@ -37,6 +37,7 @@ mod _engine {
     /// Rust's log records go to Python's logging, under the names `memora_engine.*`.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::binding::describe_classes(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         // A second initialisation, as in a sub-interpreter, keeps the first logger.
         let _ = pyo3_log::try_init();

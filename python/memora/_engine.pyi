@@ -272,8 +272,9 @@ class DeletionProgress(TypedDict):
 
 @type_check_only
 class ArchiveStatus(ArchiveProgress):
-    """What is known of a season's archive. Without `is_running` and `finished_at` somebody has to
-    go on.
+    """What is known of a season's archive.
+
+    Without `is_running` and `finished_at` somebody has to go on.
     """
 
     is_running: bool
@@ -281,7 +282,17 @@ class ArchiveStatus(ArchiveProgress):
     finished_at: float | None
 
 class MemoraError(Exception):
-    """Base of everything the engine raises. `args[0]` says what happened and what to do."""
+    """Base of everything the engine raises. `args[0]` says what happened and what to do.
+
+    Attributes:
+        code: names the error, the same from version to version; docs/operating.md lists all.
+        server: the one that failed, None when none did.
+        is_transient: trying again later may work.
+    """
+
+    code: str
+    server: Literal["cache", "journal", "database"] | None
+    is_transient: bool
 
 class InvalidInput(MemoraError):
     """The caller's data cannot be accepted; nothing was saved."""
@@ -290,15 +301,19 @@ class SeasonUnavailable(MemoraError):
     """No season is active, or the season cannot take answers any more; nothing was saved."""
 
 class RateLimited(MemoraError):
-    """Safe Mode has no room for this read. `args[1]` is the number of seconds to wait."""
+    """Safe Mode has no room for this read.
+
+    Attributes:
+        retry_after: the number of seconds to wait; also `args[1]`.
+    """
+
+    retry_after: int
 
 class ServiceUnavailable(MemoraError):
     """A server that this call cannot do without is down; nothing was acknowledged."""
 
 class OutcomeUnknown(ServiceUnavailable):
-    """A server failed while answers were saved: they may have been. Look before you send them
-    again.
-    """
+    """A server failed while answers were saved: look before sending them again."""
 
 class EngineFault(MemoraError):
     """A defect or a wrong set-up: an administrator has to look. The cause is in the message."""
@@ -309,14 +324,13 @@ class Settings:
 
     Args:
         site: prefix of every Redis key; Frappe's db_name.
-        cache_url, frappe_cache_url, journal_url: `redis://[user:password@]host:port[/db]` or
-        `unix://path`.
-            Schedules are at the first one (srs_cache_url); without it, in database 13 of the second
-            one (Frappe's redis_cache), or 12 where Frappe uses 13. The journal is Frappe's
-            redis_queue.
-        database_name, database_user, database_password, database_host, database_port,
-        database_socket:
-            the site's MariaDB. A socket wins over host and port.
+        cache_url: the Redis with cached schedules (srs_cache_url), as URLs here are:
+            `redis://[user:password@]host:port[/db]` or `unix://path`. Without it, schedules are in
+            database 13 of frappe_cache_url, or 12 where Frappe uses 13.
+        frappe_cache_url: Frappe's redis_cache.
+        journal_url: the Redis with the journal, Frappe's redis_queue.
+        database_name, database_user, database_password: of the site's MariaDB.
+        database_host, database_port, database_socket: where it is. A socket wins.
         time_zone: IANA name of the site's time zone (System Settings).
         max_questions: most questions a student may track in a season (srs_max_questions).
         redis_timeout_ms, database_timeout_ms: longest wait for one reply.
@@ -351,11 +365,17 @@ class Settings:
 
 @final
 class Engine:
-    """One site's engine. Cheap to make (connects on first use), safe over threads and forks."""
+    """One site's engine. Cheap to make (connects on first use), safe over threads and forks.
+
+    Methods raise ServiceUnavailable when a server that they need is down, and EngineFault for a
+    defect, unless they say otherwise. The sections are the files of src/binding.
+    """
 
     def __new__(cls, settings: Settings) -> Engine: ...
+    def close(self) -> None:
+        """Close this process's connections that are not in use; the next call makes new ones."""
 
-    # -- students -----------------------------------------------------------------------------
+    # -- students ---------------------------------------------------------------------------------
     def due(
         self, player: str, limit: int = 20, subject: str | None = None, topic: str | None = None
     ) -> DueAnswer:
@@ -368,7 +388,9 @@ class Engine:
             topic: focus mode, that topic only (spec section 2); limit is then not used.
 
         Raises:
-            InvalidInput, RateLimited, ServiceUnavailable.
+            InvalidInput: limit, subject or topic cannot be used.
+            RateLimited: Safe Mode has no room.
+            ServiceUnavailable: neither the cache nor MariaDB can be read.
         """
 
     def submit(
@@ -376,32 +398,48 @@ class Engine:
     ) -> SubmitAnswer:
         """Take a review session's answers: exactly one of the two JSON texts of spec section 3.
 
-        Returns when the answers are durable and the next read shows them.
+        Args:
+            player: the session's user.
+            session_data: JSON text of an object with a list of answers.
+            responses: JSON text of a list of answers.
+
+        Returns: when the answers are durable and the next read shows them.
 
         Raises:
             InvalidInput, SeasonUnavailable, ServiceUnavailable: nothing was saved.
+            OutcomeUnknown: the answers may have been saved.
         """
 
     def rate(
         self, player: str, interactions: str, subject: str | None = None, topic: str | None = None
     ) -> SubmitAnswer:
-        """Take a lesson's interactions (JSON list; spec section 3, process_srs_batch): the same
-        journal.
+        """Take a lesson's interactions, for process_srs_batch: by the same journal as `submit`.
 
-        The player is a User in any case; the answers count for the name that Frappe has.
+        Args:
+            player: a User, in any case; the answers count for the name that Frappe has.
+            interactions: JSON text of a list (spec section 3).
+            subject: of questions that have none yet.
+            topic: likewise.
+
+        Raises: as `submit`.
         """
 
     def persistence_status(
         self, player: str, job_id: str
     ) -> Literal["pending", "persisted", "failed"] | None:
-        """Where a submission of this player is on its way to MariaDB. None: not a job of this
-        player.
+        """Where a submission is on its way to MariaDB. None: not a job of this player.
+
+        Args:
+            player: the session's user.
+            job_id: the `persistence_job_id` of the submission.
         """
 
-    # -- background ---------------------------------------------------------------------------
+    # -- journal ----------------------------------------------------------------------------------
     def drain(self, seconds: float = 60.0) -> DrainReport:
-        """Write what has gathered in the journal to MariaDB, until it is empty or the time is
-        over.
+        """Write what waits in the journal to MariaDB, until it is empty or the time is over.
+
+        Args:
+            seconds: the longest time that it takes.
         """
 
     def replay(
@@ -409,125 +447,112 @@ class Engine:
         names: list[str] | None = None,
         progress: Callable[[ReplayReport], object] | None = None,
     ) -> ReplayReport:
-        """Write Poison Reviews to the table after all: those of these names, or all that wait.
+        """Write Poison Reviews to the table after all.
 
         A newer state of a record stays. What still cannot be written keeps waiting, with its new
         reason: its student or its season does not exist, its payload cannot be read, or MariaDB
-            refuses it. `progress` is
-        called after each 500 of all; what it raises ends the work.
+        refuses it.
+
+        Args:
+            names: those of these names; None: all that wait.
+            progress: called after each 500 of all; what it raises ends the work.
+
+        Raises:
+            InvalidInput: another process replays all.
         """
 
     def retire(self, player: str, season: str, question_ids: set[str]) -> int:
-        """Put off the next review of questions that the site has given up, to the year 2200: how
-        many were.
+        """Put off the next review of questions that the site has given up, to the year 2200.
 
         The records stay, and an answer brings them back.
-        """
-
-    def check_cache(self) -> bool:
-        """Make all cached schedules void when the database was restored from a backup since the
-        last check.
-
-        Returns: whether nobody's schedule is there, since that was so, or since the cache was
-            emptied.
-
-        Raises:
-            ServiceUnavailable: a server is down; the next check notices it.
-        """
-
-    def load_recent_students(self, share: float = 1.0) -> int:
-        """Cache the schedules of those who answered in the last 24 hours, the latest first.
 
         Args:
-            share: of the time in which it works, more than 0 and at most 1.
+            player: the student.
+            season: its name.
+            question_ids: the questions.
 
-        Returns: how many it loaded; 0 where another process is at it, or the season does not use
-            the cache.
-
-        Raises:
-            ServiceUnavailable: a server is down; what was loaded by then stays.
+        Returns: how many were put off.
         """
 
-    def close(self) -> None:
-        """Close this process's connections that are not in use; the next call makes new ones."""
-
-    def check_outages(self) -> None:
-        """Look whether cache and journal answer, and note it for all processes."""
-
-    def outage_news(self) -> list[OutageNews]:
-        """Outages that began or ended, as far as this process is the one to tell administrators of
-        them.
-        """
-
-    def rehydrate(self, player: str, season: str) -> int:
-        """Load a student's records of a season from MariaDB and the journal into the cache: how
-        many.
-        """
-
-    def journal_status(self) -> JournalStatus: ...
     def has_waiting_answers(self, player: str, seasons: list[str]) -> bool:
-        """Whether answers of a student in these seasons are in the journal, and not yet in
-        MariaDB.
-        """
+        """Whether answers of a student in these seasons wait in the journal, not yet in MariaDB."""
 
-    def forget(self, player: str) -> Forgotten:
-        """Erase a student: records, archived and audit records, Poison Reviews, waiting answers,
-        schedules.
-
-        Raises:
-            InvalidInput: a season is being archived just now.
-            ServiceUnavailable: a server is down. Running it again goes on.
-        """
-
-    def note_rename(self, old: str, new: str) -> None:
-        """Note that a User is about to be renamed, for `carry_renamed`."""
-
-    def carry_renamed(self) -> int:
-        """Give renamed students what was written under their old names; how many records. Drain
-        first.
-        """
+    # -- status -----------------------------------------------------------------------------------
+    def journal_status(self) -> JournalStatus:
+        """The backlog, and how durable the journal is. A journal out of reach is no error here."""
 
     def cache_status(self, seasons: list[str]) -> CacheStatus:
-        """How the cache does, and what it has of these seasons: in a few steps whatever else it
-        has.
+        """How the cache does, in a few steps whatever else it has. Out of reach is no error here.
+
+        Args:
+            seasons: names of the seasons to tell of.
         """
+
+    def cache_available(self) -> bool:
+        """Whether the cache's Redis answers now. Raises nothing."""
 
     def latency(self) -> LatencyReport:
         """How long students' calls took. Each process tells what it counted every five seconds."""
 
-    def season_changed(self, cache_is_void: bool = False) -> None:
-        """Forget which season is active. Call after a season was saved or deleted.
+    def check_outages(self) -> None:
+        """Look whether cache and journal answer, and note it for all processes. Raises nothing."""
+
+    def outage_news(self) -> list[OutageNews]:
+        """News that this process is the one to tell administrators of, each of them once."""
+
+    # -- student_cache ----------------------------------------------------------------------------
+    def rehydrate(self, player: str, season: str) -> int:
+        """Load a student's records from MariaDB and the journal into the cache.
 
         Args:
-            cache_is_void: forget all students' caches too, for all processes. Needed when a
-                season's enable_redis changes: its sets from before would be believed.
+            player: the student.
+            season: name of a season that uses the cache.
+
+        Returns: how many records there are.
         """
 
-    def links_changed(self) -> None:
-        """Forget which subjects, topics and users exist. Call after a subject or topic was
-        deleted.
+    def due_in_season(self, player: str, season: str, limit: int = 20) -> list[Question]:
+        """Due questions of a season by name; loads the cache first if it is not complete.
+
+        Args:
+            player: the student.
+            season: its name.
+            limit: 1 to 50.
         """
 
-    def player_changed(self, player: str) -> None:
-        """Forget that a User exists. Call after it was renamed or deleted."""
-
-    # -- one student's cache, for memora.services.srs_redis_manager -------------------------------
-    def cache_available(self) -> bool: ...
     def cache_add(self, player: str, season: str, items: list[tuple[str, float]]) -> int:
-        """Set (question_id, Unix time of the next review) in the cache only; how many were set."""
+        """Set dates in the cache only.
 
-    def cache_remove(self, player: str, season: str, question_id: str) -> bool: ...
+        Args:
+            player: the student.
+            season: its name.
+            items: (question_id, Unix time of the next review in seconds).
+
+        Returns: how many were set.
+
+        Raises:
+            InvalidInput: a question_id or a time cannot be used; nothing was set.
+        """
+
+    def cache_remove(self, player: str, season: str, question_id: str) -> bool:
+        """Take a question out of the cache only. False: it was not there."""
+
     def cache_due(self, player: str, season: str, limit: int = 20) -> list[tuple[str, float]]:
         """(question_id, Unix time) that the cache alone knows to be due, most overdue first."""
 
-    def cache_scores(self, player: str, season: str) -> dict[str, float]: ...
-    def cache_count_due(self, player: str, season: str) -> int: ...
-    def cache_clear(self, player: str, season: str) -> bool: ...
-    def cache_stats(self, player: str, season: str) -> CacheStats: ...
-    def due_in_season(self, player: str, season: str, limit: int = 20) -> list[Question]:
-        """Due questions of a season by name; loads the cache first if it is not complete."""
+    def cache_scores(self, player: str, season: str) -> dict[str, float]:
+        """The Unix time of the next review, by question_id, of all that the cache has."""
 
-    # -- a season's cache -------------------------------------------------------------------------
+    def cache_count_due(self, player: str, season: str) -> int:
+        """How many questions the cache alone knows to be due."""
+
+    def cache_clear(self, player: str, season: str) -> bool:
+        """Drop a student's cache; the next read loads it again. False: there was none."""
+
+    def cache_stats(self, player: str, season: str) -> CacheStats:
+        """A student's cache in numbers."""
+
+    # -- season_cache -----------------------------------------------------------------------------
     # `progress` and `share` as for the archive.
     def rebuild(
         self,
@@ -537,7 +562,7 @@ class Engine:
     ) -> RebuildProgress:
         """Load all schedules of a season into the cache again; the old ones serve until then.
 
-        Students read and answer meanwhile, and no answer is undone. Killed, it begins anew when it
+        Students read and answer meanwhile, and no answer is undone. Killed, it begins again when it
         is run again.
 
         Raises:
@@ -577,7 +602,44 @@ class Engine:
     ) -> bool:
         """Whether some process is at it now; an empty season: all seasons."""
 
-    # -- the archive ----------------------------------------------------------------------------
+    def check_cache(self) -> bool:
+        """Make cached schedules void if the database was restored from a backup since last time.
+
+        Returns: whether nobody's schedule is there, since that was so, or since the cache was
+            emptied.
+
+        Raises:
+            ServiceUnavailable: a server is down; the next check notices it.
+        """
+
+    def load_recent_students(self, share: float = 1.0) -> int:
+        """Cache the schedules of those who answered in the last 24 hours, the latest first.
+
+        Args:
+            share: of the time in which it works, more than 0 and at most 1.
+
+        Returns: how many it loaded; 0 where another process is at it, or the season does not use
+            the cache.
+
+        Raises:
+            ServiceUnavailable: a server is down; what was loaded by then stays.
+        """
+
+    def season_changed(self, cache_is_void: bool = False) -> None:
+        """Forget which season is active. Call after a season was saved or deleted.
+
+        Args:
+            cache_is_void: forget all students' caches too, for all processes. Needed when a
+                season's enable_redis changes: its sets from before would be believed.
+        """
+
+    def links_changed(self) -> None:
+        """Forget which subjects, topics and users exist. Call after one was deleted."""
+
+    def player_changed(self, player: str) -> None:
+        """Forget that a User exists. Call after it was renamed or deleted."""
+
+    # -- archive ----------------------------------------------------------------------------------
     # `progress` is called after each piece of work, some times a second; what it raises ends the
     # work, as Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, that MariaDB
     # is kept at work.
@@ -604,16 +666,20 @@ class Engine:
         """Drop the empty partitions that seasons archived a week ago have left: their seasons."""
 
     def forget_archive(self, season: str) -> None:
-        """Let a season's name be used again. Call after a season was deleted that has no archived
-        records.
-        """
+        """Let the name of a season be used again that was deleted and has no archived records."""
 
     def flag_for_deletion(self, archived_before: float, seconds: float, share: float = 0.5) -> int:
-        """Flag archived records as eligible for deletion that were archived before a Unix time: how
-        many.
+        """Flag archived records as eligible for deletion, on from where the last call came to.
 
-        It takes so many seconds at most and goes on where the last call came to. A season is gone
-        through once, when all of it is old enough; a flag that was removed by hand stays removed.
+        A season is gone through once, when all of it is old enough; a flag that was removed by hand
+        stays removed.
+
+        Args:
+            archived_before: only what was archived before this Unix time.
+            seconds: the longest time that it takes.
+            share: see above.
+
+        Returns: how many it flagged.
         """
 
     def delete_flagged(
@@ -630,52 +696,32 @@ class Engine:
             InvalidInput: another process is at it.
         """
 
-    # -- records from before memora's keys --------------------------------------------------------
-    def has_records_without_season(self) -> bool: ...
-    def give_season(self, season: str, progress: Callable[[int], object] | None = None) -> int:
-        """Give records without a season this one: how many there were. Running it again goes on."""
+    # -- personal_data ----------------------------------------------------------------------------
+    def forget(self, player: str) -> Forgotten:
+        """Erase a student: all records, Poison Reviews, waiting answers, schedules.
 
-    def remove_duplicates(self, progress: Callable[[int], object] | None = None) -> int:
-        """Remove all but the newest record of each student, season and question: how many.
-
-        Newest is what was answered last, then what was changed last. Running it again goes on.
+        Raises:
+            InvalidInput: a season is being archived just now.
+            ServiceUnavailable: a server is down. Running it again goes on.
         """
 
-    # -- storage ------------------------------------------------------------------------------
+    def note_rename(self, old: str, new: str) -> None:
+        """Note that a User is about to be renamed, for `carry_renamed`."""
+
+    def carry_renamed(self) -> int:
+        """Give renamed students what was written under their old names. Drain first.
+
+        Returns: how many records.
+        """
+
+    # -- storage ----------------------------------------------------------------------------------
     def prepare_storage(self) -> list[str]:
         """Give the tables their keys, collation, partitions and index. Safe to run twice.
 
         Returns: one line for each change made; empty when nothing was to do.
-        """
-
-    def mend_clock(self) -> int:
-        """Give states whose order is more than a minute ahead of the clock the present as their
-        order.
-
-        A host whose clock was ahead has left them. Reads the whole table, and locks nothing but
-        those records. Running it again goes on.
-
-        Returns: how many records were changed.
 
         Raises:
-            ServiceUnavailable: a server is down.
-        """
-
-    def free_old_cache(self) -> None:
-        """Remove, a part at a time, the keys that older versions left in the database of Frappe's
-        own cache.
-
-        Raises:
-            ServiceUnavailable: redis_cache is down; running it again goes on.
-        """
-
-    def uninstall(self) -> None:
-        """Remove the tables that are no DocTypes, and the site's keys in both Redis servers.
-
-        Answers that wait in the journal go, too. Running it again goes on.
-
-        Raises:
-            ServiceUnavailable: a server is down.
+            EngineFault: the records do not allow it; the tables stay as they are.
         """
 
     def create_partition(self, season: str) -> bool:
@@ -687,8 +733,41 @@ class Engine:
         """
 
     def partitions(self) -> list[Partition]:
-        """The big table's partitions in the order of their names; p_default is of seasons without
-        one.
+        """The big table's partitions by name; p_default is of seasons without one."""
+
+    def partition_exists(self, season: str) -> bool:
+        """Whether a season has its partition."""
+
+    def has_records_without_season(self) -> bool:
+        """Whether there are records for `give_season`."""
+
+    def give_season(self, season: str, progress: Callable[[int], object] | None = None) -> int:
+        """Give records without a season this one: how many there were. Running it again goes on."""
+
+    def remove_duplicates(self, progress: Callable[[int], object] | None = None) -> int:
+        """Remove all but the newest record of each student, season and question: how many.
+
+        Newest is what was answered last, then what was changed last. Running it again goes on.
         """
 
-    def partition_exists(self, season: str) -> bool: ...
+    def mend_clock(self) -> int:
+        """Give states whose order is over a minute ahead of the clock the present as their order.
+
+        A host whose clock was ahead has left them. Reads the whole table, and locks nothing but
+        those records. Running it again goes on.
+
+        Returns: how many records were changed.
+        """
+
+    def free_old_cache(self) -> None:
+        """Remove, a part at a time, the keys of older versions from the database of Frappe's cache.
+
+        Raises:
+            ServiceUnavailable: redis_cache is down; running it again goes on.
+        """
+
+    def uninstall(self) -> None:
+        """Remove the tables that are no DocTypes, and the site's keys in both Redis servers.
+
+        Answers that wait in the journal go, too. Running it again goes on.
+        """

@@ -1,10 +1,11 @@
-//! Errors as Python sees them: a class for each thing that a caller can do about one.
+//! Errors as Python sees them: a class for each thing that a caller can do about one, and on each
+//! exception what programs want to know of it.
 
-use pyo3::create_exception;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use pyo3::{create_exception, intern};
 
-use crate::error::Error;
+use crate::error::{Error, Server};
 
 create_exception!(memora._engine, MemoraError, PyException);
 create_exception!(memora._engine, InvalidInput, MemoraError);
@@ -14,22 +15,50 @@ create_exception!(memora._engine, ServiceUnavailable, MemoraError);
 create_exception!(memora._engine, OutcomeUnknown, ServiceUnavailable);
 create_exception!(memora._engine, EngineFault, MemoraError);
 
+/// Describes the classes, for exceptions that Python code raises: the engine describes each of its
+/// own.
+pub(crate) fn describe_classes(py: Python<'_>) -> PyResult<()> {
+    let nothing = String::new;
+    describe(py.get_type::<MemoraError>().as_any(), &Error::Fault(nothing()))?;
+    describe(py.get_type::<InvalidInput>().as_any(), &Error::InvalidInput(nothing()))?;
+    describe(py.get_type::<SeasonUnavailable>().as_any(), &Error::SeasonUnavailable(nothing()))
+}
+
+/// Sets what programs want to know of an error. Under abi3 an exception has fields of its own from
+/// Python 3.12 on only, attributes always.
+fn describe(exception: &Bound<'_, PyAny>, error: &Error) -> PyResult<()> {
+    let py = exception.py();
+    exception.setattr(intern!(py, "code"), error.code())?;
+    exception.setattr(intern!(py, "server"), error.server().map(Server::id))?;
+    exception.setattr(intern!(py, "is_transient"), error.is_transient())?;
+    if let Error::RateLimited { retry_after } = error {
+        exception.setattr(intern!(py, "retry_after"), retry_after)?;
+    }
+    Ok(())
+}
+
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
-        let message = error.to_string();
-        match error {
-            Error::InvalidInput(_) => InvalidInput::new_err(message),
-            Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => {
-                SeasonUnavailable::new_err(message)
-            }
-            Error::RateLimited { retry_after } => RateLimited::new_err((message, retry_after)),
-            Error::Unsettled { .. } => OutcomeUnknown::new_err(message),
-            Error::Unavailable { .. } | Error::Refused { is_transient: true, .. } => {
-                ServiceUnavailable::new_err(message)
-            }
-            Error::Refused { is_transient: false, .. } | Error::Fault(_) => {
-                EngineFault::new_err(message)
-            }
-        }
+        Python::attach(|py| exception(py, &error).unwrap_or_else(|failure| failure))
     }
+}
+
+fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    let message = error.to_string();
+    let exception = match error {
+        Error::InvalidInput(_) => InvalidInput::new_err(message),
+        Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => {
+            SeasonUnavailable::new_err(message)
+        }
+        Error::RateLimited { retry_after } => RateLimited::new_err((message, *retry_after)),
+        Error::Unsettled { .. } => OutcomeUnknown::new_err(message),
+        Error::Unavailable { .. } | Error::Refused { is_transient: true, .. } => {
+            ServiceUnavailable::new_err(message)
+        }
+        Error::Refused { is_transient: false, .. } | Error::Fault(_) => {
+            EngineFault::new_err(message)
+        }
+    };
+    describe(exception.value(py), error)?;
+    Ok(exception)
 }

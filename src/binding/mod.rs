@@ -18,7 +18,7 @@ use pyo3::prelude::*;
 
 pub(crate) use self::exceptions::{
     EngineFault, InvalidInput, MemoraError, OutcomeUnknown, RateLimited, SeasonUnavailable,
-    ServiceUnavailable,
+    ServiceUnavailable, describe_classes,
 };
 pub(crate) use self::settings::Settings;
 

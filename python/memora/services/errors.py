@@ -52,7 +52,8 @@ def frappe_errors(for_students: bool = True) -> Iterator[None]:
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
         frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in
-        seconds. ReviewsUnavailable, ReviewsFailed: not the caller's fault.
+        seconds. ReviewsUnavailable, ReviewsFailed: not the caller's fault. Administrators' responses
+        have `error_code`, which docs/operating.md explains.
     """
     try:
         yield
@@ -82,6 +83,7 @@ def refuse(message: str, kind: type[Exception] | None = None) -> NoReturn:
 
 def _tell_administrator(error: MemoraError) -> NoReturn:
     message = html.escape(str(error.args[0]), quote=False)
+    frappe.local.response["error_code"] = error.code
     if isinstance(error, InvalidInput | SeasonUnavailable):
         refuse(message)
     frappe.logger("memora").error(f"{type(error).__name__}: {error}")
