@@ -38,6 +38,7 @@ mod _engine {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         crate::binding::describe_classes(module.py())?;
+        module.add("ALARMING_PERCENT", crate::rules::alarm::ALARMING_PERCENT)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
         // A second initialisation, as in a sub-interpreter, keeps the first logger.
         let _ = pyo3_log::try_init();

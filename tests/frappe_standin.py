@@ -859,12 +859,6 @@ def now_datetime() -> datetime:
     return datetime.now(ZoneInfo(get_system_timezone())).replace(tzinfo=None)
 
 
-def add_to_date(date: datetime, years: int) -> datetime:
-    """Years later; 29 February becomes the 28th in other years."""
-    is_leap_day = (date.month, date.day) == (2, 29)
-    return date.replace(year=date.year + years, day=28 if is_leap_day else date.day)
-
-
 def get_bench_id() -> str:
     return "bench"
 

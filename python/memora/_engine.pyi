@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, Literal, TypedDict, final, type_check_only
 
 __all__ = [
+    "ALARMING_PERCENT",
     "Engine",
     "EngineFault",
     "InvalidInput",
@@ -21,6 +22,8 @@ __all__ = [
 ]
 
 __version__: Final[str]
+# Administrators are told of a reconciliation when more differs.
+ALARMING_PERCENT: Final[float]
 
 @type_check_only
 class Question(TypedDict):
@@ -53,6 +56,7 @@ class SubmitAnswer(TypedDict):
     """What `Engine.submit` returns once every answer is durable.
 
     `correct` counts the questions that were answered right; one that was so twice counts once.
+    `xp_earned` is what a review session earns; what a lesson earns is up to the site's own code.
     `drain_wanted` is true for the one submission that should queue the drain job.
     `new_stability_counts` has the keys "1" to "4".
     """
@@ -61,6 +65,7 @@ class SubmitAnswer(TypedDict):
     season: str
     processed: int
     correct: int
+    xp_earned: int
     remaining_items: int
     new_stability_counts: dict[str, int]
     drain_wanted: bool
@@ -194,7 +199,8 @@ class Reconciliation(TypedDict):
     loaded anew, `unsettled` ones, which changed whenever they were looked at, dropped. `void` ones,
     which nobody believes since an outage of the cache, are loaded by the next read, and not
     compared. `percent_differing` of all cached records, with 95% confidence from `percent_low` to
-    `percent_high`, which are the same when all were compared.
+    `percent_high`, which are the same when all were compared. `is_alarming`: more than
+    ALARMING_PERCENT of the records differ, or of the schedules are half filled.
     """
 
     season: str
@@ -214,6 +220,7 @@ class Reconciliation(TypedDict):
     percent_differing: float
     percent_low: float
     percent_high: float
+    is_alarming: bool
 
 @type_check_only
 class ReplayReport(TypedDict):
@@ -668,14 +675,16 @@ class Engine:
     def forget_archive(self, season: str) -> None:
         """Let the name of a season be used again that was deleted and has no archived records."""
 
-    def flag_for_deletion(self, archived_before: float, seconds: float, share: float = 0.5) -> int:
+    def flag_for_deletion(
+        self, archived_before: float | None, seconds: float, share: float = 0.5
+    ) -> int:
         """Flag archived records as eligible for deletion, on from where the last call came to.
 
         A season is gone through once, when all of it is old enough; a flag that was removed by hand
         stays removed.
 
         Args:
-            archived_before: only what was archived before this Unix time.
+            archived_before: only what was archived before this Unix time; None: three years ago.
             seconds: the longest time that it takes.
             share: see above.
 

@@ -18,6 +18,7 @@ use crate::administrators::season_cache::patiently;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::progress::OnProgress;
+use crate::rules::alarm::is_alarming;
 use crate::rules::diff::{CachedSchedule, Differences, compare, only_cached};
 use crate::rules::entry::{Entry, fingerprint};
 use crate::rules::review::Review;
@@ -63,6 +64,13 @@ pub struct Reconciled {
     pub total: u64,
     /// The share of records that differ, of all that is cached.
     pub estimate: Estimate,
+}
+
+impl Reconciled {
+    /// Whether administrators must know.
+    pub fn is_alarming(&self) -> bool {
+        is_alarming(self.estimate.share, self.half_filled, self.students)
+    }
 }
 
 /// What was found of some students.

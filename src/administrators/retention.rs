@@ -10,6 +10,8 @@ use crate::administrators::pace::Pace;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::progress::OnProgress;
+use crate::rules::clock::now_us;
+use crate::rules::retention::kept_since;
 use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
 use crate::servers::mariadb::{in_transaction_again, retention};
 use crate::servers::pool::Connect;
@@ -28,7 +30,7 @@ pub struct Walked {
 
 impl Engine {
     /// Flags archived records as eligible for deletion that were archived before a moment, in Unix
-    /// seconds, and goes on where the last call came to. Returns how many.
+    /// seconds (`None`: [`kept_since`]), and goes on where the last call came to. Returns how many.
     ///
     /// A season is gone through once, when all of it is old enough. So a flag that was removed by
     /// hand stays removed.
@@ -37,11 +39,14 @@ impl Engine {
     /// When MariaDB is down; running it again goes on.
     pub fn flag_for_deletion(
         &self,
-        archived_before: i64,
+        archived_before: Option<i64>,
         longest: Duration,
         pace: Pace,
     ) -> Result<u64> {
         let begun = Instant::now();
+        let zone = &self.settings.zone;
+        let archived_before =
+            archived_before.unwrap_or_else(|| kept_since(zone, now_us() / 1_000_000));
         let mut connection = self.settings.background.connect(false)?;
         let mut flagged = 0;
         let mut present = retention::next_season(&mut connection, "")?;
@@ -54,8 +59,7 @@ impl Engine {
                 let start = Instant::now();
                 let (flagged_here, until) = in_transaction_again(&mut connection, |connection| {
                     let range = KeyRange::next(connection, Place::Archive, &season, &after, ROWS)?;
-                    let flagged =
-                        retention::flag(connection, &self.settings.zone, &range, archived_before)?;
+                    let flagged = retention::flag(connection, zone, &range, archived_before)?;
                     retention::note_flagged(connection, &range)?;
                     Ok((flagged, range.until))
                 })?;

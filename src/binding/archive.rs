@@ -45,12 +45,12 @@ impl Engine {
     fn flag_for_deletion(
         &self,
         py: Python<'_>,
-        archived_before: f64,
+        archived_before: Option<f64>,
         seconds: f64,
         share: f64,
     ) -> PyResult<u64> {
-        let (before, pace) = (whole_seconds(archived_before)?, Pace::of_share(share)?);
-        let longest = duration(seconds)?;
+        let before = archived_before.map(whole_seconds).transpose()?;
+        let (longest, pace) = (duration(seconds)?, Pace::of_share(share)?);
         Ok(py.detach(|| self.0.flag_for_deletion(before, longest, pace))?)
     }
 

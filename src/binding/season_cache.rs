@@ -113,6 +113,7 @@ struct Reconciliation {
     percent_differing: f64,
     percent_low: f64,
     percent_high: f64,
+    is_alarming: bool,
 }
 
 impl Reconciliation {
@@ -136,6 +137,7 @@ impl Reconciliation {
             percent_differing: 100.0 * estimate.share,
             percent_low: 100.0 * estimate.low,
             percent_high: 100.0 * estimate.high,
+            is_alarming: reconciled.is_alarming(),
         }
     }
 }

@@ -322,7 +322,7 @@ impl Wire {
             order,
             base,
             is_sure: !u,
-            submission: Submission { answers, subject, topic },
+            submission: Submission { answers, subject, topic, ..Submission::default() },
             states,
             from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
         })

@@ -1,10 +1,12 @@
 //! Rules that touch no server: the ladder, lineage, when the cache is believed.
 
+pub mod alarm;
 pub mod archive_step;
 pub mod belief;
 pub mod clock;
 pub mod diff;
 pub mod entry;
+pub mod experience;
 pub mod focus;
 pub mod head;
 pub mod ladder;
@@ -12,6 +14,7 @@ pub mod latency;
 pub mod lineage;
 pub mod names;
 pub mod plan;
+pub mod retention;
 pub mod review;
 pub mod sample;
 pub mod submission;

@@ -83,6 +83,9 @@ pub struct Submission {
     pub subject: Option<String>,
     /// Given to questions that have none yet.
     pub topic: Option<String>,
+    /// How many right answers in a row the client counts: for XP only, and so not kept.
+    #[serde(skip)]
+    pub total_combo: u64,
 }
 
 /// The fields of a JSON object.
@@ -116,6 +119,8 @@ impl Submission {
             answers,
             subject: name_in(meta, "subject")?,
             topic: name_in(meta, "topic")?,
+            // What is no positive whole number counts as 0.
+            total_combo: data.get("total_combo").and_then(Value::as_u64).unwrap_or(0),
         })
     }
 
@@ -155,7 +160,12 @@ impl Submission {
             let attempts = attempts.ok_or("attempts_count is a whole number, not negative")?;
             new_answer(interaction, Observed::Lesson { attempts, duration_ms })
         })?;
-        Ok(Submission { answers, subject: named(subject), topic: named(topic) })
+        Ok(Submission {
+            answers,
+            subject: named(subject),
+            topic: named(topic),
+            ..Submission::default()
+        })
     }
 
     /// Every question that the submission may change, each once: those answered, and the stages
@@ -313,6 +323,7 @@ mod tests {
         assert_eq!(session.answers.len(), 2);
         assert_eq!(session.answers, responses.answers);
         assert_eq!(session.subject.as_deref(), Some("Math"));
+        assert_eq!((session.total_combo, responses.total_combo), (3, 0));
     }
 
     #[test]

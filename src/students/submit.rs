@@ -12,6 +12,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
+use crate::rules::experience::xp_earned;
 use crate::rules::head::Head;
 use crate::rules::latency::Call;
 use crate::rules::names::check_player;
@@ -37,6 +38,8 @@ pub struct SubmitAnswer {
     pub processed: usize,
     /// How many questions were answered right; one that was so twice counts once.
     pub correct: usize,
+    /// What a review session earns.
+    pub xp_earned: u64,
     /// How many questions are due now.
     pub remaining: u64,
     /// How many answers led to stability 1, 2, 3 and 4.
@@ -132,6 +135,7 @@ impl Engine {
                 season: before.season,
                 processed: submission.answers.len(),
                 correct: plan.correct,
+                xp_earned: xp_earned(plan.correct, submission.total_combo),
                 remaining,
                 stability_counts: plan.stability_counts,
                 drain_wanted,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import Final
 
 import frappe
 from frappe import _
@@ -96,19 +96,6 @@ def as_json(name: str, value: object) -> str | None:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         refuse(_("{0} cannot be read").format(name))
-
-
-def combo_of(session_data: object) -> int:
-    """total_combo of a review session, as text or as an object; 0 when it is missing or no whole
-    number.
-    """
-    if isinstance(session_data, str):
-        try:
-            session_data = json.loads(session_data)
-        except (ValueError, RecursionError):
-            return 0
-    combo: Any = session_data.get("total_combo") if isinstance(session_data, dict) else None
-    return combo if isinstance(combo, int) and not isinstance(combo, bool) and combo > 0 else 0
 
 
 def is_unicode(text: str) -> bool:

@@ -6,19 +6,16 @@ check of arguments to `memora.api.arguments`, whose messages are for students.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import frappe
 from frappe import _
 
-from memora.api.arguments import as_json, as_limit, as_player, as_text, combo_of
+from memora.api.arguments import as_json, as_limit, as_player, as_text
 from memora.api.srs import acknowledgement
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, refuse
 from memora.services.question_cards import due_cards
-
-XP_A_RIGHT_ANSWER: Final = 10
-XP_A_COMBO: Final = 2
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -69,10 +66,7 @@ def submit_review_session(
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)
     submitted = engine().submit(player, data, listed)
-    # A combo is right answers in a row.
-    combo = min(combo_of(session_data), submitted["correct"])
-    xp_earned = XP_A_RIGHT_ANSWER * submitted["correct"] + XP_A_COMBO * combo
-    return acknowledgement(submitted) | {"xp_earned": xp_earned}
+    return acknowledgement(submitted) | {"xp_earned": submitted["xp_earned"]}
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -201,7 +201,8 @@ def get_monitor() -> dict[str, Any]:
         latency {calls [{call, count, p50_ms, p99_ms}] of the last hour, series [{at, calls {call:
         {count, p50_ms, p99_ms}}}] of each ten minutes of a day};
         discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of
-        each season's last reconciliations, oldest first; jobs as of get_job, newest first; seasons
+        each season's last reconciliations, oldest first; alarming_percent, of which administrators
+        are told when more differs; jobs as of get_job, newest first; seasons
         [{name, is_active, is_seen, enable_redis, archive_status}], of which students see one at
         most.
     """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import frappe
 from frappe.utils import now_datetime
 
-from memora._engine import MemoraError
+from memora._engine import ALARMING_PERCENT, MemoraError
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
 from memora.services.scheduler import scheduler_status
@@ -82,6 +82,7 @@ def monitor() -> dict[str, Any]:
         "scheduler": scheduler_status(),
         "latency": latency(),
         "discrepancies": discrepancies(),
+        "alarming_percent": ALARMING_PERCENT,
         "jobs": latest_jobs(LATEST_JOBS),
         "seasons": [{**season, "is_seen": int(season["name"] in seen)} for season in seasons],
     }

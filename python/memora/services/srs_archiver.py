@@ -11,19 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import frappe
 from frappe import _
-from frappe.utils import add_to_date, getdate, now_datetime
+from frappe.utils import getdate, now_datetime
 
 from memora._engine import InvalidInput, MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
-from memora.services.site_time import unix_time
 from memora.services.srs_jobs import CONTINUED, JobCancelled, at_work, request_job
 
 if TYPE_CHECKING:
     from memora._engine import ArchiveProgress, ArchiveStatus, DeletionProgress
 
-KEPT_YEARS: Final = 3
 QUIET_SHARE: Final = 0.5
 # Well under the 1,500 seconds that Frappe gives a job of its scheduler.
 FLAG_SECONDS: Final = 1_200.0
@@ -199,5 +197,4 @@ def flag_eligible_for_deletion() -> int:
     What is not done in the time that Frappe gives it is done the next week.
     """
     frappe.db.commit()
-    before = unix_time(add_to_date(now_datetime(), years=-KEPT_YEARS))
-    return engine().flag_for_deletion(before, FLAG_SECONDS)
+    return engine().flag_for_deletion(None, FLAG_SECONDS)

@@ -11,7 +11,7 @@ from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
-from memora.services.srs_jobs import JOB, JobCancelled, at_work, request_job
+from memora.services.srs_jobs import FOUND, JOB, JobCancelled, at_work, request_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from memora._engine import Reconciliation
 
 SAMPLE_SIZE: Final = 10_000
-# Administrators are told when more than this differs (spec section 7).
-ALARMING_PERCENT: Final = 0.1
 RECONCILE_JOB: Final = "memora.services.srs_reconciliation.reconcile_in_background"
 
 
@@ -95,12 +93,12 @@ def reconcile_season(
         sample_size = SAMPLE_SIZE
     with at_work("Reconciliation", season, job, sample_size=sample_size) as work:
         found = engine().reconcile(season, sample_size or None, work.telling(progress), share)
-        kept = {name: value for name, value in found.items() if name != "season"}
+        kept = {name: value for name, value in found.items() if name in {"done", "total", *FOUND}}
         work.end("Done", summary(found), **kept)
     if found["offered"]:
         lost = _("memora: redis_queue had lost answers of {0}").format(season)
         alert_administrators(lost, summary(found), "/app/srs-monitor")
-    if is_alarming(found):
+    if found["is_alarming"]:
         alert_administrators(
             _("memora: the cache of {0} differs from the database").format(season),
             _(
@@ -134,13 +132,6 @@ def _cached_seasons() -> list[str]:
             "/app/srs-monitor",
         )
     return [name for name, found in status["seasons"].items() if found["students"]]
-
-
-def is_alarming(found: Reconciliation) -> bool:
-    """Whether so much differs that administrators have to know."""
-    schedules = max(found["students"] + found["half_filled"], 1)
-    half_filled = 100.0 * found["half_filled"] / schedules
-    return max(found["percent_differing"], half_filled) > ALARMING_PERCENT
 
 
 def summary(found: Reconciliation) -> str:

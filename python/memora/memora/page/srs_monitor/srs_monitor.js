@@ -11,8 +11,6 @@ memora.SRSMonitor = class {
 	// Pauses between two polls. The short one is for a running job while socket.io is silent.
 	static PAUSE_MS = 6000;
 	static SHORT_PAUSE_MS = 1500;
-	// Above it the server notifies administrators.
-	static ALARMING_PERCENT = 0.1;
 	static CALLS = {
 		"warm read": __("Warm read"),
 		"cold read": __("Cold read"),
@@ -292,8 +290,7 @@ memora.SRSMonitor = class {
 	}
 
 	show_discrepancies() {
-		const { ALARMING_PERCENT } = memora.SRSMonitor;
-		const { discrepancies, seasons } = this.monitor;
+		const { alarming_percent, discrepancies, seasons } = this.monitor;
 		const names = seasons.map(({ name }) => name);
 		const known = names.filter((name) => discrepancies.some(({ season }) => season === name));
 		const chosen = this.fill_select(
@@ -313,12 +310,11 @@ memora.SRSMonitor = class {
 		// A line needs two points.
 		this.draw_chart(
 			"discrepancies",
-			found.length > 1 && memora.charts.discrepancies(found, ALARMING_PERCENT)
+			found.length > 1 && memora.charts.discrepancies(found, alarming_percent)
 		);
 	}
 
 	discrepancy({ at, percent, low_percent, high_percent, records, is_sample }) {
-		const { ALARMING_PERCENT } = memora.SRSMonitor;
 		const of = is_sample
 			? __("of a sample of {0} records; of all, between {1} and {2} (95% confidence)", [
 					memora.jobs.format_count(records),
@@ -326,7 +322,7 @@ memora.SRSMonitor = class {
 					memora.format.percent(high_percent),
 				])
 			: __("of {0} records, all that were cached", [memora.jobs.format_count(records)]);
-		const colour = percent > ALARMING_PERCENT ? "red" : "green";
+		const colour = percent > this.monitor.alarming_percent ? "red" : "green";
 		return memora.html`
 			<span class="indicator ${colour}"><b>${memora.format.percent(percent)}</b></span>
 			${of}, ${memora.format.relative_time(at)}`;
