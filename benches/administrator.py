@@ -54,7 +54,7 @@ class Opponent:
     def rows(self, player: str) -> tuple[dict[str, Any], ...]:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT question_id, next_review_date, stability, subject, topic, last_review_date "
+                "SELECT question_id, next_review_date, stability, subject, topic, last_review_date "
                 f"FROM {dataset.TRACKER} WHERE season = %s AND player = %s",
                 (dataset.SEASON, player),
             )
@@ -357,7 +357,8 @@ def main() -> int:
             loaded(place, students)
             times.append(sample_ms(place, students))
         report.claim(
-            f"a sample on {' and '.join(number(each * QUESTIONS) for each in options.scale)} rows, slower by",
+            f"a sample on {' and '.join(number(each * QUESTIONS) for each in options.scale)} "
+            "rows, slower by",
             max(times) / min(times),
             at_most=SCALE_AIM,
         )

@@ -114,8 +114,8 @@ def add_ended_season(place: Workplace, season: str, rows: int, first_name: int) 
     """
     with place.connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO `tabGame Subscription Season` (name, season_name, start_date, end_date, is_active, "
-            "enable_redis) VALUES (%s, %s, '2024-01-01', '2025-12-31', 0, 1)",
+            "INSERT INTO `tabGame Subscription Season` (name, season_name, start_date, end_date, "
+            "is_active, enable_redis) VALUES (%s, %s, '2024-01-01', '2025-12-31', 0, 1)",
             (season, season),
         )
     place.engine().create_partition(season)

@@ -230,8 +230,8 @@ def drain(bench: Bench, answers: int) -> None:
     questions."""
     server = bench.place.database
     native = MySQLdb.connect(
-        host=server.host, port=server.port, user=server.user, passwd=server.password, db=server.database,
-        charset="utf8mb4",
+        host=server.host, port=server.port, user=server.user, passwd=server.password,
+        db=server.database, charset="utf8mb4",
     )  # fmt: skip
     plain = bench.connection()
 

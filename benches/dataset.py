@@ -26,8 +26,9 @@ CHUNK_ROWS: Final = 50_000
 # `seq` counts the records from 0; `s` is the student, `q` the question, both from 0.
 RECORDS: Final = """
     SELECT
-        LOWER(LPAD(CONV(seq, 10, 36), {name_length}, '0')), '2026-01-01', '2026-01-01', player, player,
-        player, '{season}', CONCAT('G04-U', LPAD(q DIV 25 + 1, 3, '0'), '-Q', LPAD(q + 1, 5, '0')),
+        LOWER(LPAD(CONV(seq, 10, 36), {name_length}, '0')), '2026-01-01', '2026-01-01',
+        player, player, player, '{season}',
+        CONCAT('G04-U', LPAD(q DIV 25 + 1, 3, '0'), '-Q', LPAD(q + 1, 5, '0')),
         MOD(CRC32(seq), 5),
         UTC_TIMESTAMP() - INTERVAL 432000 SECOND + INTERVAL CRC32(seq + 7) MOD 1728000 SECOND,
         UTC_TIMESTAMP() - INTERVAL 864000 SECOND,

@@ -79,7 +79,8 @@ def stabilities(place: Workplace, player: str) -> dict[str, int]:
     """A student's stabilities as MariaDB has them."""
     with place.connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT question_id, stability FROM {dataset.TRACKER} WHERE player = %s AND season = %s",
+            f"SELECT question_id, stability FROM {dataset.TRACKER} "
+            "WHERE player = %s AND season = %s",
             (player, dataset.SEASON),
         )
         return dict(cursor.fetchall())
@@ -101,8 +102,9 @@ def play(place: Workplace, report: Report, choice: random.Random, students: int)
     for session in sessions:
         check_persisted(place, session, before[session.player])
     report.add(
-        f"{students} students answered {count:,} questions. Every answer was shown by the next read, and is "
-        f"in MariaDB with the stability that the rules give: drained in {seconds * 1000:,.0f} ms."
+        f"{students} students answered {count:,} questions. Every answer was shown by the next "
+        "read, and is in MariaDB with the stability that the rules give: drained in "
+        f"{seconds * 1000:,.0f} ms."
     )
 
 

@@ -52,10 +52,12 @@ COLUMNS: Final = (
 )  # fmt: skip
 UPSERT_COLUMNS: Final = COLUMNS[:15]
 UPDATED_COLUMNS: Final = (
-    "modified", "modified_by", "stability", "next_review_date", "last_review_date", "subject", "topic",
+    "modified", "modified_by", "stability", "next_review_date", "last_review_date", "subject",
+    "topic",
 )  # fmt: skip
 UPSERT: Final = (
-    f"INSERT INTO {TABLE} ({', '.join(UPSERT_COLUMNS)}) VALUES ({', '.join(['%s'] * len(UPSERT_COLUMNS))}) "
+    f"INSERT INTO {TABLE} ({', '.join(UPSERT_COLUMNS)}) "
+    f"VALUES ({', '.join(['%s'] * len(UPSERT_COLUMNS))}) "
     f"ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in UPDATED_COLUMNS)}"
 )
 UPSERT_ROWS: Final = 1000
@@ -204,7 +206,8 @@ class RowByRow(PlainPython):
         """frappe.db.exists, then frappe.get_doc."""
         with self.database.cursor(pymysql.cursors.DictCursor) as cursor:
             cursor.execute(
-                f"SELECT name FROM {TABLE} WHERE player = %s AND season = %s AND question_id = %s LIMIT 1",
+                f"SELECT name FROM {TABLE} "
+                "WHERE player = %s AND season = %s AND question_id = %s LIMIT 1",
                 (player, self.season, question_id),
             )
             if not (found := cursor.fetchone()):
@@ -233,7 +236,8 @@ class RowByRow(PlainPython):
     def _get_all(self, condition: str, values: Sequence[object]) -> list[dict[str, Any]]:
         with self.database.cursor(pymysql.cursors.DictCursor) as cursor:
             cursor.execute(
-                f"SELECT {', '.join(COLUMNS)} FROM {TABLE} WHERE player = %s AND season = %s {condition}",
+                f"SELECT {', '.join(COLUMNS)} FROM {TABLE} "
+                f"WHERE player = %s AND season = %s {condition}",
                 values,
             )
             return list(cursor.fetchall())
@@ -248,8 +252,8 @@ class RowByRowWithVersions(RowByRow):
         changed = json.dumps({"changed": [[key, "", str(record[key])] for key in UPDATED_COLUMNS]})
         with self.database.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO `tabPlain Version` (name, creation, modified, modified_by, owner, ref_doctype, "
-                "docname, data) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                "INSERT INTO `tabPlain Version` (name, creation, modified, modified_by, owner, "
+                "ref_doctype, docname, data) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 (new_name(), now, now, player, player, "Plain Memory Tracker", name, changed),
             )
         return name, record
@@ -340,8 +344,8 @@ def upsert_row(player: str, season: str, state: Row, now: datetime) -> Row:
     """A row for `UPSERT`; `state` is (question_id, stability, next review, subject, topic)."""
     question_id, stability, next_review, subject, topic = state
     return (
-        new_name(), now, now, player, player, 0, 0, player, season, question_id, stability, next_review, now,
-        subject, topic,
+        new_name(), now, now, player, player, 0, 0, player, season, question_id, stability,
+        next_review, now, subject, topic,
     )  # fmt: skip
 
 

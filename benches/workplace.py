@@ -98,8 +98,8 @@ def prepare_site(place: Workplace, database: str) -> None:
     with place.database.connect(database=database) as connection, connection.cursor() as cursor:
         frappe_standin.create_tables(connection)
         cursor.execute(
-            "INSERT INTO `tabGame Subscription Season` (name, season_name, start_date, end_date, is_active, "
-            "enable_redis) VALUES (%s, %s, '2026-01-01', '2027-12-31', 1, 1)",
+            "INSERT INTO `tabGame Subscription Season` (name, season_name, start_date, end_date, "
+            "is_active, enable_redis) VALUES (%s, %s, '2026-01-01', '2027-12-31', 1, 1)",
             (dataset.SEASON, dataset.SEASON),
         )
         cursor.executemany(

@@ -158,9 +158,7 @@ def drain(context: Any, wants_json: bool) -> None:
 @as_json
 @pass_context
 def mend_clock(context: Any, wants_json: bool) -> None:
-    """Put right what a host whose clock was ahead has left: answers whose order lies in the
-    future.
-    """
+    """Put right what a host whose clock was ahead has left: answers with an order in the future."""
     with present_site(context):
         mended = engine().mend_clock()
         finish(
@@ -226,9 +224,7 @@ def export_player(context: Any, player: str) -> None:
 @as_json
 @pass_context
 def forget(context: Any, player: str, yes: bool, wants_json: bool) -> None:
-    """Erase the student PLAYER: records, archived or not, audit records, waiting answers,
-    schedules.
-    """
+    """Erase the student PLAYER: records, also archived and audit records, answers, schedules."""
     with present_site(context):
         player = as_student(player)
         if not yes:
@@ -237,7 +233,8 @@ def forget(context: Any, player: str, yes: bool, wants_json: bool) -> None:
         text = (
             "{records:,} records, {archived_records:,} archived, {audit_records:,} audit records, "
         )
-        text += "{poison_reviews:,} Poison Reviews and {waiting_submissions:,} waiting submissions are gone."
+        text += "{poison_reviews:,} Poison Reviews and "
+        text += "{waiting_submissions:,} waiting submissions are gone."
         finish(wants_json, dict(forgotten), text.format(**forgotten))
 
 
@@ -253,15 +250,14 @@ def partitions(context: Any) -> None:
         click.echo(f"{'partition':<30} {'records, about':>16} {'MB':>10}")
         for partition in engine().partitions():
             click.echo(
-                f"{partition['name']:<30} {partition['rows']:>16,} {partition['bytes'] / 1e6:>10,.1f}"
+                f"{partition['name']:<30} {partition['rows']:>16,} "
+                f"{partition['bytes'] / 1e6:>10,.1f}"
             )
 
 
 @contextmanager
 def present_site(context: Any) -> Iterator[None]:
-    """The site of the command line, as Frappe's own commands have it; the engine's errors in one
-    line.
-    """
+    """The command line's site, as Frappe's own commands have it; engine errors in one line."""
     frappe.init(site=get_site(context))
     frappe.connect()
     try:
@@ -277,9 +273,7 @@ def present_site(context: Any) -> Iterator[None]:
 
 @contextmanager
 def bars(silent: bool = False) -> Iterator[Callable[[str, Any], None]]:
-    """A progress bar for each label; yields the function to be told of `done` and `total`
-    records.
-    """
+    """A progress bar for each label; yields the function that takes `done` and `total` records."""
     shown: dict[str, Any] = {}
 
     def finish_all() -> None:
@@ -317,22 +311,28 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
     """The monitor in lines, for people."""
     status = found["status"]
     journal = status["journal"]
-    yield f"cache     {'answers' if status['redis_connected'] else 'is down'}, {describe_memory(status)}"
+    answers = "answers" if status["redis_connected"] else "is down"
+    yield f"cache     {answers}, {describe_memory(status)}"
     if status["is_safe_mode"]:
         yield click.style(f"          Safe Mode: {status['cause']}", fg="red")
     if status["cache_warning"]:
         yield click.style(f"          {status['cache_warning']}", fg="yellow")
     for season, count in status["keys_by_season"].items():
-        yield f"          {season}: {count:,} students, {status['memory_mb_by_season'][season]:,.1f} MB"
+        memory = status["memory_mb_by_season"][season]
+        yield f"          {season}: {count:,} students, {memory:,.1f} MB"
     yield (
-        f"journal   {'answers' if journal['reachable'] else 'is down'}, {status['backlog']:,} submissions "
-        f"wait, the oldest for {status['backlog_age_seconds']:,} seconds"
+        f"journal   {'answers' if journal['reachable'] else 'is down'}, {status['backlog']:,} "
+        f"submissions wait, the oldest for {status['backlog_age_seconds']:,} seconds"
     )
     if journal["kept_in_database"]:
-        yield f"          {journal['kept_in_database']:,} of them in MariaDB: redis_queue did not take them"
+        kept = journal["kept_in_database"]
+        yield f"          {kept:,} of them in MariaDB: redis_queue did not take them"
     if journal["is_clock_ahead"]:
-        clock = "answers are ahead of the clock: see the clocks of all hosts, then run memora mend-clock"
-        yield click.style(f"          {clock}", fg="yellow")
+        warning = (
+            "          answers are ahead of the clock: see the clocks of all hosts, "
+            "then run memora mend-clock"
+        )
+        yield click.style(warning, fg="yellow")
     if journal["warning"]:
         yield click.style(f"          {journal['warning']}", fg="yellow")
     scheduler = found["scheduler"]
@@ -344,16 +344,19 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         if season["is_seen"]:
             yield f"season    {season['name']} is seen by students"
         else:
-            unseen = f"season    {season['name']} is active, but seen by nobody: another one is active, too"
-            yield click.style(unseen, fg="yellow")
+            warning = (
+                f"season    {season['name']} is active, but seen by nobody: "
+                "another one is active, too"
+            )
+            yield click.style(warning, fg="yellow")
     if not active:
         yield "season    none is active: students see nothing"
     poison = f"poison    {status['poison_reviews']:,} records were set aside and wait"
     yield click.style(poison, fg="red") if status["poison_reviews"] else poison
     for call in found["latency"]["calls"]:
         yield (
-            f"latency   {call['call']:<15} {call['count']:>10,} calls, p50 {call['p50_ms']:.2f} ms, "
-            f"p99 {call['p99_ms']:.2f} ms, in the last hour"
+            f"latency   {call['call']:<15} {call['count']:>10,} calls, "
+            f"p50 {call['p50_ms']:.2f} ms, p99 {call['p99_ms']:.2f} ms, in the last hour"
         )
     for job in found["jobs"][:10]:
         when = str(job["finished_at"] or job["started_at"] or "")[:19]

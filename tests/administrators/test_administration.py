@@ -336,7 +336,8 @@ def test_records_are_kept_for_three_years(site: Site, app: App, old: str) -> Non
     srs_archiver.SRSArchiver().archive_season(old)
     for student, hours in ((STUDENTS[0], -1), (STUDENTS[1], 1)):
         site.sql(
-            f"UPDATE {ARCHIVE} SET archived_at = %s - INTERVAL 3 YEAR - INTERVAL %s HOUR WHERE player = %s",
+            f"UPDATE {ARCHIVE} SET archived_at = %s - INTERVAL 3 YEAR - INTERVAL %s HOUR "
+            "WHERE player = %s",
             (site.now(), hours, student),
         )
     archived_long_ago(site, old)

@@ -649,7 +649,8 @@ def test_old_records_are_flagged_and_only_flagged_ones_deleted(
     for season in (old, other):
         engine.archive(season)
     site.sql(
-        f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01' WHERE season = %s AND question_id < 'q010'",
+        f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01' "
+        "WHERE season = %s AND question_id < 'q010'",
         (old,),
     )
     archived_long_ago(site, old)

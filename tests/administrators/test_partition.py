@@ -29,8 +29,8 @@ def new_season() -> str:
 def partition_of(site: Site, season: str) -> str:
     """Name of the partition that the season's rows are in."""
     found = site.sql(
-        "SELECT PARTITION_NAME AS name FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = DATABASE() "
-        "AND TABLE_NAME = %s",
+        "SELECT PARTITION_NAME AS name FROM information_schema.PARTITIONS "
+        "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = %s",
         (TABLE,),
     )
     names = [

@@ -74,8 +74,8 @@ def fill(site: Site, count: int, originals: int, table: str = TRACKER) -> None:
     site.sql(
         f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM "
         "(SELECT seq, k, CONCAT('student', MOD(k, 500), '@school.example') AS player FROM "
-        f"(SELECT seq, IF({is_second}, 1 + MOD(seq * seq, {originals}), seq) AS k FROM seq_1_to_{count}) "
-        "AS numbers) AS students"
+        f"(SELECT seq, IF({is_second}, 1 + MOD(seq * seq, {originals}), seq) AS k "
+        f"FROM seq_1_to_{count}) AS numbers) AS students"
     )
 
 

@@ -171,7 +171,8 @@ def test_more_than_fit_into_a_batch(
     (first, _second) = waiting(site)
     payload = site.sql(f"SELECT payload FROM {POISON} WHERE name = %s", (first,))[0]["payload"]
     rows = ", ".join(
-        f"('many-{number:04}', '{PLAYER}', '{SEASON}', '{payload.replace('bad1', f'many{number:04}')}')"
+        f"('many-{number:04}', '{PLAYER}', '{SEASON}', "
+        f"'{payload.replace('bad1', f'many{number:04}')}')"
         for number in range(1200)
     )
     site.sql(f"INSERT INTO {POISON} (name, player, season, payload) VALUES {rows}")
@@ -183,9 +184,10 @@ def test_more_than_fit_into_a_batch(
 @pytest.mark.parametrize(
     "payload",
     [
-        None, "", "[]", "{}", "null", "17", '"text"', "[[]]", "[null]", "[1, 2]", "{{{", "[" * 100_000,
-        '["q", 300, 0, null, 0, null, null]', '["q", 1, 9223372036854775807, null, 0, null, null]',
-        '["", 1, 0, null, 0, null, null]', '["q\\u0000", 1, -9e18, null, 0, null, null]', '{"v": 99}',
+        None, "", "[]", "{}", "null", "17", '"text"', "[[]]", "[null]", "[1, 2]", "{{{",
+        "[" * 100_000, '["q", 300, 0, null, 0, null, null]',
+        '["q", 1, 9223372036854775807, null, 0, null, null]', '["", 1, 0, null, 0, null, null]',
+        '["q\\u0000", 1, -9e18, null, 0, null, null]', '{"v": 99}',
         '{"v":3,"t":"t","o":[1,1],"b":[0,0,0],"i":[],"a":[],"s":[[5,1,1,null,0,0]],"f":[]}',
     ],
 )  # fmt: skip
@@ -360,9 +362,9 @@ def test_what_is_dismissed_while_all_are_replayed_stays_so(
 @pytest.mark.parametrize(
     "given",
     [
-        {}, {"reason": "x"}, {"names": ["a"]}, {"names": ["a"], "reason": ""}, {"names": ["a"], "reason": 5},
-        {"names": [5], "reason": "x"}, {"names": "", "reason": "x"},
-        {"names": ["a"] * 501, "reason": "x"},
+        {}, {"reason": "x"}, {"names": ["a"]}, {"names": ["a"], "reason": ""},
+        {"names": ["a"], "reason": 5}, {"names": [5], "reason": "x"},
+        {"names": "", "reason": "x"}, {"names": ["a"] * 501, "reason": "x"},
     ],
 )  # fmt: skip
 def test_a_dismissal_names_records_and_a_reason(

@@ -289,7 +289,8 @@ def test_answers_are_acknowledged_and_shown(site: Site, app: App) -> None:
     site.add(PLAYER, overdue(5))
     taken = reviews.submit_review_session(session_data=answers("q000", "q001", combo=2))
     assert taken.keys() == {
-        "status", "processed", "xp_earned", "persistence_job_id", "remaining_items", "new_stability_counts",
+        "status", "processed", "xp_earned", "persistence_job_id", "remaining_items",
+        "new_stability_counts",
     }  # fmt: skip
     assert (taken["status"], taken["processed"], taken["remaining_items"]) == ("success", 2, 3)
     assert taken["xp_earned"] == 2 * 10 + 2 * 2
@@ -422,15 +423,15 @@ def test_a_refusal_shows_no_traceback(site: Site, app: App, given: Any) -> None:
 
 
 ODD: list[Any] = [
-    None, True, False, 0, 1, -1, 17, 2.5, 10**12, 10**30, 10**400, float("nan"), float("inf"), "", " ", "17",
-    "null", "NaN", "1e999", "{", "[", "\ud800", "\x00", [], [[]], [None], [17], ["q"], [[["q", True]]],
-    {}, {"": 0}, {"answers": 1}, {"question_id": "q"}, "x" * 2_000_000,
+    None, True, False, 0, 1, -1, 17, 2.5, 10**12, 10**30, 10**400, float("nan"), float("inf"), "",
+    " ", "17", "null", "NaN", "1e999", "{", "[", "\ud800", "\x00", [], [[]], [None], [17], ["q"],
+    [[["q", True]]], {}, {"": 0}, {"answers": 1}, {"question_id": "q"}, "x" * 2_000_000,
 ]  # fmt: skip
 # Of Rust, serde, PyO3 and Python; of students none.
 FOREIGN = re.compile(
-    r"(?i)\b(serde|untagged|enum|variant|invalid type|expected|missing field|recursion|panick?ed|utf-?8"
-    r"|struct|codec|[uif]\d\d|str|int|float|dict|NoneType|object of type|argument|attribute|unwrap|Err|None"
-    r"|map|sequence)\b|::"
+    r"(?i)\b(serde|untagged|enum|variant|invalid type|expected|missing field|recursion|panick?ed"
+    r"|utf-?8|struct|codec|[uif]\d\d|str|int|float|dict|NoneType|object of type|argument"
+    r"|attribute|unwrap|Err|None|map|sequence)\b|::"
 )
 
 

@@ -76,7 +76,10 @@ class Dump:
             self.process: Final = subprocess.Popen(
                 command, stdout=out, stderr=subprocess.PIPE, text=True
             )
-        waits = "SELECT 1 FROM information_schema.PROCESSLIST WHERE STATE LIKE 'Waiting%%' AND INFO LIKE %s"
+        waits = (
+            "SELECT 1 FROM information_schema.PROCESSLIST "
+            "WHERE STATE LIKE 'Waiting%%' AND INFO LIKE %s"
+        )
         assert wait_until(lambda: bool(site.sql(waits, (f"%`{hold}`%",))))
 
     def complaints(self) -> str:

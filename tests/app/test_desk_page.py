@@ -149,8 +149,10 @@ def blank_page(user: str) -> str:
     boot = json.dumps({"user": user, "roles": frappe.recorded.roles.get(user, [])})
     style = (SCRIPTS / "page/srs_monitor/srs_monitor.css").read_text()
     return (
-        f'<!doctype html><title>Desk</title><link rel="icon" href="data:,"><style>{style}</style><body>'
-        f'<script type="application/json" id="boot">{boot}</script><script>{STANDIN.read_text()}</script>'
+        '<!doctype html><title>Desk</title><link rel="icon" href="data:,">'
+        f"<style>{style}</style><body>"
+        f'<script type="application/json" id="boot">{boot}</script>'
+        f"<script>{STANDIN.read_text()}</script>"
     )
 
 
@@ -201,7 +203,8 @@ class Browser:
         self.chromium.get(self.desk.url)
         self.run(f"return desk.{what}(...arguments)", *arguments)
         self.run(
-            "if (memora.SRSMonitor) memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100"
+            "if (memora.SRSMonitor) "
+            "memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100"
         )
         self.run("memora.jobs.POLL_AFTER_MS = 100")
 
@@ -464,8 +467,8 @@ def test_lists_and_reports_show_what_students_made_up_as_text(
 
 def test_the_list_of_seasons_says_which_one_students_see(site: Site, browser: Browser) -> None:
     site.insert(
-        "Game Subscription Season", name="SEASON-2027", season_name="SEASON-2027", start_date="2027-01-01",
-        end_date="2027-12-31", is_active=1, enable_redis=1,
+        "Game Subscription Season", name="SEASON-2027", season_name="SEASON-2027",
+        start_date="2027-01-01", end_date="2027-12-31", is_active=1, enable_redis=1,
     )  # fmt: skip
     browser.chromium.get(browser.desk.url)
     folder = SCRIPTS / "doctype/game_subscription_season"

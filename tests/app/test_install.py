@@ -83,8 +83,8 @@ def test_it_holds_nothing_else(members: set[str]) -> None:
 def test_every_doctype_has_its_three_files(members: set[str]) -> None:
     folder = "memora/memora/doctype"
     expected = {
-        "Game Subscription Season", "Player Memory Tracker", "Archived Memory Tracker", "Game Subject",
-        "Game Topic", "Memory Review Audit", "Poison Review",
+        "Game Subscription Season", "Player Memory Tracker", "Archived Memory Tracker",
+        "Game Subject", "Game Topic", "Memory Review Audit", "Poison Review",
     }  # fmt: skip
     for doctype in expected:
         name = doctype.lower().replace(" ", "_")
@@ -124,11 +124,13 @@ def test_what_is_installed_works_away_from_the_sources(wheel: Path, tmp_path: Pa
         str(wheel),
     ]
     subprocess.run(command, check=True, capture_output=True)
-    code = "import memora, memora._engine as e; print(memora.__file__); print(e.__version__, memora.__version__)"
+    code = (
+        "import memora, memora._engine as e; "
+        "print(memora.__file__); print(e.__version__, memora.__version__)"
+    )
     shown = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, check=True, capture_output=True,
-        text=True,
+        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=True, capture_output=True, text=True,
     ).stdout.splitlines()  # fmt: skip
     assert shown[0].startswith(str(tmp_path))
     engine_version, version = shown[1].split()

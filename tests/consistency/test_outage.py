@@ -24,7 +24,8 @@ PROCESSES = 8
 def let_time_pass(site: Site) -> None:
     """The outage was last seen a while ago."""
     site.sql(
-        f"UPDATE {OUTAGE} SET seen_at_us = seen_at_us - 6000000, began_at_us = began_at_us - 60000000"
+        f"UPDATE {OUTAGE} "
+        "SET seen_at_us = seen_at_us - 6000000, began_at_us = began_at_us - 60000000"
     )
 
 

@@ -177,7 +177,10 @@ def test_more_entries_than_a_statement_has_room_for(climbing: Site, engine: Engi
     rows = [
         (f"copy{number}-{token}", PLAYER, SEASON, 0, copy) for number, copy in enumerate(copies)
     ]
-    sql = "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (%s, %s, %s, %s, %s)"
+    sql = (
+        "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) "
+        "VALUES (%s, %s, %s, %s, %s)"
+    )
     with climbing.servers.database.connect(database=climbing.name) as connection:
         connection.cursor().executemany(sql, rows)
     other = "other@school.example"

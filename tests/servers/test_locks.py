@@ -27,10 +27,12 @@ OTHERS: Final = [f"other{number}@school.example" for number in range(20)]
 NEIGHBOURS: Final = ["aaa@school.example", "amam@school.example"]
 # What a stranger's transaction does to a student's record `q`.
 STRANGERS: Final = {
-    "reads": f"SELECT 1 FROM {TRACKER} WHERE player = %s AND season = %s AND question_id = 'q' FOR UPDATE",
+    "reads": f"SELECT 1 FROM {TRACKER} "
+    "WHERE player = %s AND season = %s AND question_id = 'q' FOR UPDATE",
     "shares": f"SELECT 1 FROM {TRACKER} WHERE player = %s AND season = %s LOCK IN SHARE MODE",
     "writes": f"UPDATE {TRACKER} SET topic = 'Plants' WHERE player = %s AND season = %s",
-    "adds": f"INSERT INTO {TRACKER} (name, player, season, question_id) VALUES ('stranger', %s, %s, 'new')",
+    "adds": f"INSERT INTO {TRACKER} (name, player, season, question_id) "
+    "VALUES ('stranger', %s, %s, 'new')",
 }
 
 
@@ -300,7 +302,8 @@ def waiting_statements(site: Site) -> list[tuple[int]]:
     """The connections of those who wait for a lock."""
     with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
         cursor.execute(
-            "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX WHERE trx_state = 'LOCK WAIT'"
+            "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX "
+            "WHERE trx_state = 'LOCK WAIT'"
         )
         return list(cursor.fetchall())
 

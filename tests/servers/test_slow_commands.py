@@ -39,10 +39,11 @@ def school(private_servers: Servers) -> Iterator[Site]:
     with emptied(private_servers):
         site = clean_site(Site(private_servers, private_servers.database.database))
         site.sql(
-            f"INSERT INTO {TRACKER} (name, player, season, question_id, stability, next_review_date, "
-            "last_review_date, answered_at_us, subject, topic, creation, modified) "
-            "SELECT UUID(), %s, %s, CONCAT('question-number-', seq), 2, '2020-01-01', '2019-12-01', seq, "
-            f"%s, %s, NOW(), NOW() FROM seq_0_to_{QUESTIONS - 1}",
+            f"INSERT INTO {TRACKER} (name, player, season, question_id, stability, "
+            "next_review_date, last_review_date, answered_at_us, subject, topic, creation, "
+            "modified) "
+            "SELECT UUID(), %s, %s, CONCAT('question-number-', seq), 2, '2020-01-01', "
+            f"'2019-12-01', seq, %s, %s, NOW(), NOW() FROM seq_0_to_{QUESTIONS - 1}",
             (PLAYER, SEASON, SUBJECTS[0], TOPICS[0]),
         )
         remember_students(site, time.time() + 100_000)

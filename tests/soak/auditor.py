@@ -56,7 +56,8 @@ def audit_jobs(ledger: Ledger, audited: set[str], records: int) -> list[str]:
     ]
     if not len(ledger.acknowledged) <= records <= ledger.begun:
         wrong.append(
-            f"{records} audit records of {ledger.begun} submissions, {len(ledger.acknowledged)} acknowledged"
+            f"{records} audit records of {ledger.begun} submissions, "
+            f"{len(ledger.acknowledged)} acknowledged"
         )
     return wrong
 

@@ -268,8 +268,8 @@ def test_without_an_active_season_the_list_is_empty(site: Site, engine: Engine) 
 
 def test_another_season_becomes_active_for_every_process(site: Site, engine: Engine) -> None:
     site.insert(
-        "Game Subscription Season", name="SEASON-2027", season_name="SEASON-2027", start_date="2027-01-01",
-        end_date="2027-12-31", is_active=0, enable_redis=1,
+        "Game Subscription Season", name="SEASON-2027", season_name="SEASON-2027",
+        start_date="2027-01-01", end_date="2027-12-31", is_active=0, enable_redis=1,
     )  # fmt: skip
     site.add(PLAYER, overdue(5))
     site.add(PLAYER, overdue(2, prefix="new"), season="SEASON-2027")

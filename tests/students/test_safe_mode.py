@@ -73,7 +73,8 @@ def test_subject_and_topic_still_filter(
 
 def test_the_composite_index_serves_it(site: Site) -> None:
     index = site.sql(
-        "SHOW INDEX FROM `tabPlayer Memory Tracker` WHERE Key_name = 'player_season_next_review_date'"
+        "SHOW INDEX FROM `tabPlayer Memory Tracker` "
+        "WHERE Key_name = 'player_season_next_review_date'"
     )
     assert [row["Column_name"] for row in index] == ["player", "season", "next_review_date"]
 

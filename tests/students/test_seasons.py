@@ -135,8 +135,8 @@ def test_every_season_has_its_last_reconciliation(site: Site, app: App) -> None:
         for place, name in enumerate(names):
             finished = site.now() - timedelta(days=2 - night)
             site.insert(
-                JOB, name=f"{night}-{place}", kind="Reconciliation", season=name, status="Done", records=100,
-                percent_differing=night, creation=finished, finished_at=finished,
+                JOB, name=f"{night}-{place}", kind="Reconciliation", season=name, status="Done",
+                records=100, percent_differing=night, creation=finished, finished_at=finished,
             )  # fmt: skip
     found = monitor.discrepancies()
     assert len(found) == 3 * len(names)
@@ -154,8 +154,8 @@ def test_the_monitor_tells_only_so_much(
         for place in range(6):
             finished = site.now() - timedelta(days=place)
             site.insert(
-                JOB, name=f"j{place}", kind="Reconciliation", season=f"SEASON-{place % 2}", status="Done",
-                records=100, creation=finished, finished_at=finished,
+                JOB, name=f"j{place}", kind="Reconciliation", season=f"SEASON-{place % 2}",
+                status="Done", records=100, creation=finished, finished_at=finished,
             )  # fmt: skip
         with monkeypatch.context() as patch:
             patch.setattr(monitor, limit, 2)

@@ -169,8 +169,8 @@ class Site:
             connection.cursor() as cursor,
         ):
             cursor.executemany(
-                f"INSERT INTO {TRACKER} (name, creation, modified, player, season, question_id, stability, "
-                "next_review_date, last_review_date, subject, topic, answered_at_us) "
+                f"INSERT INTO {TRACKER} (name, creation, modified, player, season, question_id, "
+                "stability, next_review_date, last_review_date, subject, topic, answered_at_us) "
                 "VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
                 rows,
             )

@@ -43,9 +43,7 @@ def as_required_text(name: str, value: object) -> str:
 
 
 def check_confirmed(confirm: object, consequence: str) -> None:
-    """Refuse what is not confirmed, and say what it would do. Forms send true as text or as a
-    number.
-    """
+    """Refuse what is not confirmed, and say what it would do. Forms send true as text or number."""
     if confirm is not True and str(confirm).lower() not in ("1", "true", "yes"):
         refuse(_("Nothing was done. {0} To do it, set confirm.").format(consequence))
 
@@ -56,9 +54,7 @@ def as_limit(value: object) -> int:
 
 
 def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> int:
-    """A whole number in this range; forms and links send it as text, and in JSON 2.0 is one,
-    too.
-    """
+    """A whole number in this range, perhaps as text (forms, links) or as 2.0 (JSON)."""
     if isinstance(value, str) and value.strip().isdecimal() and len(value) <= LONGEST_NUMBER:
         value = int(value)
     if isinstance(value, float) and value.is_integer():
@@ -69,9 +65,7 @@ def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> 
 
 
 def as_names(name: str, value: object) -> list[str] | None:
-    """A list of names of documents, also as JSON; None for None and for an empty field of a
-    form.
-    """
+    """A list of names of documents, also as JSON; None for None and for an empty form field."""
     if isinstance(value, str) and value:
         try:
             value = json.loads(value)
@@ -87,9 +81,7 @@ def as_names(name: str, value: object) -> list[str] | None:
 
 
 def as_json(name: str, value: object) -> str | None:
-    """JSON text of what came as text or as an object; None for None and for an empty field of a
-    form.
-    """
+    """JSON text of what came as text or object; None for None and for an empty form field."""
     if value is None or isinstance(value, str):
         return as_text(name, value)
     try:

@@ -8,7 +8,8 @@ import frappe
 from frappe.client import get_count as frappe_get_count
 
 GUARDED: Final = (
-    "Player Memory Tracker", "Archived Memory Tracker", "Memory Review Audit", "Poison Review", "SRS Job",
+    "Player Memory Tracker", "Archived Memory Tracker", "Memory Review Audit", "Poison Review",
+    "SRS Job",
 )  # fmt: skip
 
 

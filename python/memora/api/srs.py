@@ -73,9 +73,7 @@ def process_srs_batch(
 
 
 def acknowledgement(submitted: SubmitAnswer) -> dict[str, Any]:
-    """What the caller is told of a submission that is durable; queues the drain where one is
-    wanted.
-    """
+    """What the caller is told of a durable submission; queues the drain where one is wanted."""
     if submitted["drain_wanted"]:
         request_drain()
     return {
@@ -90,8 +88,7 @@ def acknowledgement(submitted: SubmitAnswer) -> dict[str, Any]:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str, Any]:
-    """Acknowledged records that could not be saved and wait to be replayed or dismissed, newest
-    first.
+    """Acknowledged records that could not be saved, newest first: to be replayed or dismissed.
 
     For System Managers.
 
@@ -176,8 +173,9 @@ def dismiss_poison_reviews(
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_cache_status() -> dict[str, Any]:
-    """How the cache and the journal do. For System Managers. Takes as long with a million other
-    keys.
+    """How the cache and the journal do, in the same time however many other keys there are.
+
+    For System Managers.
 
     Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the
         whole redis_cache (None: out of reach, no limit), maxmemory_policy, cache_warning;
@@ -213,9 +211,7 @@ def get_monitor() -> dict[str, Any]:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_metrics() -> Response:
-    """The same in Prometheus' text format. For System Managers: Prometheus logs in with an API
-    key.
-    """
+    """The same in Prometheus' text format. For System Managers: log in with an API key."""
     frappe.only_for(ADMINISTRATOR)
     return Response(metrics_text(), content_type=CONTENT_TYPE)
 
@@ -262,8 +258,9 @@ def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
 def trigger_reconciliation(
     sample_size: int | str = SAMPLE_SIZE, season: str | None = None
 ) -> dict[str, Any]:
-    """Compare cached schedules with the database and correct them, in the background. For System
-    Managers.
+    """Compare cached schedules with the database and correct them, in the background.
+
+    For System Managers.
 
     Args:
         sample_size: students who have about so many records, drawn at random; 0: all that are
@@ -284,8 +281,9 @@ def trigger_reconciliation(
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_job(job: str | None = None) -> dict[str, Any]:
-    """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did. For System
-    Managers.
+    """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did.
+
+    For System Managers.
 
     Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or
         Interrupted: its process is dead, and nobody goes on; requested_by, started_at, finished_at;
@@ -303,8 +301,7 @@ def get_job(job: str | None = None) -> dict[str, Any]:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def cancel_job(job: str | None = None) -> dict[str, Any]:
-    """Have a rebuild, a reconciliation or a deletion end, within a second or two. For System
-    Managers.
+    """Have a rebuild, reconciliation or deletion end within two seconds. For System Managers.
 
     What was done until then stays, and is right. One that has ended is left as it is.
 
@@ -381,8 +378,8 @@ def get_archive_status(season: str | None = None) -> dict[str, Any]:
     status = SRSArchiver().get_status(season)
     if status is None:
         return {
-            "season": season, "status": "Not Archived", "step": None, "done": 0, "total": 0, "percent": 0.0,
-            "is_running": False, "started_at": None, "finished_at": None,
+            "season": season, "status": "Not Archived", "step": None, "done": 0, "total": 0,
+            "percent": 0.0, "is_running": False, "started_at": None, "finished_at": None,
         }  # fmt: skip
     is_done = status["step"] == "done"
     percent = 100.0 if is_done else 100.0 * status["done"] / max(status["total"], 1)
@@ -438,8 +435,9 @@ def as_some_names(names: object) -> list[str] | None:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def export_student(player: str | None = None) -> dict[str, Any]:
-    """All that is kept of a student (GDPR 15). For System Managers. Names belong in no log: POST
-    only.
+    """All that is kept of a student (GDPR 15). For System Managers.
+
+    POST only: names belong in no log.
 
     Answers that wait in the journal are saved first.
 

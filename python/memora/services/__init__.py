@@ -1,3 +1,1 @@
-"""What background jobs and other apps use. The logic is in the engine; here is only what is of
-Frappe.
-"""
+"""What background jobs and other apps use: what is of Frappe. The logic is in the engine."""

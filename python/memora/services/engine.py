@@ -19,7 +19,7 @@ from memora.services.scheduler import mend_schedule
 # counts.
 LIMITS: Final = {
     "srs_max_questions": "max_questions",  # most questions a student may track in a season: 20000
-    "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache goes after so long: 604800, a week
+    "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache expires after it: 604800
     "srs_redis_timeout_ms": "redis_timeout_ms",  # longest wait for a reply of Redis: 150
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700
     "srs_trust_lease_ms": "trust_lease_ms",  # how long the cache is believed after a look: 320
@@ -59,9 +59,7 @@ def engine() -> Engine:
 
 
 def known_engine() -> Engine | None:
-    """The engine that the present site used last in this process, its settings not looked at
-    again.
-    """
+    """The present site's last engine in this process, its settings not looked at again."""
     secret_and_engine = _engines.get(frappe.local.conf.db_name)
     return secret_and_engine[1] if secret_and_engine else None
 
@@ -82,8 +80,7 @@ def after_commit(tell: Callable[[Engine], object]) -> None:
 
 
 def notice_time_zone(settings: Document, _event: str) -> None:
-    """Have all schedules loaded again when the site gets another time zone, and memora's jobs run
-    on.
+    """Have all schedules loaded again when the site's time zone changes, and jobs run on.
 
     The dates in the table then mean other moments. Called when System Settings are saved.
     """
@@ -102,9 +99,7 @@ def close_connections() -> None:
 
 
 def forget_documents() -> None:
-    """Forget what the cache remembers of documents: season, subjects and topics (hook
-    clear_cache).
-    """
+    """Forget what is cached of documents: season, subjects and topics (hook clear_cache)."""
     try:
         engine().season_changed()
         engine().links_changed()

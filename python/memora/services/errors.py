@@ -40,8 +40,7 @@ class ReviewsFailed(frappe.ValidationError):
 
 @contextmanager
 def frappe_errors(for_students: bool = True) -> Iterator[None]:
-    """Turn the engine's errors into Frappe's, and keep every traceback from the client. Also a
-    decorator.
+    """Turn the engine's errors into Frappe's, without a traceback. Also a decorator.
 
     What the engine has seen of outages meanwhile is told to administrators.
 
@@ -75,9 +74,7 @@ def set_retry_after(response: Any = None, **_unused: Any) -> None:
 
 
 def refuse(message: str, kind: type[Exception] | None = None) -> NoReturn:
-    """`frappe.throw`, whose type says that it does not return; a ValidationError unless told
-    otherwise.
-    """
+    """`frappe.throw`, with a type that says that it does not return."""
     raise frappe.throw(message, kind or frappe.ValidationError)
 
 

@@ -89,9 +89,7 @@ def monitor() -> dict[str, Any]:
 
 
 def latency() -> dict[str, Any]:
-    """How long students' calls took, in the last hour and over a day; empty while the cache is
-    away.
-    """
+    """How long students' calls took, in the last hour and day; empty while the cache is away."""
     try:
         found = engine().latency()
     except MemoraError:
@@ -109,9 +107,7 @@ def latency() -> dict[str, Any]:
 
 
 def discrepancies() -> list[dict[str, Any]]:
-    """What the last reconciliations of each season found that compared anything in 60 days, oldest
-    first.
-    """
+    """What the last reconciliations of each season found in 60 days, oldest first."""
     fields = [
         "name",
         "finished_at",

@@ -1,6 +1,4 @@
-"""What administrators are told: outages of cache and journal, and what befell answers on their
-way.
-"""
+"""What administrators are told: outages, and what befell answers on their way."""
 
 from __future__ import annotations
 
@@ -20,17 +18,13 @@ GOOD_EVENTS: Final = ("ended", "restarted")
 
 
 def watch() -> None:
-    """Look whether cache and journal answer (every minute): an outage is noticed though nobody
-    calls.
-    """
+    """Look whether cache and journal answer (every minute): an outage is noticed without calls."""
     engine().check_outages()
     tell_administrators()
 
 
 def tell_administrators() -> None:
-    """Tell what this process is the first to know. Costs nothing when there is no news; raises
-    nothing.
-    """
+    """Tell what this process is the first to know. Costs nothing without news; raises nothing."""
     try:
         known = known_engine()
         for news in known.outage_news() if known else ():
@@ -46,9 +40,7 @@ def tell_administrators() -> None:
 
 
 def stand_in_for_scheduler(engine: Engine) -> None:
-    """Do what the scheduler does each minute: answers have waited for so long, so perhaps it does
-    not run.
-    """
+    """Do what the scheduler does each minute: it may not run, for answers have waited so long."""
     # It tells outages itself.
     from memora.services.srs_persistence import request_overdue_drain
 
@@ -71,31 +63,33 @@ def _words(news: OutageNews) -> tuple[str, str]:
         return (
             _("memora: answers are {0} seconds ahead of the clock.").format(news["seconds"]),
             _(
-                "The clock of a web host was wrong, or is. They count all the same. See that the clocks of "
-                "all hosts are right, then run: bench --site SITE memora mend-clock"
+                "The clock of a web host was wrong, or is. They count all the same. See that the "
+                "clocks of all hosts are right, then run: bench --site SITE memora mend-clock"
             ),
         )
     if news["server"] == "backlog":
         return (
             _("memora: answers have waited for {0} seconds to be saved.").format(news["seconds"]),
             _(
-                "They are safe, and students see them. Check that a worker of the short queue runs, and look "
-                "in SHOW PROCESSLIST for a transaction that locks records."
+                "They are safe, and students see them. Check that a worker of the short queue "
+                "runs, and look in SHOW PROCESSLIST for a transaction that locks records."
             ),
         )
     if news["event"] == "replaced":
         return (
             _("memora: redis_queue came back with older data."),
             _(
-                "Answers that it had acknowledged are gone from it. Those that the cache still has are saved "
-                "again now; the SRS Jobs say how many. Look what its durability settings promise."
+                "Answers that it had acknowledged are gone from it. Those that the cache still has "
+                "are saved again now; the SRS Jobs say how many. "
+                "Look what its durability settings promise."
             ),
         )
     if news["event"] == "restarted":
         return (
             _("memora: redis_queue was restarted, or is another server."),
             _(
-                "It may have lost its last answers. Those that the cache still has are saved again now."
+                "It may have lost its last answers. "
+                "Those that the cache still has are saved again now."
             ),
         )
     is_cache = news["server"] == "cache"
@@ -106,8 +100,9 @@ def _words(news: OutageNews) -> tuple[str, str]:
     subject = _("memora: {0} does not answer.").format(name)
     if is_cache:
         message = _(
-            "Reviews are in Safe Mode: few reads a minute, of at most 10 questions, from the database. "
-            "Answers are saved as always. Check that redis_cache runs; memora recovers by itself."
+            "Reviews are in Safe Mode: few reads a minute, of at most 10 questions, "
+            "from the database. Answers are saved as always. "
+            "Check that redis_cache runs; memora recovers by itself."
         )
     else:
         message = _(

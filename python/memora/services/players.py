@@ -1,6 +1,4 @@
-"""Students and seasons that have records: what must not happen to them, and what follows a change
-of name.
-"""
+"""Students and seasons with records: what must not happen to them, and changes of name."""
 
 from __future__ import annotations
 
@@ -60,8 +58,7 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
 
 
 def after_rename(_user: Any, _event: str, old: str, new: str, _merge: bool = False) -> None:
-    """Give a student's records the new name, in the transaction that renames the user (hook of
-    User).
+    """Rename a student's records in the transaction that renames the user (hook of User).
 
     Each is found by an index. What comes under the old name after this look at them is carried
     after the commit, at once and by `srs_persistence.drain_safety_net`.
@@ -170,8 +167,9 @@ def _all_fields(table: str, filters: dict[str, str], order: str) -> list[dict[st
 
 
 def forget_on_request(request: Any, _event: str) -> None:
-    """Erase a student before Frappe makes the user anonymous (hook of Personal Data Deletion
-    Request).
+    """Erase a student before Frappe makes the user anonymous.
+
+    Hook of Personal Data Deletion Request.
 
     Frappe would change record after record, and keep them.
     """
@@ -182,9 +180,7 @@ def forget_on_request(request: Any, _event: str) -> None:
 
 
 def has_records(player: str) -> bool:
-    """Whether a student has records, archived or not. Season by season: each is one step in an
-    index.
-    """
+    """Whether a student has records, archived or not. Each season is one step in an index."""
     filters = [{"player": player, "season": season} for season in _seasons()]
     return any(frappe.db.exists(table, one) for one in filters for table in (TRACKER, ARCHIVE))
 

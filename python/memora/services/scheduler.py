@@ -30,8 +30,7 @@ def scheduler_status() -> dict[str, Any]:
 
 
 def mend_schedule(now: datetime | None = None) -> None:
-    """Let memora's jobs run that rest because they ran last, or were made, in what is the future
-    now.
+    """Let memora's jobs run that rest because they last ran in what is the future now.
 
     So it is after the site got a time zone to the west, or a clock was put back: Frappe would wait
     for hours. Does not commit.
@@ -63,20 +62,21 @@ def _state(heard_of: datetime | None) -> str:
 def _warning(state: str) -> str | None:
     warnings = {
         "inactive": _(
-            "Frappe's scheduler is switched off for this site: see System Settings, and pause_scheduler, "
-            "disable_scheduler and maintenance_mode in the site's configuration."
+            "Frappe's scheduler is switched off for this site: see System Settings, and "
+            "pause_scheduler, disable_scheduler and maintenance_mode in the site's configuration."
         ),
         "dormant": _(
-            "Nobody has logged in for days, so Frappe's scheduler runs once a day. Calls with an API key do "
-            "not count: log in, or raise the days in System Settings (dormant_days)."
+            "Nobody has logged in for days, so Frappe's scheduler runs once a day. Calls with an "
+            "API key do not count: log in, or raise the days in System Settings (dormant_days)."
         ),
         "late": _(
-            "Frappe's scheduler has not run for minutes: check bench schedule and the workers of the default "
-            "queue."
+            "Frappe's scheduler has not run for minutes: check bench schedule and the workers of "
+            "the default queue."
         ),
         "resting": _(
-            "Frappe's scheduler waits for a moment that is hours away, as after a change of the time zone. "
-            "memora's own jobs run again after the next answers that wait, or after bench memora drain."
+            "Frappe's scheduler waits for a moment that is hours away, as after a change of the "
+            "time zone. memora's own jobs run again "
+            "after the next answers that wait, or after bench memora drain."
         ),
     }
     return warnings.get(state)

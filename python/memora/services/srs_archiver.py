@@ -111,9 +111,7 @@ class SRSArchiver:
 
 
 def request_archive(season: str, **values: Any) -> str | None:
-    """Queue the archiving of a season: its SRS Job, with these values; None when the queue is
-    down.
-    """
+    """Queue the archiving of a season: its SRS Job, with these values; None if no queue answers."""
     return request_job("Archive", season, CONTINUED["Archive"], **values)
 
 
@@ -191,8 +189,7 @@ def resume_archives() -> None:
 
 
 def flag_eligible_for_deletion() -> int:
-    """Flag records that were archived more than three years ago (weekly); how many are newly
-    flagged.
+    """Flag records archived more than three years ago (weekly); how many are newly flagged.
 
     What is not done in the time that Frappe gives it is done the next week.
     """

@@ -1,5 +1,4 @@
-"""SRS Jobs: what is done to a season as a whole, from its request to its end, for administrators to
-see.
+"""SRS Jobs: what is done to a whole season, from request to end, for administrators to see.
 
 The engine does the work and lets one process at a time do it; here is what is told of it. A job
 whose process was killed cannot say so: nobody holds the engine's lock for it then, and RQ calls it
@@ -45,12 +44,13 @@ CONTINUED: Final = {
 }
 UNFINISHED: Final = ("in", ("Queued", "Running"))
 FIELDS: Final = (
-    "name", "kind", "season", "status", "requested_by", "started_at", "finished_at", "done", "total",
-    "message", "modified", "cancel_requested",
+    "name", "kind", "season", "status", "requested_by", "started_at", "finished_at", "done",
+    "total", "message", "modified", "cancel_requested",
 )  # fmt: skip
 FOUND: Final = (
-    "sample_size", "students", "records", "missing", "ghost", "wrong_date", "wrong_state", "half_filled",
-    "corrected", "unsettled", "void", "offered", "percent_differing", "percent_low", "percent_high",
+    "sample_size", "students", "records", "missing", "ghost", "wrong_date", "wrong_state",
+    "half_filled", "corrected", "unsettled", "void", "offered", "percent_differing", "percent_low",
+    "percent_high",
 )  # fmt: skip
 
 
@@ -169,8 +169,7 @@ def new_job(kind: Kind, season: str | None, **values: Any) -> str:
 
 
 def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> str | None:
-    """Queue a job, unless it is queued or running already. One whose process is dead is queued
-    again.
+    """Queue a job unless it is queued or runs. One whose process is dead is queued again.
 
     Args:
         kind: what it is.
@@ -264,9 +263,7 @@ def latest_jobs(most: int, **filters: Any) -> list[dict[str, Any]]:
 
 
 def look_after_jobs() -> None:
-    """Queue dead jobs again that must come to their end; the others are interrupted (every
-    minute).
-    """
+    """Queue dead jobs again that must come to an end; interrupt the others (every minute)."""
     lately = now_datetime() - timedelta(seconds=SILENT_SECONDS)
     silent = _unfinished(modified=("<", lately))
     # What a queue knows that does not answer is asked in a minute.
@@ -313,9 +310,7 @@ def _shown(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def _is_dead(job: Mapping[str, Any]) -> bool:
-    """Whether nobody does, or will do, what is to be done; known a minute after it was last heard
-    of.
-    """
+    """Whether nobody works, or will work, on a job; known a minute after it was last heard of."""
     if job["modified"] >= now_datetime() - timedelta(seconds=SILENT_SECONDS):
         return False
     if job["status"] == "Queued":

@@ -1,6 +1,4 @@
-"""Acknowledged answers on their way from the journal, or from `memora_journal`, to the table of
-records.
-"""
+"""Acknowledged answers on their way from the journal or `memora_journal` to the records."""
 
 from __future__ import annotations
 
@@ -57,8 +55,7 @@ def persist_review_batch() -> DrainReport | None:
 
 
 def request_drain() -> None:
-    """Queue the drain job. A queue that is down is only logged: the safety net drains within a
-    minute.
+    """Queue the drain job. If the queue is down, the safety net drains within a minute.
 
     The engine asks for one job at a time, so the job has no id of its own. With Frappe's
     `deduplicate` a request that comes while a drain is ending would be dropped, and its answers
@@ -73,9 +70,7 @@ def request_overdue_drain() -> None:
 
 
 def drain_overdue() -> None:
-    """Do what the scheduler did not do, and have its jobs run again if they rest (background
-    job).
-    """
+    """Do what the scheduler did not do, and wake its resting jobs (background job)."""
     persist_review_batch()
     mend_schedule()
 

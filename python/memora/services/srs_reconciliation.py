@@ -73,8 +73,7 @@ def reconcile_season(
     progress: Callable[[Reconciliation], object] | None = None,
     share: float = 1.0,
 ) -> Reconciliation:
-    """Compare and correct the cache of a season; administrators are told when much differs.
-    Commits.
+    """Compare and correct the cache of a season; administrators hear if much differs. Commits.
 
     Args:
         season: its name.
@@ -102,7 +101,8 @@ def reconcile_season(
         alert_administrators(
             _("memora: the cache of {0} differs from the database").format(season),
             _(
-                "{0} It has been corrected; look for what wrote past memora. If it happens again, rebuild."
+                "{0} It has been corrected; look for what wrote past memora. "
+                "If it happens again, rebuild."
             ).format(summary(found)),
             "/app/srs-monitor",
         )
@@ -121,9 +121,7 @@ def seasons_to_reconcile() -> list[str]:
 
 
 def _cached_seasons() -> list[str]:
-    """Seasons of which anything is cached: of the others there would be an SRS Job a day, about
-    nothing.
-    """
+    """Seasons that have anything cached: a job a day for the others would be about nothing."""
     status = engine().cache_status(seasons_to_reconcile())
     if not status["reachable"]:
         alert_administrators(

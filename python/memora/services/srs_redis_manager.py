@@ -68,9 +68,7 @@ class SRSRedisManager:
     def get_due_items_with_rehydration(
         self, user: str, season: str, limit: int = 20
     ) -> list[Question]:
-        """The due questions, most overdue first; the cache is loaded first if it is not
-        complete.
-        """
+        """The due questions, most overdue first; loads the cache first if it is incomplete."""
         return engine().due_in_season(user, season, limit)
 
     @frappe_errors()
@@ -95,8 +93,7 @@ class SRSRedisManager:
 
 
 def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress | None:
-    """Load all schedules of a season into the cache again (background job); administrators are
-    told.
+    """Load all schedules of a season into the cache again (background job); tells administrators.
 
     Args:
         season: name of a season that uses the cache.
@@ -116,7 +113,8 @@ def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress
         alert_administrators(
             _("The cache of {0} could not be rebuilt").format(season),
             _(
-                "Students are not affected: what is not cached is loaded when it is read. The cause: {0}"
+                "Students are not affected: what is not cached is loaded when it is read. "
+                "The cause: {0}"
             ).format(error),
             link,
         )

@@ -17,8 +17,7 @@ AUDIT: Final = "Memory Review Audit"
 
 
 def prepare_storage() -> None:
-    """Give the tables their keys, collation, index and partitions. Safe to run twice (hooks,
-    patch).
+    """Give the tables keys, collation, index, partitions. Safe to run twice (hooks, patch).
 
     Records that keep them from it, of a site from before memora's keys, are cleaned first. Those
     without a player or a question are reported, and the tables stay as they are: the next `bench
@@ -38,8 +37,9 @@ def prepare_storage() -> None:
 
 
 def remove_what_is_left() -> None:
-    """Remove memora's own tables and its keys in Redis: a later install begins anew (hook
-    after_uninstall).
+    """Remove memora's own tables and its keys in Redis (hook after_uninstall).
+
+    A later install begins again.
 
     What cannot be removed now is reported, and does not keep the app from being uninstalled.
     """
@@ -47,14 +47,13 @@ def remove_what_is_left() -> None:
         engine().uninstall()
     except MemoraError as error:
         print(
-            f"memora: not everything could be removed: {error} Run bench uninstall-app --force again."
+            f"memora: not everything could be removed: {error} "
+            "Run bench uninstall-app --force again."
         )
 
 
 def fix_null_seasons() -> None:
-    """Give records without a season the active one; a new active season where there is none.
-    Commits.
-    """
+    """Give records without a season the active one, or a new one. Commits."""
     # MariaDB alters no table that an open transaction has read.
     frappe.db.commit()
     if engine().has_records_without_season():
@@ -70,9 +69,7 @@ def remove_duplicates() -> None:
 
 
 def default_season() -> str:
-    """The season of records without one: the active one that began last, else one that is made for
-    them.
-    """
+    """The season of records without one: the active one that began last, else a new one."""
     active = {"is_active": 1, "archive_status": ("is", "not set")}
     seasons = frappe.get_all(
         SEASON, filters=active, pluck="name", order_by="start_date desc", limit=1

@@ -1,6 +1,4 @@
-"""Schedules moved out of the database that Frappe looks through at each login: the old ones are
-freed.
-"""
+"""Free the old schedules in the database that Frappe looks through at each login."""
 
 from memora._engine import MemoraError
 from memora.services.engine import engine

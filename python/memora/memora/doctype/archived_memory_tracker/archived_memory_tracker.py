@@ -1,6 +1,4 @@
-"""A record of a season that is over. Only eligible_for_deletion can change: all else is set only
-once.
-"""
+"""A record of a season that is over: set once, all but eligible_for_deletion."""
 
 from __future__ import annotations
 

@@ -39,7 +39,8 @@ class GameSubscriptionSeason(Document):
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:
             refuse(
                 _(
-                    "A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 and _."
+                    "A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 "
+                    "and _."
                 )
             )
         if getdate(self.end_date) < getdate(self.start_date):
@@ -78,9 +79,7 @@ class GameSubscriptionSeason(Document):
             frappe.db.after_commit.add(lambda: rebuild_soon(name))
 
     def warn_of_others(self) -> None:
-        """Say which of several active seasons students see: a school may well have two for a
-        while.
-        """
+        """Say which of several active seasons students see: a school may have two for a while."""
         seen, *unseen = active_seasons() or [self.name]
         if not self.is_active or not unseen:
             return

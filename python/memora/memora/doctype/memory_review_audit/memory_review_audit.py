@@ -1,6 +1,4 @@
-"""Ties what was acknowledged to a student to what was persisted; the engine writes it with the
-answers.
-"""
+"""Ties what was acknowledged to what was persisted; the engine writes it with the answers."""
 
 from __future__ import annotations
 

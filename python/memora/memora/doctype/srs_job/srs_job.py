@@ -1,6 +1,4 @@
-"""A rebuild, a reconciliation, an archive or a deletion of a season, from its request to its
-end.
-"""
+"""A rebuild, reconciliation, archive or deletion of a season, from its request to its end."""
 
 from __future__ import annotations
 
