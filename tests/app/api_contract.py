@@ -101,8 +101,9 @@ class Contract:
         schema.validate()
         self.schema: Final = schema
         self.operations: Final[list[Operation]] = [
-            found.ok() for found in schema.get_all_operations()
-        ]  # type: ignore[union-attr]
+            found.ok()  # type: ignore[union-attr]
+            for found in schema.get_all_operations()
+        ]
 
     def check(self) -> list[str]:
         """Call everything as everybody; what went against the description, each with a curl to

@@ -341,8 +341,11 @@ def test_drains_and_submissions_at_once(site: Site) -> None:
 
     drains = [threading.Thread(target=guarded(drain)) for _ in range(3)]
     answers = [
-        threading.Thread(target=guarded(lambda player=player: answer(player))) for player in players
-    ]  # type: ignore[misc]
+        threading.Thread(
+            target=guarded(lambda player=player: answer(player))  # type: ignore[misc]
+        )
+        for player in players
+    ]
     for thread in [*drains, *answers]:
         thread.start()
     for thread in answers:
