@@ -16,7 +16,7 @@ import frappe
 from frappe.commands import get_site, pass_context
 
 from memora._engine import MemoraError
-from memora.api.srs import as_student
+from memora.api.documents import as_student
 from memora.services.engine import engine
 from memora.services.metrics import metrics_text
 from memora.services.monitor import monitor

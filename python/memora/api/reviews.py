@@ -12,10 +12,10 @@ import frappe
 from frappe import _
 
 from memora.api.arguments import as_json, as_limit, as_player, as_text
-from memora.api.srs import acknowledgement
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, refuse
 from memora.services.question_cards import due_cards
+from memora.services.srs_persistence import acknowledge
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -66,7 +66,7 @@ def submit_review_session(
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)
     submitted = engine().submit(player, data, listed)
-    return acknowledgement(submitted) | {"xp_earned": submitted["xp_earned"]}
+    return acknowledge(submitted) | {"xp_earned": submitted["xp_earned"]}
 
 
 @frappe.whitelist(methods=["GET", "POST"])

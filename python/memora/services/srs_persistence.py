@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import frappe
 from frappe import _
@@ -15,7 +15,7 @@ from memora.services.outages import tell_administrators
 from memora.services.scheduler import mend_schedule
 
 if TYPE_CHECKING:
-    from memora._engine import DrainReport
+    from memora._engine import DrainReport, SubmitAnswer
 
 DRAIN_JOB: Final = "memora.services.srs_persistence.persist_review_batch"
 OVERDUE_JOB: Final = "memora.services.srs_persistence.drain_overdue"
@@ -52,6 +52,19 @@ def persist_review_batch() -> DrainReport | None:
             link="/app/poison-review",
         )
     return report
+
+
+def acknowledge(submitted: SubmitAnswer) -> dict[str, Any]:
+    """What the caller is told of a durable submission; queues the drain where one is wanted."""
+    if submitted["drain_wanted"]:
+        request_drain()
+    return {
+        "status": "success",
+        "processed": submitted["processed"],
+        "persistence_job_id": submitted["persistence_job_id"],
+        "remaining_items": submitted["remaining_items"],
+        "new_stability_counts": submitted["new_stability_counts"],
+    }
 
 
 def request_drain() -> None:

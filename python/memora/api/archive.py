@@ -1,0 +1,119 @@
+"""Seasons that are over: archived, and deleted years later."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import frappe
+from frappe import _
+
+from memora.api.arguments import as_text, check_confirmed
+from memora.api.documents import as_season
+from memora.api.jobs import queued
+from memora.services.errors import frappe_errors, refuse
+from memora.services.partition_manager import SEASON
+from memora.services.site_time import site_time
+from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def archive_season(
+    season: str | None = None, confirm: bool | int | str = False
+) -> dict[str, str | None]:
+    """Archive a season in the background, or go on with what was begun.
+
+    For System Managers. Its records move to Archived Memory Tracker and cannot be moved back.
+
+    Args:
+        season: name of a season that is not active.
+        confirm: has to be true.
+
+    Returns: season; status: queued, or Archived when it is; job: the SRS Job, None when it is
+        archived. One that is queued or running already is not queued again, and one whose process
+        is dead goes on.
+
+    Raises:
+        frappe.ValidationError: not confirmed, or the season is active.
+        frappe.DoesNotExistError: there is no such season.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for("System Manager")
+    season = as_season(season)
+    check_confirmed(
+        confirm,
+        _("The records of {0} move to the archive and cannot be moved back.").format(season),
+    )
+    is_active, status = frappe.db.get_value(SEASON, season, ["is_active", "archive_status"])
+    if status == "Archived":
+        return {"season": season, "status": status, "job": None}
+    if is_active:
+        refuse(_("{0} is active: end it first, then archive it.").format(season))
+    return {
+        "season": season,
+        "status": "queued",
+        "job": queued(request_archive(season)),
+    }
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_archive_status(season: str | None = None) -> dict[str, Any]:
+    """How far a season is on its way to the archive.
+
+    For System Managers.
+
+    Returns: season; status: Not Archived, Archiving or Archived; step: copying, verifying, freeing,
+        clearing or done, None before; done and total records of this step (while copying, total is
+        an estimate; at the end both are what was archived); percent; is_running, whether a process
+        is at it now; started_at and finished_at in the site's time zone, or None.
+    """
+    frappe.only_for("System Manager")
+    season = as_season(season)
+    status = SRSArchiver().get_status(season)
+    if status is None:
+        return {
+            "season": season, "status": "Not Archived", "step": None, "done": 0, "total": 0,
+            "percent": 0.0, "is_running": False, "started_at": None, "finished_at": None,
+        }  # fmt: skip
+    is_done = status["step"] == "done"
+    percent = 100.0 if is_done else 100.0 * status["done"] / max(status["total"], 1)
+    return {
+        **status,
+        "status": "Archived" if is_done else "Archiving",
+        "percent": round(percent, 1),
+        "started_at": site_time(status["started_at"]),
+        "finished_at": site_time(status["finished_at"]),
+    }
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def delete_eligible_archived_records(
+    season: str | None = None, confirm: bool | int | str = False
+) -> dict[str, str | None]:
+    """Delete, in the background, the archived records that are flagged as eligible for deletion.
+
+    For System Managers, who are notified of how many it were. They cannot be had back.
+
+    Args:
+        season: only of this season; without it of all.
+        confirm: has to be true.
+
+    Returns: season; status: queued; job: the SRS Job, as of archive_season. It can be cancelled.
+
+    Raises:
+        frappe.ValidationError: not confirmed.
+        frappe.DoesNotExistError: there is no such season.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for("System Manager")
+    season = as_season(season) if as_text("season", season) else None
+    check_confirmed(
+        confirm, _("Archived records that are flagged are deleted and cannot be had back.")
+    )
+    return {
+        "season": season,
+        "status": "queued",
+        "job": queued(request_deletion(season)),
+    }

@@ -1,0 +1,69 @@
+"""SRS Jobs: how far they are, and how they are ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import frappe
+from frappe import _
+
+from memora.api.documents import as_job
+from memora.services import srs_jobs
+from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_job(job: str | None = None) -> dict[str, Any]:
+    """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did.
+
+    For System Managers.
+
+    Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or
+        Interrupted: its process is dead, and nobody goes on; requested_by, started_at, finished_at;
+        done and total records (total is an estimate while it runs), percent; message; of a
+        reconciliation also what it found.
+
+    Raises:
+        frappe.DoesNotExistError: there is no such job.
+    """
+    frappe.only_for("System Manager")
+    return srs_jobs.get_job(as_job(job))
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def cancel_job(job: str | None = None) -> dict[str, Any]:
+    """Have a rebuild, reconciliation or deletion end within two seconds. For System Managers.
+
+    What was done until then stays, and is right. One that has ended is left as it is.
+
+    Returns: as get_job.
+
+    Raises:
+        frappe.ValidationError: it is an archive, which cannot be ended: half of it would have to be
+            continued.
+        frappe.DoesNotExistError: there is no such job.
+    """
+    frappe.only_for("System Manager")
+    job = as_job(job)
+    found = srs_jobs.get_job(job)
+    if found["kind"] not in srs_jobs.CANCELLABLE:
+        refuse(_("An archive is not cancelled: what was begun has to come to its end."))
+    if found["status"] in ("Queued", "Running"):
+        srs_jobs.cancel(job)
+    return srs_jobs.get_job(job)
+
+
+def queued(job: str | None) -> str:
+    """The SRS Job that was queued.
+
+    Raises:
+        ReviewsUnavailable: there is none, since background jobs cannot be queued.
+    """
+    if job is None:
+        refuse(
+            _("Background jobs cannot be queued: check that redis_queue runs. Nothing was begun."),
+            ReviewsUnavailable,
+        )
+    return job

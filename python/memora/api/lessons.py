@@ -1,0 +1,38 @@
+"""What the site's own code calls in the course of lessons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memora.api.arguments import as_json, as_player, as_text
+from memora.services.engine import engine
+from memora.services.errors import frappe_errors
+from memora.services.srs_persistence import acknowledge
+
+
+@frappe_errors()
+def process_srs_batch(
+    user: str,
+    interactions: Sequence[Mapping[str, Any]],
+    subject: str | None = None,
+    topic: str | None = None,
+) -> dict[str, Any]:
+    """Take a lesson's interactions: they bring its questions into the student's reviews.
+
+    For the site's lesson code only, which knows the student: it cannot be called over HTTP.
+
+    Args:
+        user: the student, a User; the answers count for the name that Frappe has, whatever case
+            this is in.
+        interactions: at most 50 of {question_id, duration_ms | time_spent_ms, attempts_count}.
+        subject: Game Subject of these questions.
+        topic: Game Topic of these questions.
+
+    Returns: status, processed, persistence_job_id, remaining_items, new_stability_counts.
+    """
+    interactions_json = as_json("interactions", list(interactions)) or "[]"
+    submitted = engine().rate(
+        as_player(user), interactions_json, as_text("subject", subject), as_text("topic", topic)
+    )
+    return acknowledge(submitted)

@@ -1,0 +1,55 @@
+"""How the site's reviews do: for the SRS Monitor and for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import frappe
+from werkzeug.wrappers import Response
+
+from memora.services.errors import frappe_errors
+from memora.services.metrics import CONTENT_TYPE, metrics_text
+from memora.services.monitor import cache_status, monitor
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_cache_status() -> dict[str, Any]:
+    """How the cache and the journal do, in the same time however many other keys there are.
+
+    For System Managers.
+
+    Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the
+        whole redis_cache (None: out of reach, no limit), maxmemory_policy, cache_warning;
+        total_keys and keys_by_season: cached schedules, one a student and season;
+        memory_mb_by_season, estimated; backlog: submissions that are not in MariaDB yet,
+        backlog_age_seconds of the oldest; journal {reachable, durable, warning, appendonly,
+        appendfsync, maxmemory_policy, kept_in_database, is_clock_ahead}; poison_reviews that wait.
+    """
+    frappe.only_for("System Manager")
+    return cache_status()
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_monitor() -> dict[str, Any]:
+    """All that the SRS Monitor shows. For System Managers.
+
+    Returns: time; status as of get_cache_status; scheduler {state, last_run, warning} of Frappe;
+        latency {calls [{call, count, p50_ms, p99_ms}] of the last hour, series [{at, calls {call:
+        {count, p50_ms, p99_ms}}}] of each ten minutes of a day};
+        discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of
+        each season's last reconciliations, oldest first; alarming_percent, of which administrators
+        are told when more differs; jobs as of get_job, newest first; seasons [{name, is_active,
+        is_seen, enable_redis, archive_status}], of which students see one at most.
+    """
+    frappe.only_for("System Manager")
+    return monitor()
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_metrics() -> Response:
+    """The same in Prometheus' text format. For System Managers: log in with an API key."""
+    frappe.only_for("System Manager")
+    return Response(metrics_text(), content_type=CONTENT_TYPE)

@@ -1,0 +1,111 @@
+"""Records that could not be saved: listed, saved after all, or given up."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import frappe
+from frappe import _
+
+from memora.api.arguments import as_names, as_required_text, as_whole_number
+from memora.api.jobs import queued
+from memora.services import poison_reviews
+from memora.services.engine import engine
+from memora.services.errors import frappe_errors, refuse
+from memora.services.monitor import POISON, WAITING
+from memora.services.poison_reviews import MOST_AT_ONCE
+
+LONGEST_PAGE: Final = 500
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str, Any]:
+    """Acknowledged records that could not be saved, newest first: to be replayed or dismissed.
+
+    For System Managers.
+
+    Args:
+        limit: most of them, 1 to 500.
+        start: how many to pass over.
+
+    Returns: poison_reviews [{name, player, season, question_id, job_id, set_aside_at, reason}], and
+        total, which counts past the limit.
+    """
+    frappe.only_for("System Manager")
+    fields = ["name", "player", "season", "question_id", "job_id", "set_aside_at", "reason"]
+    found = frappe.get_all(
+        POISON,
+        filters=WAITING,
+        fields=fields,
+        order_by="set_aside_at desc, name desc",
+        limit=as_whole_number("limit", limit, 1, LONGEST_PAGE),
+        limit_start=as_whole_number("start", start, 0),
+    )
+    return {"poison_reviews": found, "total": frappe.db.count(POISON, WAITING)}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def replay_poison_reviews(names: str | list[str] | None = None) -> dict[str, Any]:
+    """Save records after all that were set aside, once what was in their way is gone.
+
+    For System Managers. A newer state of a record stays as it is. What still cannot be saved keeps
+    waiting, with its new reason.
+
+    Args:
+        names: names of at most 500 Poison Reviews, as a list or as JSON; without it all that wait.
+
+    Returns: replayed, failed, and unknown: no Poison Review of that name, or replayed before. When
+        more than 500 wait, they are replayed in the background: all these are 0 then, and job is
+        the SRS Job.
+
+    Raises:
+        frappe.ValidationError: too many names.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for("System Manager")
+    listed = as_some_names(names)
+    if listed is None and poison_reviews.waiting() > MOST_AT_ONCE:
+        nothing_yet = {"replayed": 0, "failed": 0, "unknown": 0}
+        return nothing_yet | {"job": queued(poison_reviews.request_replay())}
+    report = engine().replay(listed)
+    return {
+        "replayed": report["replayed"],
+        "failed": report["failed"],
+        "unknown": report["unknown"],
+    }
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def dismiss_poison_reviews(
+    names: str | list[str] | None = None, reason: str | None = None
+) -> dict[str, int]:
+    """Give up records that were set aside: they are kept, with the reason, and wait no more.
+
+    For System Managers. A dismissed one can still be replayed by its name.
+
+    Args:
+        names: names of at most 500 Poison Reviews, as a list or as JSON.
+        reason: why they need not be saved.
+
+    Returns: dismissed, and unknown: none of that name waits.
+
+    Raises:
+        frappe.ValidationError: without names or a reason, or too many names.
+    """
+    frappe.only_for("System Manager")
+    reason = as_required_text("reason", reason)
+    listed = as_some_names(names)
+    if listed is None:
+        refuse(_("{0} is missing").format("names"))
+    return poison_reviews.dismiss(listed, reason)
+
+
+def as_some_names(names: object) -> list[str] | None:
+    """Names of not too many documents; None for None and for an empty field of a form."""
+    listed = as_names("names", names)
+    if listed and len(listed) > MOST_AT_ONCE:
+        refuse(_("At most {0} names at a time, not {1}.").format(MOST_AT_ONCE, len(listed)))
+    return listed

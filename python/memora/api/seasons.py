@@ -1,0 +1,23 @@
+"""Which seasons there are for students."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import frappe
+
+from memora.services.errors import frappe_errors
+from memora.services.seasons import active_seasons
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_active_seasons() -> dict[str, Any]:
+    """Which season students see, and which others are active. For System Managers.
+
+    Returns: seen: the season whose questions students see, None without an active one; unseen:
+        active, too, and seen by nobody, since one active season counts.
+    """
+    frappe.only_for("System Manager")
+    active = active_seasons()
+    return {"seen": active[0] if active else None, "unseen": active[1:]}

@@ -1,0 +1,66 @@
+"""What is kept of a student: all of it shown, or erased."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+import frappe
+from frappe import _
+
+from memora.api.documents import as_student
+from memora.services.engine import engine
+from memora.services.errors import frappe_errors, refuse
+from memora.services.players import export
+
+if TYPE_CHECKING:
+    from memora._engine import Forgotten
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def export_student(player: str | None = None) -> dict[str, Any]:
+    """All that is kept of a student (GDPR 15). For System Managers.
+
+    POST only: names belong in no log.
+
+    Answers that wait in the journal are saved first.
+
+    Returns: player, and by DocType the records, live and archived, the audit records and the Poison
+        Reviews, each with all its fields.
+
+    Raises:
+        frappe.ValidationError: answers that wait cannot be saved now.
+    """
+    frappe.only_for("System Manager")
+    player = as_student(player)
+    return {"player": player, **export(player)}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def forget_student(player: str | None = None, confirm: str | None = None) -> Forgotten:
+    """Erase all that is kept of a student (GDPR 17). For System Managers.
+
+    Records, archived or not, audit records, Poison Reviews, answers that wait, and schedules. The
+    user stays, and can be deleted then: one who answers again begins as a new student.
+
+    Args:
+        player: the name of the User, or what answers were saved under that is none.
+        confirm: has to be the same.
+
+    Returns: how many there were: records, archived_records, audit_records, poison_reviews,
+        waiting_submissions.
+
+    Raises:
+        frappe.ValidationError: not confirmed, or a season is being archived just now.
+        ReviewsUnavailable: a server is down. Calling it again goes on.
+    """
+    frappe.only_for("System Manager")
+    player = as_student(player)
+    if confirm != player:
+        shown = html.escape(player[:140])
+        refuse(
+            _("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown)
+        )
+    return engine().forget(player)
