@@ -19,7 +19,7 @@ from memora._engine import MemoraError
 from memora.api.documents import as_student
 from memora.services.engine import engine
 from memora.services.metrics import metrics_text
-from memora.services.monitor import monitor
+from memora.services.monitor import Health, Monitor, monitor
 from memora.services.partition_manager import create_season_partition, seasons_without_partition
 from memora.services.players import export
 from memora.services.poison_reviews import replay_all
@@ -307,7 +307,7 @@ def finish(wants_json: bool, report: dict[str, Any], text: str) -> None:
     click.echo(f"\n{text}")
 
 
-def describe(found: dict[str, Any]) -> Iterator[str]:
+def describe(found: Monitor) -> Iterator[str]:
     """The monitor in lines, for people."""
     status = found["status"]
     journal = status["journal"]
@@ -317,9 +317,9 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         yield click.style(f"          Safe Mode: {status['cause']}", fg="red")
     if status["cache_warning"]:
         yield click.style(f"          {status['cache_warning']}", fg="yellow")
-    for season, count in status["keys_by_season"].items():
-        memory = status["memory_mb_by_season"][season]
-        yield f"          {season}: {count:,} students, {memory:,.1f} MB"
+    for name, count in status["keys_by_season"].items():
+        memory = status["memory_mb_by_season"][name]
+        yield f"          {name}: {count:,} students, {memory:,.1f} MB"
     yield (
         f"journal   {'answers' if journal['reachable'] else 'is down'}, {status['backlog']:,} "
         f"submissions wait, the oldest for {status['backlog_age_seconds']:,} seconds"
@@ -360,12 +360,12 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         )
     for job in found["jobs"][:10]:
         when = str(job["finished_at"] or job["started_at"] or "")[:19]
-        season = job["season"] or "all seasons"
-        what = f"{job['kind']:<14} {season:<20} {job['status']:<11} {job['message'] or ''}"
+        name = job["season"] or "all seasons"
+        what = f"{job['kind']:<14} {name:<20} {job['status']:<11} {job['message'] or ''}"
         yield f"job       {when:<19} {what}"
 
 
-def describe_memory(status: dict[str, Any]) -> str:
+def describe_memory(status: Health) -> str:
     """How much memory redis_cache uses, and of how much."""
     if status["memory_used_mb"] is None:
         return "its memory is unknown"

@@ -78,7 +78,7 @@ def test_a_database_that_others_use_is_named(site: Site, app: App) -> None:
     present_engine().due(PLAYER)
     assert monitor.cache_status()["cache_warning"] is None
     site.cache.set("celery-task-meta-1", "another app's")
-    warning = monitor.cache_status()["cache_warning"]
+    warning = str(monitor.cache_status()["cache_warning"])
     assert "Database 13" in warning
     assert "celery-task-meta-1" in warning
     assert "srs_cache_url" in warning

@@ -140,7 +140,7 @@ def test_every_season_has_its_last_reconciliation(site: Site, app: App) -> None:
             )  # fmt: skip
     found = monitor.discrepancies()
     assert len(found) == 3 * len(names)
-    assert [each["at"] for each in found] == sorted(each["at"] for each in found)
+    assert [each["at"] for each in found] == sorted(str(each["at"]) for each in found)
     text = metrics_text()
     for name in names:
         assert f'memora_discrepancy_ratio{{season="{name}"}} 0.02' in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, TypedDict
 
 import frappe
 from frappe import _
@@ -16,11 +16,41 @@ from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 
 
+class RequestedArchive(TypedDict):
+    """An archive, and the SRS Job that tells of it; None for one that is archived already."""
+
+    season: str
+    status: Literal["queued", "Archived"]
+    job: str | None
+
+
+class ArchiveState(TypedDict):
+    """How far a season is on its way to the archive. Moments are in the site's time zone."""
+
+    season: str
+    status: Literal["Not Archived", "Archiving", "Archived"]
+    step: Literal["copying", "verifying", "freeing", "clearing", "done"] | None
+    done: int
+    total: int
+    percent: float
+    is_running: bool
+    started_at: str | None
+    finished_at: str | None
+
+
+class QueuedDeletion(TypedDict):
+    """A deletion, of all seasons if none is named, and the SRS Job that tells of it."""
+
+    season: str | None
+    status: Literal["queued"]
+    job: str
+
+
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def archive_season(
     season: str | None = None, confirm: bool | int | str = False
-) -> dict[str, str | None]:
+) -> RequestedArchive:
     """Archive a season in the background, or go on with what was begun.
 
     For System Managers. Its records move to Archived Memory Tracker and cannot be moved back.
@@ -46,7 +76,7 @@ def archive_season(
     )
     is_active, status = frappe.db.get_value(SEASON, season, ["is_active", "archive_status"])
     if status == "Archived":
-        return {"season": season, "status": status, "job": None}
+        return {"season": season, "status": "Archived", "job": None}
     if is_active:
         refuse(_("{0} is active: end it first, then archive it.").format(season))
     return {
@@ -58,7 +88,7 @@ def archive_season(
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
-def get_archive_status(season: str | None = None) -> dict[str, Any]:
+def get_archive_status(season: str | None = None) -> ArchiveState:
     """How far a season is on its way to the archive.
 
     For System Managers.
@@ -79,9 +109,13 @@ def get_archive_status(season: str | None = None) -> dict[str, Any]:
     is_done = status["step"] == "done"
     percent = 100.0 if is_done else 100.0 * status["done"] / max(status["total"], 1)
     return {
-        **status,
+        "season": status["season"],
         "status": "Archived" if is_done else "Archiving",
+        "step": status["step"],
+        "done": status["done"],
+        "total": status["total"],
         "percent": round(percent, 1),
+        "is_running": status["is_running"],
         "started_at": site_time(status["started_at"]),
         "finished_at": site_time(status["finished_at"]),
     }
@@ -91,7 +125,7 @@ def get_archive_status(season: str | None = None) -> dict[str, Any]:
 @frappe_errors(for_students=False)
 def delete_eligible_archived_records(
     season: str | None = None, confirm: bool | int | str = False
-) -> dict[str, str | None]:
+) -> QueuedDeletion:
     """Delete, in the background, the archived records that are flagged as eligible for deletion.
 
     For System Managers, who are notified of how many it were. They cannot be had back.

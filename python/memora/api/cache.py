@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, TypedDict
 
 import frappe
 
@@ -18,9 +18,24 @@ from memora.services.srs_reconciliation import (
 from memora.services.srs_redis_manager import request_rebuild
 
 
+class QueuedRebuild(TypedDict):
+    """A rebuild, and the SRS Job that tells of it."""
+
+    season: str
+    status: Literal["queued"]
+    job: str
+
+
+class QueuedReconciliations(TypedDict):
+    """Reconciliations, and the SRS Jobs that tell of them."""
+
+    status: Literal["queued"]
+    jobs: list[str]
+
+
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
+def rebuild_season_cache(season: str | None = None) -> QueuedRebuild:
     """Load all schedules of a season into the cache again, in the background. For System Managers.
 
     Students read and answer meanwhile.
@@ -46,7 +61,7 @@ def rebuild_season_cache(season: str | None = None) -> dict[str, str]:
 @frappe_errors(for_students=False)
 def trigger_reconciliation(
     sample_size: int | str = SAMPLE_SIZE, season: str | None = None
-) -> dict[str, Any]:
+) -> QueuedReconciliations:
     """Compare cached schedules with the database and correct them, in the background.
 
     For System Managers.

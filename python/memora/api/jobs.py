@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import frappe
 from frappe import _
 
 from memora.api.documents import as_job
 from memora.services import srs_jobs
 from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
+from memora.services.srs_jobs import Job
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
-def get_job(job: str | None = None) -> dict[str, Any]:
+def get_job(job: str | None = None) -> Job:
     """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did.
 
     For System Managers.
@@ -33,7 +32,7 @@ def get_job(job: str | None = None) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def cancel_job(job: str | None = None) -> dict[str, Any]:
+def cancel_job(job: str | None = None) -> Job:
     """Have a rebuild, reconciliation or deletion end within two seconds. For System Managers.
 
     What was done until then stays, and is right. One that has ended is left as it is.

@@ -8,7 +8,7 @@ from typing import Any
 from memora.api.arguments import as_json, as_player, as_text
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
-from memora.services.srs_persistence import acknowledge
+from memora.services.srs_persistence import Acknowledgement, acknowledge
 
 
 @frappe_errors()
@@ -17,7 +17,7 @@ def process_srs_batch(
     interactions: Sequence[Mapping[str, Any]],
     subject: str | None = None,
     topic: str | None = None,
-) -> dict[str, Any]:
+) -> Acknowledgement:
     """Take a lesson's interactions: they bring its questions into the student's reviews.
 
     For the site's lesson code only, which knows the student: it cannot be called over HTTP.

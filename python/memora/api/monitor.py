@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import frappe
 from werkzeug.wrappers import Response
 
 from memora.services.errors import frappe_errors
 from memora.services.metrics import CONTENT_TYPE, metrics_text
-from memora.services.monitor import cache_status, monitor
+from memora.services.monitor import Health, Monitor, cache_status, monitor
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
-def get_cache_status() -> dict[str, Any]:
+def get_cache_status() -> Health:
     """How the cache and the journal do, in the same time however many other keys there are.
 
     For System Managers.
@@ -32,7 +30,7 @@ def get_cache_status() -> dict[str, Any]:
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
-def get_monitor() -> dict[str, Any]:
+def get_monitor() -> Monitor:
     """All that the SRS Monitor shows. For System Managers.
 
     Returns: time; status as of get_cache_status; scheduler {state, last_run, warning} of Frappe;

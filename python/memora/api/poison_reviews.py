@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from datetime import datetime
+from typing import Final, TypedDict
 
 import frappe
 from frappe import _
@@ -13,14 +14,47 @@ from memora.services import poison_reviews
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, refuse
 from memora.services.monitor import POISON, WAITING
-from memora.services.poison_reviews import MOST_AT_ONCE
+from memora.services.poison_reviews import MOST_AT_ONCE, Dismissal
 
 LONGEST_PAGE: Final = 500
 
 
+class PoisonReview(TypedDict):
+    """An acknowledged record that could not be saved, and why."""
+
+    name: str
+    player: str | None
+    season: str | None
+    question_id: str | None
+    job_id: str | None
+    set_aside_at: datetime | None
+    reason: str | None
+
+
+class PoisonReviews(TypedDict):
+    """A page of them, and how many there are in all."""
+
+    poison_reviews: list[PoisonReview]
+    total: int
+
+
+class Replay(TypedDict):
+    """What was saved after all, and what was not."""
+
+    replayed: int
+    failed: int
+    unknown: int
+
+
+class QueuedReplay(Replay):
+    """A replay in the background: nothing is done yet."""
+
+    job: str
+
+
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
-def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str, Any]:
+def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> PoisonReviews:
     """Acknowledged records that could not be saved, newest first: to be replayed or dismissed.
 
     For System Managers.
@@ -33,11 +67,10 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str,
         total, which counts past the limit.
     """
     frappe.only_for("System Manager")
-    fields = ["name", "player", "season", "question_id", "job_id", "set_aside_at", "reason"]
     found = frappe.get_all(
         POISON,
         filters=WAITING,
-        fields=fields,
+        fields=list(PoisonReview.__annotations__),
         order_by="set_aside_at desc, name desc",
         limit=as_whole_number("limit", limit, 1, LONGEST_PAGE),
         limit_start=as_whole_number("start", start, 0),
@@ -47,7 +80,7 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> dict[str,
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def replay_poison_reviews(names: str | list[str] | None = None) -> dict[str, Any]:
+def replay_poison_reviews(names: str | list[str] | None = None) -> Replay | QueuedReplay:
     """Save records after all that were set aside, once what was in their way is gone.
 
     For System Managers. A newer state of a record stays as it is. What still cannot be saved keeps
@@ -67,8 +100,8 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> dict[str, Any
     frappe.only_for("System Manager")
     listed = as_some_names(names)
     if listed is None and poison_reviews.waiting() > MOST_AT_ONCE:
-        nothing_yet = {"replayed": 0, "failed": 0, "unknown": 0}
-        return nothing_yet | {"job": queued(poison_reviews.request_replay())}
+        job = queued(poison_reviews.request_replay())
+        return {"replayed": 0, "failed": 0, "unknown": 0, "job": job}
     report = engine().replay(listed)
     return {
         "replayed": report["replayed"],
@@ -81,7 +114,7 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> dict[str, Any
 @frappe_errors(for_students=False)
 def dismiss_poison_reviews(
     names: str | list[str] | None = None, reason: str | None = None
-) -> dict[str, int]:
+) -> Dismissal:
     """Give up records that were set aside: they are kept, with the reason, and wait no more.
 
     For System Managers. A dismissed one can still be replayed by its name.

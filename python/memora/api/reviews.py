@@ -6,7 +6,7 @@ check of arguments to `memora.api.arguments`, whose messages are for students.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 import frappe
 from frappe import _
@@ -14,15 +14,34 @@ from frappe import _
 from memora.api.arguments import as_json, as_limit, as_player, as_text
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, refuse
-from memora.services.question_cards import due_cards
-from memora.services.srs_persistence import acknowledge
+from memora.services.question_cards import DueCards, due_cards
+from memora.services.srs_persistence import Acknowledgement, acknowledge
+
+
+class NoReviewSession(DueCards):
+    """No season is active: no questions, and what to say of it."""
+
+    message: str
+
+
+class Submission(Acknowledgement):
+    """What a student is told of answers that are durable."""
+
+    xp_earned: int
+
+
+class PersistenceStatus(TypedDict):
+    """Whether a submission is in the database."""
+
+    job_id: str
+    status: Literal["pending", "persisted", "failed"]
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors()
 def get_review_session(
     subject: str | None = None, topic_id: str | None = None, limit: int | str = 20
-) -> dict[str, Any]:
+) -> DueCards | NoReviewSession:
     """The student's due questions, most overdue first.
 
     Args:
@@ -36,22 +55,17 @@ def get_review_session(
     player = as_player(frappe.session.user)
     subject, topic = as_text("subject", subject), as_text("topic_id", topic_id)
     due = due_cards(player, as_limit(limit), subject, topic)
-    answer: dict[str, Any] = {
-        "questions": due["questions"],
-        "total_due": due["total_due"],
-        "is_degraded": due["is_degraded"],
-        "season": due["season"],
-    }
-    if due["season"] is None:
-        answer["message"] = _("No season is active at the moment, so there is nothing to review.")
-    return answer
+    if due["season"] is not None:
+        return due
+    message = _("No season is active at the moment, so there is nothing to review.")
+    return {**due, "message": message}
 
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors()
 def submit_review_session(
     session_data: str | dict[str, Any] | None = None, responses: str | list[Any] | None = None
-) -> dict[str, Any]:
+) -> Submission:
     """Take the answers of a review session: exactly one of the two forms, at most 50 answers.
 
     Args:
@@ -66,12 +80,12 @@ def submit_review_session(
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)
     submitted = engine().submit(player, data, listed)
-    return acknowledge(submitted) | {"xp_earned": submitted["xp_earned"]}
+    return {**acknowledge(submitted), "xp_earned": submitted["xp_earned"]}
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors()
-def get_persistence_status(job_id: str | None = None) -> dict[str, str]:
+def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     """Whether a submission of the student is in the database.
 
     Args:

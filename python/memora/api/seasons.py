@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 import frappe
 
@@ -10,9 +10,16 @@ from memora.services.errors import frappe_errors
 from memora.services.seasons import active_seasons
 
 
+class ActiveSeasons(TypedDict):
+    """The season whose questions students see, and active ones that nobody sees."""
+
+    seen: str | None
+    unseen: list[str]
+
+
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
-def get_active_seasons() -> dict[str, Any]:
+def get_active_seasons() -> ActiveSeasons:
     """Which season students see, and which others are active. For System Managers.
 
     Returns: seen: the season whose questions students see, None without an active one; unseen:

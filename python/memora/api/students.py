@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import frappe
 from frappe import _
@@ -11,20 +11,24 @@ from frappe import _
 from memora.api.documents import as_student
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, refuse
-from memora.services.players import export
+from memora.services.players import KeptRecords, export
 
 if TYPE_CHECKING:
     from memora._engine import Forgotten
 
 
+class Export(KeptRecords):
+    """All that is kept of a student, whom it names."""
+
+    player: str
+
+
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def export_student(player: str | None = None) -> dict[str, Any]:
+def export_student(player: str | None = None) -> Export:
     """All that is kept of a student (GDPR 15). For System Managers.
 
-    POST only: names belong in no log.
-
-    Answers that wait in the journal are saved first.
+    Answers that wait in the journal are saved first. POST only: names belong in no log.
 
     Returns: player, and by DocType the records, live and archived, the audit records and the Poison
         Reviews, each with all its fields.

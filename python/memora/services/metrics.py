@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from memora._engine import MemoraError
 from memora.services.engine import engine
-from memora.services.monitor import MEGABYTE, cache_status, discrepancies
+from memora.services.monitor import MEGABYTE, Health, cache_status, discrepancies
 from memora.services.scheduler import scheduler_status
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class _Site(Collector):
         yield _latency()
 
 
-def _gauges(status: dict[str, Any]) -> Iterator[Metric]:
+def _gauges(status: Health) -> Iterator[Metric]:
     journal = status["journal"]
     scheduler = scheduler_status()
     for name, meaning, value in (
@@ -86,7 +86,7 @@ def _gauges(status: dict[str, Any]) -> Iterator[Metric]:
         yield GaugeMetricFamily(f"memora_{name}", meaning, value=float(value))
 
 
-def _by_season(name: str, meaning: str, values: dict[str, float]) -> Metric:
+def _by_season(name: str, meaning: str, values: Mapping[str, float]) -> Metric:
     family = GaugeMetricFamily(f"memora_{name}", meaning, labels=["season"])
     for season, value in values.items():
         family.add_metric([season], value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import frappe
 from frappe.utils import now_datetime
@@ -12,10 +12,10 @@ from frappe.utils import now_datetime
 from memora._engine import ALARMING_PERCENT, MemoraError
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
-from memora.services.scheduler import scheduler_status
+from memora.services.scheduler import SchedulerStatus, scheduler_status
 from memora.services.seasons import active_seasons
 from memora.services.site_time import site_time
-from memora.services.srs_jobs import JOB, latest_jobs
+from memora.services.srs_jobs import JOB, Job, latest_jobs
 
 if TYPE_CHECKING:
     from memora._engine import Latency
@@ -31,8 +31,107 @@ MOST_RECONCILIATIONS: Final = 1_200
 RECONCILED_DAYS: Final = 60
 
 
-def cache_status() -> dict[str, Any]:
-    """The cache, the journal and what waits; `memora.api.srs.get_cache_status` describes it."""
+class JournalHealth(TypedDict):
+    """How the journal does: see `memora._engine.JournalStatus`."""
+
+    reachable: bool
+    durable: bool
+    warning: str | None
+    appendonly: bool
+    appendfsync: str
+    maxmemory_policy: str
+    kept_in_database: int
+    is_clock_ahead: bool
+
+
+class Health(TypedDict):
+    """How cache and journal do, and what waits.
+
+    Memory is that of all redis_cache; None: it is out of reach, or has no limit. Keys are cached
+    schedules, one a student and season.
+    """
+
+    redis_connected: bool
+    is_safe_mode: bool
+    cause: str | None
+    memory_used_mb: float | None
+    memory_limit_mb: float | None
+    maxmemory_policy: str
+    cache_warning: str | None
+    total_keys: int
+    keys_by_season: dict[str, int]
+    memory_mb_by_season: dict[str, float]
+    backlog: int
+    backlog_age_seconds: float
+    journal: JournalHealth
+    poison_reviews: int
+
+
+class CallLatency(TypedDict):
+    """How long calls of one kind took."""
+
+    count: int
+    p50_ms: float
+    p99_ms: float
+
+
+class NamedCallLatency(CallLatency):
+    """The same, and of which kind."""
+
+    call: str
+
+
+class LatencyPoint(TypedDict):
+    """Calls of ten minutes, by kind."""
+
+    at: str | None
+    calls: dict[str, CallLatency]
+
+
+class LatencyChart(TypedDict):
+    """Calls of the last hour, and of each ten minutes of a day."""
+
+    calls: list[NamedCallLatency]
+    series: list[LatencyPoint]
+
+
+class Discrepancy(TypedDict):
+    """What a reconciliation found: the share of wrong records, and its 95% confidence."""
+
+    job: str
+    at: str | None
+    season: str
+    percent: float
+    low_percent: float
+    high_percent: float
+    records: int
+    is_sample: bool
+
+
+class MonitoredSeason(TypedDict):
+    """A season; `is_seen`: its questions are what students see."""
+
+    name: str
+    is_active: int
+    enable_redis: int
+    archive_status: str | None
+    is_seen: int
+
+
+class Monitor(TypedDict):
+    """All that the SRS Monitor shows."""
+
+    time: str
+    status: Health
+    scheduler: SchedulerStatus
+    latency: LatencyChart
+    discrepancies: list[Discrepancy]
+    jobs: list[Job]
+    seasons: list[MonitoredSeason]
+
+
+def cache_status() -> Health:
+    """The cache, the journal and what waits."""
     unarchived = {"archive_status": ("is", "not set")}
     seasons = frappe.get_all(SEASON, filters=unarchived, pluck="name", order_by="start_date desc")
     cache = engine().cache_status(seasons)
@@ -55,24 +154,21 @@ def cache_status() -> dict[str, Any]:
         "backlog": journal["backlog"],
         "backlog_age_seconds": round(journal["oldest_age_seconds"], 1),
         "journal": {
-            name: journal[name]
-            for name in (
-                "reachable",
-                "durable",
-                "warning",
-                "appendonly",
-                "appendfsync",
-                "maxmemory_policy",
-                "kept_in_database",
-                "is_clock_ahead",
-            )
+            "reachable": journal["reachable"],
+            "durable": journal["durable"],
+            "warning": journal["warning"],
+            "appendonly": journal["appendonly"],
+            "appendfsync": journal["appendfsync"],
+            "maxmemory_policy": journal["maxmemory_policy"],
+            "kept_in_database": journal["kept_in_database"],
+            "is_clock_ahead": journal["is_clock_ahead"],
         },
         "poison_reviews": frappe.db.count(POISON, WAITING),
     }
 
 
-def monitor() -> dict[str, Any]:
-    """All that the SRS Monitor shows; `memora.api.srs.get_monitor` describes it."""
+def monitor() -> Monitor:
+    """All that the SRS Monitor shows."""
     fields = ["name", "is_active", "enable_redis", "archive_status"]
     seasons = frappe.get_all(SEASON, filters={}, fields=fields, order_by="start_date desc")
     seen = active_seasons()[:1]
@@ -84,11 +180,20 @@ def monitor() -> dict[str, Any]:
         "discrepancies": discrepancies(),
         "alarming_percent": ALARMING_PERCENT,
         "jobs": latest_jobs(LATEST_JOBS),
-        "seasons": [{**season, "is_seen": int(season["name"] in seen)} for season in seasons],
+        "seasons": [
+            {
+                "name": season["name"],
+                "is_active": season["is_active"],
+                "enable_redis": season["enable_redis"],
+                "archive_status": season["archive_status"],
+                "is_seen": int(season["name"] in seen),
+            }
+            for season in seasons
+        ],
     }
 
 
-def latency() -> dict[str, Any]:
+def latency() -> LatencyChart:
     """How long students' calls took, in the last hour and day; empty while the cache is away."""
     try:
         found = engine().latency()
@@ -106,7 +211,7 @@ def latency() -> dict[str, Any]:
     }
 
 
-def discrepancies() -> list[dict[str, Any]]:
+def discrepancies() -> list[Discrepancy]:
     """What the last reconciliations of each season found in 60 days, oldest first."""
     fields = [
         "name",
@@ -148,7 +253,7 @@ def discrepancies() -> list[dict[str, Any]]:
     ]
 
 
-def _brief(call: Latency) -> dict[str, float]:
+def _brief(call: Latency) -> CallLatency:
     return {"count": call["count"], "p50_ms": call["p50_ms"], "p99_ms": call["p99_ms"]}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypedDict
 
 import frappe
 from frappe import _
@@ -18,6 +18,17 @@ from memora.services.storage import ARCHIVE, AUDIT, TRACKER
 # Tables of which Frappe must not look through every record.
 BIG_TABLES: Final = (TRACKER, ARCHIVE, AUDIT)
 RENAMED_AT_A_TIME: Final = 500
+
+# All that is kept of a student, by DocType: each record has all its fields.
+KeptRecords = TypedDict(
+    "KeptRecords",
+    {
+        "Player Memory Tracker": list[dict[str, Any]],
+        "Archived Memory Tracker": list[dict[str, Any]],
+        "Memory Review Audit": list[dict[str, Any]],
+        "Poison Review": list[dict[str, Any]],
+    },
+)
 
 
 def refuse_to_orphan(document: Any, _event: str | None = None) -> None:
@@ -136,8 +147,8 @@ def _leave_to_frappe() -> None:
     (frappe.flags.link_fields or {}).pop("User", None)
 
 
-def export(player: str) -> dict[str, list[dict[str, Any]]]:
-    """All that is kept of a student, by DocType. Answers that wait are saved first. Commits.
+def export(player: str) -> KeptRecords:
+    """All that is kept of a student. Answers that wait are saved first. Commits.
 
     Raises:
         frappe.ValidationError: they cannot be saved now.
@@ -148,16 +159,18 @@ def export(player: str) -> dict[str, list[dict[str, Any]]]:
         refuse(message.format(player))
     # A transaction that began before does not see them.
     frappe.db.commit()
-    of_player = {"player": player}
-    records = {
-        table: [
-            record
-            for season in _seasons()
-            for record in _all_fields(table, of_player | {"season": season}, "question_id")
-        ]
-        for table in (TRACKER, ARCHIVE)
+    return {
+        TRACKER: _season_by_season(TRACKER, player),
+        ARCHIVE: _season_by_season(ARCHIVE, player),
+        AUDIT: _all_fields(AUDIT, {"player": player}, "name"),
+        POISON: _all_fields(POISON, {"player": player}, "name"),
     }
-    return records | {table: _all_fields(table, of_player, "name") for table in (AUDIT, POISON)}
+
+
+def _season_by_season(table: str, player: str) -> list[dict[str, Any]]:
+    """A student's records of a big table. Each season is one step in an index."""
+    of_seasons = [{"player": player, "season": season} for season in _seasons()]
+    return [record for one in of_seasons for record in _all_fields(table, one, "question_id")]
 
 
 def _all_fields(table: str, filters: dict[str, str], order: str) -> list[dict[str, Any]]:

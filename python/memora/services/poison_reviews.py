@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import frappe
 from frappe import _
@@ -23,6 +23,13 @@ REPLAY_JOB: Final = "memora.services.poison_reviews.replay_in_background"
 LINK: Final = "/app/poison-review"
 # More are replayed in the background: a caller would wait for seconds.
 MOST_AT_ONCE: Final = 500
+
+
+class Dismissal(TypedDict):
+    """How many were dismissed, and how many names are of none that waits."""
+
+    dismissed: int
+    unknown: int
 
 
 def waiting() -> int:
@@ -72,12 +79,10 @@ def replay_in_background(season: None = None, job: str | None = None) -> None:
     )
 
 
-def dismiss(names: list[str], reason: str) -> dict[str, int]:
+def dismiss(names: list[str], reason: str) -> Dismissal:
     """Give up records that wait: they are kept with the reason, and wait no more. Does not commit.
 
     Their students' next reads show what the table has.
-
-    Returns: dismissed, and unknown: none of that name waits.
     """
     dismissed = 0
     for name in names:

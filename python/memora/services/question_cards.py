@@ -6,7 +6,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import frappe
 from frappe.utils import cint
@@ -29,7 +29,16 @@ LOG_SECONDS: Final = 600.0
 _silent_until: Final[dict[str, float]] = {}
 
 
-def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -> dict[str, Any]:
+class DueCards(TypedDict):
+    """Due questions, each with the fields of its schedule (`Question`) and those of its card."""
+
+    questions: list[dict[str, Any]]
+    total_due: int
+    is_degraded: bool
+    season: str | None
+
+
+def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -> DueCards:
     """The due questions as `Engine.due` has them, with what the site's app adds to them.
 
     The hook names a function that takes a list of question ids and returns a mapping from question
@@ -41,18 +50,19 @@ def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -
     given up: the student is not asked it any more, and others that are due take its place.
     """
     for _ in range(MOST_ROUNDS):
-        due: dict[str, Any] = {**engine().due(player, limit, subject, topic)}
-        cards = _load(due["questions"], player, due["season"])
+        found = engine().due(player, limit, subject, topic)
+        cards = _load(found["questions"], player, found["season"])
         retired = {name for name, card in cards.items() if cint(card.get(RETIRED))}
-        asked = [
-            question for question in due["questions"] if question["question_id"] not in retired
-        ]
-        due["total_due"] -= len(due["questions"]) - len(asked)
-        due["questions"] = [
-            {**cards.get(question["question_id"], {}), **question} for question in asked
-        ]
+        shown = [each for each in found["questions"] if each["question_id"] not in retired]
+        due: DueCards = {
+            "questions": [{**cards.get(each["question_id"], {}), **each} for each in shown],
+            "total_due": found["total_due"] - (len(found["questions"]) - len(shown)),
+            "is_degraded": found["is_degraded"],
+            "season": found["season"],
+        }
+        season = due["season"]
         # Safe Mode has room for one read.
-        if not retired or due["is_degraded"] or not _retire(player, due["season"], retired):
+        if not season or not retired or due["is_degraded"] or not _retire(player, season, retired):
             break
     return due
 

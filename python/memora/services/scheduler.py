@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final, Literal, TypedDict
 
 import frappe
 from frappe import _
@@ -14,14 +14,19 @@ JOB_TYPE: Final = "Scheduled Job Type"
 EACH_MINUTE: Final = "memora.services.srs_persistence.drain_safety_net"
 # Frappe looks once a minute what is due, and a worker may be busy for a while.
 LATE: Final = timedelta(minutes=5)
+State = Literal["running", "inactive", "dormant", "late", "resting"]
 
 
-def scheduler_status() -> dict[str, Any]:
-    """Whether the scheduler does what has to be done each minute.
+class SchedulerStatus(TypedDict):
+    """The scheduler's state, the last run of the job of each minute, and what is to be done."""
 
-    Returns: state: running, inactive, dormant, late or resting; last_run of the job of each minute,
-        or None; warning: what is wrong and what to do, or None.
-    """
+    state: State
+    last_run: str | None
+    warning: str | None
+
+
+def scheduler_status() -> SchedulerStatus:
+    """Whether the scheduler does what has to be done each minute."""
     found = frappe.db.get_value(JOB_TYPE, {"method": EACH_MINUTE}, ["last_execution", "creation"])
     last_run, creation = found or (None, None)
     heard_of = last_run or creation
@@ -48,7 +53,7 @@ def mend_schedule(now: datetime | None = None) -> None:
             frappe.db.set_value(JOB_TYPE, job["name"], "last_execution", now, update_modified=False)
 
 
-def _state(heard_of: datetime | None) -> str:
+def _state(heard_of: datetime | None) -> State:
     now = now_datetime()
     if is_scheduler_inactive(verbose=False):
         return "inactive"
@@ -59,8 +64,8 @@ def _state(heard_of: datetime | None) -> str:
     return "resting" if heard_of > now + LATE else "running"
 
 
-def _warning(state: str) -> str | None:
-    warnings = {
+def _warning(state: State) -> str | None:
+    warnings: dict[State, str] = {
         "inactive": _(
             "Frappe's scheduler is switched off for this site: see System Settings, and "
             "pause_scheduler, disable_scheduler and maintenance_mode in the site's configuration."

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypedDict, TypeVar, cast
 
 import frappe
 from frappe import _
@@ -36,6 +36,7 @@ SILENT_SECONDS: Final = 60
 # Of done and total records, and what else the engine tells.
 News = TypeVar("News", bound=Mapping[str, Any])
 Kind = Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"]
+Status = Literal["Queued", "Running", "Done", "Cancelled", "Failed", "Interrupted"]
 CANCELLABLE: Final = ("Rebuild", "Reconciliation", "Deletion", "Replay")
 # What must come to its end whoever is killed, and the background job that does it.
 CONTINUED: Final = {
@@ -43,15 +44,53 @@ CONTINUED: Final = {
     "Deletion": "memora.services.srs_archiver.delete_in_background",
 }
 UNFINISHED: Final = ("in", ("Queued", "Running"))
-FIELDS: Final = (
-    "name", "kind", "season", "status", "requested_by", "started_at", "finished_at", "done",
-    "total", "message", "modified", "cancel_requested",
-)  # fmt: skip
-FOUND: Final = (
-    "sample_size", "students", "records", "missing", "ghost", "wrong_date", "wrong_state",
-    "half_filled", "corrected", "unsettled", "void", "offered", "percent_differing", "percent_low",
-    "percent_high",
-)  # fmt: skip
+
+
+class Course(TypedDict):
+    """What an SRS Job says of its course; moments are text in the site's time zone."""
+
+    name: str
+    kind: Kind
+    season: str | None
+    status: Status
+    requested_by: str | None
+    started_at: str | None
+    finished_at: str | None
+    done: int
+    total: int
+    message: str | None
+    modified: str
+    cancel_requested: int
+
+
+class Findings(TypedDict, total=False):
+    """What a reconciliation found: see `memora._engine.Reconciliation`."""
+
+    sample_size: int
+    students: int
+    records: int
+    missing: int
+    ghost: int
+    wrong_date: int
+    wrong_state: int
+    half_filled: int
+    corrected: int
+    unsettled: int
+    void: int
+    offered: int
+    percent_differing: float
+    percent_low: float
+    percent_high: float
+
+
+class Job(Course, Findings):
+    """An SRS Job as administrators see it."""
+
+    percent: float
+
+
+FIELDS: Final = tuple(Course.__annotations__)
+FOUND: Final = tuple(Findings.__annotations__)
 
 
 class JobCancelled(Exception):
@@ -248,13 +287,13 @@ def cancel(name: str) -> None:
     publish(name)
 
 
-def get_job(name: str, with_findings: bool = True) -> dict[str, Any]:
-    """A job as administrators see it: its fields, and `percent`."""
+def get_job(name: str, with_findings: bool = True) -> Job:
+    """A job as administrators see it."""
     fields = [*FIELDS, *(FOUND if with_findings else ())]
     return _shown(dict(zip(fields, frappe.db.get_value(JOB, name, fields), strict=True)))
 
 
-def latest_jobs(most: int, **filters: Any) -> list[dict[str, Any]]:
+def latest_jobs(most: int, **filters: Any) -> list[Job]:
     """The jobs that were requested last, newest first."""
     rows = frappe.get_all(
         JOB, filters=filters, fields=[*FIELDS, *FOUND], order_by="creation desc", limit=most
@@ -297,7 +336,7 @@ def publish(name: str) -> None:
         frappe.logger("memora").warning(f"news of SRS Job {name} could not be published: {error}")
 
 
-def _shown(job: dict[str, Any]) -> dict[str, Any]:
+def _shown(job: dict[str, Any]) -> Job:
     if job["status"] == "Running" and _is_dead(job):
         job["status"] = "Queued" if job["kind"] in CONTINUED else "Interrupted"
     is_done = job["status"] == "Done"
@@ -306,7 +345,7 @@ def _shown(job: dict[str, Any]) -> dict[str, Any]:
     )
     for field in ("started_at", "finished_at", "modified"):
         job[field] = job[field] and str(job[field])
-    return job
+    return cast(Job, job)
 
 
 def _is_dead(job: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 import frappe
 from frappe import _
@@ -26,6 +26,16 @@ LOAD_JOB: Final = "memora.services.srs_persistence.load_recent_students"
 LOAD_QUEUE: Final = "long"
 # Of the time: readers do not notice it.
 LOAD_SHARE: Final = 0.2
+
+
+class Acknowledgement(TypedDict):
+    """What the caller is told of answers that are durable. The counts have the keys "1" to "4"."""
+
+    status: Literal["success"]
+    processed: int
+    persistence_job_id: str
+    remaining_items: int
+    new_stability_counts: dict[str, int]
 
 
 def persist_review_batch() -> DrainReport | None:
@@ -54,7 +64,7 @@ def persist_review_batch() -> DrainReport | None:
     return report
 
 
-def acknowledge(submitted: SubmitAnswer) -> dict[str, Any]:
+def acknowledge(submitted: SubmitAnswer) -> Acknowledgement:
     """What the caller is told of a durable submission; queues the drain where one is wanted."""
     if submitted["drain_wanted"]:
         request_drain()
