@@ -79,18 +79,18 @@ def warm_read(bench: Bench) -> None:
         at_most=1.3,
     )
     turns = {MEMORA: Turn(lambda _: engine.due(player))}
-    turns |= {name: Turn(asked(way.due, player)) for name, way in opponents.items()}
+    turns |= {name: Turn(calling(way.due, player)) for name, way in opponents.items()}
     bench.report.add_times("Warm read of 20", race(turns, bench.rounds * 5, "warm read"))
     turns = {MEMORA: Turn(lambda _: engine.due(player, subject=SUBJECT))}
     turns |= {
-        name: Turn(asked(way.due_of_subject, player, SUBJECT)) for name, way in opponents.items()
+        name: Turn(calling(way.due_of_subject, player, SUBJECT)) for name, way in opponents.items()
     }
     bench.report.add_times(
         "Warm read of one subject", race(turns, bench.rounds * 2, "warm read of one subject")
     )
 
 
-def asked(call: Callable[..., object], *arguments: object) -> Callable[[Any], object]:
+def calling(call: Callable[..., object], *arguments: object) -> Callable[[Any], object]:
     """A call with arguments of its own, whatever was prepared for it."""
     return lambda _prepared: call(*arguments)
 

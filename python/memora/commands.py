@@ -115,8 +115,9 @@ def reconcile(
         found = {}
         for name in [season] if season else seasons_to_reconcile():
             with bars(wants_json) as show:
-                tell = partial(show, f"Comparing {name}")
-                found[name] = reconcile_season(name, None, 0 if whole else sample, tell, share)
+                on_progress = partial(show, f"Comparing {name}")
+                size = 0 if whole else sample
+                found[name] = reconcile_season(name, None, size, on_progress, share)
             if not wants_json:
                 click.echo(f"{name}: {what_was_found(found[name])}")
         if wants_json:

@@ -82,7 +82,7 @@ user_data_fields = [
 
 doc_events = {
     "User": {
-        "on_trash": "memora.services.players.refuse_to_orphan",
+        "on_trash": "memora.services.players.check_no_records",
         "before_rename": "memora.services.players.before_rename",
         "after_rename": "memora.services.players.after_rename",
     },

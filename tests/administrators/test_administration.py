@@ -50,14 +50,14 @@ def test_a_manager_archives_a_season(site: Site, app: App, old: str) -> None:
     app(user=MANAGER)
     before = records(site, TRACKER, old)
     assert srs.get_archive_status(old)["status"] == "Not Archived"
-    asked = srs.archive_season(old, confirm="1")
-    assert (asked["season"], asked["status"]) == (old, "queued")
-    assert srs.archive_season(old, confirm=True) == asked
+    requested = srs.archive_season(old, confirm="1")
+    assert (requested["season"], requested["status"]) == (old, "queued")
+    assert srs.archive_season(old, confirm=True) == requested
     assert [job.queue for job in frappe.recorded.jobs] == ["long"]
-    job = srs.get_job(asked["job"])
+    job = srs.get_job(requested["job"])
     assert (job["kind"], job["status"], job["requested_by"]) == ("Archive", "Queued", MANAGER)
     frappe.recorded.run_jobs()
-    job = srs.get_job(asked["job"])
+    job = srs.get_job(requested["job"])
     assert (job["status"], job["done"], job["message"]) == (
         "Done",
         4000,
@@ -133,14 +133,14 @@ def killed_at(last: str) -> Any:
         # A forked process has connections of its own.
         frappe.local.db.connection = None
         srs_jobs.NEWS_SECONDS = 0.0  # type: ignore[misc]
-        tell = srs_jobs.Work.tell
+        report_progress = srs_jobs.Work.report_progress
 
         def die(work: srs_jobs.Work, done: int, total: int, step: str = "") -> None:
-            tell(work, done, total, step)
+            report_progress(work, done, total, step)
             if step.startswith(last):
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        srs_jobs.Work.tell = die  # type: ignore[method-assign,assignment]
+        srs_jobs.Work.report_progress = die  # type: ignore[method-assign,assignment]
         job.perform()
 
     child = fork(work)
@@ -157,26 +157,28 @@ def a_minute_later(site: Site) -> None:
         job.started_at -= timedelta(seconds=61)
 
 
-@pytest.mark.parametrize("asks", [True, False], ids=["asked for again", "by the scheduler"])
+@pytest.mark.parametrize(
+    "is_requested_again", [True, False], ids=["asked for again", "by the scheduler"]
+)
 def test_after_a_death_an_archive_goes_on_at_once(
-    site: Site, app: App, old: str, asks: bool
+    site: Site, app: App, old: str, is_requested_again: bool
 ) -> None:
     """RQ calls a job started for hours whose worker was killed."""
     app(user=MANAGER)
     before = records(site, TRACKER, old)
-    asked = srs.archive_season(old, confirm=1)
+    requested = srs.archive_season(old, confirm=1)
     killed = killed_at("Comparing")
     assert frappe.is_job_enqueued(killed.job_id)
     # It could be beginning or ending this moment, and is heard of within a minute.
-    assert srs.archive_season(old, confirm=1) == asked
+    assert srs.archive_season(old, confirm=1) == requested
     srs_jobs.look_after_jobs()
     assert frappe.recorded.jobs == []
-    assert srs.get_job(asked["job"])["status"] == "Running"
+    assert srs.get_job(requested["job"])["status"] == "Running"
     a_minute_later(site)
-    assert srs.get_job(asked["job"])["status"] == "Queued"
+    assert srs.get_job(requested["job"])["status"] == "Queued"
     for _ in range(3):
-        if asks:
-            assert srs.archive_season(old, confirm=1) == asked
+        if is_requested_again:
+            assert srs.archive_season(old, confirm=1) == requested
         else:
             srs_jobs.look_after_jobs()
         # It is the same job, it waits once, and of the killed one nothing is left.
@@ -184,20 +186,20 @@ def test_after_a_death_an_archive_goes_on_at_once(
     assert srs.get_archive_status(old)["status"] == "Archiving"
     frappe.recorded.run_jobs()
     (job,) = srs_jobs.latest_jobs(10)
-    assert (job["name"], job["status"], job["requested_by"]) == (asked["job"], "Done", MANAGER)
+    assert (job["name"], job["status"], job["requested_by"]) == (requested["job"], "Done", MANAGER)
     assert records(site, ARCHIVE, old) == before
 
 
 def test_a_job_that_died_before_it_began_is_queued_again(site: Site, app: App, old: str) -> None:
     app(user=MANAGER)
-    asked = srs.archive_season(old, confirm=1)
+    requested = srs.archive_season(old, confirm=1)
     frappe.recorded.take()
     # A worker has taken it and is about to begin.
-    assert srs.archive_season(old, confirm=1) == asked
+    assert srs.archive_season(old, confirm=1) == requested
     a_minute_later(site)
-    assert srs.archive_season(old, confirm=1) == asked
+    assert srs.archive_season(old, confirm=1) == requested
     frappe.recorded.run_jobs()
-    assert srs.get_job(asked["job"])["status"] == "Done"
+    assert srs.get_job(requested["job"])["status"] == "Done"
 
 
 def test_a_deletion_that_died_goes_on_and_one_that_waits_can_be_cancelled(
@@ -206,22 +208,22 @@ def test_a_deletion_that_died_goes_on_and_one_that_waits_can_be_cancelled(
     app(user=MANAGER)
     srs_archiver.SRSArchiver().archive_season(old)
     site.sql(f"UPDATE {ARCHIVE} SET eligible_for_deletion = 1")
-    asked = srs.delete_eligible_archived_records(old, confirm=1)
-    assert srs.cancel_job(asked["job"])["status"] == "Cancelled"
+    requested = srs.delete_eligible_archived_records(old, confirm=1)
+    assert srs.cancel_job(requested["job"])["status"] == "Cancelled"
     frappe.recorded.run_jobs()
     assert len(records(site, ARCHIVE, old)) == 4000
-    asked = srs.delete_eligible_archived_records(old, confirm=1)
+    requested = srs.delete_eligible_archived_records(old, confirm=1)
     killed_at("")
     a_minute_later(site)
     srs_jobs.look_after_jobs()
     frappe.recorded.run_jobs()
-    assert srs.get_job(asked["job"])["status"] == "Done"
+    assert srs.get_job(requested["job"])["status"] == "Done"
     assert records(site, ARCHIVE, old) == []
 
 
 def test_a_job_without_a_queue_is_looked_after_later(site: Site, app: App, old: str) -> None:
     app(user=MANAGER)
-    asked = srs.archive_season(old, confirm=1)
+    requested = srs.archive_season(old, confirm=1)
     frappe.recorded.take()
     a_minute_later(site)
     site.servers.journal.kill()
@@ -230,7 +232,7 @@ def test_a_job_without_a_queue_is_looked_after_later(site: Site, app: App, old: 
     site.servers.journal.start()
     srs_jobs.look_after_jobs()
     frappe.recorded.run_jobs()
-    assert srs.get_job(asked["job"])["status"] == "Done"
+    assert srs.get_job(requested["job"])["status"] == "Done"
 
 
 def test_a_failure_is_told_to_administrators(site: Site, app: App, old: str) -> None:
@@ -343,19 +345,19 @@ def test_records_are_kept_for_three_years(site: Site, app: App, old: str) -> Non
     archived_long_ago(site, old)
     assert srs_archiver.flag_eligible_for_deletion() == 100
     assert srs_archiver.flag_eligible_for_deletion() == 0
-    asked = srs.delete_eligible_archived_records(confirm=1)
-    assert (asked["season"], asked["status"]) == (None, "queued")
-    assert srs.delete_eligible_archived_records(confirm=1) == asked
-    job = srs.get_job(asked["job"])
+    requested = srs.delete_eligible_archived_records(confirm=1)
+    assert (requested["season"], requested["status"]) == (None, "queued")
+    assert srs.delete_eligible_archived_records(confirm=1) == requested
+    job = srs.get_job(requested["job"])
     assert (job["kind"], job["season"], job["status"], job["requested_by"]) == (
         "Deletion",
         None,
         "Queued",
         MANAGER,
     )
-    assert srs.delete_eligible_archived_records(old, confirm=1)["job"] != asked["job"]
+    assert srs.delete_eligible_archived_records(old, confirm=1)["job"] != requested["job"]
     frappe.recorded.run_jobs()
-    job = srs.get_job(asked["job"])
+    job = srs.get_job(requested["job"])
     assert (job["status"], job["done"], job["message"]) == (
         "Done",
         100,
@@ -430,12 +432,12 @@ def test_a_student_or_season_with_archived_records_is_not_deleted(
     srs_archiver.SRSArchiver().archive_season(old)
     for doctype, name in (("User", STUDENTS[0]), ("Game Subscription Season", old)):
         with pytest.raises(frappe.LinkExistsError):
-            players.refuse_to_orphan(SimpleNamespace(doctype=doctype, name=name))
-    players.refuse_to_orphan(SimpleNamespace(doctype="User", name="nobody@school.example"))
+            players.check_no_records(SimpleNamespace(doctype=doctype, name=name))
+    players.check_no_records(SimpleNamespace(doctype="User", name="nobody@school.example"))
     site.add(PLAYER, [Record("q")])
     frappe.local.db.rollback()
     with pytest.raises(frappe.LinkExistsError):
-        players.refuse_to_orphan(SimpleNamespace(doctype="User", name=PLAYER))
+        players.check_no_records(SimpleNamespace(doctype="User", name=PLAYER))
 
 
 # -- commands

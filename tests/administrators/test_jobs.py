@@ -60,9 +60,9 @@ def rows(site: Site) -> list[dict[str, Any]]:
 # -- rebuild
 # ----------------------------------------------------------------------------------------
 def test_a_manager_rebuilds_a_season(manager: Site) -> None:
-    asked = srs.rebuild_season_cache(SEASON)
-    assert (asked["season"], asked["status"]) == (SEASON, "queued")
-    job = srs.get_job(asked["job"])
+    requested = srs.rebuild_season_cache(SEASON)
+    assert (requested["season"], requested["status"]) == (SEASON, "queued")
+    job = srs.get_job(requested["job"])
     assert (job["kind"], job["status"], job["requested_by"], job["percent"]) == (
         "Rebuild",
         "Queued",
@@ -71,17 +71,17 @@ def test_a_manager_rebuilds_a_season(manager: Site) -> None:
     )
     assert [each.queue for each in frappe.recorded.jobs] == ["long"]
     # Asked for again, it is the same one.
-    assert srs.rebuild_season_cache(SEASON) == asked
+    assert srs.rebuild_season_cache(SEASON) == requested
     assert len(frappe.recorded.jobs) == 1
     frappe.recorded.run_jobs()
-    job = srs.get_job(asked["job"])
+    job = srs.get_job(requested["job"])
     assert (job["status"], job["done"], job["total"], job["percent"]) == ("Done", 1000, 1000, 100.0)
     assert job["message"] == "1,000 records of 40 students are cached."
     assert job["started_at"] <= job["finished_at"]
     check_truth(manager, *STUDENTS)
     (notification,) = frappe.recorded.notifications
     assert (notification["users"], "1,000" in notification["email_content"]) == ([MANAGER], True)
-    assert srs.rebuild_season_cache(SEASON)["job"] != asked["job"]
+    assert srs.rebuild_season_cache(SEASON)["job"] != requested["job"]
 
 
 def test_its_progress_is_told(manager: Site) -> None:
@@ -111,17 +111,17 @@ def test_it_goes_on_when_nobody_can_be_told(manager: Site, monkeypatch: pytest.M
 
 
 def test_a_rebuild_is_cancelled(manager: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = srs.rebuild_season_cache(SEASON)
+    requested = srs.rebuild_season_cache(SEASON)
     publish = frappe.publish_realtime
 
     def cancel_once_it_runs(event: str, message: dict[str, Any], room: str | None = None) -> None:
         publish(event, message, room)
         if message["status"] == "Running" and message["done"]:
-            frappe.local.db.set_value("SRS Job", asked["job"], "cancel_requested", 1)
+            frappe.local.db.set_value("SRS Job", requested["job"], "cancel_requested", 1)
 
     monkeypatch.setattr(frappe, "publish_realtime", cancel_once_it_runs)
     frappe.recorded.run_jobs()
-    job = srs.get_job(asked["job"])
+    job = srs.get_job(requested["job"])
     assert job["status"] == "Cancelled"
     assert 0 < job["done"] < 1000
     assert frappe.recorded.notifications == []
@@ -131,10 +131,10 @@ def test_a_rebuild_is_cancelled(manager: Site, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_what_waits_and_is_cancelled_never_begins(manager: Site, engine: Engine) -> None:
-    asked = srs.rebuild_season_cache(SEASON)
-    assert srs.cancel_job(asked["job"])["status"] == "Cancelled"
+    requested = srs.rebuild_season_cache(SEASON)
+    assert srs.cancel_job(requested["job"])["status"] == "Cancelled"
     frappe.recorded.run_jobs()
-    assert srs.get_job(asked["job"])["status"] == "Cancelled"
+    assert srs.get_job(requested["job"])["status"] == "Cancelled"
     assert not engine.cache_stats(STUDENTS[0], SEASON)["complete"]
     again = srs.rebuild_season_cache(SEASON)
     frappe.recorded.run_jobs()
@@ -210,7 +210,7 @@ def test_what_the_queue_has_lost_keeps_nobody_waiting(manager: Site) -> None:
 
 
 def test_many_who_ask_at_once_get_one_job(manager: Site, app: App) -> None:
-    def ask(_number: int) -> str:
+    def request(_number: int) -> str:
         app(user=MANAGER)
         try:
             return str(srs.rebuild_season_cache(SEASON)["job"])
@@ -218,15 +218,15 @@ def test_many_who_ask_at_once_get_one_job(manager: Site, app: App) -> None:
             frappe.destroy()
 
     with ThreadPoolExecutor(6) as threads:
-        jobs = set(threads.map(ask, range(6)))
+        jobs = set(threads.map(request, range(6)))
     assert (len(jobs), len(frappe.recorded.jobs), len(rows(manager))) == (1, 1, 1)
 
 
 def test_a_failure_is_told(manager: Site) -> None:
-    asked = srs.rebuild_season_cache(SEASON)
+    requested = srs.rebuild_season_cache(SEASON)
     manager.servers.cache.kill()
     frappe.recorded.run_jobs()
-    job = srs.get_job(asked["job"])
+    job = srs.get_job(requested["job"])
     assert (job["status"], "cache" in job["message"]) == ("Failed", True)
     assert any("could not be rebuilt" in each["subject"] for each in frappe.recorded.notifications)
 

@@ -67,7 +67,7 @@ def test_an_administrator_is_told_which_server_is_down(site: Site, app: App) -> 
     """Not what a student is told of their reviews."""
     site.servers.journal.kill()
     with pytest.raises(ReviewsUnavailable, match="redis_queue") as refusal:
-        players.refuse_to_orphan(USER)
+        players.check_no_records(USER)
     assert "review" not in str(refusal.value).lower()
 
 
@@ -294,10 +294,10 @@ def test_poison_reviews_go_along(site: Site, app: App, engine: Engine) -> None:
 
 
 def test_a_student_whose_answers_wait_is_not_deleted(site: Site, app: App, engine: Engine) -> None:
-    players.refuse_to_orphan(USER)
+    players.check_no_records(USER)
     engine.submit(PLAYER, session_data=session("q"))
     with pytest.raises(frappe.LinkExistsError):
-        players.refuse_to_orphan(USER)
+        players.check_no_records(USER)
 
 
 def test_which_answers_wait(site: Site, engine: Engine) -> None:

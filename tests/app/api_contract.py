@@ -109,7 +109,7 @@ class Contract:
         """Call everything as everybody; what went against the description, each with a curl to
         repeat it."""
         student, manager = self.log_in(*self.site.student), self.log_in(*self.site.manager)
-        story = self.tell_story(student, manager)
+        story = self.go_through(student, manager)
         for operation in self.operations:
             given = story[name_of(operation)]
             self.call(case_of(operation, given), GUEST, is_forbidden)
@@ -131,11 +131,11 @@ class Contract:
         answer.raise_for_status()
         return {"Cookie": f"sid={answer.cookies['sid']}"}
 
-    def tell_story(self, student: Headers, manager: Headers) -> dict[str, dict[str, Any]]:
+    def go_through(self, student: Headers, manager: Headers) -> dict[str, dict[str, Any]]:
         """Call every method with what it has an answer to; what each was called with."""
         told: dict[str, dict[str, Any]] = {}
 
-        def tell(name: str, who: Headers, **given: Any) -> Any:
+        def call(name: str, who: Headers, **given: Any) -> Any:
             told[name] = given
             message: Any = {}
             for operation in self.operations:
@@ -148,36 +148,36 @@ class Contract:
         answers = [
             {"question_id": f"contract-{number}", "is_correct": False} for number in range(3)
         ]
-        tell(
+        call(
             "submit_review_session",
             student,
             responses=[{"question_id": "contract:1", "quality": 4}],
         )
-        job_id = tell(
+        job_id = call(
             "submit_review_session", student, session_data={"answers": answers, "total_combo": 2}
         )
-        tell("get_persistence_status", student, job_id=job_id.get("persistence_job_id", "none"))
-        active = tell("get_review_session", student, limit=5).get("season") or "none"
-        tell("get_poison_reviews", manager, limit=5, start=0)
-        tell("replay_poison_reviews", manager, names=[])
-        tell("dismiss_poison_reviews", manager, names=["of-no-record"], reason="A test.")
-        tell("get_archive_status", manager, season=self.site.season)
-        tell("archive_season", manager, season=self.site.season, confirm=True)
-        tell("get_archive_status", manager, season=self.site.season)
-        tell("delete_eligible_archived_records", manager, season=self.site.season, confirm=True)
-        tell("export_student", manager, player="nobody@school.example")
-        tell(
+        call("get_persistence_status", student, job_id=job_id.get("persistence_job_id", "none"))
+        active = call("get_review_session", student, limit=5).get("season") or "none"
+        call("get_poison_reviews", manager, limit=5, start=0)
+        call("replay_poison_reviews", manager, names=[])
+        call("dismiss_poison_reviews", manager, names=["of-no-record"], reason="A test.")
+        call("get_archive_status", manager, season=self.site.season)
+        call("archive_season", manager, season=self.site.season, confirm=True)
+        call("get_archive_status", manager, season=self.site.season)
+        call("delete_eligible_archived_records", manager, season=self.site.season, confirm=True)
+        call("export_student", manager, player="nobody@school.example")
+        call(
             "forget_student",
             manager,
             player="nobody@school.example",
             confirm="nobody@school.example",
         )
-        tell("trigger_reconciliation", manager, sample_size=100, season=active)
-        job = tell("rebuild_season_cache", manager, season=active).get("job", "none")
-        tell("get_job", manager, job=job)
-        tell("cancel_job", manager, job=job)
+        call("trigger_reconciliation", manager, sample_size=100, season=active)
+        job = call("rebuild_season_cache", manager, season=active).get("job", "none")
+        call("get_job", manager, job=job)
+        call("cancel_job", manager, job=job)
         for name in ("get_cache_status", "get_monitor", "get_metrics", "get_active_seasons"):
-            tell(name, manager)
+            call(name, manager)
         return told
 
     def try_out(self, operation: Operation, who: Headers) -> None:

@@ -150,10 +150,10 @@ def test_a_retired_question_is_not_asked_any_more(
     site: Site, app: App, use_loader: Callable[[Callable[..., Any]], None]
 ) -> None:
     site.add(PLAYER, overdue(60))
-    asked: list[str] = []
+    requested: list[str] = []
 
     def load(ids: list[str]) -> dict[str, dict[str, Any]]:
-        asked.extend(ids)
+        requested.extend(ids)
         return {name: {"text": "?", "retired": int(name[1:]) < 30} for name in ids}
 
     use_loader(load)
@@ -162,7 +162,7 @@ def test_a_retired_question_is_not_asked_any_more(
         assert ids(answer) == [f"q{number:03}" for number in range(30, 40)]
         assert answer["total_due"] == 30
     # The loader was told of each once, then never again.
-    assert [name for name in asked if int(name[1:]) < 30] == [
+    assert [name for name in requested if int(name[1:]) < 30] == [
         f"q{number:03}" for number in range(30)
     ]
     frappe.recorded.run_jobs()

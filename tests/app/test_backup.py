@@ -108,7 +108,7 @@ def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
     told: set[str] = set()
     exchanging = threading.Thread(target=lambda: None)
 
-    def tell(moment: str) -> None:
+    def report(moment: str) -> None:
         if moment not in told:
             told.add(moment)
             at(moment)
@@ -116,7 +116,7 @@ def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
     def watch(progress: ArchiveProgress) -> None:
         nonlocal exchanging
         is_half = progress["step"] == "copying" and progress["done"] > 0
-        tell("copied half" if is_half else progress["step"])
+        report("copied half" if is_half else progress["step"])
         if progress["step"] == "freeing":
             exchanging = threading.Thread(target=hold_exchange)
             exchanging.start()
@@ -133,12 +133,12 @@ def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
                 "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'memora_freed'"
             )
             assert wait_until(lambda: site.sql(parts) == [{"PARTITION_NAME": None}])
-            tell("exchanging")
+            report("exchanging")
 
     is_in_use = threading.Event()
     site.engine().archive(season, watch, share=1.0)
     exchanging.join()
-    tell("done")
+    report("done")
     assert told == set(MOMENTS)
 
 

@@ -123,9 +123,9 @@ def test_the_safety_net_drains_without_any_job(site: Site, app: App) -> None:
     frappe.recorded.jobs.clear()
     srs_persistence.drain_safety_net()
     assert list(site.rows()) == ["q"]
-    with site.listening() as heard:
+    with site.listening() as statements:
         srs_persistence.drain_safety_net()
-    assert not any(TRACKER in statement for statement in heard)
+    assert not any(TRACKER in statement for statement in statements)
 
 
 # -- storage and partitions ---------------------------------------------------------------------
@@ -194,9 +194,9 @@ def test_frappe_clears_its_cache_and_leaves_schedules(site: Site, app: App) -> N
     keys = set(site.cache.keys(f"{site.name}|*"))
     clear_cache(site)
     assert keys - set(site.cache.keys("*")) == {site.key("srs-season"), site.key("srs-links")}
-    with site.listening() as heard:
+    with site.listening() as statements:
         assert ids(engine_of_site().due(PLAYER)) == ["q"]
-    assert not any(TRACKER in statement for statement in heard)
+    assert not any(TRACKER in statement for statement in statements)
     with site.counting() as costs:
         assert ids(engine_of_site().due(PLAYER)) == ["q"]
     assert costs[0].statements == 0

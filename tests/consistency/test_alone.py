@@ -114,12 +114,12 @@ def check_saved(site: Site, expected: dict[str, int]) -> None:
 def check_warm(site: Site, engine: Engine, players: list[str]) -> None:
     """The students' schedules are read from the cache, which is believed, and cost no SQL but
     looks."""
-    with site.listening() as heard:
+    with site.listening() as statements:
         answers = [engine.due(player) for player in players]
     assert [answer["total_due"] for answer in answers] == [2] * len(players)
     assert {(answer["source"], answer["is_degraded"]) for answer in answers} == {("cache", False)}
     # A new connection asks for settings, from no table.
-    selects = [text for text in heard if text.startswith("SELECT") and " FROM " in text]
+    selects = [text for text in statements if text.startswith("SELECT") and " FROM " in text]
     assert [text for text in selects if "memora_belief" not in text] == []
 
 

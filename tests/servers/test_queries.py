@@ -54,10 +54,10 @@ def full(site: Site, old: str) -> None:
 def listening(site: Site) -> Iterator[list[str]]:
     """Collect the statements about records that the body has MariaDB run."""
     statements: list[str] = []
-    with site.listening() as heard:
+    with site.listening() as all_statements:
         yield statements
     # The default partition is all but empty: it is looked through for what stands there by mistake.
-    said = [text for text in dict.fromkeys(heard) if "PARTITION (p_default)" not in text]
+    said = [text for text in dict.fromkeys(all_statements) if "PARTITION (p_default)" not in text]
     statements += [text for text in said if READS.match(text) and SOURCE.search(text)]
 
 
@@ -301,6 +301,6 @@ def test_whether_there_are_records(
     with listening(site) as statements:
         for name in [STUDENT, "nobody@school.example"] if doctype == "User" else [old, archived]:
             with suppress(frappe.LinkExistsError):
-                players.refuse_to_orphan(SimpleNamespace(doctype=doctype, name=name))
+                players.check_no_records(SimpleNamespace(doctype=doctype, name=name))
     # The archived season has no records in the table any more.
     check(site, [statement.replace(archived, old) for statement in statements], kinds=2)

@@ -45,7 +45,7 @@ def soak(
     site: Site,
     faults: int,
     seed: int,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     only: str = "",
     most_wrong: float = MOST_WRONG,
 ) -> list[str]:
@@ -55,7 +55,7 @@ def soak(
         site: with servers of its own.
         faults: how many.
         seed: the same seed inflicts the same faults, in a load that is never quite the same.
-        tell: gets a line of progress for each fault.
+        report: gets a line of progress for each fault.
         only: faults with this in their name.
         most_wrong: how far clocks are from the truth at most, in seconds. 0: no fault touches a
             clock.
@@ -89,7 +89,7 @@ def soak(
             site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
             told = inflict(both, choice)
             time.sleep(choice.random() * LONGEST_REST)
-            tell(f"{number + 1:4}/{faults} {told:100.100} {summary(students)}")
+            report(f"{number + 1:4}/{faults} {told:100.100} {summary(students)}")
             if students.violations():
                 break
         crew.dismiss()
@@ -103,7 +103,7 @@ def soak(
         if students.counts[Count.ACKNOWLEDGED] < faults:
             wrong.append("there was hardly any load")
         wrong += audit(students, site, engine)
-        tell(f"audit of {STUDENTS} students: {summary(students)}, {len(wrong)} violations")
+        report(f"audit of {STUDENTS} students: {summary(students)}, {len(wrong)} violations")
         return wrong
 
 
@@ -175,25 +175,25 @@ def main() -> int:
     # What the engine says of each fault would hide the progress.
     logging.getLogger("memora_engine").setLevel(logging.CRITICAL)
 
-    def tell(line: str) -> None:
+    def report(line: str) -> None:
         print(line, flush=True)
 
-    tell(f"seed {options.seed}")
+    report(f"seed {options.seed}")
     with started_servers(
         extra=[SNAPSHOT_ISOLATION] if options.snapshot_isolation else []
     ) as servers:
         site = clean_site(Site(servers, servers.database.database))
         if options.sick:
-            wrong = neighbours(site, options.seconds, options.seed, tell, options.only)
+            wrong = neighbours(site, options.seconds, options.seed, report, options.only)
         else:
             most_wrong = 0.0 if options.true_clocks else MOST_WRONG
-            wrong = soak(site, options.faults, options.seed, tell, options.only, most_wrong)
+            wrong = soak(site, options.faults, options.seed, report, options.only, most_wrong)
     for line in wrong[:50]:
-        tell(line)
+        report(line)
     well = (
         "Nothing lost, doubled, undone, older."
         if not options.sick
         else "The healthy one noticed nothing."
     )
-    tell(f"seed {options.seed}: {len(wrong)} violations" if wrong else well)
+    report(f"seed {options.seed}: {len(wrong)} violations" if wrong else well)
     return 1 if wrong else 0

@@ -39,7 +39,7 @@ SICKNESSES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 
 
 def neighbours(
-    site: Site, seconds: float, seed: int, tell: Callable[[str], None], only: str = ""
+    site: Site, seconds: float, seed: int, report: Callable[[str], None], only: str = ""
 ) -> list[str]:
     """Let one process be sick in each way, and look what its neighbour notices.
 
@@ -47,7 +47,7 @@ def neighbours(
         site: with servers of its own.
         seconds: of each sickness.
         seed: of the load.
-        tell: gets a line for each sickness.
+        report: gets a line for each sickness.
         only: sicknesses with this in their name.
 
     Returns: everything that went wrong.
@@ -67,7 +67,8 @@ def neighbours(
                 students.enter(site)
                 crew = stack.enter_context(Crew(site, students, seed + number))
                 wrong += [
-                    f"{name}: {what}" for what in one(site, crew, servers, how, seconds, tell, name)
+                    f"{name}: {what}"
+                    for what in one(site, crew, servers, how, seconds, report, name)
                 ]
     return wrong
 
@@ -78,7 +79,7 @@ def one(
     servers: tuple[str, ...],
     how: str,
     seconds: float,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     name: str,
 ) -> list[str]:
     """One sickness: what the healthy process noticed."""
@@ -118,7 +119,7 @@ def one(
     )
     elsewhere = its[Count.READS] - its[Count.FROM_CACHE]
     errors = its[Count.ERRORS] + its[Count.UNREAD]
-    tell(
+    report(
         f"{name:14} healthy: {its[Count.FROM_CACHE]} warm reads, {elsewhere} others, "
         f"{its[Count.DEGRADED]} degraded, {its[Count.ACKNOWLEDGED]} acknowledged, {errors} errors, "
         f"{its[Count.RATE_LIMITED]} times 429, {len(selects) / seconds:.2f} SELECTs a second "

@@ -242,18 +242,18 @@ class Site:
 
         They have their values if they were prepared in the body, too: let it make its own engines.
         """
-        heard: list[str] = []
+        statements: list[str] = []
         with self.servers.database.connect_as_root() as root, root.cursor() as cursor:
             cursor.execute("TRUNCATE mysql.general_log")
             cursor.execute("SET GLOBAL log_output = 'TABLE', general_log = ON")
             try:
-                yield heard
+                yield statements
             finally:
                 cursor.execute("SET GLOBAL general_log = OFF, log_output = 'FILE'")
             cursor.execute(
                 "SELECT argument FROM mysql.general_log WHERE command_type IN ('Query', 'Execute')"
             )
-            heard.extend(str(argument) for (argument,) in cursor.fetchall())
+            statements.extend(str(argument) for (argument,) in cursor.fetchall())
 
 
 def ids(answer: DueAnswer) -> list[str]:

@@ -37,10 +37,10 @@ class Exchange:
         with self._lock:
             number = self._wires
             self._wires += 1
-        self.tell(number, f"lay {port} {target}")
+        self.send(number, f"lay {port} {target}")
         return number
 
-    def tell(self, wire: int, order: str) -> None:
+    def send(self, wire: int, order: str) -> None:
         """Give an order for a wire, and wait until it is obeyed.
 
         Raises:
@@ -82,46 +82,46 @@ class Wire:
 
     def cut(self) -> None:
         """Break all connections now; new ones work."""
-        self._tell("cut")
+        self._send("cut")
 
     def swallow(self) -> None:
         """From now on what clients send arrives, but their connections break instead of bringing
         replies."""
-        self._tell("swallow")
+        self._send("swallow")
 
     def swallow_reply(self, number: int) -> None:
         """Once: instead of this reply from now, 1 for the next one, its connection breaks."""
-        self._tell(f"swallow {number}")
+        self._send(f"swallow {number}")
 
     def hang(self) -> None:
         """From now on nothing passes, in either direction; connections stay open."""
-        self._tell("hang")
+        self._send("hang")
 
     def refuse(self) -> None:
         """Break all connections now, and refuse new ones: the server cannot be reached."""
-        self._tell("refuse")
-        self._tell("cut")
+        self._send("refuse")
+        self._send("cut")
 
     def refuse_new(self) -> None:
         """From now on new connections are refused; those that are there stay."""
-        self._tell("refuse")
+        self._send("refuse")
 
     def lead(self, port: int) -> None:
         """From now on new connections lead to another port; those that are there stay as they
         are."""
-        self._tell(f"lead {port}")
+        self._send(f"lead {port}")
 
     def mend(self) -> None:
         """Everything passes again, also what was held up."""
-        self._tell("mend")
+        self._send("mend")
 
     def close(self) -> None:
         """End the process, if it is this wire's own."""
         if self._is_alone:
             self._exchange.close()
 
-    def _tell(self, order: str) -> None:
-        self._exchange.tell(self._number, order)
+    def _send(self, order: str) -> None:
+        self._exchange.send(self._number, order)
 
 
 class Wires:

@@ -10,7 +10,7 @@ from frappe import _
 from memora.api.arguments import as_text, check_confirmed
 from memora.api.documents import as_season
 from memora.api.jobs import queued
-from memora.services.errors import frappe_errors, refuse
+from memora.services.errors import frappe_errors, throw
 from memora.services.partition_manager import SEASON
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
@@ -78,7 +78,7 @@ def archive_season(
     if status == "Archived":
         return {"season": season, "status": "Archived", "job": None}
     if is_active:
-        refuse(_("{0} is active: end it first, then archive it.").format(season))
+        throw(_("{0} is active: end it first, then archive it.").format(season))
     return {
         "season": season,
         "status": "queued",

@@ -8,7 +8,7 @@ from typing import Final
 import frappe
 from frappe import _
 
-from memora.services.errors import refuse
+from memora.services.errors import throw
 
 LARGEST_LIMIT: Final = 50
 LONGEST_NUMBER: Final = 20
@@ -21,7 +21,7 @@ def as_player(user: object) -> str:
         frappe.PermissionError: nobody is logged in.
     """
     if not isinstance(user, str) or user in ("", "Guest"):
-        refuse(_("Please log in to see your reviews."), frappe.PermissionError)
+        throw(_("Please log in to see your reviews."), frappe.PermissionError)
     return user
 
 
@@ -30,7 +30,7 @@ def as_text(name: str, value: object) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not is_unicode(value):
-        refuse(_("{0} has to be text").format(name))
+        throw(_("{0} has to be text").format(name))
     return value
 
 
@@ -38,14 +38,14 @@ def as_required_text(name: str, value: object) -> str:
     """Text that can be stored and is not empty."""
     text = as_text(name, value)
     if text is None:
-        refuse(_("{0} is missing").format(name))
+        throw(_("{0} is missing").format(name))
     return text
 
 
 def check_confirmed(confirm: object, consequence: str) -> None:
     """Refuse what is not confirmed, and say what it would do. Forms send true as text or number."""
     if confirm is not True and str(confirm).lower() not in ("1", "true", "yes"):
-        refuse(_("Nothing was done. {0} To do it, set confirm.").format(consequence))
+        throw(_("Nothing was done. {0} To do it, set confirm.").format(consequence))
 
 
 def as_limit(value: object) -> int:
@@ -60,7 +60,7 @@ def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> 
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        refuse(_("{0} has to be a whole number from {1} to {2}").format(name, least, most))
+        throw(_("{0} has to be a whole number from {1} to {2}").format(name, least, most))
     return value
 
 
@@ -70,13 +70,13 @@ def as_names(name: str, value: object) -> list[str] | None:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
-            refuse(_("{0} cannot be read").format(name))
+            throw(_("{0} cannot be read").format(name))
     if value is None or value == "":
         return None
     if not isinstance(value, list) or not all(
         isinstance(item, str) and is_unicode(item) for item in value
     ):
-        refuse(_("{0} has to be a list of names").format(name))
+        throw(_("{0} has to be a list of names").format(name))
     return value
 
 
@@ -87,7 +87,7 @@ def as_json(name: str, value: object) -> str | None:
     try:
         return json.dumps(value, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
-        refuse(_("{0} cannot be read").format(name))
+        throw(_("{0} cannot be read").format(name))
 
 
 def is_unicode(text: str) -> bool:

@@ -8,7 +8,7 @@ import frappe
 from frappe import _
 
 from memora.api.arguments import as_required_text
-from memora.services.errors import refuse
+from memora.services.errors import throw
 from memora.services.partition_manager import SEASON
 from memora.services.srs_jobs import JOB
 
@@ -22,9 +22,7 @@ def as_season(season: object) -> str:
     name = as_required_text("season", season)
     # MariaDB would find it in lower case, too.
     if frappe.db.exists(SEASON, name) != name:
-        refuse(
-            _("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError
-        )
+        throw(_("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
     return name
 
 
@@ -40,9 +38,9 @@ def as_cached_season(season: object) -> str:
         SEASON, name, ["enable_redis", "archive_status"]
     )
     if archive_status:
-        refuse(_("{0} is archived, or on its way there: nothing of it is cached.").format(name))
+        throw(_("{0} is archived, or on its way there: nothing of it is cached.").format(name))
     if not uses_cache:
-        refuse(_("{0} does not use the cache: switch it on in the season first.").format(name))
+        throw(_("{0} does not use the cache: switch it on in the season first.").format(name))
     return name
 
 
@@ -55,7 +53,7 @@ def as_job(job: object) -> str:
     name = as_required_text("job", job)
     found = frappe.db.exists(JOB, name)
     if not found:
-        refuse(
+        throw(
             _("There is no SRS Job {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError
         )
     return str(found)
@@ -70,7 +68,7 @@ def as_student(player: object) -> str:
     name = as_required_text("player", player)
     found = frappe.db.get_value("User", name, "name")
     if found and found != name:
-        refuse(
+        throw(
             _("There is no {0}, but a user {1}.").format(
                 html.escape(name[:140]), html.escape(found)
             )

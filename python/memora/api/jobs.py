@@ -7,7 +7,7 @@ from frappe import _
 
 from memora.api.documents import as_job
 from memora.services import srs_jobs
-from memora.services.errors import ReviewsUnavailable, frappe_errors, refuse
+from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
 from memora.services.srs_jobs import Job
 
 
@@ -48,7 +48,7 @@ def cancel_job(job: str | None = None) -> Job:
     job = as_job(job)
     found = srs_jobs.get_job(job)
     if found["kind"] not in srs_jobs.CANCELLABLE:
-        refuse(_("An archive is not cancelled: what was begun has to come to its end."))
+        throw(_("An archive is not cancelled: what was begun has to come to its end."))
     if found["status"] in ("Queued", "Running"):
         srs_jobs.cancel(job)
     return srs_jobs.get_job(job)
@@ -61,7 +61,7 @@ def queued(job: str | None) -> str:
         ReviewsUnavailable: there is none, since background jobs cannot be queued.
     """
     if job is None:
-        refuse(
+        throw(
             _("Background jobs cannot be queued: check that redis_queue runs. Nothing was begun."),
             ReviewsUnavailable,
         )

@@ -12,7 +12,7 @@ from memora.api.arguments import as_names, as_required_text, as_whole_number
 from memora.api.jobs import queued
 from memora.services import poison_reviews
 from memora.services.engine import engine
-from memora.services.errors import frappe_errors, refuse
+from memora.services.errors import frappe_errors, throw
 from memora.services.monitor import POISON, WAITING
 from memora.services.poison_reviews import MOST_AT_ONCE, Dismissal
 
@@ -132,7 +132,7 @@ def dismiss_poison_reviews(
     reason = as_required_text("reason", reason)
     listed = as_some_names(names)
     if listed is None:
-        refuse(_("{0} is missing").format("names"))
+        throw(_("{0} is missing").format("names"))
     return poison_reviews.dismiss(listed, reason)
 
 
@@ -140,5 +140,5 @@ def as_some_names(names: object) -> list[str] | None:
     """Names of not too many documents; None for None and for an empty field of a form."""
     listed = as_names("names", names)
     if listed and len(listed) > MOST_AT_ONCE:
-        refuse(_("At most {0} names at a time, not {1}.").format(MOST_AT_ONCE, len(listed)))
+        throw(_("At most {0} names at a time, not {1}.").format(MOST_AT_ONCE, len(listed)))
     return listed

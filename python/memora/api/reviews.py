@@ -13,7 +13,7 @@ from frappe import _
 
 from memora.api.arguments import as_json, as_limit, as_player, as_text
 from memora.services.engine import engine
-from memora.services.errors import frappe_errors, refuse
+from memora.services.errors import frappe_errors, throw
 from memora.services.question_cards import DueCards, due_cards
 from memora.services.srs_persistence import Acknowledgement, acknowledge
 
@@ -97,5 +97,5 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     job_id = as_text("job_id", job_id) or ""
     status = engine().persistence_status(player, job_id)
     if status is None:
-        refuse(_("There is no such review session of yours."), frappe.DoesNotExistError)
+        throw(_("There is no such review session of yours."), frappe.DoesNotExistError)
     return {"job_id": job_id, "status": status}

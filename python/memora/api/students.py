@@ -10,7 +10,7 @@ from frappe import _
 
 from memora.api.documents import as_student
 from memora.services.engine import engine
-from memora.services.errors import frappe_errors, refuse
+from memora.services.errors import frappe_errors, throw
 from memora.services.players import KeptRecords, export
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
     player = as_student(player)
     if confirm != player:
         shown = html.escape(player[:140])
-        refuse(
+        throw(
             _("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown)
         )
     return engine().forget(player)

@@ -64,15 +64,15 @@ def known_engine() -> Engine | None:
     return secret_and_engine[1] if secret_and_engine else None
 
 
-def after_commit(tell: Callable[[Engine], object]) -> None:
-    """Tell the engine something once the present transaction is committed.
+def after_commit(action: Callable[[Engine], object]) -> None:
+    """Do something with the engine once the present transaction is committed.
 
     The document is saved by then: an engine that cannot be told is only logged.
     """
 
     def run() -> None:
         try:
-            tell(engine())
+            action(engine())
         except MemoraError as error:
             frappe.logger("memora").error(f"the engine could not be told of a change: {error}")
 

@@ -23,7 +23,7 @@ from memora._engine import (
     ServiceUnavailable,
 )
 from memora.services.messages import translated
-from memora.services.outages import tell_administrators
+from memora.services.outages import report_outages
 
 
 class ReviewsUnavailable(frappe.ValidationError):
@@ -58,12 +58,12 @@ def frappe_errors(for_students: bool = True) -> Iterator[None]:
         yield
     except MemoraError as error:
         frappe.flags.disable_traceback = True
-        (_tell_student if for_students else _tell_administrator)(error)
+        (_throw_to_student if for_students else _throw_to_administrator)(error)
     except Exception:
         frappe.flags.disable_traceback = True
         raise
     finally:
-        tell_administrators()
+        report_outages()
 
 
 def set_retry_after(response: Any = None, **_unused: Any) -> None:
@@ -73,42 +73,42 @@ def set_retry_after(response: Any = None, **_unused: Any) -> None:
         response.headers["Retry-After"] = str(seconds)
 
 
-def refuse(message: str, kind: type[Exception] | None = None) -> NoReturn:
+def throw(message: str, kind: type[Exception] | None = None) -> NoReturn:
     """`frappe.throw`, with a type that says that it does not return."""
     raise frappe.throw(message, kind or frappe.ValidationError)
 
 
-def _tell_administrator(error: MemoraError) -> NoReturn:
+def _throw_to_administrator(error: MemoraError) -> NoReturn:
     message = html.escape(str(error.args[0]), quote=False)
     frappe.local.response["error_code"] = error.code
     if isinstance(error, InvalidInput | SeasonUnavailable):
-        refuse(message)
+        throw(message)
     frappe.logger("memora").error(f"{type(error).__name__}: {error}")
     if isinstance(error, ServiceUnavailable):
-        refuse(_("This cannot be done now: {0}").format(message), ReviewsUnavailable)
-    refuse(_("memora failed: {0}").format(message), ReviewsFailed)
+        throw(_("This cannot be done now: {0}").format(message), ReviewsUnavailable)
+    throw(_("memora failed: {0}").format(message), ReviewsFailed)
 
 
-def _tell_student(error: MemoraError) -> NoReturn:
+def _throw_to_student(error: MemoraError) -> NoReturn:
     if isinstance(error, RateLimited):
         seconds = error.args[1]
         frappe.local.response["retry_after"] = seconds
         message = _(
             "Your reviews are not available this moment. Please wait {0} seconds and try again."
         )
-        refuse(message.format(seconds), frappe.TooManyRequestsError)
+        throw(message.format(seconds), frappe.TooManyRequestsError)
     if isinstance(error, InvalidInput | SeasonUnavailable):
         # Frappe shows messages as HTML, and this one can quote what the student sent.
-        refuse(html.escape(translated(str(error.args[0])), quote=False))
+        throw(html.escape(translated(str(error.args[0])), quote=False))
     frappe.logger("memora").error(f"{type(error).__name__}: {error}")
     if isinstance(error, OutcomeUnknown):
         message = _(
             "Your answers may have been saved. Look at your reviews before you answer again."
         )
-        refuse(message, ReviewsUnavailable)
+        throw(message, ReviewsUnavailable)
     if isinstance(error, ServiceUnavailable):
         message = _(
             "Your reviews cannot be reached, and nothing was saved. Please try again in a minute."
         )
-        refuse(message, ReviewsUnavailable)
-    refuse(_("Something went wrong on our side. Please try again later."), ReviewsFailed)
+        throw(message, ReviewsUnavailable)
+    throw(_("Something went wrong on our side. Please try again later."), ReviewsFailed)

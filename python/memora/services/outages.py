@@ -20,10 +20,10 @@ GOOD_EVENTS: Final = ("ended", "restarted")
 def watch() -> None:
     """Look whether cache and journal answer (every minute): an outage is noticed without calls."""
     engine().check_outages()
-    tell_administrators()
+    report_outages()
 
 
-def tell_administrators() -> None:
+def report_outages() -> None:
     """Tell what this process is the first to know. Costs nothing without news; raises nothing."""
     try:
         known = known_engine()

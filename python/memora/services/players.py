@@ -10,7 +10,7 @@ from frappe.model.rename_doc import get_link_fields
 
 from memora._engine import Engine
 from memora.services.engine import after_commit, engine
-from memora.services.errors import frappe_errors, refuse
+from memora.services.errors import frappe_errors, throw
 from memora.services.monitor import POISON
 from memora.services.partition_manager import SEASON
 from memora.services.storage import ARCHIVE, AUDIT, TRACKER
@@ -31,7 +31,7 @@ KeptRecords = TypedDict(
 )
 
 
-def refuse_to_orphan(document: Any, _event: str | None = None) -> None:
+def check_no_records(document: Any, _event: str | None = None) -> None:
     """Keep a user or a season with records, archived or not, from being deleted (hook on_trash).
 
     Raises:
@@ -48,7 +48,7 @@ def refuse_to_orphan(document: Any, _event: str | None = None) -> None:
         )
         if document.doctype != SEASON:
             message += " " + _("Erase them first: bench --site SITE memora forget {0}").format(name)
-        refuse(message, frappe.LinkExistsError)
+        throw(message, frappe.LinkExistsError)
     if document.doctype != SEASON:
         after_commit(lambda engine: engine.player_changed(name))
 
@@ -61,7 +61,7 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
         one.
     """
     if has_records(old) and has_records(new):
-        refuse(_("{0} and {1} both have review records and cannot be merged.").format(old, new))
+        throw(_("{0} and {1} both have review records and cannot be merged.").format(old, new))
     _drain(old)
     with frappe_errors(for_students=False):
         engine().note_rename(old, new)
@@ -156,7 +156,7 @@ def export(player: str) -> KeptRecords:
     _drain(player)
     if has_waiting_answers(player):
         message = _("Answers of {0} are on their way to the database. Try again in a minute.")
-        refuse(message.format(player))
+        throw(message.format(player))
     # A transaction that began before does not see them.
     frappe.db.commit()
     return {

@@ -38,20 +38,20 @@ def waiting() -> int:
 
 
 def replay_all(
-    job: str | None = None, progress: Callable[[ReplayReport], object] | None = None
+    job: str | None = None, on_progress: Callable[[ReplayReport], object] | None = None
 ) -> ReplayReport:
     """Replay all that wait; an SRS Job tells of it. Commits.
 
     Args:
         job: the SRS Job that it was requested with; else a new one tells of it.
-        progress: called after each piece of work; what it raises ends the work.
+        on_progress: called after each piece of work; what it raises ends the work.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
         memora._engine.MemoraError: another process is at it, or MariaDB is down.
     """
     with at_work("Replay", None, job) as work:
-        report = engine().replay(None, work.telling(progress))
+        report = engine().replay(None, work.progress_callback(on_progress))
         work.end("Done", summary(report), done=report["done"], total=report["total"])
     return report
 

@@ -29,8 +29,8 @@ def scheduler_status() -> SchedulerStatus:
     """Whether the scheduler does what has to be done each minute."""
     found = frappe.db.get_value(JOB_TYPE, {"method": EACH_MINUTE}, ["last_execution", "creation"])
     last_run, creation = found or (None, None)
-    heard_of = last_run or creation
-    state = _state(heard_of and get_datetime(heard_of))
+    last_seen = last_run or creation
+    state = _state(last_seen and get_datetime(last_seen))
     return {"state": state, "last_run": last_run and str(last_run), "warning": _warning(state)}
 
 
@@ -53,15 +53,15 @@ def mend_schedule(now: datetime | None = None) -> None:
             frappe.db.set_value(JOB_TYPE, job["name"], "last_execution", now, update_modified=False)
 
 
-def _state(heard_of: datetime | None) -> State:
+def _state(last_seen: datetime | None) -> State:
     now = now_datetime()
     if is_scheduler_inactive(verbose=False):
         return "inactive"
     if is_dormant():
         return "dormant"
-    if heard_of is None or heard_of < now - LATE:
+    if last_seen is None or last_seen < now - LATE:
         return "late"
-    return "resting" if heard_of > now + LATE else "running"
+    return "resting" if last_seen > now + LATE else "running"
 
 
 def _warning(state: State) -> str | None:

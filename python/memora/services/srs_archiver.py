@@ -33,7 +33,7 @@ class SRSArchiver:
     def archive_season(
         self,
         season: str,
-        progress: Callable[[ArchiveProgress], object] | None = None,
+        on_progress: Callable[[ArchiveProgress], object] | None = None,
         share: float = QUIET_SHARE,
         job: str | None = None,
     ) -> ArchiveProgress:
@@ -41,7 +41,7 @@ class SRSArchiver:
 
         Args:
             season: name of a season that is not active.
-            progress: called some times a second; what it raises ends the work, which can be
+            on_progress: called some times a second; what it raises ends the work, which can be
                 continued.
             share: of the time that MariaDB is kept at work: half of it students do not notice.
             job: the SRS Job that it was requested with; else a new one tells of it.
@@ -60,15 +60,16 @@ class SRSArchiver:
         }
         with at_work("Archive", season, job) as work:
 
-            def tell(news: ArchiveProgress) -> None:
-                work.tell(news["done"], news["total"], steps.get(news["step"], ""))
-                if progress:
-                    progress(news)
+            def report(progress: ArchiveProgress) -> None:
+                step = steps.get(progress["step"], "")
+                work.report_progress(progress["done"], progress["total"], step)
+                if on_progress:
+                    on_progress(progress)
 
             try:
                 # MariaDB alters no table that a transaction has read.
                 frappe.db.commit()
-                archived = engine().archive(season, tell, share)
+                archived = engine().archive(season, report, share)
             finally:
                 # The engine has changed the season.
                 frappe.clear_document_cache(SEASON, season)
@@ -88,14 +89,14 @@ class SRSArchiver:
     def delete_eligible(
         self,
         season: str | None = None,
-        progress: Callable[[DeletionProgress], object] | None = None,
+        on_progress: Callable[[DeletionProgress], object] | None = None,
         job: str | None = None,
     ) -> int:
         """Delete the archived records that are flagged, of one season or of all; how many. Commits.
 
         Args:
             season: its name; None: all seasons.
-            progress: as for `archive_season`.
+            on_progress: as for `archive_season`.
             job: likewise.
 
         Raises:
@@ -104,7 +105,7 @@ class SRSArchiver:
         """
         with at_work("Deletion", season, job) as work:
             frappe.db.commit()
-            deleted = engine().delete_flagged(season, work.telling(progress))
+            deleted = engine().delete_flagged(season, work.progress_callback(on_progress))
             message = _("{0} records were deleted.").format(f"{deleted:,}")
             work.end("Done", message, done=deleted, total=deleted)
         return deleted

@@ -33,8 +33,8 @@ NEWS_SECONDS: Final = 0.5
 # A process that was not heard of for so long, and does not hold the lock, is dead.
 SILENT_SECONDS: Final = 60
 
-# Of done and total records, and what else the engine tells.
-News = TypeVar("News", bound=Mapping[str, Any])
+# Of done and total records, and what else the engine reports.
+Progress = TypeVar("Progress", bound=Mapping[str, Any])
 Kind = Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"]
 Status = Literal["Queued", "Running", "Done", "Cancelled", "Failed", "Interrupted"]
 CANCELLABLE: Final = ("Rebuild", "Reconciliation", "Deletion", "Replay")
@@ -98,14 +98,14 @@ class JobCancelled(Exception):
 
 
 class Work:
-    """A job that runs: what it tells of itself, and to whom it listens."""
+    """A job that runs: it reports its progress, and learns whether it is cancelled."""
 
     def __init__(self, name: str) -> None:
         self.name: Final = name
         self.next_news = 0.0
 
-    def tell(self, done: int, total: int, step: str = "") -> None:
-        """Tell how far it is, twice a second; cheap otherwise.
+    def report_progress(self, done: int, total: int, step: str = "") -> None:
+        """Report how far it is, twice a second; cheap otherwise.
 
         Args:
             done: how many records.
@@ -129,15 +129,17 @@ class Work:
         if cancelled:
             raise JobCancelled
 
-    def telling(self, progress: Callable[[News], object] | None) -> Callable[[News], None]:
-        """What the engine is to call after each piece of work: it tells here, and `progress`."""
+    def progress_callback(
+        self, on_progress: Callable[[Progress], object] | None
+    ) -> Callable[[Progress], None]:
+        """What the engine calls after each piece of work: it reports, and calls `on_progress`."""
 
-        def tell(news: News) -> None:
-            self.tell(news["done"], news["total"])
-            if progress:
-                progress(news)
+        def report(progress: Progress) -> None:
+            self.report_progress(progress["done"], progress["total"])
+            if on_progress:
+                on_progress(progress)
 
-        return tell
+        return report
 
     def begin(self) -> None:
         """Note the start, unless it was cancelled while it waited.
@@ -166,7 +168,7 @@ def at_work(
 ) -> Iterator[Work]:
     """Do a job: what happens in the body is told in its SRS Job. Commits.
 
-    The body calls `Work.tell`, and `Work.end` with status "Done" at its end.
+    The body calls `Work.report_progress`, and `Work.end` with status "Done" at its end.
 
     Args:
         kind: what it is.
@@ -221,7 +223,7 @@ def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> s
     """
     if not queue_answers():
         return None
-    # Of two who ask at once, one waits, and finds the other's job.
+    # Of two requests at once, one waits, and finds the other's job.
     with filelock(_lock_name(kind, season)):
         # What others have committed since this transaction began.
         frappe.db.commit()
@@ -329,7 +331,7 @@ def _lock_name(kind: str, season: str | None) -> str:
 
 
 def publish(name: str) -> None:
-    """Tell those who look on. Who cannot be told asks: the work goes on."""
+    """Tell those who look on. Those that cannot be told poll: the work goes on."""
     try:
         frappe.publish_realtime(EVENT, get_job(name, with_findings=False), room=ROOM)
     except Exception as error:

@@ -11,7 +11,7 @@ from memora._engine import ServiceUnavailable
 from memora.services.administrators import alert_administrators
 from memora.services.background import LONG_SECONDS, enqueue_now_or_never
 from memora.services.engine import engine
-from memora.services.outages import tell_administrators
+from memora.services.outages import report_outages
 from memora.services.scheduler import mend_schedule
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def persist_review_batch() -> DrainReport | None:
     except ServiceUnavailable as error:
         frappe.logger("memora").error(f"answers wait in the journal: {error}")
         return None
-    tell_administrators()
+    report_outages()
     # A drain that found nothing to take leaves what remains to whoever has taken it.
     if report["submissions"] and report["remaining"]:
         request_drain()

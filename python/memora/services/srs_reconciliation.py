@@ -70,7 +70,7 @@ def reconcile_season(
     season: str,
     job: str | None = None,
     sample_size: int | None = None,
-    progress: Callable[[Reconciliation], object] | None = None,
+    on_progress: Callable[[Reconciliation], object] | None = None,
     share: float = 1.0,
 ) -> Reconciliation:
     """Compare and correct the cache of a season; administrators hear if much differs. Commits.
@@ -79,7 +79,7 @@ def reconcile_season(
         season: its name.
         job: the SRS Job that it was requested with, which knows the sample size.
         sample_size: as for `reconcile_cache_with_database`.
-        progress: called after each piece of work; what it raises ends the work.
+        on_progress: called after each piece of work; what it raises ends the work.
         share: of the time that the servers are kept at work.
 
     Raises:
@@ -91,7 +91,9 @@ def reconcile_season(
     elif sample_size is None:
         sample_size = SAMPLE_SIZE
     with at_work("Reconciliation", season, job, sample_size=sample_size) as work:
-        found = engine().reconcile(season, sample_size or None, work.telling(progress), share)
+        found = engine().reconcile(
+            season, sample_size or None, work.progress_callback(on_progress), share
+        )
         kept = {name: value for name, value in found.items() if name in {"done", "total", *FOUND}}
         work.end("Done", summary(found), **kept)
     if found["offered"]:

@@ -128,7 +128,7 @@ def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress
 def rebuild_season(
     season: str,
     job: str | None = None,
-    progress: Callable[[RebuildProgress], object] | None = None,
+    on_progress: Callable[[RebuildProgress], object] | None = None,
     share: float = 1.0,
 ) -> RebuildProgress:
     """Load all schedules of a season into the cache again. Commits.
@@ -136,7 +136,7 @@ def rebuild_season(
     Args:
         season: name of a season that uses the cache.
         job: the SRS Job that it was requested with; else a new one tells of it.
-        progress: called after each piece of work; what it raises ends the work.
+        on_progress: called after each piece of work; what it raises ends the work.
         share: of the time that the servers are kept at work.
 
     Raises:
@@ -144,7 +144,7 @@ def rebuild_season(
         memora._engine.MemoraError: the season does not use the cache, or a server is down.
     """
     with at_work("Rebuild", season, job) as work:
-        rebuilt = engine().rebuild(season, work.telling(progress), share)
+        rebuilt = engine().rebuild(season, work.progress_callback(on_progress), share)
         work.end("Done", summary(rebuilt), done=rebuilt["done"], total=rebuilt["total"])
     return rebuilt
 

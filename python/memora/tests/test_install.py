@@ -58,9 +58,9 @@ class TestInstall(FrappeTestCase):
         # Frappe 16 looks for the DocTypes with the most, where a module brings no sidebar.
         with patch.object(frappe.db, "sql", wraps=frappe.db.sql) as sql:
             get_bootinfo()
-        asked = [str(call) for call in sql.call_args_list]
-        self.assertTrue(asked)
-        self.assertEqual([statement for statement in asked if "Memory Tracker`" in statement], [])
+        statements = [str(call) for call in sql.call_args_list]
+        self.assertTrue(statements)
+        self.assertEqual([sql for sql in statements if "Memory Tracker`" in sql], [])
 
     def test_every_hook_leads_somewhere(self) -> None:
         hooks = frappe.get_hooks(app_name="memora")

@@ -192,17 +192,17 @@ class TestReviews(ReviewTestCase):
         teacher, renamed = "memora-test-teacher@example.com", "memora-test-headmistress@example.com"
         frappe.set_user("Administrator")
         self.add_user(teacher)
-        asked: list[str] = []
+        statements: list[str] = []
         sql = frappe.local.db.sql
 
         def listen(query: Any, *arguments: Any, **named: Any) -> Any:
-            asked.append(str(query))
+            statements.append(str(query))
             return sql(query, *arguments, **named)
 
         with patch.object(frappe.local.db, "sql", listen):
             frappe.rename_doc("User", teacher, renamed)
             frappe.db.commit()
-        updated = [query for query in asked if query.strip().lower().startswith("update")]
+        updated = [query for query in statements if query.strip().lower().startswith("update")]
         self.assertTrue(any("`owner`" in query for query in updated))
         big = (
             "`tabPlayer Memory Tracker`",

@@ -7,14 +7,14 @@ from frappe.model.document import Document
 
 from memora._engine import Engine
 from memora.services.engine import after_commit
-from memora.services.errors import refuse
+from memora.services.errors import throw
 
 
 class GameSubject(Document):
     subject_name: str
 
     def before_rename(self, *_names: object) -> None:
-        refuse(_("A subject is never renamed: the records of students bear its name."))
+        throw(_("A subject is never renamed: the records of students bear its name."))
 
     def on_trash(self) -> None:
         after_commit(Engine.links_changed)

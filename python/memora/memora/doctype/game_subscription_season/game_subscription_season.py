@@ -13,8 +13,8 @@ from frappe.utils import getdate
 
 from memora._engine import Engine
 from memora.services.engine import after_commit
-from memora.services.errors import refuse
-from memora.services.players import refuse_to_orphan
+from memora.services.errors import throw
+from memora.services.players import check_no_records
 from memora.services.seasons import active_seasons
 from memora.services.srs_redis_manager import rebuild_soon
 
@@ -37,18 +37,18 @@ class GameSubscriptionSeason(Document):
     def validate(self) -> None:
         self.keep_what_is_set_by_itself()
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:
-            refuse(
+            throw(
                 _(
                     "A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 "
                     "and _."
                 )
             )
         if getdate(self.end_date) < getdate(self.start_date):
-            refuse(_("A season cannot end before it starts."))
+            throw(_("A season cannot end before it starts."))
         if self.auto_archive and self.is_active:
-            refuse(_("A season cannot be archived while it is active."))
+            throw(_("A season cannot be archived while it is active."))
         if self.archive_status and self.is_active:
-            refuse(_("{0} is archived and cannot become active again.").format(self.name))
+            throw(_("{0} is archived and cannot become active again.").format(self.name))
 
     def keep_what_is_set_by_itself(self) -> None:
         """Frappe hides read-only fields in the form, and takes them over HTTP."""
@@ -57,7 +57,7 @@ class GameSubscriptionSeason(Document):
         self.archive_status = before.archive_status if before else None
 
     def before_rename(self, *_names: object) -> None:
-        refuse(_("A season is never renamed: its records and its partition bear its name."))
+        throw(_("A season is never renamed: its records and its partition bear its name."))
 
     def after_insert(self) -> None:
         # Longer than the table's partitions are tried to be changed.
@@ -92,7 +92,7 @@ class GameSubscriptionSeason(Document):
         )
 
     def on_trash(self) -> None:
-        refuse_to_orphan(self)
+        check_no_records(self)
         name = self.name
         after_commit(Engine.season_changed)
         after_commit(lambda engine: engine.forget_archive(name))

@@ -16,7 +16,7 @@ from frappe.model.document import Document
 from frappe.utils import cint
 
 from memora.services.engine import after_commit
-from memora.services.errors import refuse
+from memora.services.errors import throw
 
 LONGEST_QUESTION_ID: Final = 140
 HIGHEST_STABILITY: Final = 4
@@ -37,7 +37,7 @@ class PlayerMemoryTracker(Document):
         check_season_is_open(self.season)
         check_question_id(self.question_id)
         if not 0 <= cint(self.stability) <= HIGHEST_STABILITY:
-            refuse(_("Stability is 0 to {0}.").format(HIGHEST_STABILITY))
+            throw(_("Stability is 0 to {0}.").format(HIGHEST_STABILITY))
         if self.is_new():
             self.check_is_first()
 
@@ -46,7 +46,7 @@ class PlayerMemoryTracker(Document):
         key = {"player": self.player, "season": self.season, "question_id": self.question_id}
         if frappe.db.exists("Player Memory Tracker", key):
             message = _("{0} has a record of this question in {1} already.")
-            refuse(message.format(self.player, self.season), frappe.DuplicateEntryError)
+            throw(message.format(self.player, self.season), frappe.DuplicateEntryError)
 
     def before_save(self) -> None:
         # Answers from before this edit that are still on their way must not undo it.
@@ -74,7 +74,7 @@ def check_season_is_open(season: str) -> None:
         frappe.ValidationError
     """
     if frappe.db.get_value("Game Subscription Season", season, "archive_status", for_update=True):
-        refuse(_("{0} is archived: its records do not change any more.").format(season))
+        throw(_("{0} is archived: its records do not change any more.").format(season))
 
 
 def check_question_id(question_id: str) -> None:
@@ -84,7 +84,7 @@ def check_question_id(question_id: str) -> None:
         frappe.ValidationError
     """
     if not 1 <= len(question_id or "") <= LONGEST_QUESTION_ID:
-        refuse(_("A question id has 1 to {0} characters.").format(LONGEST_QUESTION_ID))
+        throw(_("A question id has 1 to {0} characters.").format(LONGEST_QUESTION_ID))
     has_control = any(unicodedata.category(letter) == "Cc" for letter in question_id)
     if has_control or question_id != question_id.strip():
-        refuse(_("A question id has no control characters and no space at its ends."))
+        throw(_("A question id has no control characters and no space at its ends."))
