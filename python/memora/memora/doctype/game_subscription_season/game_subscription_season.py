@@ -36,6 +36,18 @@ class GameSubscriptionSeason(Document):
 
     def validate(self) -> None:
         self.keep_what_is_set_by_itself()
+        self.validate_season_name()
+        self.validate_dates()
+        self.validate_auto_archive()
+        self.validate_active()
+
+    def keep_what_is_set_by_itself(self) -> None:
+        """Frappe hides read-only fields in the form, and takes them over HTTP."""
+        before = self.get_doc_before_save()
+        self.partition_created = before.partition_created if before else 0
+        self.archive_status = before.archive_status if before else None
+
+    def validate_season_name(self) -> None:
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:
             throw(
                 _(
@@ -43,18 +55,18 @@ class GameSubscriptionSeason(Document):
                     "and _."
                 )
             )
+
+    def validate_dates(self) -> None:
         if getdate(self.end_date) < getdate(self.start_date):
             throw(_("A season cannot end before it starts."))
+
+    def validate_auto_archive(self) -> None:
         if self.auto_archive and self.is_active:
             throw(_("A season cannot be archived while it is active."))
+
+    def validate_active(self) -> None:
         if self.archive_status and self.is_active:
             throw(_("{0} is archived and cannot become active again.").format(self.name))
-
-    def keep_what_is_set_by_itself(self) -> None:
-        """Frappe hides read-only fields in the form, and takes them over HTTP."""
-        before = self.get_doc_before_save()
-        self.partition_created = before.partition_created if before else 0
-        self.archive_status = before.archive_status if before else None
 
     def before_rename(self, *_names: object) -> None:
         throw(_("A season is never renamed: its records and its partition bear its name."))

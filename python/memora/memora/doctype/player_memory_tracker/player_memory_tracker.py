@@ -17,6 +17,8 @@ from frappe.utils import cint
 
 from memora.services.engine import after_commit
 from memora.services.errors import throw
+from memora.services.partition_manager import SEASON
+from memora.services.storage import TRACKER
 
 LONGEST_QUESTION_ID: Final = 140
 HIGHEST_STABILITY: Final = 4
@@ -34,17 +36,37 @@ class PlayerMemoryTracker(Document):
     answered_at_us: int
 
     def validate(self) -> None:
-        check_season_is_open(self.season)
-        check_question_id(self.question_id)
+        self.validate_season_is_open()
+        self.validate_question_id()
+        self.validate_stability()
+        self.validate_is_first()
+
+    def validate_season_is_open(self) -> None:
+        """Records of a season that is archived, or on its way there, do not change.
+
+        Locks the season until the transaction ends, so that its archiving cannot begin meanwhile.
+        """
+        if frappe.db.get_value(SEASON, self.season, "archive_status", for_update=True):
+            throw(_("{0} is archived: its records do not change any more.").format(self.season))
+
+    def validate_question_id(self) -> None:
+        """Cache and database would not give back every id as it came."""
+        if not 1 <= len(self.question_id or "") <= LONGEST_QUESTION_ID:
+            throw(_("A question id has 1 to {0} characters.").format(LONGEST_QUESTION_ID))
+        has_control = any(unicodedata.category(letter) == "Cc" for letter in self.question_id)
+        if has_control or self.question_id != self.question_id.strip():
+            throw(_("A question id has no control characters and no space at its ends."))
+
+    def validate_stability(self) -> None:
         if not 0 <= cint(self.stability) <= HIGHEST_STABILITY:
             throw(_("Stability is 0 to {0}.").format(HIGHEST_STABILITY))
-        if self.is_new():
-            self.check_is_first()
 
-    def check_is_first(self) -> None:
+    def validate_is_first(self) -> None:
         """The primary key would refuse a second record, but in words that explain nothing."""
+        if not self.is_new():
+            return
         key = {"player": self.player, "season": self.season, "question_id": self.question_id}
-        if frappe.db.exists("Player Memory Tracker", key):
+        if frappe.db.exists(TRACKER, key):
             message = _("{0} has a record of this question in {1} already.")
             throw(message.format(self.player, self.season), frappe.DuplicateEntryError)
 
@@ -56,35 +78,10 @@ class PlayerMemoryTracker(Document):
         self.forget_cache()
 
     def on_trash(self) -> None:
-        check_season_is_open(self.season)
+        self.validate_season_is_open()
         self.forget_cache()
 
     def forget_cache(self) -> None:
         """The student's next read is from the database."""
         player, season = self.player, self.season
         after_commit(lambda engine: engine.cache_clear(player, season))
-
-
-def check_season_is_open(season: str) -> None:
-    """Refuse to change records of a season that is archived or on its way there.
-
-    Locks the season until the transaction ends, so that its archiving cannot begin meanwhile.
-
-    Raises:
-        frappe.ValidationError
-    """
-    if frappe.db.get_value("Game Subscription Season", season, "archive_status", for_update=True):
-        throw(_("{0} is archived: its records do not change any more.").format(season))
-
-
-def check_question_id(question_id: str) -> None:
-    """Refuse an id that cache and database would not give back as it came.
-
-    Raises:
-        frappe.ValidationError
-    """
-    if not 1 <= len(question_id or "") <= LONGEST_QUESTION_ID:
-        throw(_("A question id has 1 to {0} characters.").format(LONGEST_QUESTION_ID))
-    has_control = any(unicodedata.category(letter) == "Cc" for letter in question_id)
-    if has_control or question_id != question_id.strip():
-        throw(_("A question id has no control characters and no space at its ends."))
