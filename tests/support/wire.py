@@ -102,10 +102,6 @@ class Wire:
         self._send("refuse")
         self._send("cut")
 
-    def refuse_new(self) -> None:
-        """From now on new connections are refused; those that are there stay."""
-        self._send("refuse")
-
     def lead(self, port: int) -> None:
         """From now on new connections lead to another port; those that are there stay as they
         are."""

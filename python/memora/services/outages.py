@@ -8,13 +8,16 @@ import frappe
 from frappe import _
 
 from memora.services.administrators import alert_administrators
+from memora.services.background import enqueue_now_or_never
 from memora.services.engine import engine, known_engine
+from memora.services.srs_reconciliation import request_reconciliation, seasons_to_reconcile
 
 if TYPE_CHECKING:
     from memora._engine import Engine, OutageNews
 
 LINK: Final = "/app/game-subscription-season"
 GOOD_EVENTS: Final = ("ended", "restarted")
+OVERDUE_JOB: Final = "memora.services.srs_persistence.drain_overdue"
 
 
 def watch() -> None:
@@ -41,19 +44,13 @@ def report_outages() -> None:
 
 def stand_in_for_scheduler(engine: Engine) -> None:
     """Do what the scheduler does each minute: it may not run, for answers have waited so long."""
-    # It tells outages itself.
-    from memora.services.srs_persistence import request_overdue_drain
-
-    request_overdue_drain()
+    enqueue_now_or_never(OVERDUE_JOB, "short")
     # What it finds is told by the next call.
     engine.check_outages()
 
 
 def request_all_reconciliations() -> None:
     """Have every cached schedule compared: what only the cache still has is saved again."""
-    # It tells outages itself.
-    from memora.services.srs_reconciliation import request_reconciliation, seasons_to_reconcile
-
     for season in seasons_to_reconcile():
         request_reconciliation(season, sample_size=0)
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from memora._engine import DrainReport, SubmitAnswer
 
 DRAIN_JOB: Final = "memora.services.srs_persistence.persist_review_batch"
-OVERDUE_JOB: Final = "memora.services.srs_persistence.drain_overdue"
 # Well under the 300 seconds that RQ gives a job of this queue.
 QUEUE: Final = "short"
 DRAIN_SECONDS: Final = 60.0
@@ -85,11 +84,6 @@ def request_drain() -> None:
     would wait.
     """
     enqueue_now_or_never(DRAIN_JOB, QUEUE)
-
-
-def request_overdue_drain() -> None:
-    """Queue the drain that nobody did for a minute."""
-    enqueue_now_or_never(OVERDUE_JOB, QUEUE)
 
 
 def drain_overdue() -> None:
