@@ -93,7 +93,7 @@ format: $(VENV)/.lint $(VENV)/.biome
 	$(BIN)/ruff format
 	$(BIN)/biome check --write
 
-## lint: style, types, the rooms of src/, and that the stub tells the truth about the engine
+## lint: style, types, the rooms of src/, the direction of imports, and that the stub tells the truth
 lint: $(VENV)/.lint $(VENV)/.biome build
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
@@ -102,6 +102,7 @@ lint: $(VENV)/.lint $(VENV)/.biome build
 	$(BIN)/ruff format --check
 	$(BIN)/biome check --error-on-warnings
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/python -m mypy.stubtest memora._engine
 
 ## docs: the documentation as a site, into site/; fails on a dead link
@@ -150,4 +151,4 @@ wheel: build
 ## clean: remove what was built
 clean:
 	cargo clean
-	rm -rf "$(VENV)" dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis python/memora/_engine*.so
+	rm -rf "$(VENV)" dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis python/memora/_engine*.so
