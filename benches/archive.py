@@ -145,8 +145,8 @@ class Calls:
     """When every call began and how many milliseconds it took, by kind; how many were not served as
     usual.
 
-    `busy` and `stolen` are the shares of the cores' time that all on this machine, and others, had
-    meanwhile.
+    `busy` and `stolen` are the shares of the cores' time that this machine's processes, and other
+    machines on the same cores, had meanwhile.
     """
 
     made: dict[str, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))

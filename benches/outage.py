@@ -1,8 +1,8 @@
 """How long students wait while servers are dead or hang: `make bench-outage`.
 
-Several processes, each with an engine of its own, are warm; then a fault befalls the servers. Each
-process's first read and first submission after it may take a second; once the breaker is open, 50
-ms.
+Several processes, each with an engine of its own, are warm; then a fault befalls the servers.
+Each process's first read and first submission after it may take a second; once the breaker is
+open, 50 ms.
 """
 
 from __future__ import annotations

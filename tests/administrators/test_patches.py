@@ -45,8 +45,7 @@ def unclean(fresh_tables: Site) -> Site:
 
 
 def fill(site: Site, count: int, originals: int, table: str = TRACKER) -> None:
-    """Add records: a tenth has no season; those after the originals are of questions of the
-    originals.
+    """Add records: a tenth has no season; those after the originals repeat their questions.
 
     Of these, 3 of 14 only look alike: another case, a space at the end. Times are often equal, or
     missing.

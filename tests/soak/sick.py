@@ -1,8 +1,8 @@
 """A healthy process beside a sick one: what it notices, under load on students of its own.
 
 One process cannot reach the cache, the journal or either of them, or waits for them in vain. The
-other one reaches everything: its warm reads come from the cache and cost no SQL, and nobody is
-refused.
+other one reaches everything: its warm reads come from the cache and cost no SQL, and it refuses
+nobody.
 """
 
 from __future__ import annotations

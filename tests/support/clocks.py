@@ -22,8 +22,8 @@ class TrueTime:
     """The true time, whatever the wall clock says.
 
     Args:
-        since: what the process that started this one has; None reads the wall clock, which must be
-            true.
+        since: what the process that started this one has; None reads the wall clock, which must
+            be true.
     """
 
     def __init__(self, since: float | None = None) -> None:

@@ -74,8 +74,7 @@ def submit_review_session(
         responses: [{question_id, quality, response_time_ms}], quality 0 to 5, right from 3 on.
 
     Returns: status, processed, xp_earned, persistence_job_id, remaining_items,
-        new_stability_counts. The answers are durable by then, and the next get_review_session shows
-        them.
+        new_stability_counts. The answers are durable then, and shown by the next read.
     """
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)

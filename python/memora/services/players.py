@@ -57,8 +57,7 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
     """See to it that a student's records can go along with a new name (hook of User).
 
     Raises:
-        frappe.ValidationError: the journal is out of reach, or two students with records would be
-        one.
+        frappe.ValidationError: the journal is out of reach, or both names have records.
     """
     if has_records(old) and has_records(new):
         throw(_("{0} and {1} both have review records and cannot be merged.").format(old, new))

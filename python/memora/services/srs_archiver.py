@@ -1,7 +1,7 @@
 """Retiring seasons: their records move to the archive, and leave it years later.
 
-The engine does the moving. A process that is killed is continued within two minutes
-(`services/srs_jobs.py`).
+The engine does the moving. When a process is killed, `services/srs_jobs.py` has another go on
+within two minutes.
 """
 
 from __future__ import annotations

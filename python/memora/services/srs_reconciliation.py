@@ -32,9 +32,8 @@ def reconcile_cache_with_database(
             are cached.
         season: name of a season that uses the cache.
 
-    Returns: what was found, by season. What failed is not in it: it is in the SRS Jobs, and
-        administrators
-    know.
+    Returns: what was found, by season, without what failed: its SRS Job and a notification of
+        administrators say so.
     """
     found = {}
     for name in [season] if season else _cached_seasons():
