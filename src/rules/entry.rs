@@ -10,9 +10,10 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::rules::answer::{Answer, Observed};
 use crate::rules::head::Head;
 use crate::rules::review::Review;
-use crate::rules::submission::{Answer, Observed, Submission};
+use crate::rules::submission::Submission;
 
 /// The version of the form that is written.
 const VERSION: u8 = 2;

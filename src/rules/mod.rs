@@ -1,6 +1,7 @@
 //! Rules that touch no server: the ladder, lineage, when the cache is believed.
 
 pub mod alarm;
+pub mod answer;
 pub mod archive_step;
 pub mod belief;
 pub mod clock;

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use memora_engine::rules::answer::{Answer, Observed};
 use memora_engine::rules::belief::{Look, Repair, Unshown};
 use memora_engine::rules::clock::SiteZone;
 use memora_engine::rules::entry::{Entry, From, from_of};
@@ -9,7 +10,7 @@ use memora_engine::rules::head::Head;
 use memora_engine::rules::lineage::{self, Record, States};
 use memora_engine::rules::plan::plan;
 use memora_engine::rules::review::Review;
-use memora_engine::rules::submission::{Answer, Observed, Submission};
+use memora_engine::rules::submission::Submission;
 
 use crate::rules::Rules;
 use crate::state::{Base, Set, Taken, Token, has, only};

@@ -51,8 +51,8 @@ def frappe_errors(for_students: bool = True) -> Iterator[None]:
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
         frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in
-        seconds. ReviewsUnavailable, ReviewsFailed: not the caller's fault. Administrators' responses
-        have `error_code`, which docs/operating.md explains.
+        seconds. ReviewsUnavailable, ReviewsFailed: not the caller's fault. Administrators'
+        responses have `error_code`, which docs/operating.md explains.
     """
     try:
         yield

@@ -126,6 +126,7 @@ class Monitor(TypedDict):
     scheduler: SchedulerStatus
     latency: LatencyChart
     discrepancies: list[Discrepancy]
+    alarming_percent: float
     jobs: list[Job]
     seasons: list[MonitoredSeason]
 

@@ -21,10 +21,10 @@ from memora._engine import (
 from memora.api import srs
 from memora.services.errors import ReviewsUnavailable
 from tests import frappe_standin as frappe
-from tests.site_under_test import PLAYER, SEASON, Record, Site, session
-from tests.test_archive import ended_season
+from tests.administrators.test_archive import ended_season
+from tests.support.site_under_test import PLAYER, SEASON, Record, Site, session
 
-OPERATING = Path(__file__).parents[1] / "docs/operating.md"
+OPERATING = Path(__file__).parents[2] / "docs/operating.md"
 CODES = set(re.findall(r"(?m)^\| `(memora\.[a-z_]+)` \|", OPERATING.read_text()))
 
 

@@ -1,0 +1,57 @@
+//! One answer, and what it leads to.
+
+use serde::{Deserialize, Serialize};
+
+use super::ladder;
+
+/// One answer, whatever form it came in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The question.
+    pub question_id: String,
+    /// What was seen of the student.
+    pub observed: Observed,
+}
+
+/// What was seen of the student, and by which rule it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Observed {
+    /// In a review session.
+    Review {
+        /// The answer was right.
+        is_correct: bool,
+        /// Milliseconds it took.
+        duration_ms: u64,
+    },
+    /// In a lesson.
+    Lesson {
+        /// How many attempts it took.
+        attempts: u64,
+        /// Milliseconds it took.
+        duration_ms: u64,
+    },
+}
+
+impl Observed {
+    /// The stability after this, and the days until the next review.
+    pub fn rate(self, stability: u8) -> (u8, i32) {
+        match self {
+            Observed::Review { is_correct, duration_ms } => {
+                let after = ladder::stability_after_answer(stability, is_correct, duration_ms);
+                (after, ladder::days_after_answer(after))
+            }
+            Observed::Lesson { attempts, duration_ms } => {
+                let after = ladder::stability_after_lesson(attempts, duration_ms);
+                (after, ladder::days_after_lesson(after))
+            }
+        }
+    }
+
+    /// Whether it counts as a right answer.
+    pub fn is_correct(self) -> bool {
+        match self {
+            Observed::Review { is_correct, .. } => is_correct,
+            Observed::Lesson { attempts, .. } => attempts <= 1,
+        }
+    }
+}
