@@ -87,7 +87,7 @@ def absolute(path: str, file: str, files: Files) -> str | None:
 
 def used_files(files: Files) -> Uses:
     """Which files each file uses: by name, or by a method that they give to `Engine`."""
-    method = re.compile(r"\n    pub(?:\(crate\))? fn (\w+)[^{;]*?&self")
+    method = re.compile(r"\n    pub(?:\(\w+\))? fn (\w+)[^{;]*?&self")
     homes: dict[str, set[str]] = defaultdict(set)
     for file, text in files.items():
         for block in re.findall(r"\nimpl Engine \{\n(.*?)\n\}\n", text, re.DOTALL):

@@ -8,6 +8,7 @@
 
 pub(crate) mod audit;
 mod gather;
+mod overtaken;
 mod persist;
 mod replaced;
 mod set_aside;
@@ -19,14 +20,12 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, BlockingRetryable, ExponentialBuilder};
 
-use self::waiting::{Waiting, Written};
+use self::waiting::Waiting;
 use crate::engine::threads::with_threads;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
-
 use crate::servers::redis::journal::{self, StreamEntry};
-use crate::servers::redis::schedules;
 
 /// Submissions that are taken from each place at a time.
 const BATCH: usize = 1_000;
@@ -134,12 +133,12 @@ impl Engine {
         let (waiting, written) = with_threads(WRITERS, |threads| {
             let waiting =
                 with_patience(deadline, || self.complete(process, threads, &stream, &table))?;
+            self.drop_lacking(process, &waiting);
             let written = with_patience(deadline, || {
                 self.persist_in_parallel(process, threads, &waiting, lost)
             })?;
             Ok((waiting, written))
         })?;
-        self.drop_overtaken(process, &waiting, &written);
         report.answers += written.answers;
         report.set_aside += written.set_aside;
         report.submissions += written.done.len();
@@ -163,33 +162,6 @@ impl Engine {
             left_table.extend(student.table.into_iter().filter(|entry| is_left(&entry.token)));
         }
         Ok((tokens, left_stream, left_table))
-    }
-
-    /// Drops the cached schedules that lack an answer which is written now: it was computed again,
-    /// or its process died between the journal and the cache. Once it has left the journal, nobody
-    /// else could tell.
-    fn drop_overtaken(&self, process: &Process, waiting: &[Waiting], written: &Written) {
-        let keys = &self.settings.keys;
-        let dropped = process.cache.with(|cache| {
-            let heads = schedules::heads(cache, keys, waiting.iter().map(Waiting::name))?;
-            let lacking = waiting.iter().zip(heads).filter(|(student, head)| {
-                let newest = student.newest_of(&written.done);
-                head.is_some_and(|head| newest.is_some_and(|order| head.order < order))
-            });
-            let replayed =
-                written.replayed.iter().map(|(player, season)| (player.as_str(), season.as_str()));
-            schedules::drop_students(
-                cache,
-                keys,
-                lacking.map(|(student, _)| student.name()).chain(replayed),
-            )
-        });
-        if let Err(error) = dropped {
-            log::debug!(
-                "the schedules of {} students are left to reconciliation: {error}",
-                waiting.len()
-            );
-        }
     }
 }
 

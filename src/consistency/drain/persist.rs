@@ -2,9 +2,7 @@
 //! a part where a record of it cannot be written.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
-use backon::{BlockingRetryable, ConstantBuilder};
 use mysql::Conn;
 use rayon::ThreadPool;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
@@ -12,16 +10,10 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use super::waiting::{Part, Waiting, Written};
 use crate::engine::settings::DRAIN_LOCK_WAIT_SECONDS;
 use crate::engine::{Engine, Process};
-use crate::error::{Error, Result, Server};
-use crate::servers::mariadb::errors::{
-    DUPLICATE, NOT_NULL, is_contention, is_data_error, is_locked_out,
-};
+use crate::error::Result;
+use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
 use crate::servers::mariadb::shape::LIVE;
 use crate::servers::mariadb::{set_lock_wait, storage};
-
-/// The pauses before a batch that others came in the way of is written again.
-const PAUSES: ConstantBuilder =
-    ConstantBuilder::new().with_delay(Duration::from_millis(5)).with_max_times(20).with_jitter();
 
 impl Engine {
     /// Writes students' entries on several connections: MariaDB uses one core for each.
@@ -101,31 +93,6 @@ impl Engine {
             }
         }
     }
-
-    /// Writes entries in one transaction, again where others came in its way.
-    pub(super) fn write_together(
-        &self,
-        database: &mut Conn,
-        parts: &[Part<'_>],
-        lost: &HashSet<String>,
-    ) -> Result<Written> {
-        let mut is_expected = true;
-        let write = || match self.write_in_transaction(database, parts, lost, is_expected) {
-            // Something stands where it was not expected: it is looked at.
-            Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. }) if is_expected => {
-                is_expected = false;
-                self.write_in_transaction(database, parts, lost, is_expected)
-            }
-            written => written,
-        };
-        write.retry(PAUSES).when(came_in_the_way).call()
-    }
-}
-
-/// Whether another drain has written some of it.
-fn came_in_the_way(error: &Error) -> bool {
-    is_contention(error)
-        || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })
 }
 
 /// Cuts students into about `count` parts of like size.

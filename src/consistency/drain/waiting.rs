@@ -42,8 +42,6 @@ pub(super) struct Written {
     pub done: HashSet<String>,
     /// Tokens of entries that were computed from something that is not there.
     pub early: HashSet<String>,
-    /// Players and seasons whose answers were computed again.
-    pub replayed: Vec<(String, String)>,
 }
 
 impl Written {
@@ -52,7 +50,6 @@ impl Written {
         self.set_aside += other.set_aside;
         self.done.extend(other.done);
         self.early.extend(other.early);
-        self.replayed.extend(other.replayed);
     }
 }
 
@@ -109,18 +106,9 @@ impl Waiting {
         (&self.player, &self.season)
     }
 
-    /// The same, to keep.
-    pub fn owned_name(&self) -> (String, String) {
-        (self.player.clone(), self.season.clone())
-    }
-
-    /// The order of the newest submission that is done.
-    pub fn newest_of(&self, done: &HashSet<String>) -> Option<i64> {
-        self.entries
-            .iter()
-            .filter(|entry| done.contains(&entry.token))
-            .map(|entry| entry.order)
-            .max()
+    /// The order of the newest submission.
+    pub fn newest(&self) -> Option<i64> {
+        self.entries.iter().map(|entry| entry.order).max()
     }
 
     /// What the audit record of an entry says.

@@ -2,15 +2,18 @@
 //! records.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
+use backon::{BlockingRetryable, ConstantBuilder};
 use mysql::Conn;
 
 use super::waiting::{Part, Waiting, Written};
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result, Server};
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::lineage::{States, apply, holds, is_early};
 use crate::rules::review::Review;
+use crate::servers::mariadb::errors::{DUPLICATE, NOT_NULL, is_contention};
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
 use crate::servers::mariadb::{archive, audits, in_transaction, journal};
@@ -30,7 +33,30 @@ pub(super) struct Settled {
     pub is_replayed: bool,
 }
 
+/// The pauses before a batch that others came in the way of is written again.
+const PAUSES: ConstantBuilder =
+    ConstantBuilder::new().with_delay(Duration::from_millis(5)).with_max_times(20).with_jitter();
+
 impl Engine {
+    /// Writes entries in one transaction, again where others came in its way.
+    pub(super) fn write_together(
+        &self,
+        database: &mut Conn,
+        parts: &[Part<'_>],
+        lost: &HashSet<String>,
+    ) -> Result<Written> {
+        let mut is_expected = true;
+        let write = || match self.write_in_transaction(database, parts, lost, is_expected) {
+            // Something stands where it was not expected: it is looked at.
+            Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. }) if is_expected => {
+                is_expected = false;
+                self.write_in_transaction(database, parts, lost, is_expected)
+            }
+            written => written,
+        };
+        write.retry(PAUSES).when(came_in_the_way).call()
+    }
+
     /// Writes students' entries in one transaction, as far as they have not been written before.
     /// With `is_expected`, those that follow each other are written without looking at what stands
     /// there, and refused if it is not what they were computed from.
@@ -88,6 +114,10 @@ impl Engine {
                 of_entries.extend(entries[..counted].iter().map(|entry| student.audit(entry)));
                 written.early.extend(entries.get(counted).map(|entry| entry.token.clone()));
             }
+            // Before the commit: a drain that dies after it could tell nobody.
+            let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
+            let replayed: Vec<_> = replayed.map(|(student, _)| student.name()).collect();
+            self.drop_schedules(&self.process(), &replayed);
             expected.sort_unstable_by(|one, other| one.0.key().cmp(&other.0.key()));
             records::upsert_expecting(database, zone, &expected)?;
             for place in [Place::Live, Place::Archive] {
@@ -100,8 +130,6 @@ impl Engine {
                 records::upsert(database, zone, place, &states)?;
             }
             audits::audit(database, zone, &of_entries)?;
-            let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
-            written.replayed = replayed.map(|(student, _)| student.owned_name()).collect();
             written.answers = of_entries.iter().map(|audit| audit.answers).sum();
             written.done = before;
             written.done.extend(of_entries.iter().map(|audit| audit.job_id.to_owned()));
@@ -189,6 +217,12 @@ impl Engine {
             &new_states(student, &settled.changed),
         )
     }
+}
+
+/// Whether another drain has written some of it.
+fn came_in_the_way(error: &Error) -> bool {
+    is_contention(error)
+        || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })
 }
 
 /// Which of the students' seasons are archived or on their way there; none becomes so until the

@@ -1,0 +1,59 @@
+//! Cached schedules that what is drained overtakes. They are dropped before it is committed: a drain
+//! that dies after that could tell nobody. The next read loads them, with what waits laid over them.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::waiting::Waiting;
+use crate::engine::{Engine, Process};
+use crate::error::Error;
+use crate::servers::redis::schedules;
+
+/// Longer than a process takes from the journal to the cache.
+const A_MOMENT: Duration = Duration::from_millis(10);
+
+impl Engine {
+    /// Drops the cached schedules that lack an answer which is about to be written: its process died
+    /// between the journal and the cache. Once it has left the journal, nobody could tell.
+    pub(super) fn drop_lacking(&self, process: &Process, waiting: &[Waiting]) {
+        let mut lacking = self.lacking(process, waiting.iter().collect());
+        if lacking.is_empty() {
+            return;
+        }
+        // As a rule it lives, and shows its answer now.
+        sleep(A_MOMENT);
+        lacking = self.lacking(process, lacking);
+        let names: Vec<_> = lacking.into_iter().map(Waiting::name).collect();
+        self.drop_schedules(process, &names);
+    }
+
+    /// Those whose cached schedules are older than their newest answer.
+    fn lacking<'a>(&self, process: &Process, waiting: Vec<&'a Waiting>) -> Vec<&'a Waiting> {
+        let names = || waiting.iter().map(|student| student.name());
+        let heads =
+            process.cache.with(|cache| schedules::heads(cache, &self.settings.keys, names()));
+        let heads = heads.unwrap_or_else(|error| {
+            leave_to_reconciliation(waiting.len(), &error);
+            Vec::new()
+        });
+        let lacking = waiting.into_iter().zip(heads).filter(|(student, head)| {
+            head.is_some_and(|head| student.newest().is_some_and(|newest| head.order < newest))
+        });
+        lacking.map(|(student, _)| student).collect()
+    }
+
+    /// Drops students' cached schedules: the next read loads them, with what waits laid over them.
+    pub(super) fn drop_schedules(&self, process: &Process, students: &[(&str, &str)]) {
+        let keys = &self.settings.keys;
+        let dropped = process
+            .cache
+            .with(|cache| schedules::drop_students(cache, keys, students.iter().copied()));
+        if let Err(error) = dropped {
+            leave_to_reconciliation(students.len(), &error);
+        }
+    }
+}
+
+fn leave_to_reconciliation(students: usize, error: &Error) {
+    log::debug!("the schedules of {students} students are left to reconciliation: {error}");
+}
