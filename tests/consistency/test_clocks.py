@@ -25,7 +25,6 @@ from tests.support.wire import Wires
 
 ROOT: Final = Path(__file__).parents[2]
 HOUR: Final = 3600.0
-HOST: Final = (sys.executable, "-m", "tests.consistency.test_clocks")
 YEAR: Final = 365 * 24 * HOUR
 MINUTE: Final = timedelta(minutes=1)
 
