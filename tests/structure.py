@@ -1,7 +1,8 @@
 """Checks that the engine's source is a house to live in: `make lint` runs it.
 
 Rooms are the folders of src/. Imports, and calls of `Engine`'s methods, run one way: from the door
-inwards between rooms, and in no circle between files. A file can be read at a sitting.
+inwards between rooms, and in no circle between files. A file can be read at a sitting, and what the
+documentation names is there.
 
     python -m tests.structure          says what is wrong, and fails then
     python -m tests.structure --draw   shows what each file uses
@@ -17,7 +18,8 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Final
 
-SOURCE: Final = Path(__file__).parents[1] / "src"
+ROOT: Final = Path(__file__).parents[1]
+SOURCE: Final = ROOT / "src"
 MOST_LINES: Final = 450
 # From the door inwards: each room knows those after it.
 ROOMS: Final = (
@@ -119,7 +121,11 @@ def faults(files: Files, uses: Uses) -> Iterator[str]:
     for path in sorted(SOURCE.rglob("*.rs")):
         lines = len(path.read_text().splitlines())
         if lines > MOST_LINES:
-            yield f"{path.relative_to(SOURCE.parent)} has {lines} lines, more than {MOST_LINES}"
+            yield f"{path.relative_to(ROOT)} has {lines} lines, more than {MOST_LINES}"
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
+        for named in re.findall(r"`((?:src|tests|python|benches)/[\w/.]+)", path.read_text()):
+            if not (ROOT / named).exists():
+                yield f"{path.relative_to(ROOT)} names {named}, which is not there"
     for file, others in uses.items():
         for other in sorted(others):
             if room(other) < room(file):
