@@ -1,12 +1,12 @@
 //! What is asked of the cache by scripts: a student's due questions, what a submission has to know,
 //! showing it.
 
-use ::redis::Value;
+use ::redis::{Script, ScriptInvocation, Value};
 
 use super::answer::Answer;
 use super::keys::Keys;
 use super::notes::generation_text;
-use super::{LuaScript, RedisConnection, ScriptCall, confirm};
+use super::{RedisConnection, confirm};
 use crate::error::{Error, Result};
 use crate::rules::head::Head;
 use crate::rules::review::{Review, detail_start};
@@ -21,23 +21,23 @@ const SEPARATOR: char = '\0';
 
 /// The cache's scripts.
 pub struct CacheScripts {
-    due: LuaScript,
-    lookup: LuaScript,
-    apply: LuaScript,
-    generation: LuaScript,
-    remember_season: LuaScript,
-    confirm: LuaScript,
+    due: Script,
+    lookup: Script,
+    apply: Script,
+    generation: Script,
+    remember_season: Script,
+    confirm: Script,
 }
 
 impl Default for CacheScripts {
     fn default() -> Self {
         CacheScripts {
-            due: LuaScript::new(include_str!("lua/due.lua")),
-            lookup: LuaScript::new(include_str!("lua/lookup.lua")),
-            apply: LuaScript::new(include_str!("lua/apply.lua")),
-            generation: LuaScript::new(include_str!("lua/generation.lua")),
-            remember_season: LuaScript::new(include_str!("lua/remember_season.lua")),
-            confirm: LuaScript::new(include_str!("lua/confirm.lua")),
+            due: Script::new(include_str!("lua/due.lua")),
+            lookup: Script::new(include_str!("lua/lookup.lua")),
+            apply: Script::new(include_str!("lua/apply.lua")),
+            generation: Script::new(include_str!("lua/generation.lua")),
+            remember_season: Script::new(include_str!("lua/remember_season.lua")),
+            confirm: Script::new(include_str!("lua/confirm.lua")),
         }
     }
 }
@@ -127,15 +127,13 @@ impl CacheScripts {
         limit: u32,
         subject: Option<&str>,
     ) -> Result<Found<Due>> {
-        let call = self
-            .due
-            .call(&[
-                student.keys.active_season(),
-                student.schedule(),
-                student.details(),
-                student.keys.confirmation(),
-            ])
-            .arg(student.season_token)
+        let mut call = self.due.key(&[
+            student.keys.active_season(),
+            student.schedule(),
+            student.details(),
+            student.keys.confirmation(),
+        ]);
+        call.arg(student.season_token)
             .arg(student.generation)
             .arg(now)
             .arg(limit)
@@ -164,21 +162,16 @@ impl CacheScripts {
         wanted: &Wanted<'_>,
     ) -> Result<Found<Lookup>> {
         let keys = student.keys;
-        let mut call = self
-            .lookup
-            .call(&[
-                keys.active_season(),
-                student.schedule(),
-                student.details(),
-                keys.links(),
-                keys.confirmation(),
-            ])
-            .arg(student.season_token)
-            .arg(student.generation)
-            .arg(links.len())
-            .arg(links);
+        let mut call = self.lookup.key(&[
+            keys.active_season(),
+            student.schedule(),
+            student.details(),
+            keys.links(),
+            keys.confirmation(),
+        ]);
+        call.arg(student.season_token).arg(student.generation).arg(links.len()).arg(links);
         if let Wanted::Questions(ids) = wanted {
-            call = call.arg(ids);
+            call.arg(ids);
         }
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
@@ -210,15 +203,13 @@ impl CacheScripts {
         now: i64,
         seconds_to_live: u64,
     ) -> Result<Option<u64>> {
-        let mut call = self
-            .apply
-            .call(&[
-                student.schedule(),
-                student.details(),
-                student.fence(),
-                student.keys.students(student.season),
-            ])
-            .arg(student.generation)
+        let mut call = self.apply.key(&[
+            student.schedule(),
+            student.details(),
+            student.fence(),
+            student.keys.students(student.season),
+        ]);
+        call.arg(student.generation)
             .arg(head_text(heads.0))
             .arg(head_text(heads.1))
             .arg(seconds_to_live)
@@ -236,7 +227,8 @@ impl CacheScripts {
         keys: &Keys,
         unused: u64,
     ) -> Result<u64> {
-        let call = self.generation.call(&[keys.generation()]).arg(&connection.run_id).arg(unused);
+        let mut call = self.generation.key(keys.generation());
+        call.arg(&connection.run_id).arg(unused);
         connection.script(&call)
     }
 
@@ -249,12 +241,8 @@ impl CacheScripts {
         token: &str,
         seconds_to_live: u64,
     ) -> Result<bool> {
-        let call = self
-            .remember_season
-            .call(&[keys.generation(), keys.active_season()])
-            .arg(generation_text(generation, run_id))
-            .arg(token)
-            .arg(seconds_to_live);
+        let mut call = self.remember_season.key(&[keys.generation(), keys.active_season()]);
+        call.arg(generation_text(generation, run_id)).arg(token).arg(seconds_to_live);
         connection.script(&call)
     }
 
@@ -270,11 +258,9 @@ impl CacheScripts {
     }
 }
 
-fn push_reviews(call: &mut ScriptCall, reviews: &[Review]) {
+fn push_reviews(call: &mut ScriptInvocation<'_>, reviews: &[Review]) {
     for review in reviews {
-        call.push(review.next_review);
-        call.push(&review.question_id);
-        call.push(review.detail());
+        call.arg(review.next_review).arg(&review.question_id).arg(review.detail());
     }
 }
 

@@ -4,11 +4,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, Value};
+use ::redis::{FromRedisValue, Script, Value};
 
 use super::keys::{GROUP, Keys};
 use super::look::look_note;
-use super::{LuaScript, RedisConnection, confirm, text, unexpected};
+use super::{RedisConnection, confirm, text, unexpected};
 use crate::error::{Error, Result};
 use crate::rules::entry::Entry;
 
@@ -20,21 +20,21 @@ const AT_ONCE: usize = 100;
 
 /// The journal's scripts.
 pub struct JournalScripts {
-    append: LuaScript,
-    acknowledge: LuaScript,
-    confirm: LuaScript,
-    void: LuaScript,
-    overdue: LuaScript,
+    append: Script,
+    acknowledge: Script,
+    confirm: Script,
+    void: Script,
+    overdue: Script,
 }
 
 impl Default for JournalScripts {
     fn default() -> Self {
         JournalScripts {
-            append: LuaScript::new(include_str!("lua/append.lua")),
-            acknowledge: LuaScript::new(include_str!("lua/acknowledge.lua")),
-            confirm: LuaScript::new(include_str!("lua/confirm.lua")),
-            void: LuaScript::new(include_str!("lua/void.lua")),
-            overdue: LuaScript::new(include_str!("lua/overdue.lua")),
+            append: Script::new(include_str!("lua/append.lua")),
+            acknowledge: Script::new(include_str!("lua/acknowledge.lua")),
+            confirm: Script::new(include_str!("lua/confirm.lua")),
+            void: Script::new(include_str!("lua/void.lua")),
+            overdue: Script::new(include_str!("lua/overdue.lua")),
         }
     }
 }
@@ -97,10 +97,9 @@ impl JournalScripts {
         entry: &NewEntry<'_>,
     ) -> Result<Appended> {
         let pending = keys.pending(entry.player, entry.season);
-        let call = self
-            .append
-            .call(&[keys.stream(), pending, keys.drain_queued(), keys.tokens()])
-            .arg(entry.knows)
+        let mut call =
+            self.append.key(&[keys.stream(), pending, keys.drain_queued(), keys.tokens()]);
+        call.arg(entry.knows)
             .arg(entry.order)
             .arg(entry.token)
             .arg(entry.player)
@@ -125,10 +124,10 @@ impl JournalScripts {
             names.extend(
                 entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)),
             );
-            let mut call = self.acknowledge.call(&names).arg(GROUP);
+            let mut call = self.acknowledge.key(&names);
+            call.arg(GROUP);
             for (entry, token) in entries {
-                call.push(&entry.id);
-                call.push(token);
+                call.arg(&entry.id).arg(token);
             }
             connection.script::<()>(&call)?;
         }
@@ -144,8 +143,8 @@ impl JournalScripts {
         (player, season): (&str, &str),
         (order, seconds): (i64, u64),
     ) -> Result<Vec<String>> {
-        let call = self.void.call(&[keys.pending(player, season)]).arg(order).arg(seconds);
-        let mut ids: Vec<String> = connection.script(&call)?;
+        let mut call = self.void.key(keys.pending(player, season));
+        let mut ids: Vec<String> = connection.script(call.arg(order).arg(seconds))?;
         ids.retain(|field| is_id(field));
         ids.sort_by_key(|id| place(id));
         Ok(ids)
@@ -160,7 +159,8 @@ impl JournalScripts {
         longest_wait: Duration,
     ) -> Result<bool> {
         let names = [keys.stream(), keys.drain_queued()];
-        let call = self.overdue.call(&names).arg(longest_wait.as_millis().to_string());
+        let mut call = self.overdue.key(&names);
+        call.arg(longest_wait.as_millis().to_string());
         Ok(connection.script::<u64>(&call)? == 1)
     }
 

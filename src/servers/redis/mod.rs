@@ -18,7 +18,10 @@ pub mod students;
 
 use std::time::Duration;
 
-use ::redis::{Cmd, Connection, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Script, Value};
+use ::redis::{
+    Cmd, Connection, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Script, ScriptInvocation,
+    Value,
+};
 
 use crate::error::{Error, Result, Server};
 use crate::servers::pool::{Connect, PROBE_TIMEOUT};
@@ -145,53 +148,8 @@ impl RedisConnection {
     }
 
     /// Runs a script; loads it first where the server does not have it.
-    pub fn script<T: FromRedisValue>(&mut self, call: &ScriptCall) -> Result<T> {
-        match call.command.query(&mut self.inner) {
-            Err(error) if error.code() == Some("NOSCRIPT") => {
-                self.command::<()>(redis::cmd("SCRIPT").arg("LOAD").arg(call.code))?;
-                self.command(&call.command)
-            }
-            outcome => outcome.map_err(|error| Error::from_redis(self.server, &error)),
-        }
-    }
-}
-
-/// A Lua script of ours.
-pub struct LuaScript {
-    code: &'static str,
-    hash: String,
-}
-
-impl LuaScript {
-    /// Takes the script's text.
-    pub fn new(code: &'static str) -> LuaScript {
-        LuaScript { code, hash: Script::new(code).get_hash().to_owned() }
-    }
-
-    /// Begins a call with its keys.
-    pub fn call(&self, keys: &[String]) -> ScriptCall {
-        let mut command = redis::cmd("EVALSHA");
-        command.arg(&self.hash).arg(keys.len()).arg(keys);
-        ScriptCall { command, code: self.code }
-    }
-}
-
-/// One call of a script: its keys and the arguments given so far.
-pub struct ScriptCall {
-    command: Cmd,
-    code: &'static str,
-}
-
-impl ScriptCall {
-    /// Adds an argument.
-    pub fn arg<T: redis::ToRedisArgs>(mut self, value: T) -> ScriptCall {
-        self.command.arg(value);
-        self
-    }
-
-    /// Adds an argument to a call that is held by reference.
-    pub fn push<T: redis::ToRedisArgs>(&mut self, value: T) {
-        self.command.arg(value);
+    pub fn script<T: FromRedisValue>(&mut self, call: &ScriptInvocation<'_>) -> Result<T> {
+        call.invoke(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }
 }
 
@@ -210,11 +168,11 @@ fn claim(
 /// over.
 fn confirm(
     connection: &mut RedisConnection,
-    script: &LuaScript,
+    script: &Script,
     keys: &[String; 2],
     token: &str,
 ) -> Result<bool> {
-    connection.script(&script.call(keys).arg(token))
+    connection.script(script.key(keys).arg(token))
 }
 
 /// Reads a value as text; anything that is not valid UTF-8 text is a fault.
