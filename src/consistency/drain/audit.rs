@@ -26,5 +26,5 @@ pub(crate) fn audit<'a>(
 
 /// SHA-256 over an entry's text, hexadecimal.
 pub(crate) fn checksum(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(text.as_bytes()))
 }
