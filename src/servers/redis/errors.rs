@@ -1,29 +1,103 @@
 //! What an error of the Redis client means.
 
+use ::redis::{RedisError, RetryMethod};
+
 use crate::error::{Error, Server};
+
+// Codes that the client does not know and takes for final.
+
+/// A script or a module holds the server up. It answers again when that ends.
+const HELD_UP: &str = "BUSY";
+/// The connection leads to a server that does not know it, or that takes no writes: a new one may
+/// know the password, or lead elsewhere.
+const OF_NO_USE: [&str; 4] = ["NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"];
+/// The server is full, for the moment.
+const FULL: &str = "OOM";
 
 impl Error {
     /// Turns an error of the Redis client into ours.
-    pub fn from_redis(server: Server, error: &::redis::RedisError) -> Error {
-        let gone = error.is_io_error()
-            || error.is_timeout()
-            || error.is_connection_dropped()
-            || matches!(error.code(), Some("LOADING" | "BUSY" | "MASTERDOWN"));
-        // The connection leads to a server that was demoted, or knows another password now: a new
-        // one may not.
-        let demoted = matches!(
-            error.code(),
-            Some("READONLY" | "NOAUTH" | "WRONGPASS" | "NOREPLICAS" | "MISCONF")
-        );
+    pub fn from_redis(server: Server, error: &RedisError) -> Error {
+        let code = code(error).unwrap_or_default();
+        // A server that was demoted takes no writes: READONLY.
+        let is_demoted = matches!(error.retry_method(), RetryMethod::RefreshSlotsAndRetry);
+        let broken =
+            error.is_unrecoverable_error() || is_demoted || OF_NO_USE.contains(&code.as_str());
+        // It loads its data, has lost its master or moves slots: LOADING, MASTERDOWN, CLUSTERDOWN,
+        // TRYAGAIN.
+        let must_wait = matches!(error.retry_method(), RetryMethod::WaitAndRetry);
         let cause = error.to_string();
-        if gone || demoted {
-            let broken = demoted
-                || !error.is_timeout() && !error.is_connection_refusal() && error.is_io_error();
+        if broken || must_wait || error.is_io_error() || code == HELD_UP {
             Error::Unavailable { server, cause, broken }
         } else {
-            // Redis is full, or slots move between its servers.
-            let is_transient = matches!(error.code(), Some("OOM" | "TRYAGAIN"));
-            Error::Refused { server, cause, code: 0, is_transient }
+            Error::Refused { server, cause, code: 0, is_transient: code == FULL }
+        }
+    }
+}
+
+/// The code that a server sent; of several commands, that of the first one that it refused.
+fn code(error: &RedisError) -> Option<String> {
+    let refused = error.clone().into_server_errors()?;
+    refused.first().map(|(_, error)| error.code().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn of_server(code: &str) -> Error {
+        let reply = format!("-{code} a reason\r\n");
+        match redis::parse_redis_value(reply.as_bytes()).and_then(|value| value.extract_error()) {
+            Err(error) => Error::from_redis(Server::Cache, &error),
+            Ok(value) => panic!("{code} is no error: {value:?}"),
+        }
+    }
+
+    fn of_connection(kind: io::ErrorKind) -> Error {
+        Error::from_redis(Server::Cache, &io::Error::from(kind).into())
+    }
+
+    #[test]
+    fn a_server_that_cannot_serve_now_is_unavailable() {
+        for code in ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"] {
+            let error = of_server(code);
+            assert!(matches!(error, Error::Unavailable { broken: false, .. }), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_connection_to_a_server_of_no_use_is_replaced() {
+        for code in ["READONLY", "NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"] {
+            let error = of_server(code);
+            assert!(matches!(error, Error::Unavailable { broken: true, .. }), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_full_server_refuses_for_the_moment() {
+        let error = of_server("OOM");
+        assert!(matches!(error, Error::Refused { is_transient: true, .. }), "{error}");
+    }
+
+    #[test]
+    fn what_no_retry_mends_is_refused() {
+        for code in ["ERR", "WRONGTYPE", "NOPERM", "NOSCRIPT", "EXECABORT"] {
+            let error = of_server(code);
+            assert!(matches!(error, Error::Refused { is_transient: false, .. }), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_is_replaced_and_a_silent_one_is_not_asked_twice() {
+        use io::ErrorKind::{BrokenPipe, ConnectionReset, TimedOut, UnexpectedEof, WouldBlock};
+        for kind in [BrokenPipe, ConnectionReset, UnexpectedEof] {
+            let error = of_connection(kind);
+            assert!(matches!(error, Error::Unavailable { broken: true, .. }), "{kind}: {error}");
+        }
+        for kind in [TimedOut, WouldBlock] {
+            let error = of_connection(kind);
+            assert!(matches!(error, Error::Unavailable { broken: false, .. }), "{kind}: {error}");
         }
     }
 }
