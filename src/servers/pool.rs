@@ -1,12 +1,16 @@
 //! Connections to one server, kept between calls, behind a breaker.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Server};
 use crate::servers::breaker::{Breaker, Permit};
 
-const MOST_IDLE: usize = 64;
+/// A connection that the server closed some time ago breaks within this time.
+const AT_ONCE: Duration = Duration::from_millis(50);
+
+/// How long a probe of a server that was down may take.
+pub const PROBE_TIMEOUT: Duration = Duration::from_millis(30);
 
 /// How a pool makes its connections.
 pub trait Connect {
@@ -15,22 +19,79 @@ pub trait Connect {
 
     /// Connects. With `probe`, waits only briefly: the server was down a moment ago.
     fn connect(&self, probe: bool) -> Result<Self::Connection>;
+
+    /// Asks the server whether a connection that was idle is still there.
+    fn ping(connection: &mut Self::Connection) -> Result<()>;
+
+    /// How long a call waits for the server.
+    fn patience(&self) -> Duration;
 }
 
-/// A connection that the server closed some time ago breaks within this time.
-const AT_ONCE: Duration = Duration::from_millis(50);
+/// What a pool keeps to. The names are those of sqlx's `PoolOptions`.
+#[derive(Clone, Copy, Debug)]
+struct PoolOptions {
+    /// Most connections at a time, those that are idle among them. A process with more threads than
+    /// this is one that waits for its own Python; MariaDB takes 151 of all processes together.
+    max_connections: usize,
+    /// How long a call waits for one of them, if its patience for the server is not over before.
+    acquire_timeout: Duration,
+    /// One that was idle for longer is closed: firewalls and balancers forget it without a word,
+    /// the earliest after 350 s.
+    idle_timeout: Duration,
+    /// One that is older is closed after use: it leads to where the server was, which may be
+    /// another host by now.
+    max_lifetime: Duration,
+    /// One that was idle for longer is tested before it is used. A busy process never pays for it.
+    test_after: Duration,
+}
 
-/// How long a probe of a server that was down may take.
-pub const PROBE_TIMEOUT: Duration = Duration::from_millis(30);
+const OPTIONS: PoolOptions = PoolOptions {
+    max_connections: 16,
+    acquire_timeout: Duration::from_secs(30),
+    idle_timeout: Duration::from_secs(300),
+    max_lifetime: Duration::from_secs(1800),
+    test_after: Duration::from_secs(5),
+};
 
 /// A pool of connections to one server.
 pub struct Pool<C: Connect> {
     server: Server,
     connector: C,
-    idle: Mutex<Vec<C::Connection>>,
+    options: PoolOptions,
+    connections: Mutex<Connections<C::Connection>>,
+    /// Wakes calls that wait for a connection: one was freed, or the breaker has opened.
+    freed: Condvar,
     breaker: Breaker,
     /// Why the server could not be used the last time.
     cause: Mutex<String>,
+}
+
+struct Connections<T> {
+    /// The one that was used last is the last.
+    idle: Vec<Kept<T>>,
+    /// Calls that have a connection, or are making one.
+    in_use: usize,
+    /// Calls that wait for one.
+    waiting: usize,
+}
+
+struct Kept<T> {
+    connection: T,
+    made_at: Instant,
+    idle_since: Instant,
+}
+
+/// The right to a connection of a pool, until it is dropped.
+struct Slot<'a, C: Connect>(&'a Pool<C>);
+
+impl<C: Connect> Drop for Slot<'_, C> {
+    fn drop(&mut self) {
+        let mut connections = self.0.lock();
+        connections.in_use -= 1;
+        if connections.waiting > 0 {
+            self.0.freed.notify_one();
+        }
+    }
 }
 
 impl<C: Connect> Pool<C> {
@@ -39,27 +100,32 @@ impl<C: Connect> Pool<C> {
         Pool {
             server,
             connector,
-            idle: Mutex::default(),
+            options: OPTIONS,
+            connections: Mutex::new(Connections { idle: Vec::new(), in_use: 0, waiting: 0 }),
+            freed: Condvar::new(),
             breaker: Breaker::default(),
             cause: Mutex::default(),
         }
     }
 
-    /// Runs `work` on a connection.
+    /// Runs `work` on a connection. Waits for one while all are in use, so `work` must not ask the
+    /// same pool for another.
     ///
     /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken: it
     /// has to be safe to repeat.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without waiting while the breaker is open; else what `work` returned.
+    /// [`Error::Unavailable`] without waiting while the breaker is open, and when no connection
+    /// was free in time; else what `work` returned.
     pub fn with<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         let permit = self.breaker.permit();
         if permit == Permit::Refused {
-            let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
-            return Err(Error::Unavailable { server: self.server, cause, broken: false });
+            return Err(self.refusal());
         }
+        let probe = permit == Permit::Probe;
+        let _slot = self.acquire(probe, probe)?;
         let began = self.breaker.begin();
-        let outcome = self.attempt(permit == Permit::Probe, work);
+        let outcome = self.attempt(probe, work);
         self.note(&outcome, Some(began));
         outcome
     }
@@ -67,6 +133,7 @@ impl<C: Connect> Pool<C> {
     /// As [`Pool::with`], but asks the server even while the breaker is open, and waits for it as
     /// long as for one that was never away.
     pub fn insist<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
+        let _slot = self.acquire(false, true)?;
         let began = (!self.breaker.is_open()).then(|| self.breaker.begin());
         let outcome = self.attempt(false, work);
         self.note(&outcome, began);
@@ -75,7 +142,9 @@ impl<C: Connect> Pool<C> {
 
     /// Closes the connections that are kept; the next call makes a new one.
     pub fn close(&self) {
-        self.lock().clear();
+        let idle = std::mem::take(&mut self.lock().idle);
+        // To say goodbye takes a while.
+        drop(idle);
     }
 
     /// Whether the server did not answer the last time.
@@ -83,38 +152,98 @@ impl<C: Connect> Pool<C> {
         self.breaker.is_open()
     }
 
+    /// Waits until a connection is free. That none is says nothing of the server: the breaker does
+    /// not learn from it.
+    fn acquire(&self, probe: bool, despite_breaker: bool) -> Result<Slot<'_, C>> {
+        let patience = if probe { PROBE_TIMEOUT } else { self.connector.patience() };
+        let deadline = Instant::now() + patience.min(self.options.acquire_timeout);
+        let mut connections = self.lock();
+        while connections.in_use >= self.options.max_connections {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let most = self.options.max_connections;
+                let cause = format!("all {most} connections of this process are in use");
+                return Err(Error::Unavailable { server: self.server, cause, broken: false });
+            }
+            connections.waiting += 1;
+            let waited = self.freed.wait_timeout(connections, left);
+            connections = waited.unwrap_or_else(PoisonError::into_inner).0;
+            connections.waiting -= 1;
+            if !despite_breaker && self.breaker.is_open() {
+                // What this call was woken for is for another one.
+                self.freed.notify_one();
+                return Err(self.refusal());
+            }
+        }
+        connections.in_use += 1;
+        Ok(Slot(self))
+    }
+
+    fn refusal(&self) -> Error {
+        let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Error::Unavailable { server: self.server, cause, broken: false }
+    }
+
     fn attempt<T>(
         &self,
         probe: bool,
         mut work: impl FnMut(&mut C::Connection) -> Result<T>,
     ) -> Result<T> {
-        if let Some(connection) = (!probe).then(|| self.take()).flatten() {
+        if probe {
+            self.close();
+        }
+        if let Some(kept) = self.take()? {
             let start = Instant::now();
-            match self.run(connection, &mut work) {
+            match self.run(kept, &mut work) {
                 // The server was away since the connection was last used. One that hangs is not
                 // asked twice.
                 Err(Error::Unavailable { broken: true, .. }) if start.elapsed() < AT_ONCE => {
-                    self.lock().clear();
+                    self.close();
                 }
                 outcome => return outcome,
             }
         }
-        self.connector.connect(probe).and_then(|connection| self.run(connection, &mut work))
+        let connection = self.connector.connect(probe)?;
+        let now = Instant::now();
+        self.run(Kept { connection, made_at: now, idle_since: now }, &mut work)
     }
 
     fn run<T>(
         &self,
-        mut connection: C::Connection,
+        mut kept: Kept<C::Connection>,
         work: &mut impl FnMut(&mut C::Connection) -> Result<T>,
     ) -> Result<T> {
-        let outcome = work(&mut connection);
-        if !outcome.as_ref().is_err_and(Error::spoils_connection) {
-            let mut idle = self.lock();
-            if idle.len() < MOST_IDLE {
-                idle.push(connection);
-            }
+        let outcome = work(&mut kept.connection);
+        let is_spoiled = outcome.as_ref().is_err_and(Error::spoils_connection);
+        if !is_spoiled && kept.made_at.elapsed() < self.options.max_lifetime {
+            kept.idle_since = Instant::now();
+            self.lock().idle.push(kept);
         }
         outcome
+    }
+
+    /// The connection that was used last, so that the others grow old. It is tested if that was
+    /// long ago.
+    fn take(&self) -> Result<Option<Kept<C::Connection>>> {
+        let mut connections = self.lock();
+        let taken = connections.idle.pop();
+        let is_old = |kept: &Kept<_>| kept.idle_since.elapsed() >= self.options.idle_timeout;
+        let count = connections.idle.partition_point(is_old);
+        let old: Vec<_> = connections.idle.drain(..count).collect();
+        drop(connections);
+        drop(old);
+        let Some(mut kept) = taken.filter(|kept| !is_old(kept)) else { return Ok(None) };
+        if kept.idle_since.elapsed() < self.options.test_after {
+            return Ok(Some(kept));
+        }
+        match C::ping(&mut kept.connection) {
+            // The server has closed it, and all that were idle for longer.
+            Err(Error::Unavailable { broken: true, .. }) => {
+                self.close();
+                Ok(None)
+            }
+            tested => tested.map(|()| Some(kept)),
+        }
     }
 
     /// Has the breaker learn from an outcome of what began at a moment; none: the server was known
@@ -124,20 +253,20 @@ impl<C: Connect> Pool<C> {
             Err(Error::Unavailable { server, cause, .. }) if *server == self.server => {
                 if let Some(began) = began {
                     log::warn!("the {server} does not answer: {cause}");
-                    self.lock().clear();
+                    self.close();
                     self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cause);
                     self.breaker.failed(began);
+                    self.freed.notify_all();
                 }
             }
             _ => self.breaker.succeeded(),
         }
     }
 
-    fn take(&self) -> Option<C::Connection> {
-        self.lock().pop()
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<C::Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Connections<C::Connection>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests;

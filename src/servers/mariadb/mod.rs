@@ -128,6 +128,14 @@ impl Connect for DatabaseServer {
         }
         self.greet(CONNECT_TIMEOUT, self.timeout)
     }
+
+    fn ping(connection: &mut Conn) -> Result<()> {
+        connection.ping().map_err(Error::from_mariadb)
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout
+    }
 }
 
 impl DatabaseServer {

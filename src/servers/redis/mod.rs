@@ -123,6 +123,14 @@ impl Connect for RedisServer {
         inner.set_write_timeout(Some(self.timeout)).map_err(fail)?;
         Ok(RedisConnection { server: self.server, inner, run_id })
     }
+
+    fn ping(connection: &mut RedisConnection) -> Result<()> {
+        connection.ping()
+    }
+
+    fn patience(&self) -> Duration {
+        self.timeout
+    }
 }
 
 impl RedisConnection {
