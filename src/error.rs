@@ -115,7 +115,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// True when `server` could not be used, for whatever reason.
     pub fn is_failure_of(&self, failed: Server) -> bool {
-        matches!(self, Error::Unavailable { server, .. } | Error::Refused { server, .. } if *server == failed)
+        match self {
+            Error::Unavailable { server, .. } | Error::Refused { server, .. } => *server == failed,
+            _ => false,
+        }
     }
 
     /// A name that stays the same from version to version, for programs and for the table in

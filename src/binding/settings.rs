@@ -12,9 +12,25 @@ pub struct Settings(pub(super) crate::engine::settings::Settings);
 #[pymethods]
 impl Settings {
     #[new]
-    #[pyo3(signature = (*, site, cache_url=None, frappe_cache_url=None, journal_url, database_name, database_user,
-        database_password, database_host="127.0.0.1", database_port=3306, database_socket=None, time_zone="UTC", max_questions=20_000,
-        redis_timeout_ms=150, database_timeout_ms=700, cache_ttl_seconds=604_800, trust_lease_ms=320))]
+    #[pyo3(signature = (
+        *,
+        site,
+        cache_url=None,
+        frappe_cache_url=None,
+        journal_url,
+        database_name,
+        database_user,
+        database_password,
+        database_host="127.0.0.1",
+        database_port=3306,
+        database_socket=None,
+        time_zone="UTC",
+        max_questions=20_000,
+        redis_timeout_ms=150,
+        database_timeout_ms=700,
+        cache_ttl_seconds=604_800,
+        trust_lease_ms=320,
+    ))]
     // One argument for each setting, all by keyword: that is what a settings value is.
     #[allow(clippy::too_many_arguments)]
     fn new(

@@ -1,5 +1,6 @@
-//! Cached schedules that what is drained overtakes. They are dropped before it is committed: a drain
-//! that dies after that could tell nobody. The next read loads them, with what waits laid over them.
+//! Cached schedules that what is drained overtakes. They are dropped before it is committed: a
+//! drain that dies after that could tell nobody. The next read loads them, with what waits laid
+//! over them.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use crate::servers::redis::schedules;
 const A_MOMENT: Duration = Duration::from_millis(10);
 
 impl Engine {
-    /// Drops the cached schedules that lack an answer which is about to be written: its process died
-    /// between the journal and the cache. Once it has left the journal, nobody could tell.
+    /// Drops the cached schedules that lack an answer which is about to be written: its process
+    /// died between the journal and the cache. Once it has left the journal, nobody could tell.
     pub(super) fn drop_lacking(&self, process: &Process, waiting: &[Waiting]) {
         let mut lacking = self.lacking(process, waiting.iter().collect());
         if lacking.is_empty() {

@@ -8,7 +8,8 @@ for index = 3, #KEYS do
   -- The field `id` is of older versions.
   redis.call('HDEL', pending, id, 'id')
   redis.call('HDEL', KEYS[2], token)
-  -- Once nothing waits, the table knows as much as the head and the last tokens, but for a student who was erased.
+  -- Once nothing waits, the table knows as much as the head and the last tokens, but for a student
+  -- who was erased.
   local void, fields = redis.call('HGET', pending, 'void'), redis.call('HLEN', pending)
   if void and fields <= 3 then
     redis.call('EXPIRE', pending, void)

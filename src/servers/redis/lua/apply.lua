@@ -1,11 +1,13 @@
--- Shows an acknowledged submission in the cache, or drops the student's cache if it is not the one that
--- the submission was computed from.
+-- Shows an acknowledged submission in the cache, or drops the student's cache if it is not the one
+-- that the submission was computed from.
 -- KEYS: sorted set, details, fence, cached students
--- ARGV: generation, head before, head after, seconds to live, now, student, (next review, id, detail) ...
+-- ARGV: generation, head before, head after, seconds to live, now, student, (next review, id,
+-- detail) ...
 -- Returns how many are due then, nothing when dropped
 redis.call('DEL', KEYS[3])
 local head = redis.call('HGET', KEYS[2], '')
-local current = redis.call('ZSCORE', KEYS[1], '') == ARGV[1] and (head == ARGV[2] or head == ARGV[3])
+local current = redis.call('ZSCORE', KEYS[1], '') == ARGV[1]
+  and (head == ARGV[2] or head == ARGV[3])
 if not current then
   redis.call('DEL', KEYS[1], KEYS[2])
   redis.call('ZREM', KEYS[4], ARGV[6])

@@ -1,7 +1,9 @@
--- Notes that a look is done. The note lives no longer than the claim would have, which was made before the look.
+-- Notes that a look is done. The note lives no longer than the claim would have, which was made
+-- before the look.
 -- KEYS: claim, note
 -- ARGV: token of the claim
--- Returns 1 when it is noted, else 0: somebody has claimed the look since, or revoked it, or it took too long
+-- Returns 1 when it is noted, else 0: somebody has claimed the look since, or revoked it, or it
+-- took too long
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0
 end

@@ -1,9 +1,10 @@
 -- The student's due questions: one round trip, and few values, each of which costs time on the way.
 -- KEYS: active season, sorted set, details, confirmation that the cache may be believed
--- ARGV: active season as the caller knows it, generation, now, most questions, how the details of the
+-- ARGV: active season as the caller knows it, generation, now, most questions, how the details of
+-- the
 --       wanted subject begin (nothing: every subject)
--- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or nothing, total due, ids, details}, the last two
--- joined by NUL
+-- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or
+-- nothing, total due, ids, details}, the last two joined by NUL
 local call, schedule, now, wanted = redis.call, KEYS[2], ARGV[3], ARGV[5]
 local known = call('MGET', KEYS[1], KEYS[4])
 local season, confirmation = known[1], known[2] or ''
@@ -23,7 +24,8 @@ if wanted == '' then
   if not whole then
     return {'cold', confirmation}
   end
-  return {'warm', confirmation, call('ZCOUNT', schedule, '-inf', now), table.concat(ids, '\0'), details}
+  local total = call('ZCOUNT', schedule, '-inf', now)
+  return {'warm', confirmation, total, table.concat(ids, '\0'), details}
 end
 local due, most, total = call('ZRANGEBYSCORE', schedule, '-inf', now), tonumber(ARGV[4]), 0
 local ids, details, width, sub = {}, {}, #wanted, string.sub

@@ -1,5 +1,5 @@
--- The generation in which cached schedules count, for this run of the cache. A restarted cache may have loaded old
--- schedules: it begins a new one.
+-- The generation in which cached schedules count, for this run of the cache. A restarted cache may
+-- have loaded old schedules: it begins a new one.
 -- KEYS: generation
 -- ARGV: the run of the cache, a number that was no generation yet
 -- Returns the generation

@@ -1,9 +1,11 @@
 -- What a submission or a filtered read needs to know of one student.
--- KEYS: active season, sorted set, details, known links, confirmation that the cache may be believed
+-- KEYS: active season, sorted set, details, known links, confirmation that the cache may be
+-- believed
 -- ARGV: active season as the caller knows it, generation, number of links, links ..., ids ...
 --       (no id: every record)
--- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or nothing, links, head, records, found}
--- where links says 1 for each known one, and found is id, detail, id, ... joined by NUL
+-- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or
+-- nothing, links, head, records, found} where links says 1 for each known one, and found is id,
+-- detail, id, ... joined by NUL
 local known = redis.call('MGET', KEYS[1], KEYS[5])
 local season, confirmation = known[1], known[2] or ''
 if season ~= ARGV[1] then
@@ -11,7 +13,8 @@ if season ~= ARGV[1] then
 end
 local records = redis.call('ZCARD', KEYS[2])
 local head = redis.call('HGET', KEYS[3], '')
-if redis.call('ZSCORE', KEYS[2], '') ~= ARGV[2] or not head or redis.call('HLEN', KEYS[3]) ~= records then
+local marker = redis.call('ZSCORE', KEYS[2], '')
+if marker ~= ARGV[2] or not head or redis.call('HLEN', KEYS[3]) ~= records then
   return {'cold', confirmation}
 end
 local links = {}

@@ -1,4 +1,5 @@
--- Whether submissions have waited for too long. The caller that is told so queues a drain, and for a minute no other is.
+-- Whether submissions have waited for too long. The caller that is told so queues a drain, and for
+-- a minute no other is.
 -- KEYS: stream, drain flag
 -- ARGV: longest wait in milliseconds
 -- Returns 1 when a drain is to be queued, else 0

@@ -1,4 +1,5 @@
--- Makes void what was computed from a student's submissions so far: an append that does not know this is a conflict.
+-- Makes void what was computed from a student's submissions so far: an append that does not know
+-- this is a conflict.
 -- KEYS: the student's pending submissions
 -- ARGV: an order, seconds that it is kept once nothing is pending
 -- Returns the names of all fields: the ids of submissions that wait are among them
