@@ -1,9 +1,6 @@
 //! Work on a season piece by piece: while one piece waits for MariaDB, others wait for Redis.
 
-use std::iter::from_fn;
-use std::sync::mpsc;
-
-use rayon::iter::{ParallelBridge, ParallelIterator};
+use std::sync::{Mutex, PoisonError, mpsc};
 
 use crate::engine::threads::with_threads;
 use crate::error::Result;
@@ -11,26 +8,30 @@ use crate::error::Result;
 /// Pieces that are worked on at a time: one more than keep two servers busy.
 const WORKERS: usize = 3;
 
-/// Works on one piece after another until `next` has none, and tells of each. The first error ends
-/// it all: of `next`, of `work`, or of whoever is told.
+/// Works on one piece after another, and tells of each. `next` may have more once a piece is done:
+/// each worker asks until there is none for it. The first error ends it all: of `next`, of `work`,
+/// or of whoever is told.
 ///
 /// `next` and `work` run on threads of this call, `told` on the caller's.
 pub fn in_parallel<P: Send, R: Send>(
-    mut next: impl FnMut() -> Result<Option<P>> + Send,
+    next: impl FnMut() -> Result<Option<P>> + Send,
     work: impl Fn(P) -> Result<R> + Sync,
     mut told: impl FnMut(R) -> Result<()>,
 ) -> Result<()> {
+    let next = Mutex::new(next);
+    let piece = || next.lock().unwrap_or_else(PoisonError::into_inner)();
+    let work_on_next = &|| piece()?.map(&work).transpose();
     with_threads(WORKERS, |threads| {
         let (sender, results) = mpsc::channel();
         threads.in_place_scope(|scope| {
-            scope.spawn(|_| {
-                let sender = sender;
-                let pieces = from_fn(|| next().transpose()).par_bridge().panic_fuse();
-                // Ends with the first error, or once nobody hears the results any more.
-                pieces.map(|piece| piece.and_then(&work)).try_for_each(|done| {
+            scope.spawn_broadcast(move |_, _| {
+                while let Some(done) = work_on_next().transpose() {
                     let failed = done.is_err();
-                    sender.send(done).ok().filter(|()| !failed)
-                });
+                    // Nobody hears of what is done after the first error.
+                    if sender.send(done).is_err() || failed {
+                        break;
+                    }
+                }
             });
             results.into_iter().try_for_each(|done| told(done?))
         })
@@ -39,6 +40,8 @@ pub fn in_parallel<P: Send, R: Send>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use super::*;
     use crate::error::Error;
 
@@ -80,6 +83,26 @@ mod tests {
         assert!(matches!(failed, Err(Error::Fault(text)) if text == "told"));
         let failed = in_parallel(|| Err::<Option<u32>, _>(fault("next")), Ok, |_| Ok(()));
         assert!(matches!(failed, Err(Error::Fault(text)) if text == "next"));
+    }
+
+    #[test]
+    fn a_piece_that_another_one_gives_rise_to_is_worked_on() {
+        let (mut given, done, mut told) = (0, AtomicU32::new(0), 0);
+        let next = || {
+            let is_there = given < 5 || (given < 10 && done.load(Ordering::SeqCst) >= 5);
+            given += u32::from(is_there);
+            Ok(is_there.then_some(()))
+        };
+        let work = |()| {
+            done.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        };
+        let outcome = in_parallel(next, work, |()| {
+            told += 1;
+            Ok(())
+        });
+        assert!(outcome.is_ok());
+        assert_eq!(told, 10);
     }
 
     #[test]
