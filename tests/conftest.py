@@ -193,9 +193,13 @@ def app(site: Site) -> Iterator[Callable[..., None]]:
 
 def clean_site(site: Site) -> Site:
     """Empty the site's tables and put in what every test needs."""
-    tables = site.sql("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
-    for table in (str(row[f"Tables_in_{site.name}"]) for row in tables):
-        site.sql(f"DELETE FROM `{table}`")
+    with (
+        site.servers.database.connect(database=site.name) as connection,
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SHOW FULL TABLES WHERE Table_type = 'BASE TABLE'")
+        for table, _ in cursor.fetchall():
+            cursor.execute(f"DELETE FROM `{table}`")
     site.insert(
         "Game Subscription Season", name=SEASON, season_name=SEASON, start_date="2026-01-01",
         end_date="2026-12-31", is_active=1, enable_redis=1, partition_created=1,
