@@ -112,9 +112,11 @@ docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 ## test: every test, Rust first, then Python against real servers
-test: setup wheel browser
+test: servers browser $(BIN)/python
+	@# Both at once: the last step of the engine's build has one core only.
+	cargo test --no-run & $(MAKE) wheel && wait $$!
 	cargo test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 ## soak: random faults under load, then an audit (ARGS="--faults 1000 --seed 7" for a long one)
 soak: setup

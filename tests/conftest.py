@@ -53,6 +53,11 @@ def pytest_configure(config: pytest.Config) -> None:
         hypothesis.core.global_force_seed = config.getoption("randomly_seed")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The soak first: it rests much, and is not what another process waits for at the end."""
+    items.sort(key=lambda item: item.path.stem != "test_soak")
+
+
 OTHER_DATABASE = "memora_other"
 # A folder in memory, where there is one.
 MEMORY = Path("/dev/shm")
