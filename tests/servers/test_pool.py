@@ -43,13 +43,14 @@ def test_a_connection_that_mariadb_closed_costs_nobody_an_error(
     site: Site, caplog: pytest.LogCaptureFixture
 ) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
+    others = connections(site)
     with closing_idle_connections(site):
         engine = site.engine()
         assert ids(engine.due(PLAYER)) == ["q", "r"]
         engine.submit(PLAYER, session_data=session("q"))
         engine.drain()
         for question in ("q", "r"):
-            assert wait_until(lambda: connections(site) == 0)
+            assert wait_until(lambda: connections(site) <= others)
             site.cache.flushall()
             engine.submit(PLAYER, session_data=session(question))
             assert engine.drain()["remaining"] == 0
@@ -75,6 +76,7 @@ def test_a_hundred_threads_make_no_more_connections_than_they_may(site: Site) ->
         root.cursor() as status,
     ):
         cursor.execute(f"LOCK TABLES {TRACKER} WRITE")
+        others = connections(site)
         status.execute("FLUSH STATUS")
         for thread in threads:
             thread.start()
@@ -86,5 +88,5 @@ def test_a_hundred_threads_make_no_more_connections_than_they_may(site: Site) ->
         status.execute("SHOW GLOBAL STATUS LIKE 'Max_used_connections'")
         ((_, most),) = status.fetchall()
     assert answers == [["q"]] * THREADS
-    # Those of two pools, and the test's own.
-    assert int(most) <= 2 * MOST_CONNECTIONS + 4
+    # Those of two pools, and three of the test's own.
+    assert int(most) - others <= 2 * MOST_CONNECTIONS + 3
