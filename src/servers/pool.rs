@@ -1,8 +1,13 @@
 //! Connections to one server, kept between calls, behind a breaker.
 
+mod options;
+#[cfg(test)]
+mod tests;
+
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use self::options::{OPTIONS, PoolOptions};
 use crate::error::{Error, Result, Server};
 use crate::servers::breaker::{Breaker, Permit};
 
@@ -26,32 +31,6 @@ pub trait Connect {
     /// How long a call waits for the server.
     fn patience(&self) -> Duration;
 }
-
-/// What a pool keeps to. The names are those of sqlx's `PoolOptions`.
-#[derive(Clone, Copy, Debug)]
-struct PoolOptions {
-    /// Most connections at a time, those that are idle among them. A process with more threads than
-    /// this is one that waits for its own Python; MariaDB takes 151 of all processes together.
-    max_connections: usize,
-    /// How long a call waits for one of them, if its patience for the server is not over before.
-    acquire_timeout: Duration,
-    /// One that was idle for longer is closed: firewalls and balancers forget it without a word,
-    /// the earliest after 350 s.
-    idle_timeout: Duration,
-    /// One that is older is closed after use: it leads to where the server was, which may be
-    /// another host by now.
-    max_lifetime: Duration,
-    /// One that was idle for longer is tested before it is used. A busy process never pays for it.
-    test_after: Duration,
-}
-
-const OPTIONS: PoolOptions = PoolOptions {
-    max_connections: 16,
-    acquire_timeout: Duration::from_secs(30),
-    idle_timeout: Duration::from_secs(300),
-    max_lifetime: Duration::from_secs(1800),
-    test_after: Duration::from_secs(5),
-};
 
 /// A pool of connections to one server.
 pub struct Pool<C: Connect> {
@@ -156,10 +135,11 @@ impl<C: Connect> Pool<C> {
     /// not learn from it.
     fn acquire(&self, probe: bool, despite_breaker: bool) -> Result<Slot<'_, C>> {
         let patience = if probe { PROBE_TIMEOUT } else { self.connector.patience() };
-        let deadline = Instant::now() + patience.min(self.options.acquire_timeout);
+        let mut began = None;
         let mut connections = self.lock();
         while connections.in_use >= self.options.max_connections {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let waited = began.get_or_insert_with(Instant::now).elapsed();
+            let left = patience.min(self.options.acquire_timeout).saturating_sub(waited);
             if left.is_zero() {
                 let most = self.options.max_connections;
                 let cause = format!("all {most} connections of this process are in use");
@@ -192,8 +172,8 @@ impl<C: Connect> Pool<C> {
         if probe {
             self.close();
         }
-        if let Some(kept) = self.take()? {
-            let start = Instant::now();
+        let start = Instant::now();
+        if let Some(kept) = self.take(start)? {
             match self.run(kept, &mut work) {
                 // The server was away since the connection was last used. One that hangs is not
                 // asked twice.
@@ -204,8 +184,7 @@ impl<C: Connect> Pool<C> {
             }
         }
         let connection = self.connector.connect(probe)?;
-        let now = Instant::now();
-        self.run(Kept { connection, made_at: now, idle_since: now }, &mut work)
+        self.run(Kept { connection, made_at: start, idle_since: start }, &mut work)
     }
 
     fn run<T>(
@@ -215,8 +194,9 @@ impl<C: Connect> Pool<C> {
     ) -> Result<T> {
         let outcome = work(&mut kept.connection);
         let is_spoiled = outcome.as_ref().is_err_and(Error::spoils_connection);
-        if !is_spoiled && kept.made_at.elapsed() < self.options.max_lifetime {
-            kept.idle_since = Instant::now();
+        let now = Instant::now();
+        if !is_spoiled && now.duration_since(kept.made_at) < self.options.max_lifetime {
+            kept.idle_since = now;
             self.lock().idle.push(kept);
         }
         outcome
@@ -224,16 +204,17 @@ impl<C: Connect> Pool<C> {
 
     /// The connection that was used last, so that the others grow old. It is tested if that was
     /// long ago.
-    fn take(&self) -> Result<Option<Kept<C::Connection>>> {
+    fn take(&self, now: Instant) -> Result<Option<Kept<C::Connection>>> {
         let mut connections = self.lock();
         let taken = connections.idle.pop();
-        let is_old = |kept: &Kept<_>| kept.idle_since.elapsed() >= self.options.idle_timeout;
+        let idle = |kept: &Kept<_>| now.saturating_duration_since(kept.idle_since);
+        let is_old = |kept: &Kept<_>| idle(kept) >= self.options.idle_timeout;
         let count = connections.idle.partition_point(is_old);
         let old: Vec<_> = connections.idle.drain(..count).collect();
         drop(connections);
         drop(old);
         let Some(mut kept) = taken.filter(|kept| !is_old(kept)) else { return Ok(None) };
-        if kept.idle_since.elapsed() < self.options.test_after {
+        if idle(&kept) < self.options.test_after {
             return Ok(Some(kept));
         }
         match C::ping(&mut kept.connection) {
@@ -267,6 +248,3 @@ impl<C: Connect> Pool<C> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-#[cfg(test)]
-mod tests;
