@@ -30,6 +30,7 @@ from tests.administrators.test_archive import (
 )
 from tests.administrators.test_partition import fresh_tables
 from tests.servers.test_fork import fork
+from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site
 
 __all__ = ["fresh_tables", "old"]
@@ -112,6 +113,8 @@ def test_half_an_archive_is_shown_and_continued_by_the_scheduler(
     app(user=MANAGER)
     with pytest.raises(KeyboardInterrupt):
         srs_archiver.SRSArchiver().archive_season(old, stop_at("verifying"))
+    # Its connection is closed; the server frees the lock when it comes to that.
+    assert wait_until(lambda: not site.engine().is_running("Archive", old))
     status = srs.get_archive_status(old)
     assert (status["status"], status["step"], status["is_running"]) == (
         "Archiving",

@@ -123,6 +123,8 @@ def test_the_season_says_what_became_of_it(site: Site, engine: Engine, old: str)
     assert engine.archive_status(old) is None
     with pytest.raises(KeyboardInterrupt):
         engine.archive(old, stop_at("verifying"))
+    # Its connection is closed; the server frees the lock when it comes to that.
+    assert wait_until(lambda: not engine.is_running("Archive", old))
     status = engine.archive_status(old)
     assert status is not None
     assert (status["step"], status["is_running"], status["finished_at"]) == (
