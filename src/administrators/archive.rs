@@ -63,7 +63,8 @@ impl Engine {
         if progress.step == Step::Done {
             return Ok(progress);
         }
-        // Who still takes it for the active season learns otherwise, unless the cache is away.
+        // A process that still takes it for the active season learns otherwise, unless the cache
+        // is away.
         if let Err(error) = self.season_changed(false) {
             log::debug!("the cache cannot be told that {season} is being archived: {error}");
         }

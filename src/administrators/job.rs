@@ -12,7 +12,7 @@ const LOCK_SECONDS: u32 = 1;
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Job {
-    /// The cache is loaded anew.
+    /// The cache is loaded again.
     Rebuild,
     /// The cache is compared with the database.
     Reconciliation,

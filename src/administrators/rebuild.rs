@@ -37,7 +37,7 @@ const PIECE_STUDENTS: usize = 10;
 const PIECE_RECORDS: usize = 4_000;
 /// A rebuild is done by then, or what it did not come to is left as it is.
 const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
-/// How often a student is loaded who answers whenever he is.
+/// How often a student is loaded again who answers during each load.
 const MOST_TRIES: u32 = 3;
 
 /// How far a rebuild is, and what it did.
@@ -59,7 +59,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
-    /// is at it; else what a server said. Running it again begins anew.
+    /// is at it; else what a server said. Running it again begins again.
     pub fn rebuild(
         &self,
         season: &str,
@@ -101,7 +101,7 @@ impl Engine {
                 .and_then(|()| Ok(Arc::clone(active)))
         })?;
         let waiting = self.fence_season(process, season, &fence)?;
-        // On a connection of its own: the other one has to stay free.
+        // On a connection of its own: the other one must stay free.
         let mut reader = self.settings.background.connect(false)?;
         let reader_id = reader.connection_id();
         let mut scan = Scan::begin(&mut reader, &self.settings.zone, season)?;
@@ -196,7 +196,7 @@ impl Engine {
         waiting: &HashSet<String>,
         piece: Vec<(String, Vec<Review>)>,
     ) -> Result<Rebuilt> {
-        // All of the waiting ones has to be seen as of one moment.
+        // All of the waiting ones must be seen as of one moment.
         let (apart, piece): (Vec<_>, Vec<_>) =
             piece.into_iter().partition(|(player, _)| waiting.contains(player));
         let loaded: Vec<(String, Records)> =

@@ -1,7 +1,7 @@
 //! Comparing cached schedules with the database, and correcting them (spec section 7).
 //!
 //! Whole students are compared: those of a sample, or all that the cache has. What is cached of a
-//! student has to be what a load would put there now: the table's records, and over them what waits
+//! student must be what a load would put there now: the table's records, and over them what waits
 //! in the journal. A schedule that differs is an error only if nothing came in between, which the
 //! fence of a load tells, and if no answer is on its way from the journal into the cache, which the
 //! heads tell.

@@ -93,7 +93,7 @@ impl Engine {
             .with(|connection| schedules::count(connection, keys, (player, season), Some(now)))
     }
 
-    /// Drops a student's cache; the next read loads it anew. True: there was one.
+    /// Drops a student's cache; the next read loads it again. True: there was one.
     ///
     /// # Errors
     /// When the cache is out of reach.

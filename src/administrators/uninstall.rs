@@ -1,4 +1,5 @@
-//! Removing what Frappe does not know of, once the app is uninstalled: a later install begins anew.
+//! Removing what Frappe does not know of, once the app is uninstalled: a later install begins
+//! again.
 
 use crate::engine::Engine;
 use crate::error::{Result, Server};

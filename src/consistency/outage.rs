@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// What administrators were not told yet. This process is the one that has to tell them.
+    /// What administrators were not told yet. This process is the one that must tell them.
     pub fn outage_news(&self) -> Vec<OutageNews> {
         self.process().outages.take_news()
     }

@@ -8,7 +8,7 @@
 //! not show there. Such a process marks the student in MariaDB. So schedules are believed only
 //! while a *confirmation* stands in the cache, which lives for a lease. Whoever finds none *looks*:
 //! asks the journal whether somebody looked at MariaDB lately, and if not, looks there, drops the
-//! schedules of those who are marked, and confirms. What the marking process has to wait for
+//! schedules of those who are marked, and confirms. What the marking process must wait for
 //! follows from this: until its mark is gone, or until no confirmation from before it can be left.
 //! See docs/how-it-works.md.
 //!

@@ -8,7 +8,7 @@ use crate::servers::mariadb::{DatabaseAddress, DatabaseServer};
 use crate::servers::redis::RedisServer;
 use crate::servers::redis::keys::Keys;
 
-/// Everything the engine has to be told.
+/// Everything the engine must be told.
 #[derive(Clone)]
 pub struct Settings {
     /// The names of the site's keys.

@@ -32,7 +32,7 @@ pub struct Look {
     pub unshown: Vec<Unshown>,
 }
 
-/// What has to be done to the cache before it is believed.
+/// What must be done to the cache before it is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Repair {
     /// Nothing.

@@ -131,7 +131,7 @@ enum Standing {
 }
 
 /// Whether an entry was computed from something that is neither in the states nor came before it:
-/// it has to wait for that, as long as there is hope of it.
+/// it must wait for that, as long as there is hope of it.
 pub fn is_early(states: &States, entry: &Entry) -> bool {
     entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
 }

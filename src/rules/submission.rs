@@ -214,7 +214,7 @@ fn truth(fields: &Fields, name: &str) -> std::result::Result<bool, Reason> {
     truth.ok_or_else(|| format!("{name} is true or false"))
 }
 
-/// The first of the durations that is given; every one that is has to be right.
+/// The first of the durations that is given; every one that is must be right.
 fn duration(fields: &Fields, names: &[&str]) -> std::result::Result<u64, Reason> {
     let mut first = None;
     for name in names {

@@ -91,7 +91,7 @@ impl<C: Connect> Pool<C> {
     /// same pool for another.
     ///
     /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken: it
-    /// has to be safe to repeat.
+    /// must be safe to repeat.
     ///
     /// # Errors
     /// [`Error::Unavailable`] without waiting while the breaker is open, and when no connection

@@ -1,4 +1,4 @@
-//! Which questions a student has to review now (spec sections 2 and 4).
+//! Which questions a student must review now (spec sections 2 and 4).
 
 use std::time::Instant;
 

@@ -21,7 +21,7 @@ pub enum Persistence {
 }
 
 impl Engine {
-    /// Where a submission of this player is. `None`: it is no submission of his.
+    /// Where a submission of this player is. `None`: it is none of theirs.
     ///
     /// # Errors
     /// When a server that is needed is down.

@@ -85,8 +85,8 @@ impl Engine {
         let mut states: Vec<Review> = if before.all_states {
             before.states.values().cloned().collect()
         } else {
-            // Only a number for the student's eyes: not worth an error now that his answers are
-            // safe.
+            // Only a number for the student's eyes: not worth an error now that the
+            // answers are safe.
             self.load_records(process, player, &before.season)
                 .map(|records| records.reviews)
                 .unwrap_or_default()

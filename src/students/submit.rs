@@ -24,7 +24,7 @@ use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::servers::redis::schedules;
 use crate::students::before::Before;
 
-/// How often a submission is computed anew when another of the same student comes first.
+/// How often a submission is computed again when another of the same student comes first.
 const MOST_CONFLICTS: u32 = 20;
 
 /// The acknowledgement of a submission.
@@ -217,7 +217,7 @@ impl Engine {
     }
 
     /// Another submission of the student is in the journal. Either it will be in the cache in a
-    /// moment, or whoever made it died before that: then the student's cache is loaded anew.
+    /// moment, or whoever made it died before that: then the student's cache is loaded again.
     fn settle_conflict(&self, process: &Process, player: &str, before: &Before, conflicts: u32) {
         sleep(Duration::from_millis(u64::from(conflicts.min(5))));
         if conflicts >= 2 && before.cached.is_some() {

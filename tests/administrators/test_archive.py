@@ -307,7 +307,7 @@ def test_a_cache_that_is_away_is_cleared_later(site: Site, engine: Engine, old: 
 # -- answers that are late ------------------------------------------------------------------------
 @pytest.fixture
 def ended(site: Site, engine: Engine) -> Iterator[str]:
-    """The season that was active a moment ago, with answers of PLAYER in the journal; he is
+    """The season that was active a moment ago, with answers of PLAYER in the journal; they are
     cached."""
     site.add(PLAYER, [Record("q", stability=1), Record("r")])
     engine.due(PLAYER)
@@ -376,7 +376,7 @@ def test_a_student_who_still_answers_is_refused_or_archived(
     assert found["r"] == (3 if "r" in taken else 2)
     assert ("new" in found) == ("new" in taken)
     assert site.rows() == {}
-    # His cache is removed in the last step; until then it tells what his answers are computed from.
+    # Their cache is removed in the last step; until then answers are computed from it.
     assert taken == (["", ""] if step == "done" else ["r", "new"])
 
 

@@ -455,7 +455,7 @@ def test_jobs_can_be_told_to_programs(manager: Site) -> None:
 
 
 def test_more_records_change_nothing_about_a_job(manager: Site) -> None:
-    """A student who is new when the rebuild has passed him is loaded when he reads."""
+    """A student who is new when the rebuild has passed them is loaded when they read."""
     frappe.recorded.at_once = True
     srs.rebuild_season_cache(SEASON)
     manager.add("aaa@school.example", [Record("q")])

@@ -222,7 +222,7 @@ class Browser:
                         done.append(do(element))
                         return True
             except (NoSuchElementException, StaleElementReferenceException):
-                # It was written anew at this moment.
+                # It was written again at this moment.
                 pass
             return False
 

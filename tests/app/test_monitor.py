@@ -91,7 +91,7 @@ def test_what_has_expired_or_was_evicted_is_not_counted(manager: Site, engine: E
 def test_a_student_is_listed_as_long_as_he_is_cached(manager: Site, engine: Engine) -> None:
     listed, student = f"{manager.name}|srs-students:{SEASON}", STUDENTS[0]
     engine.submit(student, session_data=session("q1"))
-    # That was long ago; now he answers again, and his schedule lives anew.
+    # That was long ago; now they answer again, and their schedule lives again.
     manager.cache.zadd(listed, {student: time.time() + 10})
     manager.cache.expire(manager.key("srs", student), 10)
     engine.submit(student, session_data=session("q1"))

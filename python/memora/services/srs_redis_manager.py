@@ -1,4 +1,4 @@
-"""The cache: one student's, for code that looks into it, and a whole season's, to be loaded anew.
+"""The cache: one student's, for code that looks into it, and a whole season's, to be loaded again.
 
 Students' own calls don't come through here: `memora.api.reviews` is their way.
 """

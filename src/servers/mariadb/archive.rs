@@ -183,7 +183,7 @@ pub fn forget(connection: &mut Conn, season: &str) -> Result<()> {
     run(connection, "DELETE FROM memora_archive WHERE season = ? AND season <> ''", (season,))
 }
 
-/// A form that was opened before has to be loaded anew: its saving would undo this.
+/// A form that was opened before must be loaded again: its saving would undo this.
 fn tell_season(
     connection: &mut Conn,
     zone: &SiteZone,

@@ -55,8 +55,8 @@ pub fn remove_duplicates(
     if shape.has_primary_key(connection)? {
         return Ok(0);
     }
-    // Gone with the connection: who is killed finds them anew. With the season: in a table that was
-    // partitioned before, a name need not be unique.
+    // It goes with the connection: the next process finds the duplicates again. With the season:
+    // in a table that was partitioned before, a name need not be unique.
     run_text(connection, "DROP TEMPORARY TABLE IF EXISTS memora_duplicate")?;
     let find = format!(
         "CREATE TEMPORARY TABLE memora_duplicate (PRIMARY KEY (name, season)) ENGINE=InnoDB \

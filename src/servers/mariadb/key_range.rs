@@ -28,7 +28,7 @@ impl Place {
     /// checked.
     ///
     /// The index is forced: for MariaDB's optimizer a range of the key is as good as any other way
-    /// to the season, and it would sort the season anew for each step.
+    /// to the season, and it would sort the season again for each step.
     pub fn records_of(self, season: &str) -> String {
         match self {
             Place::Live => {

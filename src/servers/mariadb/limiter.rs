@@ -9,7 +9,7 @@ use crate::error::Result;
 /// Most Safe Mode reads of the whole site in a minute (spec section 4).
 pub const READS_A_MINUTE: u64 = 500;
 const WINDOW_US: i64 = 60_000_000;
-/// A student's next Safe Mode read comes this long after his last, in microseconds (spec section
+/// A student's next Safe Mode read comes this long after the last, in microseconds (spec section
 /// 4).
 pub const PAUSE_US: i64 = 30_000_000;
 
@@ -49,7 +49,7 @@ pub fn admit(connection: &mut Conn, player: &str) -> Result<Option<i64>> {
     })
 }
 
-/// How long a read has to wait: pure arithmetic. `mine` is the student's last read, `count` and
+/// How long a read must wait: pure arithmetic. `mine` is the student's last read, `count` and
 /// `oldest` those of the whole site in the last minute.
 fn wait_us(now: i64, mine: Option<i64>, count: u64, oldest: Option<i64>) -> Option<i64> {
     let own = mine.map(|last| last + PAUSE_US - now).filter(|wait| *wait > 0);

@@ -1,4 +1,4 @@
-//! What is asked of the cache by scripts: a student's due questions, what a submission has to know,
+//! What is asked of the cache by scripts: a student's due questions, what a submission must know,
 //! showing it.
 
 use ::redis::{Script, ScriptInvocation, Value};
@@ -42,7 +42,7 @@ impl Default for CacheScripts {
     }
 }
 
-/// One student in one season, as the cache of one generation knows him.
+/// One student in one season, as the cache of one generation knows them.
 #[derive(Clone, Copy)]
 pub struct Student<'a> {
     /// The names of the keys.
@@ -153,7 +153,7 @@ impl CacheScripts {
         }
     }
 
-    /// What a submission has to know; `links` are members of the set of known links.
+    /// What a submission must know; `links` are members of the set of known links.
     pub fn lookup(
         &self,
         connection: &mut RedisConnection,

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::rules::head::Head;
 use crate::rules::review::Review;
 
-/// Sets the fences of a load of some students, which has to be done within so many seconds.
+/// Sets the fences of a load of some students, which must be done within so many seconds.
 pub fn set_fences<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -45,7 +45,7 @@ pub struct Loaded<'a> {
 /// Caches all records of some students for so many seconds, until Unix time `until`. False for each
 /// of whom, since `fence` was set, an answer, another load or an eviction came in between.
 ///
-/// Each student's go into keys beside his own, which a script then puts in their place: Lua would
+/// Each student's go into keys beside their own, which a script then puts in their place: Lua would
 /// copy and hash what is handed to it, and to look at the fence first takes a round trip.
 pub fn fill(
     connection: &mut RedisConnection,

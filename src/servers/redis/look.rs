@@ -11,7 +11,7 @@ pub fn claim_look(connection: &mut RedisConnection, keys: &Keys, token: &str) ->
     claim(connection, &keys.database_claim(), &note, LONGEST_LOOK)
 }
 
-/// The last look at MariaDB, while it serves everybody; empty when somebody has to look.
+/// The last look at MariaDB, while it serves everybody; empty when somebody must look.
 pub fn last_look(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
     let note: Option<String> = connection.command(redis::cmd("GET").arg(keys.database_look()))?;
     // A note from another run of the server may have been revoked there.

@@ -3,8 +3,8 @@
 -- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry
 -- Returns {'added', id, 1 when a drain is to be queued} | {'conflict'}
 local last = redis.call('HMGET', KEYS[2], 'head', 'token')
--- Whose connection broke before the answer asks again, perhaps behind others: the last tokens tell,
--- newest first, each with what it became.
+-- A process whose connection broke before the answer asks again, perhaps behind others: the last
+-- tokens tell, newest first, each with what it became.
 local tokens = last[2] or ''
 local _, found = string.find(' ' .. tokens, ' ' .. ARGV[3] .. '=', 1, true)
 if found then
