@@ -196,8 +196,8 @@ class Reconciliation(TypedDict):
     `ghost` (in the cache only), `wrong_date`, `wrong_state` (the date is right; the stability,
     subject, topic or last review is not). `half_filled` schedules do not say that they are
     complete, so nobody believes them; their records are not counted. `corrected` schedules were
-    loaded again, `unsettled` ones, which changed whenever they were looked at, dropped. `void` ones,
-    which nobody believes since an outage of the cache, are loaded by the next read, and not
+    loaded again, `unsettled` ones, which changed whenever they were looked at, dropped. `void`
+    ones, which nobody believes since an outage of the cache, are loaded by the next read, and not
     compared. `percent_differing` of all cached records, with 95% confidence from `percent_low` to
     `percent_high`, which are the same when all were compared. `is_alarming`: more than
     ALARMING_PERCENT of the records differ, or of the schedules are half filled.

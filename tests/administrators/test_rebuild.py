@@ -346,7 +346,8 @@ def test_students_who_answer_meanwhile_lose_nothing(school: Site, engine: Engine
 
 
 def test_an_answer_between_load_and_fill_is_not_undone(school: Site, engine: Engine) -> None:
-    """The last student answers when all records have been asked for, and before theirs are cached."""
+    """The last student answers when all records have been asked for, and before theirs are
+    cached."""
     student = STUDENTS[-1]
     fence = school.key("srs-fence", student)
     engine.rebuild(SEASON)
@@ -370,7 +371,8 @@ def test_an_answer_between_load_and_fill_is_not_undone(school: Site, engine: Eng
 
 
 def test_a_student_who_answers_whenever_he_is_loaded_is_left_to_the_next_read(school: Site) -> None:
-    # Whoever sets the fence again, as a cold read does, wins; the rebuild gives up after some tries.
+    # Whoever sets the fence again, as a cold read does, wins; the rebuild gives up after some
+    # tries.
     is_over = threading.Event()
     fence = school.key("srs-fence", STUDENTS[0])
 

@@ -489,7 +489,8 @@ def test_a_hostile_student_touches_nothing_of_others(site: Site, other_site: Sit
 
     attack()
     assert others.everything() == before
-    # What the hostile ones did goes to the table; of the victim's, only what they answered themselves.
+    # What the hostile ones did goes to the table; of the victim's, only what they answered
+    # themselves.
     engine.drain()
     rows = site.rows(VICTIM)
     assert {name: row["stability"] for name, row in rows.items()} == {"q": 3, "r": 2}
