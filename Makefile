@@ -15,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers browser build-dev build format lint docs test soak demo bench \
+.PHONY: all setup venv servers browser build-dev build format lint docs test test-binaries soak demo bench \
   bench-scale bench-outage bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
@@ -96,15 +96,17 @@ format: $(VENV)/.lint $(VENV)/.biome
 	$(BIN)/biome check --write
 
 ## lint: style, types, the rooms of src/, the direction of imports, and that the stub tells the truth
-lint: $(VENV)/.lint $(VENV)/.biome build
+lint: $(VENV)/.lint $(VENV)/.biome
 	cargo fmt --check
-	cargo clippy --all-targets -- -D warnings
 	$(BIN)/python -m tests.structure
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/biome check --error-on-warnings
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	cargo clippy --all-targets -- -D warnings
+	@# The stub is held against the engine.
+	$(MAKE) build
 	$(BIN)/python -m mypy.stubtest memora._engine
 
 ## docs: the documentation as a site, into site/; fails on a dead link
@@ -114,9 +116,13 @@ docs: $(VENV)/.docs
 ## test: every test, Rust first, then Python against real servers
 test: servers browser $(BIN)/python
 	@# Both at once: the last step of the engine's build has one core only.
-	cargo test --no-run & $(MAKE) wheel && wait $$!
+	$(MAKE) --jobs=2 wheel test-binaries
 	cargo test
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+
+# Rust's tests, compiled.
+test-binaries:
+	cargo test --no-run
 
 ## soak: random faults under load, then an audit (ARGS="--faults 1000 --seed 7" for a long one)
 soak: setup

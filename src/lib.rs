@@ -5,7 +5,7 @@
 //! - `binding`: what Python sees.
 //! - `administrators`: rebuild, reconcile, archive and the rest of what is done to seasons.
 //! - `students`: which questions are due, and taking answers.
-//! - `consistency`: cache, journal and table tell the same: whether the cache may be believed,
+//! - `consistency`: cache, journals and table agree: whether the cache may be believed,
 //!   loading it, draining the journal, outages.
 //! - `engine`: one site's connections and what a process remembers.
 //! - `servers`: connections, the breaker, Redis (only `redis` speaks it), MariaDB (only `mariadb`

@@ -47,7 +47,7 @@ def read_files() -> dict[str, str]:
         parts = path.relative_to(SOURCE).with_suffix("").parts
         name = "::".join(part for part in parts if part != "mod")
         if name != "lib":
-            text = path.read_text().split("\n#[cfg(test)]\nmod ")[0]
+            text = re.split(r"\n#\[cfg\(test\)\]\nmod \w+ \{", path.read_text())[0]
             files[name] = re.sub(r"//.*", "", text)
     return files
 
@@ -79,7 +79,10 @@ def absolute(path: str, file: str, files: Files) -> str | None:
     elif first == "self":
         parts = [*file.split("::"), *rest]
     elif first == "super":
-        parts = [*(here[:-1] if is_folder else here), *rest]
+        parts = here[:-1] if is_folder else here
+        while rest[:1] == ["super"]:
+            parts, rest = parts[:-1], rest[1:]
+        parts = [*parts, *rest]
     else:
         return None
     while parts:
@@ -91,7 +94,7 @@ def absolute(path: str, file: str, files: Files) -> str | None:
 
 def used_files(files: Files) -> Uses:
     """Which files each file uses: by name, or by a method that they give to `Engine`."""
-    method = re.compile(r"\n    pub(?:\(\w+\))? fn (\w+)[^{;]*?&self")
+    method = re.compile(r"\n    pub(?:\([\w: ]+\))? (?:const )?fn (\w+)[^{;]*?self\b")
     homes: dict[str, set[str]] = defaultdict(set)
     for file, text in files.items():
         for block in re.findall(r"\nimpl Engine \{\n(.*?)\n\}\n", text, re.DOTALL):
@@ -109,6 +112,8 @@ def used_files(files: Files) -> Uses:
         for receiver, name in re.findall(r"\b(self\.0|self|engine)\s*\.(\w+)\(", text):
             if receiver != "self" or "impl Engine {" in text:
                 found |= homes.get(name, set())
+        for name in re.findall(r"\bEngine::(\w+)\(", text):
+            found |= homes.get(name, set())
         uses[file] = {other for other in found if other} - {file}
     return uses
 

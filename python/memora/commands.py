@@ -225,7 +225,7 @@ def export_player(context: Any, player: str) -> None:
 @as_json
 @pass_context
 def forget(context: Any, player: str, yes: bool, wants_json: bool) -> None:
-    """Erase the student PLAYER: records, also archived and audit records, answers, schedules."""
+    """Erase the student PLAYER: all records, archived ones too, waiting answers and schedules."""
     with present_site(context):
         player = as_student(player)
         if not yes:

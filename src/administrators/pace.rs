@@ -34,7 +34,8 @@ impl Pace {
         )))
     }
 
-    /// Records that are copied at a time. Who never rests need not take small pieces, either.
+    /// Records that are copied at a time. A process that never rests need not take
+    /// small pieces.
     pub(crate) fn rows(self) -> usize {
         if self.share < 1.0 { QUIET_ROWS } else { ROWS }
     }

@@ -37,7 +37,7 @@ const PIECE_STUDENTS: usize = 10;
 const PIECE_RECORDS: usize = 4_000;
 /// A rebuild is done by then, or what it did not come to is left as it is.
 const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
-/// How often a student is loaded again who answers during each load.
+/// How often to load a student who answers during every load.
 const MOST_TRIES: u32 = 3;
 
 /// How far a rebuild is, and what it did.

@@ -367,7 +367,7 @@ struct Heads {
     known: i64,
 }
 
-/// Who has been drawn, and who of them is next.
+/// The students drawn so far, and the next of them.
 #[derive(Default)]
 struct Draw {
     drawn: HashSet<String>,

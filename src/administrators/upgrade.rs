@@ -19,7 +19,7 @@ use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::records::{self, NewState};
-use crate::servers::mariadb::{blind, in_transaction, journal};
+use crate::servers::mariadb::{in_transaction, journal, old_blind_answers};
 
 #[derive(Deserialize)]
 struct Blind {
@@ -39,11 +39,11 @@ struct BlindSubmission {
 /// # Errors
 /// When MariaDB is down, or a row cannot be read. Running it again goes on.
 pub fn take_over_blind_answers(database: &mut Conn, zone: &SiteZone) -> Result<Option<usize>> {
-    if !blind::exists(database)? {
+    if !old_blind_answers::exists(database)? {
         return Ok(None);
     }
     let mut taken = 0;
-    for (player, season, text) in blind::all(database)? {
+    for (player, season, text) in old_blind_answers::all(database)? {
         let blind: Blind = serde_json::from_str(&text).map_err(|error| {
             Error::Fault(format!("a row of memora_blind_answer cannot be read: {error}"))
         })?;
@@ -68,11 +68,11 @@ pub fn take_over_blind_answers(database: &mut Conn, zone: &SiteZone) -> Result<O
                 journal::append(database, &entry.token, (&player, &season), &text)?;
                 states.extend(by_question(entry.states));
             }
-            blind::remove(database, &player, &season)
+            old_blind_answers::remove(database, &player, &season)
         })?;
         taken += blind.submissions.len();
     }
-    blind::drop_table(database)?;
+    old_blind_answers::drop_table(database)?;
     Ok(Some(taken))
 }
 
@@ -100,5 +100,5 @@ fn put_back(
     let states: Vec<NewState<'_>> =
         known.into_iter().map(|id| NewState { player, season, review: base[id] }).collect();
     records::upsert(database, zone, Place::Live, &states)?;
-    blind::remove_records(database, player, season, &new)
+    old_blind_answers::remove_records(database, player, season, &new)
 }

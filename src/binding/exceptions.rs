@@ -21,7 +21,12 @@ pub(crate) fn describe_classes(py: Python<'_>) -> PyResult<()> {
     let nothing = String::new;
     describe(py.get_type::<MemoraError>().as_any(), &Error::Fault(nothing()))?;
     describe(py.get_type::<InvalidInput>().as_any(), &Error::InvalidInput(nothing()))?;
-    describe(py.get_type::<SeasonUnavailable>().as_any(), &Error::SeasonUnavailable(nothing()))
+    describe(py.get_type::<SeasonUnavailable>().as_any(), &Error::SeasonUnavailable(nothing()))?;
+    describe(py.get_type::<RateLimited>().as_any(), &Error::RateLimited { retry_after: 0 })?;
+    let (server, cause) = (Server::Database, nothing());
+    describe(py.get_type::<OutcomeUnknown>().as_any(), &Error::Unsettled { server, cause })?;
+    // Which server it is only the engine knows.
+    py.get_type::<ServiceUnavailable>().setattr(intern!(py, "is_transient"), true)
 }
 
 /// Sets what programs want to know of an error. Under abi3 an exception has fields of its own from

@@ -8,7 +8,7 @@ use crate::rules::clock::SiteZone;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::students::due::{self, DueQuery, Source};
-use crate::students::persistence::Persistence;
+use crate::students::submission_status::Persistence;
 use crate::students::submit;
 
 #[pymethods]

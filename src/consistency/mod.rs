@@ -1,4 +1,4 @@
-//! Cache, journal and table tell the same, whoever cannot reach whom.
+//! Keeps cache, journals and table in agreement, whichever server a process cannot reach.
 
 pub mod cache_access;
 pub mod documents;

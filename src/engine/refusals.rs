@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// Students that a process remembers to have refused; more than these ask MariaDB again.
 const MOST_REMEMBERED: usize = 20_000;
 
-/// Who was refused and until when: such a student is refused again without asking MariaDB.
+/// The students who were refused, and until when; they are refused again without asking MariaDB.
 #[derive(Default)]
 pub struct Refusals {
     until: HashMap<String, Instant>,

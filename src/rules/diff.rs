@@ -1,4 +1,4 @@
-//! What a cached schedule has wrong, beside the records that it was loaded from.
+//! How a cached schedule differs from the records that it was loaded from.
 
 use std::collections::HashMap;
 use std::ops::AddAssign;

@@ -9,6 +9,7 @@ pub const DEFAULT_DURATION_MS: u64 = 3_000;
 
 const FAST_ANSWER_MS: u64 = 2_000;
 const SLOW_ANSWER_MS: u64 = 6_000;
+const FAST_LESSON_MS: u64 = 2_000;
 const FLUENT_LESSON_MS: u64 = 5_000;
 
 /// The stability after an answer in a review session.
@@ -41,8 +42,8 @@ pub fn days_after_answer(stability: u8) -> i32 {
 pub fn stability_after_lesson(attempts: u64, duration_ms: u64) -> u8 {
     match (attempts, duration_ms) {
         (2.., _) => 1,
-        (_, ..FAST_ANSWER_MS) => 4,
-        (_, FAST_ANSWER_MS..FLUENT_LESSON_MS) => 3,
+        (_, ..FAST_LESSON_MS) => 4,
+        (_, FAST_LESSON_MS..FLUENT_LESSON_MS) => 3,
         _ => 2,
     }
 }

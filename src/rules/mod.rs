@@ -17,5 +17,6 @@ pub mod names;
 pub mod plan;
 pub mod retention;
 pub mod review;
+pub mod safe_mode;
 pub mod sample;
 pub mod submission;

@@ -1,4 +1,4 @@
-//! Which names are taken: of questions, players and seasons.
+//! Which names are accepted: of questions, players and seasons.
 
 use crate::error::{Error, Result};
 

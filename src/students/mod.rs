@@ -1,9 +1,9 @@
 //! What students do: they ask which questions are due, and answer.
 
-pub mod before;
 pub mod call_times;
 pub mod due;
-pub mod persistence;
+pub mod known_state;
 pub mod safe_mode;
-pub mod show;
+pub mod show_in_cache;
+pub mod submission_status;
 pub mod submit;

@@ -22,7 +22,7 @@ use crate::servers::mariadb::journal;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::servers::redis::schedules;
-use crate::students::before::Before;
+use crate::students::known_state::Before;
 
 /// How often a submission is computed again when another of the same student comes first.
 const MOST_CONFLICTS: u32 = 20;

@@ -7,7 +7,7 @@
 //! in between leaves them to the next one.
 
 pub(crate) mod audit;
-mod gather;
+mod complete;
 mod overtaken;
 mod persist;
 mod replaced;

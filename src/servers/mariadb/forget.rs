@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use mysql::{Conn, Value};
 
 use super::shape::{ARCHIVE, LIVE};
-use super::{MOST_IN_A_LIST, blind, in_transaction_again, retention, row, rows, run, seasons};
+use super::{
+    MOST_IN_A_LIST, in_transaction_again, old_blind_answers, retention, row, rows, run, seasons,
+};
 use crate::error::Result;
 
 /// Rows that are removed in one transaction.
@@ -88,7 +90,7 @@ pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
         "DELETE FROM `memora_rename` WHERE old_name = ? OR new_name = ?",
         (player, player),
     )?;
-    if blind::exists(connection)? {
+    if old_blind_answers::exists(connection)? {
         run(connection, "DELETE FROM `memora_blind_answer` WHERE player = ?", (player,))?;
     }
     Ok(audits)

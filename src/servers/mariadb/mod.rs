@@ -2,7 +2,6 @@
 
 pub mod archive;
 pub mod audits;
-pub mod blind;
 pub mod checks;
 pub mod clean;
 pub mod errors;
@@ -10,6 +9,7 @@ pub mod forget;
 pub mod journal;
 pub mod key_range;
 pub mod limiter;
+pub mod old_blind_answers;
 pub mod outages;
 pub mod poison;
 pub mod records;

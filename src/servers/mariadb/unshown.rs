@@ -1,8 +1,8 @@
 //! Students whose cached schedules lack an acknowledged answer, and whether anybody believes the
 //! cache.
 //!
-//! Whoever marks a student holds a shared lock on the one row of `memora_belief`, whoever settles
-//! marks an exclusive one: so no mark comes in unseen.
+//! A process that marks a student holds a shared lock on the one row of `memora_belief`, one that
+//! settles marks an exclusive one: so no mark comes in unseen.
 
 use mysql::Conn;
 use mysql::prelude::Queryable;

@@ -8,7 +8,7 @@ use crate::rules::plan::by_question;
 use crate::rules::review::Review;
 use crate::servers::redis::cache::Student;
 use crate::servers::redis::schedules;
-use crate::students::before::Before;
+use crate::students::known_state::Before;
 
 impl Engine {
     /// Shows the acknowledged answers in the cache, or makes sure that nobody believes what it has
