@@ -2,9 +2,9 @@
 //! go (spec section 6).
 //!
 //! Records are copied and compared in small transactions by key range. How far it came stands in
-//! MariaDB with each of them, so when a process is killed, the next run continues its work. From the
-//! first commit on nobody writes the season's records where they were: answers that are late are
-//! written to the archive.
+//! MariaDB with each of them, so when a process is killed, the next run continues its work. From
+//! the first commit on nobody writes the season's records where they were: answers that are late
+//! are written to the archive.
 
 use std::time::Instant;
 

@@ -7,8 +7,8 @@ pub const WINDOW_US: i64 = 60_000_000;
 /// A student's next Safe Mode read comes this long after the last, in microseconds.
 pub const PAUSE_US: i64 = 30_000_000;
 
-/// How many microseconds a read must wait; nothing: not at all. `mine` is the student's last read, `count` and
-/// `oldest` those of the whole site in the last minute.
+/// How many microseconds a read must wait; nothing: not at all. `mine` is the student's last read,
+/// `count` and `oldest` those of the whole site in the last minute.
 pub fn wait_us(now: i64, mine: Option<i64>, count: u64, oldest: Option<i64>) -> Option<i64> {
     let own = mine.map(|last| last + PAUSE_US - now).filter(|wait| *wait > 0);
     let site = oldest.filter(|_| count >= READS_A_MINUTE).map(|oldest| oldest + WINDOW_US - now);

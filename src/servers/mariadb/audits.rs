@@ -41,9 +41,9 @@ pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>
     Ok(names)
 }
 
-/// The students who submitted answers of a season after a moment, Unix microseconds, and before a submission of
-/// this name, the latest first: names of submissions and players. Names begin with the time, so the
-/// primary key finds them; those of older versions come first.
+/// The students who submitted answers of a season after a moment, Unix microseconds, and before a
+/// submission of this name, the latest first: names of submissions and players. Names begin with
+/// the time, so the primary key finds them; those of older versions come first.
 pub fn submitted_since(
     connection: &mut Conn,
     season: &str,
