@@ -75,6 +75,19 @@ pub enum Error {
         broken: bool,
     },
 
+    /// All connections of this process to the server are in use. That says nothing of the server.
+    #[error(
+        "all {most} connections of this process to the {server} are in use. Try again; where it \
+         lasts, see the part on processes in docs/sizing.md. [{code}]",
+        code = self.code()
+    )]
+    Exhausted {
+        /// Which server.
+        server: Server,
+        /// How many connections there may be.
+        most: usize,
+    },
+
     /// The server answered, with an error.
     #[error(
         "the {server} refused a command: {cause}. Check its log and its settings. [{code}]",
@@ -135,6 +148,7 @@ impl Error {
                 Journal => "memora.journal_unavailable",
                 Database => "memora.database_unavailable",
             },
+            Error::Exhausted { .. } => "memora.connections_in_use",
             Error::Refused { is_transient: true, server, .. } => match server {
                 Cache => "memora.cache_refused_for_now",
                 Journal => "memora.journal_refused_for_now",
@@ -154,6 +168,7 @@ impl Error {
     pub fn server(&self) -> Option<Server> {
         match self {
             Error::Unavailable { server, .. }
+            | Error::Exhausted { server, .. }
             | Error::Refused { server, .. }
             | Error::Unsettled { server, .. } => Some(*server),
             _ => None,
@@ -166,6 +181,7 @@ impl Error {
             self,
             Error::RateLimited { .. }
                 | Error::Unavailable { .. }
+                | Error::Exhausted { .. }
                 | Error::Unsettled { .. }
                 | Error::Refused { is_transient: true, .. }
         )
@@ -175,6 +191,10 @@ impl Error {
     pub fn unsettled(self) -> Error {
         match self {
             Error::Unavailable { server, cause, .. } | Error::Refused { server, cause, .. } => {
+                Error::Unsettled { server, cause }
+            }
+            Error::Exhausted { server, .. } => {
+                let cause = "all connections of this process are in use".to_owned();
                 Error::Unsettled { server, cause }
             }
             error => error,
@@ -237,6 +257,7 @@ mod tests {
                 Error::Refused { server, cause: cause(), code: 0, is_transient: false },
                 "journal_refused",
             ),
+            (Error::Exhausted { server, most: 16 }, "connections_in_use"),
             (Error::Unsettled { server, cause: cause() }, "outcome_unknown"),
             (Error::Fault(cause()), "fault"),
         ] {

@@ -107,7 +107,7 @@ fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
 /// the work of minutes.
 pub(crate) fn patiently<T>(work: impl FnMut() -> Result<T>) -> Result<T> {
     work.retry(PAUSES)
-        .when(|error| matches!(error, Error::Unavailable { .. }))
+        .when(|error| matches!(error, Error::Unavailable { .. } | Error::Exhausted { .. }))
         .notify(|error, pause| log::warn!("next try in {pause:?}: {error}"))
         .call()
 }

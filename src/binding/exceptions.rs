@@ -57,9 +57,9 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         }
         Error::RateLimited { retry_after } => RateLimited::new_err((message, *retry_after)),
         Error::Unsettled { .. } => OutcomeUnknown::new_err(message),
-        Error::Unavailable { .. } | Error::Refused { is_transient: true, .. } => {
-            ServiceUnavailable::new_err(message)
-        }
+        Error::Unavailable { .. }
+        | Error::Exhausted { .. }
+        | Error::Refused { is_transient: true, .. } => ServiceUnavailable::new_err(message),
         Error::Refused { is_transient: false, .. } | Error::Fault(_) => {
             EngineFault::new_err(message)
         }

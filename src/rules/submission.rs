@@ -68,8 +68,7 @@ impl Submission {
             answers,
             subject: name_in(meta, "subject")?,
             topic: name_in(meta, "topic")?,
-            // What is no positive whole number counts as 0.
-            total_combo: data.get("total_combo").and_then(Value::as_u64).unwrap_or(0),
+            total_combo: data.get("total_combo").map_or(0, combo),
         })
     }
 
@@ -212,6 +211,13 @@ fn truth(fields: &Fields, name: &str) -> std::result::Result<bool, Reason> {
         None => None,
     };
     truth.ok_or_else(|| format!("{name} is true or false"))
+}
+
+/// A number of right answers in a row; what is no positive whole number counts as 0.
+fn combo(value: &Value) -> u64 {
+    // A whole number that is too large for 64 bits is read as one with a point.
+    let is_huge = value.is_f64() && value.as_f64().is_some_and(|number| number >= u64::MAX as f64);
+    value.as_u64().unwrap_or(if is_huge { u64::MAX } else { 0 })
 }
 
 /// The first of the durations that is given; every one that is must be right.

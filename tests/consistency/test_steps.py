@@ -156,6 +156,31 @@ def test_a_drain_leaves_schedules_that_have_all_answers(site: Site, engine: Engi
         assert engine.cache_stats(PLAYER, SEASON)["complete"]
 
 
+def test_a_load_that_a_drain_overtakes_is_not_cached(
+    site: Site, engine: Engine, wires: Wires
+) -> None:
+    """It has read all before an answer whose process dies, and comes to the cache after the
+    drain."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    slow = engine_over(site, wires, redis_timeout_ms=60_000)
+    slow.due("another@school.example")
+    wires.to["database"].hang()
+    reader = threading.Thread(target=slow.due, args=(PLAYER,))
+    reader.start()
+    assert wait_until(lambda: bool(site.cache.exists(site.key("srs-fence", PLAYER))))
+    wires.to["cache"].hang()
+    wires.to["database"].mend()
+    # It has read the table and comes to nothing more before the wire is mended.
+    reader.join(0.3)
+    # Another cache stands for a process that never came to tell this one.
+    dies = site.engine(cache_url=f"{site.servers.cache.server_url}/5")
+    dies.submit(PLAYER, session_data=session("q"))
+    assert engine.drain()["remaining"] == 0
+    wires.to["cache"].mend()
+    reader.join()
+    assert ids(site.engine().due(PLAYER)) == ["r"]
+
+
 def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wires: Wires) -> None:
     """A process is held up before the journal, then before the cache, where another overtakes
     it."""

@@ -119,6 +119,23 @@ fn one_process_dies() {
     }
 }
 
+/// An answer, and a read that may load, which a drain may overtake.
+pub fn one_and_a_load(one: Set) -> Case {
+    Case::new(3, &[Given::Wrong])
+        .process(one, &[Job::Submit(0)])
+        .process(ALL, &[Job::Read])
+        .process(ALL, &[Job::Drain])
+}
+
+#[test]
+fn processes_die_while_another_loads() {
+    for one in [ALL, J | D, C | D] {
+        for is_warm in [false, true] {
+            holds(&Case { deaths: 2, is_warm, ..one_and_a_load(one) });
+        }
+    }
+}
+
 #[test]
 fn a_journal_that_stalls_takes_it_after_all() {
     for (one, other) in [(ALL, ALL), (J | D, ALL)] {

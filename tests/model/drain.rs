@@ -64,8 +64,10 @@ impl Protocol {
             }
             Step::DrainDrop(batch) => {
                 let newest = batch.all().map(|token| state.entries[usize::from(token)].order).max();
-                let lacks = state.cache.schedule.is_some_and(|it| Some(it.head.0) < newest);
-                if lacks && drops {
+                let is_cold = state.cache.schedule.is_none();
+                // A load that is under way may lack it, too: its fence goes.
+                let lacks = state.cache.schedule.is_none_or(|it| Some(it.head.0) < newest);
+                if lacks && drops && !(rules.drain_leaves_loads && is_cold) {
                     state.cache.drop_student(rules.drop_keeps_fence);
                 }
                 Step::DrainBegin(batch)

@@ -1,7 +1,9 @@
 //! Each protection is needed: without it, the checker finds a broken promise.
 
 use crate::case::{ALL, Case, Job};
-use crate::cases::{APART, one_and_two_reads, three_and_a_drain, two_and_a_drain, two_and_a_read};
+use crate::cases::{
+    APART, one_and_a_load, one_and_two_reads, three_and_a_drain, two_and_a_drain, two_and_a_read,
+};
 use crate::checking::{breaks, holds};
 use crate::rules::Rules;
 use crate::state::{Broken, C, D, J};
@@ -93,6 +95,12 @@ fn a_drain_drops_what_lacks_the_answer_of_a_process_that_died() {
     let rules = Rules { drops_after_commit: true, ..Rules::default() };
     breaks(&two_die.clone().with(rules), Broken::Cache);
     holds(&two_die);
+}
+
+#[test]
+fn a_drain_breaks_the_fence_of_a_load_that_it_overtakes() {
+    let rules = Rules { drain_leaves_loads: true, ..Rules::default() };
+    breaks(&Case { deaths: 1, is_warm: false, ..one_and_a_load(ALL).with(rules) }, Broken::Cache);
 }
 
 #[test]

@@ -17,19 +17,24 @@ impl Engine {
     /// Drops the cached schedules that lack an answer which is about to be written: its process
     /// died between the journal and the cache. Once it has left the journal, nobody could tell.
     pub(super) fn drop_lacking(&self, process: &Process, waiting: &[Waiting]) {
-        let mut lacking = self.lacking(process, waiting.iter().collect());
-        if lacking.is_empty() {
-            return;
+        let (mut older, cold) = self.lacking(process, waiting.iter().collect());
+        if !older.is_empty() {
+            // As a rule it lives, and shows its answer now.
+            sleep(A_MOMENT);
+            older = self.lacking(process, older).0;
         }
-        // As a rule it lives, and shows its answer now.
-        sleep(A_MOMENT);
-        lacking = self.lacking(process, lacking);
-        let names: Vec<_> = lacking.into_iter().map(Waiting::name).collect();
+        let names: Vec<_> = older.into_iter().chain(cold).map(Waiting::name).collect();
         self.drop_schedules(process, &names);
     }
 
-    /// Those whose cached schedules are older than their newest answer.
-    fn lacking<'a>(&self, process: &Process, waiting: Vec<&'a Waiting>) -> Vec<&'a Waiting> {
+    /// Those whose cached schedules are older than their newest answer, and those who have none: a
+    /// load that is under way may have read everything before that answer, and goes into the cache
+    /// no more.
+    fn lacking<'a>(
+        &self,
+        process: &Process,
+        waiting: Vec<&'a Waiting>,
+    ) -> (Vec<&'a Waiting>, Vec<&'a Waiting>) {
         let names = || waiting.iter().map(|student| student.name());
         let heads =
             process.cache.with(|cache| schedules::heads(cache, &self.settings.keys, names()));
@@ -37,10 +42,15 @@ impl Engine {
             leave_to_reconciliation(waiting.len(), &error);
             Vec::new()
         });
-        let lacking = waiting.into_iter().zip(heads).filter(|(student, head)| {
-            head.is_some_and(|head| student.newest().is_some_and(|newest| head.order < newest))
-        });
-        lacking.map(|(student, _)| student).collect()
+        let (mut older, mut cold) = (Vec::new(), Vec::new());
+        for (student, head) in waiting.into_iter().zip(heads) {
+            match head {
+                None => cold.push(student),
+                Some(head) if Some(head.order) < student.newest() => older.push(student),
+                Some(_) => {}
+            }
+        }
+        (older, cold)
     }
 
     /// Drops students' cached schedules: the next read loads them, with what waits laid over them.

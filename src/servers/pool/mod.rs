@@ -94,8 +94,8 @@ impl<C: Connect> Pool<C> {
     /// must be safe to repeat.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without waiting while the breaker is open, and when no connection
-    /// was free in time; else what `work` returned.
+    /// [`Error::Unavailable`] without waiting while the breaker is open, [`Error::Exhausted`] when
+    /// no connection was free in time; else what `work` returned.
     pub fn with<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         let permit = self.breaker.permit();
         if permit == Permit::Refused {
@@ -142,8 +142,7 @@ impl<C: Connect> Pool<C> {
             let left = patience.min(self.options.acquire_timeout).saturating_sub(waited);
             if left.is_zero() {
                 let most = self.options.max_connections;
-                let cause = format!("all {most} connections of this process are in use");
-                return Err(Error::Unavailable { server: self.server, cause, broken: false });
+                return Err(Error::Exhausted { server: self.server, most });
             }
             connections.waiting += 1;
             let waited = self.freed.wait_timeout(connections, left);
@@ -223,7 +222,9 @@ impl<C: Connect> Pool<C> {
                 self.close();
                 Ok(None)
             }
-            tested => tested.map(|()| Some(kept)),
+            // It is there, and lets nobody ping.
+            Ok(()) | Err(Error::Refused { .. }) => Ok(Some(kept)),
+            Err(error) => Err(error),
         }
     }
 

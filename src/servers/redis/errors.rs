@@ -11,8 +11,9 @@ const HELD_UP: &str = "BUSY";
 /// The connection leads to a server that does not know it, or that takes no writes: a new one may
 /// know the password, or lead elsewhere.
 const OF_NO_USE: [&str; 4] = ["NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"];
-/// The server is full, for the moment.
+/// The server is full, for the moment. Redis 6.2 says so of a script in the detail of an ERR.
 const FULL: &str = "OOM";
+const FULL_IN_SCRIPT: &str = "-OOM ";
 
 impl Error {
     /// Turns an error of the Redis client into ours.
@@ -29,7 +30,8 @@ impl Error {
         if broken || must_wait || error.is_io_error() || code == HELD_UP {
             Error::Unavailable { server, cause, broken }
         } else {
-            Error::Refused { server, cause, code: 0, is_transient: code == FULL }
+            let is_transient = code == FULL || cause.contains(FULL_IN_SCRIPT);
+            Error::Refused { server, cause, code: 0, is_transient }
         }
     }
 }
@@ -76,8 +78,11 @@ mod tests {
 
     #[test]
     fn a_full_server_refuses_for_the_moment() {
-        let error = of_server("OOM");
-        assert!(matches!(error, Error::Refused { is_transient: true, .. }), "{error}");
+        for code in ["OOM", "ERR Error running script (call to f_1): @user_script:2: -OOM command"]
+        {
+            let error = of_server(code);
+            assert!(matches!(error, Error::Refused { is_transient: true, .. }), "{error}");
+        }
     }
 
     #[test]
