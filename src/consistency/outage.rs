@@ -15,8 +15,8 @@ use crate::servers::mariadb::outages::{self, Ending};
 const MOST_SECONDS_AHEAD: u64 = 60;
 
 impl Engine {
-    /// Cache or journal could not be used. The cause is logged once an outage. That this process has
-    /// no connection free is none.
+    /// Cache or journal could not be used. The cause is logged once an outage. That this process
+    /// has no connection free is none.
     pub(crate) fn notice_outage(&self, process: &Process, server: Server, cause: &Error) {
         if !cause.is_failure_of(server) {
             return;

@@ -366,6 +366,21 @@ def raw(site: Site, role: str = "journal") -> redis.Redis[bytes]:
     return redis.Redis(host=server.host, port=server.port, db=server.database)
 
 
+def test_a_journal_that_was_full_from_the_beginning_keeps_nobody_waiting(
+    site: Site, engine: Engine
+) -> None:
+    """It takes no stream, so all answers are in the second journal."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    site.journal.config_set("maxmemory", "1mb")
+    try:
+        engine.submit(PLAYER, session_data=session("q"))
+        assert len(kept(site)) == 1
+        assert engine.drain() == {"submissions": 1, "answers": 1, "set_aside": 0, "remaining": 0}
+    finally:
+        site.journal.config_set("maxmemory", "0")
+    assert site.rows()["q"]["stability"] == 2
+
+
 def drain_all(site: Site, engine: Engine) -> None:
     """Drain until both journals are empty, what dead drains took included."""
     for _ in range(100):

@@ -64,7 +64,7 @@ impl Engine {
         let keys = &self.settings.keys;
         let deadline = Instant::now() + patience;
         let consumer = process.token();
-        process.journal.with(|journal| {
+        let has_stream = process.journal.with(|journal| {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
@@ -75,6 +75,9 @@ impl Engine {
         let mut last_id = 0;
         loop {
             let stream = process.journal.with(|journal| {
+                if !has_stream {
+                    return Ok(Vec::new());
+                }
                 let abandoned =
                     journal::take_over(journal, keys, &consumer, TAKE_OVER_AFTER_MS, BATCH)?;
                 if abandoned.is_empty() {
@@ -111,7 +114,9 @@ impl Engine {
         let waiting = process.drain.with(kept::backlog)?.0;
         report.remaining = waiting
             + process.journal.with(|journal| {
-                journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
+                if has_stream {
+                    journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
+                }
                 Ok(journal::backlog(journal, keys)?.0)
             })?;
         Ok(report)

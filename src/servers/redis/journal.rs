@@ -285,19 +285,18 @@ pub fn waiting(
     }
 }
 
-/// Makes the consumer group; harmless where it exists.
-pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
+/// Makes the consumer group; harmless where it exists. False: a Redis that is full has no stream,
+/// and takes none.
+pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<bool> {
     let mut command = redis::cmd("XGROUP");
     command.arg("CREATE").arg(keys.stream()).arg(GROUP).arg("0").arg("MKSTREAM");
     match connection.command::<()>(&command) {
-        // A Redis that is full refuses to make what is there, too; draining is what makes room in
-        // it.
-        Err(Error::Refused { cause, .. })
-            if cause.contains("BUSYGROUP") || cause.contains("OOM") =>
-        {
-            Ok(())
+        Err(Error::Refused { cause, .. }) if cause.contains("BUSYGROUP") => Ok(true),
+        // It refuses to make what is there, too; draining is what makes room in it.
+        Err(Error::Refused { cause, .. }) if cause.contains("OOM") => {
+            connection.command(redis::cmd("EXISTS").arg(keys.stream()))
         }
-        outcome => outcome,
+        outcome => outcome.map(|()| true),
     }
 }
 
