@@ -15,6 +15,7 @@ from tests.servers.test_fork import check, fork, kill
 from tests.students.test_rehydrate import together
 from tests.support.servers import wait_until
 from tests.support.site_under_test import BELIEVING, SEASON, SUBJECTS, Record, Site, session
+from tests.support.wire import Wires
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -345,27 +346,33 @@ def test_students_who_answer_meanwhile_lose_nothing(school: Site, engine: Engine
     check_truth(school, *STUDENTS)
 
 
-def test_an_answer_between_load_and_fill_is_not_undone(school: Site, engine: Engine) -> None:
-    """A student answers when their records have been asked for, and before they are cached."""
-    engine.rebuild(SEASON)
-    before = {student: snapshot(school, student)[0]["q1"] for student in STUDENTS}
+def test_an_answer_between_load_and_fill_is_not_undone(school: Site, wires: Wires) -> None:
+    """The last student answers after the rebuild has begun, and before they are cached."""
+    student = STUDENTS[-1]
+    fence = school.key("srs-fence", student)
+    slow = school.engine(**wires.settings, redis_timeout_ms=60_000)
+    slow.rebuild(SEASON)
+    before = snapshot(school, student)[0]["q1"]
     other = school.engine()
-    other.due(STUDENTS[0])
-    answered: list[str] = []
+    other.due(student)
+    rebuilt: list[int] = []
 
-    def watch(_: RebuildProgress) -> None:
-        fences = {student: school.key("srs-fence", student) for student in STUDENTS}
-        fenced = [student for student in STUDENTS if school.cache.exists(fences[student])]
-        if fenced and not answered:
-            answered.append(fenced[-1])
-            other.submit(fenced[-1], session_data=session("q1"))
-            other.drain()
+    def rebuild() -> None:
+        # It rests after each piece, so it comes late to the last ones.
+        rebuilt.append(slow.rebuild(SEASON, share=0.05)["done"])
 
-    # It rests a hundred times as long as it works.
-    assert engine.rebuild(SEASON, watch, share=0.01)["done"] == 1000
-    (student,) = answered
-    assert snapshot(school, student)[0]["q1"] > before[student]
-    assert engine.cache_stats(student, SEASON)["complete"]
+    thread = threading.Thread(target=rebuild)
+    thread.start()
+    assert wait_until(lambda: bool(school.cache.exists(fence)))
+    wires.to["cache"].hang()
+    assert school.cache.exists(fence)
+    other.submit(student, session_data=session("q1"))
+    other.drain()
+    wires.to["cache"].mend()
+    thread.join()
+    assert rebuilt == [1000]
+    assert snapshot(school, student)[0]["q1"] > before
+    assert other.cache_stats(student, SEASON)["complete"]
     check_truth(school, student)
 
 

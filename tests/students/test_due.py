@@ -234,7 +234,7 @@ def test_a_warm_read_takes_no_sql_and_at_most_two_round_trips(
     site.add(PLAYER, overdue(1000, subject="Science", topic="Plants"))
     for _ in range(20):
         # Looks whether the cache may be believed, where the last look is over.
-        engine.due(PLAYER)
+        engine.due(PLAYER, **query)  # type: ignore[arg-type]
         with site.counting() as costs:
             engine.due(PLAYER, **query)  # type: ignore[arg-type]
         (cost,) = costs

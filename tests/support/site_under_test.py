@@ -209,13 +209,16 @@ class Site:
             idle = {"idle": 86_400_000, "justid": True}
             self.journal.xclaim(stream, "drain", owner, 0, [name], **idle)  # type: ignore[no-untyped-call]
 
+    def clients(self) -> list[int]:
+        """How many connections each Redis has."""
+        asked = (client.info("clients") for client in (self.cache, self.journal))
+        return [int(about["connected_clients"]) for about in asked]
+
     def settle(self) -> None:
         """Let what earlier tests left close its connections: Redis counts that as reads."""
         gc.collect()
-        clients, before = (self.cache, self.journal), None
-        while (
-            now := [client.info("clients")["connected_clients"] for client in clients]
-        ) != before:
+        before: list[int] = []
+        while (now := self.clients()) != before:
             before = now
             time.sleep(0.1)
         self.is_settled = True
