@@ -15,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers browser build-dev build format lint docs test test-binaries soak demo bench \
+.PHONY: all setup venv servers browser build-dev build format lint docs test test-binaries test-rust test-python soak demo bench \
   bench-scale bench-outage bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
@@ -113,16 +113,22 @@ lint: $(VENV)/.lint $(VENV)/.biome
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-## test: every test, Rust first, then Python against real servers
+## test: every test, Rust's beside Python's, against real servers
 test: servers browser $(BIN)/python
 	@# Both at once: the last step of the engine's build has one core only.
 	$(MAKE) --jobs=2 wheel test-binaries
-	cargo test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(MAKE) --jobs=2 test-rust test-python
 
 # Rust's tests, compiled.
 test-binaries:
 	cargo test --no-run
+
+test-rust:
+	cargo test
+
+# Three at a time: they mostly wait, and each has servers of its own.
+test-python:
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 ## soak: random faults under load, then an audit (ARGS="--faults 1000 --seed 7" for a long one)
 soak: setup
