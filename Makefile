@@ -116,8 +116,8 @@ docs: $(VENV)/.docs
 ## test: every test, Rust's beside Python's, against real servers
 test: servers browser $(BIN)/python
 	@# Both at once: the last step of the engine's build has one core only.
-	$(MAKE) --jobs=2 wheel test-binaries
-	$(MAKE) --jobs=2 test-rust test-python
+	$(MAKE) --no-print-directory --jobs=2 wheel test-binaries
+	$(MAKE) --no-print-directory --jobs=2 test-rust test-python
 
 # Rust's tests, compiled.
 test-binaries:
