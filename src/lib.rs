@@ -18,6 +18,7 @@ mod binding;
 pub mod consistency;
 pub mod engine;
 pub mod error;
+mod lock;
 pub mod progress;
 pub mod rules;
 pub mod servers;

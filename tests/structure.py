@@ -33,6 +33,7 @@ ROOMS: Final = (
     "servers",
     "rules",
     "progress",
+    "lock",
     "error",
 )
 

@@ -1,9 +1,10 @@
 //! Work on a season piece by piece: while one piece waits for MariaDB, others wait for Redis.
 
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Mutex, mpsc};
 
 use crate::engine::threads::with_threads;
 use crate::error::Result;
+use crate::lock::lock;
 
 /// Pieces that are worked on at a time: one more than keep two servers busy.
 const WORKERS: usize = 3;
@@ -19,7 +20,7 @@ pub fn in_parallel<P: Send, R: Send>(
     mut told: impl FnMut(R) -> Result<()>,
 ) -> Result<()> {
     let next = Mutex::new(next);
-    let piece = || next.lock().unwrap_or_else(PoisonError::into_inner)();
+    let piece = || lock(&next)();
     let work_on_next = &|| piece()?.map(&work).transpose();
     with_threads(WORKERS, |threads| {
         let (sender, results) = mpsc::channel();

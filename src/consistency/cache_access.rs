@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::active_season::ActiveSeason;
-use crate::engine::{Engine, Process, lock};
+use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::lock::lock;
 use crate::servers::redis::RedisConnection;
 use crate::servers::redis::cache::Found;
 

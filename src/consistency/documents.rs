@@ -1,7 +1,8 @@
 //! Forgetting what is remembered of Frappe's documents, once they have changed.
 
-use crate::engine::{Engine, lock};
+use crate::engine::Engine;
 use crate::error::Result;
+use crate::lock::lock;
 use crate::servers::mariadb::seasons::Link;
 use crate::servers::redis::notes;
 

@@ -5,8 +5,9 @@
 use std::time::{Duration, Instant};
 
 use super::drain_request::queue_drain;
-use crate::engine::{Engine, Process, lock};
+use crate::engine::{Engine, Process};
 use crate::error::Server;
+use crate::lock::lock;
 
 /// A process looks at most this often: one round trip to the journal.
 const PAUSE: Duration = Duration::from_secs(20);

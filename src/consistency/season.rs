@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::engine::active_season::ActiveSeason;
-use crate::engine::{Engine, Process, lock};
+use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::lock::lock;
 use crate::rules::clock::now_us;
 use crate::servers::mariadb::seasons;
 

@@ -17,8 +17,9 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, Process, lock};
+use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::lock::lock;
 use crate::rules::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
 use crate::servers::mariadb::unshown::{self, Mark};
 use crate::servers::redis::look;

@@ -6,7 +6,6 @@
 //! touched.
 
 pub mod active_season;
-mod lock;
 pub mod outages;
 mod process;
 pub mod refusals;
@@ -17,7 +16,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub(crate) use self::lock::lock;
 pub(crate) use self::process::Process;
 use self::settings::Settings;
 use crate::servers::redis::cache::CacheScripts;

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::lock::lock;
 use crate::error::Server;
+use crate::lock::lock;
 
 /// A process notes an outage at most this often.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -6,11 +6,11 @@ use std::time::Instant;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::active_season::ActiveSeason;
-use super::lock::lock;
 use super::outages::Outages;
 use super::refusals::Refusals;
 use super::settings::Settings;
 use crate::error::Server;
+use crate::lock::lock;
 use crate::rules::belief::Sighting;
 use crate::rules::clock::now_us;
 use crate::rules::latency::Recorder;

@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, Process, lock};
+use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
+use crate::lock::lock;
 use crate::servers::mariadb::limiter;
 
 impl Engine {

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use self::options::{OPTIONS, PoolOptions};
 use crate::error::{Error, Result, Server};
+use crate::lock::lock;
 use crate::servers::breaker::{Breaker, Permit};
 
 /// A connection that the server closed some time ago breaks within this time.
@@ -159,7 +160,7 @@ impl<C: Connect> Pool<C> {
     }
 
     fn refusal(&self) -> Error {
-        let cause = self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let cause = lock(&self.cause).clone();
         Error::Unavailable { server: self.server, cause, broken: false }
     }
 
@@ -236,7 +237,7 @@ impl<C: Connect> Pool<C> {
                 if let Some(began) = began {
                     log::warn!("the {server} does not answer: {cause}");
                     self.close();
-                    self.cause.lock().unwrap_or_else(PoisonError::into_inner).clone_from(cause);
+                    lock(&self.cause).clone_from(cause);
                     self.breaker.failed(began);
                     self.freed.notify_all();
                 }
@@ -246,6 +247,6 @@ impl<C: Connect> Pool<C> {
     }
 
     fn lock(&self) -> MutexGuard<'_, Connections<C::Connection>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connections)
     }
 }
