@@ -15,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers browser build-dev build format lint docs test test-binaries test-rust test-python soak demo bench \
+.PHONY: all setup venv servers more-servers browser build-dev build format lint docs test test-binaries test-rust test-python test-servers soak demo bench \
   bench-scale bench-outage bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
@@ -34,6 +34,15 @@ servers:
 	$(HAVE) redis-server >/dev/null || missing+=" redis-server"; \
 	{ $(HAVE) mariadbd && $(HAVE) mariadb-install-db && $(HAVE) my_print_defaults; } >/dev/null \
 	  || missing+=" mariadb-server-core mariadb-client-core"; \
+	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
+
+# What set-ups of many servers need besides.
+more-servers:
+	@missing=; \
+	$(HAVE) haproxy >/dev/null || missing+=" haproxy"; \
+	$(HAVE) stunnel4 >/dev/null || missing+=" stunnel4"; \
+	$(HAVE) faketime >/dev/null || missing+=" faketime"; \
+	test -e /usr/lib/galera/libgalera_smm.so || missing+=" galera-4"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
 
 ## browser: Chromium, where it is missing (for the tests of the Desk page)
@@ -128,7 +137,11 @@ test-rust:
 
 # Three at a time: they mostly wait, and each has servers of its own.
 test-python:
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/many_servers
+
+## test-servers: set-ups of many servers, each with its faults; long (ARGS="-k sentinel" for some of them)
+test-servers: servers more-servers wheel
+	$(BIN)/python -m pytest tests/many_servers $(ARGS)
 
 ## soak: random faults under load, then an audit (ARGS="--faults 1000 --seed 7" for a long one)
 soak: setup

@@ -1,0 +1,1 @@
+"""Set-ups of many servers, each with its faults: `make test-servers`."""
