@@ -372,6 +372,8 @@ class MariaDB(Server):
             "--no-defaults",
             *self._own_user(),
             f"--datadir={self.data}",
+            # As in `command`: this starts a server, too.
+            f"--tmpdir={self.folder}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
         ]
