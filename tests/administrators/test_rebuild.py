@@ -14,7 +14,15 @@ from memora._engine import Engine, InvalidInput, MemoraError, SeasonUnavailable,
 from tests.servers.test_fork import check, fork, kill
 from tests.students.test_rehydrate import together
 from tests.support.servers import wait_until
-from tests.support.site_under_test import BELIEVING, SEASON, SUBJECTS, Record, Site, session
+from tests.support.site_under_test import (
+    BELIEVING,
+    SEASON,
+    SUBJECTS,
+    Record,
+    Site,
+    lasting_keys,
+    session,
+)
 from tests.support.wire import Wires
 
 if TYPE_CHECKING:
@@ -118,7 +126,7 @@ def test_only_this_season_and_site_are_touched(
     other_site.engine().due(STUDENTS[0])
     school.add(STUDENTS[0], [Record("q")], "SEASON-2025")
     engine.rehydrate(STUDENTS[0], "SEASON-2025")
-    before = {key: school.cache.dump(key) for key in school.cache.keys("*")}
+    before = {key: school.cache.dump(key) for key in lasting_keys(school.cache)}
     engine.rebuild(SEASON)
     changed = {key for key in before if school.cache.dump(key) != before[key]}
     assert changed == set()

@@ -9,7 +9,7 @@ import pytest
 from memora._engine import Engine
 from memora.services import storage
 from tests.support.servers import wait_until
-from tests.support.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.support.site_under_test import PLAYER, SEASON, Record, Site, ids, lasting_keys, session
 
 App = Callable[..., None]
 
@@ -34,7 +34,7 @@ def test_tables_and_keys_of_the_site_go_and_nothing_else(
         redis.mset(dict.fromkeys(foreign, "kept"))
 
     def keys() -> set[str]:
-        return {*site.cache.keys("*"), *site.journal.keys("*")}
+        return lasting_keys(site.cache, site.journal)
 
     before = keys()
     storage.remove_what_is_left()

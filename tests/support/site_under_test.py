@@ -276,6 +276,12 @@ class Site:
             statements.extend(str(argument) for (argument,) in cursor.fetchall())
 
 
+def lasting_keys(*servers: redis.Redis[str]) -> set[str]:
+    """The keys of these Redis, but the notes of looks: they last for less than a second."""
+    notes = ("|srs-looking", "|srs-looked", "|srs-database-looking", "|srs-database-looked")
+    return {key for server in servers for key in server.keys("*") if not key.endswith(notes)}
+
+
 def ids(answer: DueAnswer) -> list[str]:
     """The questions of an answer in their order."""
     return [question["question_id"] for question in answer["questions"]]
