@@ -23,7 +23,7 @@ use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
 use crate::servers::mariadb::{in_transaction_again, retention, storage};
 use crate::servers::pool::Connect;
-use crate::servers::redis::scan;
+use crate::servers::redis::{scan, students};
 
 /// How often a season is copied again because what was copied had changed meanwhile.
 const MOST_ROUNDS: u32 = 3;
@@ -134,10 +134,15 @@ impl Engine {
 
     /// Removes what is cached of a season, and nothing else.
     fn clear_season(&self, season: &str) -> Result<()> {
-        let (process, keys) = (self.process(), &self.settings.keys);
-        scan::look_through(&process.cache, |cache, cursor| {
-            scan::clear_season(cache, keys, season, cursor)
-        })
+        let process = self.process();
+        for server in process.cache.servers() {
+            scan::look_through(&server, |cache, cursor| {
+                scan::clear_season(cache, &self.settings.keys, season, cursor)
+            })?;
+        }
+        process
+            .cache
+            .in_each(|shard| shard.with(|cache| students::clear(cache, &shard.keys, season)))
     }
 }
 

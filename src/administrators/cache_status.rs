@@ -1,6 +1,6 @@
 //! How the cache does.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Process};
 use crate::error::{Result, Server};
 use crate::rules::clock::now_us;
 use crate::servers::redis::memory;
@@ -36,38 +36,20 @@ impl Engine {
     /// Only for faults: a cache out of reach is part of the answer.
     pub fn cache_status(&self, seasons: &[String]) -> Result<CacheStatus> {
         let process = self.process();
-        let (generation, cause) = match self.active_season(&process) {
-            Ok(active) => (Some(active.generation), None),
-            Err(error) => (None, Some(error.to_string())),
-        };
         let mut status = CacheStatus {
             is_reachable: false,
-            is_safe_mode: cause.is_some(),
-            cause,
+            is_safe_mode: false,
+            cause: None,
             memory_bytes: 0,
             memory_limit_bytes: 0,
             maxmemory_policy: String::new(),
             warning: None,
             seasons: Vec::new(),
         };
-        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
-        let asked = process.cache.with(|cache| {
-            let memory = memory::memory(cache)?;
-            let cached = seasons
-                .iter()
-                .map(|season| students::season_cache(cache, keys, season, generation, now))
-                .collect::<Result<_>>()?;
-            Ok((memory, cached, scan::stranger(cache)?))
-        });
+        let asked = self.ask_servers(&process, &mut status);
+        let asked = asked.and_then(|()| self.ask_shards(&process, seasons, &mut status));
         match asked {
-            Ok((memory, seasons, stranger)) => {
-                status.warning = stranger.map(|key| self.not_alone(&key));
-                status.is_reachable = true;
-                status.memory_bytes = memory.used;
-                status.memory_limit_bytes = memory.limit;
-                status.maxmemory_policy = memory.policy;
-                status.seasons = seasons;
-            }
+            Ok(()) => status.is_reachable = true,
             Err(error) if error.is_failure_of(Server::Cache) => {
                 status.is_safe_mode = true;
                 status.cause = Some(error.to_string());
@@ -75,6 +57,48 @@ impl Engine {
             Err(error) => return Err(error),
         }
         Ok(status)
+    }
+
+    /// Memory, and whether others use the cache.
+    fn ask_servers(&self, process: &Process, status: &mut CacheStatus) -> Result<()> {
+        for server in process.cache.servers() {
+            let asked = |cache: &mut _| Ok((memory::memory(cache)?, scan::stranger(cache)?));
+            let (memory, stranger) = server.with(asked)?;
+            status.memory_bytes += memory.used;
+            status.memory_limit_bytes += memory.limit;
+            status.maxmemory_policy = memory.policy;
+            status.warning = stranger.map(|key| self.not_alone(&key)).or(status.warning.take());
+        }
+        Ok(())
+    }
+
+    /// What is cached of seasons.
+    fn ask_shards(
+        &self,
+        process: &Process,
+        seasons: &[String],
+        status: &mut CacheStatus,
+    ) -> Result<()> {
+        let now = now_us() / 1_000_000;
+        status.seasons = vec![SeasonCache::default(); seasons.len()];
+        for shard in process.cache.shards() {
+            let generation = match self.active_season(process, shard) {
+                Ok(active) => Some(active.generation),
+                Err(error) => {
+                    status.is_safe_mode = true;
+                    status.cause = Some(error.to_string());
+                    None
+                }
+            };
+            for (season, cached) in seasons.iter().zip(&mut status.seasons) {
+                let here = shard.with(|cache| {
+                    students::season_cache(cache, &shard.keys, season, generation, now)
+                })?;
+                cached.students += here.students;
+                cached.memory_bytes += here.memory_bytes;
+            }
+        }
+        Ok(())
     }
 
     /// What to do about a database that others use, too.

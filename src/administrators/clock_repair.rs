@@ -10,7 +10,6 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules::clock::now_us;
 use crate::servers::mariadb::{outages, records};
-use crate::servers::redis::schedules;
 
 /// Orders that are further ahead than this, in microseconds, are put right.
 const MOST_AHEAD_US: i64 = 60_000_000;
@@ -26,7 +25,7 @@ impl Engine {
     /// # Errors
     /// When a server that is needed is down.
     pub fn mend_clock(&self) -> Result<u64> {
-        let (keys, process) = (&self.settings.keys, self.process());
+        let process = self.process();
         // What waits would bring its order back.
         self.drain(PATIENCE)?;
         let mut mended = 0;
@@ -40,13 +39,11 @@ impl Engine {
             }
             let students =
                 || ahead.iter().map(|record| (record.player.as_str(), record.season.as_str()));
-            process.cache.with(|cache| schedules::drop_students(cache, keys, students()))?;
+            process.cache.drop_students(students())?;
             mended +=
                 process.background.with(|database| records::put_back(database, &ahead, now))?;
             // Loaded meanwhile, a schedule would have the old order.
-            if let Err(error) =
-                process.cache.with(|cache| schedules::drop_students(cache, keys, students()))
-            {
+            if let Err(error) = process.cache.drop_students(students()) {
                 log::warn!("all schedules are given up, since some could not be dropped: {error}");
                 self.renew_generation(&process)?;
             }

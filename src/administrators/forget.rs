@@ -19,7 +19,6 @@ use crate::servers::mariadb::archive;
 use crate::servers::mariadb::forget;
 use crate::servers::pool::Connect;
 use crate::servers::redis::journal;
-use crate::servers::redis::schedules;
 
 /// How long what was computed before is refused: longer than any call lasts.
 const VOID_SECONDS: u64 = 600;
@@ -48,7 +47,7 @@ impl Engine {
     pub fn forget(&self, player: &str) -> Result<Forgotten> {
         check_player(player)?;
         let process = self.process();
-        process.cache.with(|cache| cache.ping())?;
+        process.cache.ping()?;
         process.journal.with(|journal| journal.ping())?;
         let mut connection = self.settings.background.connect(false)?;
         let seasons = forget::seasons(&mut connection, player)?;
@@ -101,7 +100,7 @@ impl Engine {
             forgotten.archived += archived;
         }
         let students = seasons.iter().map(|season| (player, season.as_str()));
-        process.cache.with(|cache| schedules::drop_students(cache, keys, students.clone()))?;
+        process.cache.drop_students(students)?;
         self.player_changed(player)?;
         forgotten.audits += forget::remove_traces(connection, player)?;
         // What is left there is the order that makes void.

@@ -1,5 +1,7 @@
 //! How the journal does: what waits there, and how safe it is.
 
+use std::sync::Arc;
+
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
@@ -53,7 +55,9 @@ impl Engine {
             asked => asked?,
         };
         let run_id = |pool: &Pool<RedisServer>| pool.with(|redis| Ok(redis.run_id.clone())).ok();
-        if status.is_reachable && run_id(&process.cache) == run_id(&process.journal) {
+        let journal = run_id(&process.journal);
+        let is_the_cache = |cache: &Arc<Pool<RedisServer>>| run_id(cache) == journal;
+        if status.is_reachable && process.cache.servers().iter().any(is_the_cache) {
             status.warning = Some(
                 "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: \
                  unsaved answers go with it. Give redis_queue a server of its own."

@@ -36,9 +36,10 @@ impl Engine {
     pub fn latency(&self) -> Result<Latency> {
         let process = self.process();
         self.tell_latency(&process);
-        let (keys, last) = (&self.settings.keys, now_us() / 1_000_000 / SLOT_SECONDS);
+        let last = now_us() / 1_000_000 / SLOT_SECONDS;
         let slots: Vec<i64> = (last - SLOTS + 1..=last).collect();
-        let (counted, all) = process.cache.with(|cache| latency::read(cache, keys, &slots))?;
+        let shard = process.cache.of_site();
+        let (counted, all) = shard.with(|cache| latency::read(cache, &shard.keys, &slots))?;
         let mut last_hour = ByCall::new();
         for (call, counts) in counted.iter().rev().take(SLOTS_AN_HOUR).flatten() {
             last_hour.entry(*call).or_default().add(counts);

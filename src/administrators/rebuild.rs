@@ -19,6 +19,7 @@ use crate::administrators::season_cache::{check_lock, patiently};
 use crate::consistency::cache_access::Attempt;
 use crate::consistency::rehydrate::{Records, students_in_table};
 use crate::engine::active_season::ActiveSeason;
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::progress::OnProgress;
@@ -96,10 +97,7 @@ impl Engine {
         on_progress(&done)?;
         let untouched = self.end_of_life();
         let fence = process.token();
-        let active = self.with_cache(process, |active| {
-            self.on_current_cache(process, active, |_| Ok(()))?
-                .and_then(|()| Ok(Arc::clone(active)))
-        })?;
+        let active = self.current_seasons(process)?;
         let waiting = self.fence_season(process, season, &fence)?;
         // On a connection of its own: the other one must stay free.
         let mut reader = self.settings.background.connect(false)?;
@@ -138,7 +136,9 @@ impl Engine {
             }
         }
         outcome?;
-        self.check_generation(process, &active)?;
+        for (shard, active) in process.cache.shards().iter().zip(&active) {
+            self.check_generation(process, shard, active)?;
+        }
         if archive::is_archived(connection, season)? {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
@@ -166,10 +166,13 @@ impl Engine {
             let Some(last) = found.last() else { return Ok(waiting) };
             after.clone_from(last);
             let players: Vec<&str> = found.iter().map(String::as_str).collect();
-            process.cache.with(|cache| {
-                let players = players.iter().copied();
-                fill::set_fences(cache, keys, season, players, fence, SEASON_FENCE_SECONDS)
-            })?;
+            for (shard, players) in process.cache.by_shard(players.iter().copied(), |one| one) {
+                let players = || players.iter().copied();
+                shard.with(|cache| {
+                    let keys = &shard.keys;
+                    fill::set_fences(cache, keys, season, players(), fence, SEASON_FENCE_SECONDS)
+                })?;
+            }
             let students: Vec<(&str, &str)> =
                 players.iter().map(|player| (*player, season)).collect();
             let in_stream =
@@ -190,37 +193,48 @@ impl Engine {
     fn rebuild_piece(
         &self,
         process: &Process,
-        active: &ActiveSeason,
+        active: &[Arc<ActiveSeason>],
         season: &str,
         fence: &str,
         waiting: &HashSet<String>,
         piece: Vec<(String, Vec<Review>)>,
     ) -> Result<Rebuilt> {
-        // All of the waiting ones must be seen as of one moment.
-        let (apart, piece): (Vec<_>, Vec<_>) =
-            piece.into_iter().partition(|(player, _)| waiting.contains(player));
-        let loaded: Vec<(String, Records)> =
-            piece.into_iter().map(|(player, reviews)| (player, Records::of(reviews, 0))).collect();
         let mut rebuilt = Rebuilt::default();
-        self.check_generation(process, active)?;
-        let mut changed =
-            self.fill_and_count(process, active.generation, season, fence, &loaded, &mut rebuilt)?;
-        changed.extend(apart.iter().map(|(player, _)| player));
-        self.rebuild_alone(process, season, changed, &mut rebuilt)?;
+        for (shard, piece) in process.cache.by_shard(piece, |(player, _)| player) {
+            let active = &active[shard.place];
+            // All of the waiting ones must be seen as of one moment.
+            let (apart, piece): (Vec<_>, Vec<_>) =
+                piece.into_iter().partition(|(player, _)| waiting.contains(player));
+            let loaded: Vec<(String, Records)> = piece
+                .into_iter()
+                .map(|(player, reviews)| (player, Records::of(reviews, 0)))
+                .collect();
+            self.check_generation(process, shard, active)?;
+            let mut changed = self.fill_and_count(
+                shard,
+                active.generation,
+                season,
+                fence,
+                &loaded,
+                &mut rebuilt,
+            )?;
+            changed.extend(apart.iter().map(|(player, _)| player));
+            self.rebuild_alone(process, shard, season, changed, &mut rebuilt)?;
+        }
         Ok(rebuilt)
     }
 
     /// Fills schedules, and counts them. Returns the students who changed meanwhile.
     fn fill_and_count<'a, P: AsRef<str>>(
         &self,
-        process: &Process,
+        shard: &Shard,
         generation: u64,
         season: &str,
         fence: &str,
         loaded: &'a [(P, Records)],
         rebuilt: &mut Rebuilt,
     ) -> Result<Vec<&'a P>> {
-        let filled = self.fill(process, generation, season, fence, loaded)?;
+        let filled = self.fill(shard, generation, season, fence, loaded)?;
         let mut changed = Vec::new();
         for ((player, records), filled) in loaded.iter().zip(filled) {
             if filled {
@@ -238,6 +252,7 @@ impl Engine {
     fn rebuild_alone(
         &self,
         process: &Process,
+        shard: &Shard,
         season: &str,
         players: Vec<&String>,
         rebuilt: &mut Rebuilt,
@@ -249,9 +264,9 @@ impl Engine {
             }
             let fence = process.token();
             let (generation, records) =
-                self.load_behind_fence(process, season, &waiting, &fence)?;
+                self.load_behind_fence(process, shard, season, &waiting, &fence)?;
             let changed =
-                self.fill_and_count(process, generation, season, &fence, &records, rebuilt)?;
+                self.fill_and_count(shard, generation, season, &fence, &records, rebuilt)?;
             waiting = changed.into_iter().copied().collect();
         }
         rebuilt.dropped += waiting.len() as u64;
@@ -259,12 +274,28 @@ impl Engine {
         Ok(())
     }
 
-    /// Checks that the cache is the one that was there before, and in the same generation.
+    /// The active season as each shard knows it, in their order, in the generation that counts.
+    fn current_seasons(&self, process: &Process) -> Result<Vec<Arc<ActiveSeason>>> {
+        let current = |shard| {
+            self.with_cache(process, shard, |active| {
+                self.on_current_cache(process, shard, active, |_| Ok(()))?
+                    .and_then(|()| Ok(Arc::clone(active)))
+            })
+        };
+        process.cache.shards().iter().map(current).collect()
+    }
+
+    /// Checks that a shard of the cache is the one that was there before, and in the same generation.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: what was put into it before is gone, or believed by nobody.
-    fn check_generation(&self, process: &Process, active: &ActiveSeason) -> Result<()> {
-        if let Attempt::Done(()) = self.on_current_cache(process, active, |_| Ok(()))? {
+    fn check_generation(
+        &self,
+        process: &Process,
+        shard: &Shard,
+        active: &ActiveSeason,
+    ) -> Result<()> {
+        if let Attempt::Done(()) = self.on_current_cache(process, shard, active, |_| Ok(()))? {
             return Ok(());
         }
         let cause = "it was away meanwhile".to_owned();
@@ -274,16 +305,17 @@ impl Engine {
     /// Drops the schedules that were to go before a moment: no load or answer has touched them
     /// since the rebuild began, so they belong to no records. Returns how many.
     fn drop_unseen(&self, process: &Process, season: &str, until: i64) -> Result<u64> {
-        let keys = &self.settings.keys;
         let mut dropped = 0;
-        loop {
-            let unseen = process
-                .cache
-                .with(|cache| students::until(cache, keys, season, until, STUDENTS))?;
-            if unseen.is_empty() {
-                return Ok(dropped);
+        for shard in process.cache.shards() {
+            loop {
+                let unseen = shard
+                    .with(|cache| students::until(cache, &shard.keys, season, until, STUDENTS))?;
+                if unseen.is_empty() {
+                    break;
+                }
+                dropped += self.drop_students(process, season, unseen)?;
             }
-            dropped += self.drop_students(process, season, unseen)?;
         }
+        Ok(dropped)
     }
 }

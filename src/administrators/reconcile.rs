@@ -7,6 +7,7 @@
 //! heads tell.
 
 use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -15,6 +16,7 @@ use crate::administrators::job::Job;
 use crate::administrators::pace::Pace;
 use crate::administrators::parallel::in_parallel;
 use crate::administrators::season_cache::patiently;
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::progress::OnProgress;
@@ -24,7 +26,8 @@ use crate::rules::entry::{Entry, fingerprint};
 use crate::rules::review::Review;
 use crate::rules::sample::{Cluster, Estimate};
 use crate::servers::mariadb::{journal as kept, poison};
-use crate::servers::redis::students;
+use crate::servers::pool::Pool;
+use crate::servers::redis::{RedisServer, students};
 
 /// Students who are compared at a time.
 const STUDENTS: usize = 5;
@@ -101,8 +104,7 @@ impl Engine {
         let process = self.process();
         // Until it is dropped, no other process does this.
         let _lock = self.begin_on_cache(&process, Job::Reconciliation, season)?;
-        let keys = &self.settings.keys;
-        let population = process.cache.with(|cache| students::count(cache, keys, season))?;
+        let population: u64 = self.count_cached(&process, season)?.iter().sum();
         let mut found = Reconciled { total: sample.unwrap_or(0), ..Reconciled::default() };
         on_progress(&found)?;
         let mut clusters = Vec::new();
@@ -140,8 +142,8 @@ impl Engine {
                 in_parallel(next, work, told)?;
             }
             None => {
-                let mut cursor = Some(0);
-                in_parallel(|| self.scan(&process, season, &mut cursor), work, told)?;
+                let mut scan = Scan { servers: process.cache.servers(), cursor: 0 };
+                in_parallel(|| self.scan(season, &mut scan), work, told)?;
             }
         }
         let Differences { records, .. } = found.differences;
@@ -169,11 +171,9 @@ impl Engine {
             if missing == 0 {
                 return Ok(None);
             }
-            let keys = &self.settings.keys;
             // So many that at least the missing ones are new, or that it is everybody.
             let most = draw.drawn.len().saturating_add(missing).min(MOST_DRAWN);
-            draw.waiting =
-                process.cache.with(|cache| students::at_random(cache, keys, season, most))?;
+            draw.waiting = self.cached_at_random(process, season, most)?;
             draw.waiting.retain(|player| draw.drawn.insert(player.clone()));
         }
         let rest = draw.waiting.split_off(draw.waiting.len().min(STUDENTS));
@@ -183,22 +183,41 @@ impl Engine {
 
     /// The next students that the cache has anything of, those in no list included. Some may come
     /// twice.
-    fn scan(
-        &self,
-        process: &Process,
-        season: &str,
-        cursor: &mut Option<u64>,
-    ) -> Result<Option<Vec<String>>> {
+    fn scan(&self, season: &str, scan: &mut Scan) -> Result<Option<Vec<String>>> {
         let keys = &self.settings.keys;
-        while let Some(place) = *cursor {
-            let (next, players) =
-                process.cache.with(|cache| students::scan(cache, keys, season, place))?;
-            *cursor = (next != 0).then_some(next);
+        while let Some(server) = scan.servers.last() {
+            let players;
+            (scan.cursor, players) =
+                server.with(|cache| students::scan(cache, keys, season, scan.cursor))?;
+            if scan.cursor == 0 {
+                scan.servers.pop();
+            }
             if !players.is_empty() {
                 return Ok(Some(players));
             }
         }
         Ok(None)
+    }
+
+    /// How many students of a season each shard has in its list.
+    fn count_cached(&self, process: &Process, season: &str) -> Result<Vec<u64>> {
+        let count = |shard: &Shard| shard.with(|cache| students::count(cache, &shard.keys, season));
+        process.cache.shards().iter().map(count).collect()
+    }
+
+    /// So many students of the lists, at random, none twice; all where there are fewer.
+    fn cached_at_random(
+        &self,
+        process: &Process,
+        season: &str,
+        most: usize,
+    ) -> Result<Vec<String>> {
+        let mut drawn = Vec::new();
+        for shard in process.cache.shards() {
+            drawn
+                .extend(shard.with(|cache| students::at_random(cache, &shard.keys, season, most))?);
+        }
+        Ok(drawn)
     }
 
     /// Compares some students, some at a time, and corrects what is wrong.
@@ -209,11 +228,15 @@ impl Engine {
         players: &[String],
     ) -> Result<Piece> {
         let mut piece = Piece::default();
-        for players in players.chunks(STUDENTS) {
+        let pieces = process.cache.by_shard(players.iter().map(String::as_str), |player| player);
+        let pieces = pieces.iter().flat_map(|(shard, players)| {
+            players.chunks(STUDENTS).map(move |players| (*shard, players))
+        });
+        for (shard, players) in pieces {
             let mut waiting: Vec<(&str, Option<Heads>)> =
-                players.iter().map(|player| (player.as_str(), None)).collect();
+                players.iter().map(|player| (*player, None)).collect();
             for _ in 0..MOST_LOOKS {
-                waiting = self.look(process, season, &waiting, &mut piece)?;
+                waiting = self.look(process, shard, season, &waiting, &mut piece)?;
                 if waiting.iter().any(|(_, behind)| behind.is_some()) {
                     sleep(SETTLING);
                 }
@@ -274,11 +297,12 @@ impl Engine {
         Ok(offered)
     }
 
-    /// Looks at some students once. Returns those who have to be looked at again, and of those
+    /// Looks at some students of a shard once. Returns those who have to be looked at again, and of those
     /// whose cache lacks an answer, what it knew of.
     fn look<'a>(
         &self,
         process: &Process,
+        shard: &Shard,
         season: &str,
         waiting: &[(&'a str, Option<Heads>)],
         piece: &mut Piece,
@@ -286,11 +310,12 @@ impl Engine {
         if waiting.is_empty() {
             return Ok(Vec::new());
         }
-        let keys = &self.settings.keys;
+        let keys = &shard.keys;
         let fence = process.token();
         let players: Vec<&str> = waiting.iter().map(|(player, _)| *player).collect();
-        let (generation, records) = self.load_behind_fence(process, season, &players, &fence)?;
-        let cached = process.cache.with(|cache| students::read(cache, keys, season, &players))?;
+        let (generation, records) =
+            self.load_behind_fence(process, shard, season, &players, &fence)?;
+        let cached = shard.with(|cache| students::read(cache, keys, season, &players))?;
         let (mut wrong, mut again, mut gone, mut present) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (((player, records), cached), (name, behind)) in
@@ -339,14 +364,14 @@ impl Engine {
             }
         }
         if !gone.is_empty() {
-            process.cache.with(|cache| students::forget(cache, keys, season, &gone))?;
+            shard.with(|cache| students::forget(cache, keys, season, &gone))?;
         }
         if !present.is_empty() {
             let until = self.end_of_life();
-            process.cache.with(|cache| students::remember(cache, keys, season, &present, until))?;
+            shard.with(|cache| students::remember(cache, keys, season, &present, until))?;
         }
         piece.corrected += wrong.len() as u64;
-        let filled = self.fill(process, generation, season, &fence, &wrong)?;
+        let filled = self.fill(shard, generation, season, &fence, &wrong)?;
         let refused = wrong.iter().zip(filled).filter(|(_, filled)| !filled);
         // An answer came in between: the next read loads the schedule.
         self.drop_students(process, season, refused.map(|((player, _), _)| *player))?;
@@ -372,6 +397,12 @@ struct Heads {
 struct Draw {
     drawn: HashSet<String>,
     waiting: Vec<String>,
+}
+
+/// How far all keys have been looked through: the servers that are left, the last of them first.
+struct Scan {
+    servers: Vec<Arc<Pool<RedisServer>>>,
+    cursor: u64,
 }
 
 /// How much has been compared so far.

@@ -9,7 +9,6 @@ use crate::rules::names::check_player;
 use crate::servers::mariadb::renames::{self, Rename};
 use crate::servers::mariadb::seasons;
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
-use crate::servers::redis::schedules;
 
 /// Calls that began before a user was renamed have ended by then, and the drains that took their
 /// answers.
@@ -51,7 +50,6 @@ impl Engine {
     }
 
     fn carry(&self, process: &Process, rename: &Rename) -> Result<u64> {
-        let keys = &self.settings.keys;
         let (seasons, carried) = process.background.with(|database| {
             let seasons = seasons::names(database)?;
             let mut carried = 0;
@@ -68,7 +66,7 @@ impl Engine {
             let students = seasons.iter().flat_map(|season| {
                 [&rename.old, &rename.new].map(|player| (player.as_str(), season.as_str()))
             });
-            process.cache.with(|cache| schedules::drop_students(cache, keys, students.clone()))?;
+            process.cache.drop_students(students)?;
         }
         Ok(carried)
     }

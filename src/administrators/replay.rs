@@ -16,7 +16,6 @@ use crate::servers::mariadb::poison::{self, SetAside};
 use crate::servers::mariadb::shape::LIVE;
 use crate::servers::mariadb::{in_transaction_again, storage};
 use crate::servers::pool::Connect;
-use crate::servers::redis::schedules;
 
 /// Poison Reviews that are looked at, at a time.
 const BATCH: usize = 500;
@@ -159,10 +158,7 @@ impl Engine {
     /// Has a student's cache loaded again: it may lack what was just replayed, or retired.
     pub(crate) fn reload(&self, player: &str, season: &str) {
         let process = self.process();
-        let keys = &self.settings.keys;
-        let dropped =
-            process.cache.with(|cache| schedules::drop_students(cache, keys, [(player, season)]));
-        if let Err(error) = dropped {
+        if let Err(error) = process.cache.drop_students([(player, season)]) {
             log::warn!("the cache of {player} could not be dropped: {error}");
             if let Err(error) = self.make_unbelieved(&process, player, season) {
                 log::error!("{player} may see what is older, until reconciliation: {error}");

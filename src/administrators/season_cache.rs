@@ -7,13 +7,13 @@ use mysql::Conn;
 
 use crate::administrators::job::Job;
 use crate::consistency::rehydrate::{FENCE_SECONDS, Records};
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::names;
 use crate::servers::mariadb::{archive, seasons};
 use crate::servers::pool::Connect;
 use crate::servers::redis::fill;
-use crate::servers::redis::schedules;
 
 /// How often a job looks whether it still has its lock.
 const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
@@ -29,22 +29,23 @@ impl Engine {
         check_uses_cache(&mut connection, season)?;
         job.lock(&mut connection, season)?;
         process.journal.with(|journal| journal.ping())?;
-        process.cache.with(|cache| cache.ping())?;
+        process.cache.ping()?;
         Ok(connection)
     }
 
-    /// Loads all that is known of some students, and the generation that counts. Nothing that is
+    /// Loads all that is known of some students of a shard, and the generation that counts. Nothing that is
     /// computed from it goes into the cache through the fence once one of them has answered.
     pub(crate) fn load_behind_fence<'a>(
         &self,
         process: &Process,
+        shard: &Shard,
         season: &str,
         players: &[&'a str],
         fence: &str,
     ) -> Result<(u64, Vec<(&'a str, Records)>)> {
-        let keys = &self.settings.keys;
-        self.with_cache(process, |active| {
-            let fenced = self.on_current_cache(process, active, |cache| {
+        let keys = &shard.keys;
+        self.with_cache(process, shard, |active| {
+            let fenced = self.on_current_cache(process, shard, active, |cache| {
                 fill::set_fences(cache, keys, season, players.iter().copied(), fence, FENCE_SECONDS)
             })?;
             fenced.and_then(|()| {
@@ -62,13 +63,9 @@ impl Engine {
         season: &str,
         players: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> Result<u64> {
-        let keys = &self.settings.keys;
         let mut dropped = 0;
         for player in players {
-            let player = player.as_ref();
-            let was_there = process
-                .cache
-                .with(|cache| schedules::drop_students(cache, keys, [(player, season)]))?;
+            let was_there = process.cache.drop_students([(player.as_ref(), season)])?;
             dropped += u64::from(was_there);
         }
         Ok(dropped)

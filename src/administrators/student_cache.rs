@@ -23,7 +23,7 @@ pub struct CacheStats {
 impl Engine {
     /// Whether the cache answers.
     pub fn cache_available(&self) -> bool {
-        self.process().cache.with(|cache| cache.ping()).is_ok()
+        self.process().cache.ping().is_ok()
     }
 
     /// Sets dates (Unix seconds). Returns how many.
@@ -36,11 +36,11 @@ impl Engine {
         if dates.is_empty() {
             return Ok(0);
         }
-        let (keys, life) =
-            (&self.settings.keys, (self.settings.cache_ttl_seconds, self.end_of_life()));
-        self.process()
-            .cache
-            .with(|connection| schedules::put(connection, keys, (player, season), dates, life))?;
+        let life = (self.settings.cache_ttl_seconds, self.end_of_life());
+        let process = self.process();
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
+        shard.with(|cache| schedules::put(cache, keys, (player, season), dates, life))?;
         Ok(dates.len())
     }
 
@@ -51,10 +51,10 @@ impl Engine {
     pub fn cache_remove(&self, player: &str, season: &str, question_id: &str) -> Result<bool> {
         check_season(season)?;
         check_question_id(question_id)?;
-        let keys = &self.settings.keys;
-        self.process()
-            .cache
-            .with(|connection| schedules::remove(connection, keys, (player, season), question_id))
+        let process = self.process();
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
+        shard.with(|cache| schedules::remove(cache, keys, (player, season), question_id))
     }
 
     /// Questions that the cache alone knows to be due, most overdue first.
@@ -63,10 +63,10 @@ impl Engine {
     /// When the cache is out of reach.
     pub fn cache_due(&self, player: &str, season: &str, limit: u32) -> Result<Vec<(String, f64)>> {
         check_season(season)?;
-        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
-        self.process().cache.with(|connection| {
-            schedules::scores(connection, keys, (player, season), Some(now), Some(limit))
-        })
+        let (process, now) = (self.process(), now_us() / 1_000_000);
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
+        shard.with(|cache| schedules::scores(cache, keys, (player, season), Some(now), Some(limit)))
     }
 
     /// All dates that the cache has of a student.
@@ -75,10 +75,10 @@ impl Engine {
     /// When the cache is out of reach.
     pub fn cache_scores(&self, player: &str, season: &str) -> Result<Vec<(String, f64)>> {
         check_season(season)?;
-        let keys = &self.settings.keys;
-        self.process()
-            .cache
-            .with(|connection| schedules::scores(connection, keys, (player, season), None, None))
+        let process = self.process();
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
+        shard.with(|cache| schedules::scores(cache, keys, (player, season), None, None))
     }
 
     /// How many questions the cache alone knows to be due.
@@ -87,10 +87,10 @@ impl Engine {
     /// When the cache is out of reach.
     pub fn cache_count_due(&self, player: &str, season: &str) -> Result<u64> {
         check_season(season)?;
-        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
-        self.process()
-            .cache
-            .with(|connection| schedules::count(connection, keys, (player, season), Some(now)))
+        let (process, now) = (self.process(), now_us() / 1_000_000);
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
+        shard.with(|cache| schedules::count(cache, keys, (player, season), Some(now)))
     }
 
     /// Drops a student's cache; the next read loads it again. True: there was one.
@@ -99,10 +99,7 @@ impl Engine {
     /// When the cache is out of reach.
     pub fn cache_clear(&self, player: &str, season: &str) -> Result<bool> {
         check_season(season)?;
-        let keys = &self.settings.keys;
-        self.process()
-            .cache
-            .with(|connection| schedules::drop_students(connection, keys, [(player, season)]))
+        self.process().cache.drop_students([(player, season)])
     }
 
     /// A student's cache in numbers.
@@ -111,15 +108,16 @@ impl Engine {
     /// When the cache is out of reach.
     pub fn cache_stats(&self, player: &str, season: &str) -> Result<CacheStats> {
         check_season(season)?;
-        let (keys, now) = (&self.settings.keys, now_us() / 1_000_000);
-        let process = self.process();
-        let active = self.active_season(&process)?;
-        process.cache.with(|connection| {
-            let (marker, memory_bytes) = schedules::weigh(connection, keys, (player, season))?;
+        let (process, now) = (self.process(), now_us() / 1_000_000);
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
+        let active = self.active_season(&process, shard)?;
+        shard.with(|cache| {
+            let (marker, memory_bytes) = schedules::weigh(cache, keys, (player, season))?;
             Ok(CacheStats {
                 is_complete: marker == Some(active.generation),
-                records: schedules::count(connection, keys, (player, season), None)?,
-                due: schedules::count(connection, keys, (player, season), Some(now))?,
+                records: schedules::count(cache, keys, (player, season), None)?,
+                due: schedules::count(cache, keys, (player, season), Some(now))?,
                 memory_bytes,
             })
         })

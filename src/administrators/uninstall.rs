@@ -28,9 +28,12 @@ impl Engine {
     pub fn uninstall(&self) -> Result<()> {
         let (keys, process) = (&self.settings.keys, self.process());
         storage::drop_own_tables(&mut self.settings.background.connect(false)?)?;
-        for server in [&process.cache, &process.journal] {
-            scan::look_through(server, |redis, cursor| scan::clear_site(redis, keys, cursor))?;
+        for server in process.cache.servers() {
+            scan::look_through(&server, |cache, cursor| scan::clear_site(cache, keys, cursor))?;
         }
+        scan::look_through(&process.journal, |journal, cursor| {
+            scan::clear_site(journal, keys, cursor)
+        })?;
         self.free_old_cache()
     }
 }

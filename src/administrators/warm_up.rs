@@ -35,13 +35,15 @@ impl Engine {
         }
         let mut loaded = 0;
         loop {
-            let active = self.active_season(&process)?;
-            let Some(season) = active.name.clone().filter(|_| active.uses_cache) else {
+            let active = self.active_seasons(&process)?;
+            let season = active.first().filter(|active| active.uses_cache);
+            let Some(season) = season.and_then(|active| active.name.clone()) else {
                 return Ok(loaded);
             };
             loaded += self.load_those_of(&process, &mut connection, &season, pace)?;
             // Emptied again meanwhile, the cache lacks those who were loaded before.
-            if self.active_season(&process)?.generation == active.generation {
+            let now = self.active_seasons(&process)?;
+            if now.iter().zip(&active).all(|(now, then)| now.generation == then.generation) {
                 return Ok(loaded);
             }
         }
@@ -78,10 +80,10 @@ impl Engine {
     }
 
     fn load_if_cold(&self, process: &Process, player: &str, season: &str) -> Result<bool> {
-        let keys = &self.settings.keys;
-        self.with_cache(process, |active| {
-            let is_there = self.on_current_cache(process, active, |cache| {
-                let (marker, _) = schedules::weigh(cache, keys, (player, season))?;
+        let shard = process.cache.of(player);
+        self.with_cache(process, shard, |active| {
+            let is_there = self.on_current_cache(process, shard, active, |cache| {
+                let (marker, _) = schedules::weigh(cache, &shard.keys, (player, season))?;
                 Ok(marker == Some(active.generation))
             })?;
             is_there.and_then(|is_there| {

@@ -13,9 +13,10 @@ impl Engine {
     /// Looks whether cache and journal answer, and notes it. For sites where nobody calls.
     pub fn check_outages(&self) {
         let process = self.process();
-        for (server, pool) in [(Server::Cache, &process.cache), (Server::Journal, &process.journal)]
+        let journal = process.journal.with(|journal| journal.ping());
+        for (server, answer) in [(Server::Cache, process.cache.ping()), (Server::Journal, journal)]
         {
-            match pool.with(|connection| connection.ping()) {
+            match answer {
                 Ok(()) => self.note_recovery(&process, server),
                 Err(_) => self.note_outage(&process, server),
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::engine::active_season::ActiveSeason;
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
@@ -45,24 +46,25 @@ impl<T> Attempt<T> {
 }
 
 impl Engine {
-    /// Runs `work` with the active season that the cache knows, and tries again when the cache
+    /// Runs `work` with the active season that a shard of the cache knows, and tries again when it
     /// restarted or another season became active.
     pub(crate) fn with_cache<T>(
         &self,
         process: &Process,
+        shard: &Shard,
         mut work: impl FnMut(&Arc<ActiveSeason>) -> Result<Attempt<T>>,
     ) -> Result<T> {
         for _ in 0..5 {
-            let season = self.active_season(process)?;
+            let season = self.active_season(process, shard)?;
             match work(&season)? {
                 Attempt::Done(value) => {
                     self.notice_recovery(process, Server::Cache);
                     return Ok(value);
                 }
                 Attempt::Restarted => {
-                    self.load_season(process)?;
+                    self.load_season(process, shard)?;
                 }
-                Attempt::OtherSeason(token) => self.season_changed_to(process, token)?,
+                Attempt::OtherSeason(token) => self.season_changed_to(process, shard, token)?,
             }
         }
         Err(Error::Unavailable {
@@ -72,13 +74,13 @@ impl Engine {
         })
     }
 
-    /// Does something with the cache in the run that the season is known for.
+    /// Does something with a shard in the run that the season is known for.
     pub(crate) fn on_cache<T>(
-        process: &Process,
+        shard: &Shard,
         season: &ActiveSeason,
         mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
     ) -> Result<Attempt<T>> {
-        process.cache.with(|cache| {
+        shard.with(|cache| {
             if *season.run_id != cache.run_id {
                 return Ok(Attempt::Restarted);
             }
@@ -90,11 +92,12 @@ impl Engine {
     pub(crate) fn on_current_cache<T>(
         &self,
         process: &Process,
+        shard: &Shard,
         season: &ActiveSeason,
         mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
     ) -> Result<Attempt<T>> {
-        let (keys, unused) = (&self.settings.keys, process.random_generation());
-        let done = Self::on_cache(process, season, |cache| {
+        let (keys, unused) = (&shard.keys, process.random_generation());
+        let done = Self::on_cache(shard, season, |cache| {
             let generation = self.cache_scripts.generation(cache, keys, unused)?;
             if generation == season.generation { work(cache).map(Some) } else { Ok(None) }
         })?;
@@ -105,11 +108,12 @@ impl Engine {
         })
     }
 
-    /// Asks the cache about a student; looks first whether it may be believed, where nobody has
+    /// Asks a shard about a student; looks first whether it may be believed, where nobody has
     /// lately.
     pub(crate) fn ask_cache<T>(
         &self,
         process: &Process,
+        shard: &Shard,
         season: &ActiveSeason,
         mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
     ) -> Result<Attempt<Asked<T>>> {
@@ -117,7 +121,7 @@ impl Engine {
         for _ in 0..MOST_LOOKS {
             // Before the cache is asked: a look that ended since may have dropped what it said.
             let looked_at = *lock(&process.looked_at);
-            let found = match Self::on_cache(process, season, &mut ask)? {
+            let found = match Self::on_cache(shard, season, &mut ask)? {
                 Attempt::Done(found) => found,
                 Attempt::Restarted => return Ok(Attempt::Restarted),
                 Attempt::OtherSeason(token) => return Ok(Attempt::OtherSeason(token)),
@@ -130,11 +134,11 @@ impl Engine {
             let now = Instant::now();
             // This process's own look says as much as a confirmation, for as long.
             let has_looked = looked_at.is_some_and(|looked| now.duration_since(looked) < lease);
-            if has_looked || lock(&process.cache_look).is_fresh(&confirmation, lease, now) {
+            if has_looked || lock(&shard.confirmation).is_fresh(&confirmation, lease, now) {
                 return Ok(Attempt::Done(Asked { value, is_sure: true }));
             }
             let is_cold = value.is_none();
-            match self.look_for_unshown(process) {
+            match self.look_for_unshown(process, shard) {
                 // What is loaded needs nobody's confirmation.
                 Ok(()) if is_cold => {
                     return Ok(Attempt::Done(Asked { value: None, is_sure: true }));

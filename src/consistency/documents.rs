@@ -2,7 +2,6 @@
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::lock::lock;
 use crate::servers::mariadb::seasons::Link;
 use crate::servers::redis::notes;
 
@@ -14,11 +13,11 @@ impl Engine {
     /// When a server cannot be told.
     pub fn season_changed(&self, cache_is_void: bool) -> Result<()> {
         let process = self.process();
-        *lock(&process.season) = None;
+        process.cache.forget_season();
         if cache_is_void {
             self.renew_generation(&process)?;
         }
-        process.cache.with(|connection| notes::forget_season(connection, &self.settings.keys))
+        process.cache.in_each(|shard| shard.with(|cache| notes::forget_season(cache, &shard.keys)))
     }
 
     /// Forgets that a user exists.
@@ -27,7 +26,9 @@ impl Engine {
     /// When the cache cannot be told.
     pub fn player_changed(&self, player: &str) -> Result<()> {
         let member = Link::Player.member(player);
-        self.process().cache.with(|cache| notes::forget_link(cache, &self.settings.keys, &member))
+        self.process()
+            .cache
+            .in_each(|shard| shard.with(|cache| notes::forget_link(cache, &shard.keys, &member)))
     }
 
     /// Forgets which subjects, topics and users exist.
@@ -35,6 +36,8 @@ impl Engine {
     /// # Errors
     /// When the cache cannot be told.
     pub fn links_changed(&self) -> Result<()> {
-        self.process().cache.with(|connection| notes::forget_links(connection, &self.settings.keys))
+        self.process()
+            .cache
+            .in_each(|shard| shard.with(|cache| notes::forget_links(cache, &shard.keys)))
     }
 }

@@ -11,6 +11,7 @@ use mysql::Conn;
 
 use crate::consistency::cache_access::Attempt;
 use crate::engine::active_season::ActiveSeason;
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
@@ -50,8 +51,9 @@ impl Engine {
     pub fn rehydrate(&self, player: &str, season: &str) -> Result<usize> {
         check_season(season)?;
         let process = self.process();
-        let records = self.with_cache(&process, |active| {
-            self.on_current_cache(&process, active, |_| Ok(()))?
+        let shard = process.cache.of(player);
+        let records = self.with_cache(&process, shard, |active| {
+            self.on_current_cache(&process, shard, active, |_| Ok(()))?
                 .and_then(|()| self.load_and_fill(&process, active, player, season))
         })?;
         Ok(records.reviews.len())
@@ -65,11 +67,11 @@ impl Engine {
         player: &str,
         season: &str,
     ) -> Result<Records> {
-        let keys = &self.settings.keys;
+        let shard = process.cache.of(player);
         let fence = process.token();
-        let fenced = process
-            .cache
-            .with(|cache| fill::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS));
+        let fenced = shard.with(|cache| {
+            fill::set_fences(cache, &shard.keys, season, [player], &fence, FENCE_SECONDS)
+        });
         if let Err(error) = &fenced {
             log::debug!("the records of {player} will not be cached: {error}");
         }
@@ -77,7 +79,7 @@ impl Engine {
         // Without the journal the set could lack answers; it must not be taken for complete later.
         // A fence whose setting was not confirmed may be set later than it says.
         if loaded[0].1.is_whole && fenced.is_ok() {
-            match self.fill(process, active.generation, season, &fence, &loaded) {
+            match self.fill(shard, active.generation, season, &fence, &loaded) {
                 Ok(filled) if filled == [true] => {}
                 Ok(_) => log::debug!(
                     "the records of {player} changed while they were loaded; not cached"
@@ -93,17 +95,17 @@ impl Engine {
         Ok(records)
     }
 
-    /// Caches students' records that were loaded behind a fence. False for each who changed
+    /// Caches records of a shard's students that were loaded behind a fence. False for each who changed
     /// meanwhile.
     pub(crate) fn fill<P: AsRef<str>>(
         &self,
-        process: &Process,
+        shard: &Shard,
         generation: u64,
         season: &str,
         fence: &str,
         records: &[(P, Records)],
     ) -> Result<Vec<bool>> {
-        let keys = &self.settings.keys;
+        let keys = &shard.keys;
         let loaded: Vec<Loaded<'_>> = records
             .iter()
             .map(|(player, Records { reviews, head, .. })| Loaded {
@@ -119,7 +121,7 @@ impl Engine {
             })
             .collect();
         let (until, seconds_to_live) = (self.end_of_life(), self.settings.cache_ttl_seconds);
-        process.cache.with(|cache| fill::fill(cache, &loaded, fence, until, seconds_to_live))
+        shard.with(|cache| fill::fill(cache, &loaded, fence, until, seconds_to_live))
     }
 
     /// When a schedule goes that is cached now, Unix seconds.

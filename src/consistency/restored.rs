@@ -14,10 +14,12 @@ impl Engine {
     /// # Errors
     /// When a server is down: then the next check notices it.
     pub fn check_cache(&self) -> Result<bool> {
-        let (keys, process) = (&self.settings.keys, self.process());
+        let process = self.process();
         let is_void = self.is_void(&process)?;
         let checks = process.background.with(checks::add)?;
-        process.cache.with(|cache| notes::remember_checks(cache, keys, checks))?;
+        process.cache.in_each(|shard| {
+            shard.with(|cache| notes::remember_checks(cache, &shard.keys, checks))
+        })?;
         Ok(is_void)
     }
 
@@ -30,11 +32,14 @@ impl Engine {
     /// Whether nobody's schedule is there: the cache knows of no check, or of more than the
     /// database.
     fn is_void(&self, process: &Process) -> Result<bool> {
-        let keys = &self.settings.keys;
+        let mut known = 0;
         // In this order: a check that is made meanwhile is one more in the database.
-        let Some(known) = process.cache.with(|cache| notes::known_checks(cache, keys))? else {
-            return Ok(true);
-        };
+        for shard in process.cache.shards() {
+            match shard.with(|cache| notes::known_checks(cache, &shard.keys))? {
+                Some(here) => known = known.max(here),
+                None => return Ok(true),
+            }
+        }
         if known <= process.background.with(checks::count)? {
             return Ok(false);
         }
@@ -42,7 +47,9 @@ impl Engine {
         self.renew_generation(process)?;
         self.season_changed(false)?;
         self.links_changed()?;
-        process.cache.with(|cache| notes::forget_checks(cache, keys))?;
+        process
+            .cache
+            .in_each(|shard| shard.with(|cache| notes::forget_checks(cache, &shard.keys)))?;
         Ok(true)
     }
 }

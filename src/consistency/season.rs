@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use crate::engine::active_season::ActiveSeason;
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
@@ -16,36 +17,54 @@ const REMEMBERED_SECONDS: u64 = 300;
 const MOST_CHANGES: u32 = 20;
 
 impl Engine {
-    /// The active season as this process knows it.
-    pub(crate) fn active_season(&self, process: &Process) -> Result<Arc<ActiveSeason>> {
-        let remembered = lock(&process.season).clone();
+    /// The active season as this process knows it of a shard of the cache.
+    pub(crate) fn active_season(
+        &self,
+        process: &Process,
+        shard: &Shard,
+    ) -> Result<Arc<ActiveSeason>> {
+        let remembered = lock(&shard.season).clone();
         match remembered {
             Some(season) => Ok(season),
-            None => self.load_season(process),
+            None => self.load_season(process, shard),
         }
     }
 
-    /// The cache remembers another season than this process: take it over, or ask MariaDB.
-    pub(crate) fn season_changed_to(&self, process: &Process, token: Option<String>) -> Result<()> {
+    /// The active season as this process knows it of each shard, in their order.
+    pub(crate) fn active_seasons(&self, process: &Process) -> Result<Vec<Arc<ActiveSeason>>> {
+        process.cache.shards().iter().map(|shard| self.active_season(process, shard)).collect()
+    }
+
+    /// A shard remembers another season than this process: take it over, or ask MariaDB.
+    pub(crate) fn season_changed_to(
+        &self,
+        process: &Process,
+        shard: &Shard,
+        token: Option<String>,
+    ) -> Result<()> {
         match token.as_deref().and_then(ActiveSeason::from_token) {
-            Some(season) => *lock(&process.season) = Some(Arc::new(season)),
+            Some(season) => *lock(&shard.season) = Some(Arc::new(season)),
             None => {
-                self.load_season(process)?;
+                self.load_season(process, shard)?;
             }
         }
         Ok(())
     }
 
-    pub(crate) fn load_season(&self, process: &Process) -> Result<Arc<ActiveSeason>> {
-        let (keys, scripts) = (&self.settings.keys, &self.cache_scripts);
+    pub(crate) fn load_season(
+        &self,
+        process: &Process,
+        shard: &Shard,
+    ) -> Result<Arc<ActiveSeason>> {
+        let (keys, scripts) = (&shard.keys, &self.cache_scripts);
         let mut found = self.season_from_database(process)?;
         for _ in 0..MOST_CHANGES {
             let unused = process.random_generation();
-            let (generation, run_id) = process.cache.with(|cache| {
+            let (generation, run_id) = shard.with(|cache| {
                 Ok((scripts.generation(cache, keys, unused)?, cache.run_id.clone()))
             })?;
             let season = Arc::new(ActiveSeason::new(generation, &run_id, found.clone()));
-            let is_remembered = process.cache.with(|cache| {
+            let is_remembered = shard.with(|cache| {
                 let known = (generation, run_id.as_str());
                 scripts.remember_season(cache, keys, known, &season.token, REMEMBERED_SECONDS)
             })?;
@@ -53,7 +72,7 @@ impl Engine {
             // between the look at MariaDB and the word to the cache, the change is seen now.
             let now = self.season_from_database(process)?;
             if is_remembered && now == found {
-                *lock(&process.season) = Some(Arc::clone(&season));
+                *lock(&shard.season) = Some(Arc::clone(&season));
                 return Ok(season);
             }
             found = now;

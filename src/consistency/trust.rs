@@ -17,6 +17,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
@@ -24,7 +25,6 @@ use crate::rules::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
 use crate::servers::mariadb::unshown::{self, Mark};
 use crate::servers::redis::look;
 use crate::servers::redis::notes;
-use crate::servers::redis::schedules;
 
 /// How often a process looks whether its mark is settled.
 const POLL: Duration = Duration::from_millis(20);
@@ -35,10 +35,10 @@ impl Engine {
     ///
     /// # Errors
     /// When nobody can look: then the cache is not confirmed.
-    pub(crate) fn look_for_unshown(&self, process: &Process) -> Result<()> {
+    pub(crate) fn look_for_unshown(&self, process: &Process, shard: &Shard) -> Result<()> {
         let (keys, token) = (&self.settings.keys, process.token());
         let lease = self.settings.trust_lease;
-        let claimed = process.cache.with(|cache| notes::claim_belief(cache, keys, &token, lease));
+        let claimed = shard.with(|cache| notes::claim_belief(cache, &shard.keys, &token, lease));
         not_refused(claimed)?;
         match self.is_look_shared(process) {
             Ok(true) => {}
@@ -61,7 +61,7 @@ impl Engine {
         // Where that comes too late for the others, or the cache is full, this process has looked
         // all the same.
         not_refused(
-            process.cache.with(|cache| self.cache_scripts.confirm(cache, keys, &token).map(drop)),
+            shard.with(|cache| self.cache_scripts.confirm(cache, &shard.keys, &token).map(drop)),
         )
     }
 
@@ -88,7 +88,6 @@ impl Engine {
     }
 
     fn put_right(&self, process: &Process, look: &Look) -> Result<()> {
-        let keys = &self.settings.keys;
         match look.repair() {
             Repair::Nothing => Ok(()),
             Repair::Drop => {
@@ -97,15 +96,12 @@ impl Engine {
                     look.unshown.len()
                 );
                 let students =
-                    || look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
-                process
-                    .cache
-                    .with(|cache| schedules::drop_students(cache, keys, students()).map(drop))
+                    look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
+                process.cache.drop_students(students).map(drop)
             }
             Repair::Renew => {
                 log::warn!("many cached schedules lacked answers: all are loaded again");
-                let generation = process.random_generation();
-                process.cache.with(|cache| notes::renew_generation(cache, keys, generation))
+                renew(process)
             }
         }
     }
@@ -151,13 +147,11 @@ impl Engine {
         player: &str,
         season: &str,
     ) -> Result<bool> {
-        let keys = &self.settings.keys;
-        let dropped = process.cache.with(|cache| {
-            if player.is_empty() {
-                return notes::renew_generation(cache, keys, process.random_generation());
-            }
-            schedules::drop_students(cache, keys, [(player, season)]).map(drop)
-        });
+        let dropped = if player.is_empty() {
+            renew(process)
+        } else {
+            process.cache.drop_students([(player, season)]).map(drop)
+        };
         if dropped.is_ok() {
             process.database.with(|database| unshown::unmark(database, mark))?;
             return Ok(true);
@@ -170,14 +164,21 @@ impl Engine {
     /// # Errors
     /// When neither the cache nor MariaDB can be told.
     pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
-        let (keys, generation) = (&self.settings.keys, process.random_generation());
-        match process.cache.with(|cache| notes::renew_generation(cache, keys, generation)) {
+        match renew(process) {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 self.make_unbelieved(process, "", "")
             }
             renewed => renewed,
         }
     }
+}
+
+/// Begins a new generation in all shards.
+fn renew(process: &Process) -> Result<()> {
+    process.cache.in_each(|shard| {
+        let generation = process.random_generation();
+        shard.with(|cache| notes::renew_generation(cache, &shard.keys, generation))
+    })
 }
 
 /// A cache that is full takes no notes, and can be read all the same.

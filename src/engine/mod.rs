@@ -6,6 +6,7 @@
 //! touched.
 
 pub mod active_season;
+pub mod cache;
 pub mod outages;
 mod process;
 pub mod refusals;
@@ -45,9 +46,8 @@ impl Engine {
     /// without it leaves it to the servers to notice, which MariaDB logs as aborted connections.
     pub fn close(&self) {
         let process = self.process();
-        for redis in [&process.cache, &process.journal] {
-            redis.close();
-        }
+        process.cache.close();
+        process.journal.close();
         for database in [&process.database, &process.background, &process.look, &process.drain] {
             database.close();
         }

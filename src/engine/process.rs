@@ -1,11 +1,11 @@
 //! What belongs to one process: nothing of it survives a fork.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use uuid::{NoContext, Timestamp, Uuid};
 
-use super::active_season::ActiveSeason;
+use super::cache::Cache;
 use super::outages::Outages;
 use super::refusals::Refusals;
 use super::settings::Settings;
@@ -21,7 +21,7 @@ use crate::servers::redis::RedisServer;
 /// What belongs to one process.
 pub struct Process {
     id: u32,
-    pub(crate) cache: Pool<RedisServer>,
+    pub(crate) cache: Cache,
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
     pub(crate) background: Pool<DatabaseServer>,
@@ -30,15 +30,12 @@ pub struct Process {
     pub(crate) look: Pool<DatabaseServer>,
     /// The background connections of the drain, which does not wait for locks.
     pub(crate) drain: Pool<DatabaseServer>,
-    /// The confirmation of the cache that was seen last.
-    pub(crate) cache_look: Mutex<Sighting>,
     /// When this process last looked whether the cache may be believed.
     pub(crate) looked_at: Mutex<Option<Instant>>,
     /// The look at MariaDB that the journal shared last.
     pub(crate) database_look: Mutex<Sighting>,
     /// When this process last looked whether answers wait for too long.
     pub(crate) overdue_looked_at: Mutex<Option<Instant>>,
-    pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) outages: Outages,
     pub(crate) latency: Recorder,
@@ -49,17 +46,15 @@ impl Process {
     pub(crate) fn new(settings: &Settings) -> Process {
         Process {
             id: std::process::id(),
-            cache: Pool::new(Server::Cache, settings.cache.clone()),
+            cache: Cache::new(settings),
             journal: Pool::new(Server::Journal, settings.journal.clone()),
             database: Pool::new(Server::Database, settings.database.clone()),
             background: Pool::new(Server::Database, settings.background.clone()),
             look: Pool::new(Server::Database, settings.look.clone()),
             drain: Pool::new(Server::Database, settings.drain.clone()),
-            cache_look: Mutex::default(),
             looked_at: Mutex::default(),
             database_look: Mutex::default(),
             overdue_looked_at: Mutex::default(),
-            season: Mutex::default(),
             refusals: Mutex::default(),
             outages: Outages::default(),
             latency: Recorder::default(),

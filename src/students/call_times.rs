@@ -18,9 +18,11 @@ impl Engine {
     }
 
     pub(crate) fn tell_latency(&self, process: &Process) {
-        let (keys, slot) = (&self.settings.keys, now_us() / 1_000_000 / SLOT_SECONDS);
+        let slot = now_us() / 1_000_000 / SLOT_SECONDS;
+        let shard = process.cache.of_site();
         let taken = process.latency.take();
-        if let Err(error) = process.cache.with(|cache| latency::add(cache, keys, slot, &taken)) {
+        let added = shard.with(|cache| latency::add(cache, &shard.keys, slot, &taken));
+        if let Err(error) = added {
             log::debug!("how long calls took could not be noted: {error}");
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::consistency::cache_access::Attempt;
 use crate::consistency::rehydrate::other_season_if_archived;
 use crate::engine::active_season::ActiveSeason;
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
@@ -106,8 +107,9 @@ impl Engine {
         check_player(player)?;
         query.check()?;
         let process = self.process();
-        let answer = self
-            .with_cache(&process, |active| self.due_from_cache(&process, active, player, query));
+        let answer = self.with_cache(&process, process.cache.of(player), |active| {
+            self.due_from_cache(&process, active, player, query)
+        });
         let answer = match answer {
             Err(error) if error.is_failure_of(Server::Cache) => {
                 self.notice_outage(&process, Server::Cache, &error);
@@ -136,7 +138,7 @@ impl Engine {
     ) -> Result<Attempt<DueAnswer>> {
         let Some(season) = active.name.as_deref().filter(|_| active.uses_cache) else {
             // Only the cache's word for the season is needed.
-            return self.confirm_season(process, &active.token)?.and_then(|()| {
+            return confirm_season(process.cache.of(player), &active.token)?.and_then(|()| {
                 match &active.name {
                     Some(season) => {
                         self.due_from_database(process, season, player, query, Source::Database)
@@ -164,19 +166,19 @@ impl Engine {
         query: &DueQuery,
     ) -> Result<Attempt<(Selected, Source, bool)>> {
         let (season_token, generation) = (active.token.as_str(), active.generation);
-        let student =
-            Student { keys: &self.settings.keys, player, season, season_token, generation };
+        let shard = process.cache.of(player);
+        let student = Student { keys: &shard.keys, player, season, season_token, generation };
         let now = now_us() / 1_000_000;
         let asked = if query.topic.is_none() {
             let subject = query.subject.as_deref();
-            self.ask_cache(process, active, |cache| {
+            self.ask_cache(process, shard, active, |cache| {
                 self.cache_scripts.due(cache, student, now, query.limit, subject)
             })?
             .and_then(|asked| {
                 Ok((asked.value.map(|due| (due.total, due.reviews)), asked.is_sure))
             })?
         } else {
-            self.ask_cache(process, active, |cache| {
+            self.ask_cache(process, shard, active, |cache| {
                 self.cache_scripts.lookup(cache, student, &[], &Wanted::All)
             })?
             .and_then(|asked| {
@@ -189,16 +191,6 @@ impl Engine {
                 let records = self.load_and_fill(process, active, player, season)?;
                 Ok((self.select(records.reviews, query, now), Source::Loaded, records.is_whole))
             }
-        })
-    }
-
-    fn confirm_season(&self, process: &Process, token: &str) -> Result<Attempt<()>> {
-        let keys = &self.settings.keys;
-        let actual = process.cache.with(|cache| notes::active_season(cache, keys))?;
-        Ok(if actual.as_deref() == Some(token) {
-            Attempt::Done(())
-        } else {
-            Attempt::OtherSeason(actual)
         })
     }
 
@@ -282,8 +274,9 @@ impl Engine {
         check_season(season)?;
         query.check()?;
         let process = self.process();
-        let found = self
-            .with_cache(&process, |active| self.due_in(&process, active, (player, season), &query));
+        let found = self.with_cache(&process, process.cache.of(player), |active| {
+            self.due_in(&process, active, (player, season), &query)
+        });
         match found {
             Err(error) if error.is_failure_of(Server::Cache) => Ok(self
                 .due_from_database(&process, season, player, &query, Source::Database)?
@@ -292,4 +285,13 @@ impl Engine {
             found => found.map(|((_, reviews), _, _)| reviews),
         }
     }
+}
+
+fn confirm_season(shard: &Shard, token: &str) -> Result<Attempt<()>> {
+    let actual = shard.with(|cache| notes::active_season(cache, &shard.keys))?;
+    Ok(if actual.as_deref() == Some(token) {
+        Attempt::Done(())
+    } else {
+        Attempt::OtherSeason(actual)
+    })
 }

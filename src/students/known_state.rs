@@ -44,7 +44,7 @@ impl Engine {
         links: &[(Link, String)],
     ) -> Result<Before> {
         let ids = submission.question_ids();
-        let found = self.with_cache(process, |active| {
+        let found = self.with_cache(process, process.cache.of(player), |active| {
             self.before_from_cache(process, active, player, &ids, links)
         });
         let (before, known) = match found {
@@ -57,7 +57,7 @@ impl Engine {
         };
         for (link, known) in links.iter().zip(known.into_iter().chain(std::iter::repeat(false))) {
             if !known {
-                self.check_link(process, link)?;
+                self.check_link(process, player, link)?;
             }
         }
         Ok(before)
@@ -72,15 +72,16 @@ impl Engine {
         links: &[(Link, String)],
     ) -> Result<Attempt<(Before, Vec<bool>)>> {
         let season = active.name.as_deref().unwrap_or_default();
+        let shard = process.cache.of(player);
         let student = Student {
-            keys: &self.settings.keys,
+            keys: &shard.keys,
             player,
             season,
             season_token: &active.token,
             generation: active.generation,
         };
         let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
-        self.ask_cache(process, active, |cache| {
+        self.ask_cache(process, shard, active, |cache| {
             self.cache_scripts.lookup(cache, student, &members, &Wanted::Questions(ids))
         })?
         .and_then(|asked| {
@@ -114,8 +115,14 @@ impl Engine {
         Ok(Before::from_records(season, None, uses_cache, records))
     }
 
-    fn check_link(&self, process: &Process, (link, name): &(Link, String)) -> Result<()> {
-        let keys = &self.settings.keys;
+    fn check_link(
+        &self,
+        process: &Process,
+        player: &str,
+        (link, name): &(Link, String),
+    ) -> Result<()> {
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
         let check = || {
             if process.database.with(|database| seasons::link_exists(database, *link, name))? {
                 return Ok(());
@@ -126,14 +133,14 @@ impl Engine {
         };
         check()?;
         let member = [link.member(name)];
-        let remembered = process.cache.with(|cache| notes::remember_links(cache, keys, &member));
+        let remembered = shard.with(|cache| notes::remember_links(cache, keys, &member));
         if let Err(error) = remembered {
             log::debug!("the {link} {name} could not be remembered: {error}");
             return Ok(());
         }
         // Deleted, and forgotten, before it was remembered?
         check().inspect_err(|_| {
-            let forgotten = process.cache.with(|cache| notes::forget_link(cache, keys, &member[0]));
+            let forgotten = shard.with(|cache| notes::forget_link(cache, keys, &member[0]));
             if let Err(error) = forgotten {
                 log::warn!("the {link} {name} could not be forgotten: {error}");
             }

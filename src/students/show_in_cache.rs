@@ -25,17 +25,17 @@ impl Engine {
         head: Head,
         states: &[Review],
     ) -> Result<u64> {
-        let keys = &self.settings.keys;
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
         let now = now_us() / 1_000_000;
         let season = before.season.as_str();
         let drop_student = || {
-            process
-                .cache
+            shard
                 .with(|cache| schedules::drop_students(cache, keys, [(player, season)]))
                 .map(|_| None)
         };
         let shown = match &before.cached {
-            Some(active) => process.cache.with(|cache| {
+            Some(active) => shard.with(|cache| {
                 if *active.run_id != cache.run_id {
                     // Whatever this other run of the cache has is not believed before it has a new
                     // generation.

@@ -21,7 +21,6 @@ use crate::rules::submission::Submission;
 use crate::servers::mariadb::journal;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::journal::{Appended, NewEntry};
-use crate::servers::redis::schedules;
 use crate::students::known_state::Before;
 
 /// How often a submission is computed again when another of the same student comes first.
@@ -221,10 +220,7 @@ impl Engine {
     fn settle_conflict(&self, process: &Process, player: &str, before: &Before, conflicts: u32) {
         sleep(Duration::from_millis(u64::from(conflicts.min(5))));
         if conflicts >= 2 && before.cached.is_some() {
-            let keys = &self.settings.keys;
-            let dropped = process.cache.with(|cache| {
-                schedules::drop_students(cache, keys, [(player, before.season.as_str())])
-            });
+            let dropped = process.cache.drop_students([(player, before.season.as_str())]);
             if let Err(error) = dropped {
                 log::warn!("the cache of {player} could not be dropped: {error}");
             }

@@ -35,19 +35,20 @@ impl Engine {
         process: &Process,
         waiting: Vec<&'a Waiting>,
     ) -> (Vec<&'a Waiting>, Vec<&'a Waiting>) {
-        let names = || waiting.iter().map(|student| student.name());
-        let heads =
-            process.cache.with(|cache| schedules::heads(cache, &self.settings.keys, names()));
-        let heads = heads.unwrap_or_else(|error| {
-            leave_to_reconciliation(waiting.len(), &error);
-            Vec::new()
-        });
         let (mut older, mut cold) = (Vec::new(), Vec::new());
-        for (student, head) in waiting.into_iter().zip(heads) {
-            match head {
-                None => cold.push(student),
-                Some(head) if Some(head.order) < student.newest() => older.push(student),
-                Some(_) => {}
+        for (shard, waiting) in process.cache.by_shard(waiting, |student| &student.player) {
+            let names = || waiting.iter().map(|student| student.name());
+            let heads = shard.with(|cache| schedules::heads(cache, &shard.keys, names()));
+            let heads = heads.unwrap_or_else(|error| {
+                leave_to_reconciliation(waiting.len(), &error);
+                Vec::new()
+            });
+            for (student, head) in waiting.into_iter().zip(heads) {
+                match head {
+                    None => cold.push(student),
+                    Some(head) if Some(head.order) < student.newest() => older.push(student),
+                    Some(_) => {}
+                }
             }
         }
         (older, cold)
@@ -59,11 +60,7 @@ impl Engine {
             // As a rule: the cache is not asked, least of all in a transaction that holds locks.
             return;
         }
-        let keys = &self.settings.keys;
-        let dropped = process
-            .cache
-            .with(|cache| schedules::drop_students(cache, keys, students.iter().copied()));
-        if let Err(error) = dropped {
+        if let Err(error) = process.cache.drop_students(students.iter().copied()) {
             leave_to_reconciliation(students.len(), &error);
         }
     }

@@ -65,9 +65,6 @@ pub fn clear_season(
     if !found.is_empty() {
         connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
     }
-    if cursor == 0 {
-        connection.command::<u64>(redis::cmd("UNLINK").arg(keys.students(season)))?;
-    }
     Ok(cursor)
 }
 

@@ -19,7 +19,7 @@ const WEIGHED: usize = 32;
 const MOST_EXPIRED: usize = 2_000;
 
 /// What is cached of a season.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeasonCache {
     /// Students with a schedule, an estimate where Redis has evicted some, or where some are of
     /// another generation.
@@ -135,6 +135,11 @@ pub fn forget(
     players: &[&str],
 ) -> Result<()> {
     connection.command(redis::cmd("ZREM").arg(keys.students(season)).arg(players))
+}
+
+/// Empties the list.
+pub fn clear(connection: &mut RedisConnection, keys: &Keys, season: &str) -> Result<()> {
+    connection.command(redis::cmd("UNLINK").arg(keys.students(season)))
 }
 
 /// Looks through a part of the whole cache for schedules of a season, those of no list included.
