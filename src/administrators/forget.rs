@@ -15,8 +15,8 @@ use crate::error::Result;
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::names::check_player;
-use crate::servers::mariadb::archive;
-use crate::servers::mariadb::forget;
+use crate::servers::mariadb::storage::{self, Made};
+use crate::servers::mariadb::{archive, forget};
 use crate::servers::pool::Connect;
 use crate::servers::redis::journal;
 
@@ -57,6 +57,14 @@ impl Engine {
                 .is_none_or(|progress| progress.finished_at_us.is_none())
             {
                 Job::Archive.lock(&mut connection, season)?;
+            }
+        }
+        for season in &seasons {
+            // What a process that died has left where no statement finds it would come back, too.
+            if storage::partition_exists(&mut connection, season)?
+                && storage::create_partition(&mut connection, season)? == Made::LostRows
+            {
+                self.renew_generation(&process)?;
             }
         }
         let mut forgotten = Forgotten::default();

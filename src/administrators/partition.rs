@@ -3,7 +3,7 @@
 use crate::administrators::upgrade::take_over_blind_answers;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::servers::mariadb::storage::Partition;
+use crate::servers::mariadb::storage::{Made, Partition};
 use crate::servers::mariadb::{archive, storage};
 use crate::servers::pool::Connect;
 
@@ -35,20 +35,18 @@ impl Engine {
     /// that is archived or on its way there.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
         let process = self.process();
-        let (had_lost_rows, was_made) = process.background.with(|database| {
+        let made = process.background.with(|database| {
             if archive::is_archived(database, season)? {
                 return Err(Error::SeasonArchived(season.to_owned()));
             }
-            let had_partition = storage::partition_exists(database, season)?;
-            let was_made = storage::create_partition(database, season)?;
-            Ok((had_partition && was_made, was_made))
+            storage::create_partition(database, season)
         })?;
-        if had_lost_rows {
+        if made == Made::LostRows {
             // Since its maker was killed, reads have found students without records, and cached
             // that.
             self.renew_generation(&process)?;
         }
-        Ok(was_made)
+        Ok(made != Made::Nothing)
     }
 
     /// The big table's partitions in the order of their names, each season's and the default one.

@@ -318,3 +318,14 @@ def test_frappes_requests_know_every_doctype_of_a_student() -> None:
     known = {str(one["doctype"]).lower().replace(" ", "_") for one in hooks.user_data_fields}
     # Frappe has no index to find a student in the archive by.
     assert known == with_player - {"archived_memory_tracker"}
+
+
+def test_what_a_process_that_died_has_left_is_erased_too(site: Site, engine: Engine) -> None:
+    """Records where no statement finds them come back when the next partition is made."""
+    season = "SEASON-1990"
+    site.insert("Game Subscription Season", name=season, season_name=season)
+    site.add(PLAYER, [Record("q")], season)
+    site.sql(f"ALTER TABLE {TRACKER} ADD PARTITION (PARTITION `{season}` VALUES IN ('{season}'))")
+    engine.forget(PLAYER)
+    engine.create_partition(season)
+    assert site.rows(PLAYER, season) == {}

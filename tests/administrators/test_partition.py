@@ -16,6 +16,7 @@ from memora._engine import Engine, EngineFault, InvalidInput, ServiceUnavailable
 from tests.frappe_standin import create_tables
 from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
+from tests.support.wire import Wires
 
 numbers = count(2100)
 TABLE = "tabPlayer Memory Tracker"
@@ -226,6 +227,18 @@ def test_what_a_migration_added_is_taken_back(site: Site, engine: Engine) -> Non
     assert engine.prepare_storage() == []
 
 
+def test_all_tables_of_ours_have_a_primary_key(site: Site) -> None:
+    """Replicas and nodes of Galera, which are sent rows, find them by it. One had none."""
+    site.sql("ALTER TABLE memora_safe_mode_read DROP COLUMN id")
+    site.engine().prepare_storage()
+    without = site.sql(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() "
+        "AND TABLE_NAME LIKE 'memora%' AND TABLE_NAME NOT IN (SELECT TABLE_NAME FROM "
+        "information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND INDEX_NAME = 'PRIMARY')"
+    )
+    assert without == []
+
+
 @pytest.mark.parametrize("dirt", ["duplicate", "no season"])
 def test_rows_that_fit_no_primary_key_are_not_thrown_away(fresh_tables: Site, dirt: str) -> None:
     site = fresh_tables
@@ -322,6 +335,36 @@ def test_a_partition_whose_maker_was_killed_gets_its_rows(site: Site, engine: En
     assert not engine.create_partition(season)
     # What was cached without them is void.
     assert len(reader.due_in_season(PLAYER, season)) == 3
+
+
+def test_a_maker_that_is_cut_off_at_any_step_leaves_nothing_behind(
+    site: Site, wires: Wires
+) -> None:
+    """Whatever reply it does not get any more, the next process finds all rows, and moves them."""
+    database, without = wires.to["database"], new_season()
+    site.add(PLAYER, [Record("elsewhere")], season=without)
+    for step in count(1):
+        season = new_season()
+        site.add(PLAYER, [Record("q"), Record("r")], season=season)
+        database.swallow_reply(step)
+        is_cut = False
+        try:
+            site.engine(**wires.settings).create_partition(season)
+        except ServiceUnavailable:
+            is_cut = True
+        database.mend()
+        site.engine().create_partition(season)
+        assert sorted(site.rows(PLAYER, season)) == ["q", "r"]
+        assert strays(site, season) == 0
+        assert list(site.rows(PLAYER, without)) == ["elsewhere"]
+        # An empty one could be another process's, and stays for an hour.
+        for row in site.sql("SHOW TABLES LIKE 'memora\\_moving%'"):
+            (table,) = row.values()
+            assert site.sql(f"SELECT * FROM `{table}`") == []
+            site.sql(f"DROP TABLE `{table}`")
+        if not is_cut:
+            break
+    assert step > 15
 
 
 def test_a_migration_moves_them_too(site: Site, engine: Engine) -> None:

@@ -7,7 +7,7 @@ use mysql::Conn;
 
 use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
 use super::shape::{ARCHIVE, LIVE, Shape};
-use super::strays::{ALIAS, has_strays, move_strays};
+use super::strays::{all_moving, has_strays, new_moving, put_back, take_out};
 use super::{
     archive, checks, journal, limiter, outages, renames, retention, row, rows, run_text, take_lock,
     unshown,
@@ -20,6 +20,7 @@ const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
 const DUPLICATE_PARTITION: u16 = 1517;
 const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
 const NO_SUCH_PARTITION: u16 = 1507;
+const NO_SUCH_TABLE: u16 = 1146;
 /// How long another process that prepares the tables is waited for, in seconds.
 const LOCK_SECONDS: u32 = 5 * 3600;
 /// Where the records of a partition are from the moment they leave the big table until they are
@@ -74,6 +75,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
             changes.push(format!("made the table {table}"));
         }
     }
+    run_text(connection, limiter::KEY)?;
     run_text(connection, outages::ROWS)?;
     run_text(connection, unshown::ROW)?;
     run_text(connection, checks::ROW)?;
@@ -84,7 +86,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     changes.extend((!partitions.is_empty()).then(|| "partitioned by season".to_owned()));
     changes.extend(bring_to_shape(connection, &ARCHIVE, "")?);
     for season in season_names(connection)? {
-        if create_partition(connection, &season)? {
+        if create_partition(connection, &season)? != Made::Nothing {
             changes.push(format!("made the partition of {season}"));
         }
     }
@@ -94,6 +96,9 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
 /// Removes the tables that Frappe does not know of.
 pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
     for (table, _) in OWN_TABLES {
+        run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    for (table, _) in all_moving(connection)? {
         run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
     }
     run_text(connection, &format!("DROP TABLE IF EXISTS {FREED}"))
@@ -127,22 +132,36 @@ pub fn check_primary_key(connection: &mut Conn, shape: &Shape) -> Result<()> {
     )))
 }
 
-/// Makes a season's partition, and moves rows of the season there from the default one. False: it
-/// was there, and nothing was to be moved.
+/// What [`create_partition`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// The partition was there.
+    Nothing,
+    /// The partition.
+    Partition,
+    /// It found rows that no query had found since a process died.
+    LostRows,
+}
+
+/// Makes a season's partition, and moves rows of the season there from the default one.
 ///
 /// Nobody reads or writes the table between the two: who saw a partition without its rows would
 /// take its students for new ones. A process or a server that is killed there leaves the rows where
-/// they are, and whoever calls this next moves them.
+/// they are, in the default partition or in a table of their own, and whoever calls this next moves
+/// them.
 ///
 /// REORGANIZE PARTITION would do both at once, but MariaDB (10.11.19) killed meanwhile can leave a
 /// table that cannot be opened: it replaces `p_default` by a file of the same name. ADD PARTITION
 /// never did, in 200 tries.
-pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
+pub fn create_partition(connection: &mut Conn, season: &str) -> Result<Made> {
     check_season_name(season)?;
+    let mut found = put_back_moved(connection)?;
     if partition_exists(connection, season)? && !has_strays(connection, season)? {
-        return Ok(false);
+        return Ok(if found { Made::LostRows } else { Made::Nothing });
     }
-    with_table(connection, "", |connection| {
+    let moving = new_moving(connection)?;
+    create_like_table(connection, &moving)?;
+    let was_made = with_table(connection, &format!(", {moving} WRITE"), |connection| {
         let sql = format!("ALTER TABLE `{TABLE}` ADD PARTITION ({})", partition(season));
         let was_made = match run_text(connection, &sql) {
             // Another process made it a moment ago.
@@ -152,13 +171,62 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
             }) => false,
             outcome => outcome.map(|()| true)?,
         };
-        let has_strays = has_strays(connection, season)?;
-        if has_strays {
+        if has_strays(connection, season)? {
             log::warn!("{season} had records without a partition: moving them into their own");
-            move_strays(connection, season)?;
+            found |= !was_made;
+            take_out(connection, &moving)?;
+            put_back(connection, &moving)?;
         }
-        Ok(was_made || has_strays)
+        Ok(was_made)
+    })?;
+    run_text(connection, &format!("DROP TABLE IF EXISTS {moving}"))?;
+    Ok(match (found, was_made) {
+        (true, _) => Made::LostRows,
+        (false, true) => Made::Partition,
+        (false, false) => Made::Nothing,
     })
+}
+
+/// Puts back what processes that died had taken out of the default partition. False: nothing had
+/// been.
+fn put_back_moved(connection: &mut Conn) -> Result<bool> {
+    let mut found = false;
+    for (moving, is_old) in all_moving(connection)? {
+        let moved = has_rows(connection, &moving).and_then(|has_rows| {
+            if has_rows {
+                with_table(connection, &format!(", {moving} WRITE"), |connection| {
+                    put_back(connection, &moving)
+                })?;
+            }
+            Ok(has_rows)
+        });
+        let moved = match moved {
+            // Its process lives, and was at it.
+            Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => continue,
+            moved => moved?,
+        };
+        found |= moved;
+        if moved || is_old {
+            run_text(connection, &format!("DROP TABLE IF EXISTS {moving}"))?;
+        }
+    }
+    Ok(found)
+}
+
+fn has_rows(connection: &mut Conn, table: &str) -> Result<bool> {
+    let sql = format!("SELECT 1 FROM {table} LIMIT 1");
+    Ok(row::<u8>(connection, &sql, ())?.is_some())
+}
+
+/// Makes an empty table that a partition of the big table can change places with.
+fn create_like_table(connection: &mut Conn, name: &str) -> Result<()> {
+    // Not LIKE and REMOVE PARTITIONING: MariaDB killed while it makes or removes many files can
+    // leave some of them.
+    let shown: Option<(String, String)> =
+        row(connection, &format!("SHOW CREATE TABLE `{TABLE}`"), ())?;
+    let (_, create) = shown.unwrap_or_default();
+    let (create, _) = create.split_once("\n PARTITION BY ").unwrap_or((&create, ""));
+    run_text(connection, &create.replacen(&format!("`{TABLE}`"), name, 1))
 }
 
 /// Takes the records of a season out of the big table. [`remove_freed`] removes them.
@@ -174,13 +242,7 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
 /// When the table was in use all the time.
 pub fn free_partition(connection: &mut Conn, season: &str) -> Result<()> {
     remove_freed(connection)?;
-    // Not LIKE and REMOVE PARTITIONING: MariaDB killed while it makes or removes many files can
-    // leave some of them.
-    let shown: Option<(String, String)> =
-        row(connection, &format!("SHOW CREATE TABLE `{TABLE}`"), ())?;
-    let (_, create) = shown.unwrap_or_default();
-    let (create, _) = create.split_once("\n PARTITION BY ").unwrap_or((&create, ""));
-    run_text(connection, &create.replacen(&format!("`{TABLE}`"), FREED, 1))?;
+    create_like_table(connection, FREED)?;
     with_table(connection, &format!(", {FREED} WRITE"), |connection| {
         run_text(
             connection,
@@ -255,7 +317,7 @@ fn with_table<T>(
 /// [`Error::Fault`] when the table was in use all the time.
 fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
     let start = Instant::now();
-    let lock = format!("LOCK TABLES `{TABLE}` WRITE, `{TABLE}` AS {ALIAS} READ{more}");
+    let lock = format!("LOCK TABLES `{TABLE}` WRITE{more}");
     while start.elapsed() < PATIENCE {
         let is_quiet = start.elapsed() < QUIET_TIME;
         let taken = if is_quiet {

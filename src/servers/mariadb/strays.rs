@@ -3,29 +3,62 @@
 //! MariaDB (10.11.19) leaves them there when the partition is added, and no statement that names
 //! the season looks there: it reads the season's partition alone. So the condition here hides the
 //! season from MariaDB.
+//!
+//! To DELETE them there would be wrong on a replica that is sent rows (`binlog_format=ROW`): it looks
+//! for each by its key, in the season's partition, and deletes the row that was copied there. So the
+//! default partition changes places with an empty table, which every replica does by itself, and its
+//! rows are inserted again, each into the partition that it belongs to.
 
 use mysql::Conn;
 
 use super::shape::LIVE;
-use super::{row, run};
+use super::{row, rows, run};
 use crate::error::Result;
 
-/// What the default partition is called while its strays are moved, for the lock of the table to
-/// cover it.
-pub const ALIAS: &str = "stray";
-const OF_SEASON: &str = "CONCAT(season, '') = ?";
+/// What the names of tables begin with in which the default partition's rows are from the moment
+/// they leave the big table until they are back. Each process has one of its own: that of a process
+/// on another node of Galera is none of its business, whatever is locked here.
+const MOVING: &str = "memora_moving_";
+/// An empty one that is older is of a process that died.
+const OLD: &str = "INTERVAL 1 HOUR";
 
-/// Whether the default partition has rows of a season. It is read as a whole: it is all but empty
-/// where seasons get their partitions within seconds.
+/// The name of a table for what this process takes out.
+pub fn new_moving(connection: &mut Conn) -> Result<String> {
+    let found: Option<String> = row(connection, "SELECT REPLACE(UUID(), '-', '')", ())?;
+    Ok(format!("{MOVING}{}", found.unwrap_or_default()))
+}
+
+/// All tables of that kind, each with whether it is old.
+pub fn all_moving(connection: &mut Conn) -> Result<Vec<(String, bool)>> {
+    let sql = format!(
+        "SELECT TABLE_NAME, CREATE_TIME < NOW() - {OLD} FROM information_schema.TABLES \
+         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE '{}%'",
+        MOVING.replace('_', "\\_")
+    );
+    let found: Vec<(String, Option<bool>)> = rows(connection, &sql, ())?;
+    Ok(found.into_iter().map(|(name, is_old)| (name, is_old.unwrap_or(false))).collect())
+}
+
+/// Whether the default partition has rows of a season that has its own. It is read as a whole: it is
+/// all but empty where seasons get their partitions within seconds.
 pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
     let table = LIVE.table;
-    let sql = format!("SELECT 1 FROM `{table}` PARTITION (p_default) WHERE {OF_SEASON} LIMIT 1");
+    let sql = format!(
+        "SELECT 1 FROM `{table}` PARTITION (p_default) WHERE CONCAT(season, '') = ? LIMIT 1"
+    );
     Ok(row::<u8>(connection, &sql, (season,))?.is_some())
 }
 
-/// Moves them into their partition. Of two rows of one question the newer wins: one was written
-/// while the other could not be seen. Killed between the two statements, it can be done again.
-pub fn move_strays(connection: &mut Conn, season: &str) -> Result<()> {
+/// Takes all rows out of the default partition, into an empty table.
+pub fn take_out(connection: &mut Conn, moving: &str) -> Result<()> {
+    let table = LIVE.table;
+    let sql = format!("ALTER TABLE `{table}` EXCHANGE PARTITION p_default WITH TABLE {moving}");
+    run(connection, &sql, ())
+}
+
+/// Puts them where they belong. Of two rows of one question the newer wins: one was written while
+/// the other could not be seen. It can be done again.
+pub fn put_back(connection: &mut Conn, moving: &str) -> Result<()> {
     let table = LIVE.table;
     let columns: Vec<String> = LIVE
         .columns(connection)?
@@ -46,14 +79,14 @@ pub fn move_strays(connection: &mut Conn, season: &str) -> Result<()> {
         })
         .collect();
     let (list, newer_wins) = (columns.join(", "), newer_wins.join(", "));
-    let copy = format!(
-        "INSERT INTO `{table}` ({list}) SELECT {list} FROM `{table}` PARTITION (p_default) AS \
-         {ALIAS} WHERE {OF_SEASON} \
-         ON DUPLICATE KEY UPDATE {newer_wins}, `{table}`.answered_at_us = \
-         GREATEST(COALESCE(VALUES(answered_at_us), 0), COALESCE(`{table}`.answered_at_us, 0))"
-    );
-    let remove = format!("DELETE FROM `{table}` PARTITION (p_default) WHERE {OF_SEASON}");
-    // Not in one transaction: to begin one would give the table free.
-    run(connection, &copy, (season,))?;
-    run(connection, &remove, (season,))
+    // In no transaction of ours: to begin one would give the table free.
+    run(
+        connection,
+        &format!(
+            "INSERT INTO `{table}` ({list}) SELECT {list} FROM {moving} \
+             ON DUPLICATE KEY UPDATE {newer_wins}, `{table}`.answered_at_us = \
+             GREATEST(COALESCE(VALUES(answered_at_us), 0), COALESCE(`{table}`.answered_at_us, 0))"
+        ),
+        (),
+    )
 }
