@@ -34,6 +34,7 @@ servers:
 	$(HAVE) redis-server >/dev/null || missing+=" redis-server"; \
 	{ $(HAVE) mariadbd && $(HAVE) mariadb-install-db && $(HAVE) my_print_defaults; } >/dev/null \
 	  || missing+=" mariadb-server-core mariadb-client-core"; \
+	test -e /usr/lib/galera/libgalera_smm.so || missing+=" galera-4"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
 
 # What set-ups of many servers need besides.
@@ -42,7 +43,8 @@ more-servers:
 	$(HAVE) haproxy >/dev/null || missing+=" haproxy"; \
 	$(HAVE) stunnel4 >/dev/null || missing+=" stunnel4"; \
 	$(HAVE) faketime >/dev/null || missing+=" faketime"; \
-	test -e /usr/lib/galera/libgalera_smm.so || missing+=" galera-4"; \
+	$(HAVE) rsync >/dev/null || missing+=" rsync"; \
+	$(HAVE) wsrep_sst_rsync >/dev/null || missing+=" mariadb-server"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
 
 ## browser: Chromium, where it is missing (for the tests of the Desk page)

@@ -129,13 +129,7 @@ pub fn begin(
         if let Some(progress) = progress(connection, season)? {
             return Ok(progress);
         }
-        // Waits for all who are writing records now; those who come later wait, and then see the
-        // new row.
-        row::<String>(
-            connection,
-            "SELECT season FROM memora_archive WHERE season = '' FOR UPDATE",
-            (),
-        )?;
+        wait_for_writers(connection)?;
         let total = estimated_rows(connection, season)?;
         let sql =
             "INSERT INTO memora_archive (season, step, total, started_at_us) VALUES (?, ?, ?, ?)";
@@ -153,6 +147,13 @@ pub fn begin(
             finished_at_us,
         })
     })
+}
+
+/// Waits for all who are writing records now; those who come later wait, and then see what this
+/// transaction has written. Those on other nodes of Galera, where a lock does not reach, are ended by
+/// the change, and come again.
+pub fn wait_for_writers(connection: &mut Conn) -> Result<()> {
+    run(connection, "UPDATE memora_archive SET total = total + 1 WHERE season = ''", ())
 }
 
 /// Ends: the season is archived.

@@ -2,15 +2,22 @@
 
 use crate::error::{Error, Server};
 
+/// MariaDB's number for a variable that it does not have.
+pub const UNKNOWN_VARIABLE: u16 = 1193;
 /// MariaDB's number for a column that may not be NULL.
 pub const NOT_NULL: u16 = 1048;
 /// MariaDB's number for a second row with the same key.
 pub const DUPLICATE: u16 = 1062;
 /// MariaDB's number for a transaction that lost a deadlock.
 const DEADLOCK: u16 = 1213;
-/// Numbers of a statement or a connection that somebody has ended, or a server that is stopping or
-/// not ready.
-const ENDED: [u16; 5] = [1317, 1053, 1927, 1047, 1412];
+/// MariaDB's number for a COMMIT that a node of Galera could not make good.
+const NOT_COMMITTED: u16 = 1180;
+/// MariaDB's number for a savepoint that is not there.
+const NO_SAVEPOINT: u16 = 1305;
+/// MariaDB's number for a node of Galera that has lost the others. It keeps its connections.
+const NOT_READY: u16 = 1047;
+/// Numbers of a statement or a connection that somebody has ended, or a server that is stopping.
+const ENDED: [u16; 4] = [1317, 1053, 1927, 1412];
 /// MariaDB's number for a record that has changed since the transaction's snapshot
 /// (`innodb_snapshot_isolation`).
 const CHANGED: u16 = 1020;
@@ -26,13 +33,15 @@ impl Error {
     pub fn from_mariadb(error: mysql::Error) -> Error {
         let server = Server::Database;
         match error {
-            mysql::Error::MySqlError(error) if is_read_only(error.code) => {
+            mysql::Error::MySqlError(error)
+                if is_read_only(error.code) || error.code == NOT_READY =>
+            {
                 Error::Unavailable { server, cause: error.message, broken: true }
             }
             mysql::Error::MySqlError(error) => {
                 let is_transient = matches!(
                     error.code,
-                    DEADLOCK | CHANGED | LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT
+                    DEADLOCK | CHANGED | NOT_COMMITTED | LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT
                 ) || ENDED.contains(&error.code);
                 Error::Refused { server, cause: error.message, code: error.code, is_transient }
             }
@@ -50,7 +59,24 @@ impl Error {
 
 /// Whether an error means that another transaction was in the way, and nothing was done.
 pub fn is_contention(error: &Error) -> bool {
-    matches!(error, Error::Refused { server: Server::Database, code: DEADLOCK | CHANGED, .. })
+    matches!(
+        error,
+        Error::Refused { server: Server::Database, code: DEADLOCK | CHANGED | NOT_COMMITTED, .. }
+    )
+}
+
+/// What an error of a transaction means, once it is undone: one whose savepoint had gone was undone
+/// before, by the server itself, since another was in its way.
+pub fn contention_if_undone(error: Error) -> Error {
+    match error {
+        Error::Refused { server: Server::Database, code: NO_SAVEPOINT, .. } => Error::Refused {
+            server: Server::Database,
+            cause: "the server undid a transaction by itself".to_owned(),
+            code: DEADLOCK,
+            is_transient: true,
+        },
+        error => error,
+    }
 }
 
 /// Whether an error means that a row is locked by others for longer than was waited.

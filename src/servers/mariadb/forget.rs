@@ -6,7 +6,7 @@ use mysql::{Conn, Value};
 
 use super::shape::{ARCHIVE, LIVE};
 use super::{
-    MOST_IN_A_LIST, in_transaction_again, old_blind_answers, retention, row, rows, run, seasons,
+    MOST_IN_A_LIST, archive, in_transaction_again, old_blind_answers, retention, rows, run, seasons,
 };
 use crate::error::Result;
 
@@ -32,12 +32,7 @@ pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> 
 /// entries from `memora_journal`. A drain that has them in hand writes nothing of them.
 pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<u64> {
     in_transaction_again(connection, |connection| {
-        // Waits for all who are writing records now; those who come later see what is written here.
-        row::<String>(
-            connection,
-            "SELECT season FROM memora_archive WHERE season = '' FOR UPDATE",
-            (),
-        )?;
+        archive::wait_for_writers(connection)?;
         let kept: Vec<String> =
             rows(connection, "SELECT token FROM `memora_journal` WHERE player = ?", (player,))?;
         let all: BTreeSet<&String> = tokens.iter().chain(&kept).collect();

@@ -29,7 +29,7 @@ use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, OptsBuilder, Params, Value};
 
 use self::errors::is_contention;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::rules::clock::SiteZone;
 use crate::servers::pool::{Connect, PROBE_TIMEOUT};
 
@@ -146,7 +146,8 @@ impl DatabaseServer {
             .tcp_connect_timeout(Some(connect))
             .read_timeout(Some(reply))
             .write_timeout(Some(reply));
-        Conn::new(options).map_err(|error| match Error::from_mariadb(error) {
+        let connection = Conn::new(options).map_err(Error::from_mariadb);
+        connection.and_then(see_what_all_nodes_have).map_err(|error| match error {
             // A server that refuses us (too many connections, shutting down, wrong password) is of
             // no use now.
             Error::Refused { server, cause, .. } => {
@@ -154,6 +155,16 @@ impl DatabaseServer {
             }
             error => error,
         })
+    }
+}
+
+/// Has a node of Galera catch up with the others before each read, and before each INSERT: an entry
+/// of `memora_journal` gets a higher id than all that were there before it, on whichever node. Other
+/// servers do nothing of the kind, or know no such variable.
+fn see_what_all_nodes_have(mut connection: Conn) -> Result<Conn> {
+    match run_text(&mut connection, "SET SESSION wsrep_sync_wait = 5") {
+        Ok(()) | Err(Error::Refused { code: errors::UNKNOWN_VARIABLE, .. }) => Ok(connection),
+        Err(error) => Err(error),
     }
 }
 
@@ -185,6 +196,17 @@ pub fn run_text(connection: &mut Conn, sql: &str) -> Result<()> {
     connection.query_drop(sql).map_err(Error::from_mariadb)
 }
 
+/// Runs statements in one round trip, up to the first one that fails.
+fn run_texts(connection: &mut Conn, sql: &str) -> Result<()> {
+    let mut results = connection.query_iter(sql).map_err(Error::from_mariadb)?;
+    while let Some(result) = results.iter() {
+        for row in result {
+            row.map_err(Error::from_mariadb)?;
+        }
+    }
+    Ok(())
+}
+
 /// Ends the statement that another connection of ours is running.
 pub fn stop_statement(connection: &mut Conn, id: u32) -> Result<()> {
     run_text(connection, &format!("KILL QUERY {id}"))
@@ -203,24 +225,20 @@ pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
     Ok(row::<Option<u8>>(connection, sql, (name,))?.flatten() == Some(0))
 }
 
+/// What begins a transaction and marks it. See [`END`].
+const BEGIN: &str = "SET autocommit = 0; START TRANSACTION; SAVEPOINT memora";
+/// What ends it, if it is the one that was marked. A node of Galera whose transaction was in the way
+/// of another node's undoes it, and answers as if nothing were amiss, even to COMMIT. The mark goes
+/// with it. Without autocommit, nothing that came after it was kept either.
+const END: &str = "RELEASE SAVEPOINT memora; COMMIT; SET autocommit = 1";
+const UNDO: &str = "ROLLBACK; SET autocommit = 1";
+
 /// Runs `work` in one transaction: all of it or nothing.
 pub fn in_transaction<T>(
     connection: &mut Conn,
     work: impl FnOnce(&mut Conn) -> Result<T>,
 ) -> Result<T> {
-    run_text(connection, "START TRANSACTION")?;
-    match work(connection) {
-        Ok(value) => {
-            run_text(connection, "COMMIT")?;
-            Ok(value)
-        }
-        Err(error) => {
-            if !matches!(error, Error::Unavailable { .. }) {
-                run_text(connection, "ROLLBACK")?;
-            }
-            Err(error)
-        }
-    }
+    within(connection, BEGIN, work)
 }
 
 /// As [`in_transaction`], and again after a short rest when others came in its way: then nothing of
@@ -232,18 +250,36 @@ pub fn in_transaction_again<T>(
     (|| in_transaction(connection, &mut work)).retry(PAUSES).when(is_contention).call()
 }
 
-/// Runs `work` in a transaction whose statements all see the same moment; it only reads.
+/// Runs `work` in a transaction whose statements all see the same moment; it only reads. Again when
+/// the server has ended it.
 pub fn at_one_moment<T>(
     connection: &mut Conn,
+    mut work: impl FnMut(&mut Conn) -> Result<T>,
+) -> Result<T> {
+    const BEGIN: &str = "SET autocommit = 0; SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; \
+        START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY; SAVEPOINT memora";
+    (|| within(connection, BEGIN, &mut work)).retry(PAUSES).when(is_contention).call()
+}
+
+fn within<T>(
+    connection: &mut Conn,
+    begin: &str,
     work: impl FnOnce(&mut Conn) -> Result<T>,
 ) -> Result<T> {
-    run_text(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")?;
-    run_text(connection, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")?;
-    let outcome = work(connection);
-    if !matches!(outcome, Err(Error::Unavailable { .. })) {
-        run_text(connection, "COMMIT")?;
-    }
-    outcome
+    let done = run_texts(connection, begin).and_then(|()| work(connection));
+    let outcome = done.and_then(|value| run_texts(connection, END).map(|()| value));
+    outcome.map_err(|error| match error {
+        Error::Unavailable { .. } => error,
+        // A connection without autocommit would keep nothing of what it is used for next.
+        _ => match run_texts(connection, UNDO) {
+            Ok(()) => errors::contention_if_undone(error),
+            Err(undo) => Error::Unavailable {
+                server: Server::Database,
+                cause: format!("{error}, and then: {undo}"),
+                broken: true,
+            },
+        },
+    })
 }
 
 /// Sets how long this connection waits for a row that others have locked: whole seconds, 0 not at

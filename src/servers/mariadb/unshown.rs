@@ -4,10 +4,10 @@
 //! A process that marks a student holds a shared lock on the one row of `memora_belief`, one that
 //! settles marks an exclusive one: so no mark comes in unseen.
 
-use mysql::Conn;
 use mysql::prelude::Queryable;
+use mysql::{Conn, Value};
 
-use super::{in_transaction, in_transaction_again, row, rows, run};
+use super::{MOST_IN_A_LIST, in_transaction, in_transaction_again, placeholders, row, rows, run};
 use crate::error::{Error, Result};
 use crate::rules::belief::{Look, MOST_UNSHOWN, Unshown};
 
@@ -39,20 +39,35 @@ pub fn look(connection: &mut Conn) -> Result<Look> {
     Ok(Look { is_believed, unshown: unshown.collect() })
 }
 
-/// Lets `repair` put the cache right, then forgets all marks: from now on the cache is believed.
-/// Nobody can mark a student meanwhile. Does nothing else when `repair` fails.
-pub fn settle(connection: &mut Conn, repair: impl FnOnce(&Look) -> Result<()>) -> Result<()> {
+/// Lets `repair` put the cache right, then forgets the marks that were there: from now on the cache
+/// is believed. Does nothing else when `repair` fails.
+pub fn settle(connection: &mut Conn, mut repair: impl FnMut(&Look) -> Result<()>) -> Result<()> {
+    if !settle_once(connection, &mut repair)? {
+        // On another node of Galera, where the lock does not reach, somebody may have marked a
+        // student meanwhile, and found that nobody believes the cache. That mark is seen now.
+        settle_once(connection, &mut repair)?;
+    }
+    Ok(())
+}
+
+/// False: nobody believed the cache before.
+fn settle_once(
+    connection: &mut Conn,
+    repair: &mut impl FnMut(&Look) -> Result<()>,
+) -> Result<bool> {
     in_transaction(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = 1 FOR UPDATE", ())?;
-        repair(&look(connection)?)?;
-        // A statement must end before its caller gives up.
-        loop {
-            run(connection, "DELETE FROM `memora_unshown` LIMIT 10000", ())?;
-            if connection.affected_rows() < 10_000 {
-                break;
-            }
+        // Before the look, so that it tells of each of them.
+        let ids: Vec<u64> = rows(connection, "SELECT id FROM `memora_unshown`", ())?;
+        let look = look(connection)?;
+        repair(&look)?;
+        for ids in ids.chunks(MOST_IN_A_LIST) {
+            let list = placeholders(ids.len());
+            let sql = format!("DELETE FROM `memora_unshown` WHERE id IN ({list})");
+            run(connection, &sql, ids.iter().map(Value::from).collect::<Vec<_>>())?;
         }
-        run(connection, "UPDATE `memora_belief` SET is_believed = 1 WHERE id = 1", ())
+        run(connection, "UPDATE `memora_belief` SET is_believed = 1 WHERE id = 1", ())?;
+        Ok(look.is_believed)
     })
 }
 
@@ -67,13 +82,17 @@ pub struct Mark {
 
 /// Marks a student (nobody's name: everybody): what is cached of them lacks an acknowledged answer.
 pub fn mark(connection: &mut Conn, player: &str, season: &str) -> Result<Mark> {
-    in_transaction_again(connection, |connection| {
-        let sql = "SELECT is_believed FROM `memora_belief` WHERE id = 1 LOCK IN SHARE MODE";
-        let is_believed = row(connection, sql, ())?.unwrap_or(true);
+    const IS_BELIEVED: &str = "SELECT is_believed FROM `memora_belief` WHERE id = 1";
+    let id = in_transaction_again(connection, |connection| {
+        run(connection, &format!("{IS_BELIEVED} LOCK IN SHARE MODE"), ())?;
         let sql = "INSERT INTO `memora_unshown` (player, season) VALUES (?, ?)";
         let result = connection.exec_iter(sql, (player, season)).map_err(Error::from_mariadb)?;
-        Ok(Mark { id: result.last_insert_id().unwrap_or(0), is_believed })
-    })
+        Ok(result.last_insert_id().unwrap_or(0))
+    })?;
+    // Once the mark is there: somebody who settles marks on another node of Galera may have missed
+    // it, and is seen now.
+    let is_believed = row(connection, IS_BELIEVED, ())?.unwrap_or(true);
+    Ok(Mark { id, is_believed })
 }
 
 /// Whether somebody may still believe what a mark speaks of: it is there, and nobody has found that
