@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use crate::engine::Engine;
-use crate::error::{Error, Result, Server};
+use crate::error::{Result, Server};
 use crate::rules::clock::now_us;
 use crate::servers::mariadb::journal as kept;
 use crate::servers::mariadb::outages;
 use crate::servers::pool::Pool;
+use crate::servers::redis::memory::memory;
 use crate::servers::redis::{RedisConnection, RedisServer, journal};
 
 /// The backlog, and how safe it is.
@@ -25,7 +26,7 @@ pub struct JournalStatus {
     pub oldest_age_seconds: f64,
     /// The server's `appendonly`.
     pub appendonly: bool,
-    /// The server's `appendfsync`.
+    /// The server's `appendfsync`; empty where memora's user may not ask for it.
     pub appendfsync: String,
     /// The server's `maxmemory-policy`.
     pub maxmemory_policy: String,
@@ -83,11 +84,16 @@ impl Engine {
         let (backlog, oldest) = journal::backlog(journal, &self.settings.keys)?;
         let oldest_ms = oldest.as_deref().and_then(|id| id.split('-').next()?.parse::<i64>().ok());
         let age_ms = oldest_ms.map_or(0, |oldest| (now_us() / 1_000 - oldest).max(0));
-        let mut setting =
-            |name| Ok::<_, Error>(journal::setting(journal, name)?.unwrap_or_default());
-        let appendonly = setting("appendonly")? == "yes";
-        let appendfsync = setting("appendfsync")?;
-        let maxmemory_policy = setting("maxmemory-policy")?;
+        // Who may not use CONFIG is told less by INFO.
+        let appendonly = match journal::setting(journal, "appendonly")? {
+            Some(value) => value == "yes",
+            None => journal::is_kept_on_disk(journal)?,
+        };
+        let appendfsync = journal::setting(journal, "appendfsync")?.unwrap_or_default();
+        let maxmemory_policy = match journal::setting(journal, "maxmemory-policy")? {
+            Some(value) => value,
+            None => memory(journal)?.policy,
+        };
         let warning = warning(appendonly, &appendfsync, &maxmemory_policy).map(str::to_owned);
         Ok(JournalStatus {
             is_reachable: true,
@@ -113,6 +119,10 @@ fn warning(appendonly: bool, appendfsync: &str, maxmemory_policy: &str) -> Optio
         (true, "everysec") => Some(
             "redis_queue keeps answers over a crash of Redis, but a power cut can take the last \
              second: set appendfsync to always where that matters.",
+        ),
+        (true, "") => Some(
+            "redis_queue keeps answers over a crash of Redis. Whether a power cut can take the \
+             last second is not known: memora's user may not ask for appendfsync (CONFIG GET).",
         ),
         (true, _) => Some(
             "redis_queue leaves it to the system when answers reach the disk: set appendfsync.",

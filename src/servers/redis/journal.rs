@@ -409,6 +409,12 @@ pub fn setting(connection: &mut RedisConnection, name: &str) -> Result<Option<St
     }
 }
 
+/// Whether the server keeps an append-only file, as INFO tells.
+pub fn is_kept_on_disk(connection: &mut RedisConnection) -> Result<bool> {
+    let about: String = connection.command(redis::cmd("INFO").arg("persistence"))?;
+    Ok(about.lines().any(|line| line == "aof_enabled:1"))
+}
+
 /// Reads the list of entries that XRANGE and its kin give. A field that is missing is left empty:
 /// such an entry is set aside by the drain, and never blocks the rest.
 fn entries(value: Value) -> Result<Vec<StreamEntry>> {
