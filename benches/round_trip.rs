@@ -4,11 +4,13 @@
 //! in `MEMORA_ROUND_TRIP`. Prints one JSON object: medians in microseconds, and the median of the
 //! ratios.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use memora_engine::engine::Engine;
 use memora_engine::engine::settings::{PlainSettings, Settings};
 use memora_engine::rules::clock::now_us;
+use memora_engine::servers::host::Host;
 use memora_engine::servers::mariadb::DatabaseAddress;
 use memora_engine::students::due::DueQuery;
 
@@ -41,17 +43,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         frappe_cache_url: None,
         journal_url: &servers.journal_url,
         database: DatabaseAddress {
-            host: &servers.database_host,
-            port: servers.database_port,
+            host: Arc::new(Host::new(&servers.database_host, servers.database_port)),
             socket: None,
             user: &servers.database_user,
             password: &servers.database_password,
             name: &servers.database_name,
+            patience: Duration::from_secs(5),
+            tls: None,
         },
         time_zone: "UTC",
         max_questions: 20_000,
         redis_timeout_ms: 1_000,
-        database_timeout_ms: 5_000,
         cache_ttl_seconds: 604_800,
         trust_lease_ms: 300,
     })?);

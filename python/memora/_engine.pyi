@@ -332,12 +332,15 @@ class Settings:
     Args:
         site: prefix of every Redis key; Frappe's db_name.
         cache_url: the Redis with cached schedules (srs_cache_url), as URLs here are:
-            `redis://[user:password@]host:port[/db]` or `unix://path`. Without it, schedules are in
-            database 13 of frappe_cache_url, or 12 where Frappe uses 13.
+            `redis://[user:password@]host:port[/db]`, `rediss://` with TLS or `unix://path`; they
+            mean what they mean to redis-py. Without it, schedules are in database 13 of
+            frappe_cache_url, or 12 where Frappe uses 13.
         frappe_cache_url: Frappe's redis_cache.
         journal_url: the Redis with the journal, Frappe's redis_queue.
         database_name, database_user, database_password: of the site's MariaDB.
         database_host, database_port, database_socket: where it is. A socket wins.
+        database_ssl_ca, database_ssl_cert, database_ssl_key: files of TLS to it (db_ssl_*): the CA
+            of its certificate, our certificate and its key. All three, or none.
         time_zone: IANA name of the site's time zone (System Settings).
         max_questions: most questions a student may track in a season (srs_max_questions).
         redis_timeout_ms, database_timeout_ms: longest wait for one reply.
@@ -346,7 +349,7 @@ class Settings:
             answer.
 
     Raises:
-        InvalidInput: a URL, time zone or limit that cannot be used.
+        InvalidInput: a URL, file, time zone or limit that cannot be used.
     """
 
     def __new__(
@@ -362,6 +365,9 @@ class Settings:
         database_host: str = "127.0.0.1",
         database_port: int = 3306,
         database_socket: str | None = None,
+        database_ssl_ca: str | None = None,
+        database_ssl_cert: str | None = None,
+        database_ssl_key: str | None = None,
         time_zone: str = "UTC",
         max_questions: int = 20000,
         redis_timeout_ms: int = 150,

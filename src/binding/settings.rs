@@ -1,9 +1,14 @@
 //! A site's settings, from Python's keywords.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use pyo3::prelude::*;
 
 use crate::engine::settings::PlainSettings;
+use crate::servers::host::Host;
 use crate::servers::mariadb::DatabaseAddress;
+use crate::servers::mariadb::tls::DatabaseTls;
 
 /// Where one site's servers are, and its limits.
 #[pyclass(module = "memora._engine", frozen)]
@@ -24,6 +29,9 @@ impl Settings {
         database_host="127.0.0.1",
         database_port=3306,
         database_socket=None,
+        database_ssl_ca=None,
+        database_ssl_cert=None,
+        database_ssl_key=None,
         time_zone="UTC",
         max_questions=20_000,
         redis_timeout_ms=150,
@@ -44,6 +52,9 @@ impl Settings {
         database_host: &str,
         database_port: u16,
         database_socket: Option<&str>,
+        database_ssl_ca: Option<&str>,
+        database_ssl_cert: Option<&str>,
+        database_ssl_key: Option<&str>,
         time_zone: &str,
         max_questions: u64,
         redis_timeout_ms: u64,
@@ -51,13 +62,19 @@ impl Settings {
         cache_ttl_seconds: u64,
         trust_lease_ms: u64,
     ) -> PyResult<Settings> {
+        // As in Frappe: all three, or none.
+        let tls = match (database_ssl_ca, database_ssl_cert, database_ssl_key) {
+            (Some(ca), Some(cert), Some(key)) => Some(DatabaseTls { ca, cert, key }.options()?),
+            _ => None,
+        };
         let database = DatabaseAddress {
-            host: database_host,
-            port: database_port,
+            host: Arc::new(Host::new(database_host, database_port)),
             socket: database_socket,
             user: database_user,
             password: database_password,
             name: database_name,
+            patience: Duration::from_millis(database_timeout_ms),
+            tls,
         };
         let plain = PlainSettings {
             site,
@@ -68,7 +85,6 @@ impl Settings {
             time_zone,
             max_questions,
             redis_timeout_ms,
-            database_timeout_ms,
             cache_ttl_seconds,
             trust_lease_ms,
         };

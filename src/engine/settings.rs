@@ -55,14 +55,15 @@ pub struct PlainSettings<'a> {
     pub max_questions: u64,
     /// Longest wait for one reply of a Redis, in milliseconds.
     pub redis_timeout_ms: u64,
-    /// Longest wait for one reply of MariaDB, in milliseconds, where a student waits.
-    pub database_timeout_ms: u64,
     /// Seconds that a student's cache lives without an answer.
     pub cache_ttl_seconds: u64,
     /// Milliseconds that the cache is believed after somebody has looked whether it lacks an
     /// answer.
     pub trust_lease_ms: u64,
 }
+
+/// Where the journal's URL is in a site's configuration.
+const JOURNAL: &str = "redis_queue (or srs_journal_url)";
 
 /// How long background work waits for one reply: an ALTER TABLE over the whole table can take
 /// hours.
@@ -88,9 +89,11 @@ impl Settings {
         if plain.site.is_empty() || plain.site.contains('|') {
             return refuse("site is Frappe's db_name: not empty and without |");
         }
+        let database_timeout_ms =
+            u64::try_from(plain.database.patience.as_millis()).unwrap_or(u64::MAX);
         for (name, value, least, most) in [
             ("redis_timeout_ms", plain.redis_timeout_ms, 10, 60_000),
-            ("database_timeout_ms", plain.database_timeout_ms, 10, 600_000),
+            ("database_timeout_ms", database_timeout_ms, 10, 600_000),
             ("cache_ttl_seconds", plain.cache_ttl_seconds, 60, LONGEST_CACHE_TTL_SECONDS),
             ("trust_lease_ms", plain.trust_lease_ms, 1, 10_000),
             ("max_questions", plain.max_questions, 1, 1_000_000),
@@ -100,10 +103,11 @@ impl Settings {
             }
         }
         let redis_timeout = Duration::from_millis(plain.redis_timeout_ms);
-        let cache_at = |url| RedisServer::at(Server::Cache, url, redis_timeout);
-        let frappe_cache = plain.frappe_cache_url.map(cache_at).transpose()?;
+        let cache_at = |key, url| RedisServer::at(Server::Cache, key, url, redis_timeout);
+        let frappe_cache =
+            plain.frappe_cache_url.map(|url| cache_at("redis_cache", url)).transpose()?;
         let cache = match (plain.cache_url, &frappe_cache) {
-            (Some(url), _) => cache_at(url)?,
+            (Some(url), _) => cache_at("srs_cache_url", url)?,
             (None, Some(frappe_cache)) => frappe_cache.beside(),
             (None, None) => return refuse("cache_url or frappe_cache_url is needed"),
         };
@@ -113,12 +117,13 @@ impl Settings {
                  login: name another one, such as .../13",
             );
         }
-        let database_timeout = Duration::from_millis(plain.database_timeout_ms);
+        let journal = RedisServer::at(Server::Journal, JOURNAL, plain.journal_url, redis_timeout)?;
+        let database_timeout = plain.database.patience;
         Ok(Settings {
             keys: Keys::of_site(plain.site),
             cache,
             frappe_cache,
-            journal: RedisServer::at(Server::Journal, plain.journal_url, redis_timeout)?,
+            journal,
             database: DatabaseServer::for_students(&plain.database, database_timeout),
             look: DatabaseServer::for_students(
                 &plain.database,

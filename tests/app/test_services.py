@@ -9,6 +9,7 @@ from importlib import import_module
 import pytest
 
 from memora import hooks
+from memora._engine import EngineFault
 from memora.api import reviews
 from memora.services import partition_manager, srs_persistence, storage
 from memora.services.engine import engine as engine_of_site
@@ -184,6 +185,14 @@ def test_new_settings_make_a_new_engine(site: Site, app: App) -> None:
     with pytest.raises(frappe.ValidationError):
         reviews.submit_review_session(session_data=answers("another"))
     assert ids(reviews.get_review_session()) == ["q"]
+
+
+def test_tls_to_mariadb_wants_all_three_keys_as_in_frappe(app: App) -> None:
+    frappe.local.conf |= {"db_ssl_ca": "/nowhere", "db_ssl_cert": "/nowhere"}
+    assert engine_of_site().cache_available()
+    frappe.local.conf["db_ssl_key"] = "/nowhere"
+    with pytest.raises(EngineFault, match="db_ssl_ca cannot be used: /nowhere"):
+        engine_of_site()
 
 
 @pytest.mark.engines(**BELIEVING)

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,6 +98,15 @@ class Wire:
         """From now on nothing passes, in either direction; connections stay open."""
         self._send("hang")
 
+    def forget(self) -> None:
+        """From now on nothing passes over the connections that are there, and nobody is told; new
+        ones work. So do firewalls with connections that were idle."""
+        self._send("forget")
+
+    def delay(self, milliseconds: int) -> None:
+        """From now on whatever passes is under way for so long, in each direction."""
+        self._send(f"delay {milliseconds}")
+
     def refuse(self) -> None:
         """Break all connections now, and refuse new ones: the server cannot be reached."""
         self._send("refuse")
@@ -165,6 +175,7 @@ class _End(asyncio.Protocol):
         # The far end is the server's: what it gets are replies.
         self.is_far = peer is not None
         self.transport: asyncio.Transport | None = None
+        self.is_forgotten = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -178,10 +189,12 @@ class _End(asyncio.Protocol):
             transport.pause_reading()
 
     def data_received(self, data: bytes) -> None:
+        if self.is_forgotten:
+            return
         if self.is_far and self.line.is_swallowed():
             self.abort()
         elif self.peer is not None and self.peer.transport is not None:
-            self.peer.transport.write(data)
+            self.line.later(self.peer.transport.write, data)
 
     def connection_lost(self, _: Exception | None) -> None:
         self.line.ends.discard(self)
@@ -189,7 +202,7 @@ class _End(asyncio.Protocol):
             return
         if self.is_far:
             # The server's last words arrive.
-            self.peer.transport.close()
+            self.line.later(self.peer.transport.close)
         else:
             self.peer.transport.abort()
 
@@ -225,6 +238,8 @@ class _Line:
         self.hangs = False
         # Replies until the one that is swallowed alone; 0 when none is.
         self.countdown = 0
+        # Seconds that whatever passes is under way.
+        self.delay = 0.0
         self.ends: set[_End] = set()
         self.server: asyncio.Server | None = None
         # Keeps the port ours while new connections are refused.
@@ -238,6 +253,13 @@ class _Line:
         if order == "lead":
             self.target = int(number)
             return
+        if order == "forget":
+            for end in self.ends:
+                end.is_forgotten = True
+            return
+        if order == "delay":
+            self.delay = int(number) / 1000
+            return
         self.countdown = int(number)
         self.swallows = order == "swallow" and not self.countdown
         self.hangs = order == "hang"
@@ -250,6 +272,13 @@ class _Line:
                 end.stop()
             else:
                 end.go_on()
+
+    def later(self, action: Callable[..., None], *arguments: Any) -> None:
+        """Do something once it has come to the other end."""
+        if self.delay:
+            asyncio.get_running_loop().call_later(self.delay, action, *arguments)
+        else:
+            action(*arguments)
 
     async def listen(self) -> None:
         if self.server is None:

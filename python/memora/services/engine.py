@@ -24,6 +24,12 @@ LIMITS: Final = {
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700
     "srs_trust_lease_ms": "trust_lease_ms",  # how long the cache is believed after a look: 320
 }
+# TLS to MariaDB: files of its CA, of our certificate, and of its key.
+TLS: Final = {
+    "db_ssl_ca": "database_ssl_ca",
+    "db_ssl_cert": "database_ssl_cert",
+    "db_ssl_key": "database_ssl_key",
+}
 # Where cached schedules are: another database of redis_cache's server, unless this key names
 # another place. Frappe runs KEYS over its own at each login.
 CACHE_URL: Final = "srs_cache_url"
@@ -133,6 +139,9 @@ def _settings() -> dict[str, Any]:
         "database_socket": secret_conf.db_socket or None,
         "time_zone": _time_zone(secret_conf.db_name),
     }
+    # As in Frappe: all three, or no TLS.
+    if all(secret_conf.get(key) for key in TLS):
+        secret_settings.update({argument: secret_conf[key] for key, argument in TLS.items()})
     secret_settings.update(
         {argument: int(secret_conf[key]) for key, argument in LIMITS.items() if key in secret_conf}
     )

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
+use super::bulk::Insert;
 use super::records::{cut, split};
 use super::{MOST_IN_A_LIST, date_value_us, placeholders, row, rows};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::rules::clock::{SiteZone, now_us};
 
 /// What ties an acknowledgement to what was persisted.
@@ -82,7 +82,7 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
         let (seconds, rest) = split(microseconds);
         date_value_us(zone, seconds, rest)
     };
-    let params = audits.iter().map(|audit| {
+    let rows = audits.iter().map(|audit| {
         let persisted = date(audit.persisted_at_us);
         let row: Vec<Value> = vec![
             audit.job_id.into(),
@@ -99,11 +99,10 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
         ];
         row
     });
-    let sql = "INSERT INTO `tabMemory Review Audit` \
+    let into = "INSERT INTO `tabMemory Review Audit` \
         (name, creation, modified, modified_by, owner, player, season, answers, answered_at, \
-        persisted_at, checksum) \
-        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+        persisted_at, checksum)";
+    Insert { into, columns: 11, update: "" }.run(connection, rows)
 }
 
 /// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was

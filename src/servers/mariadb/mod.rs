@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod audits;
+mod bulk;
 pub mod checks;
 pub mod clean;
 pub mod errors;
@@ -20,21 +21,33 @@ pub mod seasons;
 pub mod shape;
 pub mod storage;
 pub mod strays;
+pub mod tls;
 pub mod unshown;
 
-use std::time::Duration;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use backon::{BlockingRetryable, ExponentialBuilder};
 use mysql::prelude::{FromRow, Queryable};
-use mysql::{Conn, OptsBuilder, Params, Value};
+use mysql::{Conn, OptsBuilder, Params, SslOpts, Value};
 
 use self::errors::is_contention;
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::SiteZone;
-use crate::servers::pool::{Connect, PROBE_TIMEOUT};
+use crate::servers::KEEPALIVE;
+use crate::servers::host::{BRIEFLY, Host};
+use crate::servers::pool::{Connect, reply_patience};
+use crate::servers::tls::advice;
 
-/// The longest that connecting may take.
+/// The least time that there is for connecting: of a server that is in reach, one packet may be
+/// lost.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
+
+/// The share of students' patience that connecting may take, where that is more.
+const CONNECT_SHARE: f64 = 0.4;
 
 /// The pauses before a transaction that others came in the way of is run again. Two processes that
 /// met do not meet again: the pauses of each are its own.
@@ -43,6 +56,10 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_max_times(5)
     .with_jitter();
 
+/// The client's words for a way to sign in that it does not know, and what to do.
+const UNKNOWN_SIGN_IN: &str = "authentication p";
+const SIGN_IN: &str = ": let db_user sign in with mysql_native_password";
+
 /// The share of a caller's patience that a statement may take.
 const STATEMENT_SHARE: f64 = 0.8;
 
@@ -50,15 +67,19 @@ const STATEMENT_SHARE: f64 = 0.8;
 #[derive(Clone)]
 pub struct DatabaseServer {
     options: OptsBuilder,
+    /// None: it is reached by a socket.
+    host: Option<Arc<Host>>,
+    is_over_tls: bool,
+    /// How long students wait for the server.
+    of_students: Duration,
+    /// How long a call waits for it.
     timeout: Duration,
 }
 
 /// Where the site's database is, and who asks.
 pub struct DatabaseAddress<'a> {
-    /// Host name or address.
-    pub host: &'a str,
-    /// TCP port.
-    pub port: u16,
+    /// Host and TCP port.
+    pub host: Arc<Host>,
     /// Unix socket; wins over host and port.
     pub socket: Option<&'a str>,
     /// User.
@@ -67,6 +88,10 @@ pub struct DatabaseAddress<'a> {
     pub password: &'a str,
     /// Database.
     pub name: &'a str,
+    /// How long students wait for each reply.
+    pub patience: Duration,
+    /// None: without TLS.
+    pub tls: Option<SslOpts>,
 }
 
 impl DatabaseServer {
@@ -93,11 +118,15 @@ impl DatabaseServer {
         lock_wait: Duration,
         statement_seconds: f64,
     ) -> DatabaseServer {
+        let milliseconds = u32::try_from(KEEPALIVE.idle.as_millis()).ok();
+        let seconds = u32::try_from(KEEPALIVE.interval.as_secs()).ok();
         let options = OptsBuilder::new()
-            .ip_or_hostname(Some(address.host))
-            .tcp_port(address.port)
+            .tcp_keepalive_time_ms(milliseconds)
+            .tcp_keepalive_probe_interval_secs(seconds)
+            .tcp_keepalive_probe_count(Some(KEEPALIVE.retries))
             .socket(address.socket)
             .prefer_socket(false)
+            .ssl_opts(address.tls.clone())
             .user(Some(address.user))
             .pass(Some(address.password))
             .db_name(Some(address.name))
@@ -113,7 +142,17 @@ impl DatabaseServer {
                 // Locks rows only, no gaps between them; each statement sees what is committed.
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
             ]);
-        DatabaseServer { options, timeout }
+        let host = address.socket.is_none().then(|| Arc::clone(&address.host));
+        let is_over_tls = host.is_some() && address.tls.is_some();
+        DatabaseServer { options, host, is_over_tls, of_students: address.patience, timeout }
+    }
+
+    /// How long a call waits for each answer where it may wait in vain.
+    fn brief(&self) -> Duration {
+        match &self.host {
+            Some(host) => host.brief(self.of_students),
+            None => BRIEFLY.min(self.of_students),
+        }
     }
 }
 
@@ -124,13 +163,28 @@ impl Connect for DatabaseServer {
         if probe {
             // A connection keeps its timeouts, so a server that was down is first greeted on one of
             // its own.
-            self.greet(PROBE_TIMEOUT, PROBE_TIMEOUT)?;
+            self.greet(self.brief(), self.brief())?;
         }
-        self.greet(CONNECT_TIMEOUT, self.timeout)
+        let began = Instant::now();
+        let connect = CONNECT_TIMEOUT.max(self.of_students.mul_f64(CONNECT_SHARE));
+        let connection = self.greet(connect, reply_patience(self.timeout))?;
+        if let Some(host) = &self.host {
+            host.learn_distance(began.elapsed());
+        }
+        Ok(connection)
     }
 
-    fn ping(connection: &mut Conn) -> Result<()> {
-        connection.ping().map_err(Error::from_mariadb)
+    fn test(&self, mut connection: Conn) -> Option<Conn> {
+        // A connection keeps its timeouts. A thread waits for the reply, and is left behind with
+        // the connection where none comes.
+        let (sender, receiver) = mpsc::sync_channel(1);
+        let ping = move || {
+            let tested = connection.ping().is_ok().then_some(connection);
+            // Who asked may have gone on without it.
+            sender.send(tested).ok();
+        };
+        thread::Builder::new().spawn(ping).ok()?;
+        receiver.recv_timeout(self.brief()).ok().flatten()
     }
 
     fn patience(&self) -> Duration {
@@ -146,12 +200,34 @@ impl DatabaseServer {
             .tcp_connect_timeout(Some(connect))
             .read_timeout(Some(reply))
             .write_timeout(Some(reply));
-        let connection = Conn::new(options).map_err(Error::from_mariadb);
+        let connected = match &self.host {
+            // Whose name is in the certificate, the client looks up itself.
+            Some(host) if self.is_over_tls => {
+                host.ask(connect).map_err(Into::into).and_then(|()| {
+                    let options = options.clone().ip_or_hostname(Some(host.name()));
+                    open(options.tcp_port(host.port()))
+                })
+            }
+            Some(host) => host.connect(connect, |address| {
+                let options = options.clone().ip_or_hostname(Some(address.ip().to_string()));
+                open(options.tcp_port(address.port()))
+            }),
+            None => open(options),
+        };
+        let connection = connected.map_err(Error::from_mariadb);
         connection.and_then(see_what_all_nodes_have).map_err(|error| match error {
             // A server that refuses us (too many connections, shutting down, wrong password) is of
             // no use now.
             Error::Refused { server, cause, .. } => {
                 Error::Unavailable { server, cause, broken: false }
+            }
+            Error::Unavailable { server, cause, broken } => {
+                let advice = match advice(&cause, tls::KEYS).filter(|_| self.is_over_tls) {
+                    Some(advice) => format!(": {advice}"),
+                    None if cause.contains(UNKNOWN_SIGN_IN) => SIGN_IN.to_owned(),
+                    None => String::new(),
+                };
+                Error::Unavailable { server, cause: cause + &advice, broken }
             }
             error => error,
         })
@@ -166,6 +242,19 @@ fn see_what_all_nodes_have(mut connection: Conn) -> Result<Conn> {
         Ok(()) | Err(Error::Refused { code: errors::UNKNOWN_VARIABLE, .. }) => Ok(connection),
         Err(error) => Err(error),
     }
+}
+
+/// Connects. The client panics where the server asks for a way to sign in that was not built in.
+fn open(options: OptsBuilder) -> std::result::Result<Conn, mysql::Error> {
+    catch_unwind(AssertUnwindSafe(|| Conn::new(options))).unwrap_or_else(|panic| {
+        let words = match panic.downcast::<String>() {
+            Ok(words) => *words,
+            Err(panic) => {
+                panic.downcast::<&str>().map(|words| words.to_string()).unwrap_or_default()
+            }
+        };
+        Err(io::Error::other(words).into())
+    })
 }
 
 /// All rows of a statement.

@@ -3,6 +3,7 @@
 use mysql::prelude::Queryable;
 use mysql::{Binary, Conn, QueryResult, Value};
 
+use super::bulk::Insert;
 use super::key_range::Place;
 use super::row_names::Names;
 use super::shape::{ARCHIVE, LIVE};
@@ -310,25 +311,21 @@ pub fn upsert(
     if states.is_empty() {
         return Ok(());
     }
-    let marks = placeholders(14);
     let update = format!("ON DUPLICATE KEY UPDATE stability = VALUES(stability), {CHANGED}");
-    let sql = match place {
-        Place::Live => {
-            format!("INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) {update}", LIVE.table)
-        }
+    let (into, columns) = match place {
+        Place::Live => (format!("INSERT INTO `{}` ({STATE_COLUMNS})", LIVE.table), 14),
         // Archived when it was answered: the answer came after its season's end.
-        Place::Archive => format!(
-            "INSERT INTO `{}` ({STATE_COLUMNS}, archived_at) VALUES ({marks}, ?) {update}",
-            ARCHIVE.table
-        ),
+        Place::Archive => {
+            (format!("INSERT INTO `{}` ({STATE_COLUMNS}, archived_at)", ARCHIVE.table), 15)
+        }
     };
     let (names, now_us) = (Names::new(), now_us());
-    let params = states.iter().map(|state| {
+    let rows = states.iter().map(|state| {
         let mut row = state_values(zone, &names, now_us, state);
         row.extend((place == Place::Archive).then(|| row[1].clone()));
         row
     });
-    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+    Insert { into: &into, columns, update: &update }.run(connection, rows)
 }
 
 /// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`].
@@ -345,20 +342,19 @@ pub fn upsert_expecting(
     if states.is_empty() {
         return Ok(());
     }
-    let marks = placeholders(14);
     // The bulk protocol does not tell which rows were changed. A column that may not be NULL does.
-    let sql = format!(
-        "INSERT INTO `{}` ({STATE_COLUMNS}) VALUES ({marks}) ON DUPLICATE KEY UPDATE \
-         stability = IF(COALESCE(answered_at_us, 0) = ?, VALUES(stability), NULL), {CHANGED}",
-        LIVE.table
+    let update = format!(
+        "ON DUPLICATE KEY UPDATE \
+         stability = IF(COALESCE(answered_at_us, 0) = ?, VALUES(stability), NULL), {CHANGED}"
     );
+    let into = format!("INSERT INTO `{}` ({STATE_COLUMNS})", LIVE.table);
     let (names, now_us) = (Names::new(), now_us());
-    let params = states.iter().map(|(state, from)| {
+    let rows = states.iter().map(|(state, from)| {
         let mut row = state_values(zone, &names, now_us, state);
         row.push((*from).into());
         row
     });
-    connection.exec_batch(sql, params).map_err(Error::from_mariadb)
+    Insert { into: &into, columns: 14, update: &update }.run(connection, rows)
 }
 
 /// The values of [`STATE_COLUMNS`].

@@ -11,12 +11,10 @@ use self::options::{OPTIONS, PoolOptions};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
 use crate::servers::breaker::{Breaker, Permit};
+use crate::servers::host::BRIEFLY;
 
 /// A connection that the server closed some time ago breaks within this time.
 const AT_ONCE: Duration = Duration::from_millis(50);
-
-/// How long a probe of a server that was down may take.
-pub const PROBE_TIMEOUT: Duration = Duration::from_millis(30);
 
 /// How a pool makes its connections.
 pub trait Connect {
@@ -26,11 +24,18 @@ pub trait Connect {
     /// Connects. With `probe`, waits only briefly: the server was down a moment ago.
     fn connect(&self, probe: bool) -> Result<Self::Connection>;
 
-    /// Asks the server whether a connection that was idle is still there.
-    fn ping(connection: &mut Self::Connection) -> Result<()>;
+    /// Asks the server over a connection that was idle, and waits only briefly: what lies between
+    /// may have forgotten the connection without a word. None: nothing came back.
+    fn test(&self, connection: Self::Connection) -> Option<Self::Connection>;
 
     /// How long a call waits for the server.
     fn patience(&self) -> Duration;
+}
+
+/// How long one reply is waited for, of the patience for the server: the rest is for a look, over a
+/// new connection, whether it is the server that is silent.
+pub fn reply_patience(patience: Duration) -> Duration {
+    patience - BRIEFLY.min(patience / 5)
 }
 
 /// A pool of connections to one server.
@@ -91,8 +96,8 @@ impl<C: Connect> Pool<C> {
     /// Runs `work` on a connection. Waits for one while all are in use, so `work` must not ask the
     /// same pool for another.
     ///
-    /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken: it
-    /// must be safe to repeat.
+    /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken or
+    /// silent: it must be safe to repeat.
     ///
     /// # Errors
     /// [`Error::Unavailable`] without waiting while the breaker is open, [`Error::Exhausted`] when
@@ -135,7 +140,7 @@ impl<C: Connect> Pool<C> {
     /// Waits until a connection is free. That none is says nothing of the server: the breaker does
     /// not learn from it.
     fn acquire(&self, probe: bool, despite_breaker: bool) -> Result<Slot<'_, C>> {
-        let patience = if probe { PROBE_TIMEOUT } else { self.connector.patience() };
+        let patience = if probe { BRIEFLY } else { self.connector.patience() };
         let mut began = None;
         let mut connections = self.lock();
         while connections.in_use >= self.options.max_connections {
@@ -173,18 +178,28 @@ impl<C: Connect> Pool<C> {
             self.close();
         }
         let start = Instant::now();
-        if let Some(kept) = self.take(start)? {
-            match self.run(kept, &mut work) {
-                // The server was away since the connection was last used. One that hangs is not
-                // asked twice.
-                Err(Error::Unavailable { broken: true, .. }) if start.elapsed() < AT_ONCE => {
-                    self.close();
-                }
-                outcome => return outcome,
+        let Some(kept) = self.take(start) else {
+            let connection = self.connector.connect(probe)?;
+            return self.run(Kept { connection, made_at: start, idle_since: start }, &mut work);
+        };
+        let failure = match self.run(kept, &mut work) {
+            Err(Error::Unavailable { server, cause, broken }) if server == self.server => {
+                Error::Unavailable { server, cause, broken }
             }
+            outcome => return outcome,
+        };
+        // The connection may be at fault, and not the server: what lies between has forgotten it,
+        // or the server has closed it. A new one tells. It is not waited for as long again.
+        self.close();
+        let made_at = Instant::now();
+        let is_late = made_at.duration_since(start) >= AT_ONCE;
+        match self.connector.connect(is_late) {
+            Ok(connection) => {
+                self.run(Kept { connection, made_at, idle_since: made_at }, &mut work)
+            }
+            Err(_) if is_late => Err(failure),
+            Err(error) => Err(error),
         }
-        let connection = self.connector.connect(probe)?;
-        self.run(Kept { connection, made_at: start, idle_since: start }, &mut work)
     }
 
     fn run<T>(
@@ -204,7 +219,7 @@ impl<C: Connect> Pool<C> {
 
     /// The connection that was used last, so that the others grow old. It is tested if that was
     /// long ago.
-    fn take(&self, now: Instant) -> Result<Option<Kept<C::Connection>>> {
+    fn take(&self, now: Instant) -> Option<Kept<C::Connection>> {
         let mut connections = self.lock();
         let taken = connections.idle.pop();
         let idle = |kept: &Kept<_>| now.saturating_duration_since(kept.idle_since);
@@ -213,20 +228,17 @@ impl<C: Connect> Pool<C> {
         let old: Vec<_> = connections.idle.drain(..count).collect();
         drop(connections);
         drop(old);
-        let Some(mut kept) = taken.filter(|kept| !is_old(kept)) else { return Ok(None) };
+        let kept = taken.filter(|kept| !is_old(kept))?;
         if idle(&kept) < self.options.test_after {
-            return Ok(Some(kept));
+            return Some(kept);
         }
-        match C::ping(&mut kept.connection) {
-            // The server has closed it, and all that were idle for longer.
-            Err(Error::Unavailable { broken: true, .. }) => {
-                self.close();
-                Ok(None)
-            }
-            // It is there, and lets nobody ping.
-            Ok(()) | Err(Error::Refused { .. }) => Ok(Some(kept)),
-            Err(error) => Err(error),
-        }
+        let Kept { connection, made_at, idle_since } = kept;
+        let Some(connection) = self.connector.test(connection) else {
+            // It is gone, and with it all that were idle for longer.
+            self.close();
+            return None;
+        };
+        Some(Kept { connection, made_at, idle_since })
     }
 
     /// Has the breaker learn from an outcome of what began at a moment; none: the server was known

@@ -26,5 +26,5 @@ pub const OPTIONS: PoolOptions = PoolOptions {
     acquire_timeout: Duration::from_secs(30),
     idle_timeout: Duration::from_secs(300),
     max_lifetime: Duration::from_secs(1800),
-    test_after: Duration::from_secs(5),
+    test_after: Duration::from_secs(1),
 };

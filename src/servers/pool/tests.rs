@@ -48,9 +48,9 @@ impl Connect for TestServer {
         Ok(TestConnection { number, seen: Arc::clone(&self.0) })
     }
 
-    fn ping(connection: &mut TestConnection) -> Result<()> {
+    fn test(&self, connection: TestConnection) -> Option<TestConnection> {
         connection.seen.pings.fetch_add(1, Ordering::SeqCst);
-        connection.ask().map(drop)
+        connection.ask().is_ok().then_some(connection)
     }
 
     fn patience(&self) -> Duration {

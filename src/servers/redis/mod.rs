@@ -15,45 +15,100 @@ pub mod notes;
 pub mod scan;
 pub mod schedules;
 pub mod students;
+mod tls;
+pub mod url;
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use ::redis::io::tcp::{TcpSettings, socket2::TcpKeepalive};
 use ::redis::{
-    Cmd, Connection, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Script, ScriptInvocation,
-    Value,
+    Cmd, Connection, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo,
+    RedisConnectionInfo, RedisResult, Script, ScriptInvocation, Value,
 };
 
+use self::url::{Place, RedisUrl};
 use crate::error::{Error, Result, Server};
-use crate::servers::pool::{Connect, PROBE_TIMEOUT};
+use crate::servers::KEEPALIVE;
+use crate::servers::host::{BRIEFLY, Host};
+use crate::servers::pool::{Connect, reply_patience};
+use crate::servers::tls::{TlsKeys, advice as tls_advice};
 
 /// The number of the database that schedules are in: of a server's sixteen, one that few others
 /// use.
 const OWN_DATABASE: i64 = 13;
+
+/// Where the parts of TLS are in the URL of a Redis.
+fn tls_keys(server: Server) -> TlsKeys {
+    let address = match server {
+        Server::Journal => "redis_queue (or srs_journal_url)",
+        _ => "redis_cache (or srs_cache_url)",
+    };
+    TlsKeys { address, ca: "ssl_ca_certs in the URL", own: "ssl_certfile in the URL" }
+}
+
+/// What to do where a user may not even connect.
+const RIGHTS: &str = ": give memora's user the rights that docs/configuration.md lists";
 
 /// How to reach one Redis.
 #[derive(Clone, Debug)]
 pub struct RedisServer {
     server: Server,
     info: ConnectionInfo,
+    /// None: it is reached by a socket.
+    host: Option<Arc<Host>>,
+    /// How long a call waits for the server.
     timeout: Duration,
+    /// The longest that connecting may take.
+    connect_timeout: Duration,
 }
 
 impl RedisServer {
-    /// Reads a URL such as `redis://user:password@host:6379/0` or `unix://path`.
+    /// Reads a URL as redis-py does: see [`RedisUrl`].
+    ///
+    /// # Arguments
+    /// `key`: where the URL is in the site's configuration, for messages.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when it cannot be read.
-    pub fn at(server: Server, url: &str, timeout: Duration) -> Result<RedisServer> {
-        let info = url.into_connection_info().map_err(|error| {
-            Error::InvalidInput(format!("the URL of the {server} cannot be used: {error}"))
-        })?;
+    /// [`Error::InvalidInput`] when it cannot be read, or asks for what memora does not do.
+    pub fn at(server: Server, key: &str, url: &str, timeout: Duration) -> Result<RedisServer> {
+        let url = RedisUrl::read(key, url)?;
+        let (address, host) = match url.place {
+            Place::Host { name, port, tls } => {
+                let host = Arc::new(Host::new(&name, port));
+                let address = match tls {
+                    Some(tls) => tls::address(&name, port, &tls).map_err(|what| {
+                        Error::InvalidInput(format!("{key} cannot be used: {what}"))
+                    })?,
+                    None => ConnectionAddr::Tcp(name, port),
+                };
+                (address, Some(host))
+            }
+            Place::Socket(path) => (ConnectionAddr::Unix(path), None),
+        };
         // Nothing is sent while connecting but what is needed: a probe of a hanging server waits
         // only once.
-        let settings = info.redis_settings().clone().set_protocol(redis::ProtocolVersion::RESP2);
-        let settings = settings.set_skip_set_lib_name();
-        let tcp = info.tcp_settings().clone().set_nodelay(true);
-        let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-        Ok(RedisServer { server, info, timeout })
+        let mut settings = RedisConnectionInfo::default()
+            .set_protocol(redis::ProtocolVersion::RESP2)
+            .set_skip_set_lib_name()
+            .set_db(url.database);
+        if url.user.is_some() || url.password.is_some() {
+            settings = settings.set_password(url.password.unwrap_or_default());
+        }
+        if let Some(user) = url.user {
+            settings = settings.set_username(user);
+        }
+        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.idle);
+        let keepalive = keepalive.with_interval(KEEPALIVE.interval).with_retries(KEEPALIVE.retries);
+        let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
+        let info = address
+            .into_connection_info()
+            .map_err(|error| Error::InvalidInput(format!("{key} cannot be used: {error}")))?
+            .set_redis_settings(settings)
+            .set_tcp_settings(tcp);
+        let timeout = url.reply_timeout.map_or(timeout, |own| own.min(timeout));
+        let connect_timeout = url.connect_timeout.map_or(timeout, |own| own.min(timeout));
+        Ok(RedisServer { server, info, host, timeout, connect_timeout })
     }
 
     /// The database on the same server that memora uses where nothing else is said: Frappe runs
@@ -75,6 +130,35 @@ impl RedisServer {
     /// The number of the database.
     pub fn database(&self) -> i64 {
         self.info.redis_settings().db()
+    }
+
+    /// How long a call waits for each answer where it may wait in vain.
+    fn brief(&self) -> Duration {
+        match &self.host {
+            Some(host) => host.brief(self.timeout),
+            None => BRIEFLY.min(self.timeout),
+        }
+    }
+
+    fn is_over_tls(&self) -> bool {
+        matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
+    }
+
+    fn open(&self, patience: Duration) -> RedisResult<Connection> {
+        let open =
+            |info: ConnectionInfo| redis::Client::open(info)?.get_connection_with_timeout(patience);
+        match &self.host {
+            // Whose name is in the certificate, the client looks up itself.
+            Some(host) if self.is_over_tls() => {
+                host.ask(patience)?;
+                open(self.info.clone())
+            }
+            Some(host) => host.connect(patience, |address| {
+                let address = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
+                open(self.info.clone().set_addr(address))
+            }),
+            None => open(self.info.clone()),
+        }
     }
 }
 
@@ -102,15 +186,22 @@ impl Connect for RedisServer {
                 );
                 Error::Unavailable { server: Server::Cache, cause, broken: false }
             }
+            Error::Unavailable { server, cause, broken } if self.is_over_tls() => {
+                let cause = match tls_advice(&cause, tls_keys(server)) {
+                    Some(advice) => format!("{cause}: {advice}"),
+                    None => cause,
+                };
+                Error::Unavailable { server, cause, broken }
+            }
             Error::Refused { server, cause, .. } => {
-                Error::Unavailable { server, cause, broken: false }
+                let hint = if cause.contains("NoPerm") { RIGHTS } else { "" };
+                Error::Unavailable { server, cause: cause + hint, broken: false }
             }
             error => error,
         };
-        let patience = if probe { PROBE_TIMEOUT.min(self.timeout) } else { self.timeout };
-        let mut inner = redis::Client::open(self.info.clone())
-            .and_then(|client| client.get_connection_with_timeout(patience))
-            .map_err(fail)?;
+        let patience = if probe { self.brief() } else { self.timeout };
+        let began = Instant::now();
+        let mut inner = self.open(patience.min(self.connect_timeout)).map_err(fail)?;
         inner.set_read_timeout(Some(patience)).map_err(fail)?;
         inner.set_write_timeout(Some(patience)).map_err(fail)?;
         let about: String = redis::cmd("INFO").arg("server").query(&mut inner).map_err(fail)?;
@@ -119,13 +210,24 @@ impl Connect for RedisServer {
             .find_map(|line| line.strip_prefix("run_id:"))
             .unwrap_or("unknown")
             .to_owned();
-        inner.set_read_timeout(Some(self.timeout)).map_err(fail)?;
-        inner.set_write_timeout(Some(self.timeout)).map_err(fail)?;
+        if let Some(host) = &self.host {
+            host.learn_distance(began.elapsed());
+        }
+        let reply = reply_patience(self.timeout);
+        inner.set_read_timeout(Some(reply)).map_err(fail)?;
+        inner.set_write_timeout(Some(reply)).map_err(fail)?;
         Ok(RedisConnection { server: self.server, inner, run_id })
     }
 
-    fn ping(connection: &mut RedisConnection) -> Result<()> {
-        connection.ping()
+    fn test(&self, mut connection: RedisConnection) -> Option<RedisConnection> {
+        connection.inner.set_read_timeout(Some(self.brief())).ok()?;
+        match connection.ping() {
+            // It may be there, and let nobody ping.
+            Ok(()) | Err(Error::Refused { .. }) => {}
+            Err(_) => return None,
+        }
+        connection.inner.set_read_timeout(Some(reply_patience(self.timeout))).ok()?;
+        Some(connection)
     }
 
     fn patience(&self) -> Duration {

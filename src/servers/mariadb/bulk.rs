@@ -1,0 +1,80 @@
+//! Many rows in one statement.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use mysql::Conn;
+use mysql::Value;
+use mysql::prelude::Queryable;
+
+use super::placeholders;
+use crate::error::{Error, Result};
+
+/// MariaDB's number for a command that the connection may not use.
+const NOT_AGREED_ON: u16 = 1295;
+
+/// Rows of a statement without the bulk protocol: their conditions make it longer than their
+/// number.
+const ROWS: usize = 100;
+
+/// A connection of this process may not use the bulk protocol: over TLS, the client does not tell
+/// MariaDB that it knows it, and then uses it (mysql 28.0.4, `do_ssl_request`).
+static IS_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// A statement that inserts rows, or changes those that are there.
+pub struct Insert<'a> {
+    /// `INSERT INTO table (columns)`. The first column names the row.
+    pub into: &'a str,
+    /// How many columns.
+    pub columns: usize,
+    /// `ON DUPLICATE KEY UPDATE ...`, or nothing. A `?` stands for a value that each row has after
+    /// those of its columns.
+    pub update: &'a str,
+}
+
+impl Insert<'_> {
+    /// Inserts rows with MariaDB's bulk protocol, or many in a statement where it cannot be used.
+    pub fn run(
+        &self,
+        connection: &mut Conn,
+        rows: impl Iterator<Item = Vec<Value>> + Clone,
+    ) -> Result<()> {
+        if !IS_REFUSED.load(Ordering::Relaxed) {
+            match connection.exec_batch(self.sql(1, self.update), rows.clone()) {
+                Err(mysql::Error::MySqlError(error)) if error.code == NOT_AGREED_ON => {
+                    IS_REFUSED.store(true, Ordering::Relaxed);
+                }
+                outcome => return outcome.map_err(Error::from_mariadb),
+            }
+        }
+        self.run_together(connection, rows)
+    }
+
+    fn run_together(
+        &self,
+        connection: &mut Conn,
+        rows: impl Iterator<Item = Vec<Value>>,
+    ) -> Result<()> {
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let (mut values, mut cases, mut count) = (Vec::new(), Vec::new(), 0);
+            for mut row in rows.by_ref().take(ROWS) {
+                for value in row.split_off(self.columns) {
+                    cases.extend([row[0].clone(), value]);
+                }
+                values.append(&mut row);
+                count += 1;
+            }
+            // Which row is meant, its first column tells.
+            let case = format!("CASE VALUES(name){} END", " WHEN ? THEN ?".repeat(count));
+            let sql = self.sql(count, &self.update.replace('?', &case));
+            values.append(&mut cases);
+            connection.exec_drop(sql, values).map_err(Error::from_mariadb)?;
+        }
+        Ok(())
+    }
+
+    fn sql(&self, rows: usize, update: &str) -> String {
+        let marks = vec![format!("({})", placeholders(self.columns)); rows].join(",");
+        format!("{} VALUES {marks} {update}", self.into)
+    }
+}

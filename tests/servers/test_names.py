@@ -1,0 +1,89 @@
+"""Servers are found by their names: one that moved is followed, and a name server that does not
+answer holds nobody up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.names import SILENT, NamedProcess
+from tests.support.servers import SCHEDULES
+from tests.support.site_under_test import IMPATIENT, PLAYER, Record, Site, ids, session
+
+HERE = "127.0.0.1"
+# Nobody listens there.
+ELSEWHERE = "127.0.0.9"
+ALL = {"redis_cache": HERE, "redis_queue": HERE, "mariadb": HERE}
+
+
+@pytest.fixture
+def process(site: Site, tmp_path: Path) -> Iterator[NamedProcess]:
+    """A process that knows the site's servers by their names."""
+    cache, journal, _ = site.servers.cache, site.servers.journal, site.servers.database
+    site.add(PLAYER, [Record("q"), Record("r")])
+    settings = site.plain_settings() | {
+        "cache_url": f"redis://redis-cache:{cache.port}/{SCHEDULES}",
+        "journal_url": f"redis://redis-queue:{journal.port}",
+        "database_host": "mariadb",
+        **IMPATIENT,
+    }
+    with NamedProcess(tmp_path, settings, **ALL) as process:
+        assert ids(process.call("due", PLAYER)) == ["q", "r"]
+        assert process.call("submit", PLAYER, session_data=session("q"))["persistence_job_id"]
+        yield process
+
+
+def test_a_name_server_that_does_not_answer_any_more_costs_nothing(
+    site: Site, process: NamedProcess
+) -> None:
+    process.know(redis_cache=SILENT, redis_queue=SILENT, mariadb=SILENT)
+    process.call("close")
+    began = time.monotonic()
+    assert ids(process.call("due", PLAYER)) == ["r"]
+    assert process.call("submit", PLAYER, session_data=session("r"))["persistence_job_id"]
+    assert process.call("drain")["remaining"] == 0
+    assert process.call("outage_news") == []
+    # The system waits for 10 s, each time that it is asked.
+    assert time.monotonic() - began < 10
+    assert len(site.rows()) == 2
+
+
+def test_a_name_server_that_never_answered_is_not_waited_for(site: Site, tmp_path: Path) -> None:
+    settings = site.plain_settings() | {"cache_url": "redis://redis-cache:1/13", **IMPATIENT}
+    site.add(PLAYER, [Record("q")])
+    with NamedProcess(tmp_path, settings, redis_cache=SILENT) as process:
+        began = time.monotonic()
+        assert process.call("due", PLAYER)["is_degraded"]
+        assert time.monotonic() - began < 10
+        status = process.call("cache_status", [])
+        assert "the name redis-cache: the name server does not answer" in status["cause"]
+
+
+def test_a_server_that_moved_is_followed(site: Site, process: NamedProcess) -> None:
+    process.know(**(ALL | {"redis_cache": ELSEWHERE}))
+    process.call("close")
+    assert process.call("due", PLAYER)["is_degraded"]
+    process.know(**ALL)
+    assert_recovers(process)
+
+
+def test_a_name_that_is_gone_is_not_reached_by_its_old_address(
+    site: Site, process: NamedProcess
+) -> None:
+    """Another server may have that address by now."""
+    process.know(redis_queue=HERE, mariadb=HERE)
+    process.call("close")
+    assert process.call("due", PLAYER)["is_degraded"]
+    process.know(**ALL)
+    assert_recovers(process)
+
+
+def assert_recovers(process: NamedProcess) -> None:
+    deadline = time.monotonic() + 60
+    while process.call("cache_available") is not True:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not process.call("due", PLAYER)["is_degraded"]
