@@ -51,7 +51,8 @@ def test_nobody_notices(
     site: Site, wires: Wires, process: Engine, rest: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
-    generation = site.journal.hget(site.key("srs-trust"), "generation")
+    generation = site.cache.get(site.key("srs-generation"))
+    assert generation
     forget(wires, rest)
     read = process.due(PLAYER)
     assert (ids(read), read["is_degraded"], read["source"]) == (["q1", "q2", "q3"], False, "cache")
@@ -61,6 +62,8 @@ def test_nobody_notices(
     assert site.waiting() == 1
     forget(wires, rest)
     assert process.drain()["remaining"] == 0
+    # No schedule is void.
+    assert site.cache.get(site.key("srs-generation")) == generation
     forget(wires, rest)
     site.cache.flushall()
     assert ids(process.due(PLAYER)) == ["q2", "q3"]
@@ -68,7 +71,6 @@ def test_nobody_notices(
     assert process.reconcile(SEASON)["corrected"] == 0
     process.check_outages()
     assert process.outage_news() == []
-    assert site.journal.hget(site.key("srs-trust"), "generation") == generation
     assert "does not answer" not in caplog.text
     assert {row["stability"] for row in site.rows().values()} == {2, 3}
 

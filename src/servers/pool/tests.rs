@@ -176,6 +176,23 @@ fn a_connection_that_was_idle_for_long_is_tested() {
 }
 
 #[test]
+fn a_kept_connection_that_is_silent_is_no_outage() {
+    let (pool, seen) = pool(OPTIONS);
+    assert!(matches!(number(&pool), Ok(1)));
+    let silent_up_to = |last: usize| {
+        pool.with(|connection| {
+            if connection.number <= last { Err(lost(false)) } else { connection.ask() }
+        })
+    };
+    assert!(matches!(silent_up_to(1), Ok(2)));
+    assert!(!pool.is_away());
+    // A new one is silent, too.
+    assert!(silent_up_to(3).is_err());
+    assert!(pool.is_away());
+    assert_eq!(count(&seen.made), 3);
+}
+
+#[test]
 fn a_connection_that_is_too_old_is_closed() {
     for options in [
         PoolOptions { idle_timeout: Duration::ZERO, ..OPTIONS },
