@@ -104,8 +104,14 @@ impl Settings {
         }
         let redis_timeout = Duration::from_millis(plain.redis_timeout_ms);
         let cache_at = |key, url| RedisServer::at(Server::Cache, key, url, redis_timeout);
-        let frappe_cache =
-            plain.frappe_cache_url.map(|url| cache_at("redis_cache", url)).transpose()?;
+        let frappe_cache = match plain.frappe_cache_url.map(|url| cache_at("redis_cache", url)) {
+            // Then only what older versions left there is.
+            Some(Err(error)) if plain.cache_url.is_some() => {
+                log::warn!("what is left of memora in Frappe's cache cannot be found: {error}");
+                None
+            }
+            read => read.transpose()?,
+        };
         let cache = match (plain.cache_url, &frappe_cache) {
             (Some(url), _) => cache_at("srs_cache_url", url)?,
             (None, Some(frappe_cache)) => frappe_cache.beside(),

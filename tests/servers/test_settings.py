@@ -32,7 +32,7 @@ def test_the_least_is_enough() -> None:
         {"cache_url": "http://127.0.0.1"},
         {"cache_url": ""},
         {"cache_url": None},
-        {"frappe_cache_url": "http://127.0.0.1"},
+        {"cache_url": None, "frappe_cache_url": "http://127.0.0.1"},
         # Frappe looks through its own database at each login.
         {"cache_url": "redis://127.0.0.1:1/5", "frappe_cache_url": "redis://127.0.0.1:1/5"},
         {"cache_url": "redis://127.0.0.1:1", "frappe_cache_url": "redis://127.0.0.1:1/0"},
@@ -50,6 +50,16 @@ def test_what_cannot_be_used_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput) as refusal:
         Settings(**(PLAIN | change))
     assert refusal.value.args[0]
+
+
+def test_frappes_own_cache_does_not_matter_where_another_is_named(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Frappe's redis-py may do what memora does not."""
+    frappes = "redis://127.0.0.1:1?option_to_come=1"
+    with caplog.at_level(logging.WARNING):
+        assert Settings(**(PLAIN | {"frappe_cache_url": frappes}))
+    assert "redis_cache cannot be used: memora does not know its option" in caplog.text
 
 
 @pytest.mark.parametrize("name", [name for name in PLAIN if name != "cache_url"])

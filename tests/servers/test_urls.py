@@ -199,8 +199,10 @@ def test_what_is_not_encoded_means_the_same_or_is_refused(listener: Listener, wo
 def test_what_memora_cannot_mean_is_refused_by_its_key(
     argument: str, key: str, url: str, why: str
 ) -> None:
+    # Frappe's own matters where no other is named.
+    plain = PLAIN | ({"cache_url": None} if argument == "frappe_cache_url" else {})
     with pytest.raises(InvalidInput) as refusal:
-        Settings(**(PLAIN | {argument: url}))
+        Settings(**(plain | {argument: url}))
     assert str(refusal.value).startswith(f"{key} cannot be used: ")
     assert why in str(refusal.value)
 

@@ -180,9 +180,11 @@ fn a_kept_connection_that_is_silent_is_no_outage() {
     let (pool, seen) = pool(OPTIONS);
     assert!(matches!(number(&pool), Ok(1)));
     let silent_up_to = |last: usize| {
-        pool.with(|connection| {
-            if connection.number <= last { Err(lost(false)) } else { connection.ask() }
-        })
+        pool.with(
+            |connection| {
+                if connection.number <= last { Err(lost(false)) } else { connection.ask() }
+            },
+        )
     };
     assert!(matches!(silent_up_to(1), Ok(2)));
     assert!(!pool.is_away());
