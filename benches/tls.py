@@ -20,6 +20,7 @@ STUDENTS: Final = 20
 QUESTIONS: Final = 1_000
 SUBMISSIONS: Final = 20
 WAYS: Final = ("plain", "TLS")
+DRAIN: Final = f"drain of {SUBMISSIONS * 50:,} answers"
 
 
 def main() -> None:
@@ -49,7 +50,9 @@ def compare(site: Site, players: list[str], ways: dict[str, dict[str, Any]], rou
             way: Turn(work[1], lambda engine=engine, prepare=work[0]: prepare(engine))  # type: ignore[misc]
             for way, engine in engines.items()
         }
-        times = race(turns, rounds, name)
+        # A process that has drained over TLS writes otherwise for good, so that comes last.
+        apart = [{way: turns[way]} for way in WAYS] if name == DRAIN else [turns]
+        times = {way: ms for some in apart for way, ms in race(some, rounds, name).items()}
         medians = [number(statistics.median(times[way])) for way in WAYS]
         rows.append([name, *medians, number(ratio(times["TLS"], times["plain"]))])
     return table(["call", "plain ms", "TLS ms", "times"], rows)
@@ -86,9 +89,9 @@ def works(
         return warm(engine)
 
     return {
+        DRAIN: (filled, lambda engine: engine.drain()),
         "read, cached": (warm, lambda engine: engine.due(player)),
         "submission of 10 answers": (drained, submit),
-        f"drain of {SUBMISSIONS * 50:,} answers": (filled, lambda engine: engine.drain()),
         "read of 1,000 records, not cached": (cold, lambda engine: engine.due(player)),
         "read, with new connections": (unconnected, lambda engine: engine.due(player)),
     }
