@@ -431,7 +431,7 @@ def test_an_archive_begins_after_those_who_are_writing(
         drain.start()
         assert wait_until(lambda: waits_for(site, "INSERT INTO `tabPlayer Memory Tracker`"))
         archive.start()
-        assert wait_until(lambda: waits_for(site, "SELECT season FROM memora_archive"))
+        assert wait_until(lambda: waits_for(site, "UPDATE memora_archive"))
         assert engine.archive_status(ended) is None
         holder.commit()
     drain.join()
