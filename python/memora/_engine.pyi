@@ -72,11 +72,15 @@ class SubmitAnswer(TypedDict):
 
 @type_check_only
 class DrainReport(TypedDict):
-    """What one `Engine.drain` did. `remaining` counts the submissions still in the journal."""
+    """What one `Engine.drain` did. `remaining` counts the submissions still in the journal.
+
+    `written_again` had been written before, and the database did not have them.
+    """
 
     submissions: int
     answers: int
     set_aside: int
+    written_again: int
     remaining: int
 
 @type_check_only
@@ -103,8 +107,9 @@ class JournalStatus(TypedDict):
     """The backlog of unsaved reviews, and how durable the journal's Redis is set up.
 
     `kept_in_database`: submissions of the backlog that redis_queue did not take: they wait in
-    MariaDB. `is_clock_ahead`: answers were seen whose order is ahead of the clock: see
-    `Engine.mend_clock`.
+    MariaDB. `saved_lately`: submissions that are saved, and that redis_queue keeps for some
+    minutes, in case the database turns out to be an older one. `is_clock_ahead`: answers were seen
+    whose order is ahead of the clock: see `Engine.mend_clock`.
     """
 
     reachable: bool
@@ -115,6 +120,7 @@ class JournalStatus(TypedDict):
     maxmemory_policy: str
     durable: bool
     kept_in_database: int
+    saved_lately: int
     is_clock_ahead: bool
     warning: str | None
 
@@ -243,11 +249,13 @@ class OutageNews(TypedDict):
     replaced: it may have lost answers, or surely has. clock, ahead: an answer is so many seconds
     ahead of the clock. backlog, old: answers have waited for so many seconds to be written. drain,
     overdue: answers have waited for a minute, and this process is the one to queue a drain.
+    database, older: it lacked so many submissions that had been written to it, and has them again.
     """
 
-    server: Literal["cache", "journal", "clock", "backlog", "drain"]
-    event: Literal["began", "ended", "restarted", "replaced", "ahead", "old", "overdue"]
+    server: Literal["cache", "journal", "clock", "backlog", "drain", "database"]
+    event: Literal["began", "ended", "restarted", "replaced", "ahead", "old", "overdue", "older"]
     seconds: int
+    submissions: int
 
 @type_check_only
 class Partition(TypedDict):

@@ -135,11 +135,12 @@ def drain(context: Any, wants_json: bool) -> None:
             "submissions": 0,
             "answers": 0,
             "set_aside": 0,
+            "written_again": 0,
             "remaining": total,
         }
         while True:
             report = engine().drain(DRAIN_SECONDS)
-            for name in ("submissions", "answers", "set_aside"):
+            for name in ("submissions", "answers", "set_aside", "written_again"):
                 sum_of_all[name] += report[name]
             sum_of_all["remaining"] = report["remaining"]
             done = sum_of_all["submissions"]

@@ -18,7 +18,8 @@ use crate::rules::names::check_player;
 use crate::servers::mariadb::storage::{self, Made};
 use crate::servers::mariadb::{archive, forget};
 use crate::servers::pool::Connect;
-use crate::servers::redis::journal;
+use crate::servers::redis::journal::{self, PendingIds};
+use crate::servers::redis::written;
 
 /// How long what was computed before is refused: longer than any call lasts.
 const VOID_SECONDS: u64 = 600;
@@ -87,9 +88,15 @@ impl Engine {
         let mut waiting = Vec::new();
         for season in seasons {
             waiting.extend(process.journal.with(|journal| {
-                let ids =
-                    scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))?;
-                journal::entries_of(journal, keys, &ids)
+                scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))?;
+                let pending = journal::pending_ids(journal, keys, &[(player, season)])?;
+                let mut found = Vec::new();
+                for PendingIds { waiting, written, .. } in pending {
+                    let places: Vec<&str> = written.iter().map(|one| one.place.as_str()).collect();
+                    found.extend(journal::entries_of(journal, keys, &waiting)?);
+                    found.extend(written::at(journal, keys, &places)?);
+                }
+                Ok(found)
             })?);
         }
         let tokens: Vec<String> = waiting
@@ -98,7 +105,9 @@ impl Engine {
                 Entry::read(&found.text, &found.id).map_or(found.id.clone(), |entry| entry.token)
             })
             .collect();
-        forgotten.submissions += forget::settle(connection, player, &tokens)?;
+        let (settled, audited) = forget::settle(connection, player, &tokens)?;
+        forgotten.submissions += settled;
+        forgotten.audits += audited;
         let done: Vec<_> = waiting.iter().zip(tokens.iter().map(String::as_str)).collect();
         process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
         forgotten.poison += forget::remove_poison(connection, player)?;

@@ -9,7 +9,7 @@ use crate::servers::mariadb::journal as kept;
 use crate::servers::mariadb::outages;
 use crate::servers::pool::Pool;
 use crate::servers::redis::memory::memory;
-use crate::servers::redis::{RedisConnection, RedisServer, journal};
+use crate::servers::redis::{RedisConnection, RedisServer, journal, written};
 
 /// The backlog, and how safe it is.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct JournalStatus {
     pub backlog: u64,
     /// Those of them that wait in MariaDB, in `memora_journal`.
     pub kept_in_database: u64,
+    /// Submissions that were saved lately, and that `redis_queue` still has.
+    pub saved_lately: u64,
     /// Answers were seen whose order is ahead of the clock.
     pub is_clock_ahead: bool,
     /// Age of the oldest, in seconds.
@@ -46,6 +48,7 @@ impl Engine {
                 is_reachable: false,
                 backlog: 0,
                 kept_in_database: 0,
+                saved_lately: 0,
                 is_clock_ahead: false,
                 oldest_age_seconds: 0.0,
                 appendonly: false,
@@ -99,6 +102,7 @@ impl Engine {
             is_reachable: true,
             backlog,
             kept_in_database: 0,
+            saved_lately: written::count(journal, &self.settings.keys)?,
             is_clock_ahead: false,
             oldest_age_seconds: age_ms as f64 / 1_000.0,
             appendonly,

@@ -28,7 +28,7 @@ use crate::servers::mariadb::records::{self, Scan};
 use crate::servers::mariadb::{archive, stop_statement, storage};
 use crate::servers::pool::Connect;
 use crate::servers::redis::fill;
-use crate::servers::redis::journal;
+use crate::servers::redis::journal::{self, PendingIds};
 use crate::servers::redis::students;
 
 /// Students for whom a fence is set at a time, and who are dropped at a time.
@@ -148,8 +148,8 @@ impl Engine {
         Ok(done)
     }
 
-    /// Sets a fence for each student of a season. Returns those of whom answers wait: they were
-    /// looked for after the fences, and the records are read after that.
+    /// Sets a fence for each student of a season. Returns those of whom answers wait, or were
+    /// written lately: they were looked for after the fences, and the records are read after that.
     fn fence_season(
         &self,
         process: &Process,
@@ -176,12 +176,13 @@ impl Engine {
             let students: Vec<(&str, &str)> =
                 players.iter().map(|player| (*player, season)).collect();
             let in_stream =
-                process.journal.with(|journal| journal::waiting_ids(journal, keys, &students))?;
+                process.journal.with(|journal| journal::pending_ids(journal, keys, &students))?;
             let in_table = process
                 .background
                 .with(|database| students_in_table(database, &players, season))?;
-            let waits = |(player, (_, ids)): &(String, (i64, Vec<String>))| {
-                !ids.is_empty() || in_table.contains(player)
+            let waits = |(player, ids): &(String, PendingIds)| {
+                let is_quiet = ids.waiting.is_empty() && ids.written.is_empty();
+                !is_quiet || in_table.contains(player)
             };
             waiting
                 .extend(found.into_iter().zip(in_stream).filter(waits).map(|(player, _)| player));

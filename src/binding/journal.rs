@@ -56,6 +56,7 @@ struct DrainReport {
     submissions: usize,
     answers: usize,
     set_aside: usize,
+    written_again: usize,
     remaining: u64,
 }
 
@@ -65,6 +66,7 @@ impl From<drain::DrainReport> for DrainReport {
             submissions: report.submissions,
             answers: report.answers,
             set_aside: report.set_aside,
+            written_again: report.written_again,
             remaining: report.remaining,
         }
     }

@@ -46,6 +46,7 @@ struct JournalStatus {
     maxmemory_policy: String,
     durable: bool,
     kept_in_database: u64,
+    saved_lately: u64,
     is_clock_ahead: bool,
     warning: Option<String>,
 }
@@ -61,6 +62,7 @@ impl From<journal_status::JournalStatus> for JournalStatus {
             maxmemory_policy: status.maxmemory_policy,
             durable: status.warning.is_none(),
             kept_in_database: status.kept_in_database,
+            saved_lately: status.saved_lately,
             is_clock_ahead: status.is_clock_ahead,
             warning: status.warning,
         }
@@ -164,11 +166,13 @@ struct OutageNews {
     server: &'static str,
     event: &'static str,
     seconds: u64,
+    submissions: usize,
 }
 
 impl From<outages::OutageNews> for OutageNews {
     fn from(news: outages::OutageNews) -> OutageNews {
         use outages::OutageNews as News;
+        let submissions = if let News::WrittenAgain(count) = news { count } else { 0 };
         let (server, event, seconds) = match news {
             News::Began(server) => (server.id(), "began", 0),
             News::Ended(server, seconds) => (server.id(), "ended", seconds),
@@ -177,7 +181,8 @@ impl From<outages::OutageNews> for OutageNews {
             News::DrainIsOverdue => ("drain", "overdue", 0),
             News::JournalReplaced(false) => ("journal", "restarted", 0),
             News::JournalReplaced(true) => ("journal", "replaced", 0),
+            News::WrittenAgain(_) => ("database", "older", 0),
         };
-        OutageNews { server, event, seconds }
+        OutageNews { server, event, seconds, submissions }
     }
 }

@@ -1,11 +1,12 @@
 //! Loading a student's records from MariaDB and the journal, and caching them.
 //!
 //! The journal is read before the table: an answer that has left the journal by then is in the
-//! table. Where anything waits, the table is read at one moment together with what has been written
-//! to it. A fence, set before anything is read, keeps a load from undoing an answer that comes in
+//! table. Where anything waits, or was written to a database that this one is older than, the table
+//! is read at one moment together with what has been written to it. A fence, set before anything is read, keeps a load from undoing an answer that comes in
 //! meanwhile.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use mysql::Conn;
 
@@ -27,7 +28,8 @@ use crate::servers::pool::Pool;
 use crate::servers::redis::cache::Student;
 use crate::servers::redis::fill;
 use crate::servers::redis::fill::Loaded;
-use crate::servers::redis::journal::{Pending, pending};
+use crate::servers::redis::journal::{Pending, kept_at_us, pending, pending_ids};
+use crate::servers::redis::written::{self, WrittenId};
 
 /// A load that takes longer fills nothing.
 pub(crate) const FENCE_SECONDS: u64 = 60;
@@ -160,19 +162,20 @@ impl Engine {
         let (loaded, has_nobody) = database.with(|database| {
             // Before the records: what has left it by then is among them.
             let in_table = students_in_table(database, players, season)?;
+            let pending = self.with_lacking(database, &pending)?;
             let is_quiet = |player: &str, pending: &Pending| {
                 pending.entries.is_empty() && !in_table.contains(player)
             };
             let quiet: Vec<&str> = players
                 .iter()
-                .zip(&pending)
+                .zip(pending.iter())
                 .filter(|(player, pending)| is_quiet(player, pending))
                 .map(|(player, _)| *player)
                 .collect();
             let mut records = records::of_students(database, zone, &quiet, season)?.into_iter();
             let mut loaded = Vec::with_capacity(players.len());
             let mut has_nobody = false;
-            for (player, pending) in players.iter().zip(&pending) {
+            for (player, pending) in players.iter().zip(pending.iter()) {
                 let (of_player, is_empty) = if is_quiet(player, pending) {
                     let reviews = records.next().unwrap_or_default();
                     let is_empty = reviews.is_empty();
@@ -189,6 +192,39 @@ impl Engine {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
         Ok(loaded)
+    }
+
+    /// What waits of some students, and what was written of them lately that this database lacks.
+    fn with_lacking<'a>(
+        &self,
+        database: &mut Conn,
+        pending: &'a [Pending],
+    ) -> Result<Cow<'a, [Pending]>> {
+        let lacking = lacking(database, pending.iter().flat_map(|one| &one.written))?;
+        if lacking.is_empty() {
+            return Ok(Cow::Borrowed(pending));
+        }
+        let keys = &self.settings.keys;
+        let places: Vec<&str> = lacking.iter().map(|one| one.place.as_str()).collect();
+        // One that is there no more has been written again meanwhile: the records are read later.
+        let found = self.process().journal.with(|journal| written::at(journal, keys, &places))?;
+        let mut texts: HashMap<String, String> =
+            found.into_iter().map(|entry| (entry.id, entry.text)).collect();
+        let mut pending = pending.to_vec();
+        for one in &mut pending {
+            let ids: Vec<&String> = one.written.iter().map(|written| &written.id).collect();
+            let read = |id: &&String| {
+                let entry = Entry::read(&texts.remove(*id)?, id).ok()?;
+                Some(entry.kept_at(kept_at_us(id)))
+            };
+            let again: Vec<Entry> = ids.iter().filter_map(read).collect();
+            if !again.is_empty() {
+                one.entries.extend(again);
+                // Orders grow in the stream.
+                one.entries.sort_by_key(|entry| entry.order);
+            }
+        }
+        Ok(Cow::Owned(pending))
     }
 
     /// Loads the records of a student who has answers that wait: all of it as of one moment, since
@@ -276,8 +312,11 @@ impl Engine {
         let process = self.process();
         for season in seasons {
             check_season(season)?;
-            let pending = self.pending_of(&process, &[player], season)?;
-            if pending.iter().any(|pending| !pending.entries.is_empty())
+            let keys = &self.settings.keys;
+            let pending = process
+                .journal
+                .with(|journal| pending_ids(journal, keys, &[(player, season.as_str())]))?;
+            if pending.iter().any(|ids| !ids.waiting.is_empty())
                 || self.waits_in_table(&process, player, season)?
             {
                 return Ok(true);
@@ -296,6 +335,18 @@ impl Records {
         let head = Head { order: newest, journal: newest, table: 0 };
         Records { reviews, head, is_whole: true }
     }
+}
+
+/// Those of some submissions that were written lately, and that this database lacks: it is older
+/// than the one that they were written to.
+pub(crate) fn lacking<'a>(
+    database: &mut Conn,
+    written: impl Iterator<Item = &'a WrittenId>,
+) -> Result<Vec<&'a WrittenId>> {
+    let written: Vec<&WrittenId> = written.collect();
+    let tokens: Vec<&str> = written.iter().map(|one| one.token.as_str()).collect();
+    let audited = audits::audited(database, &tokens)?;
+    Ok(written.into_iter().filter(|one| !audited.contains(&one.token)).collect())
 }
 
 /// Those of some students who have entries in `memora_journal`.

@@ -26,6 +26,8 @@ pub enum OutageNews {
     /// The journal's Redis is another run than before. It may have lost answers; true: it surely
     /// has.
     JournalReplaced(bool),
+    /// The database lacked so many submissions that had been written to it, and has them again.
+    WrittenAgain(usize),
 }
 
 /// What a process knows of the outage of one server.

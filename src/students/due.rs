@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::consistency::cache_access::Attempt;
-use crate::consistency::rehydrate::other_season_if_archived;
+use crate::consistency::rehydrate::{lacking, other_season_if_archived};
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
@@ -228,15 +228,24 @@ impl Engine {
         let (pending, is_whole) = self.pending(process, player, season)?;
         let is_quiet =
             pending.entries.is_empty() && !self.waits_in_table(process, player, season)?;
-        let (total, reviews) = if query.topic.is_none() && is_quiet {
+        let of_table = if query.topic.is_none() && is_quiet {
             let zone = &self.settings.zone;
             let subject = query.subject.as_deref();
             process.database.with(|database| {
-                records::due(database, zone, (player, season), subject, now, query.limit)
+                if !lacking(database, pending.written.iter())?.is_empty() {
+                    return Ok(None);
+                }
+                records::due(database, zone, (player, season), subject, now, query.limit).map(Some)
             })?
         } else {
-            let records = self.load_records(process, player, season)?;
-            self.select(records.reviews, query, now)
+            None
+        };
+        let (total, reviews) = match of_table {
+            Some(selected) => selected,
+            None => {
+                let records = self.load_records(process, player, season)?;
+                self.select(records.reviews, query, now)
+            }
         };
         let season = Some(season.to_owned());
         Ok(DueAnswer { reviews, total, season, source, is_degraded: !is_whole, is_whole })

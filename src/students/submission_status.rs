@@ -33,8 +33,12 @@ impl Engine {
         }
         let process = self.process();
         let keys = &self.settings.keys;
-        let waiting = process.journal.with(|journal| journal::waiting(journal, keys, job_id));
-        if matches!(&waiting, Ok(Some(entry)) if entry.player == player) {
+        let found = process.journal.with(|journal| journal::submission(journal, keys, job_id));
+        let in_journal = match &found {
+            Ok(Some(entry)) if entry.player == player => Some(entry),
+            _ => None,
+        };
+        if in_journal.is_some_and(|entry| !entry.is_written) {
             return Ok(Some(Persistence::Pending));
         }
         // What has left either place by now is in the table.
@@ -45,9 +49,10 @@ impl Engine {
         match outcome {
             Some(true) => Ok(Some(Persistence::Persisted)),
             Some(false) => Ok(Some(Persistence::Failed)),
-            None if is_kept => Ok(Some(Persistence::Pending)),
+            // It was written to a database that this one is older than, and is written again.
+            None if is_kept || in_journal.is_some() => Ok(Some(Persistence::Pending)),
             // It may be in a journal that cannot be asked.
-            None => waiting.map(|_| None),
+            None => found.map(|_| None),
         }
     }
 }

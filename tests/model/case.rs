@@ -47,6 +47,8 @@ pub struct Case {
     pub deaths: u8,
     /// A journal that cannot be reached may take an entry after all.
     pub may_stall: bool,
+    /// A replica of MariaDB that is behind may take over.
+    pub may_fall_back: bool,
     /// The cache has the student's schedule.
     pub is_warm: bool,
     /// The cache is believed, and somebody has looked lately.
@@ -66,6 +68,7 @@ impl Case {
             faults: Vec::new(),
             deaths: 0,
             may_stall: false,
+            may_fall_back: false,
             is_warm: true,
             is_believed: true,
             rules: Rules::default(),
@@ -147,6 +150,10 @@ pub enum Action {
     JournalClaimEnds,
     /// The next fault.
     Fault,
+    /// A replica of MariaDB falls behind.
+    FallBehind,
+    /// It takes over.
+    TakeOver,
     /// A process dies; it goes on with its next job.
     Die(Place),
 }
@@ -210,6 +217,8 @@ impl Model for Protocol {
             cache: Cache { schedule, fence: None, looks: looks.clone() },
             journal: Journal { looks, ..Journal::default() },
             database: Database { row, is_believed: self.case.is_believed, ..Database::default() },
+            replica: None,
+            replicas: u8::from(self.case.may_fall_back),
             entries: Vec::new(),
             given: vec![Default::default(); self.case.answers.len()],
             processes: self.case.processes.iter().map(process).collect(),
@@ -246,6 +255,8 @@ impl Model for Protocol {
             (state.journal.looks.note.is_some(), Action::JournalNoteEnds),
             (state.journal.looks.claim.is_some(), Action::JournalClaimEnds),
             (usize::from(state.faults) < self.case.faults.len(), Action::Fault),
+            (state.replicas > 0, Action::FallBehind),
+            (state.replica.as_ref().is_some_and(|it| *it != state.database), Action::TakeOver),
         ];
         actions.extend(
             ends.into_iter()
@@ -282,6 +293,12 @@ impl Model for Protocol {
                 state.faults += 1;
                 true
             }
+            Action::FallBehind => {
+                state.replicas -= 1;
+                state.replica = Some(state.database.clone());
+                true
+            }
+            Action::TakeOver => state.take_over(),
             Action::Die(place) => {
                 state.deaths -= 1;
                 self.end_job(&mut state, place);

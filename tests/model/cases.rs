@@ -149,6 +149,24 @@ fn a_journal_that_stalls_takes_what_nobody_vouched_for() {
     holds(&Case { may_stall: true, ..case });
 }
 
+/// An answer that is drained, then another, while a replica of MariaDB that is behind may take over.
+pub fn one_after_the_other() -> Case {
+    let case = Case::new(2, &[Given::Right, Given::Wrong])
+        .process(ALL, &[Job::Submit(0), Job::Drain, Job::Submit(1), Job::Drain]);
+    Case { may_fall_back: true, ..case }
+}
+
+#[test]
+fn a_replica_that_is_behind_takes_over() {
+    holds(&one_after_the_other().process(ALL, &[Job::Read, Job::Read]));
+    holds(&one_after_the_other().process(ALL, &[Job::Drain]));
+    holds(&Case { deaths: 1, ..one_after_the_other() });
+    for is_warm in [false, true] {
+        holds(&Case { is_warm, may_fall_back: true, ..two_and_a_drain(ALL, ALL) });
+        holds(&Case { is_warm, may_fall_back: true, deaths: 1, ..one_and_a_load(ALL) });
+    }
+}
+
 #[test]
 fn clocks_of_processes_differ() {
     for ahead in [APART, -APART] {

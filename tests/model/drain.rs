@@ -24,7 +24,8 @@ impl Protocol {
                 self.end_job(state, place);
                 return true;
             }
-            Step::DrainTakeTable
+            Step::DrainLook(_)
+            | Step::DrainTakeTable
             | Step::DrainTable(_)
             | Step::DrainCheck(_)
             | Step::DrainBegin(_)
@@ -35,8 +36,18 @@ impl Protocol {
                 self.end_job(state, place);
                 return true;
             }
-            Step::DrainTake if state.journal.stream.is_empty() => Step::DrainTakeTable,
-            Step::DrainTake => self.complete(0),
+            Step::DrainTake if !state.journal.written.is_empty() => {
+                Step::DrainLook(state.journal.written.clone())
+            }
+            Step::DrainLook(mut written) => {
+                written.retain(|token| !has(state.database.audits, *token));
+                match self.complete(0) {
+                    _ if written.is_empty() => self.take(state),
+                    Step::DrainTable(batch) => Step::DrainTable(Batch { again: written, ..batch }),
+                    other => other,
+                }
+            }
+            Step::DrainTake => self.take(state),
             Step::DrainTakeTable if state.database.table.is_empty() => {
                 self.end_job(state, place);
                 return true;
@@ -51,7 +62,14 @@ impl Protocol {
                 }
             }
             Step::DrainStream(batch) => {
-                let batch = Batch { stream: state.journal.stream.clone(), ..batch };
+                let mut stream = state.journal.stream.clone();
+                stream.extend(&batch.again);
+                if batch.lost != 0 && !rules.takes_written_for_lost {
+                    stream.extend(&state.journal.written);
+                }
+                stream.sort_unstable_by_key(|token| state.order_of(*token));
+                stream.dedup();
+                let batch = Batch { stream, ..batch };
                 match (rules.drains_stream_first, rules.drains_table_first) {
                     (true, _) => Step::DrainTable(batch),
                     (_, true) => self.gathered(batch),
@@ -124,10 +142,17 @@ impl Protocol {
                 if rules.drops_after_commit && differs && state.reaches(place, C) {
                     state.cache.drop_student(rules.drop_keeps_fence);
                 }
-                state.journal.stream.retain(|token| !has(done, *token));
+                let journal = &mut state.journal;
+                journal.stream.retain(|token| !has(done, *token));
+                // What never falls back has been found there a second time as soon as it is written.
+                if self.case.may_fall_back && !rules.forgets_what_is_written {
+                    let written = (0..8).filter(|token| has(done, *token));
+                    journal.written.retain(|token| !has(done, *token));
+                    journal.written.extend(written);
+                }
                 // Nothing is left of a student of whom nothing waits.
-                if state.journal.stream.is_empty() {
-                    state.journal.head = 0;
+                if journal.stream.is_empty() && journal.written.is_empty() {
+                    journal.head = 0;
                 }
                 if early == 0 {
                     self.end_job(state, place);
@@ -139,6 +164,11 @@ impl Protocol {
         };
         state.process(place).step = next;
         true
+    }
+
+    /// Looks whether something waits.
+    fn take(&self, state: &State) -> Step {
+        if state.journal.stream.is_empty() { Step::DrainTakeTable } else { self.complete(0) }
     }
 
     /// Reads all that waits of the student.

@@ -3,7 +3,7 @@
 use memora_engine::rules::entry::From;
 
 use crate::case::{Job, Protocol};
-use crate::state::{Base, C, D, J, Journal, Place, Schedule, State};
+use crate::state::{Base, C, D, J, Journal, Place, Schedule, State, Token, has};
 use crate::step::{Before, Load, Step};
 
 impl Protocol {
@@ -19,15 +19,21 @@ impl Protocol {
                 Step::LoadJournal(Load { is_cached: true, is_fenced: cache, ..Load::default() })
             }
             Step::LoadJournal(load) if journal => {
-                let Journal { head, ref stream, .. } = state.journal;
-                Step::LoadTable(Load { is_whole: true, head, stream: stream.clone(), ..load })
+                let Journal { head, ref stream, ref written, .. } = state.journal;
+                let (stream, written) = (stream.clone(), written.clone());
+                Step::LoadTable(Load { is_whole: true, head, stream, written, ..load })
             }
             Step::LoadJournal(load) => Step::LoadTable(load),
             Step::LoadTable(_) | Step::LoadRow(..) if !database => {
                 self.end_job(state, place);
                 return true;
             }
-            Step::LoadTable(load) => {
+            Step::LoadTable(mut load) => {
+                if !self.case.rules.loads_without_written {
+                    let lacks = |token: &Token| !has(state.database.audits, *token);
+                    load.stream.extend(load.written.iter().copied().filter(lacks));
+                    load.stream.sort_unstable_by_key(|token| state.order_of(*token));
+                }
                 let is_waiting = !load.stream.is_empty() || !state.database.table.is_empty();
                 Step::LoadRow(load, is_waiting)
             }

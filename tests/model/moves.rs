@@ -32,6 +32,7 @@ impl Protocol {
             | Step::Unmark
             | Step::GiveUp => self.submit_step(state, place),
             Step::DrainTake
+            | Step::DrainLook(_)
             | Step::DrainTakeTable
             | Step::DrainStream(_)
             | Step::DrainTable(_)

@@ -57,7 +57,7 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     drained.process(place).reach = ALL;
     for _ in 0..3 {
         drained.process(place).step = Step::DrainTake;
-        for _ in 0..20 {
+        for _ in 0..30 {
             if drained.processes[0].step == Step::Idle || !protocol.drain_step(&mut drained, place)
             {
                 break;

@@ -2,7 +2,8 @@
 
 use crate::case::{ALL, Case, Job};
 use crate::cases::{
-    APART, one_and_a_load, one_and_two_reads, three_and_a_drain, two_and_a_drain, two_and_a_read,
+    APART, one_after_the_other, one_and_a_load, one_and_two_reads, three_and_a_drain,
+    two_and_a_drain, two_and_a_read,
 };
 use crate::checking::{breaks, holds};
 use crate::rules::Rules;
@@ -112,6 +113,22 @@ fn a_drain_reads_both_places_as_of_one_moment() {
     // Nobody vouches for the entry of the stream, so it does not say that it came later.
     let rules = Rules { drains_table_first: true, ..Rules::default() };
     breaks(&three_and_a_drain(D, C | J).with(rules), Broken::Table);
+}
+
+#[test]
+fn what_was_written_is_kept_for_an_older_database() {
+    let rules = Rules { forgets_what_is_written: true, ..Rules::default() };
+    breaks(&one_after_the_other().with(rules), Broken::Table);
+    // It comes before what was computed from it.
+    let rules = Rules { takes_written_for_lost: true, ..Rules::default() };
+    breaks(&one_after_the_other().with(rules), Broken::Table);
+}
+
+#[test]
+fn a_load_lays_over_an_older_database_what_that_lacks() {
+    let rules = Rules { loads_without_written: true, ..Rules::default() };
+    let cold = Case { is_warm: false, ..one_after_the_other() };
+    breaks(&cold.process(ALL, &[Job::Read]).with(rules), Broken::Cache);
 }
 
 /// A limit of the protocol, not a protection: where nobody could look, the servers' clocks decide.

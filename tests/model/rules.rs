@@ -57,4 +57,10 @@ pub struct Rules {
     pub drains_stream_first: bool,
     /// A drain reads `memora_journal`, and then the journal, once each.
     pub drains_table_first: bool,
+    /// What was written is not kept, though the database may turn out to be an older one.
+    pub forgets_what_is_written: bool,
+    /// A load does not lay over the table what an older database lacks.
+    pub loads_without_written: bool,
+    /// A drain takes for lost what an entry was computed from, though it was written lately.
+    pub takes_written_for_lost: bool,
 }

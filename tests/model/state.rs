@@ -2,7 +2,7 @@
 
 use memora_engine::rules::entry::From;
 
-use crate::step::Step;
+use crate::step::{Batch, Step};
 
 /// Index of an entry in [`State::entries`].
 pub type Token = u8;
@@ -127,6 +127,8 @@ pub struct Journal {
     pub head: i64,
     /// What waits.
     pub stream: Vec<Token>,
+    /// What was written lately.
+    pub written: Vec<Token>,
     /// Who looked at MariaDB.
     pub looks: Looks,
     /// An entry that it takes once it no longer stalls.
@@ -220,6 +222,10 @@ pub struct State {
     pub journal: Journal,
     /// MariaDB.
     pub database: Database,
+    /// A replica of it that is behind and may take over.
+    pub replica: Option<Database>,
+    /// How many replicas may still fall behind.
+    pub replicas: u8,
     /// All entries that were ever made.
     pub entries: Vec<Taken>,
     /// All submissions.
@@ -253,6 +259,28 @@ impl State {
     /// Those that somebody has begun.
     pub fn begun(&self) -> Set {
         self.given_that(|given| given.has_begun)
+    }
+
+    /// The order of an entry.
+    pub fn order_of(&self, token: Token) -> i64 {
+        self.entries[usize::from(token)].order
+    }
+
+    /// The replica takes over. What was under way with the database is rolled back: a process asks
+    /// the new one from the beginning.
+    pub fn take_over(&mut self) -> bool {
+        let Some(replica) = self.replica.take() else { return false };
+        self.database = Database { row_lock: None, belief_lock: None, ..replica };
+        for process in &mut self.processes {
+            process.step = match process.step.clone() {
+                Step::LoadRow(load, _) => Step::LoadTable(load),
+                Step::DrainLock(batch) | Step::DrainCommit { batch, .. } => {
+                    Step::DrainBegin(Batch { before: 0, ..batch })
+                }
+                step => step,
+            };
+        }
+        true
     }
 
     fn given_that(&self, is_meant: impl Fn(&Given) -> bool) -> Set {

@@ -34,6 +34,8 @@ pub struct Batch {
     pub stream: Vec<Token>,
     /// Of `memora_journal`.
     pub table: Vec<(i64, Token)>,
+    /// What was written lately, and the database lacks.
+    pub again: Vec<Token>,
     /// Entries that wait for nothing any more.
     pub lost: Set,
     /// Entries that had been written before its transaction.
@@ -60,6 +62,8 @@ pub struct Load {
     pub head: i64,
     /// What waits there.
     pub stream: Vec<Token>,
+    /// What was written lately.
+    pub written: Vec<Token>,
 }
 
 /// Where a process is.
@@ -111,6 +115,8 @@ pub enum Step {
     GiveUp,
     /// Looks whether something waits in the journal.
     DrainTake,
+    /// Looks whether the database has what was written lately.
+    DrainLook(Vec<Token>),
     /// Looks whether something waits in `memora_journal`.
     DrainTakeTable,
     /// Reads what waits in `memora_journal`.

@@ -41,6 +41,7 @@ class JournalHealth(TypedDict):
     appendfsync: str
     maxmemory_policy: str
     kept_in_database: int
+    saved_lately: int
     is_clock_ahead: bool
 
 
@@ -162,6 +163,7 @@ def cache_status() -> Health:
             "appendfsync": journal["appendfsync"],
             "maxmemory_policy": journal["maxmemory_policy"],
             "kept_in_database": journal["kept_in_database"],
+            "saved_lately": journal["saved_lately"],
             "is_clock_ahead": journal["is_clock_ahead"],
         },
         "poison_reviews": frappe.db.count(POISON, WAITING),

@@ -72,6 +72,17 @@ def _words(news: OutageNews) -> tuple[str, str]:
                 "runs, and look in SHOW PROCESSLIST for a transaction that locks records."
             ),
         )
+    if news["event"] == "older":
+        return (
+            _("memora: MariaDB lacked {0} submissions that had been saved.").format(
+                news["submissions"]
+            ),
+            _(
+                "A replica that was behind took over, or a crash took the last commits. "
+                "redis_queue still had them, and they are saved again. Other changes of that "
+                "moment, such as those made at the Desk, may be lost."
+            ),
+        )
     if news["event"] == "replaced":
         return (
             _("memora: redis_queue came back with older data."),

@@ -10,18 +10,22 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
 use crate::servers::redis::journal::{self, StreamEntry};
+use crate::servers::redis::written;
 
 /// How often both places are read until they are of one moment.
 const MOST_READS: u32 = 100;
 
 impl Engine {
-    /// Everything that waits of the students of a batch, in both places.
+    /// Everything that waits of the students of a batch, in both places. Where an entry came early,
+    /// so that its token is in `lost`, also what was written of its student lately: the database
+    /// may lack it.
     pub(super) fn complete(
         &self,
         process: &Process,
         threads: &ThreadPool,
         stream: &[StreamEntry],
         table: &[TableEntry],
+        lost: &HashSet<String>,
     ) -> Result<Vec<Waiting>> {
         let mut students: BTreeMap<(String, String), (Vec<StreamEntry>, Vec<TableEntry>)> =
             BTreeMap::new();
@@ -36,7 +40,7 @@ impl Engine {
             students.keys().map(|(player, season)| (player.as_str(), season.as_str())).collect();
         let mut players: Vec<&str> = names.iter().map(|(player, _)| *player).collect();
         players.dedup();
-        let (others, kept) = self.read_both(process, &names, &players, stream)?;
+        let (others, kept) = self.read_both(process, &names, &players, stream, !lost.is_empty())?;
         for entry in others {
             if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
                 student.0.push(entry);
@@ -62,16 +66,25 @@ impl Engine {
         students: &[(&str, &str)],
         players: &[&str],
         taken: &[StreamEntry],
+        with_written: bool,
     ) -> Result<(Vec<StreamEntry>, Vec<TableEntry>)> {
         let keys = &self.settings.keys;
         let taken: HashSet<&str> = taken.iter().map(|entry| entry.id.as_str()).collect();
         let mut before = process.drain.with(|database| kept::of_students(database, players))?;
         for _ in 0..MOST_READS {
             let stream = process.journal.with(|journal| {
-                let waiting = journal::waiting_ids(journal, keys, students)?;
-                let mut ids: Vec<String> = waiting.into_iter().flat_map(|(_, ids)| ids).collect();
-                ids.retain(|id| !taken.contains(id.as_str()));
-                journal::entries_of(journal, keys, &ids)
+                let pending = journal::pending_ids(journal, keys, students)?;
+                let is_other = |id: &str| !taken.contains(id);
+                let waiting = pending.iter().flat_map(|ids| &ids.waiting);
+                let waiting: Vec<String> = waiting.filter(|id| is_other(id)).cloned().collect();
+                let mut found = journal::entries_of(journal, keys, &waiting)?;
+                if with_written {
+                    let written = pending.iter().flat_map(|ids| &ids.written);
+                    let written = written.filter(|one| is_other(&one.id));
+                    let places: Vec<&str> = written.map(|one| one.place.as_str()).collect();
+                    found.extend(written::at(journal, keys, &places)?);
+                }
+                Ok(found)
             })?;
             let table = process.drain.with(|database| kept::of_students(database, players))?;
             let is_same = table.len() == before.len()

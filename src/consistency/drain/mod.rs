@@ -5,6 +5,9 @@
 //! from what. Each entry counts once: its audit record, in the same transaction, has its token for
 //! a name. Entries leave the journal only after their transaction is committed. A drain that dies
 //! in between leaves them to the next one.
+//!
+//! What was written is kept for a while in the journal's Redis (see `written_lately`), for a
+//! database that turns out to be an older one.
 
 pub(crate) mod audit;
 mod complete;
@@ -14,6 +17,7 @@ mod replaced;
 mod set_aside;
 mod waiting;
 mod write;
+mod written_lately;
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -50,6 +54,8 @@ pub struct DrainReport {
     pub answers: usize,
     /// Records that could not be written and were set aside.
     pub set_aside: usize,
+    /// Submissions that had been written before, and that the database did not have.
+    pub written_again: usize,
     /// Submissions that are still in the journal.
     pub remaining: u64,
 }
@@ -72,6 +78,7 @@ impl Engine {
             log::debug!("nobody can tell whether the journal is the same as before: {error}");
         }
         let mut report = DrainReport::default();
+        self.write_again_if_needed(&process, deadline, &mut report);
         let mut last_id = 0;
         loop {
             let stream = process.journal.with(|journal| {
@@ -100,17 +107,13 @@ impl Engine {
                 break;
             }
             last_id = table.last().map_or(last_id, |entry| entry.id);
-            let early =
-                self.drain_batch(&process, stream, table, &HashSet::new(), deadline, &mut report)?;
-            // What they were computed from was there before them: it is seen now, or lost.
-            if !early.0.is_empty() {
-                let (tokens, stream, table) = early;
-                self.drain_batch(&process, stream, table, &tokens, deadline, &mut report)?;
-            }
+            self.drain_whole(&process, stream, table, deadline, &mut report)?;
+            self.let_go(&process, deadline, &mut report);
             if Instant::now() >= deadline {
                 break;
             }
         }
+        self.let_go(&process, deadline, &mut report);
         let waiting = process.drain.with(kept::backlog)?.0;
         report.remaining = waiting
             + process.journal.with(|journal| {
@@ -120,6 +123,25 @@ impl Engine {
                 Ok(journal::backlog(journal, keys)?.0)
             })?;
         Ok(report)
+    }
+
+    /// Writes a batch, first without what came before the entry that it was computed from.
+    fn drain_whole(
+        &self,
+        process: &Process,
+        stream: Vec<StreamEntry>,
+        table: Vec<TableEntry>,
+        deadline: Instant,
+        report: &mut DrainReport,
+    ) -> Result<()> {
+        let early = self.drain_batch(process, stream, table, &HashSet::new(), deadline, report)?;
+        // What they were computed from was there before them: it is seen now, among what waits or
+        // what was written lately, or lost.
+        if !early.0.is_empty() {
+            let (tokens, stream, table) = early;
+            self.drain_batch(process, stream, table, &tokens, deadline, report)?;
+        }
+        Ok(())
     }
 
     /// Writes a batch and takes it out of the journal. Returns what is left of students of whom an
@@ -134,10 +156,9 @@ impl Engine {
         deadline: Instant,
         report: &mut DrainReport,
     ) -> Result<(HashSet<String>, Vec<StreamEntry>, Vec<TableEntry>)> {
-        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let (waiting, written) = with_threads(WRITERS, |threads| {
             let waiting =
-                with_patience(deadline, || self.complete(process, threads, &stream, &table))?;
+                with_patience(deadline, || self.complete(process, threads, &stream, &table, lost))?;
             self.drop_lacking(process, &waiting);
             let written = with_patience(deadline, || {
                 self.persist_in_parallel(process, threads, &waiting, lost)
@@ -146,14 +167,15 @@ impl Engine {
         })?;
         report.answers += written.answers;
         report.set_aside += written.set_aside;
-        report.submissions += written.done.len();
         let done: Vec<(&StreamEntry, &str)> = waiting
             .iter()
             .flat_map(|student| student.stream.iter().zip(&student.stream_tokens))
             .filter(|(_, token)| written.done.contains(*token))
             .map(|(entry, token)| (entry, token.as_str()))
             .collect();
-        process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
+        let before = done.iter().filter(|(entry, _)| entry.is_written).count();
+        report.submissions += written.done.len() - before;
+        self.acknowledge(process, &done)?;
         let is_early = |student: &Waiting| {
             student.entries.iter().any(|entry| written.early.contains(&entry.token))
         };

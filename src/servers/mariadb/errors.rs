@@ -1,6 +1,6 @@
 //! What an error of MariaDB means.
 
-use crate::error::{Error, Server};
+use crate::error::{Error, Result, Server};
 
 /// MariaDB's number for a variable that it does not have.
 pub const UNKNOWN_VARIABLE: u16 = 1193;
@@ -99,6 +99,23 @@ pub fn is_ended(error: &Error) -> bool {
 /// Whether MariaDB's number means that the server takes no writes.
 pub fn is_read_only(code: u16) -> bool {
     READ_ONLY.contains(&code)
+}
+
+/// Whether the server takes no writes: a number, which belongs to a statement that is sent in any
+/// case. Newer versions name what older ones number.
+pub const IS_READ_ONLY: &str = "CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')";
+
+/// Leaves a server that takes no writes: another took its place, and this one may lack what that
+/// has.
+pub fn leave_if_read_only(is_read_only: bool) -> Result<()> {
+    if !is_read_only {
+        return Ok(());
+    }
+    Err(Error::Unavailable {
+        server: Server::Database,
+        cause: "it is read-only, so another server has taken its place, or will".to_owned(),
+        broken: true,
+    })
 }
 
 /// The numbers of errors that the data itself causes, wherever and whenever it is written: NULL

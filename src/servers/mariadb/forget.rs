@@ -6,7 +6,8 @@ use mysql::{Conn, Value};
 
 use super::shape::{ARCHIVE, LIVE};
 use super::{
-    MOST_IN_A_LIST, archive, in_transaction_again, old_blind_answers, retention, rows, run, seasons,
+    MOST_IN_A_LIST, archive, audits, in_transaction_again, old_blind_answers, retention, rows, run,
+    seasons,
 };
 use crate::error::Result;
 
@@ -29,14 +30,17 @@ pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> 
 }
 
 /// Makes submissions count as written, without a word of their student, and removes the student's
-/// entries from `memora_journal`. A drain that has them in hand writes nothing of them.
-pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<u64> {
+/// entries from `memora_journal`. A drain that has them in hand writes nothing of them. Returns how
+/// many had not been written, and how many had been.
+pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<(u64, u64)> {
     in_transaction_again(connection, |connection| {
         archive::wait_for_writers(connection)?;
         let kept: Vec<String> =
             rows(connection, "SELECT token FROM `memora_journal` WHERE player = ?", (player,))?;
         let all: BTreeSet<&String> = tokens.iter().chain(&kept).collect();
         let all: Vec<&String> = all.into_iter().collect();
+        let names: Vec<&str> = all.iter().map(|token| token.as_str()).collect();
+        let written = audits::audited(connection, &names)?.len() as u64;
         for tokens in all.chunks(MOST_IN_A_LIST) {
             let marks = vec!["(?, NOW(6), NOW(6), 'Administrator', 'Administrator')"; tokens.len()]
                 .join(", ");
@@ -51,7 +55,7 @@ pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<
             run(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
         }
         run(connection, "DELETE FROM `memora_journal` WHERE player = ?", (player,))?;
-        Ok(all.len() as u64)
+        Ok((all.len() as u64 - written, written))
     })
 }
 

@@ -4,6 +4,7 @@
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
+use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use super::outages::NOW_US;
 use super::{MOST_IN_A_LIST, placeholders, row, rows, run};
 use crate::error::{Error, Result};
@@ -59,12 +60,21 @@ pub fn append(
     Ok(i64::try_from(id).unwrap_or(i64::MAX))
 }
 
-/// A student's entries of a season, by their ids.
+/// A student's entries of a season, by their ids. Reads begin with it: it leaves a server that takes
+/// no writes.
 pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<Vec<TableEntry>> {
     let sql = format!(
-        "SELECT {COLUMNS} FROM `memora_journal` WHERE player = ? AND season = ? ORDER BY id"
+        "SELECT is_read_only, {COLUMNS} FROM (SELECT {IS_READ_ONLY} AS is_read_only) AS server \
+         LEFT JOIN `memora_journal` ON player = ? AND season = ? ORDER BY id"
     );
-    Ok(rows::<Row>(connection, &sql, (player, season))?.into_iter().map(table_entry).collect())
+    type Found = (bool, Option<i64>, Text, Text, Text, Text, Option<i64>);
+    type Text = Option<String>;
+    let found: Vec<Found> = rows(connection, &sql, (player, season))?;
+    leave_if_read_only(found.first().is_some_and(|found| found.0))?;
+    let entry = |(_, id, token, player, season, text, kept_at): Found| {
+        Some(table_entry((id?, token?, player?, season?, text?, kept_at?)))
+    };
+    Ok(found.into_iter().filter_map(entry).collect())
 }
 
 /// The entries of some students, of whatever season.
@@ -81,9 +91,12 @@ pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableE
     Ok(rows::<Row>(connection, &sql, params)?.into_iter().map(table_entry).collect())
 }
 
-/// Whether any entry is kept.
+/// Whether any entry is kept. As [`of_student`], it leaves a server that takes no writes.
 pub fn has_any(connection: &mut Conn) -> Result<bool> {
-    Ok(row::<u8>(connection, "SELECT 1 FROM `memora_journal` LIMIT 1", ())?.is_some())
+    let sql = format!("SELECT {IS_READ_ONLY}, EXISTS (SELECT 1 FROM `memora_journal`)");
+    let (is_read_only, has_any) = row(connection, &sql, ())?.unwrap_or((false, false));
+    leave_if_read_only(is_read_only)?;
+    Ok(has_any)
 }
 
 /// The oldest entries after an id.

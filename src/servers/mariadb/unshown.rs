@@ -7,6 +7,7 @@
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
+use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use super::{MOST_IN_A_LIST, in_transaction, in_transaction_again, placeholders, row, rows, run};
 use crate::error::{Error, Result};
 use crate::rules::belief::{Look, MOST_UNSHOWN, Unshown};
@@ -27,15 +28,16 @@ pub const ROW: &str = "INSERT IGNORE INTO `memora_belief` (id, is_believed) VALU
 pub fn look(connection: &mut Conn) -> Result<Look> {
     // One more than are dropped one by one: the rest need not be known.
     let sql = format!(
-        "SELECT is_believed, player, season FROM `memora_belief` LEFT JOIN `memora_unshown` ON \
-         TRUE LIMIT {}",
+        "SELECT {IS_READ_ONLY}, is_believed, player, season FROM `memora_belief` LEFT JOIN \
+         `memora_unshown` ON TRUE LIMIT {}",
         MOST_UNSHOWN + 1
     );
-    let found: Vec<(bool, Option<String>, Option<String>)> = rows(connection, &sql, ())?;
-    let is_believed = found.first().is_some_and(|(is_believed, ..)| *is_believed);
+    let found: Vec<(bool, bool, Option<String>, Option<String>)> = rows(connection, &sql, ())?;
+    leave_if_read_only(found.first().is_some_and(|(is_read_only, ..)| *is_read_only))?;
+    let is_believed = found.first().is_some_and(|(_, is_believed, ..)| *is_believed);
     let unshown = found
         .into_iter()
-        .filter_map(|(_, player, season)| Some(Unshown { player: player?, season: season? }));
+        .filter_map(|(.., player, season)| Some(Unshown { player: player?, season: season? }));
     Ok(Look { is_believed, unshown: unshown.collect() })
 }
 

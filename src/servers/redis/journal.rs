@@ -8,6 +8,7 @@ use ::redis::{FromRedisValue, Script, Value};
 
 use super::keys::{GROUP, Keys};
 use super::look::look_note;
+use super::written::{self, WrittenId, WrittenScripts, with_pending};
 use super::{RedisConnection, confirm, text, unexpected};
 use crate::error::{Error, Result};
 use crate::rules::entry::Entry;
@@ -18,8 +19,13 @@ const DRAIN_FLAG_SECONDS: u64 = 60;
 /// Submissions that are read or acknowledged at a time: others wait for no more than these.
 const AT_ONCE: usize = 100;
 
+/// How often a student's submissions are read again that leave the stream meanwhile.
+const MOST_READS: u32 = 3;
+
 /// The journal's scripts.
 pub struct JournalScripts {
+    /// Those for what was written lately.
+    pub written: WrittenScripts,
     append: Script,
     acknowledge: Script,
     confirm: Script,
@@ -30,6 +36,7 @@ pub struct JournalScripts {
 impl Default for JournalScripts {
     fn default() -> Self {
         JournalScripts {
+            written: WrittenScripts::default(),
             append: Script::new(include_str!("lua/append.lua")),
             acknowledge: Script::new(include_str!("lua/acknowledge.lua")),
             confirm: Script::new(include_str!("lua/confirm.lua")),
@@ -67,7 +74,7 @@ pub struct NewEntry<'a> {
 }
 
 /// One submission as it stands in the stream.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StreamEntry {
     /// Id in the stream.
     pub id: String,
@@ -77,6 +84,8 @@ pub struct StreamEntry {
     pub season: String,
     /// The entry as text.
     pub text: String,
+    /// It was written to MariaDB lately.
+    pub is_written: bool,
 }
 
 /// A student's submissions that are still in the journal.
@@ -84,8 +93,21 @@ pub struct StreamEntry {
 pub struct Pending {
     /// The order of the student's newest entry; 0 where the journal knows none.
     pub head: i64,
-    /// The entries in the order of the stream.
+    /// The entries that wait, in the order of the stream.
     pub entries: Vec<Entry>,
+    /// Those that were written to MariaDB lately.
+    pub written: Vec<WrittenId>,
+}
+
+/// Which submissions of a student are still in the journal.
+#[derive(Clone, Debug, Default)]
+pub struct PendingIds {
+    /// The order of the student's newest entry; 0 where the journal knows none.
+    pub head: i64,
+    /// The ids of those that wait, in the order of the stream.
+    pub waiting: Vec<String>,
+    /// Those that were written to MariaDB lately.
+    pub written: Vec<WrittenId>,
 }
 
 impl JournalScripts {
@@ -112,7 +134,8 @@ impl JournalScripts {
         }
     }
 
-    /// Takes submissions that are in MariaDB out of the journal: each with its token.
+    /// Takes submissions out of the journal, also those that were written lately: each with its
+    /// token.
     pub fn acknowledge(
         &self,
         connection: &mut RedisConnection,
@@ -120,11 +143,7 @@ impl JournalScripts {
         entries: &[(&StreamEntry, &str)],
     ) -> Result<()> {
         for entries in entries.chunks(AT_ONCE) {
-            let mut names = vec![keys.stream(), keys.tokens()];
-            names.extend(
-                entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)),
-            );
-            let mut call = self.acknowledge.key(&names);
+            let mut call = self.acknowledge.key(with_pending(keys, entries));
             call.arg(GROUP);
             for (entry, token) in entries {
                 call.arg(&entry.id).arg(token);
@@ -134,20 +153,16 @@ impl JournalScripts {
         Ok(())
     }
 
-    /// Makes void what was computed from a student's submissions so far. Returns the ids of those
-    /// that wait.
+    /// Makes void what was computed from a student's submissions so far.
     pub fn void(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
         (player, season): (&str, &str),
         (order, seconds): (i64, u64),
-    ) -> Result<Vec<String>> {
+    ) -> Result<()> {
         let mut call = self.void.key(keys.pending(player, season));
-        let mut ids: Vec<String> = connection.script(call.arg(order).arg(seconds))?;
-        ids.retain(|field| is_id(field));
-        ids.sort_by_key(|id| place(id));
-        Ok(ids)
+        connection.script(call.arg(order).arg(seconds))
     }
 
     /// True for the one caller in a minute that should queue a drain, since submissions have waited
@@ -187,34 +202,38 @@ pub fn place(id: &str) -> (u64, u64) {
     (time.parse().unwrap_or(0), count.parse().unwrap_or(0))
 }
 
-/// The heads of some students and the ids of all their submissions that wait, in their order.
-pub fn waiting_ids(
+/// Which submissions of some students are still in the journal.
+pub fn pending_ids(
     connection: &mut RedisConnection,
     keys: &Keys,
     students: &[(&str, &str)],
-) -> Result<Vec<(i64, Vec<String>)>> {
+) -> Result<Vec<PendingIds>> {
     let mut pipeline = redis::pipe();
     for (player, season) in students {
         pipeline.cmd("HGETALL").arg(keys.pending(player, season));
     }
     let found: Vec<Vec<(String, String)>> = connection.pipeline(&pipeline)?;
-    let waiting = found.into_iter().map(|fields| {
-        let (mut head, mut ids) = (0, Vec::new());
+    let pending = found.into_iter().map(|fields| {
+        let mut ids = PendingIds::default();
         for (field, value) in fields {
             if field == "head" {
-                head = value.parse().unwrap_or(0);
+                ids.head = value.parse().unwrap_or(0);
             } else if is_id(&field) {
-                ids.push(field);
+                match WrittenId::read(&field, &value) {
+                    Some(written) => ids.written.push(written),
+                    None => ids.waiting.push(field),
+                }
             }
         }
-        ids.sort_by_key(|id| place(id));
-        (head, ids)
+        ids.waiting.sort_by_key(|id| place(id));
+        ids
     });
-    Ok(waiting.collect())
+    Ok(pending.collect())
 }
 
-/// What of some students is still on its way to MariaDB, in their order. What leaves the journal
-/// meanwhile is in MariaDB: whoever reads both reads the journal first.
+/// What of some students is still on its way to MariaDB, in their order, and what was written there
+/// lately. What leaves the journal meanwhile is in MariaDB: whoever reads both reads the journal
+/// first.
 pub fn pending(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -222,19 +241,28 @@ pub fn pending(
     season: &str,
 ) -> Result<Vec<Pending>> {
     let students: Vec<(&str, &str)> = players.iter().map(|player| (*player, season)).collect();
-    let waiting = waiting_ids(connection, keys, &students)?;
-    let ids: Vec<String> = waiting.iter().flat_map(|(_, ids)| ids.iter().cloned()).collect();
-    let mut found: HashMap<String, Entry> = HashMap::with_capacity(ids.len());
-    for StreamEntry { id, text, .. } in entries_of(connection, keys, &ids)? {
+    let (mut pending, mut found) = (Vec::new(), Vec::new());
+    for _ in 0..MOST_READS {
+        pending = pending_ids(connection, keys, &students)?;
+        let ids: Vec<String> = pending.iter().flat_map(|ids| ids.waiting.clone()).collect();
+        found = entries_of(connection, keys, &ids)?;
+        if found.len() == ids.len() {
+            break;
+        }
+        // One of them was written meanwhile: it is among those now.
+    }
+    let mut entries: HashMap<String, Entry> = HashMap::with_capacity(found.len());
+    for StreamEntry { id, text, .. } in found {
         // An unreadable entry is the drain's to set aside; the student's other answers still count.
         if let Ok(entry) = Entry::read(&text, &id) {
             let entry = entry.kept_at(kept_at_us(&id));
-            found.insert(id, entry);
+            entries.insert(id, entry);
         }
     }
-    let pending = waiting.into_iter().map(|(head, ids)| {
-        let entries = ids.iter().filter_map(|id| found.remove(id)).collect();
-        Pending { head, entries }
+    let pending = pending.into_iter().map(|PendingIds { head, waiting, written }| Pending {
+        head,
+        entries: waiting.iter().filter_map(|id| entries.remove(id)).collect(),
+        written,
     });
     Ok(pending.collect())
 }
@@ -267,15 +295,18 @@ pub fn entries_of(
     Ok(found)
 }
 
-/// A submission that waits in the stream, by its token, or by the id that older versions gave it.
-pub fn waiting(
+/// A submission that is in the journal, by its token, or by the id that older versions gave it.
+pub fn submission(
     connection: &mut RedisConnection,
     keys: &Keys,
     token: &str,
 ) -> Result<Option<StreamEntry>> {
-    let id: Option<String> =
+    let known: Option<String> =
         connection.command(redis::cmd("HGET").arg(keys.tokens()).arg(token))?;
-    match id.or_else(|| is_id(token).then(|| token.to_owned())) {
+    if let Some(place) = known.as_deref().and_then(|known| known.strip_prefix('w')) {
+        return Ok(written::at(connection, keys, &[place])?.pop());
+    }
+    match known.or_else(|| is_id(token).then(|| token.to_owned())) {
         // A number that Redis finds too large for an id is none of ours.
         Some(id) => match entries_of(connection, keys, &[id]) {
             Err(Error::Refused { .. }) => Ok(None),
@@ -417,7 +448,7 @@ pub fn is_kept_on_disk(connection: &mut RedisConnection) -> Result<bool> {
 
 /// Reads the list of entries that XRANGE and its kin give. A field that is missing is left empty:
 /// such an entry is set aside by the drain, and never blocks the rest.
-fn entries(value: Value) -> Result<Vec<StreamEntry>> {
+pub(super) fn entries(value: Value) -> Result<Vec<StreamEntry>> {
     let list = match value {
         Value::Array(list) => list,
         Value::Nil => return Ok(Vec::new()),
@@ -428,8 +459,7 @@ fn entries(value: Value) -> Result<Vec<StreamEntry>> {
         let Value::Array(parts) = item else { continue };
         let mut parts = parts.into_iter();
         let id = text(parts.next().unwrap_or(Value::Nil))?;
-        let mut entry =
-            StreamEntry { id, player: String::new(), season: String::new(), text: String::new() };
+        let mut entry = StreamEntry { id, ..StreamEntry::default() };
         if let Some(Value::Array(fields)) = parts.next() {
             let mut fields = fields.into_iter();
             while let (Some(field), Some(value)) = (fields.next(), fields.next()) {

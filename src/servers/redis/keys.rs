@@ -143,9 +143,15 @@ impl Keys {
         self.of_all("srs-journal")
     }
 
-    /// Journal: a student's submissions that are still in the stream, and the last one's head.
+    /// Journal: a student's submissions that are still in the stream or were written lately, and the
+    /// last one's head.
     pub fn pending(&self, player: &str, season: &str) -> String {
         self.of_student("srs-pending", player, season)
+    }
+
+    /// Journal: submissions that were written to MariaDB lately.
+    pub fn written(&self) -> String {
+        self.of_all("srs-written")
     }
 
     /// Journal: set while a drain is queued.
@@ -153,7 +159,7 @@ impl Keys {
         self.of_all("srs-drain-queued")
     }
 
-    /// Journal: the ids in the stream of the submissions that wait, by their tokens.
+    /// Journal: where the submissions are that wait or were written lately, by their tokens.
     pub fn tokens(&self) -> String {
         self.of_all("srs-tokens")
     }

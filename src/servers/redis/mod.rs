@@ -17,6 +17,7 @@ pub mod schedules;
 pub mod students;
 mod tls;
 pub mod url;
+pub mod written;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,15 +1,21 @@
--- Takes submissions that are in MariaDB out of the journal.
--- KEYS: stream, submissions by token, then for each submission its student's pending submissions
+-- Takes submissions out of the journal, and out of those that were written lately.
+-- KEYS: stream, submissions by token, those written lately, then for each submission its student's
+-- pending submissions
 -- ARGV: group, then each submission's id and token
-for index = 3, #KEYS do
-  local id, token, pending = ARGV[2 * index - 4], ARGV[2 * index - 3], KEYS[index]
+for index = 4, #KEYS do
+  local id, token, pending = ARGV[2 * index - 6], ARGV[2 * index - 5], KEYS[index]
   redis.call('XACK', KEYS[1], ARGV[1], id)
   redis.call('XDEL', KEYS[1], id)
+  local known = redis.call('HGET', pending, id)
+  local written = known and string.match(known, '^%d+%-%d+')
+  if written then
+    redis.call('XDEL', KEYS[3], written)
+  end
   -- The field `id` is of older versions.
   redis.call('HDEL', pending, id, 'id')
   redis.call('HDEL', KEYS[2], token)
-  -- Once nothing waits, the table knows as much as the head and the last tokens, but for a student
-  -- who was erased.
+  -- Once nothing is left, the table knows as much as the head and the last tokens, but for a
+  -- student who was erased.
   local void, fields = redis.call('HGET', pending, 'void'), redis.call('HLEN', pending)
   if void and fields <= 3 then
     redis.call('EXPIRE', pending, void)

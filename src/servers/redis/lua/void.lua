@@ -2,7 +2,6 @@
 -- this is a conflict.
 -- KEYS: the student's pending submissions
 -- ARGV: an order, seconds that it is kept once nothing is pending
--- Returns the names of all fields: the ids of submissions that wait are among them
 local head, order = tonumber(redis.call('HGET', KEYS[1], 'head') or '0'), tonumber(ARGV[1])
 if head >= order then
   order = head + 1
@@ -12,4 +11,4 @@ redis.call('HDEL', KEYS[1], 'token')
 if redis.call('HLEN', KEYS[1]) <= 2 then
   redis.call('EXPIRE', KEYS[1], ARGV[2])
 end
-return redis.call('HKEYS', KEYS[1])
+return 1

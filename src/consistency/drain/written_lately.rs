@@ -1,0 +1,171 @@
+//! What was written to MariaDB lately, kept for a database that turns out to be an older one: a
+//! replica that was behind took over, or a power cut took the last commits.
+//!
+//! An audit record is part of its submission's transaction, so exactly the submissions without one
+//! are missing. Nothing leaves the journal's Redis for good before its audit record was seen a
+//! second time, minutes after it was written: what is missing is written again by then, and much
+//! sooner as a rule, since each drain looks for the newest ones. Until then every load lays it over
+//! the table.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use super::DrainReport;
+use crate::engine::outages::OutageNews;
+use crate::engine::{Engine, Process};
+use crate::error::Result;
+use crate::servers::mariadb::audits;
+use crate::servers::redis::journal::{self, StreamEntry};
+use crate::servers::redis::written::{self, Written, WrittenId};
+
+/// For how long they are kept: longer than a replica is behind that takes over.
+const KEPT: Duration = Duration::from_secs(300);
+/// Those that each drain looks for: a database that is behind lacks the newest.
+const NEWEST: usize = 20;
+/// Submissions that are looked for at a time.
+const AT_ONCE: usize = 1_000;
+
+impl Engine {
+    /// Takes submissions out of the stream that are in MariaDB now, or set aside there. They are
+    /// kept among those that were written lately, if they have a token of their own.
+    pub(super) fn acknowledge(
+        &self,
+        process: &Process,
+        done: &[(&StreamEntry, &str)],
+    ) -> Result<()> {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        // What cannot be read has no audit record, and a Poison Review instead.
+        let (kept, rest): (Vec<_>, Vec<_>) =
+            done.iter().copied().partition(|(entry, token)| entry.id != *token);
+        let is_kept = process.journal.with(|journal| {
+            scripts.acknowledge(journal, keys, &rest)?;
+            scripts.written.keep(journal, keys, &kept)
+        })?;
+        if is_kept {
+            return Ok(());
+        }
+        log::warn!("redis_queue is full: it does not keep what was written lately");
+        process.journal.with(|journal| scripts.acknowledge(journal, keys, &kept))?;
+        while self.let_go_of_oldest(process, Duration::ZERO)?.0 > 0 {}
+        Ok(())
+    }
+
+    /// Writes again what the database lacks, if it lacks one of the newest.
+    pub(super) fn write_again_if_needed(
+        &self,
+        process: &Process,
+        deadline: Instant,
+        report: &mut DrainReport,
+    ) {
+        let keys = &self.settings.keys;
+        let newest = process.journal.with(|journal| written::newest(journal, keys, NEWEST));
+        let written = match newest.and_then(|newest| self.told_apart(process, newest)) {
+            Ok((_, lacking)) if lacking.is_empty() => Ok(()),
+            Ok(_) => self.write_again(process, deadline, report),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = written {
+            log::warn!("nobody can tell whether the database has what was written: {error}");
+        }
+    }
+
+    /// Lets go of those that have been kept long enough and are in the database.
+    pub(super) fn let_go(&self, process: &Process, deadline: Instant, report: &mut DrainReport) {
+        if let Err(error) = self.let_go_of_old(process, deadline, report) {
+            log::warn!("what was written lately is kept for longer: {error}");
+        }
+    }
+
+    /// Lets go of what was written of some students lately.
+    pub(crate) fn let_go_of(&self, process: &Process, students: &[(&str, &str)]) -> Result<()> {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        process.journal.with(|journal| {
+            let pending = journal::pending_ids(journal, keys, students)?;
+            let of_students = students.iter().zip(pending).flat_map(|(student, ids)| {
+                let (player, season) = (student.0.to_owned(), student.1.to_owned());
+                ids.written.into_iter().map(move |WrittenId { id, token, .. }| {
+                    let (player, season) = (player.clone(), season.clone());
+                    (StreamEntry { id, player, season, ..StreamEntry::default() }, token)
+                })
+            });
+            let written: Vec<(StreamEntry, String)> = of_students.collect();
+            let written: Vec<_> =
+                written.iter().map(|(entry, token)| (entry, token.as_str())).collect();
+            scripts.acknowledge(journal, keys, &written)
+        })
+    }
+
+    fn let_go_of_old(
+        &self,
+        process: &Process,
+        deadline: Instant,
+        report: &mut DrainReport,
+    ) -> Result<()> {
+        loop {
+            match self.let_go_of_oldest(process, KEPT)? {
+                (0, 0) => return Ok(()),
+                (_, 0) => {}
+                _ => return self.write_again(process, deadline, report),
+            }
+        }
+    }
+
+    /// Lets go of some of those that have been kept for so long and are in the database. Returns how
+    /// many they were, and how many are not there.
+    fn let_go_of_oldest(&self, process: &Process, kept: Duration) -> Result<(usize, usize)> {
+        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
+        let past = process.journal.with(|journal| scripts.written.past(journal, keys, kept))?;
+        let (there, lacking) = self.told_apart(process, past)?;
+        let done: Vec<_> = there.iter().map(|one| (&one.entry, one.token.as_str())).collect();
+        process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
+        Ok((there.len(), lacking.len()))
+    }
+
+    /// Writes again all that the database lacks.
+    fn write_again(
+        &self,
+        process: &Process,
+        deadline: Instant,
+        report: &mut DrainReport,
+    ) -> Result<()> {
+        let keys = &self.settings.keys;
+        let (mut place, mut again) = (String::new(), 0);
+        loop {
+            let found =
+                process.journal.with(|journal| written::after(journal, keys, &place, AT_ONCE))?;
+            let Some((last, _)) = found.last() else { break };
+            place.clone_from(last);
+            let (_, lacking) =
+                self.told_apart(process, found.into_iter().map(|(_, it)| it).collect())?;
+            again += lacking.len();
+            if !lacking.is_empty() {
+                let stream = lacking.into_iter().map(|found| found.entry).collect();
+                self.drain_whole(process, stream, Vec::new(), deadline, report)?;
+            }
+        }
+        if again > 0 {
+            log::error!(
+                "the database lacked {again} submissions that had been written to it, and was given \
+                 them again: a replica that was behind took over, or a crash took them"
+            );
+            report.written_again += again;
+            process.outages.tell(OutageNews::WrittenAgain(again));
+        }
+        Ok(())
+    }
+
+    /// Tells those that the database has from those that it lacks.
+    fn told_apart(
+        &self,
+        process: &Process,
+        found: Vec<Written>,
+    ) -> Result<(Vec<Written>, Vec<Written>)> {
+        if found.is_empty() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let tokens: Vec<&str> = found.iter().map(|one| one.token.as_str()).collect();
+        let audited: HashSet<String> =
+            process.drain.with(|database| audits::audited(database, &tokens))?;
+        Ok(found.into_iter().partition(|one| audited.contains(&one.token)))
+    }
+}

@@ -1,0 +1,182 @@
+//! Submissions that were written to MariaDB lately. They stay in the journal's Redis for a while: a
+//! database that turns out to be an older one, as a replica that was behind, is given them again.
+
+use std::time::Duration;
+
+use ::redis::{Script, Value};
+
+use super::journal::{StreamEntry, entries};
+use super::keys::{GROUP, Keys};
+use super::{RedisConnection, text, unexpected};
+use crate::error::{Error, Result};
+
+/// The most that are kept.
+const MOST_KEPT: usize = 50_000;
+/// Submissions that a script looks at: others wait for no more than these.
+const AT_ONCE: usize = 100;
+
+/// A submission that was written lately.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrittenId {
+    /// Its id in the stream of submissions.
+    pub id: String,
+    /// Where it is among those that were written lately.
+    pub place: String,
+    /// Its token.
+    pub token: String,
+}
+
+impl WrittenId {
+    /// What a student's pending submissions say of one of them; `None`: it waits.
+    pub fn read(id: &str, value: &str) -> Option<WrittenId> {
+        let (place, token) = value.split_once(' ')?;
+        Some(WrittenId { id: id.to_owned(), place: place.to_owned(), token: token.to_owned() })
+    }
+}
+
+/// A submission that was written lately, with its token.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// As it stood in the stream; without its text, where that is not asked for.
+    pub entry: StreamEntry,
+    /// Its token.
+    pub token: String,
+}
+
+/// The scripts.
+pub struct WrittenScripts {
+    keep: Script,
+    past: Script,
+}
+
+impl Default for WrittenScripts {
+    fn default() -> Self {
+        WrittenScripts {
+            keep: Script::new(include_str!("lua/keep.lua")),
+            past: Script::new(include_str!("lua/written.lua")),
+        }
+    }
+}
+
+impl WrittenScripts {
+    /// Takes submissions that are in MariaDB out of the stream and keeps them here: each with its
+    /// token. False: this Redis is full, and keeps none.
+    pub fn keep(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        entries: &[(&StreamEntry, &str)],
+    ) -> Result<bool> {
+        for entries in entries.chunks(AT_ONCE) {
+            let mut call = self.keep.key(with_pending(keys, entries));
+            call.arg(GROUP);
+            for (entry, token) in entries {
+                call.arg(&entry.id).arg(token);
+            }
+            match connection.script::<()>(&call) {
+                Err(Error::Refused { cause, .. }) if cause.contains("OOM") => return Ok(false),
+                kept => kept?,
+            }
+        }
+        Ok(true)
+    }
+
+    /// The oldest that have been kept for so long, or are too many, without their texts.
+    pub fn past(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        kept: Duration,
+    ) -> Result<Vec<Written>> {
+        let mut call = self.past.key(keys.written());
+        call.arg(kept.as_millis().to_string()).arg(MOST_KEPT).arg(AT_ONCE);
+        let found: Vec<[String; 5]> = connection.script(&call)?;
+        let past = found.into_iter().map(|[_, id, token, player, season]| {
+            let entry = StreamEntry { id, player, season, text: String::new(), is_written: true };
+            Written { entry, token }
+        });
+        Ok(past.collect())
+    }
+}
+
+/// The keys of a script that takes submissions out of the journal.
+pub(super) fn with_pending(keys: &Keys, entries: &[(&StreamEntry, &str)]) -> Vec<String> {
+    let mut names = vec![keys.stream(), keys.tokens(), keys.written()];
+    names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
+    names
+}
+
+/// The newest of them, the newest first.
+pub fn newest(connection: &mut RedisConnection, keys: &Keys, most: usize) -> Result<Vec<Written>> {
+    let mut command = redis::cmd("XREVRANGE");
+    command.arg(keys.written()).arg("+").arg("-").arg("COUNT").arg(most);
+    Ok(written(connection.command(&command)?)?.into_iter().map(|(_, found)| found).collect())
+}
+
+/// Those after a place, each with its own, the oldest first; empty means from the beginning.
+pub fn after(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    place: &str,
+    most: usize,
+) -> Result<Vec<(String, Written)>> {
+    let begin = if place.is_empty() { "-".to_owned() } else { format!("({place}") };
+    let mut command = redis::cmd("XRANGE");
+    command.arg(keys.written()).arg(begin).arg("+").arg("COUNT").arg(most);
+    written(connection.command(&command)?)
+}
+
+/// Those in some places, as far as they are there.
+pub fn at(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    places: &[&str],
+) -> Result<Vec<StreamEntry>> {
+    let mut all = Vec::with_capacity(places.len());
+    for places in places.chunks(AT_ONCE) {
+        let mut pipeline = redis::pipe();
+        for place in places {
+            pipeline.cmd("XRANGE").arg(keys.written()).arg(place).arg(place);
+        }
+        let answers: Vec<Value> = connection.pipeline(&pipeline)?;
+        for answer in answers {
+            all.extend(written(answer)?.into_iter().map(|(_, found)| found.entry));
+        }
+    }
+    Ok(all)
+}
+
+/// How many there are.
+pub fn count(connection: &mut RedisConnection, keys: &Keys) -> Result<u64> {
+    connection.command(redis::cmd("XLEN").arg(keys.written()))
+}
+
+/// Reads the list that XRANGE gives: places, and what is there.
+fn written(value: Value) -> Result<Vec<(String, Written)>> {
+    let list = match value {
+        Value::Array(list) => list,
+        Value::Nil => return Ok(Vec::new()),
+        other => return Err(unexpected(&other)),
+    };
+    let mut all = Vec::with_capacity(list.len());
+    for item in list {
+        let (mut id, mut token) = (String::new(), String::new());
+        if let Value::Array(parts) = &item
+            && let Some(Value::Array(fields)) = parts.get(1)
+        {
+            for pair in fields.chunks_exact(2) {
+                match text(pair[0].clone())?.as_str() {
+                    "id" => id = text(pair[1].clone())?,
+                    "token" => token = text(pair[1].clone())?,
+                    _ => {}
+                }
+            }
+        }
+        for entry in entries(Value::Array(vec![item]))? {
+            let place = entry.id.clone();
+            let entry = StreamEntry { id: id.clone(), is_written: true, ..entry };
+            all.push((place, Written { entry, token: token.clone() }));
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,118 @@
+"""MariaDB turns out to be an older one of itself: a replica that was behind took over, or a crash
+took its last commits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+
+from memora._engine import Engine
+from tests.consistency.test_drain import NOTHING, age_written, audits
+from tests.support.site_under_test import PLAYER, TRACKER, Record, Site, ids, session
+
+OTHERS: Final = [f"classmate{number}@school.example" for number in range(30)]
+
+
+@contextmanager
+def forgotten(site: Site, player: str | None = None) -> Iterator[None]:
+    """What is written within is not there afterwards: everything, or what is this student's."""
+    tables = (TRACKER, "`tabMemory Review Audit`")
+    before = {table: site.sql(f"SELECT * FROM {table}") for table in tables}
+    yield
+    for table, rows in before.items():
+        site.sql(f"DELETE FROM {table} WHERE %s IS NULL OR player = %s", (player, player))
+        for row in rows:
+            if player is None or row["player"] == player:
+                columns = ", ".join(f"`{name}`" for name in row)
+                values = ", ".join(["%s"] * len(row))
+                site.sql(f"INSERT INTO {table} ({columns}) VALUES ({values})", [*row.values()])
+
+
+@pytest.fixture
+def student(site: Site, engine: Engine) -> Engine:
+    """The student has two due questions, both once right before."""
+    site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
+    assert ids(engine.due(PLAYER)) == ["q", "r"]
+    return engine
+
+
+@pytest.mark.parametrize("reads_from", ["cache", "database", "safe mode"])
+def test_a_read_shows_what_the_database_lacks(site: Site, student: Engine, reads_from: str) -> None:
+    with forgotten(site):
+        job = student.submit(PLAYER, session_data=session("q"))["persistence_job_id"]
+        student.drain()
+    if reads_from == "database":
+        site.sql("UPDATE `tabGame Subscription Season` SET enable_redis = 0")
+    site.cache.flushall()
+    if reads_from == "safe mode":
+        site.servers.cache.kill()
+    assert ids(student.due(PLAYER)) == ["r"]
+    assert student.persistence_status(PLAYER, job) == "pending"
+    site.servers.heal()
+    assert student.drain()["written_again"] == 1
+    assert student.persistence_status(PLAYER, job) == "persisted"
+    assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 2, "r": 1}
+    assert student.drain() == NOTHING
+
+
+def test_reconciliation_and_rebuild_find_nothing_to_differ(site: Site, student: Engine) -> None:
+    with forgotten(site):
+        student.submit(PLAYER, session_data=session("q"))
+        student.drain()
+    report = student.reconcile("SEASON-2026")
+    assert (report["students"], report["corrected"], report["percent_differing"]) == (1, 0, 0)
+    assert ids(student.due(PLAYER)) == ["r"]
+    student.rebuild("SEASON-2026")
+    assert student.due(PLAYER)["source"] == "cache"
+    assert ids(student.due(PLAYER)) == ["r"]
+
+
+def many_more(engine: Engine) -> None:
+    """Others answer, and are written: so many that a drain looks for none from before."""
+    for player in OTHERS:
+        engine.submit(player, session_data=session("q"))
+    engine.drain()
+
+
+def test_an_answer_counts_after_the_one_that_it_was_computed_from(
+    site: Site, student: Engine
+) -> None:
+    """A drain may come to it first."""
+    with forgotten(site, PLAYER):
+        lost = student.submit(PLAYER, session_data=session("q"))["persistence_job_id"]
+        student.drain()
+        many_more(student)
+    again = student.submit(PLAYER, session_data=session("q"))["persistence_job_id"]
+    report = student.drain()
+    assert (report["submissions"], report["remaining"]) == (1, 0)
+    assert site.rows()["q"]["stability"] == 3
+    assert {lost, again} <= set(audits(site))
+
+
+def test_nothing_is_let_go_that_is_not_there(site: Site, student: Engine) -> None:
+    with forgotten(site, PLAYER):
+        lost = student.submit(PLAYER, session_data=session("q"))["persistence_job_id"]
+        student.drain()
+        many_more(student)
+    age_written(site)
+    assert student.drain()["written_again"] == 1
+    assert lost in audits(site)
+    assert site.rows()["q"]["stability"] == 2
+    # What was written only now is kept again.
+    assert student.journal_status()["saved_lately"] == 1
+
+
+def test_a_journal_that_is_full_keeps_nothing_that_is_saved(site: Site, student: Engine) -> None:
+    student.drain()
+    student.submit(PLAYER, session_data=session("q"))
+    site.journal.config_set("maxmemory", "1mb")
+    try:
+        assert student.drain()["remaining"] == 0
+        assert student.journal_status()["saved_lately"] == 0
+    finally:
+        site.journal.config_set("maxmemory", "0")
+    assert site.rows()["q"]["stability"] == 2
+    assert site.journal.keys("*srs-pending*") == []

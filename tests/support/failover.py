@@ -1,0 +1,77 @@
+"""A MariaDB and its asynchronous replica."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import pymysql.cursors
+
+from tests.support.servers import MariaDB, wait_until
+
+# Both write a log, for each may be the primary.
+PRIMARY: Final = ("--server-id=1", "--log-bin=bin")
+REPLICA: Final = ("--server-id=2", "--log-bin=bin", "--read-only=1", "--skip-slave-start")
+
+
+class Pair:
+    """A primary, and a replica that follows it."""
+
+    def __init__(self, primary: MariaDB, replica: MariaDB) -> None:
+        self.primary: Final = primary
+        self.replica: Final = replica
+
+    def follow(self) -> None:
+        """Have the replica do all that the primary has done, and go on with it."""
+        _run(self.primary, "GRANT REPLICATION SLAVE ON *.* TO 'replica'@'%' IDENTIFIED BY 'x'")
+        _run(
+            self.replica,
+            f"CHANGE MASTER TO MASTER_HOST = '127.0.0.1', MASTER_PORT = {self.primary.port}, "
+            "MASTER_USER = 'replica', MASTER_PASSWORD = 'x', MASTER_USE_GTID = no, "
+            "MASTER_LOG_FILE = 'bin.000001', MASTER_LOG_POS = 4, MASTER_CONNECT_RETRY = 1",
+            "START SLAVE",
+        )
+        self.wait_until_level()
+
+    def wait_until_level(self) -> None:
+        """Wait until the replica has all that the primary has."""
+        assert wait_until(self.is_level), _run(self.replica, "SHOW SLAVE STATUS")
+
+    def is_level(self) -> bool:
+        """Whether the replica has all that the primary has."""
+        (ahead,) = _run(self.primary, "SHOW MASTER STATUS")
+        (found,) = _run(self.replica, "SHOW SLAVE STATUS")
+        reached = (found["Relay_Master_Log_File"], found["Exec_Master_Log_Pos"])
+        return bool(reached == (ahead["File"], ahead["Position"]))
+
+    def fall_behind(self) -> None:
+        """From now on the replica does nothing of what the primary does."""
+        _run(self.replica, "STOP SLAVE")
+
+    def demote(self) -> None:
+        """The primary takes no writes any more; those who are connected stay so."""
+        _run(self.primary, "SET GLOBAL read_only = 1")
+
+    def take_over(self) -> None:
+        """The replica is the primary, with what it has."""
+        _run(self.replica, "STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
+
+
+@contextmanager
+def started_pair() -> Iterator[Pair]:
+    """A primary with an empty database, and a server that does not follow it yet."""
+    with (
+        MariaDB(survives_power_cut=False, extra=PRIMARY) as primary,
+        MariaDB(survives_power_cut=False, extra=REPLICA) as replica,
+    ):
+        yield Pair(primary, replica)
+
+
+def _run(server: MariaDB, *statements: str) -> list[dict[str, Any]]:
+    """Run statements as root; the rows of the last one."""
+    connection = server.connect_as_root(cursorclass=pymysql.cursors.DictCursor)
+    with connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return list(cursor.fetchall())
