@@ -355,6 +355,7 @@ class Settings:
         cache_ttl_seconds: a student's cache goes after this long without an answer.
         trust_lease_ms: how long the cache is believed after somebody has looked whether it lacks an
             answer.
+        connection_idle_seconds: MariaDB closes a connection that was idle for so long.
 
     Raises:
         InvalidInput: a URL, file, time zone or limit that cannot be used.
@@ -382,6 +383,7 @@ class Settings:
         database_timeout_ms: int = 700,
         cache_ttl_seconds: int = 604800,
         trust_lease_ms: int = 320,
+        connection_idle_seconds: int = 60,
     ) -> Settings: ...
 
 @final

@@ -38,6 +38,7 @@ impl Settings {
         database_timeout_ms=700,
         cache_ttl_seconds=604_800,
         trust_lease_ms=320,
+        connection_idle_seconds=60,
     ))]
     // One argument for each setting, all by keyword: that is what a settings value is.
     #[allow(clippy::too_many_arguments)]
@@ -61,6 +62,7 @@ impl Settings {
         database_timeout_ms: u64,
         cache_ttl_seconds: u64,
         trust_lease_ms: u64,
+        connection_idle_seconds: u64,
     ) -> PyResult<Settings> {
         // As in Frappe: all three, or none.
         let tls = match (database_ssl_ca, database_ssl_cert, database_ssl_key) {
@@ -87,6 +89,7 @@ impl Settings {
             redis_timeout_ms,
             cache_ttl_seconds,
             trust_lease_ms,
+            connection_idle_seconds,
         };
         Ok(Settings(crate::engine::settings::Settings::check(&plain)?))
     }

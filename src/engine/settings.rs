@@ -35,6 +35,8 @@ pub struct Settings {
     pub cache_ttl_seconds: u64,
     /// How long the cache is believed after somebody has looked whether it lacks an answer.
     pub trust_lease: Duration,
+    /// Seconds after which MariaDB closes a connection that is kept and idle.
+    pub connection_idle_seconds: u64,
 }
 
 /// The settings as plain values.
@@ -60,6 +62,8 @@ pub struct PlainSettings<'a> {
     /// Milliseconds that the cache is believed after somebody has looked whether it lacks an
     /// answer.
     pub trust_lease_ms: u64,
+    /// Seconds after which MariaDB closes a connection that is kept and idle.
+    pub connection_idle_seconds: u64,
 }
 
 /// Where the journal's URL is in a site's configuration.
@@ -96,6 +100,7 @@ impl Settings {
             ("database_timeout_ms", database_timeout_ms, 10, 600_000),
             ("cache_ttl_seconds", plain.cache_ttl_seconds, 60, LONGEST_CACHE_TTL_SECONDS),
             ("trust_lease_ms", plain.trust_lease_ms, 1, 10_000),
+            ("connection_idle_seconds", plain.connection_idle_seconds, 1, 3_600),
             ("max_questions", plain.max_questions, 1, 1_000_000),
         ] {
             if !(least..=most).contains(&value) {
@@ -149,6 +154,7 @@ impl Settings {
             max_questions: plain.max_questions,
             cache_ttl_seconds: plain.cache_ttl_seconds,
             trust_lease: Duration::from_millis(plain.trust_lease_ms),
+            connection_idle_seconds: plain.connection_idle_seconds,
         })
     }
 }

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -14,19 +13,7 @@ from tests.support.site_under_test import PLAYER, TRACKER, Record, Site, ids, se
 THREADS = 100
 # Of a pool; there is one for the look whether the cache may be believed, too.
 MOST_CONNECTIONS = 16
-
-
-@contextmanager
-def closing_idle_connections(site: Site) -> Iterator[None]:
-    """MariaDB closes connections that were idle for a second."""
-    with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
-        cursor.execute("SELECT @@GLOBAL.wait_timeout")
-        ((before,),) = cursor.fetchall()
-        cursor.execute("SET GLOBAL wait_timeout = 1")
-        try:
-            yield
-        finally:
-            cursor.execute("SET GLOBAL wait_timeout = %s", (before,))
+PROCESSES = 20
 
 
 def connections(site: Site, state: str = "%") -> int:
@@ -44,18 +31,55 @@ def test_a_connection_that_mariadb_closed_costs_nobody_an_error(
 ) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
     others = connections(site)
-    with closing_idle_connections(site):
-        engine = site.engine()
-        assert ids(engine.due(PLAYER)) == ["q", "r"]
-        engine.submit(PLAYER, session_data=session("q"))
-        engine.drain()
-        for question in ("q", "r"):
-            assert wait_until(lambda: connections(site) <= others)
-            site.cache.flushall()
-            engine.submit(PLAYER, session_data=session(question))
-            assert engine.drain()["remaining"] == 0
+    engine = site.engine(connection_idle_seconds=1)
+    assert ids(engine.due(PLAYER)) == ["q", "r"]
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    for question in ("q", "r"):
+        assert wait_until(lambda: connections(site) <= others)
+        site.cache.flushall()
+        engine.submit(PLAYER, session_data=session(question))
+        assert engine.drain()["remaining"] == 0
     assert {row["stability"] for row in site.rows().values()} == {3, 4}
     assert "does not answer" not in caplog.text
+
+
+def test_a_process_that_makes_no_call_any_more_holds_no_connection(site: Site) -> None:
+    site.add(PLAYER, [Record("q"), Record("r")])
+    others = connections(site)
+    ends, is_over = os.pipe()
+    children = [process_that_calls_once(site, ends, is_over) for _ in range(PROCESSES)]
+    try:
+        assert wait_until(lambda: connections(site) <= others)
+    finally:
+        os.close(is_over)
+        os.close(ends)
+        endings = [os.waitpid(child, 0)[1] for child in children]
+    # All have called, and were there to the end.
+    assert endings == [0] * PROCESSES
+
+
+def process_that_calls_once(site: Site, ends: int, is_over: int) -> int:
+    """Start a process that reads and answers once, and then waits for a pipe to be closed. Returns
+    when it has done so: its process id."""
+    called, has_called = os.pipe()
+    child = os.fork()
+    if child == 0:
+        ending = 1
+        try:
+            os.close(is_over)
+            engine = site.engine(connection_idle_seconds=1)
+            engine.due(PLAYER)
+            engine.submit(PLAYER, session_data=session("q"))
+            os.close(has_called)
+            os.read(ends, 1)
+            ending = 0
+        finally:
+            os._exit(ending)
+    os.close(has_called)
+    os.read(called, 1)
+    os.close(called)
+    return child
 
 
 def test_a_hundred_threads_make_no_more_connections_than_they_may(site: Site) -> None:

@@ -74,6 +74,7 @@ pub struct DatabaseServer {
     of_students: Duration,
     /// How long a call waits for it.
     timeout: Duration,
+    idle_seconds: Option<u64>,
 }
 
 /// Where the site's database is, and who asks.
@@ -142,6 +143,7 @@ impl DatabaseServer {
                 // Locks rows only, no gaps between them; each statement sees what is committed.
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
             ]);
+<<<<<<< HEAD
         let host = address.socket.is_none().then(|| Arc::clone(&address.host));
         let is_over_tls = host.is_some() && address.tls.is_some();
         DatabaseServer { options, host, is_over_tls, of_students: address.patience, timeout }
@@ -153,6 +155,15 @@ impl DatabaseServer {
             Some(host) => host.brief(self.of_students),
             None => BRIEFLY.min(self.of_students),
         }
+=======
+        DatabaseServer { options, timeout, idle_seconds: None }
+    }
+
+    /// For connections that are kept between calls: the server closes them when they have been idle
+    /// for so long. The process may make no call any more that would.
+    pub fn kept(&self, idle_seconds: u64) -> DatabaseServer {
+        DatabaseServer { idle_seconds: Some(idle_seconds), ..self.clone() }
+>>>>>>> 50ccc10 (feat: MariaDB closes connections that were idle for a minute)
     }
 }
 
@@ -200,6 +211,7 @@ impl DatabaseServer {
             .tcp_connect_timeout(Some(connect))
             .read_timeout(Some(reply))
             .write_timeout(Some(reply));
+<<<<<<< HEAD
         let connected = match &self.host {
             // Whose name is in the certificate, the client looks up itself.
             Some(host) if self.is_over_tls => {
@@ -216,6 +228,15 @@ impl DatabaseServer {
         };
         let connection = connected.map_err(Error::from_mariadb);
         connection.and_then(see_what_all_nodes_have).map_err(|error| match error {
+=======
+        let connected = Conn::new(options).and_then(|mut connection| {
+            if let Some(seconds) = self.idle_seconds {
+                connection.query_drop(format!("SET SESSION wait_timeout = {seconds}"))?;
+            }
+            Ok(connection)
+        });
+        connected.map_err(|error| match Error::from_mariadb(error) {
+>>>>>>> 50ccc10 (feat: MariaDB closes connections that were idle for a minute)
             // A server that refuses us (too many connections, shutting down, wrong password) is of
             // no use now.
             Error::Refused { server, cause, .. } => {
@@ -237,10 +258,10 @@ impl DatabaseServer {
 /// Has a node of Galera catch up with the others before each read, and before each INSERT: an entry
 /// of `memora_journal` gets a higher id than all that were there before it, on whichever node. Other
 /// servers do nothing of the kind, or know no such variable.
-fn see_what_all_nodes_have(mut connection: Conn) -> Result<Conn> {
-    match run_text(&mut connection, "SET SESSION wsrep_sync_wait = 5") {
-        Ok(()) | Err(Error::Refused { code: errors::UNKNOWN_VARIABLE, .. }) => Ok(connection),
-        Err(error) => Err(error),
+fn see_what_all_nodes_have(connection: &mut Conn) -> Result<()> {
+    match run_text(connection, "SET SESSION wsrep_sync_wait = 5") {
+        Err(Error::Refused { code: errors::UNKNOWN_VARIABLE, .. }) => Ok(()),
+        done => done,
     }
 }
 

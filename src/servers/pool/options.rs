@@ -10,8 +10,8 @@ pub struct PoolOptions {
     pub max_connections: usize,
     /// How long a call waits for one of them, if its patience for the server is not over before.
     pub acquire_timeout: Duration,
-    /// One that was idle for longer is closed: firewalls and balancers forget it without a word,
-    /// the earliest after 350 s.
+    /// One that was idle for longer is closed when the pool is used again; MariaDB has closed it by
+    /// then. Firewalls and balancers forget it without a word, the earliest after 350 s.
     pub idle_timeout: Duration,
     /// One that is older is closed after use: it leads to where the server was, which may be
     /// another host by now.
@@ -24,7 +24,7 @@ pub struct PoolOptions {
 pub const OPTIONS: PoolOptions = PoolOptions {
     max_connections: 16,
     acquire_timeout: Duration::from_secs(30),
-    idle_timeout: Duration::from_secs(300),
+    idle_timeout: Duration::from_secs(60),
     max_lifetime: Duration::from_secs(1800),
     test_after: Duration::from_secs(1),
 };
