@@ -56,6 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         redis_timeout_ms: 1_000,
         cache_ttl_seconds: 604_800,
         trust_lease_ms: 300,
+        connection_idle_seconds: 60,
     })?);
     let query = DueQuery { limit: 20, subject: None, topic: None };
     let mut bare = redis::Client::open(servers.cache_url.as_str())?.get_connection()?;

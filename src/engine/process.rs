@@ -51,18 +51,10 @@ impl Process {
             id: std::process::id(),
             cache: Cache::new(settings),
             journal: Pool::new(Server::Journal, settings.journal.clone()),
-<<<<<<< HEAD
-            database: Pool::new(Server::Database, settings.database.clone()),
-            background: Pool::new(Server::Database, settings.background.clone()),
-            look: Pool::new(Server::Database, settings.look.clone()),
-            drain: Pool::new(Server::Database, settings.drain.clone()),
-=======
             database: kept(&settings.database),
             background: kept(&settings.background),
             look: kept(&settings.look),
             drain: kept(&settings.drain),
-            cache_look: Mutex::default(),
->>>>>>> 50ccc10 (feat: MariaDB closes connections that were idle for a minute)
             looked_at: Mutex::default(),
             database_look: Mutex::default(),
             overdue_looked_at: Mutex::default(),

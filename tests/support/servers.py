@@ -32,6 +32,8 @@ PORTS: Final = range(20000, 32000)
 # The database of the cache's Redis that schedules are in, where nothing else is said.
 SCHEDULES: Final = 13
 SERVER_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/sbin"
+# Names another redis-server, or a valkey-server, for all of this.
+OTHER_REDIS: Final = "MEMORA_REDIS_SERVER"
 INSTALL_HINT: Final = "run `make setup`, or as root: apt-get install mariadb-server redis-server"
 
 AnyServer = TypeVar("AnyServer", bound="Server")
@@ -232,7 +234,7 @@ class Redis(Server):
             options |= {"appendonly": "no", "maxmemory": "1gb", "maxmemory-policy": "allkeys-lru"}
         options |= self.options
         pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        return [find_program("redis-server"), *pairs]
+        return [os.environ.get(OTHER_REDIS) or find_program("redis-server"), *pairs]
 
     def check(self) -> None:
         """PING."""

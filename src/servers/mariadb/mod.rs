@@ -143,10 +143,16 @@ impl DatabaseServer {
                 // Locks rows only, no gaps between them; each statement sees what is committed.
                 "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
             ]);
-<<<<<<< HEAD
         let host = address.socket.is_none().then(|| Arc::clone(&address.host));
         let is_over_tls = host.is_some() && address.tls.is_some();
-        DatabaseServer { options, host, is_over_tls, of_students: address.patience, timeout }
+        let of_students = address.patience;
+        DatabaseServer { options, host, is_over_tls, of_students, timeout, idle_seconds: None }
+    }
+
+    /// For connections that are kept between calls: the server closes them when they have been idle
+    /// for so long. The process may make no call any more that would.
+    pub fn kept(&self, idle_seconds: u64) -> DatabaseServer {
+        DatabaseServer { idle_seconds: Some(idle_seconds), ..self.clone() }
     }
 
     /// How long a call waits for each answer where it may wait in vain.
@@ -155,15 +161,6 @@ impl DatabaseServer {
             Some(host) => host.brief(self.of_students),
             None => BRIEFLY.min(self.of_students),
         }
-=======
-        DatabaseServer { options, timeout, idle_seconds: None }
-    }
-
-    /// For connections that are kept between calls: the server closes them when they have been idle
-    /// for so long. The process may make no call any more that would.
-    pub fn kept(&self, idle_seconds: u64) -> DatabaseServer {
-        DatabaseServer { idle_seconds: Some(idle_seconds), ..self.clone() }
->>>>>>> 50ccc10 (feat: MariaDB closes connections that were idle for a minute)
     }
 }
 
@@ -211,7 +208,6 @@ impl DatabaseServer {
             .tcp_connect_timeout(Some(connect))
             .read_timeout(Some(reply))
             .write_timeout(Some(reply));
-<<<<<<< HEAD
         let connected = match &self.host {
             // Whose name is in the certificate, the client looks up itself.
             Some(host) if self.is_over_tls => {
@@ -226,17 +222,14 @@ impl DatabaseServer {
             }),
             None => open(options),
         };
-        let connection = connected.map_err(Error::from_mariadb);
-        connection.and_then(see_what_all_nodes_have).map_err(|error| match error {
-=======
-        let connected = Conn::new(options).and_then(|mut connection| {
+        let ready = connected.map_err(Error::from_mariadb).and_then(|mut connection| {
+            see_what_all_nodes_have(&mut connection)?;
             if let Some(seconds) = self.idle_seconds {
-                connection.query_drop(format!("SET SESSION wait_timeout = {seconds}"))?;
+                run_text(&mut connection, &format!("SET SESSION wait_timeout = {seconds}"))?;
             }
             Ok(connection)
         });
-        connected.map_err(|error| match Error::from_mariadb(error) {
->>>>>>> 50ccc10 (feat: MariaDB closes connections that were idle for a minute)
+        ready.map_err(|error| match error {
             // A server that refuses us (too many connections, shutting down, wrong password) is of
             // no use now.
             Error::Refused { server, cause, .. } => {

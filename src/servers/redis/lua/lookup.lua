@@ -8,6 +8,10 @@
 -- detail, id, ... joined by NUL
 local known = redis.call('MGET', KEYS[1], KEYS[5])
 local season, confirmation = known[1], known[2] or ''
+-- Redis 6.2 that is a replica shows to scripts what is over.
+if confirmation ~= '' and redis.call('PTTL', KEYS[5]) <= 0 then
+  confirmation = ''
+end
 if season ~= ARGV[1] then
   return {'season', season}
 end
