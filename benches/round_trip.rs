@@ -40,6 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = Engine::new(Settings::check(&PlainSettings {
         site: &servers.site,
         cache_url: Some(&servers.cache_url),
+        cache_cluster_nodes: &[],
         frappe_cache_url: None,
         journal_url: &servers.journal_url,
         database: DatabaseAddress {

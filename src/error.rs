@@ -75,6 +75,18 @@ pub enum Error {
         broken: bool,
     },
 
+    /// Another node of the cluster has what was asked for, or it is on its way there.
+    #[error(
+        "the {server} has moved what was asked for: {cause}. Try again. [{code}]",
+        code = self.code()
+    )]
+    Elsewhere {
+        /// Which server.
+        server: Server,
+        /// The node's own words.
+        cause: String,
+    },
+
     /// All connections of this process to the server are in use. That says nothing of the server.
     #[error(
         "all {most} connections of this process to the {server} are in use. Try again; where it \
@@ -129,7 +141,9 @@ impl Error {
     /// True when `server` could not be used, for whatever reason.
     pub fn is_failure_of(&self, failed: Server) -> bool {
         match self {
-            Error::Unavailable { server, .. } | Error::Refused { server, .. } => *server == failed,
+            Error::Unavailable { server, .. }
+            | Error::Elsewhere { server, .. }
+            | Error::Refused { server, .. } => *server == failed,
             _ => false,
         }
     }
@@ -143,7 +157,7 @@ impl Error {
             Error::SeasonUnavailable(_) => "memora.season_unavailable",
             Error::SeasonArchived(_) => "memora.season_archived",
             Error::RateLimited { .. } => "memora.rate_limited",
-            Error::Unavailable { server, .. } => match server {
+            Error::Unavailable { server, .. } | Error::Elsewhere { server, .. } => match server {
                 Cache => "memora.cache_unavailable",
                 Journal => "memora.journal_unavailable",
                 Database => "memora.database_unavailable",
@@ -168,6 +182,7 @@ impl Error {
     pub fn server(&self) -> Option<Server> {
         match self {
             Error::Unavailable { server, .. }
+            | Error::Elsewhere { server, .. }
             | Error::Exhausted { server, .. }
             | Error::Refused { server, .. }
             | Error::Unsettled { server, .. } => Some(*server),
@@ -181,6 +196,7 @@ impl Error {
             self,
             Error::RateLimited { .. }
                 | Error::Unavailable { .. }
+                | Error::Elsewhere { .. }
                 | Error::Exhausted { .. }
                 | Error::Unsettled { .. }
                 | Error::Refused { is_transient: true, .. }
@@ -190,9 +206,9 @@ impl Error {
     /// The same failure of answers that may have been saved all the same.
     pub fn unsettled(self) -> Error {
         match self {
-            Error::Unavailable { server, cause, .. } | Error::Refused { server, cause, .. } => {
-                Error::Unsettled { server, cause }
-            }
+            Error::Unavailable { server, cause, .. }
+            | Error::Elsewhere { server, cause }
+            | Error::Refused { server, cause, .. } => Error::Unsettled { server, cause },
             Error::Exhausted { server, .. } => {
                 let cause = "all connections of this process are in use".to_owned();
                 Error::Unsettled { server, cause }
@@ -206,6 +222,7 @@ impl Error {
         !matches!(
             self,
             Error::Refused { .. }
+                | Error::Elsewhere { .. }
                 | Error::InvalidInput(_)
                 | Error::SeasonUnavailable(_)
                 | Error::SeasonArchived(_)

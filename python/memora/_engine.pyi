@@ -343,6 +343,8 @@ class Settings:
             `redis://[user:password@]host:port[/db]`, `rediss://` with TLS or `unix://path`; they
             mean what they mean to redis-py. Without it, schedules are in database 13 of
             frappe_cache_url, or 12 where Frappe uses 13.
+        cache_cluster_nodes: nodes of the Redis Cluster that has the schedules in place of it
+            (srs_cache_cluster_nodes), as `host:port` or URLs.
         frappe_cache_url: Frappe's redis_cache.
         journal_url: the Redis with the journal, Frappe's redis_queue.
         database_name, database_user, database_password: of the site's MariaDB.
@@ -366,6 +368,7 @@ class Settings:
         *,
         site: str,
         cache_url: str | None = None,
+        cache_cluster_nodes: list[str] | None = None,
         frappe_cache_url: str | None = None,
         journal_url: str,
         database_name: str,

@@ -135,9 +135,10 @@ impl Engine {
     /// Removes what is cached of a season, and nothing else.
     fn clear_season(&self, season: &str) -> Result<()> {
         let process = self.process();
-        for server in process.cache.servers() {
-            scan::look_through(&server, |cache, cursor| {
-                scan::clear_season(cache, &self.settings.keys, season, cursor)
+        let keys = &process.cache.of_site().keys;
+        for node in process.cache.nodes()? {
+            scan::look_through(|cursor| {
+                node.with(|cache| scan::clear_season(cache, keys, season, cursor))
             })?;
         }
         process

@@ -4,8 +4,12 @@ use crate::engine::{Engine, Process};
 use crate::error::{Result, Server};
 use crate::rules::clock::now_us;
 use crate::servers::redis::memory;
+use crate::servers::redis::nodes::Servers;
 use crate::servers::redis::scan;
 use crate::servers::redis::students::{self, SeasonCache};
+
+/// Students whose memory is asked for, of each season.
+const WEIGHED: usize = 32;
 
 /// The cache's Redis, and what of it is this site's.
 #[derive(Debug)]
@@ -61,9 +65,9 @@ impl Engine {
 
     /// Memory, and whether others use the cache.
     fn ask_servers(&self, process: &Process, status: &mut CacheStatus) -> Result<()> {
-        for server in process.cache.servers() {
+        for node in process.cache.nodes()? {
             let asked = |cache: &mut _| Ok((memory::memory(cache)?, scan::stranger(cache)?));
-            let (memory, stranger) = server.with(asked)?;
+            let (memory, stranger) = node.with(asked)?;
             status.memory_bytes += memory.used;
             status.memory_limit_bytes += memory.limit;
             status.maxmemory_policy = memory.policy;
@@ -80,6 +84,7 @@ impl Engine {
         status: &mut CacheStatus,
     ) -> Result<()> {
         let now = now_us() / 1_000_000;
+        let weighed = (WEIGHED / process.cache.shards().len()).max(2);
         status.seasons = vec![SeasonCache::default(); seasons.len()];
         for shard in process.cache.shards() {
             let generation = match self.active_season(process, shard) {
@@ -92,7 +97,7 @@ impl Engine {
             };
             for (season, cached) in seasons.iter().zip(&mut status.seasons) {
                 let here = shard.with(|cache| {
-                    students::season_cache(cache, &shard.keys, season, generation, now)
+                    students::season_cache(cache, &shard.keys, season, generation, (now, weighed))
                 })?;
                 cached.students += here.students;
                 cached.memory_bytes += here.memory_bytes;
@@ -104,10 +109,16 @@ impl Engine {
     /// What to do about a database that others use, too.
     fn not_alone(&self, key: &str) -> String {
         let shown: String = key.chars().take(60).collect();
-        format!(
-            "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one of \
-             memora's own in srs_cache_url.",
-            self.settings.cache.database()
-        )
+        match &self.settings.cache {
+            Servers::One(server) => format!(
+                "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one \
+                 of memora's own in srs_cache_url.",
+                server.database()
+            ),
+            Servers::Cluster(..) => format!(
+                "The cache's Redis Cluster has keys of others, such as {shown:?}: name one of \
+                 memora's own in srs_cache_cluster_nodes."
+            ),
+        }
     }
 }

@@ -7,9 +7,9 @@ use crate::error::{Result, Server};
 use crate::rules::clock::now_us;
 use crate::servers::mariadb::journal as kept;
 use crate::servers::mariadb::outages;
-use crate::servers::pool::Pool;
 use crate::servers::redis::memory::memory;
-use crate::servers::redis::{RedisConnection, RedisServer, journal, written};
+use crate::servers::redis::node::Node;
+use crate::servers::redis::{RedisConnection, journal, written};
 
 /// The backlog, and how safe it is.
 #[derive(Debug)]
@@ -58,10 +58,10 @@ impl Engine {
             },
             asked => asked?,
         };
-        let run_id = |pool: &Pool<RedisServer>| pool.with(|redis| Ok(redis.run_id.clone())).ok();
-        let journal = run_id(&process.journal);
-        let is_the_cache = |cache: &Arc<Pool<RedisServer>>| run_id(cache) == journal;
-        if status.is_reachable && process.cache.servers().iter().any(is_the_cache) {
+        let journal = process.journal.with(run_id).ok();
+        let is_journal = |node: &Arc<Node>| node.with(run_id).ok() == journal;
+        if status.is_reachable && process.cache.nodes().is_ok_and(|all| all.iter().any(is_journal))
+        {
             status.warning = Some(
                 "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: \
                  unsaved answers go with it. Give redis_queue a server of its own."
@@ -111,6 +111,10 @@ impl Engine {
             warning,
         })
     }
+}
+
+fn run_id(connection: &mut RedisConnection) -> Result<String> {
+    Ok(connection.run_id.clone())
 }
 
 /// What is unsafe about a journal's settings.

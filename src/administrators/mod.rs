@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod cache_status;
+mod cached_students;
 pub mod clean;
 pub mod clock_repair;
 pub mod forget;

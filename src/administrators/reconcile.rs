@@ -7,11 +7,11 @@
 //! heads tell.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use crate::administrators::cached_students::{self, Scan};
 use crate::administrators::job::Job;
 use crate::administrators::pace::Pace;
 use crate::administrators::parallel::in_parallel;
@@ -26,8 +26,7 @@ use crate::rules::entry::{Entry, fingerprint};
 use crate::rules::review::Review;
 use crate::rules::sample::{Cluster, Estimate};
 use crate::servers::mariadb::{journal as kept, poison};
-use crate::servers::pool::Pool;
-use crate::servers::redis::{RedisServer, students};
+use crate::servers::redis::students;
 
 /// Students who are compared at a time.
 const STUDENTS: usize = 5;
@@ -104,7 +103,7 @@ impl Engine {
         let process = self.process();
         // Until it is dropped, no other process does this.
         let _lock = self.begin_on_cache(&process, Job::Reconciliation, season)?;
-        let population: u64 = self.count_cached(&process, season)?.iter().sum();
+        let population = cached_students::count(&process, season)?;
         let mut found = Reconciled { total: sample.unwrap_or(0), ..Reconciled::default() };
         on_progress(&found)?;
         let mut clusters = Vec::new();
@@ -142,8 +141,8 @@ impl Engine {
                 in_parallel(next, work, told)?;
             }
             None => {
-                let mut scan = Scan { servers: process.cache.servers(), cursor: 0 };
-                in_parallel(|| self.scan(season, &mut scan), work, told)?;
+                let mut scan = Scan::begin(&process)?;
+                in_parallel(|| scan.next(&process, season), work, told)?;
             }
         }
         let Differences { records, .. } = found.differences;
@@ -173,51 +172,12 @@ impl Engine {
             }
             // So many that at least the missing ones are new, or that it is everybody.
             let most = draw.drawn.len().saturating_add(missing).min(MOST_DRAWN);
-            draw.waiting = self.cached_at_random(process, season, most)?;
+            draw.waiting = cached_students::at_random(process, season, most)?;
             draw.waiting.retain(|player| draw.drawn.insert(player.clone()));
         }
         let rest = draw.waiting.split_off(draw.waiting.len().min(STUDENTS));
         let next = std::mem::replace(&mut draw.waiting, rest);
         Ok((!next.is_empty()).then_some(next))
-    }
-
-    /// The next students that the cache has anything of, those in no list included. Some may come
-    /// twice.
-    fn scan(&self, season: &str, scan: &mut Scan) -> Result<Option<Vec<String>>> {
-        let keys = &self.settings.keys;
-        while let Some(server) = scan.servers.last() {
-            let players;
-            (scan.cursor, players) =
-                server.with(|cache| students::scan(cache, keys, season, scan.cursor))?;
-            if scan.cursor == 0 {
-                scan.servers.pop();
-            }
-            if !players.is_empty() {
-                return Ok(Some(players));
-            }
-        }
-        Ok(None)
-    }
-
-    /// How many students of a season each shard has in its list.
-    fn count_cached(&self, process: &Process, season: &str) -> Result<Vec<u64>> {
-        let count = |shard: &Shard| shard.with(|cache| students::count(cache, &shard.keys, season));
-        process.cache.shards().iter().map(count).collect()
-    }
-
-    /// So many students of the lists, at random, none twice; all where there are fewer.
-    fn cached_at_random(
-        &self,
-        process: &Process,
-        season: &str,
-        most: usize,
-    ) -> Result<Vec<String>> {
-        let mut drawn = Vec::new();
-        for shard in process.cache.shards() {
-            drawn
-                .extend(shard.with(|cache| students::at_random(cache, &shard.keys, season, most))?);
-        }
-        Ok(drawn)
     }
 
     /// Compares some students, some at a time, and corrects what is wrong.
@@ -397,12 +357,6 @@ struct Heads {
 struct Draw {
     drawn: HashSet<String>,
     waiting: Vec<String>,
-}
-
-/// How far all keys have been looked through: the servers that are left, the last of them first.
-struct Scan {
-    servers: Vec<Arc<Pool<RedisServer>>>,
-    cursor: u64,
 }
 
 /// How much has been compared so far.

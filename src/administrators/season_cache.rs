@@ -104,7 +104,10 @@ fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
 /// the work of minutes.
 pub(crate) fn patiently<T>(work: impl FnMut() -> Result<T>) -> Result<T> {
     work.retry(PAUSES)
-        .when(|error| matches!(error, Error::Unavailable { .. } | Error::Exhausted { .. }))
+        .when(|error| {
+            use Error::{Elsewhere, Exhausted, Unavailable};
+            matches!(error, Unavailable { .. } | Elsewhere { .. } | Exhausted { .. })
+        })
         .notify(|error, pause| log::warn!("next try in {pause:?}: {error}"))
         .call()
 }

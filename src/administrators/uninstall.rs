@@ -17,7 +17,7 @@ impl Engine {
         let Some(frappe_cache) = &self.settings.frappe_cache else { return Ok(()) };
         let server = Pool::new(Server::Cache, frappe_cache.clone());
         let keys = &self.settings.keys;
-        scan::look_through(&server, |redis, cursor| scan::clear_site(redis, keys, cursor))
+        scan::look_through(|cursor| server.with(|redis| scan::clear_site(redis, keys, cursor)))
     }
 
     /// Removes the tables that are no DocTypes, and the site's keys in both Redis servers: also
@@ -28,11 +28,14 @@ impl Engine {
     pub fn uninstall(&self) -> Result<()> {
         let (keys, process) = (&self.settings.keys, self.process());
         storage::drop_own_tables(&mut self.settings.background.connect(false)?)?;
-        for server in process.cache.servers() {
-            scan::look_through(&server, |cache, cursor| scan::clear_site(cache, keys, cursor))?;
+        let of_cache = &process.cache.of_site().keys;
+        for node in process.cache.nodes()? {
+            scan::look_through(|cursor| {
+                node.with(|cache| scan::clear_site(cache, of_cache, cursor))
+            })?;
         }
-        scan::look_through(&process.journal, |journal, cursor| {
-            scan::clear_site(journal, keys, cursor)
+        scan::look_through(|cursor| {
+            process.journal.with(|journal| scan::clear_site(journal, keys, cursor))
         })?;
         self.free_old_cache()
     }

@@ -58,6 +58,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::RateLimited { retry_after } => RateLimited::new_err((message, *retry_after)),
         Error::Unsettled { .. } => OutcomeUnknown::new_err(message),
         Error::Unavailable { .. }
+        | Error::Elsewhere { .. }
         | Error::Exhausted { .. }
         | Error::Refused { is_transient: true, .. } => ServiceUnavailable::new_err(message),
         Error::Refused { is_transient: false, .. } | Error::Fault(_) => {

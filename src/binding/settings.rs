@@ -21,6 +21,7 @@ impl Settings {
         *,
         site,
         cache_url=None,
+        cache_cluster_nodes=None,
         frappe_cache_url=None,
         journal_url,
         database_name,
@@ -45,6 +46,7 @@ impl Settings {
     fn new(
         site: &str,
         cache_url: Option<&str>,
+        cache_cluster_nodes: Option<Vec<String>>,
         frappe_cache_url: Option<&str>,
         journal_url: &str,
         database_name: &str,
@@ -81,6 +83,7 @@ impl Settings {
         let plain = PlainSettings {
             site,
             cache_url,
+            cache_cluster_nodes: &cache_cluster_nodes.unwrap_or_default(),
             frappe_cache_url,
             journal_url,
             database,

@@ -120,7 +120,7 @@ impl Engine {
         let lease = self.settings.trust_lease;
         for _ in 0..MOST_LOOKS {
             // Before the cache is asked: a look that ended since may have dropped what it said.
-            let looked_at = *lock(&process.looked_at);
+            let looked_at = *lock(&shard.looked_at);
             let found = match Self::on_cache(shard, season, &mut ask)? {
                 Attempt::Done(found) => found,
                 Attempt::Restarted => return Ok(Attempt::Restarted),
@@ -144,7 +144,7 @@ impl Engine {
                     return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
                 }
                 // What was read before the look may have been dropped since, by whoever looked.
-                Ok(()) => *lock(&process.looked_at) = Some(now),
+                Ok(()) => *lock(&shard.looked_at) = Some(now),
                 Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
                 Err(error) => {
                     log::debug!("nobody can tell whether cached schedules lack an answer: {error}");

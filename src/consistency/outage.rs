@@ -51,7 +51,10 @@ impl Engine {
     /// Cache or journal answered.
     pub(crate) fn notice_recovery(&self, process: &Process, server: Server) {
         let noticed = process.outages.noticed(server);
-        if noticed.is_noticed.load(Ordering::Acquire) && noticed.is_time() {
+        let is_noticed = noticed.is_noticed.load(Ordering::Acquire);
+        // Another node of the cluster may be the one that is away.
+        let is_there = || server != Server::Cache || !process.cache.is_away();
+        if is_noticed && is_there() && noticed.is_time() {
             self.note_recovery(process, server);
         }
     }

@@ -40,22 +40,23 @@ impl Engine {
         let lease = self.settings.trust_lease;
         let claimed = shard.with(|cache| notes::claim_belief(cache, &shard.keys, &token, lease));
         not_refused(claimed)?;
-        match self.is_look_shared(process) {
+        match self.is_look_shared(process, shard) {
             Ok(true) => {}
             Ok(false) => {
-                let claimed =
-                    process.journal.with(|journal| look::claim_look(journal, keys, &token));
-                self.look_at_database(process)?;
+                let claimed = process
+                    .journal
+                    .with(|journal| look::claim_look(journal, keys, &shard.name, &token));
+                self.look_at_database(process, shard)?;
                 if claimed.is_ok() {
-                    let noted = process
-                        .journal
-                        .with(|journal| self.journal_scripts.confirm_look(journal, keys, &token));
+                    let noted = process.journal.with(|journal| {
+                        self.journal_scripts.confirm_look(journal, keys, &shard.name, &token)
+                    });
                     noted.inspect_err(|error| log::debug!("a look is not shared: {error}")).ok();
                 }
             }
             Err(error) => {
                 log::debug!("the journal cannot tell when MariaDB was looked at: {error}");
-                self.look_at_database(process)?;
+                self.look_at_database(process, shard)?;
             }
         }
         // Where that comes too late for the others, or the cache is full, this process has looked
@@ -66,28 +67,29 @@ impl Engine {
     }
 
     /// Whether the last look of anybody at MariaDB still serves everybody.
-    fn is_look_shared(&self, process: &Process) -> Result<bool> {
-        let note = process.journal.with(|journal| look::last_look(journal, &self.settings.keys))?;
-        Ok(lock(&process.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()))
+    fn is_look_shared(&self, process: &Process, shard: &Shard) -> Result<bool> {
+        let keys = &self.settings.keys;
+        let note = process.journal.with(|journal| look::last_look(journal, keys, &shard.name))?;
+        Ok(lock(&shard.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()))
     }
 
-    /// Looks at MariaDB, and puts the cache right where that is needed.
-    fn look_at_database(&self, process: &Process) -> Result<()> {
+    /// Looks at MariaDB, and puts a shard of the cache right where that is needed.
+    fn look_at_database(&self, process: &Process, shard: &Shard) -> Result<()> {
         // One that is known to be away is asked as all others ask it, and hardly waited for.
         let looked = if process.database.is_away() {
-            process.database.with(unshown::look)?
+            process.database.with(|database| unshown::look(database, shard.place))?
         } else {
-            process.look.with(unshown::look)?
+            process.look.with(|database| unshown::look(database, shard.place))?
         };
         if looked.repair() == Repair::Nothing {
             return Ok(());
         }
-        process
-            .database
-            .with(|database| unshown::settle(database, |look| self.put_right(process, look)))
+        process.database.with(|database| {
+            unshown::settle(database, shard.place, |look| self.put_right(process, shard, look))
+        })
     }
 
-    fn put_right(&self, process: &Process, look: &Look) -> Result<()> {
+    fn put_right(&self, process: &Process, shard: &Shard, look: &Look) -> Result<()> {
         match look.repair() {
             Repair::Nothing => Ok(()),
             Repair::Drop => {
@@ -101,13 +103,13 @@ impl Engine {
             }
             Repair::Renew => {
                 log::warn!("many cached schedules lacked answers: all are loaded again");
-                renew(process)
+                renew(process, shard)
             }
         }
     }
 
     /// Sees to it that nobody believes what is cached of a student now. Returns once that is so: an
-    /// answer that the cache does not show may be acknowledged then. Nobody's name means everybody.
+    /// answer that the cache does not show may be acknowledged then.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: MariaDB cannot be told. Others may show what is older than the
@@ -118,24 +120,52 @@ impl Engine {
         player: &str,
         season: &str,
     ) -> Result<()> {
-        let mark = process.database.with(|database| unshown::mark(database, player, season))?;
-        if !mark.is_believed {
+        self.make_all_unbelieved(process, &[(process.cache.of(player), player, season)])
+    }
+
+    /// As [`Engine::make_unbelieved`], of some students in some shards. Nobody's name means all of a
+    /// shard.
+    fn make_all_unbelieved(
+        &self,
+        process: &Process,
+        students: &[(&Shard, &str, &str)],
+    ) -> Result<()> {
+        let mut waiting = Vec::new();
+        for student @ (shard, player, season) in students {
+            let mark = process
+                .database
+                .with(|database| unshown::mark(database, shard.place, player, season))?;
+            if mark.is_believed {
+                waiting.push((mark, student));
+            }
+        }
+        if waiting.is_empty() {
             return Ok(());
         }
         let (keys, lease) = (&self.settings.keys, self.settings.trust_lease);
-        // Every look that served before the mark has ended by then, or, where the journal is told,
+        // Every look that served before the marks has ended by then, or, where the journal is told,
         // a lease later.
         let marked = Instant::now();
-        let told = process.journal.insist(|journal| look::revoke_look(journal, keys));
+        let names: Vec<&str> = waiting.iter().map(|(_, (shard, ..))| &*shard.name).collect();
+        let told = process.journal.insist(|journal| look::revoke_looks(journal, keys, &names));
         let since = if told.is_ok() { Instant::now() } else { marked };
         let deadline = since + longest_belief(lease, told.is_ok());
         while Instant::now() < deadline {
             sleep(POLL.min(deadline.saturating_duration_since(Instant::now())));
-            if self.is_settled(process, mark, player, season)? {
+            let mut left = Vec::new();
+            for one @ (mark, student) in waiting {
+                if !self.is_settled(process, mark, *student)? {
+                    left.push(one);
+                }
+            }
+            waiting = left;
+            if waiting.is_empty() {
                 return Ok(());
             }
         }
-        process.database.with(|database| unshown::give_up(database, mark))
+        waiting.into_iter().try_for_each(|(mark, _)| {
+            process.database.with(|database| unshown::give_up(database, mark))
+        })
     }
 
     /// Whether nobody believes any more what a mark speaks of: by what others did or, where the
@@ -144,11 +174,10 @@ impl Engine {
         &self,
         process: &Process,
         mark: Mark,
-        player: &str,
-        season: &str,
+        (shard, player, season): (&Shard, &str, &str),
     ) -> Result<bool> {
         let dropped = if player.is_empty() {
-            renew(process)
+            renew(process, shard)
         } else {
             process.cache.drop_students([(player, season)]).map(drop)
         };
@@ -164,21 +193,23 @@ impl Engine {
     /// # Errors
     /// When neither the cache nor MariaDB can be told.
     pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
-        match renew(process) {
-            Err(error) if error.is_failure_of(Server::Cache) => {
-                self.make_unbelieved(process, "", "")
+        let mut unreached = Vec::new();
+        for shard in process.cache.shards() {
+            match renew(process, shard) {
+                Err(error) if error.is_failure_of(Server::Cache) => {
+                    unreached.push((shard, "", ""));
+                }
+                renewed => renewed?,
             }
-            renewed => renewed,
         }
+        self.make_all_unbelieved(process, &unreached)
     }
 }
 
-/// Begins a new generation in all shards.
-fn renew(process: &Process) -> Result<()> {
-    process.cache.in_each(|shard| {
-        let generation = process.random_generation();
-        shard.with(|cache| notes::renew_generation(cache, &shard.keys, generation))
-    })
+/// Begins a new generation of a shard: all that is cached there is void.
+fn renew(process: &Process, shard: &Shard) -> Result<()> {
+    let generation = process.random_generation();
+    shard.with(|cache| notes::renew_generation(cache, &shard.keys, generation))
 }
 
 /// A cache that is full takes no notes, and can be read all the same.

@@ -1,52 +1,78 @@
 //! The cache as a process knows it: shards, each of them a cache by itself, with its own active
-//! season, generation and confirmation. A student is in one of them. One Redis is one shard.
+//! season, generation and confirmation. A student is in one of them, with all seasons. One Redis is
+//! one shard; a Redis Cluster has [`SHARDS`], each with all its keys in one slot.
 
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use super::active_season::ActiveSeason;
 use super::settings::Settings;
-use crate::error::{Result, Server};
+use crate::error::Result;
 use crate::lock::lock;
 use crate::rules::belief::Sighting;
-use crate::servers::pool::Pool;
+use crate::rules::shard::{SHARDS, shard_of, slot_of, tag};
 use crate::servers::redis::keys::Keys;
-use crate::servers::redis::{RedisConnection, RedisServer, schedules};
+use crate::servers::redis::node::Node;
+use crate::servers::redis::nodes::{Nodes, Servers};
+use crate::servers::redis::{RedisConnection, schedules};
 
 /// The cache.
 pub struct Cache {
     shards: Vec<Shard>,
-    server: Arc<Pool<RedisServer>>,
+    nodes: Arc<Nodes>,
 }
 
 /// A part of the cache: all keys of its students, and what tells whether they may be believed.
 pub struct Shard {
     /// Its place among all.
     pub(crate) place: usize,
+    /// What the names of keys in the journal that are about it end with: nothing for the only one.
+    pub(crate) name: String,
     /// The names of its keys.
     pub(crate) keys: Keys,
-    server: Arc<Pool<RedisServer>>,
+    slot: u16,
+    nodes: Arc<Nodes>,
     /// The active season as it knows it.
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     /// Its confirmation that was seen last.
     pub(crate) confirmation: Mutex<Sighting>,
+    /// When this process last looked whether it may be believed.
+    pub(crate) looked_at: Mutex<Option<Instant>>,
+    /// The look at MariaDB that the journal shared last.
+    pub(crate) database_look: Mutex<Sighting>,
 }
 
 impl Cache {
     pub(super) fn new(settings: &Settings) -> Cache {
-        let server = Arc::new(Pool::new(Server::Cache, settings.cache.clone()));
-        let shard = Shard {
-            place: 0,
-            keys: settings.keys.clone(),
-            server: Arc::clone(&server),
+        let nodes = Arc::new(Nodes::at(&settings.cache));
+        let shard = |place, name, keys, slot| Shard {
+            place,
+            name,
+            keys,
+            slot,
+            nodes: Arc::clone(&nodes),
             season: Mutex::default(),
             confirmation: Mutex::default(),
+            looked_at: Mutex::default(),
+            database_look: Mutex::default(),
         };
-        Cache { shards: vec![shard], server }
+        let site = settings.keys.site();
+        let shards = match settings.cache {
+            Servers::One(_) => vec![shard(0, String::new(), Keys::of_site(site), 0)],
+            Servers::Cluster(..) => (0..SHARDS)
+                .map(|place| {
+                    let tag = tag(site, place);
+                    let keys = Keys::of_shard(site, &tag);
+                    shard(place, format!(":{place}"), keys, slot_of(&tag))
+                })
+                .collect(),
+        };
+        Cache { shards, nodes }
     }
 
     /// The shard that a student is in.
-    pub(crate) fn of(&self, _player: &str) -> &Shard {
-        &self.shards[0]
+    pub(crate) fn of(&self, player: &str) -> &Shard {
+        &self.shards[shard_of(player, self.shards.len())]
     }
 
     /// The shard that has what is of the whole site: how long calls took.
@@ -63,9 +89,15 @@ impl Cache {
     pub(crate) fn by_shard<T>(
         &self,
         items: impl IntoIterator<Item = T>,
-        _player: impl Fn(&T) -> &str,
+        player: impl Fn(&T) -> &str,
     ) -> Vec<(&Shard, Vec<T>)> {
-        vec![(&self.shards[0], items.into_iter().collect())]
+        let mut parts: Vec<(&Shard, Vec<T>)> =
+            self.shards.iter().map(|shard| (shard, Vec::new())).collect();
+        for item in items {
+            parts[shard_of(player(&item), self.shards.len())].1.push(item);
+        }
+        parts.retain(|(_, items)| !items.is_empty());
+        parts
     }
 
     /// Does something with each shard, whatever becomes of the others. Returns the first error.
@@ -81,9 +113,8 @@ impl Cache {
     ) -> Result<bool> {
         let mut dropped = Ok(false);
         for (shard, students) in self.by_shard(students, |(player, _)| player) {
-            let students = students.iter().copied();
-            let here =
-                shard.with(|cache| schedules::drop_students(cache, &shard.keys, students.clone()));
+            let students = || students.iter().copied();
+            let here = shard.with(|cache| schedules::drop_students(cache, &shard.keys, students()));
             dropped = dropped.and_then(|before| here.map(|here| before || here));
         }
         dropped
@@ -96,25 +127,34 @@ impl Cache {
         }
     }
 
+    /// The servers, each with a part of all keys.
+    ///
+    /// # Errors
+    /// When no node of the cluster says which others there are.
+    pub(crate) fn nodes(&self) -> Result<Vec<Arc<Node>>> {
+        self.nodes.all()
+    }
+
     /// Asks each server whether it is there.
     pub(crate) fn ping(&self) -> Result<()> {
-        self.server.with(RedisConnection::ping)
+        self.nodes()?.iter().map(|node| node.with(RedisConnection::ping)).fold(Ok(()), Result::and)
+    }
+
+    /// Whether a server did not answer the last time.
+    pub(crate) fn is_away(&self) -> bool {
+        self.nodes.is_away()
     }
 
     /// Says goodbye on all connections that are not in use.
     pub(super) fn close(&self) {
-        self.server.close();
-    }
-
-    /// The servers, each with a part of all keys.
-    pub(crate) fn servers(&self) -> Vec<Arc<Pool<RedisServer>>> {
-        vec![Arc::clone(&self.server)]
+        self.nodes.close();
     }
 }
 
 impl Shard {
-    /// Runs `work` on a connection to the server that has this shard. As [`Pool::with`].
+    /// Runs `work` on a connection to the server that has this shard. As
+    /// [`crate::servers::pool::Pool::with`].
     pub(crate) fn with<T>(&self, work: impl FnMut(&mut RedisConnection) -> Result<T>) -> Result<T> {
-        self.server.with(work)
+        self.nodes.with(self.slot, work)
     }
 }

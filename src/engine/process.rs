@@ -11,7 +11,6 @@ use super::refusals::Refusals;
 use super::settings::Settings;
 use crate::error::Server;
 use crate::lock::lock;
-use crate::rules::belief::Sighting;
 use crate::rules::clock::now_us;
 use crate::rules::latency::Recorder;
 use crate::servers::mariadb::DatabaseServer;
@@ -30,10 +29,6 @@ pub struct Process {
     pub(crate) look: Pool<DatabaseServer>,
     /// The background connections of the drain, which does not wait for locks.
     pub(crate) drain: Pool<DatabaseServer>,
-    /// When this process last looked whether the cache may be believed.
-    pub(crate) looked_at: Mutex<Option<Instant>>,
-    /// The look at MariaDB that the journal shared last.
-    pub(crate) database_look: Mutex<Sighting>,
     /// When this process last looked whether answers wait for too long.
     pub(crate) overdue_looked_at: Mutex<Option<Instant>>,
     pub(crate) refusals: Mutex<Refusals>,
@@ -55,8 +50,6 @@ impl Process {
             background: kept(&settings.background),
             look: kept(&settings.look),
             drain: kept(&settings.drain),
-            looked_at: Mutex::default(),
-            database_look: Mutex::default(),
             overdue_looked_at: Mutex::default(),
             refusals: Mutex::default(),
             outages: Outages::default(),

@@ -7,14 +7,15 @@ use crate::rules::clock::SiteZone;
 use crate::servers::mariadb::{DatabaseAddress, DatabaseServer};
 use crate::servers::redis::RedisServer;
 use crate::servers::redis::keys::Keys;
+use crate::servers::redis::nodes::Servers;
 
 /// Everything the engine must be told.
 #[derive(Clone)]
 pub struct Settings {
     /// The names of the site's keys.
     pub keys: Keys,
-    /// The cache's Redis.
-    pub cache: RedisServer,
+    /// The cache's servers.
+    pub cache: Servers,
     /// Where Frappe keeps its own cache, with keys that memora's older versions left there.
     pub frappe_cache: Option<RedisServer>,
     /// The journal's Redis.
@@ -45,6 +46,9 @@ pub struct PlainSettings<'a> {
     pub site: &'a str,
     /// URL of the cache's Redis; by default another database of the server of Frappe's cache.
     pub cache_url: Option<&'a str>,
+    /// URLs, or `host:port`, of nodes of the Redis Cluster that is the cache, in place of
+    /// `cache_url`.
+    pub cache_cluster_nodes: &'a [String],
     /// URL of Frappe's own cache.
     pub frappe_cache_url: Option<&'a str>,
     /// URL of the journal's Redis.
@@ -108,21 +112,38 @@ impl Settings {
             }
         }
         let redis_timeout = Duration::from_millis(plain.redis_timeout_ms);
-        let cache_at = |key, url| RedisServer::at(Server::Cache, key, url, redis_timeout);
+        let cache_at = |key, url: &str| RedisServer::at(Server::Cache, key, url, redis_timeout);
+        let is_elsewhere = plain.cache_url.is_some() || !plain.cache_cluster_nodes.is_empty();
         let frappe_cache = match plain.frappe_cache_url.map(|url| cache_at("redis_cache", url)) {
             // Then only what older versions left there is.
-            Some(Err(error)) if plain.cache_url.is_some() => {
+            Some(Err(error)) if is_elsewhere => {
                 log::warn!("what is left of memora in Frappe's cache cannot be found: {error}");
                 None
             }
             read => read.transpose()?,
         };
-        let cache = match (plain.cache_url, &frappe_cache) {
-            (Some(url), _) => cache_at("srs_cache_url", url)?,
-            (None, Some(frappe_cache)) => frappe_cache.beside(),
-            (None, None) => return refuse("cache_url or frappe_cache_url is needed"),
+        let mut nodes = Vec::new();
+        for node in plain.cache_cluster_nodes {
+            let url = if node.contains("://") { node.clone() } else { format!("redis://{node}") };
+            nodes.push(cache_at("srs_cache_cluster_nodes", &url)?.in_cluster()?);
+        }
+        let cache = match (nodes.split_first(), plain.cache_url, &frappe_cache) {
+            (Some(_), Some(_), _) => {
+                return refuse("srs_cache_url and srs_cache_cluster_nodes: name one of them");
+            }
+            (Some(_), ..) if plain.site.contains(['{', '}']) => {
+                return refuse("with a Redis Cluster, the site's db_name has no braces");
+            }
+            (Some((first, others)), ..) => Servers::Cluster(first.clone(), others.to_vec()),
+            (None, Some(url), _) => Servers::One(cache_at("srs_cache_url", url)?),
+            (None, None, Some(frappe_cache)) => Servers::One(frappe_cache.beside()),
+            (None, None, None) => return refuse("cache_url or frappe_cache_url is needed"),
         };
-        if frappe_cache.as_ref().is_some_and(|frappe_cache| frappe_cache.is_same(&cache)) {
+        let is_same = |frappe_cache: &RedisServer| match &cache {
+            Servers::One(cache) => frappe_cache.is_same(cache),
+            Servers::Cluster(..) => false,
+        };
+        if frappe_cache.as_ref().is_some_and(is_same) {
             return refuse(
                 "srs_cache_url names the database of redis_cache that Frappe looks through at each \
                  login: name another one, such as .../13",

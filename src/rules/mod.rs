@@ -19,4 +19,5 @@ pub mod retention;
 pub mod review;
 pub mod safe_mode;
 pub mod sample;
+pub mod shard;
 pub mod submission;

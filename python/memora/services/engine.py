@@ -33,6 +33,8 @@ TLS: Final = {
 # Where cached schedules are: another database of redis_cache's server, unless this key names
 # another place. Frappe runs KEYS over its own at each login.
 CACHE_URL: Final = "srs_cache_url"
+# Or the nodes of a Redis Cluster.
+CACHE_CLUSTER_NODES: Final = "srs_cache_cluster_nodes"
 # The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key
 # names another. With use_rq_auth it must, since Frappe's user may then touch nothing but RQ's own
 # keys.
@@ -129,6 +131,7 @@ def _settings() -> dict[str, Any]:
     secret_settings: dict[str, Any] = {
         "site": secret_conf.db_name,
         "cache_url": secret_conf.get(CACHE_URL) or None,
+        "cache_cluster_nodes": _nodes(secret_conf.get(CACHE_CLUSTER_NODES)),
         "frappe_cache_url": secret_conf.redis_cache,
         "journal_url": secret_conf.get(JOURNAL_URL) or queue_url(secret_conf),
         "database_name": secret_conf.db_name,
@@ -146,6 +149,14 @@ def _settings() -> dict[str, Any]:
         {argument: int(secret_conf[key]) for key, argument in LIMITS.items() if key in secret_conf}
     )
     return secret_settings
+
+
+def _nodes(secret_nodes: object) -> list[str]:
+    """The nodes of a Redis Cluster: a list, or a text with commas, as `bench set-config` writes."""
+    parts = secret_nodes.split(",") if isinstance(secret_nodes, str) else secret_nodes or []
+    if not isinstance(parts, list):
+        raise EngineFault(f"{CACHE_CLUSTER_NODES} is a list of host:port, or of URLs")
+    return [str(part).strip() for part in parts if str(part).strip()]
 
 
 def queue_url(secret_conf: Any) -> str:

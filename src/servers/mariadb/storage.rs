@@ -77,7 +77,8 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     }
     run_text(connection, limiter::KEY)?;
     run_text(connection, outages::ROWS)?;
-    run_text(connection, unshown::ROW)?;
+    run_text(connection, unshown::ADD_SHARD)?;
+    unshown::make_rows(connection)?;
     run_text(connection, checks::ROW)?;
     run_text(connection, archive::ROWS)?;
     let partitions =

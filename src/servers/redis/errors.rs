@@ -1,6 +1,6 @@
 //! What an error of the Redis client means.
 
-use ::redis::{RedisError, RetryMethod};
+use ::redis::{RedisError, RetryMethod, ServerErrorKind};
 
 use crate::error::{Error, Server};
 
@@ -18,13 +18,15 @@ const FULL_IN_SCRIPT: &str = "-OOM ";
 impl Error {
     /// Turns an error of the Redis client into ours.
     pub fn from_redis(server: Server, error: &RedisError) -> Error {
+        if is_elsewhere(error) {
+            return Error::Elsewhere { server, cause: error.to_string() };
+        }
         let code = code(error).unwrap_or_default();
         // A server that was demoted takes no writes: READONLY.
         let is_demoted = matches!(error.retry_method(), RetryMethod::RefreshSlotsAndRetry);
         let broken =
             error.is_unrecoverable_error() || is_demoted || OF_NO_USE.contains(&code.as_str());
-        // It loads its data, has lost its master or moves slots: LOADING, MASTERDOWN, CLUSTERDOWN,
-        // TRYAGAIN.
+        // It loads its data, has lost its master or its cluster: LOADING, MASTERDOWN, CLUSTERDOWN.
         let must_wait = matches!(error.retry_method(), RetryMethod::WaitAndRetry);
         let cause = error.to_string();
         if broken || must_wait || error.is_io_error() || code == HELD_UP {
@@ -34,6 +36,14 @@ impl Error {
             Error::Refused { server, cause, code: 0, is_transient }
         }
     }
+}
+
+/// Whether another node of the cluster has the keys, or they are on their way there: MOVED, ASK,
+/// TRYAGAIN. Of several commands it is enough that one was told so.
+fn is_elsewhere(error: &RedisError) -> bool {
+    use ServerErrorKind::{Ask, Moved, TryAgain};
+    let refused = error.clone().into_server_errors().unwrap_or_default();
+    refused.iter().any(|(_, error)| matches!(error.kind(), Some(Moved | Ask | TryAgain)))
 }
 
 /// The code that a server sent; of several commands, that of the first one that it refused.
@@ -62,9 +72,18 @@ mod tests {
 
     #[test]
     fn a_server_that_cannot_serve_now_is_unavailable() {
-        for code in ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"] {
+        for code in ["LOADING", "BUSY", "MASTERDOWN", "CLUSTERDOWN"] {
             let error = of_server(code);
             assert!(matches!(error, Error::Unavailable { broken: false, .. }), "{code}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_node_that_has_the_keys_no_more_is_well() {
+        for code in ["MOVED", "ASK", "TRYAGAIN"] {
+            let error = of_server(code);
+            assert!(matches!(error, Error::Elsewhere { .. }), "{code}: {error}");
+            assert!(!error.spoils_connection() && error.is_failure_of(Server::Cache));
         }
     }
 

@@ -179,15 +179,17 @@ impl JournalScripts {
         Ok(connection.script::<u64>(&call)? == 1)
     }
 
-    /// Notes that MariaDB was looked at. False: the look was revoked, or took too long.
+    /// Notes that MariaDB was looked at, for a shard of the cache. False: the look was revoked, or took too long.
     pub fn confirm_look(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
+        shard: &str,
         token: &str,
     ) -> Result<bool> {
         let note = look_note(connection, token);
-        confirm(connection, &self.confirm, &[keys.database_claim(), keys.database_look()], &note)
+        let notes = [keys.database_claim(shard), keys.database_look(shard)];
+        confirm(connection, &self.confirm, &notes, &note)
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! A season has no colon, so `player:season` names one pair only, whatever a player is called.
 
-/// The keys of one site.
+/// The keys of one site, or of one shard of its cache.
 #[derive(Clone, Debug)]
 pub struct Keys {
     site: String,
+    /// What they begin with: the site, or the hash tag of a shard, in braces.
+    start: String,
 }
 
 /// The consumer group of the journal.
@@ -14,15 +16,39 @@ pub const GROUP: &str = "drain";
 impl Keys {
     /// Keys with the prefix that Frappe gives its own: the site's database name.
     pub fn of_site(site: &str) -> Keys {
-        Keys { site: site.to_owned() }
+        Keys { site: site.to_owned(), start: site.to_owned() }
+    }
+
+    /// Keys that a Redis Cluster keeps in one slot. The tag begins with the site's name and `/`.
+    pub fn of_shard(site: &str, tag: &str) -> Keys {
+        Keys { site: site.to_owned(), start: format!("{{{tag}}}") }
+    }
+
+    /// The site's database name.
+    pub fn site(&self) -> &str {
+        &self.site
     }
 
     fn of_student(&self, family: &str, player: &str, season: &str) -> String {
-        format!("{}|{family}:{player}:{season}", self.site)
+        format!("{}|{family}:{player}:{season}", self.start)
     }
 
     fn of_all(&self, family: &str) -> String {
-        format!("{}|{family}", self.site)
+        format!("{}|{family}", self.start)
+    }
+
+    /// What follows the `|` of a key of this site, of whatever shard.
+    fn rest<'a>(&self, key: &'a str) -> Option<&'a str> {
+        if self.is_sharded() {
+            let tag = key.strip_prefix('{')?.strip_prefix(&self.site)?.strip_prefix('/')?;
+            tag.split_once("}|").map(|(_, rest)| rest)
+        } else {
+            key.strip_prefix(&self.site)?.strip_prefix('|')
+        }
+    }
+
+    fn is_sharded(&self) -> bool {
+        self.start.len() > self.site.len()
     }
 
     /// Cache: the sorted set of a student's questions by next review.
@@ -55,13 +81,14 @@ impl Keys {
         self.of_all(&format!("srs-students:{season}"))
     }
 
-    /// The student whose schedule of this season a key of the cache is.
+    /// The student whose schedule of this season a key of the cache is, of whatever shard.
     pub fn player_of<'a>(&self, key: &'a str, season: &str) -> Option<&'a str> {
-        let rest = key.strip_prefix(&self.site)?.strip_prefix("|srs:")?;
+        let rest = self.rest(key)?.strip_prefix("srs:")?;
         rest.strip_suffix(season)?.strip_suffix(':')
     }
 
-    /// A SCAN pattern that finds all of a season's keys in the cache, and perhaps others.
+    /// A SCAN pattern that finds all of a season's keys in the cache, of all shards, and perhaps
+    /// others.
     pub fn season_pattern(&self, season: &str) -> String {
         format!("{}*:{season}", self.site_pattern())
     }
@@ -75,19 +102,18 @@ impl Keys {
             }
             pattern.push(letter);
         }
-        pattern + "|srs"
+        if self.is_sharded() { format!("{{{pattern}/*}}|srs") } else { pattern + "|srs" }
     }
 
-    /// A SCAN pattern that finds all keys of memora's on this site.
+    /// A SCAN pattern that finds all keys of memora's on this site, of all shards.
     pub fn own_pattern(&self) -> String {
         self.site_pattern() + "[-:]*"
     }
 
-    /// Whether a key of the cache is a student's, of this season.
+    /// Whether a key of the cache is a student's, of this season, of whatever shard.
     pub fn is_of_season(&self, key: &str, season: &str) -> bool {
         let of_student = |family: &str| {
-            let rest =
-                key.strip_prefix(&self.of_all(family)).and_then(|rest| rest.strip_prefix(':'));
+            let rest = self.rest(key).and_then(|rest| rest.strip_prefix(family)?.strip_prefix(':'));
             rest.and_then(|rest| rest.strip_suffix(season)).is_some_and(|rest| rest.ends_with(':'))
         };
         ["srs", "srs-detail", "srs-fence"].into_iter().any(of_student)
@@ -164,14 +190,14 @@ impl Keys {
         self.of_all("srs-tokens")
     }
 
-    /// Journal: who looks whether MariaDB has answers that the cache was not shown.
-    pub fn database_claim(&self) -> String {
-        self.of_all("srs-database-looking")
+    /// Journal: who looks whether MariaDB has answers that a shard of the cache was not shown.
+    pub fn database_claim(&self, shard: &str) -> String {
+        self.of_all(&format!("srs-database-looking{shard}"))
     }
 
-    /// Journal: there as long as a look at MariaDB serves everybody.
-    pub fn database_look(&self) -> String {
-        self.of_all("srs-database-looked")
+    /// Journal: there as long as a look at MariaDB, for a shard of the cache, serves everybody.
+    pub fn database_look(&self, shard: &str) -> String {
+        self.of_all(&format!("srs-database-looked{shard}"))
     }
 }
 
@@ -216,6 +242,24 @@ mod tests {
             assert_eq!(other.player_of(&keys.schedule(player, "SEASON-2026"), "SEASON-2026"), None);
         }
         assert_eq!(keys.player_of(&keys.students("SEASON-2026"), "SEASON-2026"), None);
+    }
+
+    #[test]
+    fn the_keys_of_a_shard_are_in_one_slot() {
+        let keys = Keys::of_shard("a*b", "a*b/7.12");
+        let schedule = keys.schedule("x:SEASON-2025", "SEASON-2026");
+        assert_eq!(schedule, "{a*b/7.12}|srs:x:SEASON-2025:SEASON-2026");
+        assert_eq!(keys.students("SEASON-2026"), "{a*b/7.12}|srs-students:SEASON-2026");
+        for keys in [keys, Keys::of_shard("a*b", "a*b/31.0")] {
+            assert_eq!(keys.player_of(&schedule, "SEASON-2026"), Some("x:SEASON-2025"));
+            assert!(keys.is_of_season(&schedule, "SEASON-2026"));
+            assert_eq!(keys.season_pattern("SEASON-2026"), "{a\\*b/*}|srs*:SEASON-2026");
+        }
+        for other in [Keys::of_shard("a", "a/7.12"), Keys::of_site("a*b")] {
+            assert_eq!(other.player_of(&schedule, "SEASON-2026"), None);
+            assert!(!other.is_of_season(&schedule, "SEASON-2026"));
+        }
+        assert!(Keys::is_own(&schedule));
     }
 
     proptest! {

@@ -1,4 +1,5 @@
-//! The look at MariaDB that serves all processes: the journal remembers it for a moment.
+//! The look at MariaDB that serves all processes, for a shard of the cache: the journal remembers it
+//! for a moment.
 
 use super::keys::Keys;
 use super::{RedisConnection, claim};
@@ -6,21 +7,31 @@ use crate::error::Result;
 use crate::rules::belief::LONGEST_LOOK;
 
 /// Makes it known that MariaDB is being looked at.
-pub fn claim_look(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<()> {
+pub fn claim_look(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    shard: &str,
+    token: &str,
+) -> Result<()> {
     let note = look_note(connection, token);
-    claim(connection, &keys.database_claim(), &note, LONGEST_LOOK)
+    claim(connection, &keys.database_claim(shard), &note, LONGEST_LOOK)
 }
 
 /// The last look at MariaDB, while it serves everybody; empty when somebody must look.
-pub fn last_look(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
-    let note: Option<String> = connection.command(redis::cmd("GET").arg(keys.database_look()))?;
+pub fn last_look(connection: &mut RedisConnection, keys: &Keys, shard: &str) -> Result<String> {
+    let key = keys.database_look(shard);
+    let note: Option<String> = connection.command(redis::cmd("GET").arg(key))?;
     // A note from another run of the server may have been revoked there.
     Ok(note.filter(|note| note.starts_with(&connection.run_id)).unwrap_or_default())
 }
 
-/// Makes all looks void, those under way too: MariaDB has news.
-pub fn revoke_look(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
-    connection.command(redis::cmd("DEL").arg(keys.database_claim()).arg(keys.database_look()))
+/// Makes all looks void that are for some shards, those under way too: MariaDB has news.
+pub fn revoke_looks(connection: &mut RedisConnection, keys: &Keys, shards: &[&str]) -> Result<()> {
+    let mut command = redis::cmd("DEL");
+    for shard in shards {
+        command.arg(keys.database_claim(shard)).arg(keys.database_look(shard));
+    }
+    connection.command(&command)
 }
 
 /// The note of a look: whose it is, and in which run of the server.

@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod cache;
+mod cluster;
 pub mod dump;
 mod errors;
 pub mod fill;
@@ -11,6 +12,8 @@ pub mod keys;
 pub mod latency;
 pub mod look;
 pub mod memory;
+pub mod node;
+pub mod nodes;
 pub mod notes;
 pub mod scan;
 pub mod schedules;
@@ -62,6 +65,7 @@ pub struct RedisServer {
     timeout: Duration,
     /// The longest that connecting may take.
     connect_timeout: Duration,
+    is_in_cluster: bool,
 }
 
 impl RedisServer {
@@ -109,7 +113,7 @@ impl RedisServer {
             .set_tcp_settings(tcp);
         let timeout = url.reply_timeout.map_or(timeout, |own| own.min(timeout));
         let connect_timeout = url.connect_timeout.map_or(timeout, |own| own.min(timeout));
-        Ok(RedisServer { server, info, host, timeout, connect_timeout })
+        Ok(RedisServer { server, info, host, timeout, connect_timeout, is_in_cluster: false })
     }
 
     /// The database on the same server that memora uses where nothing else is said: Frappe runs
@@ -126,6 +130,48 @@ impl RedisServer {
     /// Whether another URL names the same database of the same server.
     pub fn is_same(&self, other: &RedisServer) -> bool {
         self.info.addr() == other.info.addr() && self.database() == other.database()
+    }
+
+    /// One of the nodes of a Redis Cluster.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when it names another database than 0, the only one of a cluster, or
+    /// a socket.
+    pub fn in_cluster(self) -> Result<RedisServer> {
+        if self.database() != 0 {
+            return Err(Error::InvalidInput(format!(
+                "a Redis Cluster has no database {}: name none",
+                self.database()
+            )));
+        }
+        if self.name().is_none() {
+            return Err(Error::InvalidInput(
+                "the nodes of a Redis Cluster are named by host and port".to_owned(),
+            ));
+        }
+        Ok(RedisServer { is_in_cluster: true, ..self })
+    }
+
+    /// `host:port`; nothing where it is reached by a socket.
+    pub fn name(&self) -> Option<String> {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
+                Some(format!("{host}:{port}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Another node of the same cluster, reached in the same way.
+    fn moved_to(&self, host: &str, port: u16) -> RedisServer {
+        let address = match self.info.addr().clone() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+                ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure, tls_params }
+            }
+            _ => ConnectionAddr::Tcp(host.to_owned(), port),
+        };
+        let (info, host) = (self.info.clone().set_addr(address), Arc::new(Host::new(host, port)));
+        RedisServer { info, host: Some(host), ..self.clone() }
     }
 
     /// The number of the database.
@@ -177,6 +223,9 @@ impl Connect for RedisServer {
     fn connect(&self, probe: bool) -> Result<RedisConnection> {
         // A server that does not let us in (too many clients, wrong password) is of no use now.
         let fail = |error: redis::RedisError| match Error::from_redis(self.server, &error) {
+            Error::Refused { server, cause, .. } if cause.contains("cluster mode") => {
+                Error::Unavailable { server, cause: of_cluster(server).to_owned(), broken: false }
+            }
             Error::Refused { server: Server::Cache, cause, .. }
                 if cause.contains("switch database") =>
             {
@@ -214,6 +263,13 @@ impl Connect for RedisServer {
         if let Some(host) = &self.host {
             host.learn_distance(began.elapsed());
         }
+        if !self.is_in_cluster && about.lines().any(|line| line == "redis_mode:cluster") {
+            return Err(Error::Unavailable {
+                server: self.server,
+                cause: of_cluster(self.server).to_owned(),
+                broken: false,
+            });
+        }
         let reply = reply_patience(self.timeout);
         inner.set_read_timeout(Some(reply)).map_err(fail)?;
         inner.set_write_timeout(Some(reply)).map_err(fail)?;
@@ -233,6 +289,17 @@ impl Connect for RedisServer {
 
     fn patience(&self) -> Duration {
         self.timeout
+    }
+}
+
+/// What to do about a server in cluster mode that is taken for one Redis.
+fn of_cluster(server: Server) -> &'static str {
+    match server {
+        Server::Journal => {
+            "it is in cluster mode, and the journal stays on one primary: name another Redis in \
+             srs_journal_url"
+        }
+        _ => "it is in cluster mode: name its nodes in srs_cache_cluster_nodes",
     }
 }
 

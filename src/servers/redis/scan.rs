@@ -1,9 +1,8 @@
 //! Looking through a Redis as a whole, a part at a time.
 
+use super::RedisConnection;
 use super::keys::Keys;
-use super::{RedisConnection, RedisServer};
 use crate::error::Result;
-use crate::servers::pool::Pool;
 
 /// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go
 /// on, 0 when all was looked through, and the keys.
@@ -17,13 +16,10 @@ pub fn scan_season(
 }
 
 /// Looks through a whole Redis, a part at a time, each from where the last one left off.
-pub fn look_through(
-    server: &Pool<RedisServer>,
-    look: impl Fn(&mut RedisConnection, u64) -> Result<u64>,
-) -> Result<()> {
+pub fn look_through(mut part: impl FnMut(u64) -> Result<u64>) -> Result<()> {
     let mut cursor = 0;
     loop {
-        cursor = server.with(|connection| look(connection, cursor))?;
+        cursor = part(cursor)?;
         if cursor == 0 {
             return Ok(());
         }
@@ -46,9 +42,7 @@ fn scan(
 /// Returns where to go on; 0: all was looked through.
 pub fn clear_site(connection: &mut RedisConnection, keys: &Keys, cursor: u64) -> Result<u64> {
     let (cursor, found) = scan(connection, &keys.own_pattern(), cursor)?;
-    if !found.is_empty() {
-        connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
-    }
+    remove(connection, &found)?;
     Ok(cursor)
 }
 
@@ -62,10 +56,17 @@ pub fn clear_season(
 ) -> Result<u64> {
     let (cursor, mut found) = scan_season(connection, keys, season, cursor)?;
     found.retain(|key| keys.is_of_season(key, season));
-    if !found.is_empty() {
-        connection.command::<u64>(redis::cmd("UNLINK").arg(found))?;
-    }
+    remove(connection, &found)?;
     Ok(cursor)
+}
+
+/// Removes keys, each by itself: in a Redis Cluster they may be in several slots.
+fn remove(connection: &mut RedisConnection, keys: &[String]) -> Result<()> {
+    let mut pipeline = redis::pipe();
+    for key in keys {
+        pipeline.cmd("UNLINK").arg(key).ignore();
+    }
+    if pipeline.is_empty() { Ok(()) } else { connection.pipeline(&pipeline) }
 }
 
 /// A key of the cache's database that is none of memora's, if there is one among the first that are

@@ -13,8 +13,6 @@ use super::{RedisConnection, unexpected};
 use crate::error::{Error, Result, Server};
 use crate::rules::diff::CachedSchedule;
 
-/// Students whose memory is asked for, of each season.
-const WEIGHED: usize = 32;
 /// Students whose time is over that leave the list at a time: others wait for no more than these.
 const MOST_EXPIRED: usize = 2_000;
 
@@ -28,14 +26,14 @@ pub struct SeasonCache {
     pub memory_bytes: u64,
 }
 
-/// Counts the students of a season, those of this generation where it is known, and weighs some.
+/// Counts the students of a season, those of this generation where it is known, and weighs so many.
 /// The same few steps however many there are.
 pub fn season_cache(
     connection: &mut RedisConnection,
     keys: &Keys,
     season: &str,
     generation: Option<u64>,
-    now: i64,
+    (now, weighed): (i64, usize),
 ) -> Result<SeasonCache> {
     let list = keys.students(season);
     let mut pipeline = redis::pipe();
@@ -48,7 +46,7 @@ pub fn season_cache(
         .arg(0)
         .arg(MOST_EXPIRED);
     pipeline.cmd("ZCOUNT").arg(&list).arg(format!("({now}")).arg("+inf");
-    pipeline.cmd("ZRANDMEMBER").arg(&list).arg(WEIGHED).arg("WITHSCORES");
+    pipeline.cmd("ZRANDMEMBER").arg(&list).arg(weighed).arg("WITHSCORES");
     let (expired, students, mut some): (Vec<String>, u64, Vec<(String, f64)>) =
         connection.pipeline(&pipeline)?;
     some.retain(|(_, until)| *until > now as f64);

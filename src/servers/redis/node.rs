@@ -1,0 +1,59 @@
+//! One server that the cache is on.
+
+use super::{RedisConnection, RedisServer};
+use crate::error::{Error, Result, Server};
+use crate::servers::pool::Pool;
+
+/// A server that has the cache, or a part of it.
+pub struct Node {
+    /// `host:port`, where it is one of several.
+    pub(super) name: Option<String>,
+    pool: Pool<RedisServer>,
+}
+
+impl Node {
+    /// The only one.
+    pub(super) fn only(server: &RedisServer) -> Node {
+        Node { name: None, pool: Pool::new(Server::Cache, server.clone()) }
+    }
+
+    /// One of several.
+    pub(super) fn named(server: &RedisServer) -> Node {
+        Node { name: server.name(), pool: Pool::new(Server::Cache, server.clone()) }
+    }
+
+    /// As [`Pool::with`]. A failure names the node, where there are several.
+    pub(crate) fn with<T>(
+        &self,
+        mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
+    ) -> Result<T> {
+        let outcome = self.pool.with(|redis| match work(redis) {
+            // The node is well.
+            Err(error @ Error::Elsewhere { .. }) => Ok(Err(error)),
+            outcome => outcome.map(Ok),
+        });
+        match (outcome, &self.name) {
+            (Ok(outcome), _) => outcome,
+            (Err(Error::Unavailable { server, cause, broken }), Some(name)) => {
+                Err(Error::Unavailable { server, cause: format!("{name}: {cause}"), broken })
+            }
+            (Err(error), _) => Err(error),
+        }
+    }
+
+    /// The host that it is on; empty for the only one.
+    pub(super) fn host(&self) -> &str {
+        let host = self.name.as_deref().and_then(|name| name.rsplit_once(':'));
+        host.map_or("", |(host, _)| host)
+    }
+
+    /// Whether it did not answer the last time.
+    pub(crate) fn is_away(&self) -> bool {
+        self.pool.is_away()
+    }
+
+    /// Says goodbye on all connections that are not in use.
+    pub(crate) fn close(&self) {
+        self.pool.close();
+    }
+}

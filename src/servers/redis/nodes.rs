@@ -1,0 +1,75 @@
+//! The servers that the cache is on: one Redis, or a Redis Cluster.
+
+use std::sync::Arc;
+
+use super::cluster::Cluster;
+use super::node::Node;
+use super::{RedisConnection, RedisServer};
+use crate::error::Result;
+
+/// The servers that the cache is on.
+pub enum Nodes {
+    /// One Redis.
+    One(Arc<Node>),
+    /// A Redis Cluster.
+    Cluster(Box<Cluster>),
+}
+
+/// Where the servers are.
+#[derive(Clone, Debug)]
+pub enum Servers {
+    /// One Redis.
+    One(RedisServer),
+    /// Some nodes of a Redis Cluster.
+    Cluster(RedisServer, Vec<RedisServer>),
+}
+
+impl Nodes {
+    /// The servers at some places.
+    pub fn at(servers: &Servers) -> Nodes {
+        match servers {
+            Servers::One(server) => Nodes::One(Arc::new(Node::only(server))),
+            Servers::Cluster(first, others) => Nodes::Cluster(Box::new(Cluster::of(first, others))),
+        }
+    }
+
+    /// Runs `work` on a connection to the server that has a slot. As
+    /// [`crate::servers::pool::Pool::with`].
+    pub fn with<T>(
+        &self,
+        slot: u16,
+        work: impl FnMut(&mut RedisConnection) -> Result<T>,
+    ) -> Result<T> {
+        match self {
+            Nodes::One(node) => node.with(work),
+            Nodes::Cluster(cluster) => cluster.with(slot, work),
+        }
+    }
+
+    /// All of them.
+    ///
+    /// # Errors
+    /// When no node of the cluster says which others there are.
+    pub fn all(&self) -> Result<Vec<Arc<Node>>> {
+        match self {
+            Nodes::One(node) => Ok(vec![Arc::clone(node)]),
+            Nodes::Cluster(cluster) => cluster.nodes(),
+        }
+    }
+
+    /// Whether one of them did not answer the last time.
+    pub fn is_away(&self) -> bool {
+        match self {
+            Nodes::One(node) => node.is_away(),
+            Nodes::Cluster(cluster) => cluster.is_away(),
+        }
+    }
+
+    /// Says goodbye on all connections that are not in use.
+    pub fn close(&self) {
+        match self {
+            Nodes::One(node) => node.close(),
+            Nodes::Cluster(cluster) => cluster.close(),
+        }
+    }
+}
