@@ -75,6 +75,17 @@ pub enum Error {
         broken: bool,
     },
 
+    /// This process reaches another server than the site has agreed on.
+    #[error(
+        "this process reaches another server as {server} than the one that the site has agreed on. \
+         Name one server's address for all hosts in common_site_config.json. [{code}]",
+        code = self.code()
+    )]
+    NotRegistered {
+        /// Which server.
+        server: Server,
+    },
+
     /// Another node of the cluster has what was asked for, or it is on its way there.
     #[error(
         "the {server} has moved what was asked for: {cause}. Try again. [{code}]",
@@ -148,6 +159,12 @@ impl Error {
         }
     }
 
+    /// True when a server is to be done without: it could not be used, or is not the one that counts.
+    pub fn is_without(&self, failed: Server) -> bool {
+        matches!(self, Error::NotRegistered { server } if *server == failed)
+            || self.is_failure_of(failed)
+    }
+
     /// A name that stays the same from version to version, for programs and for the table in
     /// `docs/operating.md`.
     pub fn code(&self) -> &'static str {
@@ -162,6 +179,8 @@ impl Error {
                 Journal => "memora.journal_unavailable",
                 Database => "memora.database_unavailable",
             },
+            Error::NotRegistered { server: Cache } => "memora.other_cache",
+            Error::NotRegistered { .. } => "memora.other_journal",
             Error::Exhausted { .. } => "memora.connections_in_use",
             Error::Refused { is_transient: true, server, .. } => match server {
                 Cache => "memora.cache_refused_for_now",
@@ -183,6 +202,7 @@ impl Error {
         match self {
             Error::Unavailable { server, .. }
             | Error::Elsewhere { server, .. }
+            | Error::NotRegistered { server }
             | Error::Exhausted { server, .. }
             | Error::Refused { server, .. }
             | Error::Unsettled { server, .. } => Some(*server),
@@ -197,6 +217,7 @@ impl Error {
             Error::RateLimited { .. }
                 | Error::Unavailable { .. }
                 | Error::Elsewhere { .. }
+                | Error::NotRegistered { .. }
                 | Error::Exhausted { .. }
                 | Error::Unsettled { .. }
                 | Error::Refused { is_transient: true, .. }
@@ -223,6 +244,7 @@ impl Error {
             self,
             Error::Refused { .. }
                 | Error::Elsewhere { .. }
+                | Error::NotRegistered { .. }
                 | Error::InvalidInput(_)
                 | Error::SeasonUnavailable(_)
                 | Error::SeasonArchived(_)

@@ -253,7 +253,9 @@ class OutageNews(TypedDict):
     """
 
     server: Literal["cache", "journal", "clock", "backlog", "drain", "database"]
-    event: Literal["began", "ended", "restarted", "replaced", "ahead", "old", "overdue", "older"]
+    event: Literal[
+        "began", "ended", "restarted", "replaced", "several", "ahead", "old", "overdue", "older"
+    ]
     seconds: int
     submissions: int
 

@@ -1,5 +1,6 @@
 //! How the cache does.
 
+use crate::consistency::registration::several;
 use crate::engine::{Engine, Process};
 use crate::error::{Result, Server};
 use crate::rules::clock::now_us;
@@ -59,6 +60,9 @@ impl Engine {
                 status.cause = Some(error.to_string());
             }
             Err(error) => return Err(error),
+        }
+        if self.are_several(&process, Server::Cache).unwrap_or(false) {
+            status.warning = Some(several(Server::Cache));
         }
         Ok(status)
     }

@@ -117,7 +117,7 @@ impl Engine {
             forgotten.archived += archived;
         }
         let students = seasons.iter().map(|season| (player, season.as_str()));
-        process.cache.drop_students(students)?;
+        self.drop_everywhere(process, students)?;
         self.player_changed(player)?;
         forgotten.audits += forget::remove_traces(connection, player)?;
         // What is left there is the order that makes void.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::consistency::registration::several;
 use crate::engine::Engine;
 use crate::error::{Result, Server};
 use crate::rules::clock::now_us;
@@ -67,6 +68,9 @@ impl Engine {
                  unsaved answers go with it. Give redis_queue a server of its own."
                     .to_owned(),
             );
+        }
+        if self.are_several(&process, Server::Journal).unwrap_or(false) {
+            status.warning = Some(several(Server::Journal));
         }
         let kept = process.database.with(|database| {
             Ok((kept::backlog(database)?, outages::is_open(database, outages::CLOCK)?))

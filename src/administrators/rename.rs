@@ -66,7 +66,7 @@ impl Engine {
             let students = seasons.iter().flat_map(|season| {
                 [&rename.old, &rename.new].map(|player| (player.as_str(), season.as_str()))
             });
-            process.cache.drop_students(students)?;
+            self.drop_everywhere(process, students)?;
         }
         Ok(carried)
     }

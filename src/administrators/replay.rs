@@ -158,7 +158,7 @@ impl Engine {
     /// Has a student's cache loaded again: it may lack what was just replayed, or retired.
     pub(crate) fn reload(&self, player: &str, season: &str) {
         let process = self.process();
-        if let Err(error) = process.cache.drop_students([(player, season)]) {
+        if let Err(error) = self.drop_everywhere(&process, [(player, season)]) {
             log::warn!("the cache of {player} could not be dropped: {error}");
             if let Err(error) = self.make_unbelieved(&process, player, season) {
                 log::error!("{player} may see what is older, until reconciliation: {error}");

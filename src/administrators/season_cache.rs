@@ -30,6 +30,7 @@ impl Engine {
         job.lock(&mut connection, season)?;
         process.journal.with(|journal| journal.ping())?;
         process.cache.ping()?;
+        self.check_counts(process)?;
         Ok(connection)
     }
 

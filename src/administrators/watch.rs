@@ -21,6 +21,9 @@ impl Engine {
                 Err(_) => self.note_outage(&process, server),
             }
         }
+        if let Err(error) = self.check_several(&process) {
+            log::debug!("nobody can tell whether hosts use different servers: {error}");
+        }
         if let Err(error) = self.check_backlog(&process) {
             log::debug!("nobody can tell how long answers have waited: {error}");
         }

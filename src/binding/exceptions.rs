@@ -59,6 +59,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         Error::Unsettled { .. } => OutcomeUnknown::new_err(message),
         Error::Unavailable { .. }
         | Error::Elsewhere { .. }
+        | Error::NotRegistered { .. }
         | Error::Exhausted { .. }
         | Error::Refused { is_transient: true, .. } => ServiceUnavailable::new_err(message),
         Error::Refused { is_transient: false, .. } | Error::Fault(_) => {

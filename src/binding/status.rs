@@ -176,6 +176,7 @@ impl From<outages::OutageNews> for OutageNews {
         let (server, event, seconds) = match news {
             News::Began(server) => (server.id(), "began", 0),
             News::Ended(server, seconds) => (server.id(), "ended", seconds),
+            News::Several(server) => (server.id(), "several", 0),
             News::ClockAhead(seconds) => ("clock", "ahead", seconds),
             News::BacklogIsOld(seconds) => ("backlog", "old", seconds),
             News::DrainIsOverdue => ("drain", "overdue", 0),

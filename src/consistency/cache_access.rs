@@ -108,8 +108,44 @@ impl Engine {
         })
     }
 
+    /// Makes sure that a run of a shard, which has said this of its confirmation a moment ago, is the
+    /// one that counts. Where nobody can look, it is taken for that.
+    ///
+    /// # Errors
+    /// When the shard cannot be asked, or another run of it is reached by now.
+    pub(crate) fn ensure_counts(
+        &self,
+        process: &Process,
+        shard: &Shard,
+        run: &str,
+        confirmation: &str,
+    ) -> Result<()> {
+        let (lease, now) = (self.settings.trust_lease, Instant::now());
+        let has_looked = lock(&shard.looked_at).as_ref().is_some_and(|(looked_for, looked)| {
+            looked_for == run && now.duration_since(*looked) < lease
+        });
+        if has_looked || lock(&shard.confirmation).is_fresh(confirmation, lease, now) {
+            return Ok(());
+        }
+        match self.look_for_unshown(process, shard) {
+            Ok(looked) => {
+                let is_same = looked == run;
+                *lock(&shard.looked_at) = Some((looked, now));
+                if is_same { Ok(()) } else { Err(Error::NotRegistered { server: Server::Cache }) }
+            }
+            Err(error) if error.is_without(Server::Cache) => Err(error),
+            Err(error) => {
+                log::debug!("nobody can tell which cache counts: {error}");
+                Ok(())
+            }
+        }
+    }
+
     /// Asks a shard about a student; looks first whether it may be believed, where nobody has
     /// lately.
+    ///
+    /// # Errors
+    /// [`Error::NotRegistered`]: another cache is the one that counts.
     pub(crate) fn ask_cache<T>(
         &self,
         process: &Process,
@@ -118,9 +154,12 @@ impl Engine {
         mut ask: impl FnMut(&mut RedisConnection) -> Result<Found<T>>,
     ) -> Result<Attempt<Asked<T>>> {
         let lease = self.settings.trust_lease;
+        if Self::is_other_cache(shard, &season.run_id) {
+            return Err(Error::NotRegistered { server: Server::Cache });
+        }
         for _ in 0..MOST_LOOKS {
             // Before the cache is asked: a look that ended since may have dropped what it said.
-            let looked_at = *lock(&shard.looked_at);
+            let looked_at = lock(&shard.looked_at).clone();
             let found = match Self::on_cache(shard, season, &mut ask)? {
                 Attempt::Done(found) => found,
                 Attempt::Restarted => return Ok(Attempt::Restarted),
@@ -133,19 +172,21 @@ impl Engine {
             };
             let now = Instant::now();
             // This process's own look says as much as a confirmation, for as long.
-            let has_looked = looked_at.is_some_and(|looked| now.duration_since(looked) < lease);
+            let has_looked = looked_at.is_some_and(|(run, looked)| {
+                run == season.run_id && now.duration_since(looked) < lease
+            });
             if has_looked || lock(&shard.confirmation).is_fresh(&confirmation, lease, now) {
                 return Ok(Attempt::Done(Asked { value, is_sure: true }));
             }
             let is_cold = value.is_none();
             match self.look_for_unshown(process, shard) {
                 // What is loaded needs nobody's confirmation.
-                Ok(()) if is_cold => {
+                Ok(run) if is_cold && run == season.run_id => {
                     return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
                 }
                 // What was read before the look may have been dropped since, by whoever looked.
-                Ok(()) => *lock(&shard.looked_at) = Some(now),
-                Err(error) if error.is_failure_of(Server::Cache) => return Err(error),
+                Ok(run) => *lock(&shard.looked_at) = Some((run, now)),
+                Err(error) if error.is_without(Server::Cache) => return Err(error),
                 Err(error) => {
                     log::debug!("nobody can tell whether cached schedules lack an answer: {error}");
                     return Ok(Attempt::Done(Asked { value, is_sure: is_cold }));

@@ -17,7 +17,14 @@ impl Engine {
         if cache_is_void {
             self.renew_generation(&process)?;
         }
-        process.cache.in_each(|shard| shard.with(|cache| notes::forget_season(cache, &shard.keys)))
+        process
+            .cache
+            .in_each(|shard| shard.with(|cache| notes::forget_season(cache, &shard.keys)))?;
+        if !cache_is_void && !self.cache_counts(&process)? {
+            // The one that counts remembers it, too, and this process cannot tell it so.
+            self.make_nothing_believed(&process)?;
+        }
+        Ok(())
     }
 
     /// Forgets that a user exists.

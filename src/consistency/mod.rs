@@ -6,6 +6,7 @@ pub mod drain;
 pub mod drain_request;
 pub mod outage;
 pub mod overdue;
+pub mod registration;
 pub mod rehydrate;
 pub mod restored;
 pub mod season;

@@ -276,7 +276,8 @@ impl Engine {
         Ok(!found.is_empty())
     }
 
-    /// What of a student waits in the journal; false when it cannot be asked.
+    /// What of a student waits in the journal; false when it cannot be asked, or is not the one that
+    /// counts.
     pub(crate) fn pending(
         &self,
         process: &Process,
@@ -284,7 +285,9 @@ impl Engine {
         season: &str,
     ) -> Result<(Pending, bool)> {
         match self.pending_of(process, &[player], season) {
-            Ok(mut pending) => Ok((pending.pop().unwrap_or_default(), true)),
+            Ok(mut pending) => {
+                Ok((pending.pop().unwrap_or_default(), self.journal_counts(process)))
+            }
             Err(error) if error.is_failure_of(Server::Journal) => {
                 self.notice_outage(process, Server::Journal, &error);
                 Ok((Pending::default(), false))

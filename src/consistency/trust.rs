@@ -12,6 +12,9 @@
 //! follows from this: until its mark is gone, or until no confirmation from before it can be left.
 //! See docs/how-it-works.md.
 //!
+//! A look also tells whether this run of the cache is the one that counts (`registration`). Another
+//! one is never confirmed.
+//!
 //! A warm read costs one round trip, and never shows less than the last acknowledged answer.
 
 use std::thread::sleep;
@@ -22,76 +25,113 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
 use crate::rules::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
-use crate::servers::mariadb::unshown::{self, Mark};
-use crate::servers::redis::look;
+use crate::rules::registration::{Registration, Standing, challenge_of};
+use crate::servers::mariadb::unshown::{self, Mark, Reached};
+use crate::servers::redis::look::{self, LookNote};
 use crate::servers::redis::notes;
+use crate::servers::redis::schedules;
 
 /// How often a process looks whether its mark is settled.
 const POLL: Duration = Duration::from_millis(20);
 
 impl Engine {
     /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the
-    /// cache may be believed.
+    /// shard may be believed. Returns the run of it for which that is so.
     ///
     /// # Errors
-    /// When nobody can look: then the cache is not confirmed.
-    pub(crate) fn look_for_unshown(&self, process: &Process, shard: &Shard) -> Result<()> {
+    /// [`Error::NotRegistered`]: another cache is the one that counts. Else when nobody can look.
+    /// Then the shard is not confirmed.
+    pub(crate) fn look_for_unshown(&self, process: &Process, shard: &Shard) -> Result<String> {
         let (keys, token) = (&self.settings.keys, process.token());
         let lease = self.settings.trust_lease;
-        let claimed = shard.with(|cache| notes::claim_belief(cache, &shard.keys, &token, lease));
-        not_refused(claimed)?;
-        match self.is_look_shared(process, shard) {
-            Ok(true) => {}
-            Ok(false) => {
-                let claimed = process
+        let run = shard.with(|cache| notes::claim_belief(cache, &shard.keys, &token, lease))?;
+        if !self.journal_counts(process) {
+            self.look_at_database(process, shard, &run)?;
+        } else if !self.is_look_shared(process, shard, &run) {
+            let (name, note) = (shard.name.as_str(), LookNote { run: &run, token: &token });
+            let claimed =
+                process.journal.with(|journal| look::claim_look(journal, keys, name, &note));
+            self.look_at_database(process, shard, &run)?;
+            if claimed.is_ok() {
+                let noted = process
                     .journal
-                    .with(|journal| look::claim_look(journal, keys, &shard.name, &token));
-                self.look_at_database(process, shard)?;
-                if claimed.is_ok() {
-                    let noted = process.journal.with(|journal| {
-                        self.journal_scripts.confirm_look(journal, keys, &shard.name, &token)
-                    });
-                    noted.inspect_err(|error| log::debug!("a look is not shared: {error}")).ok();
-                }
-            }
-            Err(error) => {
-                log::debug!("the journal cannot tell when MariaDB was looked at: {error}");
-                self.look_at_database(process, shard)?;
+                    .with(|journal| self.journal_scripts.confirm_look(journal, keys, name, &note));
+                noted.inspect_err(|error| log::debug!("a look is not shared: {error}")).ok();
             }
         }
         // Where that comes too late for the others, or the cache is full, this process has looked
         // all the same.
-        not_refused(
-            shard.with(|cache| self.cache_scripts.confirm(cache, &shard.keys, &token).map(drop)),
-        )
+        match shard.with(|cache| self.cache_scripts.confirm(cache, &shard.keys, &token)) {
+            Err(Error::Refused { cause, .. }) => {
+                log::debug!("the cache takes no note of a look: {cause}");
+            }
+            confirmed => drop(confirmed?),
+        }
+        Ok(run)
     }
 
     /// Whether the last look of anybody at MariaDB still serves everybody.
-    fn is_look_shared(&self, process: &Process, shard: &Shard) -> Result<bool> {
+    fn is_look_shared(&self, process: &Process, shard: &Shard, run: &str) -> bool {
         let keys = &self.settings.keys;
-        let note = process.journal.with(|journal| look::last_look(journal, keys, &shard.name))?;
-        Ok(lock(&shard.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()))
+        match process.journal.with(|journal| look::last_look(journal, keys, &shard.name, run)) {
+            Ok(note) => lock(&shard.database_look).is_fresh(&note, LONGEST_LOOK, Instant::now()),
+            Err(error) => {
+                log::debug!("the journal cannot tell when MariaDB was looked at: {error}");
+                false
+            }
+        }
     }
 
     /// Looks at MariaDB, and puts a shard of the cache right where that is needed.
-    fn look_at_database(&self, process: &Process, shard: &Shard) -> Result<()> {
+    fn look_at_database(&self, process: &Process, shard: &Shard, run: &str) -> Result<()> {
+        let (place, name) = (shard.place, shard.registered_as());
         // One that is known to be away is asked as all others ask it, and hardly waited for.
-        let looked = if process.database.is_away() {
-            process.database.with(|database| unshown::look(database, shard.place))?
-        } else {
-            process.look.with(|database| unshown::look(database, shard.place))?
+        let asked = if process.database.is_away() { &process.database } else { &process.look };
+        let (looked, registration) =
+            asked.with(|database| unshown::look(database, place, &name))?;
+        self.notice_challenge(process, shard, &registration.challenge, run);
+        let mut standing = self.cache_standing(shard, &registration, run);
+        let is_settled = match standing {
+            Standing::Holds => looked.repair() == Repair::Nothing,
+            Standing::Waits => true,
+            Standing::Defends | Standing::Takes | Standing::Challenges => false,
         };
-        if looked.repair() == Repair::Nothing {
+        if !is_settled {
+            let challenge = challenge_of(run, &process.token());
+            let reached = Reached { shard: place, name: &name, run, challenge: &challenge };
+            standing = process.database.with(|database| {
+                unshown::settle(database, reached, |look, registration| {
+                    self.put_right(process, shard, run, look, registration)
+                })
+            })?;
+            if standing == Standing::Challenges {
+                self.notice_challenge(process, shard, &challenge, run);
+            }
+        }
+        self.notice_standing(process, (Server::Cache, &shard.reached), run, standing);
+        if standing.counts() {
             return Ok(());
         }
-        process.database.with(|database| {
-            unshown::settle(database, shard.place, |look| self.put_right(process, shard, look))
-        })
+        Err(Error::NotRegistered { server: Server::Cache })
     }
 
-    fn put_right(&self, process: &Process, shard: &Shard, look: &Look) -> Result<()> {
-        match look.repair() {
-            Repair::Nothing => Ok(()),
+    /// Puts this run of a shard right, if it is the one that counts.
+    fn put_right(
+        &self,
+        process: &Process,
+        shard: &Shard,
+        run: &str,
+        look: &Look,
+        registration: &Registration,
+    ) -> Result<Standing> {
+        let standing = self.cache_standing(shard, registration, run);
+        if !standing.counts() {
+            return Ok(standing);
+        }
+        // It takes another one's place: what it had before counts no more, whatever it lacks.
+        let is_new = standing == Standing::Takes && !registration.run.is_empty();
+        match if is_new { Repair::Renew } else { look.repair() } {
+            Repair::Nothing => return Ok(standing),
             Repair::Drop => {
                 log::info!(
                     "the schedules of {} students lacked answers and are loaded again",
@@ -99,13 +139,20 @@ impl Engine {
                 );
                 let students =
                     look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
-                process.cache.drop_students(students).map(drop)
+                process.cache.drop_students(students)?;
             }
             Repair::Renew => {
-                log::warn!("many cached schedules lacked answers: all are loaded again");
-                renew(process, shard)
+                if !is_new {
+                    log::warn!("many cached schedules lacked answers: all are loaded again");
+                }
+                renew(process, shard)?;
             }
         }
+        // Whatever this process reaches now, what it looked for must be what it put right.
+        if shard.with(|cache| Ok(cache.run_id == run))? {
+            return Ok(standing);
+        }
+        Err(Error::NotRegistered { server: Server::Cache })
     }
 
     /// Sees to it that nobody believes what is cached of a student now. Returns once that is so: an
@@ -121,6 +168,15 @@ impl Engine {
         season: &str,
     ) -> Result<()> {
         self.make_all_unbelieved(process, &[(process.cache.of(player), player, season)])
+    }
+
+    /// Makes sure that nobody believes what is cached by whoever reaches the cache that counts.
+    ///
+    /// # Errors
+    /// As [`Engine::make_unbelieved`].
+    pub(crate) fn make_nothing_believed(&self, process: &Process) -> Result<()> {
+        let all: Vec<_> = process.cache.shards().iter().map(|shard| (shard, "", "")).collect();
+        self.make_all_unbelieved(process, &all)
     }
 
     /// As [`Engine::make_unbelieved`], of some students in some shards. Nobody's name means all of a
@@ -142,14 +198,14 @@ impl Engine {
         if waiting.is_empty() {
             return Ok(());
         }
-        let (keys, lease) = (&self.settings.keys, self.settings.trust_lease);
+        let lease = self.settings.trust_lease;
         // Every look that served before the marks has ended by then, or, where the journal is told,
         // a lease later.
         let marked = Instant::now();
         let names: Vec<&str> = waiting.iter().map(|(_, (shard, ..))| &*shard.name).collect();
-        let told = process.journal.insist(|journal| look::revoke_looks(journal, keys, &names));
-        let since = if told.is_ok() { Instant::now() } else { marked };
-        let deadline = since + longest_belief(lease, told.is_ok());
+        let is_told = self.revoke_looks(process, &names, true);
+        let since = if is_told { Instant::now() } else { marked };
+        let deadline = since + longest_belief(lease, is_told);
         while Instant::now() < deadline {
             sleep(POLL.min(deadline.saturating_duration_since(Instant::now())));
             let mut left = Vec::new();
@@ -176,16 +232,43 @@ impl Engine {
         mark: Mark,
         (shard, player, season): (&Shard, &str, &str),
     ) -> Result<bool> {
-        let dropped = if player.is_empty() {
-            renew(process, shard)
-        } else {
-            process.cache.drop_students([(player, season)]).map(drop)
-        };
-        if dropped.is_ok() {
-            process.database.with(|database| unshown::unmark(database, mark))?;
-            return Ok(true);
+        let dropped = shard.with(|cache| {
+            if player.is_empty() {
+                let generation = process.random_generation();
+                notes::renew_generation(cache, &shard.keys, generation)?;
+            } else {
+                schedules::drop_students(cache, &shard.keys, [(player, season)])?;
+            }
+            Ok(cache.run_id.clone())
+        });
+        if let Ok(run) = dropped {
+            let reached = (shard.registered_as(), run);
+            let reached = (reached.0.as_str(), reached.1.as_str());
+            if process.database.with(|database| unshown::unmark(database, mark, reached))? {
+                return Ok(true);
+            }
         }
         Ok(!process.database.with(|database| unshown::is_needed(database, mark))?)
+    }
+
+    /// Drops students' schedules, and sees to it that nobody believes another cache's.
+    ///
+    /// # Errors
+    /// When neither the cache nor MariaDB can be told.
+    pub(crate) fn drop_everywhere<'a>(
+        &self,
+        process: &Process,
+        students: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
+    ) -> Result<bool> {
+        let dropped = process.cache.drop_students(students.clone())?;
+        if !self.cache_counts(process)? {
+            let students: Vec<_> = students
+                .into_iter()
+                .map(|(player, season)| (process.cache.of(player), player, season))
+                .collect();
+            self.make_all_unbelieved(process, &students)?;
+        }
+        Ok(dropped)
     }
 
     /// Makes all cached schedules void, for all processes.
@@ -195,11 +278,13 @@ impl Engine {
     pub(crate) fn renew_generation(&self, process: &Process) -> Result<()> {
         let mut unreached = Vec::new();
         for shard in process.cache.shards() {
-            match renew(process, shard) {
+            match renew(process, shard).and_then(|()| self.counts(process, shard)) {
+                Ok(true) => {}
+                Ok(false) => unreached.push((shard, "", "")),
                 Err(error) if error.is_failure_of(Server::Cache) => {
                     unreached.push((shard, "", ""));
                 }
-                renewed => renewed?,
+                Err(error) => return Err(error),
             }
         }
         self.make_all_unbelieved(process, &unreached)
@@ -210,15 +295,4 @@ impl Engine {
 fn renew(process: &Process, shard: &Shard) -> Result<()> {
     let generation = process.random_generation();
     shard.with(|cache| notes::renew_generation(cache, &shard.keys, generation))
-}
-
-/// A cache that is full takes no notes, and can be read all the same.
-fn not_refused(noted: Result<()>) -> Result<()> {
-    match noted {
-        Err(Error::Refused { cause, .. }) => {
-            log::debug!("the cache takes no note of a look: {cause}");
-            Ok(())
-        }
-        noted => noted,
-    }
 }

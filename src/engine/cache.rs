@@ -10,6 +10,7 @@ use super::settings::Settings;
 use crate::error::Result;
 use crate::lock::lock;
 use crate::rules::belief::Sighting;
+use crate::rules::registration::{Challenge, Reached};
 use crate::rules::shard::{SHARDS, shard_of, slot_of, tag};
 use crate::servers::redis::keys::Keys;
 use crate::servers::redis::node::Node;
@@ -36,10 +37,13 @@ pub struct Shard {
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     /// Its confirmation that was seen last.
     pub(crate) confirmation: Mutex<Sighting>,
-    /// When this process last looked whether it may be believed.
-    pub(crate) looked_at: Mutex<Option<Instant>>,
+    /// When this process last looked whether it may be believed, and for which run of it.
+    pub(crate) looked_at: Mutex<Option<(String, Instant)>>,
     /// The look at MariaDB that the journal shared last.
     pub(crate) database_look: Mutex<Sighting>,
+    /// Whether the run of it that is reached counts, and the challenge that was seen last.
+    pub(crate) reached: Mutex<Reached>,
+    pub(crate) challenge: Mutex<Challenge>,
 }
 
 impl Cache {
@@ -55,6 +59,8 @@ impl Cache {
             confirmation: Mutex::default(),
             looked_at: Mutex::default(),
             database_look: Mutex::default(),
+            reached: Mutex::default(),
+            challenge: Mutex::default(),
         };
         let site = settings.keys.site();
         let shards = match settings.cache {
@@ -152,6 +158,11 @@ impl Cache {
 }
 
 impl Shard {
+    /// The name under which its run is registered.
+    pub(crate) fn registered_as(&self) -> String {
+        format!("cache{}", self.name)
+    }
+
     /// Runs `work` on a connection to the server that has this shard. As
     /// [`crate::servers::pool::Pool::with`].
     pub(crate) fn with<T>(&self, work: impl FnMut(&mut RedisConnection) -> Result<T>) -> Result<T> {

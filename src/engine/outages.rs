@@ -17,6 +17,8 @@ pub enum OutageNews {
     Began(Server),
     /// The server answers again, after so many seconds.
     Ended(Server, u64),
+    /// Hosts use different servers side by side.
+    Several(Server),
     /// Answers bear an order that is so many seconds ahead of the clock.
     ClockAhead(u64),
     /// Answers have waited for so many seconds to be written to the table.

@@ -13,6 +13,7 @@ use crate::error::Server;
 use crate::lock::lock;
 use crate::rules::clock::now_us;
 use crate::rules::latency::Recorder;
+use crate::rules::registration::{Challenge, Reached};
 use crate::servers::mariadb::DatabaseServer;
 use crate::servers::pool::Pool;
 use crate::servers::redis::RedisServer;
@@ -29,6 +30,9 @@ pub struct Process {
     pub(crate) look: Pool<DatabaseServer>,
     /// The background connections of the drain, which does not wait for locks.
     pub(crate) drain: Pool<DatabaseServer>,
+    /// Whether the run of the journal that it reaches counts, and the challenge that it saw last.
+    pub(crate) journal_reached: Mutex<Reached>,
+    pub(crate) journal_challenge: Mutex<Challenge>,
     /// When this process last looked whether answers wait for too long.
     pub(crate) overdue_looked_at: Mutex<Option<Instant>>,
     pub(crate) refusals: Mutex<Refusals>,
@@ -50,6 +54,8 @@ impl Process {
             background: kept(&settings.background),
             look: kept(&settings.look),
             drain: kept(&settings.drain),
+            journal_reached: Mutex::default(),
+            journal_challenge: Mutex::default(),
             overdue_looked_at: Mutex::default(),
             refusals: Mutex::default(),
             outages: Outages::default(),

@@ -15,6 +15,7 @@ pub mod latency;
 pub mod lineage;
 pub mod names;
 pub mod plan;
+pub mod registration;
 pub mod retention;
 pub mod review;
 pub mod safe_mode;

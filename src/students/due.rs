@@ -43,7 +43,8 @@ pub enum Source {
     Cache,
     /// MariaDB and the journal, and the cache was filled with it.
     Loaded,
-    /// MariaDB: the season does not use the cache.
+    /// MariaDB: the season does not use the cache, or this process reaches another cache than the
+    /// one that counts.
     Database,
     /// MariaDB, since the cache cannot be reached.
     SafeMode,
@@ -111,6 +112,9 @@ impl Engine {
             self.due_from_cache(&process, active, player, query)
         });
         let answer = match answer {
+            Err(Error::NotRegistered { server: Server::Cache }) => {
+                self.due_without_cache(&process, player, query)
+            }
             Err(error) if error.is_failure_of(Server::Cache) => {
                 self.notice_outage(&process, Server::Cache, &error);
                 self.due_in_safe_mode(&process, player, query)
@@ -192,6 +196,22 @@ impl Engine {
                 Ok((self.select(records.reviews, query, now), Source::Loaded, records.is_whole))
             }
         })
+    }
+
+    /// From MariaDB, as for a season that does not use the cache: that of this process is not the
+    /// one that counts.
+    fn due_without_cache(
+        &self,
+        process: &Process,
+        player: &str,
+        query: &DueQuery,
+    ) -> Result<DueAnswer> {
+        match self.season_from_database(process)? {
+            Some((season, _)) => {
+                self.due_from_database(process, &season, player, query, Source::Database)
+            }
+            None => Ok(DueAnswer::no_season()),
+        }
     }
 
     fn due_in_safe_mode(
@@ -287,7 +307,7 @@ impl Engine {
             self.due_in(&process, active, (player, season), &query)
         });
         match found {
-            Err(error) if error.is_failure_of(Server::Cache) => Ok(self
+            Err(error) if error.is_without(Server::Cache) => Ok(self
                 .due_from_database(&process, season, player, &query, Source::Database)?
                 .reviews),
             Err(Error::SeasonArchived(_)) => Ok(Vec::new()),

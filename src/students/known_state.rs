@@ -48,7 +48,7 @@ impl Engine {
             self.before_from_cache(process, active, player, &ids, links)
         });
         let (before, known) = match found {
-            Err(error) if error.is_failure_of(Server::Cache) => {
+            Err(error) if error.is_without(Server::Cache) => {
                 let season = self.season_from_database(process)?;
                 let (season, uses_cache) = season.ok_or_else(no_season)?;
                 (self.before_from_database(process, player, season, uses_cache)?, Vec::new())

@@ -6,7 +6,8 @@ use crate::rules::clock::now_us;
 use crate::rules::head::Head;
 use crate::rules::plan::by_question;
 use crate::rules::review::Review;
-use crate::servers::redis::cache::Student;
+use crate::servers::redis::RedisConnection;
+use crate::servers::redis::cache::{Shown, Student};
 use crate::servers::redis::schedules;
 use crate::students::known_state::Before;
 
@@ -29,17 +30,15 @@ impl Engine {
         let keys = &shard.keys;
         let now = now_us() / 1_000_000;
         let season = before.season.as_str();
-        let drop_student = || {
-            shard
-                .with(|cache| schedules::drop_students(cache, keys, [(player, season)]))
-                .map(|_| None)
+        let drop_in = |cache: &mut RedisConnection| {
+            schedules::drop_students(cache, keys, [(player, season)])?;
+            Ok::<_, Error>((cache.run_id.clone(), Shown::default()))
         };
+        let drop_student = || shard.with(drop_in);
         let shown = match &before.cached {
             Some(active) => shard.with(|cache| {
                 if *active.run_id != cache.run_id {
-                    // Whatever this other run of the cache has is not believed before it has a new
-                    // generation.
-                    return schedules::drop_students(cache, keys, [(player, season)]).map(|_| None);
+                    return drop_in(cache);
                 }
                 let student = Student {
                     keys,
@@ -50,7 +49,8 @@ impl Engine {
                 };
                 let heads = (before.head, head);
                 let ttl = self.settings.cache_ttl_seconds;
-                self.cache_scripts.apply(cache, student, heads, states, now, ttl)
+                let shown = self.cache_scripts.apply(cache, student, heads, states, now, ttl)?;
+                Ok((cache.run_id.clone(), shown))
             }),
             // The season's cache may come into use again: it must not keep what is old now.
             None => drop_student(),
@@ -62,7 +62,15 @@ impl Engine {
             }
             shown => shown,
         };
-        match shown {
+        // The cache that was shown them must be the one that counts, after they were kept: another
+        // one that takes its place from now on has nothing from before.
+        let counted = shown.and_then(|(run, shown)| {
+            if before.uses_cache {
+                self.ensure_counts(process, shard, &run, &shown.confirmation)?;
+            }
+            Ok(shown.remaining)
+        });
+        match counted {
             Ok(Some(remaining)) => return Ok(remaining),
             Ok(None) => {}
             Err(error) if before.uses_cache => {

@@ -170,7 +170,7 @@ impl Engine {
         // What was computed without the journal never goes into it, though it may be back by now:
         // nobody could tell that it does not know what waits there.
         let mut was_sent = false;
-        let appended = before.is_whole.then(|| {
+        let appended = (before.is_whole && self.journal_counts(process)).then(|| {
             process.journal.with(|journal| {
                 was_sent = true;
                 self.journal_scripts.append(journal, &self.settings.keys, &new)

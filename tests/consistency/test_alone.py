@@ -120,7 +120,7 @@ def check_warm(site: Site, engine: Engine, players: list[str]) -> None:
     assert {(answer["source"], answer["is_degraded"]) for answer in answers} == {("cache", False)}
     # A new connection asks for settings, from no table.
     selects = [text for text in statements if text.startswith("SELECT") and " FROM " in text]
-    looks = ("memora_belief", "memora_unshown")
+    looks = ("memora_belief", "memora_registration", "memora_unshown")
     assert [text for text in selects if not any(name in text for name in looks)] == []
 
 

@@ -6,7 +6,8 @@ use crate::outcome;
 use crate::product::{Given, Product};
 use crate::rules::Rules;
 use crate::state::{
-    Broken, C, Cache, D, Database, J, Journal, Looks, Place, Process, Schedule, Set, State,
+    Broken, C, Cache, D, Database, J, Journal, Known, Looks, Place, Process, Run, Schedule, Set,
+    State, has,
 };
 use crate::step::Step;
 
@@ -28,6 +29,8 @@ pub struct Fault {
     pub places: Set,
     /// What they reach then.
     pub reach: Set,
+    /// The run of the cache that they reach then, where it is another one.
+    pub run: Option<Run>,
 }
 
 /// A small case.
@@ -53,6 +56,8 @@ pub struct Case {
     pub is_warm: bool,
     /// The cache is believed, and somebody has looked lately.
     pub is_believed: bool,
+    /// Processes that reach another run of the cache than the one that counts.
+    pub apart: Set,
     /// The rules.
     pub rules: Rules,
 }
@@ -71,6 +76,7 @@ impl Case {
             may_fall_back: false,
             is_warm: true,
             is_believed: true,
+            apart: 0,
             rules: Rules::default(),
         }
     }
@@ -83,7 +89,19 @@ impl Case {
 
     /// From some moment on, some processes reach other servers.
     pub fn fault(mut self, places: Set, reach: Set) -> Case {
-        self.faults.push(Fault { places, reach });
+        self.faults.push(Fault { places, reach, run: None });
+        self
+    }
+
+    /// From some moment on, some processes reach another run of the cache.
+    pub fn switch(mut self, places: Set, run: Run) -> Case {
+        self.faults.push(Fault { places, reach: ALL, run: Some(run) });
+        self
+    }
+
+    /// Some processes reach another run of the cache than the one that counts.
+    pub fn apart(mut self, places: Set) -> Case {
+        self.apart = places;
         self
     }
 
@@ -110,11 +128,12 @@ impl Case {
         };
         let processes =
             self.processes.iter().map(|(reach, _, jobs)| format!("{} {jobs:?}", name_of(*reach)));
-        let faults = self
-            .faults
-            .iter()
-            .map(|fault| format!("{:b} to {}", fault.places, name_of(fault.reach)));
-        processes.chain(faults).collect::<Vec<_>>().join(", ")
+        let faults = self.faults.iter().map(|fault| {
+            let run = fault.run.map(|run| format!(" {run}")).unwrap_or_default();
+            format!("{:b} to {}{run}", fault.places, name_of(fault.reach))
+        });
+        let apart = (self.apart != 0).then(|| format!("{:b} apart", self.apart));
+        processes.chain(faults).chain(apart).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -140,10 +159,12 @@ pub enum Action {
     WaitOver(Place),
     /// A process sees that its mark is gone.
     MarkGone(Place),
-    /// What the cache has noted of a look is over.
-    CacheNoteEnds,
-    /// A claim in the cache is over.
-    CacheClaimEnds,
+    /// A process has known a challenge for long enough.
+    ChallengeOld(Place),
+    /// What a run of the cache has noted of a look is over.
+    CacheNoteEnds(Run),
+    /// A claim in a run of the cache is over.
+    CacheClaimEnds(Run),
     /// What the journal has noted of a look is over.
     JournalNoteEnds,
     /// A claim in the journal is over.
@@ -204,9 +225,11 @@ impl Model for Protocol {
     fn init_states(&self) -> Vec<State> {
         let row = (self.case.begins_with > 0).then_some((LONG_AGO, self.case.begins_with));
         let head = row.map_or((0, 0, 0), |(order, _)| (order, order, 0));
-        let looks = Looks { claim: None, note: self.case.is_believed.then_some(0) };
+        let looks = Looks { claim: None, note: self.case.is_believed.then_some(0), run: 0 };
         let schedule = self.case.is_warm.then_some(Schedule { known: row, head });
-        let process = |(reach, _, _): &(Set, i64, Vec<Job>)| Process {
+        let process = |(place, (reach, _, _)): (Place, &(Set, i64, Vec<Job>))| Process {
+            run: Run::from(has(self.case.apart, place)),
+            known: None,
             reach: *reach,
             done: 0,
             step: Step::Idle,
@@ -214,14 +237,14 @@ impl Model for Protocol {
             must_show: 0,
         };
         vec![State {
-            cache: Cache { schedule, fence: None, looks: looks.clone() },
+            caches: [Cache { schedule, fence: None, looks: looks.clone() }, Cache::default()],
             journal: Journal { looks, ..Journal::default() },
             database: Database { row, is_believed: self.case.is_believed, ..Database::default() },
             replica: None,
             replicas: u8::from(self.case.may_fall_back),
             entries: Vec::new(),
             given: vec![Default::default(); self.case.answers.len()],
-            processes: self.case.processes.iter().map(process).collect(),
+            processes: (0u8..).zip(&self.case.processes).map(process).collect(),
             faults: 0,
             deaths: self.case.deaths,
             broken: None,
@@ -244,14 +267,19 @@ impl Model for Protocol {
                 Step::Wait(_) => actions.extend([Action::WaitOver(place), Action::MarkGone(place)]),
                 _ => {}
             }
+            if process.known.is_some_and(|known| known != Known::Waited) {
+                actions.push(Action::ChallengeOld(place));
+            }
             if process.step != Step::Idle && state.deaths > 0 {
                 actions.push(Action::Die(place));
             }
         }
         let is_at_rest = self.is_at_rest(state);
         let ends = [
-            (state.cache.looks.note.is_some(), Action::CacheNoteEnds),
-            (state.cache.looks.claim.is_some(), Action::CacheClaimEnds),
+            (state.caches[0].looks.note.is_some(), Action::CacheNoteEnds(0)),
+            (state.caches[0].looks.claim.is_some(), Action::CacheClaimEnds(0)),
+            (state.caches[1].looks.note.is_some(), Action::CacheNoteEnds(1)),
+            (state.caches[1].looks.claim.is_some(), Action::CacheClaimEnds(1)),
             (state.journal.looks.note.is_some(), Action::JournalNoteEnds),
             (state.journal.looks.claim.is_some(), Action::JournalClaimEnds),
             (usize::from(state.faults) < self.case.faults.len(), Action::Fault),
@@ -279,15 +307,21 @@ impl Model for Protocol {
             }
             Action::WaitOver(place) => self.wait_is_over(&mut state, place),
             Action::MarkGone(place) => self.mark_is_gone(&mut state, place),
-            Action::CacheNoteEnds => state.cache.looks.note.take().is_some(),
-            Action::CacheClaimEnds => state.cache.looks.claim.take().is_some(),
+            Action::ChallengeOld(place) => self.challenge_is_old(&mut state, place),
+            Action::CacheNoteEnds(run) => {
+                state.caches[usize::from(run)].looks.note.take().is_some()
+            }
+            Action::CacheClaimEnds(run) => {
+                state.caches[usize::from(run)].looks.claim.take().is_some()
+            }
             Action::JournalNoteEnds => state.journal.looks.note.take().is_some(),
             Action::JournalClaimEnds => state.journal.looks.claim.take().is_some(),
             Action::Fault => {
                 let fault = self.case.faults[usize::from(state.faults)];
                 for (place, process) in (0u8..).zip(&mut state.processes) {
-                    if crate::state::has(fault.places, place) {
+                    if has(fault.places, place) {
                         process.reach = fault.reach;
+                        process.run = fault.run.unwrap_or(process.run);
                     }
                 }
                 state.faults += 1;
@@ -301,7 +335,7 @@ impl Model for Protocol {
             Action::TakeOver => state.take_over(),
             Action::Die(place) => {
                 state.deaths -= 1;
-                self.end_job(&mut state, place);
+                self.die(&mut state, place);
                 true
             }
         };
@@ -328,6 +362,11 @@ impl Model for Protocol {
             Property::always(property_of(Broken::Cache), |_, state: &State| {
                 state.broken != Some(Broken::Cache)
             }),
+            Property::sometimes(OTHER_COUNTS, |protocol: &Protocol, state: &State| {
+                let may_reach_it = protocol.case.apart != 0
+                    || protocol.case.faults.iter().any(|fault| fault.run.is_some());
+                !may_reach_it || state.database.registered == 1
+            }),
             Property::sometimes(ALL_ARE_TOLD, |protocol: &Protocol, state: &State| {
                 usize::try_from(state.acknowledged().count_ones())
                     == Ok(protocol.case.answers.len())
@@ -338,6 +377,9 @@ impl Model for Protocol {
 
 /// That the case shows anything at all.
 pub const ALL_ARE_TOLD: &str = "every answer is acknowledged";
+
+/// That another cache comes into use where it is reached.
+pub const OTHER_COUNTS: &str = "the other run of the cache counts";
 
 /// The promise that was broken.
 pub fn property_of(broken: Broken) -> &'static str {

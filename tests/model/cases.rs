@@ -184,3 +184,50 @@ fn the_cache_is_cold_or_not_believed() {
     holds(&Case { is_warm: false, ..one_and_two_reads(C | D, ALL) });
     holds(&Case { is_believed: false, ..one_and_two_reads(J | D, ALL) });
 }
+
+/// An answer from a process of one host, and reads of another host, which has a cache of its own.
+pub fn apart_and_reads(one: Set, other: Set) -> Case {
+    Case::new(3, &[Given::Wrong])
+        .process(one, &[Job::Submit(0)])
+        .process(other, &[Job::Read, Job::Read, Job::Read])
+        .apart(0b10)
+}
+
+/// An answer from a process of each of two hosts, each of which has a cache of its own, and a read.
+pub fn apart_and_answers(one: Set, other: Set) -> Case {
+    Case::new(3, &[Given::Wrong, Given::Right])
+        .process(one, &[Job::Submit(0), Job::Read])
+        .process(other, &[Job::Submit(1)])
+        .apart(0b10)
+}
+
+/// A process reaches another cache for a while, in which it takes an answer.
+pub fn there_and_back() -> Case {
+    let read = [Job::Read, Job::Read];
+    Case::new(3, &[Given::Wrong])
+        .process(ALL, &[&read[..], &[Job::Submit(0)], &read, &[Job::Read]].concat())
+        .apart(0b01)
+        .switch(0b01, 0)
+}
+
+#[test]
+fn another_cache_comes_into_use() {
+    holds(&there_and_back());
+}
+
+#[test]
+fn each_of_two_hosts_has_a_cache_of_its_own() {
+    for (one, other) in [(ALL, ALL), (C | D, ALL), (ALL, C | D), (C | D, C | D)] {
+        holds(&apart_and_reads(one, other));
+        holds(&apart_and_answers(one, other));
+    }
+}
+
+#[test]
+fn the_cache_fails_over_while_the_old_one_answers_some() {
+    let one = Case::new(3, &[Given::Wrong])
+        .process(ALL, &[Job::Submit(0)])
+        .process(ALL, &[Job::Read, Job::Read, Job::Read]);
+    holds(&one.clone().switch(0b10, 1).switch(0b01, 1));
+    holds(&one.switch(0b01, 1).switch(0b10, 1));
+}

@@ -82,11 +82,11 @@ impl Protocol {
             }
             Step::DrainDrop(batch) => {
                 let newest = batch.all().map(|token| state.entries[usize::from(token)].order).max();
-                let is_cold = state.cache.schedule.is_none();
+                let is_cold = state.cache(place).schedule.is_none();
                 // A load that is under way may lack it, too: its fence goes.
-                let lacks = state.cache.schedule.is_none_or(|it| Some(it.head.0) < newest);
+                let lacks = state.cache(place).schedule.is_none_or(|it| Some(it.head.0) < newest);
                 if lacks && drops && !(rules.drain_leaves_loads && is_cold) {
-                    state.cache.drop_student(rules.drop_keeps_fence);
+                    state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
                 Step::DrainBegin(batch)
             }
@@ -111,7 +111,7 @@ impl Protocol {
                     self.product.settle(row, &state.entries, places, (batch.before, batch.lost));
                 // Before it is committed: nobody could tell afterwards.
                 if is_replayed && drops {
-                    state.cache.drop_student(rules.drop_keeps_fence);
+                    state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
                 Step::DrainCommit { batch, state: result, counted, early }
             }
@@ -138,9 +138,10 @@ impl Protocol {
             }
             Step::DrainAcknowledge { done, early } => {
                 let row = state.database.row;
-                let differs = state.cache.schedule.is_some_and(|schedule| schedule.known != row);
+                let cached = state.cache(place).schedule;
+                let differs = cached.is_some_and(|schedule| schedule.known != row);
                 if rules.drops_after_commit && differs && state.reaches(place, C) {
-                    state.cache.drop_student(rules.drop_keeps_fence);
+                    state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
                 let journal = &mut state.journal;
                 journal.stream.retain(|token| !has(done, *token));

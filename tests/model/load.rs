@@ -14,9 +14,10 @@ impl Protocol {
         let next = match state.process(place).step.clone() {
             Step::Fence => {
                 if cache {
-                    state.cache.fence = Some(place);
+                    state.cache(place).fence = Some(place);
                 }
-                Step::LoadJournal(Load { is_cached: true, is_fenced: cache, ..Load::default() })
+                let cached = Some(state.run(place));
+                Step::LoadJournal(Load { cached, is_fenced: cache, ..Load::default() })
             }
             Step::LoadJournal(load) if journal => {
                 let Journal { head, ref stream, ref written, .. } = state.journal;
@@ -39,8 +40,8 @@ impl Protocol {
             }
             Step::LoadRow(load, is_waiting) => {
                 let (known, head) = self.loaded(state, &load, is_waiting);
-                let Load { is_cached, is_fenced, is_whole, .. } = load;
-                let before = Before { known, head, is_cached, is_whole, is_sure: true };
+                let Load { cached, is_fenced, is_whole, .. } = load;
+                let before = Before { known, head, cached, is_whole, is_sure: true };
                 if is_fenced && is_whole {
                     Step::Fill(before)
                 } else {
@@ -49,10 +50,12 @@ impl Protocol {
                 }
             }
             Step::Fill(before) => {
-                if cache && (state.cache.fence == Some(place) || self.case.rules.has_no_fence) {
-                    state.cache.fence = None;
-                    state.cache.schedule =
-                        Some(Schedule { known: before.known, head: before.head });
+                let (run, rules) = (state.run(place), &self.case.rules);
+                let filled = state.cache(place);
+                let is_fenced = filled.fence == Some(place) || rules.has_no_fence;
+                if cache && is_fenced && before.cached == Some(run) {
+                    filled.fence = None;
+                    filled.schedule = Some(Schedule { known: before.known, head: before.head });
                 }
                 self.use_loaded(state, place, before);
                 return true;

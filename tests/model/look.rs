@@ -1,39 +1,47 @@
 //! Asking the cache, and looking whether it may be believed.
 
 use memora_engine::rules::belief::Repair;
+use memora_engine::rules::registration::Standing;
 
 use crate::case::{Job, Protocol};
 use crate::product::Product;
-use crate::state::{C, D, J, Looks, Place, Schedule, State, has};
-use crate::step::{Asked, Before, Step};
+use crate::state::{C, D, J, Known, Looks, Place, Schedule, State, has, waiter};
+use crate::step::{Asked, Before, Load, Step, Why};
 
 impl Protocol {
     /// Does a step of asking or looking.
     pub fn look_step(&self, state: &mut State, place: Place) -> bool {
         let reaches = |server| state.reaches(place, server);
         let (cache, journal, database) = (reaches(C), reaches(J), reaches(D));
+        let run = state.run(place);
         let next = match state.process(place).step.clone() {
-            Step::Ask(_) | Step::Claim(_) | Step::Repair(..) | Step::Confirm(..) if !cache => {
-                // A transaction that is under way is rolled back.
-                state.database.belief_lock =
-                    state.database.belief_lock.filter(|holder| *holder != place);
+            Step::Ask(_) if !cache => {
                 self.without_cache(state, place);
                 return true;
             }
-            Step::Ask(has_looked) => {
-                let asked = Asked { found: state.cache.schedule };
-                if has_looked || state.cache.looks.note.is_some() {
-                    self.asked(state, place, asked.found, true);
+            Step::Claim(asked) | Step::Repair(asked, _) | Step::Confirm(asked, _) if !cache => {
+                // A transaction that is under way is rolled back.
+                state.database.belief_lock =
+                    state.database.belief_lock.filter(|holder| *holder != place);
+                self.cannot_be_told(state, place, asked);
+                return true;
+            }
+            Step::Ask(looked) => {
+                let found = state.cache(place).schedule;
+                if looked == Some(run) || state.cache(place).looks.note.is_some() {
+                    self.asked(state, place, found, true);
                     return true;
                 }
-                Step::Claim(asked)
+                Step::Claim(Asked { why: Why::Asked(found), run })
             }
             Step::Claim(asked) => {
-                state.cache.looks.claim = Some((place, 0));
-                Step::AskJournal(asked)
+                state.cache(place).looks.claim = Some((place, 0));
+                Step::AskJournal(Asked { run, ..asked })
             }
             Step::AskJournal(asked) if journal => {
-                if state.journal.looks.note.is_some() || self.case.rules.journal_is_enough {
+                let looks = &state.journal.looks;
+                let is_for_it = looks.run == asked.run || self.case.rules.shares_looks_of_any_run;
+                if looks.note.is_some() && is_for_it || self.case.rules.journal_is_enough {
                     Step::Confirm(asked, false)
                 } else {
                     Step::ClaimJournal(asked)
@@ -47,40 +55,81 @@ impl Protocol {
                 Step::Look(asked, journal)
             }
             Step::Look(asked, _) if !database => {
-                self.asked(state, place, asked.found, asked.found.is_none());
+                self.nobody_can_look(state, place, asked);
                 return true;
             }
-            Step::Look(asked, is_claimed) => {
-                match Product::repair(state.database.is_believed, state.database.marks) {
-                    Repair::Nothing if is_claimed => Step::ConfirmJournal(asked, false),
-                    Repair::Nothing => Step::Confirm(asked, false),
-                    _ => Step::Repair(asked, is_claimed),
+            Step::Look(asked, is_claimed) => match self.standing(state, place, asked) {
+                Standing::Holds => {
+                    match Product::repair(state.database.is_believed, state.database.marks) {
+                        Repair::Nothing if is_claimed => Step::ConfirmJournal(asked, false),
+                        Repair::Nothing => Step::Confirm(asked, false),
+                        _ => Step::Repair(asked, is_claimed),
+                    }
                 }
+                Standing::Defends | Standing::Takes => Step::Repair(asked, is_claimed),
+                Standing::Challenges => {
+                    if state.database.belief_lock.is_some() {
+                        return false;
+                    }
+                    state.set_challenge(Some(asked.run));
+                    Step::Sight(asked)
+                }
+                Standing::Waits if state.process(place).known.is_none() => Step::Sight(asked),
+                Standing::Waits => {
+                    self.cannot_be_told(state, place, asked);
+                    return true;
+                }
+            },
+            Step::Sight(asked) => {
+                // Another one may stand by now: it is seen with the next look.
+                if state.database.challenge == Some(asked.run) {
+                    if journal {
+                        state.journal.looks = Looks::default();
+                    }
+                    state.process(place).known =
+                        Some(if journal { Known::Cache } else { Known::Journal });
+                    begin_wait(state, waiter(place), !journal);
+                }
+                self.cannot_be_told(state, place, asked);
+                return true;
             }
             Step::Repair(asked, is_claimed) => {
                 if !database {
-                    self.asked(state, place, asked.found, asked.found.is_none());
+                    self.nobody_can_look(state, place, asked);
                     return true;
                 }
                 if state.database.belief_lock.is_some_and(|holder| holder != place) {
                     return false;
                 }
-                if !self.case.rules.settles_without_lock {
+                let standing = self.standing(state, place, asked);
+                if !standing.counts() || run != asked.run && !self.case.rules.repairs_any_run {
+                    self.cannot_be_told(state, place, asked);
+                    return true;
+                }
+                let rules = &self.case.rules;
+                if !rules.settles_without_lock {
                     state.database.belief_lock = Some(place);
                 }
-                if state.database.marks != 0 {
-                    state.cache.drop_student(self.case.rules.drop_keeps_fence);
+                let is_renewed = standing == Standing::Takes && !rules.takes_with_old_schedules;
+                if is_renewed || state.database.marks != 0 {
+                    state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
                 Step::Settle(asked, is_claimed)
             }
             Step::Settle(asked, is_claimed) => {
                 state.database.belief_lock = None;
                 if !database {
-                    self.asked(state, place, asked.found, asked.found.is_none());
+                    self.nobody_can_look(state, place, asked);
                     return true;
                 }
                 state.database.marks = 0;
                 state.database.is_believed = true;
+                if !self.case.rules.believes_any_run {
+                    state.database.registered = asked.run;
+                    if !self.case.rules.does_not_defend {
+                        state.set_challenge(None);
+                    }
+                }
                 if is_claimed {
                     Step::ConfirmJournal(asked, true)
                 } else {
@@ -89,18 +138,35 @@ impl Protocol {
             }
             Step::ConfirmJournal(asked, is_repaired) => {
                 if journal {
-                    self.confirm(&mut state.journal.looks, place);
+                    let looks = &mut state.journal.looks;
+                    if self.confirm(looks, place) {
+                        looks.run = asked.run;
+                    }
                 }
                 Step::Confirm(asked, is_repaired)
             }
             Step::Confirm(asked, is_repaired) => {
-                self.confirm(&mut state.cache.looks, place);
-                if !is_repaired && self.case.rules.shows_what_it_read_before {
-                    self.asked(state, place, asked.found, true);
-                    return true;
+                // The claim is in the run for which it was looked.
+                self.confirm(&mut state.caches[usize::from(asked.run)].looks, place);
+                match asked.why {
+                    Why::Shown(shown) if shown == asked.run => {
+                        self.acknowledge(state, place);
+                        return true;
+                    }
+                    Why::Shown(_) => {
+                        state.process(place).step = Step::Mark;
+                        return true;
+                    }
+                    Why::Asked(found) if !is_repaired => {
+                        if self.case.rules.shows_what_it_read_before {
+                            self.asked(state, place, found, true);
+                            return true;
+                        }
+                    }
+                    Why::Asked(_) => {}
                 }
                 // What was read before may be what somebody has dropped since.
-                Step::Ask(true)
+                Step::Ask(Some(asked.run))
             }
             _ => return false,
         };
@@ -108,14 +174,34 @@ impl Protocol {
         true
     }
 
-    fn confirm(&self, looks: &mut Looks, place: Place) {
+    /// What is to be done for the run of the cache that a look is for.
+    fn standing(&self, state: &mut State, place: Place, asked: Asked) -> Standing {
+        let rules = &self.case.rules;
+        if rules.believes_any_run {
+            return Standing::Holds;
+        }
+        let known = state.process(place).known;
+        let has_waited =
+            known == Some(Known::Waited) || known.is_some() && rules.takes_without_waiting;
+        let (registered, challenge) = (state.database.registered, state.database.challenge);
+        match Product::standing(registered, challenge, asked.run, has_waited) {
+            Standing::Defends if rules.does_not_defend => Standing::Holds,
+            standing => standing,
+        }
+    }
+
+    /// Notes that a look is done, if its claim still stands.
+    fn confirm(&self, looks: &mut Looks, place: Place) -> bool {
         let rules = &self.case.rules;
         if rules.confirms_without_claim {
             looks.note = Some(0);
-            return;
+            return true;
         }
-        let Some((_, waiting)) = looks.claim.take_if(|(owner, _)| *owner == place) else { return };
+        let Some((_, waiting)) = looks.claim.take_if(|(owner, _)| *owner == place) else {
+            return false;
+        };
         looks.note = Some(if rules.confirmation_outlives_claim { 0 } else { waiting });
+        true
     }
 
     /// The cache has answered.
@@ -125,25 +211,73 @@ impl Protocol {
             return;
         };
         if let Some(Job::Submit(_)) = self.job(state, place) {
-            let before = Before { known, head, is_cached: true, is_whole: true, is_sure };
+            let cached = Some(state.run(place));
+            let before = Before { known, head, cached, is_whole: true, is_sure };
             state.process(place).step = Step::Keep(before);
         } else {
             self.end_read(state, place, known.map_or(0, |(_, stability)| stability), !is_sure);
         }
     }
 
+    /// MariaDB does not answer. What the cache has is read all the same, and what it was shown is
+    /// acknowledged.
+    fn nobody_can_look(&self, state: &mut State, place: Place, asked: Asked) {
+        match asked.why {
+            Why::Asked(found) => self.asked(state, place, found, found.is_none()),
+            Why::Shown(_) => self.acknowledge(state, place),
+        }
+    }
+
+    /// The cache that a process reaches does not count, or went away: it does without.
+    fn cannot_be_told(&self, state: &mut State, place: Place, asked: Asked) {
+        state.process(place).step = match asked.why {
+            Why::Shown(_) => Step::Mark,
+            // Where the cache went away, Safe Mode says that it is degraded: no less is checked of
+            // what it shows.
+            Why::Asked(_) => Step::LoadJournal(Load::default()),
+        };
+    }
+
+    /// A process has known a challenge: true, if nothing is left of what was there before.
+    pub fn challenge_is_old(&self, state: &mut State, place: Place) -> bool {
+        let registered = usize::from(state.database.registered);
+        let known = state.process(place).known;
+        let looks = match known {
+            Some(Known::Journal) => &mut state.journal.looks,
+            Some(Known::Cache) => &mut state.caches[registered].looks,
+            _ => return false,
+        };
+        if !looks.are_outlived_by(waiter(place)) {
+            return false;
+        }
+        looks.end_wait(waiter(place));
+        state.caches.iter_mut().for_each(|cache| cache.looks.end_wait(waiter(place)));
+        if known == Some(Known::Journal) {
+            begin_wait(state, waiter(place), false);
+            state.process(place).known = Some(Known::Cache);
+        } else {
+            state.process(place).known = Some(Known::Waited);
+        }
+        true
+    }
+
     /// A process has waited: true, if nothing is left of what was there when it began.
     pub fn wait_is_over(&self, state: &mut State, place: Place) -> bool {
         let Step::Wait(is_journal) = state.process(place).step else { return false };
-        let looks = if is_journal { &mut state.journal.looks } else { &mut state.cache.looks };
-        if !looks.are_outlived_by(place) {
+        let is_over = if is_journal {
+            state.journal.looks.are_outlived_by(place)
+        } else {
+            state.caches.iter().all(|cache| cache.looks.are_outlived_by(place))
+        };
+        if !is_over {
             return false;
         }
-        looks.end_wait(place);
         if is_journal {
-            state.cache.looks.begin_wait(place);
+            state.journal.looks.end_wait(place);
+            begin_wait(state, place, false);
             state.process(place).step = Step::Wait(false);
         } else {
+            state.caches.iter_mut().for_each(|cache| cache.looks.end_wait(place));
             state.process(place).step = Step::GiveUp;
         }
         true
@@ -153,10 +287,19 @@ impl Protocol {
     /// the cache.
     pub fn mark_is_gone(&self, state: &mut State, place: Place) -> bool {
         let is_needed = has(state.database.marks, place) && state.database.is_believed;
-        if !state.reaches(place, D) || is_needed || state.reaches(place, C) {
+        if !state.reaches(place, D) || is_needed {
             return false;
         }
         self.acknowledge(state, place);
         true
+    }
+}
+
+/// A process begins to wait for what the journal shares, or for what each run of the cache has.
+pub fn begin_wait(state: &mut State, place: Place, is_journal: bool) {
+    if is_journal {
+        state.journal.looks.begin_wait(place);
+    } else {
+        state.caches.iter_mut().for_each(|cache| cache.looks.begin_wait(place));
     }
 }

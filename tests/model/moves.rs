@@ -2,7 +2,7 @@
 
 use crate::case::{Job, Protocol};
 use crate::outcome;
-use crate::state::{C, Place, State};
+use crate::state::{C, Place, State, waiter};
 use crate::step::{Load, Step};
 
 impl Protocol {
@@ -16,6 +16,7 @@ impl Protocol {
             | Step::ClaimJournal(_)
             | Step::Look(..)
             | Step::Repair(..)
+            | Step::Sight(_)
             | Step::Settle(..)
             | Step::ConfirmJournal(..)
             | Step::Confirm(..) => self.look_step(state, place),
@@ -29,7 +30,7 @@ impl Protocol {
             | Step::Mark
             | Step::Revoke
             | Step::Wait(_)
-            | Step::Unmark
+            | Step::Unmark(..)
             | Step::GiveUp => self.submit_step(state, place),
             Step::DrainTake
             | Step::DrainLook(_)
@@ -55,11 +56,11 @@ impl Protocol {
                 let given = &mut state.given[usize::from(submission)];
                 given.has_begun = true;
                 given.after = acknowledged;
-                state.process(place).step = Step::Ask(false);
+                state.process(place).step = Step::Ask(None);
             }
             Job::Read => {
                 state.process(place).must_show = acknowledged;
-                state.process(place).step = Step::Ask(false);
+                state.process(place).step = Step::Ask(None);
             }
             Job::Drain => state.process(place).step = Step::DrainTake,
         }
@@ -71,7 +72,9 @@ impl Protocol {
         let database = &mut state.database;
         database.row_lock = database.row_lock.filter(|holder| *holder != place);
         database.belief_lock = database.belief_lock.filter(|holder| *holder != place);
-        state.cache.looks.end_wait(place);
+        for cache in &mut state.caches {
+            cache.looks.end_wait(place);
+        }
         state.journal.looks.end_wait(place);
         let process = state.process(place);
         process.step = Step::Idle;
@@ -95,6 +98,16 @@ impl Protocol {
             state.given[usize::from(submission)].is_acknowledged = true;
         }
         self.end_job(state, place);
+    }
+
+    /// A process dies, and with it what it knows.
+    pub fn die(&self, state: &mut State, place: Place) {
+        self.end_job(state, place);
+        state.process(place).known = None;
+        state.journal.looks.end_wait(waiter(place));
+        for cache in &mut state.caches {
+            cache.looks.end_wait(waiter(place));
+        }
     }
 
     /// The cache does not answer.

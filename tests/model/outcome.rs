@@ -55,6 +55,7 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     let mut drained = state.clone();
     let place: Place = 0;
     drained.process(place).reach = ALL;
+    drained.process(place).run = state.database.registered;
     for _ in 0..3 {
         drained.process(place).step = Step::DrainTake;
         for _ in 0..30 {
@@ -72,10 +73,11 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     if !has(possible, stands) {
         return Some(Broken::Table);
     }
-    let is_confirmed = state.cache.looks.note.is_some();
+    let registered = usize::from(state.database.registered);
+    let is_confirmed = state.caches[registered].looks.note.is_some();
     let needs_no_repair =
         Product::repair(state.database.is_believed, state.database.marks) == Repair::Nothing;
-    let cached = drained.cache.schedule.filter(|_| is_confirmed || needs_no_repair);
+    let cached = drained.caches[registered].schedule.filter(|_| is_confirmed || needs_no_repair);
     let differs = |known: Option<From>| known.map_or(0, |(_, stability)| stability) != stands;
     cached.is_some_and(|schedule| differs(schedule.known)).then_some(Broken::Cache)
 }

@@ -1,6 +1,7 @@
 //! Where the model asks memora's own rules: ladder, plan, entry, head, lineage and belief.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use memora_engine::rules::answer::{Answer, Observed};
 use memora_engine::rules::belief::{Look, Repair, Unshown};
@@ -9,11 +10,12 @@ use memora_engine::rules::entry::{Entry, From, from_of};
 use memora_engine::rules::head::Head;
 use memora_engine::rules::lineage::{self, Record, States};
 use memora_engine::rules::plan::plan;
+use memora_engine::rules::registration::{Registration, Standing, challenge_of};
 use memora_engine::rules::review::Review;
 use memora_engine::rules::submission::Submission;
 
 use crate::rules::Rules;
-use crate::state::{Base, Set, Taken, Token, has, only};
+use crate::state::{Base, Run, Set, Taken, Token, has, only};
 use crate::step::Before;
 
 /// The only question.
@@ -202,6 +204,25 @@ impl Product {
     pub fn repair(is_believed: bool, marks: Set) -> Repair {
         let one = Unshown { player: "a".to_owned(), season: "s".to_owned() };
         Look { is_believed, unshown: vec![one; marks.count_ones() as usize] }.repair()
+    }
+
+    /// What a process has to do that reaches a run of the cache, and has waited or not since it knows
+    /// the challenge.
+    pub fn standing(
+        registered: Run,
+        challenge: Option<Run>,
+        run: Run,
+        has_waited: bool,
+    ) -> Standing {
+        let registration = Registration {
+            run: registered.to_string(),
+            previous: String::new(),
+            challenge: challenge.map(|run| challenge_of(&run.to_string(), "")).unwrap_or_default(),
+            defended: None,
+        };
+        let longest = Duration::from_secs(1);
+        let known_for = if has_waited { longest } else { Duration::ZERO };
+        registration.standing(&run.to_string(), known_for, longest)
     }
 
     /// The head after an entry was kept.

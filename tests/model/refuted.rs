@@ -2,8 +2,8 @@
 
 use crate::case::{ALL, Case, Job};
 use crate::cases::{
-    APART, one_after_the_other, one_and_a_load, one_and_two_reads, three_and_a_drain,
-    two_and_a_drain, two_and_a_read,
+    APART, apart_and_answers, apart_and_reads, one_after_the_other, one_and_a_load,
+    one_and_two_reads, there_and_back, three_and_a_drain, two_and_a_drain, two_and_a_read,
 };
 use crate::checking::{breaks, holds};
 use crate::rules::Rules;
@@ -136,4 +136,32 @@ fn a_load_lays_over_an_older_database_what_that_lacks() {
 fn where_nobody_vouches_the_clocks_of_servers_have_to_agree() {
     breaks(&Case { journal_ahead: -APART, ..two_and_a_drain(D, C | J) }, Broken::Table);
     breaks(&Case { journal_ahead: APART, ..two_and_a_drain(C | J, D) }, Broken::Table);
+}
+
+// -- two runs of the cache in use
+// --------------------------------------------------------------------
+#[test]
+fn one_run_of_the_cache_is_believed() {
+    let rules = Rules { believes_any_run: true, ..Rules::default() };
+    breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
+    let rules = Rules { shares_looks_of_any_run: true, ..Rules::default() };
+    breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
+}
+
+#[test]
+fn another_run_counts_once_nobody_believes_the_last_one() {
+    let rules = Rules { takes_without_waiting: true, ..Rules::default() };
+    breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
+    let rules = Rules { does_not_defend: true, ..Rules::default() };
+    breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
+    let rules = Rules { takes_with_old_schedules: true, ..Rules::default() };
+    breaks(&there_and_back().with(rules), Broken::Read);
+}
+
+#[test]
+fn what_a_run_was_shown_must_be_shown_in_the_one_that_counts() {
+    let rules = Rules { shows_without_looking: true, ..Rules::default() };
+    breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
+    let rules = Rules { unmarks_for_any_run: true, ..Rules::default() };
+    breaks(&apart_and_answers(ALL, ALL).with(rules), Broken::Read);
 }

@@ -33,6 +33,22 @@ pub struct Rules {
     pub settles_without_lock: bool,
     /// What was read before a schedule was repaired is shown all the same.
     pub shows_what_it_read_before: bool,
+    /// A look does not ask which run of the cache counts.
+    pub believes_any_run: bool,
+    /// The run that counts is replaced though somebody may believe it.
+    pub takes_without_waiting: bool,
+    /// A look for the run that counts leaves a challenge where it is.
+    pub does_not_defend: bool,
+    /// The run that begins to count keeps what it has.
+    pub takes_with_old_schedules: bool,
+    /// A look that the journal shares serves every run of the cache.
+    pub shares_looks_of_any_run: bool,
+    /// What the cache was shown is acknowledged though nobody has looked whether it counts.
+    pub shows_without_looking: bool,
+    /// A process whose schedule was dropped in any run of the cache takes its mark back.
+    pub unmarks_for_any_run: bool,
+    /// What is marked is dropped in whatever run of the cache is reached then.
+    pub repairs_any_run: bool,
     /// The cache is shown an answer whatever it was computed from.
     pub ignores_cached_head: bool,
     /// What was computed without the journal goes into it all the same.

@@ -1,8 +1,11 @@
-//! What there is: three servers, and processes that are each at some step.
+//! What there is: three servers, the cache perhaps twice, and processes that are each at some step.
 
 use memora_engine::rules::entry::From;
 
 use crate::step::{Batch, Step};
+
+/// Which run of the cache: an index of [`State::caches`].
+pub type Run = u8;
 
 /// Index of an entry in [`State::entries`].
 pub type Token = u8;
@@ -23,6 +26,11 @@ pub const D: Set = 4;
 /// The set of one number.
 pub fn only(number: u8) -> Set {
     1 << number
+}
+
+/// Under this number a process waits for the end of a challenge.
+pub fn waiter(place: Place) -> Place {
+    place + 4
 }
 
 /// Whether a set has a number.
@@ -59,6 +67,8 @@ pub struct Looks {
     pub claim: Option<(Place, Set)>,
     /// What is noted.
     pub note: Option<Set>,
+    /// The run of the cache that the note is for.
+    pub run: Run,
 }
 
 impl Looks {
@@ -120,6 +130,17 @@ impl Cache {
     }
 }
 
+/// How far a process has waited since it knows the challenge that stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Known {
+    /// What the journal shares may not be over.
+    Journal,
+    /// What the cache has may not be over.
+    Cache,
+    /// Nobody believes another run any more, unless they have defended it.
+    Waited,
+}
+
 /// The journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Journal {
@@ -163,6 +184,10 @@ pub struct Database {
     pub is_believed: bool,
     /// The process that settles the marks.
     pub belief_lock: Option<Place>,
+    /// The run of the cache that counts.
+    pub registered: Run,
+    /// The run that is to count instead.
+    pub challenge: Option<Run>,
     /// Only under the rules of the commit before.
     pub blind: Blind,
 }
@@ -191,6 +216,10 @@ pub struct Process {
     pub conflicts: u8,
     /// The submissions that a read has to show.
     pub must_show: Set,
+    /// The run of the cache that it reaches, where it does.
+    pub run: Run,
+    /// What it knows of the challenge that stands.
+    pub known: Option<Known>,
 }
 
 impl Process {
@@ -216,8 +245,8 @@ pub enum Broken {
 /// All there is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    /// The cache.
-    pub cache: Cache,
+    /// The runs of the cache.
+    pub caches: [Cache; 2],
     /// The journal.
     pub journal: Journal,
     /// MariaDB.
@@ -249,6 +278,36 @@ impl State {
     /// Whether a process reaches a server.
     pub fn reaches(&self, place: Place, server: Set) -> bool {
         self.processes[usize::from(place)].reaches(server)
+    }
+
+    /// The run of the cache that a process reaches.
+    pub fn run(&self, place: Place) -> Run {
+        self.processes[usize::from(place)].run
+    }
+
+    /// The cache that a process reaches.
+    pub fn cache(&mut self, place: Place) -> &mut Cache {
+        let run = self.run(place);
+        &mut self.caches[usize::from(run)]
+    }
+
+    /// Another challenge stands, or none: nobody knows it yet.
+    pub fn set_challenge(&mut self, challenge: Option<Run>) {
+        if self.database.challenge == challenge {
+            return;
+        }
+        self.database.challenge = challenge;
+        for place in 0..self.processes.len() {
+            self.forget_challenge(u8::try_from(place).unwrap_or(0));
+        }
+    }
+
+    fn forget_challenge(&mut self, place: Place) {
+        self.process(place).known = None;
+        self.journal.looks.end_wait(waiter(place));
+        for cache in &mut self.caches {
+            cache.looks.end_wait(waiter(place));
+        }
     }
 
     /// Those that were acknowledged.

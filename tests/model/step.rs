@@ -3,7 +3,7 @@
 
 use memora_engine::rules::entry::From;
 
-use crate::state::{Base, Schedule, Set, Token};
+use crate::state::{Base, Run, Schedule, Set, Token};
 
 /// What a submission knows of the student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,19 +12,30 @@ pub struct Before {
     pub known: Option<From>,
     /// The head.
     pub head: Base,
-    /// It can be shown in the cache.
-    pub is_cached: bool,
+    /// It can be shown in this run of the cache.
+    pub cached: Option<Run>,
     /// The journal was asked.
     pub is_whole: bool,
     /// Somebody vouches for it.
     pub is_sure: bool,
 }
 
-/// What the cache said before somebody had to look.
+/// Why somebody looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Why {
+    /// The cache said this.
+    Asked(Option<Schedule>),
+    /// This run of it was shown an answer.
+    Shown(Run),
+}
+
+/// A look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Asked {
-    /// What it said.
-    pub found: Option<Schedule>,
+    /// Why.
+    pub why: Why,
+    /// The run of the cache that it asks for.
+    pub run: Run,
 }
 
 /// What a drain took.
@@ -52,8 +63,8 @@ impl Batch {
 /// What a load has read so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Load {
-    /// It is for the cache.
-    pub is_cached: bool,
+    /// It is for this run of the cache.
+    pub cached: Option<Run>,
     /// Its fence has been set.
     pub is_fenced: bool,
     /// The journal was asked.
@@ -71,8 +82,8 @@ pub struct Load {
 pub enum Step {
     /// Between two jobs.
     Idle,
-    /// Asks the cache; true: after a look.
-    Ask(bool),
+    /// Asks the cache, perhaps after a look for this run of it.
+    Ask(Option<Run>),
     /// Claims a look in the cache.
     Claim(Asked),
     /// Asks the journal whether somebody has looked at MariaDB.
@@ -81,6 +92,8 @@ pub enum Step {
     ClaimJournal(Asked),
     /// Looks at MariaDB; true: claimed in the journal.
     Look(Asked, bool),
+    /// Has seen a challenge for its run for the first time, and revokes what the journal shares.
+    Sight(Asked),
     /// Locks the marks and repairs the cache.
     Repair(Asked, bool),
     /// Removes the marks.
@@ -102,15 +115,16 @@ pub enum Step {
     /// Keeps an entry.
     Keep(Before),
     /// Shows an entry in the cache.
-    Show { token: Token, before: Base, after: Base, is_cached: bool },
+    Show { token: Token, before: Base, after: Base, cached: Option<Run> },
     /// Marks the student.
     Mark,
     /// Tells the journal.
     Revoke,
     /// Waits until what the journal shares is over, if true, and then until what the cache has is.
     Wait(bool),
-    /// Takes its mark back.
-    Unmark,
+    /// Has dropped the schedule in this run of the cache, and takes its mark back if that run counts;
+    /// else waits on.
+    Unmark(Run, bool),
     /// Notes that nobody believes the cache.
     GiveUp,
     /// Looks whether something waits in the journal.

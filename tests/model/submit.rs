@@ -1,9 +1,10 @@
 //! Keeping a submission, showing it, and making sure that nobody believes what does not show it.
 
 use crate::case::{Job, Protocol};
+use crate::look::begin_wait;
 use crate::product::Product;
 use crate::state::{Base, C, D, J, Place, Schedule, State, Token, has, only};
-use crate::step::{Before, Step};
+use crate::step::{Asked, Before, Step, Why};
 
 /// A submission that has been in conflict so often drops the student's schedule, and then gives up.
 const MOST_CONFLICTS: u8 = 2;
@@ -15,7 +16,7 @@ impl Protocol {
         let (cache, database) = (reaches(C), reaches(D));
         match state.process(place).step.clone() {
             Step::Keep(before) => self.keep(state, place, &before),
-            Step::Show { token, before, after, is_cached } => {
+            Step::Show { token, before, after, cached } => {
                 if !cache {
                     state.process(place).step = Step::Mark;
                     return true;
@@ -27,16 +28,22 @@ impl Protocol {
                         || schedule.head == before
                         || schedule.head == after
                 };
-                if is_cached && state.cache.schedule.as_ref().is_some_and(is_current) {
-                    state.cache.schedule = Some(shown);
-                    state.cache.fence = None;
+                let run = state.run(place);
+                let cache = &mut state.caches[usize::from(run)];
+                if cached == Some(run) && cache.schedule.as_ref().is_some_and(is_current) {
+                    cache.schedule = Some(shown);
+                    cache.fence = None;
                 } else {
-                    state.cache.drop_student(self.case.rules.drop_keeps_fence);
+                    cache.drop_student(self.case.rules.drop_keeps_fence);
                 }
-                self.acknowledge(state, place);
+                if cache.looks.note.is_some() || self.case.rules.shows_without_looking {
+                    self.acknowledge(state, place);
+                } else {
+                    state.process(place).step = Step::Claim(Asked { why: Why::Shown(run), run });
+                }
             }
             // Neither can be done: the student is told that nobody knows.
-            Step::Mark | Step::Unmark | Step::GiveUp if !database => self.end_job(state, place),
+            Step::Mark | Step::Unmark(..) | Step::GiveUp if !database => self.end_job(state, place),
             Step::Mark => {
                 if state.database.belief_lock.is_some() {
                     return false;
@@ -49,15 +56,23 @@ impl Protocol {
                 }
             }
             Step::Revoke => self.revoke(state, place),
-            Step::Wait(_) if cache => {
-                state.cache.drop_student(self.case.rules.drop_keeps_fence);
-                state.process(place).step = Step::Unmark;
+            Step::Wait(is_journal) if cache => {
+                state.cache(place).drop_student(self.case.rules.drop_keeps_fence);
+                let run = state.run(place);
+                state.process(place).step = Step::Unmark(run, is_journal);
             }
             Step::Wait(_) if !database => self.end_job(state, place),
             Step::Wait(_) => return false,
-            Step::Unmark => {
-                state.database.marks &= !only(place);
-                self.acknowledge(state, place);
+            Step::Unmark(run, is_journal) => {
+                if state.database.belief_lock.is_some() {
+                    return false;
+                }
+                if run == state.database.registered || self.case.rules.unmarks_for_any_run {
+                    state.database.marks &= !only(place);
+                    self.acknowledge(state, place);
+                } else {
+                    state.process(place).step = Step::Wait(is_journal);
+                }
             }
             Step::GiveUp => {
                 if state.database.belief_lock.is_some() {
@@ -88,8 +103,8 @@ impl Protocol {
         state.journal.stream.push(token);
         state.journal.head = order;
         let after = Product::head_after(before.head, order, None);
-        let is_cached = before.is_cached;
-        state.process(place).step = Step::Show { token, before: before.head, after, is_cached };
+        let cached = before.cached;
+        state.process(place).step = Step::Show { token, before: before.head, after, cached };
     }
 
     fn settle_conflict(&self, state: &mut State, place: Place, before: &Before) {
@@ -98,12 +113,12 @@ impl Protocol {
             self.end_job(state, place);
             return;
         }
-        if conflicts > 0 && before.is_cached && state.reaches(place, C) {
-            state.cache.drop_student(self.case.rules.drop_keeps_fence);
+        if conflicts > 0 && before.cached.is_some() && state.reaches(place, C) {
+            state.cache(place).drop_student(self.case.rules.drop_keeps_fence);
         }
         let process = state.process(place);
         process.conflicts += 1;
-        process.step = Step::Ask(false);
+        process.step = Step::Ask(None);
     }
 
     /// The journal does not answer, and takes the entry later.
@@ -157,8 +172,8 @@ impl Protocol {
         let id = state.database.last_id;
         state.database.table.push((id, token));
         let after = Product::head_after(before.head, order, Some(id));
-        let is_cached = before.is_cached;
-        state.process(place).step = Step::Show { token, before: before.head, after, is_cached };
+        let cached = before.cached;
+        state.process(place).step = Step::Show { token, before: before.head, after, cached };
     }
 
     /// Makes the entry of the submission at which a process works.
@@ -179,8 +194,7 @@ impl Protocol {
             state.journal.looks = Default::default();
         }
         let is_journal = !is_told && !rules.waits_for_a_lease_only;
-        let looks = if is_journal { &mut state.journal.looks } else { &mut state.cache.looks };
-        looks.begin_wait(place);
+        begin_wait(state, place, is_journal);
         state.process(place).step = Step::Wait(is_journal);
     }
 }

@@ -66,8 +66,8 @@ impl Protocol {
             database.blind.answers.push((taken.order, submission));
         }
         let after = (taken.order, taken.order, 0);
-        let is_cached = before.is_cached;
-        state.process(place).step = Step::Show { token, before: before.head, after, is_cached };
+        let cached = before.cached;
+        state.process(place).step = Step::Show { token, before: before.head, after, cached };
     }
 
     /// Does a step of a drain.

@@ -72,6 +72,16 @@ def _words(news: OutageNews) -> tuple[str, str]:
                 "runs, and look in SHOW PROCESSLIST for a transaction that locks records."
             ),
         )
+    if news["event"] == "several":
+        name = "redis_cache" if news["server"] == "cache" else "redis_queue"
+        return (
+            _("memora: hosts use different servers as {0}.").format(name),
+            _(
+                "Nothing is lost, and students see what is right, but hosts that do not reach the "
+                "server that counts work through the database. "
+                "Name one server's address for all hosts in common_site_config.json."
+            ),
+        )
     if news["event"] == "older":
         return (
             _("memora: MariaDB lacked {0} submissions that had been saved.").format(

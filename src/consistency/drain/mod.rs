@@ -74,7 +74,9 @@ impl Engine {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
-        if let Err(error) = self.notice_replaced_journal(&process) {
+        if self.journal_counts(&process)
+            && let Err(error) = self.notice_replaced_journal(&process)
+        {
             log::debug!("nobody can tell whether the journal is the same as before: {error}");
         }
         let mut report = DrainReport::default();

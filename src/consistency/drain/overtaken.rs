@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::waiting::Waiting;
 use crate::engine::{Engine, Process};
 use crate::error::Error;
+use crate::servers::mariadb::unshown;
 use crate::servers::redis::schedules;
 
 /// Longer than a process takes from the journal to the cache.
@@ -17,6 +18,10 @@ impl Engine {
     /// Drops the cached schedules that lack an answer which is about to be written: its process
     /// died between the journal and the cache. Once it has left the journal, nobody could tell.
     pub(super) fn drop_lacking(&self, process: &Process, waiting: &[Waiting]) {
+        if let Ok(false) = self.cache_counts(process) {
+            log::debug!("this process does not reach the cache that counts");
+            return;
+        }
         let (mut older, cold) = self.lacking(process, waiting.iter().collect());
         if !older.is_empty() {
             // As a rule it lives, and shows its answer now.
@@ -55,12 +60,25 @@ impl Engine {
     }
 
     /// Drops students' cached schedules: the next read loads them, with what waits laid over them.
+    /// Where another cache is the one that counts, those who reach it do so.
     pub(super) fn drop_schedules(&self, process: &Process, students: &[(&str, &str)]) {
         if students.is_empty() {
             // As a rule: the cache is not asked, least of all in a transaction that holds locks.
             return;
         }
-        if let Err(error) = process.cache.drop_students(students.iter().copied()) {
+        let dropped = process.cache.drop_students(students.iter().copied());
+        let told = dropped.and_then(|_| self.cache_counts(process)).and_then(|counts| {
+            if !counts {
+                for (player, season) in students {
+                    let shard = process.cache.of(player).place;
+                    process
+                        .database
+                        .with(|database| unshown::mark(database, shard, player, season))?;
+                }
+            }
+            Ok(())
+        });
+        if let Err(error) = told {
             leave_to_reconciliation(students.len(), &error);
         }
     }

@@ -14,6 +14,7 @@ pub mod old_blind_answers;
 pub mod outages;
 pub mod poison;
 pub mod records;
+pub mod registrations;
 pub mod renames;
 pub mod retention;
 mod row_names;

@@ -17,11 +17,16 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_outage` (\
 
 /// The rows, which are never removed.
 pub const ROWS: &str = "INSERT IGNORE INTO `memora_outage` (server) VALUES ('cache'), ('journal'), \
-('clock'), ('backlog')";
+('clock'), ('backlog'), ('caches'), ('journals')";
 /// The name of the row that says whether answers are ahead of the clock.
 pub const CLOCK: &str = "clock";
 /// The name of the row that says whether answers have waited for long.
 pub const BACKLOG: &str = "backlog";
+
+/// The name of the row that says whether hosts use different servers side by side.
+pub fn of_several(server: Server) -> &'static str {
+    if server == Server::Cache { "caches" } else { "journals" }
+}
 
 /// The server's clock, Unix microseconds.
 pub const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";

@@ -9,8 +9,8 @@ use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::strays::{all_moving, has_strays, new_moving, put_back, take_out};
 use super::{
-    archive, checks, journal, limiter, outages, renames, retention, row, rows, run_text, take_lock,
-    unshown,
+    archive, checks, journal, limiter, outages, registrations, renames, retention, row, rows,
+    run_text, take_lock, unshown,
 };
 use crate::error::{Error, Result};
 use crate::rules::names::check_season_name;
@@ -36,13 +36,14 @@ const LOUD_PAUSE: Duration = Duration::from_secs(5);
 const LOUD_SECONDS: f64 = 0.05;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 10] = [
+const OWN_TABLES: [(&str, &str); 11] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
     ("memora_journal", journal::CREATE),
     ("memora_journal_run", journal::CREATE_RUN),
     ("memora_unshown", unshown::CREATE),
     ("memora_belief", unshown::CREATE_BELIEF),
+    ("memora_registration", registrations::CREATE),
     ("memora_check", checks::CREATE),
     ("memora_archive", archive::CREATE),
     ("memora_retention", retention::CREATE),

@@ -10,10 +10,12 @@ use mysql::{Conn, Value};
 
 use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use super::{
-    MOST_IN_A_LIST, in_transaction, in_transaction_again, placeholders, row, rows, run, run_text,
+    MOST_IN_A_LIST, in_transaction, in_transaction_again, placeholders, registrations, row, rows,
+    run, run_text,
 };
 use crate::error::{Error, Result};
 use crate::rules::belief::{Look, MOST_UNSHOWN, Unshown};
+use crate::rules::registration::{Registration, Standing};
 use crate::rules::shard::SHARDS;
 
 /// A row for each answer that the cache was not shown.
@@ -45,60 +47,85 @@ fn id_of(shard: usize) -> usize {
     shard + 1
 }
 
-/// Looks whether a shard of the cache may be believed: one small statement.
-pub fn look(connection: &mut Conn, shard: usize) -> Result<Look> {
+type Row = (bool, bool, String, String, String, i64, Option<String>, Option<String>);
+
+/// A run of a shard, and what is to be noted of it.
+#[derive(Clone, Copy)]
+pub struct Reached<'a> {
+    /// The shard's place.
+    pub shard: usize,
+    /// The name under which its run is registered.
+    pub name: &'a str,
+    /// The run.
+    pub run: &'a str,
+    /// The words of a challenge for it.
+    pub challenge: &'a str,
+}
+
+/// Looks whether a shard of the cache may be believed, and which run of it: one small statement.
+pub fn look(connection: &mut Conn, shard: usize, name: &str) -> Result<(Look, Registration)> {
     // One more than are dropped one by one: the rest need not be known.
     let sql = format!(
-        "SELECT {IS_READ_ONLY}, is_believed, player, season FROM `memora_belief` LEFT JOIN \
-         `memora_unshown` ON shard = memora_belief.id WHERE memora_belief.id = ? LIMIT {}",
+        "SELECT {IS_READ_ONLY}, is_believed, {}, player, season FROM `memora_belief` LEFT JOIN \
+         `memora_registration` r ON r.name = ? LEFT JOIN `memora_unshown` ON shard = \
+         memora_belief.id WHERE memora_belief.id = ? LIMIT {}",
+        registrations::columns(),
         MOST_UNSHOWN + 1
     );
-    let found: Vec<(bool, bool, Option<String>, Option<String>)> =
-        rows(connection, &sql, (id_of(shard),))?;
+    let found: Vec<Row> = rows(connection, &sql, (name, id_of(shard)))?;
     leave_if_read_only(found.first().is_some_and(|(is_read_only, ..)| *is_read_only))?;
-    let is_believed = found.first().is_some_and(|(_, is_believed, ..)| *is_believed);
-    let unshown = found
-        .into_iter()
-        .filter_map(|(.., player, season)| Some(Unshown { player: player?, season: season? }));
-    Ok(Look { is_believed, unshown: unshown.collect() })
+    let (mut look, mut registration) = (Look::default(), Registration::default());
+    for (_, is_believed, run_id, previous, challenge, defended_us, player, season) in found {
+        look.is_believed = is_believed;
+        registration = registrations::registration((run_id, previous, challenge, defended_us));
+        look.unshown.extend(player.zip(season).map(|(player, season)| Unshown { player, season }));
+    }
+    Ok((look, registration))
 }
 
-/// Lets `repair` put a shard of the cache right, then forgets the marks that were there: from now on
-/// it is believed. Does nothing else when `repair` fails.
+/// Lets `change` look at what stands there and put a shard of the cache right. Where the run that is
+/// reached counts then, the marks that were there are forgotten: from now on it is believed. Does
+/// nothing else when `change` fails.
 pub fn settle(
     connection: &mut Conn,
-    shard: usize,
-    mut repair: impl FnMut(&Look) -> Result<()>,
-) -> Result<()> {
-    if !settle_once(connection, shard, &mut repair)? {
+    reached: Reached<'_>,
+    mut change: impl FnMut(&Look, &Registration) -> Result<Standing>,
+) -> Result<Standing> {
+    let (standing, was_believed) = settle_once(connection, reached, &mut change)?;
+    if standing.counts() && !was_believed {
         // On another node of Galera, where the lock does not reach, somebody may have marked a
         // student meanwhile, and found that nobody believes the cache. That mark is seen now.
-        settle_once(connection, shard, &mut repair)?;
+        return Ok(settle_once(connection, reached, &mut change)?.0);
     }
-    Ok(())
+    Ok(standing)
 }
 
-/// False: nobody believed the shard before.
+/// What was done, and whether somebody believed the shard before.
 fn settle_once(
     connection: &mut Conn,
-    shard: usize,
-    repair: &mut impl FnMut(&Look) -> Result<()>,
-) -> Result<bool> {
+    reached: Reached<'_>,
+    change: &mut impl FnMut(&Look, &Registration) -> Result<Standing>,
+) -> Result<(Standing, bool)> {
+    let Reached { shard, name, run: run_id, challenge } = reached;
     let id = id_of(shard);
     in_transaction(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = ? FOR UPDATE", (id,))?;
         // Before the look, so that it tells of each of them.
         let marks = "SELECT id FROM `memora_unshown` WHERE shard = ?";
         let ids: Vec<u64> = rows(connection, marks, (id,))?;
-        let look = look(connection, shard)?;
-        repair(&look)?;
+        let (look, registration) = look(connection, shard, name)?;
+        let standing = change(&look, &registration)?;
+        registrations::note(connection, name, standing, (run_id, challenge))?;
+        if !standing.counts() {
+            return Ok((standing, look.is_believed));
+        }
         for ids in ids.chunks(MOST_IN_A_LIST) {
             let list = placeholders(ids.len());
             let sql = format!("DELETE FROM `memora_unshown` WHERE id IN ({list})");
             run(connection, &sql, ids.iter().map(Value::from).collect::<Vec<_>>())?;
         }
         run(connection, "UPDATE `memora_belief` SET is_believed = 1 WHERE id = ?", (id,))?;
-        Ok(look.is_believed)
+        Ok((standing, look.is_believed))
     })
 }
 
@@ -139,9 +166,18 @@ pub fn is_needed(connection: &mut Conn, mark: Mark) -> Result<bool> {
     Ok(row::<u8>(connection, sql, (mark.id,))?.is_some())
 }
 
-/// Takes a mark back: the student's schedule was dropped.
-pub fn unmark(connection: &mut Conn, mark: Mark) -> Result<()> {
-    run(connection, "DELETE FROM `memora_unshown` WHERE id = ?", (mark.id,))
+/// Takes a mark back, if the student's schedule was dropped in the run of the shard that counts: the
+/// name of the shard, and the run. False: it is another one.
+pub fn unmark(connection: &mut Conn, mark: Mark, (name, run_id): (&str, &str)) -> Result<bool> {
+    in_transaction_again(connection, |connection| {
+        let lock = "SELECT 1 FROM `memora_belief` WHERE id = ? LOCK IN SHARE MODE";
+        run(connection, lock, (id_of(mark.shard),))?;
+        let counts = registrations::look(connection, name)?.run == run_id;
+        if counts {
+            run(connection, "DELETE FROM `memora_unshown` WHERE id = ?", (mark.id,))?;
+        }
+        Ok(counts)
+    })
 }
 
 /// Notes that nobody believes a shard of the cache any more, for nobody has settled this mark in time.

@@ -109,6 +109,15 @@ pub struct Lookup {
     pub reviews: Vec<Review>,
 }
 
+/// What became of answers that the cache was shown.
+#[derive(Default)]
+pub struct Shown {
+    /// What confirms that the cache may be believed; empty: nothing does.
+    pub confirmation: String,
+    /// How many questions are due now; nothing where the student's cache was dropped instead.
+    pub remaining: Option<u64>,
+}
+
 /// What a lookup asks for.
 pub enum Wanted<'a> {
     /// These questions only.
@@ -192,8 +201,7 @@ impl CacheScripts {
         }
     }
 
-    /// Shows an acknowledged submission. Returns how many questions are due then; `None`: the
-    /// student's cache was dropped instead.
+    /// Shows a submission that was kept.
     pub fn apply(
         &self,
         connection: &mut RedisConnection,
@@ -202,12 +210,13 @@ impl CacheScripts {
         reviews: &[Review],
         now: i64,
         seconds_to_live: u64,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Shown> {
         let mut call = self.apply.key(&[
             student.schedule(),
             student.details(),
             student.fence(),
             student.keys.students(student.season),
+            student.keys.confirmation(),
         ]);
         call.arg(student.generation)
             .arg(head_text(heads.0))
@@ -216,7 +225,8 @@ impl CacheScripts {
             .arg(now)
             .arg(student.player);
         push_reviews(&mut call, reviews);
-        connection.script(&call)
+        let (confirmation, remaining): (String, Option<u64>) = connection.script(&call)?;
+        Ok(Shown { confirmation, remaining })
     }
 
     /// The generation in which schedules count that are cached in this run of the server; a new one

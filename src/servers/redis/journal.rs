@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::redis::{FromRedisValue, Script, Value};
 
 use super::keys::{GROUP, Keys};
-use super::look::look_note;
+use super::look::LookNote;
 use super::written::{self, WrittenId, WrittenScripts, with_pending};
 use super::{RedisConnection, confirm, text, unexpected};
 use crate::error::{Error, Result};
@@ -185,9 +185,9 @@ impl JournalScripts {
         connection: &mut RedisConnection,
         keys: &Keys,
         shard: &str,
-        token: &str,
+        note: &LookNote<'_>,
     ) -> Result<bool> {
-        let note = look_note(connection, token);
+        let note = note.text(connection);
         let notes = [keys.database_claim(shard), keys.database_look(shard)];
         confirm(connection, &self.confirm, &notes, &note)
     }

@@ -6,23 +6,45 @@ use super::{RedisConnection, claim};
 use crate::error::Result;
 use crate::rules::belief::LONGEST_LOOK;
 
+/// The note of a look: for which run of the shard it was, and whose.
+pub struct LookNote<'a> {
+    /// The run of the shard's server.
+    pub run: &'a str,
+    /// Unlike any other look's.
+    pub token: &'a str,
+}
+
+impl LookNote<'_> {
+    /// What the journal keeps, with the run of its own server.
+    pub(super) fn text(&self, connection: &RedisConnection) -> String {
+        format!("{}|{}|{}", connection.run_id, self.run, self.token)
+    }
+}
+
 /// Makes it known that MariaDB is being looked at.
 pub fn claim_look(
     connection: &mut RedisConnection,
     keys: &Keys,
     shard: &str,
-    token: &str,
+    note: &LookNote<'_>,
 ) -> Result<()> {
-    let note = look_note(connection, token);
+    let note = note.text(connection);
     claim(connection, &keys.database_claim(shard), &note, LONGEST_LOOK)
 }
 
-/// The last look at MariaDB, while it serves everybody; empty when somebody must look.
-pub fn last_look(connection: &mut RedisConnection, keys: &Keys, shard: &str) -> Result<String> {
+/// The last look at MariaDB, while it serves everybody who reaches this run of the shard; empty when
+/// somebody must look.
+pub fn last_look(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    shard: &str,
+    run: &str,
+) -> Result<String> {
+    let beginning = LookNote { run, token: "" }.text(connection);
     let key = keys.database_look(shard);
     let note: Option<String> = connection.command(redis::cmd("GET").arg(key))?;
     // A note from another run of the server may have been revoked there.
-    Ok(note.filter(|note| note.starts_with(&connection.run_id)).unwrap_or_default())
+    Ok(note.filter(|note| note.starts_with(&beginning)).unwrap_or_default())
 }
 
 /// Makes all looks void that are for some shards, those under way too: MariaDB has news.
@@ -32,9 +54,4 @@ pub fn revoke_looks(connection: &mut RedisConnection, keys: &Keys, shards: &[&st
         command.arg(keys.database_claim(shard)).arg(keys.database_look(shard));
     }
     connection.command(&command)
-}
-
-/// The note of a look: whose it is, and in which run of the server.
-pub(super) fn look_note(connection: &RedisConnection, token: &str) -> String {
-    format!("{}|{token}", connection.run_id)
 }

@@ -5,16 +5,24 @@ use std::time::Duration;
 
 use super::keys::Keys;
 use super::{RedisConnection, claim};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
-/// Makes it known that somebody looks whether the cache may be believed.
+/// Makes it known that somebody looks whether the cache may be believed. Returns the run of the
+/// server.
 pub fn claim_belief(
     connection: &mut RedisConnection,
     keys: &Keys,
     token: &str,
     lease: Duration,
-) -> Result<()> {
-    claim(connection, &keys.claim(), token, lease)
+) -> Result<String> {
+    match claim(connection, &keys.claim(), token, lease) {
+        // A cache that is full takes no notes, and can be read all the same.
+        Err(Error::Refused { cause, .. }) => {
+            log::debug!("the cache takes no note of a look: {cause}")
+        }
+        claimed => claimed?,
+    }
+    Ok(connection.run_id.clone())
 }
 
 /// Begins a new generation: all that is cached is void.

@@ -1,0 +1,230 @@
+//! Which run of a server the site agrees on, where hosts may reach different ones: one run is
+//! *registered*. Pure.
+//!
+//! Another run takes its place only when nobody uses the registered one any more. So a process that
+//! reaches another run *challenges*; whoever looks next through the registered one *defends* it. A
+//! challenge that stands for as long as a belief may last has nobody left to believe.
+
+use std::time::{Duration, Instant};
+
+/// How long a challenge must stand where two runs were in use side by side a moment ago, and how
+/// long nobody challenges after a defence.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+/// For so long after a defence two runs are taken to be in use.
+pub const CONTESTED: Duration = Duration::from_secs(60);
+
+/// What is registered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// The run that counts; empty: none does yet.
+    pub run: String,
+    /// The run that counted before it.
+    pub previous: String,
+    /// The challenge that stands: the run that is to count, and what makes it unlike any other;
+    /// empty: none.
+    pub challenge: String,
+    /// How long ago the run was last defended, where that is not long ago.
+    pub defended: Option<Duration>,
+}
+
+/// What a process has to do that reaches a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing: it is the registered one.
+    Holds,
+    /// It is the registered one, and is challenged: the challenge is refused.
+    Defends,
+    /// Nobody uses another one: it is registered.
+    Takes,
+    /// Another one is registered: it is asked whether anybody uses it.
+    Challenges,
+    /// Another one is registered, and nothing can be done for the moment.
+    Waits,
+}
+
+impl Standing {
+    /// Whether the run counts once that is done.
+    pub fn counts(self) -> bool {
+        matches!(self, Standing::Holds | Standing::Defends | Standing::Takes)
+    }
+}
+
+/// A challenge for a run.
+pub fn challenge_of(run: &str, token: &str) -> String {
+    format!("{run}|{token}")
+}
+
+impl Registration {
+    /// What a process has to do that reaches this run, and has known the present challenge for so
+    /// long. No belief in another run outlives a challenge by more than `longest`.
+    pub fn standing(&self, run: &str, known_for: Duration, longest: Duration) -> Standing {
+        let challenger = self.challenge.split('|').next().unwrap_or_default();
+        let patience = if self.defended.is_some() { longest.max(PATIENCE) } else { longest };
+        if self.run == run {
+            return if challenger.is_empty() || challenger == run {
+                Standing::Holds
+            } else {
+                Standing::Defends
+            };
+        }
+        if self.run.is_empty() {
+            return Standing::Takes;
+        }
+        if challenger == run {
+            return if known_for >= patience { Standing::Takes } else { Standing::Waits };
+        }
+        // A run that is gone leaves its challenge behind.
+        let is_free = if challenger.is_empty() {
+            self.defended.is_none_or(|defended| defended >= PATIENCE)
+        } else {
+            known_for >= patience * 2
+        };
+        if is_free { Standing::Challenges } else { Standing::Waits }
+    }
+}
+
+impl Registration {
+    /// As [`Registration::standing`], for a server that others believe nothing of: a run that is new
+    /// counts at once. One that counted before, and comes back, is in use beside the one that took
+    /// its place: a server that was restarted has a new run.
+    pub fn standing_of_new(&self, run: &str, known_for: Duration, longest: Duration) -> Standing {
+        let is_known = run == self.run || run == self.previous;
+        if !is_known && self.defended.is_none() && self.challenge.is_empty() {
+            return Standing::Takes;
+        }
+        self.standing(run, known_for, longest)
+    }
+}
+
+/// The challenge that a process saw last.
+#[derive(Debug, Default)]
+pub struct Challenge {
+    token: String,
+    since: Option<Instant>,
+    /// No belief in another run outlives the challenge by more than this.
+    pub longest: Duration,
+}
+
+impl Challenge {
+    /// For how long this process has known a challenge; nothing where it is new to it.
+    pub fn known_for(&self, token: &str, now: Instant) -> Option<Duration> {
+        if self.token != token {
+            return None;
+        }
+        self.since.map(|since| now.saturating_duration_since(since))
+    }
+
+    /// Remembers a challenge from now on.
+    pub fn remember(&mut self, token: &str, now: Instant, longest: Duration) {
+        token.clone_into(&mut self.token);
+        self.since = Some(now);
+        self.longest = longest;
+    }
+}
+
+/// What a process last found of the run of a server that it reaches.
+#[derive(Debug, Default)]
+pub struct Reached {
+    run: String,
+    counts: bool,
+    at: Option<Instant>,
+}
+
+impl Reached {
+    /// Whether a run counts, as far as that was found not long ago.
+    pub fn counts(&self, run: &str, now: Instant, longest: Duration) -> Option<bool> {
+        let is_recent = |at: Instant| now.saturating_duration_since(at) < longest;
+        (self.run == run && self.at.is_some_and(is_recent)).then_some(self.counts)
+    }
+
+    /// Remembers what was found.
+    pub fn note(&mut self, run: &str, counts: bool, now: Instant) {
+        *self = Reached { run: run.to_owned(), counts, at: Some(now) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(1);
+
+    fn registered(run: &str, challenge: &str, defended: Option<u64>) -> Registration {
+        Registration {
+            run: run.to_owned(),
+            previous: "before".to_owned(),
+            challenge: challenge.to_owned(),
+            defended: defended.map(Duration::from_secs),
+        }
+    }
+
+    fn standing(registration: &Registration, seconds: u64) -> Standing {
+        registration.standing("mine", Duration::from_secs(seconds), LONGEST)
+    }
+
+    #[test]
+    fn the_registered_run_counts_and_is_defended() {
+        assert_eq!(standing(&registered("mine", "", None), 0), Standing::Holds);
+        assert_eq!(standing(&registered("mine", "mine|1", None), 0), Standing::Holds);
+        assert_eq!(standing(&registered("mine", "other|1", None), 9), Standing::Defends);
+    }
+
+    #[test]
+    fn the_first_run_counts_at_once() {
+        assert_eq!(standing(&Registration::default(), 0), Standing::Takes);
+    }
+
+    #[test]
+    fn another_run_counts_once_nobody_has_defended_the_registered_one() {
+        assert_eq!(standing(&registered("other", "", None), 0), Standing::Challenges);
+        let challenged = registered("other", &challenge_of("mine", "1"), None);
+        assert_eq!(standing(&challenged, 0), Standing::Waits);
+        assert_eq!(standing(&challenged, 1), Standing::Takes);
+    }
+
+    #[test]
+    fn a_new_run_of_the_journal_counts_at_once_and_one_that_comes_back_does_not() {
+        let standing = |run, defended| {
+            registered("other", "", defended).standing_of_new(run, Duration::ZERO, LONGEST)
+        };
+        assert_eq!(standing("other", None), Standing::Holds);
+        assert_eq!(standing("mine", None), Standing::Takes);
+        assert_eq!(standing("before", None), Standing::Challenges);
+        assert_eq!(standing("mine", Some(1)), Standing::Waits);
+    }
+
+    #[test]
+    fn of_two_runs_in_use_one_stays() {
+        assert_eq!(standing(&registered("other", "", Some(1)), 9), Standing::Waits);
+        assert_eq!(standing(&registered("other", "", Some(6)), 0), Standing::Challenges);
+        let challenged = registered("other", "mine|1", Some(6));
+        assert_eq!(standing(&challenged, 1), Standing::Waits);
+        assert_eq!(standing(&challenged, 5), Standing::Takes);
+    }
+
+    #[test]
+    fn what_a_run_that_is_gone_left_behind_is_in_nobodys_way() {
+        let challenged = registered("other", "gone|1", None);
+        assert_eq!(standing(&challenged, 1), Standing::Waits);
+        assert_eq!(standing(&challenged, 2), Standing::Challenges);
+    }
+
+    #[test]
+    fn what_was_found_of_a_run_is_not_remembered_for_long() {
+        let (mut reached, now) = (Reached::default(), Instant::now());
+        assert_eq!(reached.counts("", now, LONGEST), None);
+        reached.note("mine", true, now);
+        assert_eq!(reached.counts("mine", now, LONGEST), Some(true));
+        assert_eq!(reached.counts("mine", now + LONGEST, LONGEST), None);
+        assert_eq!(reached.counts("other", now, LONGEST), None);
+    }
+
+    #[test]
+    fn a_challenge_is_known_from_the_moment_that_it_was_seen() {
+        let (mut known, now) = (Challenge::default(), Instant::now());
+        assert_eq!(known.known_for("a", now), None);
+        known.remember("a", now, LONGEST);
+        assert_eq!(known.known_for("a", now + LONGEST), Some(LONGEST));
+        assert_eq!(known.known_for("b", now + LONGEST), None);
+    }
+}

@@ -1,0 +1,92 @@
+//! `memora_registration`: which run of each Redis the site agrees on. All processes reach MariaDB,
+//! whichever Redis each of them reaches.
+
+use std::time::Duration;
+
+use mysql::Conn;
+
+use super::outages::NOW_US;
+use super::{in_transaction_again, row, run};
+use crate::error::Result;
+use crate::rules::registration::{CONTESTED, Registration, Standing};
+
+/// A row for each server that was registered.
+pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_registration` (\
+    name VARCHAR(64) NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, previous VARCHAR(64) NOT \
+    NULL DEFAULT '', challenge VARCHAR(255) NOT NULL DEFAULT '', defended_at_us BIGINT NOT NULL \
+    DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE \
+    utf8mb4_nopad_bin";
+
+/// The name of the journal.
+pub const JOURNAL: &str = "journal";
+
+/// The columns of a registration, `r` being its row: the run, the one before, the challenge,
+/// microseconds since the last defence. An empty row where there is none.
+pub(super) fn columns() -> String {
+    format!(
+        "COALESCE(r.run_id, ''), COALESCE(r.previous, ''), COALESCE(r.challenge, ''), \
+         COALESCE({NOW_US} - r.defended_at_us, -1)"
+    )
+}
+
+/// What [`columns`] say.
+pub(super) fn registration(
+    (run, previous, challenge, defended_us): (String, String, String, i64),
+) -> Registration {
+    let defended = u64::try_from(defended_us).ok().map(Duration::from_micros);
+    let defended = defended.filter(|defended| *defended < CONTESTED);
+    Registration { run, previous, challenge, defended }
+}
+
+/// What is registered under a name.
+pub fn look(connection: &mut Conn, name: &str) -> Result<Registration> {
+    let sql = format!("SELECT {} FROM `memora_registration` r WHERE r.name = ?", columns());
+    Ok(row(connection, &sql, (name,))?.map(registration).unwrap_or_default())
+}
+
+/// Does for a run what `decide` says of what is registered then, while nobody else changes it; a
+/// challenge is made with these words.
+pub fn settle(
+    connection: &mut Conn,
+    name: &str,
+    (run_id, challenge): (&str, &str),
+    mut decide: impl FnMut(&Registration) -> Standing,
+) -> Result<Standing> {
+    in_transaction_again(connection, |connection| {
+        let lock = "SELECT 1 FROM `memora_registration` WHERE name = ? FOR UPDATE";
+        run(connection, lock, (name,))?;
+        let standing = decide(&look(connection, name)?);
+        note(connection, name, standing, (run_id, challenge))?;
+        Ok(standing)
+    })
+}
+
+/// Notes what is done for a run.
+pub(super) fn note(
+    connection: &mut Conn,
+    name: &str,
+    standing: Standing,
+    (run_id, challenge): (&str, &str),
+) -> Result<()> {
+    match standing {
+        Standing::Holds | Standing::Waits => Ok(()),
+        Standing::Takes => run(
+            connection,
+            "INSERT INTO `memora_registration` (name, run_id) VALUES (?, ?) ON DUPLICATE KEY UPDATE \
+             previous = run_id, run_id = VALUES(run_id), challenge = ''",
+            (name, run_id),
+        ),
+        Standing::Defends => {
+            let sql = format!(
+                "UPDATE `memora_registration` SET challenge = '', defended_at_us = {NOW_US} WHERE \
+                 name = ?"
+            );
+            run(connection, &sql, (name,))
+        }
+        Standing::Challenges => run(
+            connection,
+            "UPDATE `memora_registration` SET challenge = ? WHERE name = ?",
+            (challenge, name),
+        ),
+    }
+}
