@@ -21,7 +21,7 @@ use crate::rules::names;
 use crate::servers::mariadb::archive::{self, Move, Progress};
 use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
-use crate::servers::mariadb::{in_transaction_again, retention, storage};
+use crate::servers::mariadb::{in_transaction_again, outages, retention, storage};
 use crate::servers::pool::Connect;
 use crate::servers::redis::{scan, students};
 
@@ -59,7 +59,8 @@ impl Engine {
         storage::check_primary_key(&mut connection, &LIVE)?;
         storage::check_primary_key(&mut connection, &ARCHIVE)?;
         let columns = archive::columns(&mut connection)?;
-        let mut progress = archive::begin(&mut connection, &self.settings.zone, season, now_us())?;
+        let began = outages::now_us(&mut connection)?;
+        let mut progress = archive::begin(&mut connection, &self.settings.zone, season, began)?;
         if progress.step == Step::Done {
             return Ok(progress);
         }
@@ -82,8 +83,9 @@ impl Engine {
         storage::remove_freed(&mut connection)?;
         self.clear_season(season)?;
         progress.begin(Step::Done);
-        progress.finished_at_us = Some(now_us());
-        archive::finish(&mut connection, &self.settings.zone, season, &progress, now_us())?;
+        let now = outages::now_us(&mut connection)?;
+        progress.finished_at_us = Some(now);
+        archive::finish(&mut connection, &self.settings.zone, season, &progress, now)?;
         on_progress(&progress)?;
         log::info!("{season} is archived: {} records", progress.verified);
         Ok(progress)
@@ -108,7 +110,8 @@ impl Engine {
     pub fn drop_left_partitions(&self) -> Result<Vec<String>> {
         let mut connection = self.settings.background.connect(false)?;
         let mut dropped = Vec::new();
-        for season in archive::left_partitions(&mut connection, now_us() - LONGEST_BACKUP_US)? {
+        let before = outages::now_us(&mut connection)? - LONGEST_BACKUP_US;
+        for season in archive::left_partitions(&mut connection, before)? {
             if storage::drop_empty_partition(&mut connection, &season)? {
                 dropped.push(season);
             } else {

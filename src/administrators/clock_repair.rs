@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::rules::clock::now_us;
 use crate::servers::mariadb::{outages, records};
 
 /// Orders that are further ahead than this, in microseconds, are put right.
@@ -19,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BATCH: usize = 5_000;
 
 impl Engine {
-    /// Gives states whose order is more than a minute ahead of the clock the present as their
+    /// Gives states whose order is more than a minute ahead of MariaDB's clock the present as their
     /// order. Returns how many records it changed. Running it again goes on.
     ///
     /// # Errors
@@ -31,7 +30,7 @@ impl Engine {
         self.drain(PATIENCE)?;
         let mut mended = 0;
         loop {
-            let now = now_us();
+            let now = process.background.with(outages::now_us)?;
             let ahead = process
                 .background
                 .with(|database| records::ahead(database, now + MOST_AHEAD_US, BATCH))?;

@@ -5,8 +5,6 @@
 //! the journal, or is removed by the second time. So a submission of that moment is erased too, or
 //! counts as a new student's first.
 
-use std::collections::BTreeSet;
-
 use mysql::Conn;
 
 use crate::administrators::job::Job;
@@ -68,9 +66,15 @@ impl Engine {
                 self.renew_generation(&process)?;
             }
         }
+        // What was computed from any of it is void, whatever clocks have said.
+        let mut orders = Vec::with_capacity(seasons.len());
+        for season in &seasons {
+            let newest = forget::newest_order(&mut connection, player, season)?;
+            orders.push((season.as_str(), now_us().max(newest + 1)));
+        }
         let mut forgotten = Forgotten::default();
         for _ in 0..2 {
-            self.forget_once(&process, &mut connection, player, &seasons, &mut forgotten)?;
+            self.forget_once(&process, &mut connection, player, &orders, &mut forgotten)?;
         }
         log::info!("a student was erased: {forgotten:?}");
         Ok(forgotten)
@@ -81,14 +85,14 @@ impl Engine {
         process: &Process,
         connection: &mut Conn,
         player: &str,
-        seasons: &BTreeSet<String>,
+        orders: &[(&str, i64)],
         forgotten: &mut Forgotten,
     ) -> Result<()> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let mut waiting = Vec::new();
-        for season in seasons {
+        for &(season, order) in orders {
             waiting.extend(process.journal.with(|journal| {
-                scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))?;
+                scripts.void(journal, keys, (player, season), (order, VOID_SECONDS))?;
                 let pending = journal::pending_ids(journal, keys, &[(player, season)])?;
                 let mut found = Vec::new();
                 for PendingIds { waiting, written, .. } in pending {
@@ -111,19 +115,19 @@ impl Engine {
         let done: Vec<_> = waiting.iter().zip(tokens.iter().map(String::as_str)).collect();
         process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
         forgotten.poison += forget::remove_poison(connection, player)?;
-        for season in seasons {
+        for (season, _) in orders {
             let (records, archived) = forget::remove_records(connection, player, season)?;
             forgotten.records += records;
             forgotten.archived += archived;
         }
-        let students = seasons.iter().map(|season| (player, season.as_str()));
+        let students = orders.iter().map(|(season, _)| (player, *season));
         self.drop_everywhere(process, students)?;
         self.player_changed(player)?;
         forgotten.audits += forget::remove_traces(connection, player)?;
         // What is left there is the order that makes void.
-        for season in seasons {
+        for &(season, order) in orders {
             process.journal.with(|journal| {
-                scripts.void(journal, keys, (player, season), (now_us(), VOID_SECONDS))
+                scripts.void(journal, keys, (player, season), (order, VOID_SECONDS))
             })?;
         }
         Ok(())

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::consistency::registration::several;
 use crate::engine::Engine;
 use crate::error::{Result, Server};
-use crate::rules::clock::now_us;
 use crate::servers::mariadb::journal as kept;
 use crate::servers::mariadb::outages;
 use crate::servers::redis::memory::memory;
@@ -88,9 +87,7 @@ impl Engine {
     }
 
     fn look_at(&self, journal: &mut RedisConnection) -> Result<JournalStatus> {
-        let (backlog, oldest) = journal::backlog(journal, &self.settings.keys)?;
-        let oldest_ms = oldest.as_deref().and_then(|id| id.split('-').next()?.parse::<i64>().ok());
-        let age_ms = oldest_ms.map_or(0, |oldest| (now_us() / 1_000 - oldest).max(0));
+        let (backlog, age_us) = journal::backlog(journal, &self.settings.keys)?;
         // Who may not use CONFIG is told less by INFO.
         let appendonly = match journal::setting(journal, "appendonly")? {
             Some(value) => value == "yes",
@@ -108,7 +105,7 @@ impl Engine {
             kept_in_database: 0,
             saved_lately: written::count(journal, &self.settings.keys)?,
             is_clock_ahead: false,
-            oldest_age_seconds: age_ms as f64 / 1_000.0,
+            oldest_age_seconds: age_us as f64 / 1e6,
             appendonly,
             appendfsync,
             maxmemory_policy,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +23,7 @@ from tests import frappe_standin as frappe
 from tests.administrators.test_archive import STUDENTS, old
 from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
+from tests.support.wire import Wires
 
 __all__ = ["old"]
 
@@ -225,6 +227,29 @@ def test_an_answer_of_the_very_moment_is_erased_or_begins_anew(site: Site, engin
     assert {row["stability"] for row in left.values()} == {1}
     seen = site.engine().due_in_season(PLAYER, SEASON, limit=50)
     assert {question["stability"] for question in seen} <= {1}
+
+
+def test_what_was_computed_from_records_of_a_fast_clock_is_void(
+    site: Site, engine: Engine, wires: Wires
+) -> None:
+    """A host whose clock is ahead has left an order that is; another answer of the moment knows
+    it."""
+    ahead = int((time.time() + 300) * 1_000_000)
+    site.add(PLAYER, [Record("q", stability=3, answered_at_us=ahead)])
+    slow = site.engine(**wires.settings, redis_timeout_ms=60_000)
+    slow.due(PLAYER)
+    wires.to["journal"].hang()
+    thread = threading.Thread(
+        target=slow.submit, args=(PLAYER,), kwargs={"session_data": session("q")}
+    )
+    thread.start()
+    # It has asked the cache and waits for the journal.
+    thread.join(0.3)
+    engine.forget(PLAYER)
+    wires.to["journal"].mend()
+    thread.join()
+    engine.drain()
+    assert site.rows()["q"]["stability"] == 1
 
 
 def test_answers_in_the_table_go_too(site: Site, app: App, engine: Engine) -> None:

@@ -19,8 +19,18 @@ from tests.consistency.test_alone import PAIRS, answer, called, check_saved, cut
 from tests.consistency.test_drain import drain_all
 from tests.support.clocks import Clock, build_library
 from tests.support.expectation import DAYS_AFTER_ANSWER, stability_after_answers
+from tests.support.hosts import Host as WebHost
 from tests.support.servers import dies_with_parent, wait_until
-from tests.support.site_under_test import PLAYER, TOPICS, TRACKER, Record, Site, ids, session
+from tests.support.site_under_test import (
+    PLAYER,
+    SEASON,
+    TOPICS,
+    TRACKER,
+    Record,
+    Site,
+    ids,
+    session,
+)
 from tests.support.wire import Wires
 
 ROOT: Final = Path(__file__).parents[2]
@@ -258,6 +268,39 @@ def test_a_journal_whose_clock_jumps_keeps_the_order(
     check_saved(
         site, {player: stability_after_answers(2, *pair) for player, pair in players.items()}
     )
+
+
+@pytest.mark.parametrize("offset", [300.0, -300.0])
+def test_what_waits_is_as_old_as_the_journal_says(
+    site: Site, engine: Engine, library: Path, tmp_path: Path, offset: float
+) -> None:
+    """A web host whose clock is ahead raises no alarm, and one that is behind misses none."""
+    answer(engine, PLAYER, True)
+    clock = Clock(tmp_path / "clock")
+    clock.set(offset)
+    with WebHost(site.plain_settings(), clock, library) as host:
+        assert 0 <= host.age_of_backlog() < 100
+
+
+@pytest.mark.parametrize("offset", [HOUR, -HOUR])
+def test_what_a_journal_loses_whose_clock_is_wrong_is_saved_again(
+    site: Site, engine: Engine, server_clocks: dict[str, Clock], offset: float
+) -> None:
+    """The time of a loss is MariaDB's."""
+    server_clocks["journal"].set(offset)
+    add(site, PLAYER)
+    engine.due(PLAYER)
+    engine.drain()
+    engine.submit(PLAYER, session_data=session("new"))
+    engine.drain()
+    engine.submit(PLAYER, session_data=session("newer"))
+    site.journal.flushall()
+    site.servers.journal.restart()
+    late = site.engine()
+    late.drain()
+    assert late.reconcile(SEASON)["offered"] == 1
+    drain_all(site, late)
+    assert {"new", "newer"} <= set(site.rows())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::servers::mariadb::journal as kept;
+use crate::servers::redis::clock;
 use crate::servers::redis::journal::{self, kept_at_us, place};
 
 impl Engine {
@@ -34,7 +35,13 @@ impl Engine {
                      answers"
                 );
             }
-            process.drain.with(|database| kept::note_loss(database, kept_at_us(&newest)))?;
+            // An empty one has lost what came after the last that was met.
+            let last = kept_at_us(if newest.is_empty() { &old_id } else { &newest });
+            let age_us = match last {
+                0 => 0,
+                last => process.journal.with(clock::now_us)? - last,
+            };
+            process.drain.with(|database| kept::note_loss(database, age_us))?;
             process.outages.tell(OutageNews::JournalReplaced(is_older));
         }
         Ok(())

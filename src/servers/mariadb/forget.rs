@@ -29,6 +29,18 @@ pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> 
     Ok(found)
 }
 
+/// The highest order of the student's records of a season; 0: there are none.
+pub fn newest_order(connection: &mut Conn, player: &str, season: &str) -> Result<i64> {
+    let mut newest = 0;
+    for table in [LIVE.table, ARCHIVE.table] {
+        let sql =
+            format!("SELECT MAX(answered_at_us) FROM `{table}` WHERE player = ? AND season = ?");
+        let found: Option<i64> = row(connection, &sql, (player, season))?.flatten();
+        newest = newest.max(found.unwrap_or(0));
+    }
+    Ok(newest)
+}
+
 /// Makes submissions count as written, without a word of their student, and removes the student's
 /// entries from `memora_journal`. A drain that has them in hand writes nothing of them. Returns how
 /// many had not been written, and how many had been.

@@ -132,15 +132,17 @@ pub const CREATE_RUN: &str = "CREATE TABLE IF NOT EXISTS `memora_journal_run` (\
     id TINYINT NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, last_id VARCHAR(64) NOT NULL, \
     lost_from_us BIGINT NOT NULL DEFAULT 0, lost_until_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB";
 
-/// Notes that the journal may have lost what it took after a moment, Unix microseconds, until now.
-pub fn note_loss(connection: &mut Conn, from_us: i64) -> Result<()> {
+/// Notes that the journal may have lost what it took in the last so many microseconds.
+pub fn note_loss(connection: &mut Conn, since_us: i64) -> Result<()> {
     let sql = format!(
-        "UPDATE `memora_journal_run` SET lost_from_us = ?, lost_until_us = {NOW_US} WHERE id = 1"
+        "UPDATE `memora_journal_run` SET lost_from_us = {NOW_US} - ?, lost_until_us = {NOW_US} WHERE \
+         id = 1"
     );
-    run(connection, &sql, (from_us,))
+    run(connection, &sql, (since_us,))
 }
 
-/// The time, Unix microseconds, in which the journal last may have lost what it had taken.
+/// The time, Unix microseconds by the server's clock, in which the journal last may have lost what
+/// it had taken.
 pub fn last_loss(connection: &mut Conn) -> Result<(i64, i64)> {
     let sql = "SELECT lost_from_us, lost_until_us FROM `memora_journal_run` WHERE id = 1";
     Ok(row(connection, sql, ())?.unwrap_or((0, 0)))

@@ -31,6 +31,11 @@ pub fn of_several(server: Server) -> &'static str {
 /// The server's clock, Unix microseconds.
 pub const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
 
+/// The present by the server's clock, Unix microseconds: what one host writes and another compares.
+pub fn now_us(connection: &mut Conn) -> Result<i64> {
+    Ok(row(connection, &format!("SELECT {NOW_US}"), ())?.unwrap_or(0))
+}
+
 /// What became of the try to end an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

@@ -9,7 +9,7 @@ use ::redis::{FromRedisValue, Script, Value};
 use super::keys::{GROUP, Keys};
 use super::look::LookNote;
 use super::written::{self, WrittenId, WrittenScripts, with_pending};
-use super::{RedisConnection, confirm, text, unexpected};
+use super::{RedisConnection, clock, confirm, text, unexpected};
 use crate::error::{Error, Result};
 use crate::rules::entry::Entry;
 
@@ -402,13 +402,16 @@ pub fn forget_consumers(connection: &mut RedisConnection, keys: &Keys, idle_ms: 
     Ok(())
 }
 
-/// How many submissions wait, and the id of the oldest.
-pub fn backlog(connection: &mut RedisConnection, keys: &Keys) -> Result<(u64, Option<String>)> {
+/// How many submissions wait, and for how many microseconds the oldest has, by the server's clock.
+pub fn backlog(connection: &mut RedisConnection, keys: &Keys) -> Result<(u64, i64)> {
     let mut pipeline = redis::pipe();
     pipeline.cmd("XLEN").arg(keys.stream());
     pipeline.cmd("XRANGE").arg(keys.stream()).arg("-").arg("+").arg("COUNT").arg(1);
-    let (length, oldest): (u64, Value) = connection.pipeline(&pipeline)?;
-    Ok((length, entries(oldest)?.into_iter().next().map(|entry| entry.id)))
+    pipeline.cmd("TIME");
+    let (length, oldest, now): (u64, Value, (i64, i64)) = connection.pipeline(&pipeline)?;
+    let oldest = entries(oldest)?.into_iter().next();
+    let age = oldest.map_or(0, |entry| (clock::unix_us(now) - kept_at_us(&entry.id)).max(0));
+    Ok((length, age))
 }
 
 /// The newest id that the stream has given; nothing where there is no stream.

@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod cache;
+pub mod clock;
 mod cluster;
 pub mod dump;
 mod errors;

@@ -1,0 +1,14 @@
+//! A server's own clock: by it, not by a host's, is compared when something was kept there.
+
+use super::RedisConnection;
+use crate::error::Result;
+
+/// The present by the server's clock, Unix microseconds.
+pub fn now_us(connection: &mut RedisConnection) -> Result<i64> {
+    Ok(unix_us(connection.command(&redis::cmd("TIME"))?))
+}
+
+/// The answer to TIME in Unix microseconds.
+pub(super) fn unix_us((seconds, microseconds): (i64, i64)) -> i64 {
+    seconds * 1_000_000 + microseconds
+}
