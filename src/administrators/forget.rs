@@ -16,7 +16,8 @@ use crate::rules::names::check_player;
 use crate::servers::mariadb::storage::{self, Made};
 use crate::servers::mariadb::{archive, forget};
 use crate::servers::pool::Connect;
-use crate::servers::redis::journal::{self, PendingIds};
+use crate::servers::redis::journal::entries_of;
+use crate::servers::redis::pending::{PendingIds, pending_ids};
 use crate::servers::redis::written;
 
 /// How long what was computed before is refused: longer than any call lasts.
@@ -93,11 +94,11 @@ impl Engine {
         for &(season, order) in orders {
             waiting.extend(process.journal.with(|journal| {
                 scripts.void(journal, keys, (player, season), (order, VOID_SECONDS))?;
-                let pending = journal::pending_ids(journal, keys, &[(player, season)])?;
+                let pending = pending_ids(journal, keys, &[(player, season)])?;
                 let mut found = Vec::new();
                 for PendingIds { waiting, written, .. } in pending {
                     let places: Vec<&str> = written.iter().map(|one| one.place.as_str()).collect();
-                    found.extend(journal::entries_of(journal, keys, &waiting)?);
+                    found.extend(entries_of(journal, keys, &waiting)?);
                     found.extend(written::at(journal, keys, &places)?);
                 }
                 Ok(found)

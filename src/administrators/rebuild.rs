@@ -28,7 +28,7 @@ use crate::servers::mariadb::records::{self, Scan};
 use crate::servers::mariadb::{archive, stop_statement, storage};
 use crate::servers::pool::Connect;
 use crate::servers::redis::fill;
-use crate::servers::redis::journal::{self, PendingIds};
+use crate::servers::redis::pending::{PendingIds, pending_ids};
 use crate::servers::redis::students;
 
 /// Students for whom a fence is set at a time, and who are dropped at a time.
@@ -176,7 +176,7 @@ impl Engine {
             let students: Vec<(&str, &str)> =
                 players.iter().map(|player| (*player, season)).collect();
             let in_stream =
-                process.journal.with(|journal| journal::pending_ids(journal, keys, &students))?;
+                process.journal.with(|journal| pending_ids(journal, keys, &students))?;
             let in_table = process
                 .background
                 .with(|database| students_in_table(database, &players, season))?;

@@ -28,7 +28,8 @@ use crate::servers::pool::Pool;
 use crate::servers::redis::cache::Student;
 use crate::servers::redis::fill;
 use crate::servers::redis::fill::Loaded;
-use crate::servers::redis::journal::{Pending, kept_at_us, pending, pending_ids};
+use crate::servers::redis::journal::kept_at_us;
+use crate::servers::redis::pending::{Pending, pending, pending_ids};
 use crate::servers::redis::written::{self, WrittenId};
 
 /// A load that takes longer fills nothing.

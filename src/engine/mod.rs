@@ -21,12 +21,14 @@ pub(crate) use self::process::Process;
 use self::settings::Settings;
 use crate::servers::redis::cache::CacheScripts;
 use crate::servers::redis::journal::JournalScripts;
+use crate::servers::redis::written::WrittenScripts;
 
 /// One site's engine. Cheap to make: it connects on first use.
 pub struct Engine {
     pub(crate) settings: Settings,
     pub(crate) cache_scripts: CacheScripts,
     pub(crate) journal_scripts: JournalScripts,
+    pub(crate) written_scripts: WrittenScripts,
     process: ArcSwap<Process>,
 }
 
@@ -38,6 +40,7 @@ impl Engine {
             settings,
             cache_scripts: CacheScripts::default(),
             journal_scripts: JournalScripts::default(),
+            written_scripts: WrittenScripts::default(),
             process,
         }
     }

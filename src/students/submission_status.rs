@@ -4,7 +4,7 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::servers::mariadb::audits;
 use crate::servers::mariadb::journal as kept;
-use crate::servers::redis::journal;
+use crate::servers::redis::pending::submission;
 
 /// Longest job id that is looked up.
 const LONGEST_JOB_ID: usize = 100;
@@ -33,7 +33,7 @@ impl Engine {
         }
         let process = self.process();
         let keys = &self.settings.keys;
-        let found = process.journal.with(|journal| journal::submission(journal, keys, job_id));
+        let found = process.journal.with(|journal| submission(journal, keys, job_id));
         let in_journal = match &found {
             Ok(Some(entry)) if entry.player == player => Some(entry),
             _ => None,

@@ -10,6 +10,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
 use crate::servers::redis::journal::{self, StreamEntry};
+use crate::servers::redis::pending::pending_ids;
 use crate::servers::redis::written;
 
 /// How often both places are read until they are of one moment.
@@ -73,7 +74,7 @@ impl Engine {
         let mut before = process.drain.with(|database| kept::of_students(database, players))?;
         for _ in 0..MOST_READS {
             let stream = process.journal.with(|journal| {
-                let pending = journal::pending_ids(journal, keys, students)?;
+                let pending = pending_ids(journal, keys, students)?;
                 let is_other = |id: &str| !taken.contains(id);
                 let waiting = pending.iter().flat_map(|ids| &ids.waiting);
                 let waiting: Vec<String> = waiting.filter(|id| is_other(id)).cloned().collect();

@@ -14,6 +14,7 @@ mod complete;
 mod overtaken;
 mod persist;
 mod replaced;
+mod report;
 mod set_aside;
 mod waiting;
 mod write;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, BlockingRetryable, ExponentialBuilder};
 
+pub use self::report::DrainReport;
 use self::waiting::Waiting;
 use crate::engine::threads::with_threads;
 use crate::engine::{Engine, Process};
@@ -44,21 +46,6 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(100))
     .with_max_delay(Duration::from_secs(10))
     .without_max_times();
-
-/// What a drain did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct DrainReport {
-    /// Submissions that left the journal.
-    pub submissions: usize,
-    /// States that were written.
-    pub answers: usize,
-    /// Records that could not be written and were set aside.
-    pub set_aside: usize,
-    /// Submissions that had been written before, and that the database did not have.
-    pub written_again: usize,
-    /// Submissions that are still in the journal.
-    pub remaining: u64,
-}
 
 impl Engine {
     /// Drains both places until they are empty or `patience` is over.

@@ -10,12 +10,13 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use super::DrainReport;
+use super::report::DrainReport;
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::servers::mariadb::audits;
-use crate::servers::redis::journal::{self, StreamEntry};
+use crate::servers::redis::journal::StreamEntry;
+use crate::servers::redis::pending::pending_ids;
 use crate::servers::redis::written::{self, Written, WrittenId};
 
 /// For how long they are kept: longer than a replica is behind that takes over.
@@ -39,7 +40,7 @@ impl Engine {
             done.iter().copied().partition(|(entry, token)| entry.id != *token);
         let is_kept = process.journal.with(|journal| {
             scripts.acknowledge(journal, keys, &rest)?;
-            scripts.written.keep(journal, keys, &kept)
+            self.written_scripts.keep(journal, keys, &kept)
         })?;
         if is_kept {
             return Ok(());
@@ -80,7 +81,7 @@ impl Engine {
     pub(crate) fn let_go_of(&self, process: &Process, students: &[(&str, &str)]) -> Result<()> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         process.journal.with(|journal| {
-            let pending = journal::pending_ids(journal, keys, students)?;
+            let pending = pending_ids(journal, keys, students)?;
             let of_students = students.iter().zip(pending).flat_map(|(student, ids)| {
                 let (player, season) = (student.0.to_owned(), student.1.to_owned());
                 ids.written.into_iter().map(move |WrittenId { id, token, .. }| {
@@ -114,7 +115,8 @@ impl Engine {
     /// many they were, and how many are not there.
     fn let_go_of_oldest(&self, process: &Process, kept: Duration) -> Result<(usize, usize)> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
-        let past = process.journal.with(|journal| scripts.written.past(journal, keys, kept))?;
+        let past =
+            process.journal.with(|journal| self.written_scripts.past(journal, keys, kept))?;
         let (there, lacking) = self.told_apart(process, past)?;
         let done: Vec<_> = there.iter().map(|one| (&one.entry, one.token.as_str())).collect();
         process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;

@@ -6,8 +6,8 @@ use mysql::{Conn, Value};
 
 use super::shape::{ARCHIVE, LIVE};
 use super::{
-    MOST_IN_A_LIST, archive, audits, in_transaction_again, old_blind_answers, retention, rows, run,
-    seasons,
+    MOST_IN_A_LIST, archive, audits, in_transaction_again, old_blind_answers, retention, row, rows,
+    run, seasons,
 };
 use crate::error::Result;
 

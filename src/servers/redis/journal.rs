@@ -8,10 +8,8 @@ use ::redis::{FromRedisValue, Script, Value};
 
 use super::keys::{GROUP, Keys};
 use super::look::LookNote;
-use super::written::{self, WrittenId, WrittenScripts, with_pending};
 use super::{RedisConnection, clock, confirm, text, unexpected};
 use crate::error::{Error, Result};
-use crate::rules::entry::Entry;
 
 /// How long a drain that was queued keeps others from being queued; the scripts have it, too.
 const DRAIN_FLAG_SECONDS: u64 = 60;
@@ -19,13 +17,8 @@ const DRAIN_FLAG_SECONDS: u64 = 60;
 /// Submissions that are read or acknowledged at a time: others wait for no more than these.
 const AT_ONCE: usize = 100;
 
-/// How often a student's submissions are read again that leave the stream meanwhile.
-const MOST_READS: u32 = 3;
-
 /// The journal's scripts.
 pub struct JournalScripts {
-    /// Those for what was written lately.
-    pub written: WrittenScripts,
     append: Script,
     acknowledge: Script,
     confirm: Script,
@@ -36,7 +29,6 @@ pub struct JournalScripts {
 impl Default for JournalScripts {
     fn default() -> Self {
         JournalScripts {
-            written: WrittenScripts::default(),
             append: Script::new(include_str!("lua/append.lua")),
             acknowledge: Script::new(include_str!("lua/acknowledge.lua")),
             confirm: Script::new(include_str!("lua/confirm.lua")),
@@ -86,28 +78,6 @@ pub struct StreamEntry {
     pub text: String,
     /// It was written to MariaDB lately.
     pub is_written: bool,
-}
-
-/// A student's submissions that are still in the journal.
-#[derive(Clone, Debug, Default)]
-pub struct Pending {
-    /// The order of the student's newest entry; 0 where the journal knows none.
-    pub head: i64,
-    /// The entries that wait, in the order of the stream.
-    pub entries: Vec<Entry>,
-    /// Those that were written to MariaDB lately.
-    pub written: Vec<WrittenId>,
-}
-
-/// Which submissions of a student are still in the journal.
-#[derive(Clone, Debug, Default)]
-pub struct PendingIds {
-    /// The order of the student's newest entry; 0 where the journal knows none.
-    pub head: i64,
-    /// The ids of those that wait, in the order of the stream.
-    pub waiting: Vec<String>,
-    /// Those that were written to MariaDB lately.
-    pub written: Vec<WrittenId>,
 }
 
 impl JournalScripts {
@@ -193,6 +163,13 @@ impl JournalScripts {
     }
 }
 
+/// The keys of a script that takes submissions out of the journal.
+pub(super) fn with_pending(keys: &Keys, entries: &[(&StreamEntry, &str)]) -> Vec<String> {
+    let mut names = vec![keys.stream(), keys.tokens(), keys.written()];
+    names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
+    names
+}
+
 /// When an entry was kept, Unix microseconds by the server's clock.
 pub fn kept_at_us(id: &str) -> i64 {
     i64::try_from(place(id).0.saturating_mul(1_000)).unwrap_or(i64::MAX)
@@ -204,72 +181,7 @@ pub fn place(id: &str) -> (u64, u64) {
     (time.parse().unwrap_or(0), count.parse().unwrap_or(0))
 }
 
-/// Which submissions of some students are still in the journal.
-pub fn pending_ids(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    students: &[(&str, &str)],
-) -> Result<Vec<PendingIds>> {
-    let mut pipeline = redis::pipe();
-    for (player, season) in students {
-        pipeline.cmd("HGETALL").arg(keys.pending(player, season));
-    }
-    let found: Vec<Vec<(String, String)>> = connection.pipeline(&pipeline)?;
-    let pending = found.into_iter().map(|fields| {
-        let mut ids = PendingIds::default();
-        for (field, value) in fields {
-            if field == "head" {
-                ids.head = value.parse().unwrap_or(0);
-            } else if is_id(&field) {
-                match WrittenId::read(&field, &value) {
-                    Some(written) => ids.written.push(written),
-                    None => ids.waiting.push(field),
-                }
-            }
-        }
-        ids.waiting.sort_by_key(|id| place(id));
-        ids
-    });
-    Ok(pending.collect())
-}
-
-/// What of some students is still on its way to MariaDB, in their order, and what was written there
-/// lately. What leaves the journal meanwhile is in MariaDB: whoever reads both reads the journal
-/// first.
-pub fn pending(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    players: &[&str],
-    season: &str,
-) -> Result<Vec<Pending>> {
-    let students: Vec<(&str, &str)> = players.iter().map(|player| (*player, season)).collect();
-    let (mut pending, mut found) = (Vec::new(), Vec::new());
-    for _ in 0..MOST_READS {
-        pending = pending_ids(connection, keys, &students)?;
-        let ids: Vec<String> = pending.iter().flat_map(|ids| ids.waiting.clone()).collect();
-        found = entries_of(connection, keys, &ids)?;
-        if found.len() == ids.len() {
-            break;
-        }
-        // One of them was written meanwhile: it is among those now.
-    }
-    let mut entries: HashMap<String, Entry> = HashMap::with_capacity(found.len());
-    for StreamEntry { id, text, .. } in found {
-        // An unreadable entry is the drain's to set aside; the student's other answers still count.
-        if let Ok(entry) = Entry::read(&text, &id) {
-            let entry = entry.kept_at(kept_at_us(&id));
-            entries.insert(id, entry);
-        }
-    }
-    let pending = pending.into_iter().map(|PendingIds { head, waiting, written }| Pending {
-        head,
-        entries: waiting.iter().filter_map(|id| entries.remove(id)).collect(),
-        written,
-    });
-    Ok(pending.collect())
-}
-
-fn is_id(text: &str) -> bool {
+pub(super) fn is_id(text: &str) -> bool {
     text.split_once('-').is_some_and(|(time, count)| {
         [time, count]
             .iter()
@@ -295,27 +207,6 @@ pub fn entries_of(
         }
     }
     Ok(found)
-}
-
-/// A submission that is in the journal, by its token, or by the id that older versions gave it.
-pub fn submission(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    token: &str,
-) -> Result<Option<StreamEntry>> {
-    let known: Option<String> =
-        connection.command(redis::cmd("HGET").arg(keys.tokens()).arg(token))?;
-    if let Some(place) = known.as_deref().and_then(|known| known.strip_prefix('w')) {
-        return Ok(written::at(connection, keys, &[place])?.pop());
-    }
-    match known.or_else(|| is_id(token).then(|| token.to_owned())) {
-        // A number that Redis finds too large for an id is none of ours.
-        Some(id) => match entries_of(connection, keys, &[id]) {
-            Err(Error::Refused { .. }) => Ok(None),
-            found => Ok(found?.pop()),
-        },
-        None => Ok(None),
-    }
 }
 
 /// Makes the consumer group; harmless where it exists. False: a Redis that is full has no stream,

@@ -16,6 +16,7 @@ pub mod memory;
 pub mod node;
 pub mod nodes;
 pub mod notes;
+pub mod pending;
 pub mod scan;
 pub mod schedules;
 pub mod students;

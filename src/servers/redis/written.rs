@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ::redis::{Script, Value};
 
-use super::journal::{StreamEntry, entries};
+use super::journal::{StreamEntry, entries, with_pending};
 use super::keys::{GROUP, Keys};
 use super::{RedisConnection, text, unexpected};
 use crate::error::{Error, Result};
@@ -97,13 +97,6 @@ impl WrittenScripts {
         });
         Ok(past.collect())
     }
-}
-
-/// The keys of a script that takes submissions out of the journal.
-pub(super) fn with_pending(keys: &Keys, entries: &[(&StreamEntry, &str)]) -> Vec<String> {
-    let mut names = vec![keys.stream(), keys.tokens(), keys.written()];
-    names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
-    names
 }
 
 /// The newest of them, the newest first.

@@ -13,13 +13,13 @@ for index = 4, #KEYS do
     found = place and redis.call('XRANGE', from, place, place)[1]
   end
   if found then
-    local of = {}
-    for at = 1, #found[2], 2 do
-      of[found[2][at]] = found[2][at + 1]
-    end
     -- First of all: a Redis that is full refuses this, and then has done nothing.
-    local written = redis.call('XADD', KEYS[3], '*', 'id', id, 'token', token, 'player', of.player or '',
-      'season', of.season or '', 'entry', of.entry or '')
+    local written
+    if from == KEYS[1] then
+      written = redis.call('XADD', KEYS[3], '*', 'id', id, 'token', token, unpack(found[2]))
+    else
+      written = redis.call('XADD', KEYS[3], '*', unpack(found[2]))
+    end
     redis.call('XDEL', from, place)
     redis.call('HSET', pending, id, written .. ' ' .. token)
     redis.call('HSET', KEYS[2], token, 'w' .. written)
