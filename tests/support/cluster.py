@@ -33,6 +33,7 @@ class ClusterNode(Redis):
             # A node that is away costs its own slots only.
             "cluster-require-full-coverage": "no",
             "cluster-port": self.bus_port,
+            "repl-diskless-sync-delay": 0,
         }
         super().__init__("cache", parent=parent, options=options)
         self.name = "redis-node"
@@ -175,13 +176,14 @@ class Cluster:
                 node.ask("CLUSTER", "SETSLOT", slot, "NODE", to.id)
 
     def is_whole(self) -> bool:
-        """Whether each node knows of all others, and of who has each slot."""
+        """Whether each node knows of all others, and of who has each slot, and replicas follow."""
         return all(self._knows_all(node) for node in self.nodes)
 
     def _knows_all(self, node: ClusterNode) -> bool:
         try:
             state: str = node.ask("CLUSTER", "INFO")
             nodes: str = node.ask("CLUSTER", "NODES")
+            role = node.ask("ROLE")
         except redis.RedisError:
             return False
         flags = [line.split()[2] for line in nodes.splitlines()]
@@ -190,6 +192,7 @@ class Cluster:
             and f"cluster_slots_ok:{SLOTS}" in state
             and len(flags) == len(self.nodes)
             and not any("fail" in flag or "handshake" in flag for flag in flags)
+            and (role[0] == "master" or role[3] == "connected")
         )
 
     def _slots(self) -> Sequence[Any]:
