@@ -3,7 +3,6 @@ is done on all of them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -199,7 +198,8 @@ def test_a_node_that_is_away_costs_its_own_students_only(
     assert engine.drain()["answers"] == len(PLAYERS)
     gone.start()
     assert wait_until(cluster.is_whole)
-    time.sleep(1)
+    # It is another run, which has to be registered first.
+    assert wait_until(lambda: set(sources(engine).values()) == {"cache"})
     for player in PLAYERS:
         assert sorted(ids(engine.due(player))) == ["q1", "q2", "q3"]
     assert school.sql("SELECT player FROM memora_unshown") == []
@@ -215,9 +215,8 @@ def test_a_slot_that_moved_is_followed(engine: Engine, cluster: Cluster, school:
     for slot in set(slots[source.address]):
         cluster.move(slot, target)
     try:
-        # Another server has them now: they are loaded again, at once.
-        assert set(sources(engine).values()) == {"cache"}
-        assert warm(engine) == {*PLAYERS}
+        # Another server has them now, which has to be registered first: they are loaded again.
+        assert wait_until(lambda: bool(sources(engine)) and warm(engine) == {*PLAYERS})
         for player in PLAYERS:
             assert engine.submit(player, session_data=session("q0"))["remaining_items"] == 3
             assert sorted(ids(engine.due(player))) == ["q1", "q2", "q3"]
