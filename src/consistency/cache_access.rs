@@ -182,6 +182,11 @@ impl Engine {
             match self.look_for_unshown(process, shard) {
                 // What is loaded needs nobody's confirmation.
                 Ok(run) if is_cold && run == season.run_id => {
+                    let known = lock(&shard.season).as_ref().map(|known| known.generation);
+                    if known != Some(season.generation) {
+                        // All that was cached has become void: what is loaded now is of a new one.
+                        return Ok(Attempt::Restarted);
+                    }
                     return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
                 }
                 // What was read before the look may have been dropped since, by whoever looked.

@@ -294,5 +294,7 @@ impl Engine {
 /// Begins a new generation of a shard: all that is cached there is void.
 fn renew(process: &Process, shard: &Shard) -> Result<()> {
     let generation = process.random_generation();
-    shard.with(|cache| notes::renew_generation(cache, &shard.keys, generation))
+    shard.with(|cache| notes::renew_generation(cache, &shard.keys, generation))?;
+    *lock(&shard.season) = None;
+    Ok(())
 }

@@ -216,9 +216,8 @@ impl Product {
     ) -> Standing {
         let registration = Registration {
             run: registered.to_string(),
-            previous: String::new(),
             challenge: challenge.map(|run| challenge_of(&run.to_string(), "")).unwrap_or_default(),
-            defended: None,
+            ..Registration::default()
         };
         let longest = Duration::from_secs(1);
         let known_for = if has_waited { longest } else { Duration::ZERO };

@@ -13,29 +13,30 @@ use crate::rules::registration::{CONTESTED, Registration, Standing};
 /// A row for each server that was registered.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_registration` (\
     name VARCHAR(64) NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, previous VARCHAR(64) NOT \
-    NULL DEFAULT '', challenge VARCHAR(255) NOT NULL DEFAULT '', defended_at_us BIGINT NOT NULL \
-    DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE \
+    NULL DEFAULT '', challenge VARCHAR(255) NOT NULL DEFAULT '', challenged_at_us BIGINT NOT NULL \
+    DEFAULT 0, defended_at_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE \
     utf8mb4_nopad_bin";
 
 /// The name of the journal.
 pub const JOURNAL: &str = "journal";
 
 /// The columns of a registration, `r` being its row: the run, the one before, the challenge,
-/// microseconds since the last defence. An empty row where there is none.
+/// microseconds since it was made and since the last defence. An empty row where there is none.
 pub(super) fn columns() -> String {
     format!(
         "COALESCE(r.run_id, ''), COALESCE(r.previous, ''), COALESCE(r.challenge, ''), \
-         COALESCE({NOW_US} - r.defended_at_us, -1)"
+         COALESCE({NOW_US} - r.challenged_at_us, 0), COALESCE({NOW_US} - r.defended_at_us, -1)"
     )
 }
 
 /// What [`columns`] say.
 pub(super) fn registration(
-    (run, previous, challenge, defended_us): (String, String, String, i64),
+    (run, previous, challenge, challenged_us, defended_us): (String, String, String, i64, i64),
 ) -> Registration {
+    let challenged = Duration::from_micros(u64::try_from(challenged_us).unwrap_or(0));
     let defended = u64::try_from(defended_us).ok().map(Duration::from_micros);
     let defended = defended.filter(|defended| *defended < CONTESTED);
-    Registration { run, previous, challenge, defended }
+    Registration { run, previous, challenge, challenged, defended }
 }
 
 /// What is registered under a name.
@@ -83,10 +84,12 @@ pub(super) fn note(
             );
             run(connection, &sql, (name,))
         }
-        Standing::Challenges => run(
-            connection,
-            "UPDATE `memora_registration` SET challenge = ? WHERE name = ?",
-            (challenge, name),
-        ),
+        Standing::Challenges => {
+            let sql = format!(
+                "UPDATE `memora_registration` SET challenge = ?, challenged_at_us = {NOW_US} WHERE \
+                 name = ?"
+            );
+            run(connection, &sql, (challenge, name))
+        }
     }
 }

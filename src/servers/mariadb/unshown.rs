@@ -47,7 +47,7 @@ fn id_of(shard: usize) -> usize {
     shard + 1
 }
 
-type Row = (bool, bool, String, String, String, i64, Option<String>, Option<String>);
+type Row = (bool, bool, String, String, String, i64, i64, Option<String>, Option<String>);
 
 /// A run of a shard, and what is to be noted of it.
 #[derive(Clone, Copy)]
@@ -75,9 +75,11 @@ pub fn look(connection: &mut Conn, shard: usize, name: &str) -> Result<(Look, Re
     let found: Vec<Row> = rows(connection, &sql, (name, id_of(shard)))?;
     leave_if_read_only(found.first().is_some_and(|(is_read_only, ..)| *is_read_only))?;
     let (mut look, mut registration) = (Look::default(), Registration::default());
-    for (_, is_believed, run_id, previous, challenge, defended_us, player, season) in found {
+    for (_, is_believed, run_id, previous, challenge, challenged, defended, player, season) in found
+    {
         look.is_believed = is_believed;
-        registration = registrations::registration((run_id, previous, challenge, defended_us));
+        registration =
+            registrations::registration((run_id, previous, challenge, challenged, defended));
         look.unshown.extend(player.zip(season).map(|(player, season)| Unshown { player, season }));
     }
     Ok((look, registration))
