@@ -42,7 +42,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         cache_url: Some(&servers.cache_url),
         cache_cluster_nodes: &[],
         frappe_cache_url: None,
-        journal_url: &servers.journal_url,
+        frappe_cache_sentinel: None,
+        journal_url: Some(&servers.journal_url),
+        journal_sentinel: None,
+        journal_replicas: 0,
         database: DatabaseAddress {
             host: Arc::new(Host::new(&servers.database_host, servers.database_port)),
             socket: None,

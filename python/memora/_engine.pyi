@@ -103,13 +103,29 @@ class CacheStats(TypedDict):
     memory_bytes: int
 
 @type_check_only
+class Replica(TypedDict):
+    """A replica that is connected to the journal's Redis, `host:port`.
+
+    `is_online`: it follows; else it is still being copied to. `lag_bytes`: what it has not
+    confirmed yet. `lag_seconds`: since it last confirmed anything.
+    """
+
+    address: str
+    is_online: bool
+    lag_bytes: int
+    lag_seconds: int
+
+@type_check_only
 class JournalStatus(TypedDict):
     """The backlog of unsaved reviews, and how durable the journal's Redis is set up.
 
-    `kept_in_database`: submissions of the backlog that redis_queue did not take: they wait in
-    MariaDB. `saved_lately`: submissions that are saved, and that redis_queue keeps for some
-    minutes, in case the database turns out to be an older one. `is_clock_ahead`: answers were seen
-    whose order is ahead of the clock: see `Engine.mend_clock`.
+    `role`: "master" or "slave", in Redis' words; empty where it may not be asked. `replicas_asked`:
+    how many replicas must have an answer (srs_journal_replicas). `durable`: no setting puts unsaved
+    answers at risk. `kept_in_database`: submissions that redis_queue, or one of the replicas that
+    are asked, did not take: they wait in MariaDB, and count in the backlog. `saved_lately`:
+    submissions that are saved, and that redis_queue keeps for some minutes, in case the database
+    turns out to be an older one. `is_clock_ahead`: answers were seen whose order is ahead of the
+    clock: see `Engine.mend_clock`.
     """
 
     reachable: bool
@@ -118,6 +134,9 @@ class JournalStatus(TypedDict):
     appendonly: bool
     appendfsync: str
     maxmemory_policy: str
+    role: str
+    replicas: list[Replica]
+    replicas_asked: int
     durable: bool
     kept_in_database: int
     saved_lately: int
@@ -335,6 +354,17 @@ class OutcomeUnknown(ServiceUnavailable):
 class EngineFault(MemoraError):
     """A defect or a wrong set-up: an administrator has to look. The cause is in the message."""
 
+@type_check_only
+class SentinelAddress(TypedDict):
+    """Where sentinels are (`host:port` each), and what they are asked, by Frappe's names."""
+
+    sentinels: list[str]
+    master_service: str
+    sentinel_username: str | None
+    sentinel_password: str | None
+    master_username: str | None
+    master_password: str | None
+
 @final
 class Settings:
     """Where one site's servers are, and its limits.
@@ -348,7 +378,11 @@ class Settings:
         cache_cluster_nodes: nodes of the Redis Cluster that has the schedules in place of it
             (srs_cache_cluster_nodes), as `host:port` or URLs.
         frappe_cache_url: Frappe's redis_cache.
+        frappe_cache_sentinel: who knows where it is; counts before the URL.
         journal_url: the Redis with the journal, Frappe's redis_queue.
+        journal_sentinel: who knows where it is, where there is no URL.
+        journal_replicas: how many of its replicas must have an answer (srs_journal_replicas);
+            what they lack is kept in MariaDB too.
         database_name, database_user, database_password: of the site's MariaDB.
         database_host, database_port, database_socket: where it is. A socket wins.
         database_ssl_ca, database_ssl_cert, database_ssl_key: files of TLS to it (db_ssl_*): the CA
@@ -372,7 +406,10 @@ class Settings:
         cache_url: str | None = None,
         cache_cluster_nodes: list[str] | None = None,
         frappe_cache_url: str | None = None,
-        journal_url: str,
+        frappe_cache_sentinel: SentinelAddress | None = None,
+        journal_url: str | None = None,
+        journal_sentinel: SentinelAddress | None = None,
+        journal_replicas: int = 0,
         database_name: str,
         database_user: str,
         database_password: str,

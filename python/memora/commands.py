@@ -326,9 +326,15 @@ def describe(found: Monitor) -> Iterator[str]:
         f"journal   {'answers' if journal['reachable'] else 'is down'}, {status['backlog']:,} "
         f"submissions wait, the oldest for {status['backlog_age_seconds']:,} seconds"
     )
+    for replica in journal["replicas"]:
+        state = "follows" if replica["is_online"] else "is being copied to"
+        yield (
+            f"          replica {replica['address']} {state}, {replica['lag_bytes']:,} bytes and "
+            f"{replica['lag_seconds']} seconds behind"
+        )
     if journal["kept_in_database"]:
         kept = journal["kept_in_database"]
-        yield f"          {kept:,} of them in MariaDB: redis_queue did not take them"
+        yield f"          {kept:,} of them in MariaDB: redis_queue or a replica did not take them"
     if journal["is_clock_ahead"]:
         warning = (
             "          answers are ahead of the clock: see the clocks of all hosts, "

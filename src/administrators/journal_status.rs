@@ -9,10 +9,11 @@ use crate::servers::mariadb::journal as kept;
 use crate::servers::mariadb::outages;
 use crate::servers::redis::memory::memory;
 use crate::servers::redis::node::Node;
+use crate::servers::redis::replication::{Replica, Replication, replication};
 use crate::servers::redis::{RedisConnection, journal, written};
 
 /// The backlog, and how safe it is.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct JournalStatus {
     /// Whether the journal answers; all else is empty when not.
     pub is_reachable: bool,
@@ -32,7 +33,15 @@ pub struct JournalStatus {
     pub appendfsync: String,
     /// The server's `maxmemory-policy`.
     pub maxmemory_policy: String,
-    /// What an administrator should change.
+    /// The server's part in replication: `master` or `slave`, in Redis' words.
+    pub role: String,
+    /// The replicas that are connected.
+    pub replicas: Vec<Replica>,
+    /// How many replicas are asked whether they have an answer.
+    pub replicas_asked: u32,
+    /// Whether an answer that is acknowledged outlives what these settings are made for.
+    pub is_durable: bool,
+    /// What an administrator should change, or know.
     pub warning: Option<String>,
 }
 
@@ -44,24 +53,16 @@ impl Engine {
     pub fn journal_status(&self) -> Result<JournalStatus> {
         let process = self.process();
         let mut status = match process.journal.with(|journal| self.look_at(journal)) {
-            Err(error) if error.is_failure_of(Server::Journal) => JournalStatus {
-                is_reachable: false,
-                backlog: 0,
-                kept_in_database: 0,
-                saved_lately: 0,
-                is_clock_ahead: false,
-                oldest_age_seconds: 0.0,
-                appendonly: false,
-                appendfsync: String::new(),
-                maxmemory_policy: String::new(),
-                warning: Some(error.to_string()),
-            },
+            Err(error) if error.is_failure_of(Server::Journal) => {
+                JournalStatus { warning: Some(error.to_string()), ..JournalStatus::default() }
+            }
             asked => asked?,
         };
         let journal = process.journal.with(run_id).ok();
         let is_journal = |node: &Arc<Node>| node.with(run_id).ok() == journal;
         if status.is_reachable && process.cache.nodes().is_ok_and(|all| all.iter().any(is_journal))
         {
+            status.is_durable = false;
             status.warning = Some(
                 "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: \
                  unsaved answers go with it. Give redis_queue a server of its own."
@@ -98,18 +99,31 @@ impl Engine {
             Some(value) => value,
             None => memory(journal)?.policy,
         };
-        let warning = warning(appendonly, &appendfsync, &maxmemory_policy).map(str::to_owned);
+        let Replication { role, replicas } = replication(journal)?;
+        let asked = self.settings.journal_replicas;
+        let mut warnings: Vec<String> =
+            risk_of_settings(appendonly, &appendfsync, &maxmemory_policy)
+                .into_iter()
+                .map(str::to_owned)
+                .collect();
+        warnings.extend(risk_of_failover(&role, replicas.len(), asked));
+        let is_durable = warnings.is_empty();
+        let following = replicas.iter().filter(|replica| replica.is_online).count();
+        warnings.extend(lacking(&role, following, asked));
         Ok(JournalStatus {
             is_reachable: true,
             backlog,
-            kept_in_database: 0,
             saved_lately: written::count(journal, &self.settings.keys)?,
-            is_clock_ahead: false,
             oldest_age_seconds: age_us as f64 / 1e6,
             appendonly,
             appendfsync,
             maxmemory_policy,
-            warning,
+            role,
+            replicas,
+            replicas_asked: asked,
+            is_durable,
+            warning: (!warnings.is_empty()).then(|| warnings.join(" ")),
+            ..JournalStatus::default()
         })
     }
 }
@@ -119,7 +133,11 @@ fn run_id(connection: &mut RedisConnection) -> Result<String> {
 }
 
 /// What is unsafe about a journal's settings.
-fn warning(appendonly: bool, appendfsync: &str, maxmemory_policy: &str) -> Option<&'static str> {
+fn risk_of_settings(
+    appendonly: bool,
+    appendfsync: &str,
+    maxmemory_policy: &str,
+) -> Option<&'static str> {
     if !matches!(maxmemory_policy, "noeviction" | "") {
         return Some("redis_queue may evict answers: set its maxmemory-policy to noeviction.");
     }
@@ -142,20 +160,70 @@ fn warning(appendonly: bool, appendfsync: &str, maxmemory_policy: &str) -> Optio
     }
 }
 
+/// What a failover to one of the replicas would lose.
+fn risk_of_failover(role: &str, connected: usize, asked: u32) -> Option<String> {
+    if role == "slave" {
+        return Some(
+            "redis_queue is a replica, and takes no answers: name its primary.".to_owned(),
+        );
+    }
+    if connected <= asked as usize {
+        return None;
+    }
+    let why = if asked == 0 {
+        "none is asked whether it has an answer: a failover loses what it lacks"
+    } else {
+        "not all are asked whether they have an answer: a failover to another one loses what it \
+         lacks"
+    };
+    Some(format!(
+        "redis_queue has replicas ({connected}), and {why}. Set srs_journal_replicas to \
+         {connected}."
+    ))
+}
+
+/// That answers are kept in MariaDB, since replicas lack.
+fn lacking(role: &str, following: usize, asked: u32) -> Option<String> {
+    (role == "master" && following < asked as usize).then(|| {
+        format!(
+            "{following} of the {asked} replicas of redis_queue that srs_journal_replicas asks for \
+             follow it: until they do, answers are kept in MariaDB too, which takes longer."
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn only_the_safest_settings_pass_without_a_warning() {
-        assert_eq!(warning(true, "always", "noeviction"), None);
+        assert_eq!(risk_of_settings(true, "always", "noeviction"), None);
         for (appendonly, appendfsync, policy) in [
             (false, "always", "noeviction"),
             (true, "everysec", "noeviction"),
             (true, "no", "noeviction"),
             (true, "always", "allkeys-lru"),
         ] {
-            assert!(warning(appendonly, appendfsync, policy).is_some());
+            assert!(risk_of_settings(appendonly, appendfsync, policy).is_some());
         }
+    }
+
+    #[test]
+    fn each_replica_has_to_be_asked() {
+        assert_eq!(risk_of_failover("master", 0, 0), None);
+        assert_eq!(risk_of_failover("master", 1, 1), None);
+        assert_eq!(risk_of_failover("master", 1, 2), None);
+        for (role, connected, asked, names) in
+            [("master", 1, 0, "to 1"), ("master", 2, 1, "to 2"), ("slave", 0, 0, "primary")]
+        {
+            assert!(risk_of_failover(role, connected, asked).is_some_and(|it| it.contains(names)));
+        }
+    }
+
+    #[test]
+    fn it_is_told_that_replicas_lack() {
+        assert_eq!(lacking("master", 1, 1), None);
+        assert!(lacking("master", 1, 2).is_some_and(|told| told.starts_with("1 of the 2")));
     }
 }

@@ -10,6 +10,7 @@ use crate::rules::entry::Entry;
 use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
 use crate::servers::redis::journal::{Appended, NewEntry};
+use crate::servers::redis::replication::Replicas;
 
 /// The next review of a question that is not asked any more, Unix time: the year 2200.
 const NEVER: i64 = 7_258_118_400;
@@ -60,8 +61,11 @@ impl Engine {
             text: &text,
         };
         let keys = &self.settings.keys;
-        match process.journal.with(|journal| self.journal_scripts.append(journal, keys, &new))? {
-            Appended::Added { drain_wanted } => {
+        // Where a failover loses it, the next read asks again.
+        let replicas = Replicas::NONE;
+        let append = |journal: &mut _| self.journal_scripts.append(journal, keys, &new, replicas);
+        match process.journal.with(append)? {
+            Appended::Added { drain_wanted, .. } => {
                 self.reload(player, season);
                 queue_drain(&process, Ok(drain_wanted));
                 Ok(count)

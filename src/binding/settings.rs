@@ -9,10 +9,36 @@ use crate::engine::settings::PlainSettings;
 use crate::servers::host::Host;
 use crate::servers::mariadb::DatabaseAddress;
 use crate::servers::mariadb::tls::DatabaseTls;
+use crate::servers::redis::sentinel::SentinelAddress;
 
 /// Where one site's servers are, and its limits.
 #[pyclass(module = "memora._engine", frozen)]
 pub struct Settings(pub(super) crate::engine::settings::Settings);
+
+/// Where sentinels are, as a dict.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Sentinel {
+    sentinels: Vec<String>,
+    master_service: String,
+    sentinel_username: Option<String>,
+    sentinel_password: Option<String>,
+    master_username: Option<String>,
+    master_password: Option<String>,
+}
+
+impl From<Sentinel> for SentinelAddress {
+    fn from(plain: Sentinel) -> SentinelAddress {
+        SentinelAddress {
+            sentinels: plain.sentinels,
+            master_service: plain.master_service,
+            sentinel_username: plain.sentinel_username,
+            sentinel_password: plain.sentinel_password,
+            master_username: plain.master_username,
+            master_password: plain.master_password,
+        }
+    }
+}
 
 #[pymethods]
 impl Settings {
@@ -23,7 +49,10 @@ impl Settings {
         cache_url=None,
         cache_cluster_nodes=None,
         frappe_cache_url=None,
-        journal_url,
+        frappe_cache_sentinel=None,
+        journal_url=None,
+        journal_sentinel=None,
+        journal_replicas=0,
         database_name,
         database_user,
         database_password,
@@ -48,7 +77,10 @@ impl Settings {
         cache_url: Option<&str>,
         cache_cluster_nodes: Option<Vec<String>>,
         frappe_cache_url: Option<&str>,
-        journal_url: &str,
+        frappe_cache_sentinel: Option<Sentinel>,
+        journal_url: Option<&str>,
+        journal_sentinel: Option<Sentinel>,
+        journal_replicas: u64,
         database_name: &str,
         database_user: &str,
         database_password: &str,
@@ -71,6 +103,8 @@ impl Settings {
             (Some(ca), Some(cert), Some(key)) => Some(DatabaseTls { ca, cert, key }.options()?),
             _ => None,
         };
+        let frappe_cache_sentinel = frappe_cache_sentinel.map(SentinelAddress::from);
+        let journal_sentinel = journal_sentinel.map(SentinelAddress::from);
         let database = DatabaseAddress {
             host: Arc::new(Host::new(database_host, database_port)),
             socket: database_socket,
@@ -85,7 +119,10 @@ impl Settings {
             cache_url,
             cache_cluster_nodes: &cache_cluster_nodes.unwrap_or_default(),
             frappe_cache_url,
+            frappe_cache_sentinel: frappe_cache_sentinel.as_ref(),
             journal_url,
+            journal_sentinel: journal_sentinel.as_ref(),
+            journal_replicas,
             database,
             time_zone,
             max_questions,

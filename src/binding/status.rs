@@ -7,6 +7,7 @@ use super::values::Ordered;
 use crate::administrators::{cache_status, journal_status, latency};
 use crate::engine::outages;
 use crate::rules::latency::{BOUNDS_US, ByCall, Counts};
+use crate::servers::redis::replication;
 
 #[pymethods]
 impl Engine {
@@ -44,6 +45,9 @@ struct JournalStatus {
     appendonly: bool,
     appendfsync: String,
     maxmemory_policy: String,
+    role: String,
+    replicas: Vec<Replica>,
+    replicas_asked: u32,
     durable: bool,
     kept_in_database: u64,
     saved_lately: u64,
@@ -60,12 +64,30 @@ impl From<journal_status::JournalStatus> for JournalStatus {
             appendonly: status.appendonly,
             appendfsync: status.appendfsync,
             maxmemory_policy: status.maxmemory_policy,
-            durable: status.warning.is_none(),
+            role: status.role,
+            replicas: status.replicas.into_iter().map(Replica::from).collect(),
+            replicas_asked: status.replicas_asked,
+            durable: status.is_durable,
             kept_in_database: status.kept_in_database,
             saved_lately: status.saved_lately,
             is_clock_ahead: status.is_clock_ahead,
             warning: status.warning,
         }
+    }
+}
+
+#[derive(IntoPyObject)]
+struct Replica {
+    address: String,
+    is_online: bool,
+    lag_bytes: u64,
+    lag_seconds: u64,
+}
+
+impl From<replication::Replica> for Replica {
+    fn from(replica: replication::Replica) -> Replica {
+        let replication::Replica { address, is_online, lag_bytes, lag_seconds } = replica;
+        Replica { address, is_online, lag_bytes, lag_seconds }
     }
 }
 

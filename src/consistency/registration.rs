@@ -91,13 +91,13 @@ impl Engine {
     /// Ends the looks that the journal shares, for some shards. False: they may go on somewhere, for
     /// as long as such a look lasts.
     pub(super) fn revoke_looks(&self, process: &Process, shards: &[&str], must_wait: bool) -> bool {
-        let keys = &self.settings.keys;
+        let (keys, replicas) = (&self.settings.keys, self.replicas(process));
         let revoked = if must_wait {
-            process.journal.insist(|journal| look::revoke_looks(journal, keys, shards))
+            process.journal.insist(|journal| look::revoke_looks(journal, keys, shards, replicas))
         } else {
-            process.journal.with(|journal| look::revoke_looks(journal, keys, shards))
+            process.journal.with(|journal| look::revoke_looks(journal, keys, shards, replicas))
         };
-        revoked.is_ok() && self.journal_counts(process)
+        matches!(revoked, Ok(true)) && self.journal_counts(process)
     }
 
     /// What was done for a run of a server: administrators are told where two are in use.

@@ -28,7 +28,7 @@ use crate::servers::pool::Pool;
 use crate::servers::redis::cache::Student;
 use crate::servers::redis::fill;
 use crate::servers::redis::fill::Loaded;
-use crate::servers::redis::journal::kept_at_us;
+use crate::servers::redis::journal::{is_replicated, kept_at_us};
 use crate::servers::redis::pending::{Pending, pending, pending_ids};
 use crate::servers::redis::written::{self, WrittenId};
 
@@ -297,15 +297,35 @@ impl Engine {
         }
     }
 
-    /// What of some students waits in the journal, in their order.
+    /// What of some students waits in the journal, in their order. What its replicas lack of it goes
+    /// into `memora_journal` first: whatever becomes of the journal, nothing is shown, or computed
+    /// from, that nobody else has.
     pub(crate) fn pending_of(
         &self,
         process: &Process,
         players: &[&str],
         season: &str,
     ) -> Result<Vec<Pending>> {
-        let keys = &self.settings.keys;
-        process.journal.with(|journal| pending(journal, keys, players, season))
+        let (keys, replicas) = (&self.settings.keys, self.replicas(process));
+        let (found, is_replicated) = process.journal.with(|journal| {
+            let found = pending(journal, keys, players, season)?;
+            let is_empty = found.iter().all(|pending| pending.entries.is_empty());
+            Ok((found, is_empty || is_replicated(journal, keys, replicas)?))
+        })?;
+        if !is_replicated {
+            process.replicas.note(false);
+            for (player, pending) in players.iter().zip(&found) {
+                for entry in &pending.entries {
+                    let text = entry.to_text().map_err(|error| {
+                        Error::Fault(format!("answers cannot be written: {error}"))
+                    })?;
+                    process.database.with(|database| {
+                        journal::append(database, &entry.token, (player, season), &text)
+                    })?;
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Whether answers of a student to questions of these seasons wait in the journal.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::cache::Cache;
+use super::late_replicas::LateReplicas;
 use super::outages::Outages;
 use super::refusals::Refusals;
 use super::settings::Settings;
@@ -37,6 +38,7 @@ pub struct Process {
     pub(crate) overdue_looked_at: Mutex<Option<Instant>>,
     pub(crate) refusals: Mutex<Refusals>,
     pub(crate) outages: Outages,
+    pub(crate) replicas: LateReplicas,
     pub(crate) latency: Recorder,
     random: Mutex<fastrand::Rng>,
 }
@@ -59,6 +61,7 @@ impl Process {
             overdue_looked_at: Mutex::default(),
             refusals: Mutex::default(),
             outages: Outages::default(),
+            replicas: LateReplicas::default(),
             latency: Recorder::default(),
             random: Mutex::new(fastrand::Rng::with_seed(unique().as_u64_pair().1)),
         }

@@ -8,6 +8,7 @@ use crate::servers::mariadb::{DatabaseAddress, DatabaseServer};
 use crate::servers::redis::RedisServer;
 use crate::servers::redis::keys::Keys;
 use crate::servers::redis::nodes::Servers;
+use crate::servers::redis::sentinel::SentinelAddress;
 
 /// Everything the engine must be told.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub struct Settings {
     pub frappe_cache: Option<RedisServer>,
     /// The journal's Redis.
     pub journal: RedisServer,
+    /// How many replicas of the journal must have an entry before it counts as kept there.
+    pub journal_replicas: u32,
     /// The database, for students: short waits.
     pub database: DatabaseServer,
     /// The database, for the look that a cached read may need: the shortest waits.
@@ -51,8 +54,14 @@ pub struct PlainSettings<'a> {
     pub cache_cluster_nodes: &'a [String],
     /// URL of Frappe's own cache.
     pub frappe_cache_url: Option<&'a str>,
+    /// Those who know where Frappe's own cache is, instead of its URL.
+    pub frappe_cache_sentinel: Option<&'a SentinelAddress>,
     /// URL of the journal's Redis.
-    pub journal_url: &'a str,
+    pub journal_url: Option<&'a str>,
+    /// Those who know where the journal's Redis is, where there is no URL.
+    pub journal_sentinel: Option<&'a SentinelAddress>,
+    /// How many replicas of the journal must have an entry.
+    pub journal_replicas: u64,
     /// The site's database.
     pub database: DatabaseAddress<'a>,
     /// IANA name of the site's time zone.
@@ -84,6 +93,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
 pub const DRAIN_LOCK_WAIT_SECONDS: u32 = 1;
 /// A schedule that nobody has touched for so long is not worth its memory.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
+/// More replicas than anybody runs.
+const MOST_REPLICAS: u64 = 15;
 
 impl Settings {
     /// Checks the values.
@@ -105,6 +116,7 @@ impl Settings {
             ("cache_ttl_seconds", plain.cache_ttl_seconds, 60, LONGEST_CACHE_TTL_SECONDS),
             ("trust_lease_ms", plain.trust_lease_ms, 1, 10_000),
             ("connection_idle_seconds", plain.connection_idle_seconds, 1, 3_600),
+            ("journal_replicas", plain.journal_replicas, 0, MOST_REPLICAS),
             ("max_questions", plain.max_questions, 1, 1_000_000),
         ] {
             if !(least..=most).contains(&value) {
@@ -114,7 +126,11 @@ impl Settings {
         let redis_timeout = Duration::from_millis(plain.redis_timeout_ms);
         let cache_at = |key, url: &str| RedisServer::at(Server::Cache, key, url, redis_timeout);
         let is_elsewhere = plain.cache_url.is_some() || !plain.cache_cluster_nodes.is_empty();
-        let frappe_cache = match plain.frappe_cache_url.map(|url| cache_at("redis_cache", url)) {
+        let of_frappe = match plain.frappe_cache_sentinel {
+            Some(address) => Some(RedisServer::known_by(Server::Cache, address, redis_timeout)),
+            None => plain.frappe_cache_url.map(|url| cache_at("redis_cache", url)),
+        };
+        let frappe_cache = match of_frappe {
             // Then only what older versions left there is.
             Some(Err(error)) if is_elsewhere => {
                 log::warn!("what is left of memora in Frappe's cache cannot be found: {error}");
@@ -149,13 +165,20 @@ impl Settings {
                  login: name another one, such as .../13",
             );
         }
-        let journal = RedisServer::at(Server::Journal, JOURNAL, plain.journal_url, redis_timeout)?;
+        let journal = match (plain.journal_url, plain.journal_sentinel) {
+            (Some(url), _) => RedisServer::at(Server::Journal, JOURNAL, url, redis_timeout)?,
+            (None, Some(address)) => {
+                RedisServer::known_by(Server::Journal, address, redis_timeout)?
+            }
+            (None, None) => return refuse("journal_url or journal_sentinel is needed"),
+        };
         let database_timeout = plain.database.patience;
         Ok(Settings {
             keys: Keys::of_site(plain.site),
             cache,
             frappe_cache,
             journal,
+            journal_replicas: u32::try_from(plain.journal_replicas).unwrap_or(u32::MAX),
             database: DatabaseServer::for_students(&plain.database, database_timeout),
             look: DatabaseServer::for_students(
                 &plain.database,

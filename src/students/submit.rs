@@ -47,14 +47,13 @@ pub struct SubmitAnswer {
     pub drain_wanted: bool,
 }
 
-/// Where an entry was kept.
-enum Kept {
+/// Where an entry was kept: in one place, or in both.
+#[derive(Default)]
+struct Kept {
     /// In the journal's stream; true for the one submission that should queue a drain.
-    InStream(bool),
+    in_stream: Option<bool>,
     /// In `memora_journal`, under this id.
-    InTable(i64),
-    /// Nowhere: another submission of the student came first.
-    Nowhere,
+    in_table: Option<i64>,
 }
 
 impl Engine {
@@ -112,20 +111,14 @@ impl Engine {
                 Entry::new(token, times, before.head, submission, &before.states, states);
             entry.is_sure = before.is_sure;
             let mut head = Head { order, ..before.head };
-            let drain_wanted = match self.keep(&process, player, &before, &entry)? {
-                Kept::Nowhere => {
-                    self.settle_conflict(&process, player, &before, conflicts);
-                    continue;
-                }
-                Kept::InStream(drain_wanted) => {
-                    head.journal = order;
-                    drain_wanted
-                }
-                Kept::InTable(id) => {
-                    head.table = id;
-                    false
-                }
+            let Some(kept) = self.keep(&process, player, &before, &entry)? else {
+                self.settle_conflict(&process, player, &before, conflicts);
+                continue;
             };
+            if kept.in_stream.is_some() {
+                head.journal = order;
+            }
+            head.table = kept.in_table.unwrap_or(head.table);
             let remaining = self.show(&process, player, &before, head, &entry.states)?;
             self.notice_overdue(&process);
             self.count_call(&process, Call::Submit, began);
@@ -137,7 +130,7 @@ impl Engine {
                 xp_earned: xp_earned(plan.correct, submission.total_combo),
                 remaining,
                 stability_counts: plan.stability_counts,
-                drain_wanted,
+                drain_wanted: kept.in_stream.unwrap_or(false),
             });
         }
         Err(Error::Unavailable {
@@ -147,14 +140,15 @@ impl Engine {
         })
     }
 
-    /// Keeps an entry where it is safe: in the journal, else in MariaDB.
+    /// Keeps an entry where it is safe: in the journal and its replicas, else in MariaDB. Nothing:
+    /// another submission of the student came first.
     fn keep(
         &self,
         process: &Process,
         player: &str,
         before: &Before,
         entry: &Entry,
-    ) -> Result<Kept> {
+    ) -> Result<Option<Kept>> {
         let text = entry
             .to_text()
             .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
@@ -170,18 +164,24 @@ impl Engine {
         // What was computed without the journal never goes into it, though it may be back by now:
         // nobody could tell that it does not know what waits there.
         let mut was_sent = false;
+        let mut kept = Kept::default();
+        let replicas = self.replicas(process);
         let appended = (before.is_whole && self.journal_counts(process)).then(|| {
             process.journal.with(|journal| {
                 was_sent = true;
-                self.journal_scripts.append(journal, &self.settings.keys, &new)
+                self.journal_scripts.append(journal, &self.settings.keys, &new, replicas)
             })
         });
         match appended {
-            Some(Ok(Appended::Added { drain_wanted })) => {
+            Some(Ok(Appended::Added { drain_wanted, is_replicated })) => {
                 self.notice_recovery(process, Server::Journal);
-                return Ok(Kept::InStream(drain_wanted));
+                process.replicas.note(is_replicated);
+                kept.in_stream = Some(drain_wanted);
+                if is_replicated {
+                    return Ok(Some(kept));
+                }
             }
-            Some(Ok(Appended::Conflict)) => return Ok(Kept::Nowhere),
+            Some(Ok(Appended::Conflict)) => return Ok(None),
             Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
             Some(Err(error)) => {
                 self.notice_outage(process, Server::Journal, &error);
@@ -190,14 +190,14 @@ impl Engine {
             }
             None => {}
         }
-        let kept = process.database.with(|database| {
-            let kept = journal::append(database, &entry.token, (player, season), &text);
+        let in_table = process.database.with(|database| {
+            let id = journal::append(database, &entry.token, (player, season), &text);
             // Perhaps it was, and only the reply was lost.
-            was_sent |= matches!(kept, Err(Error::Unavailable { .. }));
-            kept
+            was_sent |= matches!(id, Err(Error::Unavailable { .. }));
+            id
         });
-        match kept {
-            Ok(id) => Ok(Kept::InTable(id)),
+        match in_table {
+            Ok(id) => Ok(Some(Kept { in_table: Some(id), ..kept })),
             Err(error) if was_sent => Err(error.unsettled()),
             Err(error) => Err(error),
         }

@@ -6,7 +6,7 @@ use crate::outcome;
 use crate::product::{Given, Product};
 use crate::rules::Rules;
 use crate::state::{
-    Broken, C, Cache, D, Database, J, Journal, Known, Looks, Place, Process, Run, Schedule, Set,
+    Broken, C, Cache, D, Database, J, Journal, Known, Looks, N, Place, Process, Run, Schedule, Set,
     State, has,
 };
 use crate::step::Step;
@@ -52,12 +52,16 @@ pub struct Case {
     pub may_stall: bool,
     /// A replica of MariaDB that is behind may take over.
     pub may_fall_back: bool,
+    /// The journal has a replica, which may be promoted while the journal goes on.
+    pub fails_over: bool,
     /// The cache has the student's schedule.
     pub is_warm: bool,
     /// The cache is believed, and somebody has looked lately.
     pub is_believed: bool,
     /// Processes that reach another run of the cache than the one that counts.
     pub apart: Set,
+    /// What was noted of looks outlives the case: nobody looks again.
+    pub looks_last: bool,
     /// The rules.
     pub rules: Rules,
 }
@@ -74,9 +78,11 @@ impl Case {
             deaths: 0,
             may_stall: false,
             may_fall_back: false,
+            fails_over: false,
             is_warm: true,
             is_believed: true,
             apart: 0,
+            looks_last: false,
             rules: Rules::default(),
         }
     }
@@ -120,7 +126,7 @@ impl Case {
     /// What tells it from other cases.
     pub fn name(&self) -> String {
         let name_of = |reach: Set| {
-            let servers = [(C, 'C'), (J, 'J'), (D, 'D')].into_iter();
+            let servers = [(C, 'C'), (J, 'J'), (D, 'D'), (N, 'N')].into_iter();
             servers
                 .filter(|(server, _)| reach & server != 0)
                 .map(|(_, name)| name)
@@ -155,6 +161,12 @@ pub enum Action {
     Stall(Place),
     /// The journal takes it.
     TakeLate,
+    /// As `Step`, but the replica does not have it yet.
+    KeepAlone(Place),
+    /// The replica is promoted.
+    Promote,
+    /// The old journal becomes its replica.
+    Demote,
     /// A process has waited long enough.
     WaitOver(Place),
     /// A process sees that its mark is gone.
@@ -165,10 +177,10 @@ pub enum Action {
     CacheNoteEnds(Run),
     /// A claim in a run of the cache is over.
     CacheClaimEnds(Run),
-    /// What the journal has noted of a look is over.
-    JournalNoteEnds,
-    /// A claim in the journal is over.
-    JournalClaimEnds,
+    /// What the journal has noted of a look is over; true: the one that was promoted.
+    JournalNoteEnds(bool),
+    /// A claim in the journal is over; true: the one that was promoted.
+    JournalClaimEnds(bool),
     /// The next fault.
     Fault,
     /// A replica of MariaDB falls behind.
@@ -239,12 +251,15 @@ impl Model for Protocol {
         vec![State {
             caches: [Cache { schedule, fence: None, looks: looks.clone() }, Cache::default()],
             journal: Journal { looks, ..Journal::default() },
+            follower: self.case.fails_over.then(Journal::default),
+            promoted: None,
             database: Database { row, is_believed: self.case.is_believed, ..Database::default() },
             replica: None,
             replicas: u8::from(self.case.may_fall_back),
             entries: Vec::new(),
             given: vec![Default::default(); self.case.answers.len()],
             processes: (0u8..).zip(&self.case.processes).map(process).collect(),
+            has_failed_over: false,
             faults: 0,
             deaths: self.case.deaths,
             broken: None,
@@ -264,6 +279,9 @@ impl Model for Protocol {
                 Step::Keep(_) if self.case.may_stall && state.journal.stalled.is_none() => {
                     actions.push(Action::Stall(place));
                 }
+                Step::Keep(_) if state.follower.is_some() && !self.case.rules.asks_no_replica => {
+                    actions.push(Action::KeepAlone(place));
+                }
                 Step::Wait(_) => actions.extend([Action::WaitOver(place), Action::MarkGone(place)]),
                 _ => {}
             }
@@ -275,13 +293,25 @@ impl Model for Protocol {
             }
         }
         let is_at_rest = self.is_at_rest(state);
+        let promoted = state.promoted.as_ref().map(|journal| &journal.looks);
+        let may_end = !self.case.looks_last;
         let ends = [
-            (state.caches[0].looks.note.is_some(), Action::CacheNoteEnds(0)),
-            (state.caches[0].looks.claim.is_some(), Action::CacheClaimEnds(0)),
-            (state.caches[1].looks.note.is_some(), Action::CacheNoteEnds(1)),
-            (state.caches[1].looks.claim.is_some(), Action::CacheClaimEnds(1)),
-            (state.journal.looks.note.is_some(), Action::JournalNoteEnds),
-            (state.journal.looks.claim.is_some(), Action::JournalClaimEnds),
+            (may_end && state.caches[0].looks.note.is_some(), Action::CacheNoteEnds(0)),
+            (may_end && state.caches[0].looks.claim.is_some(), Action::CacheClaimEnds(0)),
+            (may_end && state.caches[1].looks.note.is_some(), Action::CacheNoteEnds(1)),
+            (may_end && state.caches[1].looks.claim.is_some(), Action::CacheClaimEnds(1)),
+            (may_end && state.journal.looks.note.is_some(), Action::JournalNoteEnds(false)),
+            (may_end && state.journal.looks.claim.is_some(), Action::JournalClaimEnds(false)),
+            (
+                may_end && promoted.is_some_and(|it| it.note.is_some()),
+                Action::JournalNoteEnds(true),
+            ),
+            (
+                may_end && promoted.is_some_and(|it| it.claim.is_some()),
+                Action::JournalClaimEnds(true),
+            ),
+            (state.follower.is_some() && !state.has_failed_over, Action::Promote),
+            (state.promoted.is_some(), Action::Demote),
             (usize::from(state.faults) < self.case.faults.len(), Action::Fault),
             (state.replicas > 0, Action::FallBehind),
             (state.replica.as_ref().is_some_and(|it| *it != state.database), Action::TakeOver),
@@ -314,8 +344,21 @@ impl Model for Protocol {
             Action::CacheClaimEnds(run) => {
                 state.caches[usize::from(run)].looks.claim.take().is_some()
             }
-            Action::JournalNoteEnds => state.journal.looks.note.take().is_some(),
-            Action::JournalClaimEnds => state.journal.looks.claim.take().is_some(),
+            Action::JournalNoteEnds(of_promoted) => {
+                state.either(of_promoted).is_some_and(|it| it.looks.note.take().is_some())
+            }
+            Action::JournalClaimEnds(of_promoted) => {
+                state.either(of_promoted).is_some_and(|it| it.looks.claim.take().is_some())
+            }
+            Action::KeepAlone(place) => self.keep_alone(&mut state, place),
+            Action::Promote => {
+                state.promote();
+                true
+            }
+            Action::Demote => {
+                state.demote();
+                true
+            }
             Action::Fault => {
                 let fault = self.case.faults[usize::from(state.faults)];
                 for (place, process) in (0u8..).zip(&mut state.processes) {

@@ -1,7 +1,7 @@
 //! A drain.
 
 use crate::case::Protocol;
-use crate::state::{C, D, J, Place, Set, State, has, only};
+use crate::state::{C, D, J, Journal, Place, Set, State, has, only};
 use crate::step::{Batch, Step};
 
 impl Protocol {
@@ -28,6 +28,7 @@ impl Protocol {
             | Step::DrainTakeTable
             | Step::DrainTable(_)
             | Step::DrainCheck(_)
+            | Step::DrainKeep(_)
             | Step::DrainBegin(_)
             | Step::DrainLock(_)
             | Step::DrainCommit { .. }
@@ -36,18 +37,18 @@ impl Protocol {
                 self.end_job(state, place);
                 return true;
             }
-            Step::DrainTake if !state.journal.written.is_empty() => {
-                Step::DrainLook(state.journal.written.clone())
+            Step::DrainTake if !state.journal_of(place).written.is_empty() => {
+                Step::DrainLook(state.journal_of(place).written.clone())
             }
             Step::DrainLook(mut written) => {
                 written.retain(|token| !has(state.database.audits, *token));
                 match self.complete(0) {
-                    _ if written.is_empty() => self.take(state),
+                    _ if written.is_empty() => self.take(state, place),
                     Step::DrainTable(batch) => Step::DrainTable(Batch { again: written, ..batch }),
                     other => other,
                 }
             }
-            Step::DrainTake => self.take(state),
+            Step::DrainTake => self.take(state, place),
             Step::DrainTakeTable if state.database.table.is_empty() => {
                 self.end_job(state, place);
                 return true;
@@ -62,10 +63,10 @@ impl Protocol {
                 }
             }
             Step::DrainStream(batch) => {
-                let mut stream = state.journal.stream.clone();
+                let Journal { mut stream, written, .. } = state.journal_of(place).clone();
                 stream.extend(&batch.again);
                 if batch.lost != 0 && !rules.takes_written_for_lost {
-                    stream.extend(&state.journal.written);
+                    stream.extend(&written);
                 }
                 stream.sort_unstable_by_key(|token| state.order_of(*token));
                 stream.dedup();
@@ -80,6 +81,19 @@ impl Protocol {
             Step::DrainCheck(batch) => {
                 Step::DrainStream(Batch { table: state.database.table.clone(), ..batch })
             }
+            Step::DrainKeep(batch) => {
+                // What the journal still has, and its replica now, too.
+                let confirmed = if state.follower.is_some() {
+                    state.replicate();
+                    state.journal_of(place).stream.clone()
+                } else {
+                    Vec::new()
+                };
+                for token in batch.stream.iter().filter(|token| !confirmed.contains(token)) {
+                    state.database.keep(*token);
+                }
+                Step::DrainDrop(batch)
+            }
             Step::DrainDrop(batch) => {
                 let newest = batch.all().map(|token| state.entries[usize::from(token)].order).max();
                 let is_cold = state.cache(place).schedule.is_none();
@@ -91,7 +105,7 @@ impl Protocol {
                 Step::DrainBegin(batch)
             }
             Step::DrainForget(batch) => {
-                state.journal.stream.retain(|token| !batch.stream.contains(token));
+                state.journal_of(place).stream.retain(|token| !batch.stream.contains(token));
                 Step::DrainDrop(batch)
             }
             Step::DrainBegin(batch) => {
@@ -143,7 +157,7 @@ impl Protocol {
                 if rules.drops_after_commit && differs && state.reaches(place, C) {
                     state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
-                let journal = &mut state.journal;
+                let journal = state.journal_of(place);
                 journal.stream.retain(|token| !has(done, *token));
                 // What never falls back has been found there a second time as soon as it is written.
                 if self.case.may_fall_back && !rules.forgets_what_is_written {
@@ -168,8 +182,12 @@ impl Protocol {
     }
 
     /// Looks whether something waits.
-    fn take(&self, state: &State) -> Step {
-        if state.journal.stream.is_empty() { Step::DrainTakeTable } else { self.complete(0) }
+    fn take(&self, state: &mut State, place: Place) -> Step {
+        if state.journal_of(place).stream.is_empty() {
+            Step::DrainTakeTable
+        } else {
+            self.complete(0)
+        }
     }
 
     /// Reads all that waits of the student.
@@ -185,6 +203,8 @@ impl Protocol {
     fn gathered(&self, batch: Batch) -> Step {
         if self.case.rules.acknowledges_first {
             Step::DrainForget(batch)
+        } else if self.case.fails_over && !self.case.rules.drains_what_lacks {
+            Step::DrainKeep(batch)
         } else {
             Step::DrainDrop(batch)
         }

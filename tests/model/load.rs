@@ -20,14 +20,28 @@ impl Protocol {
                 Step::LoadJournal(Load { cached, is_fenced: cache, ..Load::default() })
             }
             Step::LoadJournal(load) if journal => {
-                let Journal { head, ref stream, ref written, .. } = state.journal;
-                let (stream, written) = (stream.clone(), written.clone());
-                Step::LoadTable(Load { is_whole: true, head, stream, written, ..load })
+                let Journal { head, stream, written, .. } = state.journal_of(place).clone();
+                let load = Load { is_whole: true, head, stream, written, ..load };
+                let is_asked = self.case.fails_over && !self.case.rules.believes_journal;
+                if load.stream.is_empty() || !is_asked {
+                    Step::LoadTable(load)
+                } else if state.follower.is_some() {
+                    state.replicate();
+                    Step::LoadTable(load)
+                } else {
+                    Step::LoadKeep(load)
+                }
             }
             Step::LoadJournal(load) => Step::LoadTable(load),
-            Step::LoadTable(_) | Step::LoadRow(..) if !database => {
+            Step::LoadKeep(_) | Step::LoadTable(_) | Step::LoadRow(..) if !database => {
                 self.end_job(state, place);
                 return true;
+            }
+            Step::LoadKeep(load) => {
+                for token in &load.stream {
+                    state.database.keep(*token);
+                }
+                Step::LoadTable(load)
             }
             Step::LoadTable(mut load) => {
                 if !self.case.rules.loads_without_written {

@@ -39,7 +39,7 @@ impl Protocol {
                 Step::AskJournal(Asked { run, ..asked })
             }
             Step::AskJournal(asked) if journal => {
-                let looks = &state.journal.looks;
+                let looks = &state.journal_of(place).looks;
                 let is_for_it = looks.run == asked.run || self.case.rules.shares_looks_of_any_run;
                 if looks.note.is_some() && is_for_it || self.case.rules.journal_is_enough {
                     Step::Confirm(asked, false)
@@ -50,7 +50,7 @@ impl Protocol {
             Step::AskJournal(asked) => Step::Look(asked, false),
             Step::ClaimJournal(asked) => {
                 if journal {
-                    state.journal.looks.claim = Some((place, 0));
+                    state.journal_of(place).looks.claim = Some((place, 0));
                 }
                 Step::Look(asked, journal)
             }
@@ -138,7 +138,7 @@ impl Protocol {
             }
             Step::ConfirmJournal(asked, is_repaired) => {
                 if journal {
-                    let looks = &mut state.journal.looks;
+                    let looks = &mut state.journal_of(place).looks;
                     if self.confirm(looks, place) {
                         looks.run = asked.run;
                     }
@@ -265,7 +265,7 @@ impl Protocol {
     pub fn wait_is_over(&self, state: &mut State, place: Place) -> bool {
         let Step::Wait(is_journal) = state.process(place).step else { return false };
         let is_over = if is_journal {
-            state.journal.looks.are_outlived_by(place)
+            state.journals().all(|journal| journal.looks.are_outlived_by(place))
         } else {
             state.caches.iter().all(|cache| cache.looks.are_outlived_by(place))
         };
@@ -273,7 +273,7 @@ impl Protocol {
             return false;
         }
         if is_journal {
-            state.journal.looks.end_wait(place);
+            state.journals().for_each(|journal| journal.looks.end_wait(place));
             begin_wait(state, place, false);
             state.process(place).step = Step::Wait(false);
         } else {
@@ -298,7 +298,7 @@ impl Protocol {
 /// A process begins to wait for what the journal shares, or for what each run of the cache has.
 pub fn begin_wait(state: &mut State, place: Place, is_journal: bool) {
     if is_journal {
-        state.journal.looks.begin_wait(place);
+        state.journals().for_each(|journal| journal.looks.begin_wait(place));
     } else {
         state.caches.iter_mut().for_each(|cache| cache.looks.begin_wait(place));
     }

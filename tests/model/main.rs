@@ -9,6 +9,7 @@ mod case;
 mod cases;
 mod checking;
 mod drain;
+mod failover;
 mod load;
 mod look;
 mod moves;

@@ -22,10 +22,12 @@ impl Protocol {
             | Step::Confirm(..) => self.look_step(state, place),
             Step::Fence
             | Step::LoadJournal(_)
+            | Step::LoadKeep(_)
             | Step::LoadTable(_)
             | Step::LoadRow(..)
             | Step::Fill(_) => self.load_step(state, place),
             Step::Keep(_)
+            | Step::KeepToo { .. }
             | Step::Show { .. }
             | Step::Mark
             | Step::Revoke
@@ -38,6 +40,7 @@ impl Protocol {
             | Step::DrainStream(_)
             | Step::DrainTable(_)
             | Step::DrainCheck(_)
+            | Step::DrainKeep(_)
             | Step::DrainBegin(_)
             | Step::DrainLock(_)
             | Step::DrainCommit { .. }
@@ -76,6 +79,9 @@ impl Protocol {
             cache.looks.end_wait(place);
         }
         state.journal.looks.end_wait(place);
+        if let Some(promoted) = &mut state.promoted {
+            promoted.looks.end_wait(place);
+        }
         let process = state.process(place);
         process.step = Step::Idle;
         process.done += 1;

@@ -53,6 +53,8 @@ pub fn of_read(protocol: &Protocol, state: &State, must: Set, stability: u8) -> 
 /// What is wrong when all processes are done, and one that reaches everything drains both places.
 pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     let mut drained = state.clone();
+    // What only the old journal has is gone.
+    drained.demote();
     let place: Place = 0;
     drained.process(place).reach = ALL;
     drained.process(place).run = state.database.registered;

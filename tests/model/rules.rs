@@ -79,4 +79,12 @@ pub struct Rules {
     pub loads_without_written: bool,
     /// A drain takes for lost what an entry was computed from, though it was written lately.
     pub takes_written_for_lost: bool,
+    /// The journal's word is enough, whatever its replica has.
+    pub asks_no_replica: bool,
+    /// A load takes what the journal has, whatever its replica has.
+    pub believes_journal: bool,
+    /// A drain writes what the journal has, whatever its replica has.
+    pub drains_what_lacks: bool,
+    /// The journal was told that its look at MariaDB is over, though its replica does not know.
+    pub tells_one_journal: bool,
 }

@@ -22,6 +22,9 @@ pub const C: Set = 1;
 pub const J: Set = 2;
 /// MariaDB.
 pub const D: Set = 4;
+/// The journal that is promoted in a failover: who reaches it, uses it from then on. Others use the
+/// old one.
+pub const N: Set = 8;
 
 /// The set of one number.
 pub fn only(number: u8) -> Set {
@@ -192,6 +195,18 @@ pub struct Database {
     pub blind: Blind,
 }
 
+impl Database {
+    /// Keeps an entry in `memora_journal`; one that is there stays as it is. Returns its id.
+    pub fn keep(&mut self, token: Token) -> i64 {
+        if let Some((id, _)) = self.table.iter().find(|(_, other)| *other == token) {
+            return *id;
+        }
+        self.last_id += 1;
+        self.table.push((self.last_id, token));
+        self.last_id
+    }
+}
+
 /// What became of a submission.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Given {
@@ -249,6 +264,10 @@ pub struct State {
     pub caches: [Cache; 2],
     /// The journal.
     pub journal: Journal,
+    /// The replica that follows it, as far as it has come.
+    pub follower: Option<Journal>,
+    /// The replica that was promoted, while the old journal takes itself for the primary.
+    pub promoted: Option<Journal>,
     /// MariaDB.
     pub database: Database,
     /// A replica of it that is behind and may take over.
@@ -261,6 +280,8 @@ pub struct State {
     pub given: Vec<Given>,
     /// All processes.
     pub processes: Vec<Process>,
+    /// The replica was promoted, once.
+    pub has_failed_over: bool,
     /// How many faults have happened.
     pub faults: u8,
     /// How many processes may still die.
@@ -307,6 +328,52 @@ impl State {
         self.journal.looks.end_wait(waiter(place));
         for cache in &mut self.caches {
             cache.looks.end_wait(waiter(place));
+        }
+    }
+
+    /// The journals that take themselves for the primary.
+    pub fn journals(&mut self) -> impl Iterator<Item = &mut Journal> {
+        std::iter::once(&mut self.journal).chain(&mut self.promoted)
+    }
+
+    /// The journal that a process uses.
+    pub fn journal_of(&mut self, place: Place) -> &mut Journal {
+        let follows = self.reaches(place, N);
+        match &mut self.promoted {
+            Some(promoted) if follows => promoted,
+            _ => &mut self.journal,
+        }
+    }
+
+    /// The journal, or the one that was promoted.
+    pub fn either(&mut self, is_promoted: bool) -> Option<&mut Journal> {
+        if is_promoted { self.promoted.as_mut() } else { Some(&mut self.journal) }
+    }
+
+    /// The replica follows. It has all that came before.
+    pub fn replicate(&mut self) {
+        let Journal { head, ref stream, ref written, .. } = self.journal;
+        self.follower = self.follower.as_ref().map(|_| Journal {
+            head,
+            stream: stream.clone(),
+            written: written.clone(),
+            // Notes count in the run of the server that they were made in.
+            ..Journal::default()
+        });
+    }
+
+    /// The replica takes writes of its own, and the journal does not know.
+    pub fn promote(&mut self) {
+        self.promoted = self.follower.take();
+        self.has_failed_over = true;
+    }
+
+    /// The old journal follows the promoted one, and has nothing else any more.
+    pub fn demote(&mut self) {
+        if let Some(promoted) = self.promoted.take() {
+            self.journal = promoted;
+            self.follower = Some(Journal::default());
+            self.replicate();
         }
     }
 

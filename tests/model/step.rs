@@ -106,6 +106,8 @@ pub enum Step {
     Fence,
     /// Reads what waits in the journal.
     LoadJournal(Load),
+    /// Keeps in `memora_journal` what waits in the journal and its replica lacks.
+    LoadKeep(Load),
     /// Looks whether something waits in `memora_journal`.
     LoadTable(Load),
     /// Reads the record; true: and what waits, as of one moment.
@@ -114,6 +116,8 @@ pub enum Step {
     Fill(Before),
     /// Keeps an entry.
     Keep(Before),
+    /// Keeps an entry in `memora_journal` that too few replicas of the journal have.
+    KeepToo { token: Token, before: Before },
     /// Shows an entry in the cache.
     Show { token: Token, before: Base, after: Base, cached: Option<Run> },
     /// Marks the student.
@@ -139,6 +143,8 @@ pub enum Step {
     DrainStream(Batch),
     /// Looks whether `memora_journal` is still as it was: then all that was read is of one moment.
     DrainCheck(Batch),
+    /// Keeps in `memora_journal` what it took from the journal and the replica lacks.
+    DrainKeep(Batch),
     /// Begins a transaction.
     DrainBegin(Batch),
     /// Locks the record and lets the entries count.

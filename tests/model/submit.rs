@@ -16,6 +16,9 @@ impl Protocol {
         let (cache, database) = (reaches(C), reaches(D));
         match state.process(place).step.clone() {
             Step::Keep(before) => self.keep(state, place, &before),
+            Step::KeepToo { token, before } => {
+                self.keep_in_table(state, place, &before, Some((token, true)));
+            }
             Step::Show { token, before, after, cached } => {
                 if !cache {
                     state.process(place).step = Step::Mark;
@@ -94,17 +97,43 @@ impl Protocol {
             self.keep_in_table(state, place, before, None);
             return;
         }
-        if self.is_in_conflict(state, before.head) {
+        if self.is_in_conflict(state, place, before.head) {
             self.settle_conflict(state, place, before);
             return;
         }
-        let token = self.make_entry(state, place, before);
+        let token = self.append(state, place, before);
+        if self.case.fails_over && !self.case.rules.asks_no_replica {
+            if state.follower.is_none() {
+                state.process(place).step = Step::KeepToo { token, before: *before };
+                return;
+            }
+            state.replicate();
+        }
         let order = state.entries[usize::from(token)].order;
-        state.journal.stream.push(token);
-        state.journal.head = order;
         let after = Product::head_after(before.head, order, None);
         let cached = before.cached;
         state.process(place).step = Step::Show { token, before: before.head, after, cached };
+    }
+
+    /// As a step that keeps an entry, but the replica is late.
+    pub fn keep_alone(&self, state: &mut State, place: Place) -> bool {
+        let Step::Keep(before) = state.process(place).step else { return false };
+        let is_asked = before.is_whole && state.reaches(place, J);
+        if !is_asked || self.is_in_conflict(state, place, before.head) {
+            return false;
+        }
+        let token = self.append(state, place, &before);
+        state.process(place).step = Step::KeepToo { token, before };
+        true
+    }
+
+    fn append(&self, state: &mut State, place: Place, before: &Before) -> Token {
+        let token = self.make_entry(state, place, before);
+        let order = state.entries[usize::from(token)].order;
+        let journal = state.journal_of(place);
+        journal.stream.push(token);
+        journal.head = order;
+        token
     }
 
     fn settle_conflict(&self, state: &mut State, place: Place, before: &Before) {
@@ -124,12 +153,12 @@ impl Protocol {
     /// The journal does not answer, and takes the entry later.
     pub fn stall(&self, state: &mut State, place: Place) -> bool {
         let Step::Keep(before) = state.process(place).step else { return false };
-        if !before.is_whole || self.is_in_conflict(state, before.head) {
+        if !before.is_whole || self.is_in_conflict(state, place, before.head) {
             return false;
         }
         let token = self.make_entry(state, place, &before);
         state.journal.stalled = Some(token);
-        self.keep_in_table(state, place, &before, Some(token));
+        self.keep_in_table(state, place, &before, Some((token, false)));
         true
     }
 
@@ -138,7 +167,8 @@ impl Protocol {
         let Some(token) = state.journal.stalled.take() else { return };
         let (base, order) =
             (state.entries[usize::from(token)].base, state.entries[usize::from(token)].order);
-        if !self.is_in_conflict(state, base) {
+        let refuses = state.journal.head > base.1 && !self.case.rules.has_no_conflicts;
+        if !refuses {
             state.entries[usize::from(token)].kept_at.0 =
                 self.time(state) + self.case.journal_ahead;
             state.journal.stream.push(token);
@@ -147,8 +177,8 @@ impl Protocol {
     }
 
     /// Whether the journal refuses what was computed from this head.
-    fn is_in_conflict(&self, state: &State, (_, journal, _): Base) -> bool {
-        state.journal.head > journal && !self.case.rules.has_no_conflicts
+    fn is_in_conflict(&self, state: &mut State, place: Place, (_, journal, _): Base) -> bool {
+        state.journal_of(place).head > journal && !self.case.rules.has_no_conflicts
     }
 
     fn keep_in_table(
@@ -156,7 +186,7 @@ impl Protocol {
         state: &mut State,
         place: Place,
         before: &Before,
-        token: Option<Token>,
+        sent: Option<(Token, bool)>,
     ) {
         if !state.reaches(place, D) {
             self.end_job(state, place);
@@ -166,12 +196,14 @@ impl Protocol {
             self.write_at_once(state, place, before);
             return;
         }
-        let token = token.unwrap_or_else(|| self.make_entry(state, place, before));
+        let (token, is_in_stream) =
+            sent.unwrap_or_else(|| (self.make_entry(state, place, before), false));
         let order = state.entries[usize::from(token)].order;
-        state.database.last_id += 1;
-        let id = state.database.last_id;
-        state.database.table.push((id, token));
-        let after = Product::head_after(before.head, order, Some(id));
+        let id = state.database.keep(token);
+        let mut after = Product::head_after(before.head, order, Some(id));
+        if is_in_stream {
+            after.1 = order;
+        }
         let cached = before.cached;
         state.process(place).step = Step::Show { token, before: before.head, after, cached };
     }
@@ -189,10 +221,13 @@ impl Protocol {
 
     fn revoke(&self, state: &mut State, place: Place) {
         let rules = &self.case.rules;
-        let is_told = state.reaches(place, J);
+        let mut is_told = state.reaches(place, J);
         if is_told && !rules.does_not_revoke {
-            state.journal.looks = Default::default();
+            state.journal_of(place).looks = Default::default();
         }
+        // Another server may take itself for the primary.
+        let may_be_split = self.case.fails_over && state.follower.is_none();
+        is_told &= !may_be_split || rules.tells_one_journal;
         let is_journal = !is_told && !rules.waits_for_a_lease_only;
         begin_wait(state, place, is_journal);
         state.process(place).step = Step::Wait(is_journal);

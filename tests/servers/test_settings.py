@@ -37,6 +37,8 @@ def test_the_least_is_enough() -> None:
         {"cache_url": "redis://127.0.0.1:1/5", "frappe_cache_url": "redis://127.0.0.1:1/5"},
         {"cache_url": "redis://127.0.0.1:1", "frappe_cache_url": "redis://127.0.0.1:1/0"},
         {"journal_url": "nonsense"},
+        {"journal_url": None},
+        {"journal_replicas": 16},
         {"time_zone": "Mars/Olympus"},
         {"time_zone": ""},
         {"max_questions": 0},
@@ -62,7 +64,7 @@ def test_frappes_own_cache_does_not_matter_where_another_is_named(
     assert "redis_cache cannot be used: memora does not know its option" in caplog.text
 
 
-@pytest.mark.parametrize("name", [name for name in PLAIN if name != "cache_url"])
+@pytest.mark.parametrize("name", [name for name in PLAIN if not name.endswith("_url")])
 def test_nothing_that_is_needed_may_be_missing(name: str) -> None:
     with pytest.raises(TypeError, match=name):
         Settings(**{key: value for key, value in PLAIN.items() if key != name})

@@ -22,7 +22,8 @@ def get_cache_status() -> Health:
         total_keys and keys_by_season: cached schedules, one a student and season;
         memory_mb_by_season, estimated; backlog: submissions that are not in MariaDB yet,
         backlog_age_seconds of the oldest; journal {reachable, durable, warning, appendonly,
-        appendfsync, maxmemory_policy, kept_in_database, saved_lately,
+        appendfsync, maxmemory_policy, role, replicas_asked, replicas, kept_in_database,
+        saved_lately,
         is_clock_ahead}; poison_reviews that wait.
     """
     frappe.only_for("System Manager")

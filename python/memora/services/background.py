@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import frappe
 import redis
+from redis.sentinel import Sentinel
 
-from memora.services.engine import JOURNAL_URL, queue_url
+from memora.services.engine import JOURNAL_URL, queue_sentinel, queue_url
 
 # Frappe's own client waits for a Redis that hangs for as long as it hangs.
 LOOK_SECONDS: Final = 0.2
@@ -16,15 +17,37 @@ LONG_SECONDS: Final = 24 * 3600
 
 
 def queue_answers() -> bool:
-    """Whether Frappe's queue (redis_queue) answers; known within 0.4 seconds."""
-    secret_url = queue_url(frappe.local.conf)
+    """Whether Frappe's queue (redis_queue) answers.
+
+    It is known within 0.4 seconds, and as long again for each sentinel that does not answer.
+    """
     try:
-        with redis.Redis.from_url(
-            secret_url, socket_timeout=LOOK_SECONDS, socket_connect_timeout=LOOK_SECONDS
-        ) as client:
+        with _secret_queue(frappe.local.conf) as client:
             return client.ping()
     except (redis.RedisError, OSError):
         return False
+
+
+def _secret_queue(secret_conf: Any) -> redis.Redis[Any]:
+    limits: Any = {"socket_timeout": LOOK_SECONDS, "socket_connect_timeout": LOOK_SECONDS}
+    secret_sentinel = queue_sentinel(secret_conf)
+    if not secret_sentinel:
+        return redis.Redis.from_url(queue_url(secret_conf), **limits)
+    secret_user = {
+        "username": secret_sentinel["sentinel_username"],
+        "password": secret_sentinel["sentinel_password"],
+    }
+    # As Frappe reads them.
+    addresses: Any = [address.split(":") for address in secret_sentinel["sentinels"]]
+    secret_primary: redis.Redis[Any] = Sentinel(
+        addresses, sentinel_kwargs=secret_user | limits
+    ).master_for(
+        secret_sentinel["master_service"],
+        username=secret_sentinel["master_username"],
+        password=secret_sentinel["master_password"],
+        **limits,
+    )
+    return secret_primary
 
 
 def enqueue_now_or_never(method: str, queue: str, **arguments: Any) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, urlsplit
 
 import frappe
@@ -15,6 +15,9 @@ from frappe.utils import get_bench_id, get_datetime_in_timezone, get_system_time
 from memora._engine import Engine, EngineFault, InvalidInput, MemoraError, Settings
 from memora.services.scheduler import mend_schedule
 
+if TYPE_CHECKING:
+    from memora._engine import SentinelAddress
+
 # Keys of site_config.json and the arguments of Settings that they set; without a key, the default
 # counts.
 LIMITS: Final = {
@@ -22,6 +25,8 @@ LIMITS: Final = {
     "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache expires after it: 604800
     "srs_redis_timeout_ms": "redis_timeout_ms",  # longest wait for a reply of Redis: 150
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700
+    # how many replicas of the journal must have an answer: 0, with Sentinel 1
+    "srs_journal_replicas": "journal_replicas",
     "srs_trust_lease_ms": "trust_lease_ms",  # how long the cache is believed after a look: 320
 }
 # TLS to MariaDB: files of its CA, of our certificate, and of its key.
@@ -133,7 +138,8 @@ def _settings() -> dict[str, Any]:
         "cache_url": secret_conf.get(CACHE_URL) or None,
         "cache_cluster_nodes": _nodes(secret_conf.get(CACHE_CLUSTER_NODES)),
         "frappe_cache_url": secret_conf.redis_cache,
-        "journal_url": secret_conf.get(JOURNAL_URL) or queue_url(secret_conf),
+        "frappe_cache_sentinel": cache_sentinel(secret_conf),
+        "journal_url": secret_conf.get(JOURNAL_URL) or None,
         "database_name": secret_conf.db_name,
         "database_user": secret_conf.db_user or secret_conf.db_name,
         "database_password": secret_conf.db_password,
@@ -145,6 +151,11 @@ def _settings() -> dict[str, Any]:
     # As in Frappe: all three, or no TLS.
     if all(secret_conf.get(key) for key in TLS):
         secret_settings.update({argument: secret_conf[key] for key, argument in TLS.items()})
+    if not secret_settings["journal_url"]:
+        if secret_sentinel := queue_sentinel(secret_conf):
+            secret_settings |= {"journal_sentinel": secret_sentinel, "journal_replicas": 1}
+        else:
+            secret_settings["journal_url"] = queue_url(secret_conf)
     secret_settings.update(
         {argument: int(secret_conf[key]) for key, argument in LIMITS.items() if key in secret_conf}
     )
@@ -159,13 +170,42 @@ def _nodes(secret_nodes: object) -> list[str]:
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
+def cache_sentinel(secret_conf: Any) -> SentinelAddress | None:
+    """Who knows where redis_cache is; None: its URL says so.
+
+    As `frappe.utils.redis_wrapper.setup_cache` reads it.
+    """
+    return _sentinel(secret_conf, "redis_cache")
+
+
+def queue_sentinel(secret_conf: Any) -> SentinelAddress | None:
+    """Who knows where redis_queue is; None: its URL says so.
+
+    As `frappe.utils.redis_queue.RedisQueue.get_connection` reads it.
+    """
+    user, secret_password = _queue_user(secret_conf)
+    return _sentinel(secret_conf, "redis_queue", user if secret_password else None, secret_password)
+
+
+def _sentinel(
+    secret_conf: Any, name: str, user: str | None = None, secret_password: str | None = None
+) -> SentinelAddress | None:
+    if not secret_conf.get(f"{name}_sentinel_enabled"):
+        return None
+    return {
+        "sentinels": list(secret_conf.get(f"{name}_sentinels") or []),
+        "master_service": secret_conf.get(f"{name}_master_service") or "",
+        "sentinel_username": secret_conf.get(f"{name}_sentinel_username") or None,
+        "sentinel_password": secret_conf.get(f"{name}_sentinel_password") or None,
+        "master_username": secret_conf.get(f"{name}_master_username", user) or None,
+        "master_password": secret_conf.get(f"{name}_master_password", secret_password) or None,
+    }
+
+
 def queue_url(secret_conf: Any) -> str:
     """redis_queue with the credentials that `frappe.utils.background_jobs.get_redis_conn` uses."""
     url_with_password: str = secret_conf.redis_queue
-    if secret_conf.use_rq_auth:
-        user, password = secret_conf.rq_username or get_bench_id(), secret_conf.rq_password
-    else:
-        user, password = "default", os.environ.get("RQ_ADMIN_PASWORD")
+    user, password = _queue_user(secret_conf)
     if not password:
         return url_with_password
     address = urlsplit(url_with_password)
@@ -175,6 +215,12 @@ def queue_url(secret_conf: Any) -> str:
     return address._replace(
         netloc=f"{quote(user, '')}:{quote(password, '')}@{address.netloc}"
     ).geturl()
+
+
+def _queue_user(secret_conf: Any) -> tuple[str, str | None]:
+    if secret_conf.use_rq_auth:
+        return secret_conf.rq_username or get_bench_id(), secret_conf.rq_password
+    return "default", os.environ.get("RQ_ADMIN_PASSWORD")
 
 
 def _time_zone(site: str) -> str:

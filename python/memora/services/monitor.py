@@ -18,7 +18,7 @@ from memora.services.site_time import site_time
 from memora.services.srs_jobs import JOB, Job, latest_jobs
 
 if TYPE_CHECKING:
-    from memora._engine import Latency
+    from memora._engine import Latency, Replica
 
 POISON: Final = "Poison Review"
 # Those that an administrator has to look at.
@@ -40,6 +40,9 @@ class JournalHealth(TypedDict):
     appendonly: bool
     appendfsync: str
     maxmemory_policy: str
+    role: str
+    replicas_asked: int
+    replicas: list[Replica]
     kept_in_database: int
     saved_lately: int
     is_clock_ahead: bool
@@ -162,6 +165,9 @@ def cache_status() -> Health:
             "appendonly": journal["appendonly"],
             "appendfsync": journal["appendfsync"],
             "maxmemory_policy": journal["maxmemory_policy"],
+            "role": journal["role"],
+            "replicas_asked": journal["replicas_asked"],
+            "replicas": journal["replicas"],
             "kept_in_database": journal["kept_in_database"],
             "saved_lately": journal["saved_lately"],
             "is_clock_ahead": journal["is_clock_ahead"],

@@ -8,6 +8,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::waiting::Waiting;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::rules::entry::Entry;
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
 use crate::servers::redis::journal::{self, StreamEntry};
 use crate::servers::redis::pending::pending_ids;
@@ -42,6 +43,7 @@ impl Engine {
         let mut players: Vec<&str> = names.iter().map(|(player, _)| *player).collect();
         players.dedup();
         let (others, kept) = self.read_both(process, &names, &players, stream, !lost.is_empty())?;
+        self.keep_lacking(process, stream, &others, &kept)?;
         for entry in others {
             if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
                 student.0.push(entry);
@@ -56,6 +58,41 @@ impl Engine {
         Ok(threads.install(|| {
             students.into_par_iter().map(|(name, found)| Waiting::new(name, found)).collect()
         }))
+    }
+
+    /// Keeps in `memora_journal` what was found in the journal alone, and what it has no more or its
+    /// replicas lack: a load that asks the one that was promoted must find it, until it is written.
+    fn keep_lacking(
+        &self,
+        process: &Process,
+        taken: &[StreamEntry],
+        others: &[StreamEntry],
+        table: &[TableEntry],
+    ) -> Result<()> {
+        let (keys, replicas) = (&self.settings.keys, self.replicas(process));
+        if replicas.count == 0 {
+            return Ok(());
+        }
+        let found = || taken.iter().chain(others).filter(|entry| !entry.is_written);
+        let ids: Vec<String> = found().map(|entry| entry.id.clone()).collect();
+        let confirmed = process.journal.with(|journal| {
+            let there = journal::entries_of(journal, keys, &ids)?;
+            Ok(journal::is_replicated(journal, keys, replicas)?.then_some(there))
+        })?;
+        process.replicas.note(confirmed.is_some());
+        let confirmed: HashSet<String> =
+            confirmed.into_iter().flatten().map(|entry| entry.id).collect();
+        let in_table: HashSet<&str> = table.iter().map(|entry| entry.token.as_str()).collect();
+        for StreamEntry { id, player, season, text, .. } in found() {
+            // An unreadable one is set aside, wherever it is.
+            let Ok(entry) = Entry::read(text, id) else { continue };
+            if !confirmed.contains(id) && !in_table.contains(entry.token.as_str()) {
+                process.drain.with(|database| {
+                    kept::append(database, &entry.token, (player, season), text)
+                })?;
+            }
+        }
+        Ok(())
     }
 
     /// What waits of some students in the stream beside the entries that were taken, and in the

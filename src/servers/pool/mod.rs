@@ -28,6 +28,11 @@ pub trait Connect {
     /// may have forgotten the connection without a word. None: nothing came back.
     fn test(&self, connection: Self::Connection) -> Option<Self::Connection>;
 
+    /// Whether a connection still leads to where the server is.
+    fn leads_there(&self, _connection: &Self::Connection) -> bool {
+        true
+    }
+
     /// How long a call waits for the server.
     fn patience(&self) -> Duration;
 }
@@ -229,6 +234,10 @@ impl<C: Connect> Pool<C> {
         drop(connections);
         drop(old);
         let kept = taken.filter(|kept| !is_old(kept))?;
+        if !self.connector.leads_there(&kept.connection) {
+            self.close();
+            return None;
+        }
         if idle(&kept) < self.options.test_after {
             return Some(kept);
         }

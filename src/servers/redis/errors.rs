@@ -47,7 +47,7 @@ fn is_elsewhere(error: &RedisError) -> bool {
 }
 
 /// The code that a server sent; of several commands, that of the first one that it refused.
-fn code(error: &RedisError) -> Option<String> {
+pub(super) fn code(error: &RedisError) -> Option<String> {
     let refused = error.clone().into_server_errors()?;
     refused.first().map(|(_, error)| error.code().to_owned())
 }

@@ -8,6 +8,7 @@ use ::redis::{FromRedisValue, Script, Value};
 
 use super::keys::{GROUP, Keys};
 use super::look::LookNote;
+use super::replication::Replicas;
 use super::{RedisConnection, clock, confirm, text, unexpected};
 use crate::error::{Error, Result};
 
@@ -44,6 +45,8 @@ pub enum Appended {
     Added {
         /// True for the one caller that should queue a drain.
         drain_wanted: bool,
+        /// Whether as many replicas have it as were asked for.
+        is_replicated: bool,
     },
     /// Another submission of the student came first.
     Conflict,
@@ -81,12 +84,14 @@ pub struct StreamEntry {
 }
 
 impl JournalScripts {
-    /// Appends a submission. Safe to repeat: the token is recognised.
+    /// Appends a submission, and asks replicas whether they have it. Safe to repeat: the token is
+    /// recognised.
     pub fn append(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
         entry: &NewEntry<'_>,
+        replicas: Replicas,
     ) -> Result<Appended> {
         let pending = keys.pending(entry.player, entry.season);
         let mut call =
@@ -97,9 +102,12 @@ impl JournalScripts {
             .arg(entry.player)
             .arg(entry.season)
             .arg(entry.text);
-        let answer: Vec<Value> = connection.script(&call)?;
+        let (answer, is_replicated): (Vec<Value>, _) =
+            connection.replicated_script(&call, replicas)?;
         match answer.get(2) {
-            Some(queued) => Ok(Appended::Added { drain_wanted: *queued == Value::Int(1) }),
+            Some(queued) => {
+                Ok(Appended::Added { drain_wanted: *queued == Value::Int(1), is_replicated })
+            }
             None => Ok(Appended::Conflict),
         }
     }
@@ -179,6 +187,20 @@ pub fn kept_at_us(id: &str) -> i64 {
 pub fn place(id: &str) -> (u64, u64) {
     let (time, count) = id.split_once('-').unwrap_or((id, ""));
     (time.parse().unwrap_or(0), count.parse().unwrap_or(0))
+}
+
+/// Whether enough replicas have all that the journal has now.
+pub fn is_replicated(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    replicas: Replicas,
+) -> Result<bool> {
+    if replicas.count == 0 {
+        return Ok(true);
+    }
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SET").arg(keys.confirmed()).arg("").arg("EX").arg(1).ignore();
+    connection.replicated(&mut pipeline, replicas)
 }
 
 pub(super) fn is_id(text: &str) -> bool {

@@ -190,6 +190,11 @@ impl Keys {
         self.of_all("srs-tokens")
     }
 
+    /// Journal: written so that replicas confirm it, and all that came before.
+    pub fn confirmed(&self) -> String {
+        self.of_all("srs-confirmed")
+    }
+
     /// Journal: who looks whether MariaDB has answers that a shard of the cache was not shown.
     pub fn database_claim(&self, shard: &str) -> String {
         self.of_all(&format!("srs-database-looking{shard}"))

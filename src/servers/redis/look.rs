@@ -2,6 +2,7 @@
 //! for a moment.
 
 use super::keys::Keys;
+use super::replication::Replicas;
 use super::{RedisConnection, claim};
 use crate::error::Result;
 use crate::rules::belief::LONGEST_LOOK;
@@ -47,11 +48,21 @@ pub fn last_look(
     Ok(note.filter(|note| note.starts_with(&beginning)).unwrap_or_default())
 }
 
-/// Makes all looks void that are for some shards, those under way too: MariaDB has news.
-pub fn revoke_looks(connection: &mut RedisConnection, keys: &Keys, shards: &[&str]) -> Result<()> {
-    let mut command = redis::cmd("DEL");
+/// Makes all looks void that are for some shards, those under way too: MariaDB has news. False: too
+/// few replicas know, so another server may take itself for the primary, where a look still serves.
+pub fn revoke_looks(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    shards: &[&str],
+    replicas: Replicas,
+) -> Result<bool> {
+    let mut pipeline = redis::pipe();
+    // A claim of nobody: to delete what is not there is nothing that replicas are told.
+    let milliseconds = u64::try_from(LONGEST_LOOK.as_millis()).unwrap_or(u64::MAX);
     for shard in shards {
-        command.arg(keys.database_claim(shard)).arg(keys.database_look(shard));
+        pipeline.cmd("DEL").arg(keys.database_look(shard)).ignore();
+        let claim = pipeline.cmd("SET").arg(keys.database_claim(shard)).arg("");
+        claim.arg("PX").arg(milliseconds).ignore();
     }
-    connection.command(&command)
+    connection.replicated(&mut pipeline, replicas)
 }

@@ -17,8 +17,10 @@ pub mod node;
 pub mod nodes;
 pub mod notes;
 pub mod pending;
+pub mod replication;
 pub mod scan;
 pub mod schedules;
+pub mod sentinel;
 pub mod students;
 mod tls;
 pub mod url;
@@ -33,6 +35,8 @@ use ::redis::{
     RedisConnectionInfo, RedisResult, Script, ScriptInvocation, Value,
 };
 
+use self::replication::replication;
+use self::sentinel::{SentinelAddress, Sentinels};
 use self::url::{Place, RedisUrl};
 use crate::error::{Error, Result, Server};
 use crate::servers::KEEPALIVE;
@@ -61,8 +65,10 @@ const RIGHTS: &str = ": give memora's user the rights that docs/configuration.md
 pub struct RedisServer {
     server: Server,
     info: ConnectionInfo,
-    /// None: it is reached by a socket.
+    /// None: it is reached by a socket, or where sentinels say.
     host: Option<Arc<Host>>,
+    /// Those who know its address; the one of `info` counts where there are none.
+    sentinels: Option<Arc<Sentinels>>,
     /// How long a call waits for the server.
     timeout: Duration,
     /// The longest that connecting may take.
@@ -105,17 +111,31 @@ impl RedisServer {
         if let Some(user) = url.user {
             settings = settings.set_username(user);
         }
-        let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.idle);
-        let keepalive = keepalive.with_interval(KEEPALIVE.interval).with_retries(KEEPALIVE.retries);
-        let tcp = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
         let info = address
             .into_connection_info()
             .map_err(|error| Error::InvalidInput(format!("{key} cannot be used: {error}")))?
             .set_redis_settings(settings)
-            .set_tcp_settings(tcp);
+            .set_tcp_settings(kept_alive());
         let timeout = url.reply_timeout.map_or(timeout, |own| own.min(timeout));
         let connect_timeout = url.connect_timeout.map_or(timeout, |own| own.min(timeout));
-        Ok(RedisServer { server, info, host, timeout, connect_timeout, is_in_cluster: false })
+        let (sentinels, is_in_cluster) = (None, false);
+        Ok(RedisServer { server, info, host, sentinels, timeout, connect_timeout, is_in_cluster })
+    }
+
+    /// The primary that these sentinels know.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] when their addresses cannot be used.
+    pub fn known_by(
+        server: Server,
+        address: &SentinelAddress,
+        timeout: Duration,
+    ) -> Result<RedisServer> {
+        let info = address.primary()?.set_tcp_settings(kept_alive());
+        let sentinels = Some(Arc::new(address.read(server)?));
+        let (connect_timeout, is_in_cluster) = (timeout, false);
+        let host = None;
+        Ok(RedisServer { server, info, host, sentinels, timeout, connect_timeout, is_in_cluster })
     }
 
     /// The database on the same server that memora uses where nothing else is said: Frappe runs
@@ -131,7 +151,12 @@ impl RedisServer {
 
     /// Whether another URL names the same database of the same server.
     pub fn is_same(&self, other: &RedisServer) -> bool {
-        self.info.addr() == other.info.addr() && self.database() == other.database()
+        let is_same_server = match (&self.sentinels, &other.sentinels) {
+            (Some(own), Some(others)) => own.are_same(others),
+            (None, None) => self.info.addr() == other.info.addr(),
+            _ => false,
+        };
+        is_same_server && self.database() == other.database()
     }
 
     /// One of the nodes of a Redis Cluster.
@@ -194,8 +219,7 @@ impl RedisServer {
     }
 
     fn open(&self, patience: Duration) -> RedisResult<Connection> {
-        let open =
-            |info: ConnectionInfo| redis::Client::open(info)?.get_connection_with_timeout(patience);
+        let open = |info| open(info, patience);
         match &self.host {
             // Whose name is in the certificate, the client looks up itself.
             Some(host) if self.is_over_tls() => {
@@ -211,10 +235,22 @@ impl RedisServer {
     }
 }
 
+fn open(info: ConnectionInfo, patience: Duration) -> RedisResult<Connection> {
+    redis::Client::open(info)?.get_connection_with_timeout(patience)
+}
+
+/// A kept connection that the way there may forget.
+fn kept_alive() -> TcpSettings {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.idle);
+    let keepalive = keepalive.with_interval(KEEPALIVE.interval).with_retries(KEEPALIVE.retries);
+    TcpSettings::default().set_nodelay(true).set_keepalive(keepalive)
+}
+
 /// A connection to Redis that knows which run of the server it speaks to.
 pub struct RedisConnection {
     server: Server,
     inner: Connection,
+    address: ConnectionAddr,
     /// The server's `run_id`: another one means that it restarted and may have old data.
     pub run_id: String,
 }
@@ -253,7 +289,18 @@ impl Connect for RedisServer {
         };
         let patience = if probe { self.brief() } else { self.timeout };
         let began = Instant::now();
-        let mut inner = self.open(patience.min(self.connect_timeout)).map_err(fail)?;
+        let patience_to_connect = patience.min(self.connect_timeout);
+        let (mut inner, address) = match &self.sentinels {
+            Some(sentinels) => {
+                let address = sentinels.locate(patience)?;
+                let inner = open(self.info.clone().set_addr(address.clone()), patience_to_connect);
+                (inner.map_err(fail)?, address)
+            }
+            None => {
+                let inner = self.open(patience_to_connect).map_err(fail)?;
+                (inner, self.info.addr().clone())
+            }
+        };
         inner.set_read_timeout(Some(patience)).map_err(fail)?;
         inner.set_write_timeout(Some(patience)).map_err(fail)?;
         let about: String = redis::cmd("INFO").arg("server").query(&mut inner).map_err(fail)?;
@@ -275,7 +322,17 @@ impl Connect for RedisServer {
         let reply = reply_patience(self.timeout);
         inner.set_read_timeout(Some(reply)).map_err(fail)?;
         inner.set_write_timeout(Some(reply)).map_err(fail)?;
-        Ok(RedisConnection { server: self.server, inner, run_id })
+        let mut connection = RedisConnection { server: self.server, inner, address, run_id };
+        if self.sentinels.is_some() && replication(&mut connection)?.role == "slave" {
+            let cause = format!("{} is a replica, not what the sentinels say", connection.address);
+            return Err(Error::Unavailable { server: self.server, cause, broken: false });
+        }
+        Ok(connection)
+    }
+
+    fn leads_there(&self, connection: &RedisConnection) -> bool {
+        let sentinels = self.sentinels.as_ref();
+        sentinels.is_none_or(|all| all.is_primary(&connection.address, self.timeout))
     }
 
     fn test(&self, mut connection: RedisConnection) -> Option<RedisConnection> {

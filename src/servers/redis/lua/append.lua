@@ -8,6 +8,8 @@ local last = redis.call('HMGET', KEYS[2], 'head', 'token')
 local tokens = last[2] or ''
 local _, found = string.find(' ' .. tokens, ' ' .. ARGV[3] .. '=', 1, true)
 if found then
+  -- Only what is written now has replicas asked for it, and for all that came before.
+  redis.call('HSET', KEYS[2], 'token', tokens)
   return {'added', string.match(tokens, '^%d+%-%d+', found), 0}
 end
 if last[1] and tonumber(last[1]) > tonumber(ARGV[1]) then

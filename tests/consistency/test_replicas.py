@@ -1,0 +1,147 @@
+"""A journal with a replica: what is acknowledged survives that the replica is promoted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from memora._engine import Engine
+from tests.consistency.test_drain import kept
+from tests.support.sentinel import Replica
+from tests.support.servers import free_port, wait_until
+from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+
+
+@pytest.fixture
+def replica(site: Site) -> Iterator[Replica]:
+    """A replica of the journal."""
+    with Replica(site.servers.journal, "journal") as replica:
+        assert wait_until(replica.follows)
+        yield replica
+
+
+@pytest.fixture
+def careful(site: Site, replica: Replica) -> Engine:
+    """An engine that asks the replica; the student has three questions, and their schedule is
+    cached."""
+    site.add(PLAYER, [Record(name, stability=1) for name in ("q", "r", "s")])
+    engine = site.engine(journal_replicas=1)
+    assert len(ids(engine.due(PLAYER))) == 3
+    return engine
+
+
+def test_what_the_replica_has_is_in_the_journal_alone(site: Site, careful: Engine) -> None:
+    careful.submit(PLAYER, session_data=session("q"))
+    assert (site.waiting(), kept(site)) == (1, [])
+
+
+def test_what_it_lacks_is_kept_in_mariadb_too_and_counts_once(
+    site: Site, replica: Replica, careful: Engine
+) -> None:
+    replica.pause()
+    jobs = [careful.submit(PLAYER, session_data=session("q")) for _ in range(2)]
+    assert kept(site) == [job["persistence_job_id"] for job in jobs]
+    assert site.waiting() == 2
+    # It is no outage: the journal goes on to take what comes.
+    assert careful.outage_news() == []
+    for job in jobs:
+        assert careful.persistence_status(PLAYER, job["persistence_job_id"]) == "pending"
+    careful.cache_clear(PLAYER, SEASON)
+    assert ids(careful.due(PLAYER)) == ["r", "s"]
+    replica.resume()
+    assert wait_until(lambda: careful.journal_status()["durable"])
+    careful.drain()
+    assert (site.waiting(), kept(site), site.rows()["q"]["stability"]) == (0, [], 3)
+
+
+def test_nothing_is_lost_when_it_is_promoted(site: Site, replica: Replica, careful: Engine) -> None:
+    careful.submit(PLAYER, session_data=session("q"))
+    site.servers.journal.pause()
+    try:
+        replica.client().replicaof("NO", "ONE")
+    finally:
+        site.servers.journal.resume()
+    # Some go on with the old primary, others use the new one: each sees what the other took.
+    follower = site.engine(journal_replicas=1, journal_url=replica.url)
+    careful.submit(PLAYER, session_data=session("r"))
+    follower.submit(PLAYER, session_data=session("r"))
+    careful.submit(PLAYER, session_data=session("r"))
+    for engine in (careful, follower):
+        engine.cache_clear(PLAYER, SEASON)
+        assert ids(engine.due(PLAYER)) == ["s"]
+    follower.drain()
+    assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 2, "r": 4, "s": 1}
+    careful.drain()
+    assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 2, "r": 4, "s": 1}
+
+
+def test_nothing_is_shown_that_nobody_else_has(site: Site, replica: Replica) -> None:
+    """A process died once the journal had its entry, before it could tell that the replica had
+    not."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    replica.pause()
+    unasked = site.engine().submit(PLAYER, session_data=session("q"))
+    careful = site.engine(journal_replicas=1)
+    assert kept(site) == []
+    careful.cache_clear(PLAYER, SEASON)
+    assert ids(careful.due(PLAYER)) == []
+    assert kept(site) == [unasked["persistence_job_id"]]
+    replica.resume()
+    careful.drain()
+    assert (kept(site), site.rows()["q"]["stability"]) == ([], 2)
+
+
+def test_nothing_is_written_that_a_load_from_the_other_journal_lacks(
+    site: Site, replica: Replica
+) -> None:
+    """A drain has taken such an entry from the old primary, and cannot write it for the moment."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    replica.pause()
+    unasked = site.engine().submit(PLAYER, session_data=session("q"))
+    with site.servers.database.connect(database=site.name, autocommit=False) as other:
+        other.cursor().execute(f"SELECT * FROM {TRACKER} FOR UPDATE")
+        site.engine(journal_replicas=1).drain(0.1)
+        assert kept(site) == [unasked["persistence_job_id"]]
+    replica.resume()
+    site.abandon_taken()
+    site.engine().drain()
+    assert (kept(site), site.waiting(), site.rows()["q"]["stability"]) == ([], 0, 2)
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_what_the_cache_was_not_shown_is_read_by_all(
+    site: Site, replica: Replica, careful: Engine, is_late: bool
+) -> None:
+    """A process without the cache tells the journal and its replica so, or waits for longer."""
+    alone = site.engine(journal_replicas=1, cache_url=f"redis://127.0.0.1:{free_port()}")
+    if is_late:
+        replica.pause()
+    alone.submit(PLAYER, session_data=session("q"))
+    assert ids(careful.due(PLAYER)) == ["r", "s"]
+    replica.resume()
+
+
+def test_the_status_tells_of_replicas(site: Site, replica: Replica, careful: Engine) -> None:
+    status = careful.journal_status()
+    assert (status["role"], status["replicas_asked"], status["durable"]) == ("master", 1, True)
+    assert status["warning"] is None
+    [found] = status["replicas"]
+    assert found["address"] == f"{replica.host}:{replica.port}"
+    assert found["is_online"]
+    # Nobody asks it.
+    unasked = site.engine().journal_status()
+    assert not unasked["durable"]
+    assert "srs_journal_replicas to 1" in str(unasked["warning"])
+    # It is asked, and gone: what it lacks is safe all the same.
+    replica.kill()
+    assert wait_until(lambda: careful.journal_status()["replicas"] == [])
+    alone = careful.journal_status()
+    assert alone["durable"]
+    assert "0 of the 1 replicas" in str(alone["warning"])
+
+
+def test_a_replica_is_no_journal(site: Site, replica: Replica) -> None:
+    status = site.engine(journal_url=replica.url).journal_status()
+    assert (status["role"], status["durable"]) == ("slave", False)
+    assert "primary" in str(status["warning"])
