@@ -109,9 +109,20 @@ class Watched:
         return [server for server in self.servers if server is not primary]
 
     def fail_over(self) -> None:
-        """Have a replica promoted, as an administrator does before he stops the primary."""
-        with contextlib.closing(self.sentinels[0].client()) as client:
-            client.execute_command("SENTINEL", "FAILOVER", SERVICE)
+        """Have a replica promoted, as an administrator does before stopping the primary."""
+
+        def is_accepted() -> bool:
+            with contextlib.closing(self.sentinels[0].client()) as client:
+                try:
+                    client.execute_command("SENTINEL", "FAILOVER", SERVICE)
+                except redis.ResponseError as error:
+                    # It has not heard of the replica for a moment.
+                    if "NOGOODSLAVE" in str(error):
+                        return False
+                    raise
+            return True
+
+        assert wait_until(is_accepted)
 
     def await_other(self, old: Redis) -> Redis:
         """Wait until another server is the primary; it is returned."""
