@@ -40,10 +40,6 @@ impl Engine {
             let students =
                 || ahead.iter().map(|record| (record.player.as_str(), record.season.as_str()));
             process.cache.drop_students(students())?;
-            // So would what was written lately.
-            let mut written: Vec<_> = students().collect();
-            written.dedup();
-            self.let_go_of(&process, &written)?;
             mended +=
                 process.background.with(|database| records::put_back(database, &ahead, now))?;
             // Loaded meanwhile, a schedule would have the old order.

@@ -89,6 +89,7 @@ impl Engine {
 
     fn look_at(&self, journal: &mut RedisConnection) -> Result<JournalStatus> {
         let (backlog, age_us) = journal::backlog(journal, &self.settings.keys)?;
+        let saved_lately = written::count(journal, &self.settings.keys)?;
         // Who may not use CONFIG is told less by INFO.
         let appendonly = match journal::setting(journal, "appendonly")? {
             Some(value) => value == "yes",
@@ -113,7 +114,7 @@ impl Engine {
         Ok(JournalStatus {
             is_reachable: true,
             backlog,
-            saved_lately: written::count(journal, &self.settings.keys)?,
+            saved_lately,
             oldest_age_seconds: age_us as f64 / 1e6,
             appendonly,
             appendfsync,

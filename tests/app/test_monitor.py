@@ -306,6 +306,7 @@ def test_the_command_drains(manager: Site, engine: Engine) -> None:
         "submissions": 0,
         "answers": 0,
         "set_aside": 0,
+        "written_again": 0,
         "remaining": 0,
     }
 

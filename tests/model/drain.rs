@@ -68,8 +68,11 @@ impl Protocol {
                 if batch.lost != 0 && !rules.takes_written_for_lost {
                     stream.extend(&written);
                 }
-                stream.sort_unstable_by_key(|token| state.order_of(*token));
-                stream.dedup();
+                if stream != state.journal.stream {
+                    // Orders grow in the stream.
+                    stream.sort_unstable_by_key(|token| state.order_of(*token));
+                    stream.dedup();
+                }
                 let batch = Batch { stream, ..batch };
                 match (rules.drains_stream_first, rules.drains_table_first) {
                     (true, _) => Step::DrainTable(batch),
@@ -166,7 +169,7 @@ impl Protocol {
                     journal.written.extend(written);
                 }
                 // Nothing is left of a student of whom nothing waits.
-                if journal.stream.is_empty() && journal.written.is_empty() {
+                if journal.stream.is_empty() {
                     journal.head = 0;
                 }
                 if early == 0 {

@@ -46,8 +46,12 @@ impl Protocol {
             Step::LoadTable(mut load) => {
                 if !self.case.rules.loads_without_written {
                     let lacks = |token: &Token| !has(state.database.audits, *token);
-                    load.stream.extend(load.written.iter().copied().filter(lacks));
-                    load.stream.sort_unstable_by_key(|token| state.order_of(*token));
+                    let lacking: Vec<Token> = load.written.iter().copied().filter(lacks).collect();
+                    if !lacking.is_empty() {
+                        load.stream.extend(lacking);
+                        // Orders grow in the stream.
+                        load.stream.sort_unstable_by_key(|token| state.order_of(*token));
+                    }
                 }
                 let is_waiting = !load.stream.is_empty() || !state.database.table.is_empty();
                 Step::LoadRow(load, is_waiting)

@@ -13,6 +13,13 @@ from tests.support.servers import MariaDB, wait_until
 # Both write a log, for each may be the primary.
 PRIMARY: Final = ("--server-id=1", "--log-bin=bin")
 REPLICA: Final = ("--server-id=2", "--log-bin=bin", "--read-only=1", "--skip-slave-start")
+# As docs/servers.md has it.
+SEMI_SYNCHRONOUS: Final = (
+    "--rpl-semi-sync-master-enabled=ON",
+    "--rpl-semi-sync-slave-enabled=ON",
+    "--rpl-semi-sync-master-wait-point=AFTER_SYNC",
+    "--rpl-semi-sync-master-timeout=10000",
+)
 
 
 class Pair:
@@ -59,11 +66,16 @@ class Pair:
 
 
 @contextmanager
-def started_pair() -> Iterator[Pair]:
-    """A primary with an empty database, and a server that does not follow it yet."""
+def started_pair(is_semi_synchronous: bool = False) -> Iterator[Pair]:
+    """A primary with an empty database, and a server that does not follow it yet.
+
+    Args:
+        is_semi_synchronous: a commit waits until the replica has it, or for ten seconds.
+    """
+    waits = SEMI_SYNCHRONOUS if is_semi_synchronous else ()
     with (
-        MariaDB(survives_power_cut=False, extra=PRIMARY) as primary,
-        MariaDB(survives_power_cut=False, extra=REPLICA) as replica,
+        MariaDB(survives_power_cut=False, extra=[*PRIMARY, *waits]) as primary,
+        MariaDB(survives_power_cut=False, extra=[*REPLICA, *waits]) as replica,
     ):
         yield Pair(primary, replica)
 

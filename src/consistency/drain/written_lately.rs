@@ -16,8 +16,7 @@ use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::servers::mariadb::audits;
 use crate::servers::redis::journal::StreamEntry;
-use crate::servers::redis::pending::pending_ids;
-use crate::servers::redis::written::{self, Written, WrittenId};
+use crate::servers::redis::written::{self, Written};
 
 /// For how long they are kept: longer than a replica is behind that takes over.
 const KEPT: Duration = Duration::from_secs(300);
@@ -75,25 +74,6 @@ impl Engine {
         if let Err(error) = self.let_go_of_old(process, deadline, report) {
             log::warn!("what was written lately is kept for longer: {error}");
         }
-    }
-
-    /// Lets go of what was written of some students lately.
-    pub(crate) fn let_go_of(&self, process: &Process, students: &[(&str, &str)]) -> Result<()> {
-        let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
-        process.journal.with(|journal| {
-            let pending = pending_ids(journal, keys, students)?;
-            let of_students = students.iter().zip(pending).flat_map(|(student, ids)| {
-                let (player, season) = (student.0.to_owned(), student.1.to_owned());
-                ids.written.into_iter().map(move |WrittenId { id, token, .. }| {
-                    let (player, season) = (player.clone(), season.clone());
-                    (StreamEntry { id, player, season, ..StreamEntry::default() }, token)
-                })
-            });
-            let written: Vec<(StreamEntry, String)> = of_students.collect();
-            let written: Vec<_> =
-                written.iter().map(|(entry, token)| (entry, token.as_str())).collect();
-            scripts.acknowledge(journal, keys, &written)
-        })
     }
 
     fn let_go_of_old(

@@ -15,11 +15,11 @@ for index = 4, #KEYS do
   redis.call('HDEL', pending, id, 'id')
   redis.call('HDEL', KEYS[2], token)
   -- Once nothing is left, the table knows as much as the head and the last tokens, but for a
-  -- student who was erased.
+  -- student who was erased. Where there is no head, all fields are of what was written.
   local void, fields = redis.call('HGET', pending, 'void'), redis.call('HLEN', pending)
   if void and fields <= 3 then
     redis.call('EXPIRE', pending, void)
-  elseif not void and fields <= 2 then
+  elseif not void and fields <= 2 and redis.call('HEXISTS', pending, 'head') == 1 then
     redis.call('DEL', pending)
   end
 end

@@ -23,6 +23,15 @@ for index = 4, #KEYS do
     redis.call('XDEL', from, place)
     redis.call('HSET', pending, id, written .. ' ' .. token)
     redis.call('HSET', KEYS[2], token, 'w' .. written)
+    -- Once nothing waits, the table knows as much as the head and the last tokens, but for a student
+    -- who was erased.
+    local waits = false
+    for _, value in ipairs(redis.call('HVALS', pending)) do
+      waits = waits or value == ''
+    end
+    if not waits and redis.call('HEXISTS', pending, 'void') == 0 then
+      redis.call('HDEL', pending, 'head', 'token')
+    end
   end
   redis.call('XACK', KEYS[1], ARGV[1], id)
 end
