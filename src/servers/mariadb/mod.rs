@@ -73,9 +73,10 @@ pub struct DatabaseServer {
     is_over_tls: bool,
     /// How long students wait for the server.
     of_students: Duration,
+    /// What is said first on each connection.
+    session: Vec<String>,
     /// How long a call waits for it.
     timeout: Duration,
-    idle_seconds: Option<u64>,
 }
 
 /// Where the site's database is, and who asks.
@@ -132,28 +133,32 @@ impl DatabaseServer {
             .user(Some(address.user))
             .pass(Some(address.password))
             .db_name(Some(address.name))
-            .tcp_nodelay(true)
-            .init(vec![
-                format!(
-                    "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
+            .tcp_nodelay(true);
+        let session = vec![
+            format!(
+                "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
                      innodb_lock_wait_timeout={}, lock_wait_timeout=20, \
                      max_statement_time={statement_seconds}, \
                      time_zone='+00:00'",
-                    lock_wait.as_secs()
-                ),
-                // Locks rows only, no gaps between them; each statement sees what is committed.
-                "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
-            ]);
+                lock_wait.as_secs()
+            ),
+            // Locks rows only, no gaps between them; each statement sees what is committed.
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+        ];
         let host = address.socket.is_none().then(|| Arc::clone(&address.host));
         let is_over_tls = host.is_some() && address.tls.is_some();
         let of_students = address.patience;
-        DatabaseServer { options, host, is_over_tls, of_students, timeout, idle_seconds: None }
+        DatabaseServer { options, host, is_over_tls, of_students, session, timeout }
     }
 
     /// For connections that are kept between calls: the server closes them when they have been idle
     /// for so long. The process may make no call any more that would.
     pub fn kept(&self, idle_seconds: u64) -> DatabaseServer {
-        DatabaseServer { idle_seconds: Some(idle_seconds), ..self.clone() }
+        let mut server = self.clone();
+        if let Some(settings) = server.session.first_mut() {
+            settings.push_str(&format!(", wait_timeout={idle_seconds}"));
+        }
+        server
     }
 
     /// How long a call waits for each answer where it may wait in vain.
@@ -207,6 +212,7 @@ impl DatabaseServer {
             .options
             .clone()
             .tcp_connect_timeout(Some(connect))
+            .init(self.session.clone())
             .read_timeout(Some(reply))
             .write_timeout(Some(reply));
         let connected = match &self.host {
@@ -225,9 +231,6 @@ impl DatabaseServer {
         };
         let ready = connected.map_err(Error::from_mariadb).and_then(|mut connection| {
             see_what_all_nodes_have(&mut connection)?;
-            if let Some(seconds) = self.idle_seconds {
-                run_text(&mut connection, &format!("SET SESSION wait_timeout = {seconds}"))?;
-            }
             Ok(connection)
         });
         ready.map_err(|error| match error {
