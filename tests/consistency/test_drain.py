@@ -18,6 +18,8 @@ from memora._engine import Engine, MemoraError, ServiceUnavailable
 from tests.servers.test_fork import kill
 from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 
+# A Redis of any version has more than this.
+FULL: Final = "100kb"
 # What a drain says that finds nothing.
 NOTHING: Final = {
     "submissions": 0, "answers": 0, "set_aside": 0, "written_again": 0, "remaining": 0,
@@ -267,7 +269,7 @@ def test_a_full_journal_takes_nothing_more_and_is_drained(site: Site, engine: En
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
     engine.submit(PLAYER, session_data=session("q"))
-    site.journal.config_set("maxmemory", "1mb")
+    site.journal.config_set("maxmemory", FULL)
     try:
         taken = engine.submit(PLAYER, session_data=session("r"))
         assert kept(site) == [taken["persistence_job_id"]]
@@ -395,7 +397,7 @@ def test_a_journal_that_was_full_from_the_beginning_keeps_nobody_waiting(
 ) -> None:
     """It takes no stream, so all answers are in the second journal."""
     site.add(PLAYER, [Record("q", stability=1)])
-    site.journal.config_set("maxmemory", "1mb")
+    site.journal.config_set("maxmemory", FULL)
     try:
         engine.submit(PLAYER, session_data=session("q"))
         assert len(kept(site)) == 1

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 
 from memora._engine import Engine
-from tests.consistency.test_drain import NOTHING, age_written, audits
+from tests.consistency.test_drain import FULL, NOTHING, age_written, audits
 from tests.support.site_under_test import PLAYER, TRACKER, Record, Site, ids, session
 
 OTHERS: Final = [f"classmate{number}@school.example" for number in range(30)]
@@ -108,7 +108,7 @@ def test_nothing_is_let_go_that_is_not_there(site: Site, student: Engine) -> Non
 def test_a_journal_that_is_full_keeps_nothing_that_is_saved(site: Site, student: Engine) -> None:
     student.drain()
     student.submit(PLAYER, session_data=session("q"))
-    site.journal.config_set("maxmemory", "1mb")
+    site.journal.config_set("maxmemory", FULL)
     try:
         assert student.drain()["remaining"] == 0
         assert student.journal_status()["saved_lately"] == 0

@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from memora._engine import Engine, RateLimited, ServiceUnavailable
+from tests.consistency.test_drain import FULL
 from tests.support.servers import wait_until
 from tests.support.site_under_test import (
     IMPATIENT_WITH_REDIS,
@@ -123,7 +124,7 @@ def test_a_full_journal_cannot_vouch_for_the_cache(
     site: Site, engine: Engine, other: Engine
 ) -> None:
     """It can be read, but nobody can note there that the cache missed an answer."""
-    site.journal.config_set("maxmemory", "1mb")
+    site.journal.config_set("maxmemory", FULL)
     try:
         site.servers.cache.pause()
         engine.submit(PLAYER, session_data=session("q"))

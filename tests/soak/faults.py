@@ -20,7 +20,7 @@ from tests.support.servers import Redis, Server
 from tests.support.site_under_test import TRACKER, Site
 from tests.support.wire import SERVERS, Wire
 
-FULL: Final = "1mb"
+FULL: Final = "100kb"
 # Nobody listens there.
 DEAD_PORT: Final = 1
 # MariaDB takes no fewer.

@@ -11,9 +11,11 @@ const HELD_UP: &str = "BUSY";
 /// The connection leads to a server that does not know it, or that takes no writes: a new one may
 /// know the password, or lead elsewhere.
 const OF_NO_USE: [&str; 4] = ["NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"];
-/// The server is full, for the moment. Redis 6.2 says so of a script in the detail of an ERR.
+/// The server is full, for the moment.
 const FULL: &str = "OOM";
+// Redis 6.2 says of a script in the detail of an ERR what was refused in it.
 const FULL_IN_SCRIPT: &str = "-OOM ";
+const DEMOTED_IN_SCRIPT: &str = "-READONLY ";
 
 impl Error {
     /// Turns an error of the Redis client into ours.
@@ -22,13 +24,14 @@ impl Error {
             return Error::Elsewhere { server, cause: error.to_string() };
         }
         let code = code(error).unwrap_or_default();
+        let cause = error.to_string();
         // A server that was demoted takes no writes: READONLY.
-        let is_demoted = matches!(error.retry_method(), RetryMethod::RefreshSlotsAndRetry);
+        let is_demoted = matches!(error.retry_method(), RetryMethod::RefreshSlotsAndRetry)
+            || cause.contains(DEMOTED_IN_SCRIPT);
         let broken =
             error.is_unrecoverable_error() || is_demoted || OF_NO_USE.contains(&code.as_str());
         // It loads its data, has lost its master or its cluster: LOADING, MASTERDOWN, CLUSTERDOWN.
         let must_wait = matches!(error.retry_method(), RetryMethod::WaitAndRetry);
-        let cause = error.to_string();
         if broken || must_wait || error.is_io_error() || code == HELD_UP {
             Error::Unavailable { server, cause, broken }
         } else {
@@ -89,7 +92,9 @@ mod tests {
 
     #[test]
     fn a_connection_to_a_server_of_no_use_is_replaced() {
-        for code in ["READONLY", "NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"] {
+        let in_script =
+            "ERR Error running script (call to f_1): @user_script:2: -READONLY You can't";
+        for code in ["READONLY", in_script, "NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"] {
             let error = of_server(code);
             assert!(matches!(error, Error::Unavailable { broken: true, .. }), "{code}: {error}");
         }
