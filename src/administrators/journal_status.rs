@@ -9,7 +9,8 @@ use crate::servers::mariadb::journal as kept;
 use crate::servers::mariadb::outages;
 use crate::servers::redis::memory::memory;
 use crate::servers::redis::node::Node;
-use crate::servers::redis::replication::{Replica, Replication, replication};
+use crate::servers::redis::replicas::replication;
+use crate::servers::redis::replication::{Replica, Replication};
 use crate::servers::redis::{RedisConnection, journal, written};
 
 /// The backlog, and how safe it is.

@@ -10,7 +10,7 @@ use crate::rules::entry::Entry;
 use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
 use crate::servers::redis::journal::{Appended, NewEntry};
-use crate::servers::redis::replication::Replicas;
+use crate::servers::redis::replicas::Replicas;
 
 /// The next review of a question that is not asked any more, Unix time: the year 2200.
 const NEVER: i64 = 7_258_118_400;

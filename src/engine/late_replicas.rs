@@ -3,10 +3,8 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use crate::engine::{Engine, Process};
 use crate::lock::lock;
-use crate::servers::pool::Connect;
-use crate::servers::redis::replication::Replicas;
+use crate::servers::redis::replicas::Replicas;
 
 /// After replicas came too late, they are hardly waited for, for so long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -28,25 +26,17 @@ impl LateReplicas {
         }
     }
 
-    /// How long replicas are waited for now. One caller a second waits for the whole time.
-    fn patience(&self, longest: Duration) -> Duration {
-        let mut late_at = lock(&self.0);
-        if late_at.is_some_and(|late| late.elapsed() < PAUSE) {
-            return HARDLY;
-        }
-        *late_at = None;
-        longest
-    }
-}
-
-impl Engine {
-    /// The replicas of the journal that must have an entry before it counts as kept there.
-    pub(crate) fn replicas(&self, process: &Process) -> Replicas {
-        let count = self.settings.journal_replicas;
+    /// What is asked of so many replicas of a journal with this timeout. One caller a second waits
+    /// for the whole time.
+    pub(super) fn asked(&self, count: u32, timeout: Duration) -> Replicas {
         if count == 0 {
             return Replicas::NONE;
         }
-        let longest = self.settings.journal.patience() / PART;
-        Replicas { count, patience: process.replicas.patience(longest.max(HARDLY)) }
+        let mut late_at = lock(&self.0);
+        if late_at.is_some_and(|late| late.elapsed() < PAUSE) {
+            return Replicas { count, patience: HARDLY };
+        }
+        *late_at = None;
+        Replicas { count, patience: HARDLY.max(timeout / PART) }
     }
 }

@@ -20,8 +20,10 @@ use arc_swap::ArcSwap;
 
 pub(crate) use self::process::Process;
 use self::settings::Settings;
+use crate::servers::pool::Connect;
 use crate::servers::redis::cache::CacheScripts;
 use crate::servers::redis::journal::JournalScripts;
+use crate::servers::redis::replicas::Replicas;
 use crate::servers::redis::written::WrittenScripts;
 
 /// One site's engine. Cheap to make: it connects on first use.
@@ -72,6 +74,12 @@ impl Engine {
         // Never dropped: dropping would say goodbye on sockets that the parent still uses.
         std::mem::forget(Arc::clone(&previous));
         own
+    }
+
+    /// The replicas of the journal that must have an entry before it counts as kept there.
+    pub(crate) fn replicas(&self, process: &Process) -> Replicas {
+        let timeout = self.settings.journal.patience();
+        process.replicas.asked(self.settings.journal_replicas, timeout)
     }
 }
 

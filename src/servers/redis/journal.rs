@@ -8,7 +8,7 @@ use ::redis::{FromRedisValue, Script, Value};
 
 use super::keys::{GROUP, Keys};
 use super::look::LookNote;
-use super::replication::Replicas;
+use super::replicas::Replicas;
 use super::{RedisConnection, clock, confirm, text, unexpected};
 use crate::error::{Error, Result};
 

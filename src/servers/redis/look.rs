@@ -2,7 +2,7 @@
 //! for a moment.
 
 use super::keys::Keys;
-use super::replication::Replicas;
+use super::replicas::Replicas;
 use super::{RedisConnection, claim};
 use crate::error::Result;
 use crate::rules::belief::LONGEST_LOOK;

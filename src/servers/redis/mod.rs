@@ -17,6 +17,7 @@ pub mod node;
 pub mod nodes;
 pub mod notes;
 pub mod pending;
+pub mod replicas;
 pub mod replication;
 pub mod scan;
 pub mod schedules;
@@ -35,7 +36,7 @@ use ::redis::{
     RedisConnectionInfo, RedisResult, Script, ScriptInvocation, Value,
 };
 
-use self::replication::replication;
+use self::replication::Replication;
 use self::sentinel::{SentinelAddress, Sentinels};
 use self::url::{Place, RedisUrl};
 use crate::error::{Error, Result, Server};
@@ -322,12 +323,15 @@ impl Connect for RedisServer {
         let reply = reply_patience(self.timeout);
         inner.set_read_timeout(Some(reply)).map_err(fail)?;
         inner.set_write_timeout(Some(reply)).map_err(fail)?;
-        let mut connection = RedisConnection { server: self.server, inner, address, run_id };
-        if self.sentinels.is_some() && replication(&mut connection)?.role == "slave" {
-            let cause = format!("{} is a replica, not what the sentinels say", connection.address);
-            return Err(Error::Unavailable { server: self.server, cause, broken: false });
+        if self.sentinels.is_some() {
+            let about: String =
+                redis::cmd("INFO").arg("replication").query(&mut inner).map_err(fail)?;
+            if Replication::read(&about).role == "slave" {
+                let cause = format!("{address} is a replica, not what the sentinels say");
+                return Err(Error::Unavailable { server: self.server, cause, broken: false });
+            }
         }
-        Ok(connection)
+        Ok(RedisConnection { server: self.server, inner, address, run_id })
     }
 
     fn leads_there(&self, connection: &RedisConnection) -> bool {

@@ -1,26 +1,4 @@
-//! Replicas: whether they have what was written, and how they do.
-
-use std::time::Duration;
-
-use ::redis::{FromRedisValue, Pipeline, ScriptInvocation};
-
-use super::RedisConnection;
-use super::errors::code;
-use crate::error::{Error, Result};
-
-/// How many replicas must have what was written before it counts, and how long they are waited for.
-#[derive(Clone, Copy, Debug)]
-pub struct Replicas {
-    /// How many; 0: none is asked.
-    pub count: u32,
-    /// How long they are waited for.
-    pub patience: Duration,
-}
-
-impl Replicas {
-    /// None is asked.
-    pub const NONE: Replicas = Replicas { count: 0, patience: Duration::ZERO };
-}
+//! What a server says of its part in replication.
 
 /// What a server says of its part in replication.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -46,7 +24,7 @@ pub struct Replica {
 
 impl Replication {
     /// Reads the section `replication` of INFO.
-    fn read(text: &str) -> Replication {
+    pub fn read(text: &str) -> Replication {
         let mut written = 0;
         let (mut role, mut lines) = (String::new(), Vec::new());
         for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
@@ -94,59 +72,6 @@ impl Replica {
             lag_seconds: number("lag"),
         }
     }
-}
-
-/// The server's part in replication; nothing where it may not be asked.
-pub fn replication(connection: &mut RedisConnection) -> Result<Replication> {
-    match connection.command::<String>(redis::cmd("INFO").arg("replication")) {
-        Ok(text) => Ok(Replication::read(&text)),
-        Err(Error::Refused { .. }) => Ok(Replication::default()),
-        Err(error) => Err(error),
-    }
-}
-
-impl RedisConnection {
-    /// Runs a script that writes, and asks in the same round trip whether enough replicas have what
-    /// it wrote, and all that was written before.
-    pub(super) fn replicated_script<T: FromRedisValue>(
-        &mut self,
-        call: &ScriptInvocation<'_>,
-        replicas: Replicas,
-    ) -> Result<(T, bool)> {
-        if replicas.count == 0 {
-            return Ok((self.script(call)?, true));
-        }
-        let mut pipeline = redis::pipe();
-        pipeline.invoke_script(call);
-        let fail = |error| Error::from_redis(self.server, &error);
-        let mut answer = replicated(&mut pipeline, replicas).query(&mut self.inner);
-        if answer.as_ref().is_err_and(|error| code(error).as_deref() == Some("NOSCRIPT")) {
-            call.load(&mut self.inner).map_err(fail)?;
-            answer = pipeline.query(&mut self.inner);
-        }
-        let (value, count): (T, u32) = answer.map_err(fail)?;
-        Ok((value, count >= replicas.count))
-    }
-
-    /// Runs commands whose answers are ignored, and of which the last one writes, and asks in the
-    /// same round trip whether enough replicas have what was written.
-    pub(super) fn replicated(
-        &mut self,
-        pipeline: &mut Pipeline,
-        replicas: Replicas,
-    ) -> Result<bool> {
-        if replicas.count == 0 {
-            return self.pipeline::<()>(pipeline).map(|()| true);
-        }
-        let (count,): (u32,) = self.pipeline(replicated(pipeline, replicas))?;
-        Ok(count >= replicas.count)
-    }
-}
-
-/// With the question how many replicas have what was written.
-fn replicated(pipeline: &mut Pipeline, Replicas { count, patience }: Replicas) -> &mut Pipeline {
-    let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
-    pipeline.cmd("WAIT").arg(count).arg(milliseconds)
 }
 
 #[cfg(test)]
