@@ -16,7 +16,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --n
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
 .PHONY: all setup venv servers more-servers browser build-dev build format lint docs test test-binaries test-rust test-python test-servers soak demo bench \
-  bench-scale bench-outage bench-tls bench-archive bench-administrator wheel clean help
+  bench-scale bench-outage bench-servers bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
 all: lint docs test
@@ -165,9 +165,9 @@ bench-scale: setup
 bench-outage: setup
 	$(BIN)/python -m benches.outage $(ARGS)
 
-## bench-tls: what TLS costs
-bench-tls: setup
-	$(BIN)/python -m benches.tls $(ARGS)
+## bench-servers: what TLS, and a replica that must have each answer, cost
+bench-servers: setup
+	$(BIN)/python -m benches.servers $(ARGS)
 
 ## bench-archive: whether students notice that a season is archived (ARGS="--rows 100000 --seconds 5" for a short one)
 bench-archive: setup

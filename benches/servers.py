@@ -1,4 +1,5 @@
-"""What TLS costs: the same servers, with it and without, in turns: `make bench-tls`."""
+"""What the servers of bigger sites cost: TLS, and a replica of the journal that must have each
+answer, beside the same servers without it, in turns: `make bench-servers`."""
 
 from __future__ import annotations
 
@@ -14,12 +15,16 @@ from benches.report import Report, Turn, number, race, ratio, table
 from memora._engine import Engine  # isort: skip
 from tests.conftest import clean_site
 from tests.support.secured import started_with_tls
+from tests.support.sentinel import Replica
+from tests.support.servers import wait_until
 from tests.support.site_under_test import PATIENT, Record, Site, session
 
 STUDENTS: Final = 20
 QUESTIONS: Final = 1_000
 SUBMISSIONS: Final = 20
-WAYS: Final = ("plain", "TLS")
+PLAIN: Final = "plain"
+TLS: Final = "TLS"
+REPLICA: Final = "a replica has each answer"
 DRAIN: Final = f"drain of {SUBMISSIONS * 50:,} answers"
 
 
@@ -29,33 +34,36 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50, help="of each way")
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
     options = parser.parse_args()
-    report = Report("memora: what TLS costs")
+    report = Report("memora: what the servers of bigger sites cost")
     with tempfile.TemporaryDirectory() as folder, started_with_tls(Path(folder)) as secured:
         servers = secured.servers
         site = clean_site(Site(servers, servers.database.database, limits=PATIENT))
         players = [f"student{place}@school.example" for place in range(STUDENTS)]
         for player in players:
             site.add(player, [Record(f"q{place}") for place in range(QUESTIONS)])
-        ways = {"plain": {}, "TLS": secured.settings()}
-        report.add(compare(site, players, ways, options.rounds))
+        report.add(compare(site, players, TLS, secured.settings(), options.rounds))
+        with Replica(servers.journal, "journal") as replica:
+            assert wait_until(replica.follows)
+            asked = {"journal_replicas": 1}
+            report.add(compare(site, players, REPLICA, asked, options.rounds))
     report.write(options.out)
 
 
-def compare(site: Site, players: list[str], ways: dict[str, dict[str, Any]], rounds: int) -> str:
-    """A table: milliseconds of each call, plain and over TLS."""
-    engines = {way: site.engine(**settings) for way, settings in ways.items()}
+def compare(site: Site, players: list[str], way: str, settings: dict[str, Any], rounds: int) -> str:
+    """A table: milliseconds of each call, plain and with these settings."""
+    engines = {PLAIN: site.engine(), way: site.engine(**settings)}
     rows = []
     for name, work in works(site, players).items():
         turns = {
-            way: Turn(work[1], lambda engine=engine, prepare=work[0]: prepare(engine))  # type: ignore[misc]
-            for way, engine in engines.items()
+            each: Turn(work[1], lambda engine=engine, prepare=work[0]: prepare(engine))  # type: ignore[misc]
+            for each, engine in engines.items()
         }
         # A process that has drained over TLS writes otherwise for good, so that comes last.
-        apart = [{way: turns[way]} for way in WAYS] if name == DRAIN else [turns]
-        times = {way: ms for some in apart for way, ms in race(some, rounds, name).items()}
-        medians = [number(statistics.median(times[way])) for way in WAYS]
-        rows.append([name, *medians, number(ratio(times["TLS"], times["plain"]))])
-    return table(["call", "plain ms", "TLS ms", "times"], rows)
+        apart = [{each: turn} for each, turn in turns.items()] if name == DRAIN else [turns]
+        times = {each: ms for some in apart for each, ms in race(some, rounds, name).items()}
+        medians = [number(statistics.median(times[each])) for each in engines]
+        rows.append([name, *medians, number(ratio(times[way], times[PLAIN]))])
+    return table(["call", "plain ms", f"{way} ms", "times"], rows)
 
 
 def works(
