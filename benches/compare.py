@@ -24,6 +24,7 @@ from tests.support.site_under_test import Cost, Servers, Site
 
 from memora._engine import Engine  # isort: skip
 
+ROUND_TRIP: Final = ("cargo", "bench", "--bench", "round_trip")
 SEED: Final = 2026
 MEMORA: Final = "memora"
 SUBJECT: Final = "Science"
@@ -107,7 +108,7 @@ def round_trip(bench: Bench, player: str) -> float:
         "season": dataset.SEASON,
     }
     done = subprocess.run(
-        ["cargo", "bench", "--quiet", "--bench", "round_trip"],
+        [*ROUND_TRIP, "--quiet"],
         env=os.environ | {"MEMORA_ROUND_TRIP": json.dumps(servers)},
         cwd=Path(__file__).parent.parent,
         stdout=subprocess.PIPE,
@@ -294,6 +295,8 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
     options = parser.parse_args()
+    # Before the servers start: it takes minutes where nothing is built yet, and cargo tells of it.
+    subprocess.run([*ROUND_TRIP, "--no-run"], cwd=Path(__file__).parent.parent, check=True)
     shape = dataset.Shape(options.students, 1000, options.order)
     report = Report(f"memora beside plain Python, {shape.rows:,} records")
     with open_workplace(options.buffer_pool) as place:
