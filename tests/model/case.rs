@@ -62,6 +62,8 @@ pub struct Case {
     pub apart: Set,
     /// What was noted of looks outlives the case: nobody looks again.
     pub looks_last: bool,
+    /// Orders of events are told apart that lead to the same, too (see `reduce`).
+    pub is_whole: bool,
     /// The rules.
     pub rules: Rules,
 }
@@ -83,6 +85,7 @@ impl Case {
             is_believed: true,
             apart: 0,
             looks_last: false,
+            is_whole: false,
             rules: Rules::default(),
         }
     }
@@ -223,10 +226,14 @@ impl Protocol {
         NOW + 10 * i64::try_from(state.entries.len()).unwrap_or(0)
     }
 
+    /// Whether a process has done all its jobs.
+    pub fn is_done(&self, state: &State, place: Place) -> bool {
+        let process = &state.processes[usize::from(place)];
+        process.step == Step::Idle && self.job(state, place).is_none()
+    }
+
     fn is_at_rest(&self, state: &State) -> bool {
-        (0u8..)
-            .zip(&state.processes)
-            .all(|(place, process)| process.step == Step::Idle && self.job(state, place).is_none())
+        (0u8..).take(state.processes.len()).all(|place| self.is_done(state, place))
     }
 }
 
@@ -270,8 +277,12 @@ impl Model for Protocol {
         if state.broken.is_some() {
             return;
         }
+        if let Some(place) = self.alone(state) {
+            actions.push(Action::Step(place));
+            return;
+        }
         for (place, process) in (0u8..).zip(&state.processes) {
-            if process.step == Step::Idle && self.job(state, place).is_none() {
+            if self.is_done(state, place) {
                 continue;
             }
             actions.push(Action::Step(place));
@@ -293,35 +304,42 @@ impl Model for Protocol {
             }
         }
         let is_at_rest = self.is_at_rest(state);
-        let promoted = state.promoted.as_ref().map(|journal| &journal.looks);
+        let looks = |run: Run| &state.caches[usize::from(run)].looks;
+        let promoted = state.promoted.as_ref();
         let may_end = !self.case.looks_last;
         let ends = [
-            (may_end && state.caches[0].looks.note.is_some(), Action::CacheNoteEnds(0)),
-            (may_end && state.caches[0].looks.claim.is_some(), Action::CacheClaimEnds(0)),
-            (may_end && state.caches[1].looks.note.is_some(), Action::CacheNoteEnds(1)),
-            (may_end && state.caches[1].looks.claim.is_some(), Action::CacheClaimEnds(1)),
-            (may_end && state.journal.looks.note.is_some(), Action::JournalNoteEnds(false)),
-            (may_end && state.journal.looks.claim.is_some(), Action::JournalClaimEnds(false)),
+            (may_end && self.cache_note_matters(state, 0), Action::CacheNoteEnds(0)),
+            (may_end && self.claim_matters(looks(0)), Action::CacheClaimEnds(0)),
+            (may_end && self.cache_note_matters(state, 1), Action::CacheNoteEnds(1)),
+            (may_end && self.claim_matters(looks(1)), Action::CacheClaimEnds(1)),
+            (may_end && self.journal_note_matters(state, false), Action::JournalNoteEnds(false)),
+            (may_end && self.claim_matters(&state.journal.looks), Action::JournalClaimEnds(false)),
+            (may_end && self.journal_note_matters(state, true), Action::JournalNoteEnds(true)),
             (
-                may_end && promoted.is_some_and(|it| it.note.is_some()),
-                Action::JournalNoteEnds(true),
-            ),
-            (
-                may_end && promoted.is_some_and(|it| it.claim.is_some()),
+                may_end && promoted.is_some_and(|it| self.claim_matters(&it.looks)),
                 Action::JournalClaimEnds(true),
             ),
-            (state.follower.is_some() && !state.has_failed_over, Action::Promote),
-            (state.promoted.is_some(), Action::Demote),
-            (usize::from(state.faults) < self.case.faults.len(), Action::Fault),
-            (state.replicas > 0, Action::FallBehind),
-            (state.replica.as_ref().is_some_and(|it| *it != state.database), Action::TakeOver),
+            (
+                state.follower.is_some()
+                    && !state.has_failed_over
+                    && self.is_next_or_last(state, J),
+                Action::Promote,
+            ),
+            (promoted.is_some() && self.is_next(state, J), Action::Demote),
+            (self.fault_matters(state), Action::Fault),
+            (state.replicas > 0 && self.is_next_or_last(state, D), Action::FallBehind),
+            (
+                state.replica.as_ref().is_some_and(|it| *it != state.database)
+                    && self.is_next_or_last(state, D),
+                Action::TakeOver,
+            ),
         ];
         actions.extend(
             ends.into_iter()
                 .filter(|(is_possible, _)| *is_possible && !is_at_rest)
                 .map(|(_, one)| one),
         );
-        if state.journal.stalled.is_some() {
+        if state.journal.stalled.is_some() && (is_at_rest || self.is_next(state, J)) {
             actions.push(Action::TakeLate);
         }
     }
@@ -385,6 +403,7 @@ impl Model for Protocol {
         if !is_done {
             return None;
         }
+        self.tidy(&mut state);
         if state.broken.is_none() && self.is_at_rest(&state) {
             state.broken = outcome::at_rest(self, &state);
         }

@@ -15,6 +15,7 @@ mod look;
 mod moves;
 mod outcome;
 mod product;
+mod reduce;
 mod refuted;
 mod rules;
 mod seen;

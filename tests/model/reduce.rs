@@ -1,0 +1,319 @@
+//! What need not be told apart. Each rule here leaves out an order of events where another one, which
+//! is kept, leads to the same: what befalls a server happens just before somebody asks that server,
+//! and what nobody asks for any more is forgotten. So there are as many ways to break a promise as
+//! with all orders, and half to a quarter of the states. `nothing_is_left_out` checks that.
+//!
+//! Nothing else is bounded but by the cases themselves: so many processes and answers, one student,
+//! one question, and each fault as often as the case says.
+
+use std::collections::HashSet;
+
+use memora_engine::rules::entry::From;
+use stateright::Model;
+
+use crate::case::{ALL, Case, Job, Protocol};
+use crate::cases::{
+    apart_and_reads, one_after_the_other, one_and_a_load, one_and_two_reads, there_and_back,
+    two_and_a_drain, two_and_a_read,
+};
+use crate::state::{
+    C, Cache, D, Given, J, Journal, Looks, N, Place, Process, Run, Set, State, has, waiter,
+};
+use crate::step::{Load, Step};
+
+impl Protocol {
+    /// Whether it makes a difference that what a run of the cache notes of a look ends now, and not
+    /// later: somebody asks for the note next, or waits for its end. It may end before each of these,
+    /// and all else that happens is the same before and after.
+    pub fn cache_note_matters(&self, state: &State, run: Run) -> bool {
+        let asks = |place: Place| {
+            let process = &state.processes[usize::from(place)];
+            let is_asking = match process.step {
+                Step::Ask(_) | Step::Show { .. } => true,
+                Step::Idle => matches!(self.job(state, place), Some(Job::Submit(_) | Job::Read)),
+                _ => false,
+            };
+            is_asking && process.run == run && process.reaches(C)
+        };
+        self.note_matters(&state.caches[usize::from(run)].looks, state, asks)
+    }
+
+    /// As [`Protocol::cache_note_matters`], of the journal, or of the one that was promoted.
+    pub fn journal_note_matters(&self, state: &State, is_promoted: bool) -> bool {
+        let Some(journal) =
+            (if is_promoted { state.promoted.as_ref() } else { Some(&state.journal) })
+        else {
+            return false;
+        };
+        let asks = |place: Place| {
+            let process = &state.processes[usize::from(place)];
+            let uses_promoted = state.promoted.is_some() && process.reaches(N);
+            matches!(process.step, Step::AskJournal(_))
+                && process.reaches(J)
+                && uses_promoted == is_promoted
+        };
+        self.note_matters(&journal.looks, state, asks)
+    }
+
+    /// Whether the end of a claim makes a difference now: somebody waits for it, or a note from before
+    /// stays then. Else a look that comes too late is the same as one whose note is over at once.
+    pub fn claim_matters(&self, looks: &Looks) -> bool {
+        let is_whole = self.case.is_whole;
+        looks.claim.is_some_and(|(_, waiting)| is_whole || waiting != 0 || looks.note.is_some())
+    }
+
+    fn note_matters(&self, looks: &Looks, state: &State, asks: impl Fn(Place) -> bool) -> bool {
+        let mut places = (0u8..).take(state.processes.len());
+        let is_whole = self.case.is_whole;
+        looks.note.is_some_and(|waiting| is_whole || waiting != 0 || places.any(asks))
+    }
+
+    /// Whether it makes a difference that something befalls these servers now: a process asks one of
+    /// them next. It may happen before each such step, and all others are the same before and after.
+    pub fn is_next(&self, state: &State, servers: Set) -> bool {
+        let mut processes = (0u8..).zip(&state.processes);
+        self.case.is_whole
+            || processes.any(|(place, process)| self.asks(state, place, process) & servers != 0)
+    }
+
+    /// As [`Protocol::is_next`], of what makes a difference to how all ends, too: it may happen before
+    /// the last process ends.
+    pub fn is_next_or_last(&self, state: &State, servers: Set) -> bool {
+        let places = (0u8..).take(state.processes.len());
+        let at_work = places.filter(|place| !self.is_done(state, *place)).count();
+        at_work < 2 || self.is_next(state, servers)
+    }
+
+    /// As [`Protocol::is_next`], of the next fault, or one of those that come after it.
+    pub fn fault_matters(&self, state: &State) -> bool {
+        let mut reached: Vec<(Set, Run)> =
+            state.processes.iter().map(|process| (process.reach, process.run)).collect();
+        self.case.faults.iter().skip(usize::from(state.faults)).any(|fault| {
+            let mut is_next = self.case.is_whole;
+            for (place, (reach, run)) in (0u8..).zip(&mut reached) {
+                if !has(fault.places, place) {
+                    continue;
+                }
+                let other_run = fault.run.is_some_and(|to| to != *run);
+                let changed = *reach ^ fault.reach | if other_run { C | D } else { 0 };
+                let process = &state.processes[usize::from(place)];
+                is_next |= self.asks(state, place, process) & changed != 0;
+                (*reach, *run) = (fault.reach, fault.run.unwrap_or(*run));
+            }
+            is_next
+        })
+    }
+
+    /// The servers that a process asks in its next step.
+    fn asks(&self, state: &State, place: Place, process: &Process) -> Set {
+        match &process.step {
+            Step::Idle => match self.job(state, place) {
+                Some(Job::Submit(_) | Job::Read) => C,
+                Some(Job::Drain) => J,
+                None => 0,
+            },
+            Step::Ask(_)
+            | Step::Claim(_)
+            | Step::Confirm(..)
+            | Step::Fence
+            | Step::Fill(_)
+            | Step::Show { .. }
+            | Step::DrainDrop(_) => C,
+            Step::AskJournal(_)
+            | Step::ClaimJournal(_)
+            | Step::ConfirmJournal(..)
+            | Step::LoadJournal(_)
+            | Step::Revoke
+            | Step::DrainTake
+            | Step::DrainStream(_)
+            | Step::DrainForget(_) => J,
+            Step::Look(..)
+            | Step::Settle(..)
+            | Step::LoadKeep(_)
+            | Step::LoadTable(_)
+            | Step::LoadRow(..)
+            | Step::KeepToo { .. }
+            | Step::Mark
+            | Step::Unmark(..)
+            | Step::GiveUp
+            | Step::DrainLook(_)
+            | Step::DrainTakeTable
+            | Step::DrainTable(_)
+            | Step::DrainCheck(_)
+            | Step::DrainBegin(_)
+            | Step::DrainCommit { .. } => D,
+            Step::Sight(_) | Step::Keep(_) | Step::DrainKeep(_) => J | D,
+            Step::Repair(..) | Step::DrainLock(_) => C | D,
+            Step::DrainAcknowledge { .. } => C | J,
+            Step::Wait(_) => C | J | D,
+        }
+    }
+
+    /// A process whose next step neither changes anything for the others nor asks what they may
+    /// change: it makes no difference whether they do something before it, so it does this first.
+    pub fn alone(&self, state: &State) -> Option<Place> {
+        let mut places = (0u8..).take(state.processes.len());
+        places.find(|place| !self.case.is_whole && self.is_alone(state, *place))
+    }
+
+    fn is_alone(&self, state: &State, place: Place) -> bool {
+        let process = &state.processes[usize::from(place)];
+        let is_fault_left = usize::from(state.faults) < self.case.faults.len();
+        match process.step {
+            // Only drains, and an older database, change the record and what is audited.
+            Step::DrainBegin(_) | Step::DrainLock(_) => {
+                let may_change = self.case.rules.writes_at_once
+                    || self.case.may_fall_back
+                    || (0u8..).take(state.processes.len()).any(|other| {
+                        other != place && self.has_left(state, other, |job| job == Job::Drain)
+                    });
+                if may_change || !process.reaches(D) {
+                    return false;
+                }
+                let mut after = state.clone();
+                self.step(&mut after, place) && after.caches == state.caches
+            }
+            Step::AskJournal(_) | Step::LoadJournal(_) => !is_fault_left && !process.reaches(J),
+            Step::Fence => !is_fault_left && !process.reaches(C),
+            _ => false,
+        }
+    }
+
+    /// Forgets what nobody asks for any more.
+    pub fn tidy(&self, state: &mut State) {
+        if self.case.is_whole {
+            return;
+        }
+        for place in (0u8..).take(state.processes.len()) {
+            // Nothing but drains are left, which ask for neither.
+            if !self.has_left(state, place, |job| job != Job::Drain) {
+                let process = state.process(place);
+                process.known = None;
+                state.journal.looks.end_wait(waiter(place));
+                for cache in &mut state.caches {
+                    cache.looks.end_wait(waiter(place));
+                }
+            }
+        }
+        let State { caches, journal, promoted, processes, .. } = state;
+        // A claim of a process that has stopped looking is as good as over, and so is the fence of
+        // one that has stopped loading.
+        for (run, cache) in (0u8..).zip(caches) {
+            let Cache { fence, looks, .. } = cache;
+            looks.claim.take_if(|(owner, _)| {
+                claimed_in_cache(&processes[usize::from(*owner)].step) != Some(run)
+            });
+            fence.take_if(|owner| loads_for(&processes[usize::from(*owner)].step) != Some(run));
+        }
+        for Journal { looks, .. } in std::iter::once(journal).chain(promoted) {
+            looks.claim.take_if(|(owner, _)| {
+                !has_claimed_in_journal(&processes[usize::from(*owner)].step)
+            });
+            if looks.note.is_none() {
+                looks.run = 0;
+            }
+        }
+    }
+
+    /// Whether a process does such a job, now or later.
+    fn has_left(&self, state: &State, place: Place, is_meant: impl Fn(Job) -> bool) -> bool {
+        let at = usize::from(place);
+        let left = self.case.processes[at].2.iter().skip(usize::from(state.processes[at].done));
+        left.into_iter().any(|job| is_meant(*job))
+    }
+}
+
+/// The run of the cache in which a process at this step has claimed a look.
+fn claimed_in_cache(step: &Step) -> Option<Run> {
+    match step {
+        Step::AskJournal(asked)
+        | Step::ClaimJournal(asked)
+        | Step::Look(asked, _)
+        | Step::Repair(asked, _)
+        | Step::Settle(asked, _)
+        | Step::ConfirmJournal(asked, _)
+        | Step::Confirm(asked, _) => Some(asked.run),
+        _ => None,
+    }
+}
+
+/// Whether a process at this step may have claimed a look in the journal.
+fn has_claimed_in_journal(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Look(_, true)
+            | Step::Repair(_, true)
+            | Step::Settle(_, true)
+            | Step::ConfirmJournal(..)
+    )
+}
+
+/// The run of the cache that a process at this step loads for.
+fn loads_for(step: &Step) -> Option<Run> {
+    match step {
+        Step::LoadJournal(load)
+        | Step::LoadKeep(load)
+        | Step::LoadTable(load)
+        | Step::LoadRow(load, _) => {
+            let Load { cached, is_fenced, .. } = load;
+            cached.filter(|_| *is_fenced)
+        }
+        Step::Fill(before) => before.cached,
+        _ => None,
+    }
+}
+
+/// How a case may end: what the table has, what it knows of each entry, which cache counts and what
+/// it has, and who was told what.
+type End = (Option<From>, Set, usize, Run, Option<Option<From>>, Vec<Given>);
+
+fn ends(case: Case) -> HashSet<End> {
+    let protocol = Protocol::new(case);
+    let mut next = protocol.init_states();
+    let (mut seen, mut ends) = (HashSet::new(), HashSet::new());
+    while let Some(state) = next.pop() {
+        let mut places = (0u8..).take(state.processes.len());
+        if places.all(|place| protocol.is_done(&state, place)) {
+            let State { database, caches, given, .. } = &state;
+            let cached = &caches[usize::from(database.registered)].schedule;
+            let known = cached.as_ref().map(|schedule| schedule.known);
+            let waiting = database.table.len() + state.journal.stream.len();
+            ends.insert((
+                database.row,
+                database.audits,
+                waiting,
+                database.registered,
+                known,
+                given.clone(),
+            ));
+        }
+        let mut actions = Vec::new();
+        protocol.actions(&state, &mut actions);
+        for action in actions {
+            let after = protocol.next_state(&state, action);
+            next.extend(after.filter(|after| seen.insert(after.clone())));
+        }
+    }
+    ends
+}
+
+#[test]
+fn nothing_is_left_out() {
+    let failing_over = one_and_two_reads(ALL, ALL | N);
+    for case in [
+        one_and_two_reads(D, ALL),
+        one_and_two_reads(J | D, C | D).fault(0b001, ALL),
+        two_and_a_read(J | D, ALL),
+        Case { may_stall: true, looks_last: true, ..two_and_a_drain(ALL, C | J) },
+        two_and_a_drain(C | J, D).fault(0b001, C | D),
+        Case { deaths: 1, ..one_and_a_load(C | D) },
+        Case { deaths: 1, ..one_after_the_other() },
+        Case { fails_over: true, looks_last: true, ..failing_over },
+        apart_and_reads(C | D, C | D),
+        there_and_back(),
+    ] {
+        let whole = ends(Case { is_whole: true, ..case.clone() });
+        assert_eq!(ends(case.clone()), whole, "{}", case.name());
+        assert!(whole.len() > 1);
+    }
+}
