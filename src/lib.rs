@@ -19,6 +19,7 @@ pub mod consistency;
 pub mod engine;
 pub mod error;
 mod lock;
+mod per_process;
 pub mod progress;
 pub mod rules;
 pub mod servers;

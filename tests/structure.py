@@ -33,6 +33,7 @@ ROOMS: Final = (
     "servers",
     "rules",
     "progress",
+    "per_process",
     "lock",
     "error",
 )

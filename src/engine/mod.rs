@@ -1,9 +1,8 @@
 //! One site's engine: its connections, and what this process remembers.
 //!
 //! Frappe's web server and its workers fork. Everything that must not be used on both sides of a
-//! fork is in [`Process`], which knows the process that it belongs to; another process makes its
-//! own and leaks the inherited one, so that no socket is shared and no lock from before the fork is
-//! touched.
+//! fork is in [`Process`], of which each process has its own; it leaks the inherited one, so that no
+//! socket is shared and no lock from before the fork is touched.
 
 pub mod active_season;
 pub mod cache;
@@ -16,10 +15,9 @@ pub mod threads;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
-
 pub(crate) use self::process::Process;
 use self::settings::Settings;
+use crate::per_process::PerProcess;
 use crate::servers::pool::Connect;
 use crate::servers::redis::cache::CacheScripts;
 use crate::servers::redis::journal::JournalScripts;
@@ -32,13 +30,13 @@ pub struct Engine {
     pub(crate) cache_scripts: CacheScripts,
     pub(crate) journal_scripts: JournalScripts,
     pub(crate) written_scripts: WrittenScripts,
-    process: ArcSwap<Process>,
+    process: PerProcess<Process>,
 }
 
 impl Engine {
     /// An engine for these settings.
     pub fn new(settings: Settings) -> Engine {
-        let process = ArcSwap::from_pointee(Process::new(&settings));
+        let process = PerProcess::new(Process::new(&settings));
         Engine {
             settings,
             cache_scripts: CacheScripts::default(),
@@ -61,34 +59,12 @@ impl Engine {
 
     /// What belongs to the process that asks.
     pub(crate) fn process(&self) -> Arc<Process> {
-        let current = self.process.load();
-        if current.id() == std::process::id() {
-            return Arc::clone(&current);
-        }
-        let own = Arc::new(Process::new(&self.settings));
-        let previous = self.process.compare_and_swap(&*current, Arc::clone(&own));
-        if !Arc::ptr_eq(&previous, &current) {
-            // Another thread of this process was first.
-            return Arc::clone(&previous);
-        }
-        // Never dropped: dropping would say goodbye on sockets that the parent still uses.
-        std::mem::forget(Arc::clone(&previous));
-        own
+        self.process.get(|| Process::new(&self.settings))
     }
 
     /// The replicas of the journal that must have an entry before it counts as kept there.
     pub(crate) fn replicas(&self, process: &Process) -> Replicas {
         let timeout = self.settings.journal.patience();
         process.replicas.asked(self.settings.journal_replicas, timeout)
-    }
-}
-
-impl Drop for Engine {
-    /// A child that drops an inherited engine leaks its parent's part too, used or not.
-    fn drop(&mut self) {
-        let process = self.process.load_full();
-        if process.id() != std::process::id() {
-            std::mem::forget(process);
-        }
     }
 }

@@ -21,7 +21,6 @@ use crate::servers::redis::RedisServer;
 
 /// What belongs to one process.
 pub struct Process {
-    id: u32,
     pub(crate) cache: Cache,
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
@@ -49,7 +48,6 @@ impl Process {
             Pool::new(Server::Database, server.kept(settings.connection_idle_seconds))
         };
         Process {
-            id: std::process::id(),
             cache: Cache::new(settings),
             journal: Pool::new(Server::Journal, settings.journal.clone()),
             database: kept(&settings.database),
@@ -65,11 +63,6 @@ impl Process {
             latency: Recorder::default(),
             random: Mutex::new(fastrand::Rng::with_seed(unique().as_u64_pair().1)),
         }
-    }
-
-    /// The process that it belongs to.
-    pub(crate) fn id(&self) -> u32 {
-        self.id
     }
 
     /// A text that no other call, process or machine makes: a UUID, which begins with the time.

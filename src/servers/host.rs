@@ -3,17 +3,17 @@
 //! A name server that is silent holds nobody up for long, and the addresses that it gave before
 //! still count.
 
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
+use std::{fmt, io, thread};
 
-use arc_swap::{ArcSwap, ArcSwapOption};
+use arc_swap::ArcSwapOption;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 
 use crate::lock::lock;
+use crate::per_process::PerProcess;
 
 /// How long a call waits where it may wait in vain: for a server nearby that was down or is not
 /// known to be there, and for a name server once there are addresses from before.
@@ -28,7 +28,8 @@ pub struct Host {
     literal: Option<IpAddr>,
     /// What the name server said last, the address that worked first.
     last: ArcSwapOption<Vec<SocketAddr>>,
-    lookup: ArcSwap<Lookup>,
+    /// The thread and the lock of another process are not here.
+    lookup: PerProcess<Lookup>,
     /// How long it took to connect the last time, in microseconds; 0: nobody has yet.
     distance_us: AtomicU64,
 }
@@ -37,7 +38,6 @@ pub struct Host {
 /// behind where it takes too long.
 #[derive(Debug)]
 struct Lookup {
-    process: u32,
     state: Mutex<State>,
     answered: Condvar,
 }
@@ -57,7 +57,7 @@ impl Host {
             port,
             literal: name.parse().ok(),
             last: ArcSwapOption::empty(),
-            lookup: ArcSwap::from_pointee(Lookup::new()),
+            lookup: PerProcess::new(Lookup::new()),
             distance_us: AtomicU64::new(0),
         }
     }
@@ -183,22 +183,21 @@ impl Host {
         Ok(addresses)
     }
 
-    /// This process's own: the thread and the lock of another one are not here.
     fn lookup(&self) -> Arc<Lookup> {
-        let current = self.lookup.load();
-        if current.process == std::process::id() {
-            return Arc::clone(&current);
-        }
-        let own = Arc::new(Lookup::new());
-        let previous = self.lookup.compare_and_swap(&*current, Arc::clone(&own));
-        if Arc::ptr_eq(&previous, &current) { own } else { Arc::clone(&previous) }
+        self.lookup.get(Lookup::new)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.name, self.port)
     }
 }
 
 impl Lookup {
     fn new() -> Lookup {
         let state = Mutex::new(State::Answered(Err(silent())));
-        Lookup { process: std::process::id(), state, answered: Condvar::new() }
+        Lookup { state, answered: Condvar::new() }
     }
 
     fn answer(&self, answer: io::Result<Vec<SocketAddr>>) {
