@@ -11,7 +11,7 @@ use memora_engine::engine::Engine;
 use memora_engine::engine::settings::{PlainSettings, Settings};
 use memora_engine::rules::clock::now_us;
 use memora_engine::servers::host::Host;
-use memora_engine::servers::mariadb::DatabaseAddress;
+use memora_engine::servers::mariadb::connect::DatabaseAddress;
 use memora_engine::students::due::DueQuery;
 
 const ROUNDS: usize = 200;

@@ -21,7 +21,8 @@ use crate::rules::names;
 use crate::servers::mariadb::archive::{self, Move, Progress};
 use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
-use crate::servers::mariadb::{in_transaction_again, outages, retention, storage};
+use crate::servers::mariadb::transaction::in_transaction_again;
+use crate::servers::mariadb::{outages, retention, storage};
 use crate::servers::pool::Connect;
 use crate::servers::redis::{scan, students};
 

@@ -4,7 +4,7 @@ use mysql::Conn;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::servers::mariadb::{is_locked, take_lock};
+use crate::servers::mariadb::locks::{is_locked, take_lock};
 
 /// How long to wait for one that is just ending, in seconds.
 const LOCK_SECONDS: u32 = 1;

@@ -14,7 +14,8 @@ use crate::servers::mariadb::audits;
 use crate::servers::mariadb::errors::{is_ended, is_locked_out};
 use crate::servers::mariadb::poison::{self, SetAside};
 use crate::servers::mariadb::shape::LIVE;
-use crate::servers::mariadb::{in_transaction_again, storage};
+use crate::servers::mariadb::storage;
+use crate::servers::mariadb::transaction::in_transaction_again;
 use crate::servers::pool::Connect;
 
 /// Poison Reviews that are looked at, at a time.

@@ -13,7 +13,8 @@ use crate::progress::OnProgress;
 use crate::rules::clock::now_us;
 use crate::rules::retention::kept_since;
 use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
-use crate::servers::mariadb::{in_transaction_again, retention};
+use crate::servers::mariadb::retention;
+use crate::servers::mariadb::transaction::in_transaction_again;
 use crate::servers::pool::Connect;
 
 /// Records that are looked at in one transaction.

@@ -19,7 +19,8 @@ use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::records::{self, NewState};
-use crate::servers::mariadb::{in_transaction, journal, old_blind_answers};
+use crate::servers::mariadb::transaction::in_transaction;
+use crate::servers::mariadb::{journal, old_blind_answers};
 
 #[derive(Deserialize)]
 struct Blind {

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::servers::mariadb::audits;
-use crate::servers::mariadb::take_lock;
+use crate::servers::mariadb::locks::take_lock;
 use crate::servers::pool::Connect;
 use crate::servers::redis::schedules;
 

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 
 use crate::engine::settings::PlainSettings;
 use crate::servers::host::Host;
-use crate::servers::mariadb::DatabaseAddress;
+use crate::servers::mariadb::connect::DatabaseAddress;
 use crate::servers::mariadb::tls::DatabaseTls;
 use crate::servers::redis::sentinel::SentinelAddress;
 

@@ -15,7 +15,7 @@ use crate::lock::lock;
 use crate::rules::clock::now_us;
 use crate::rules::latency::Recorder;
 use crate::rules::registration::{Challenge, Reached};
-use crate::servers::mariadb::DatabaseServer;
+use crate::servers::mariadb::connect::DatabaseServer;
 use crate::servers::pool::Pool;
 use crate::servers::redis::RedisServer;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::SiteZone;
-use crate::servers::mariadb::{DatabaseAddress, DatabaseServer};
+use crate::servers::mariadb::connect::{DatabaseAddress, DatabaseServer};
 use crate::servers::redis::RedisServer;
 use crate::servers::redis::keys::Keys;
 use crate::servers::redis::nodes::Servers;

@@ -13,7 +13,8 @@ use crate::engine::{Engine, Process};
 use crate::error::Result;
 use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
 use crate::servers::mariadb::shape::LIVE;
-use crate::servers::mariadb::{set_lock_wait, storage};
+use crate::servers::mariadb::storage;
+use crate::servers::mariadb::transaction::set_lock_wait;
 
 impl Engine {
     /// Writes students' entries on several connections: MariaDB uses one core for each.

@@ -12,7 +12,8 @@ use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
 use crate::servers::mariadb::poison::{self, Poison};
-use crate::servers::mariadb::{audits, in_transaction, in_transaction_again, journal, records};
+use crate::servers::mariadb::transaction::{in_transaction, in_transaction_again};
+use crate::servers::mariadb::{audits, journal, records};
 
 impl Engine {
     /// Writes a student's entries each by itself, and sets aside the records that cannot be

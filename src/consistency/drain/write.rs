@@ -16,7 +16,8 @@ use crate::rules::review::Review;
 use crate::servers::mariadb::errors::{DUPLICATE, NOT_NULL, is_contention};
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
-use crate::servers::mariadb::{archive, audits, in_transaction, journal};
+use crate::servers::mariadb::transaction::in_transaction;
+use crate::servers::mariadb::{archive, audits, journal};
 
 /// States on their way to the table, each with what it was computed from.
 type Chain<'a> = HashMap<&'a str, (i64, &'a Review)>;

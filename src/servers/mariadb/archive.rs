@@ -4,10 +4,12 @@ use std::collections::HashSet;
 
 use mysql::{Conn, Value};
 
+use super::dates::date_value_us;
 use super::key_range::{Key, KeyRange, Place};
 use super::records::split;
 use super::shape::{ARCHIVE, LIVE};
-use super::{date_value_us, in_transaction, placeholders, row, rows, run};
+use super::statements::{placeholders, row, rows, run};
+use super::transaction::in_transaction;
 use crate::error::{Error, Result};
 use crate::rules::archive_step::Step;
 use crate::rules::clock::SiteZone;

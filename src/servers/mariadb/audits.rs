@@ -5,8 +5,9 @@ use std::collections::HashSet;
 use mysql::{Conn, Value};
 
 use super::bulk::Insert;
+use super::dates::date_value_us;
 use super::records::{cut, split};
-use super::{MOST_IN_A_LIST, date_value_us, placeholders, row, rows};
+use super::statements::{MOST_IN_A_LIST, placeholders, row, rows};
 use crate::error::Result;
 use crate::rules::clock::{SiteZone, now_us};
 

@@ -6,7 +6,7 @@ use mysql::Conn;
 use mysql::Value;
 use mysql::prelude::Queryable;
 
-use super::placeholders;
+use super::statements::placeholders;
 use crate::error::{Error, Result};
 
 /// MariaDB's number for a command that the connection may not use.

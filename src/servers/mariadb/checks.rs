@@ -3,7 +3,7 @@
 
 use mysql::Conn;
 
-use super::{row, run};
+use super::statements::{row, run};
 use crate::error::Result;
 
 /// One row.

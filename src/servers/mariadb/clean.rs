@@ -4,7 +4,7 @@
 use mysql::Conn;
 
 use super::shape::Shape;
-use super::{row, run, run_text};
+use super::statements::{row, run, run_text};
 use crate::error::Result;
 use crate::progress::OnProgress;
 

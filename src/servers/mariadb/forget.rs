@@ -5,10 +5,9 @@ use std::collections::BTreeSet;
 use mysql::{Conn, Value};
 
 use super::shape::{ARCHIVE, LIVE};
-use super::{
-    MOST_IN_A_LIST, archive, audits, in_transaction_again, old_blind_answers, retention, row, rows,
-    run, seasons,
-};
+use super::statements::{MOST_IN_A_LIST, row, rows, run};
+use super::transaction::in_transaction_again;
+use super::{archive, audits, old_blind_answers, retention, seasons};
 use crate::error::Result;
 
 /// Rows that are removed in one transaction.

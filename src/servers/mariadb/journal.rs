@@ -6,7 +6,7 @@ use mysql::{Conn, Value};
 
 use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use super::outages::NOW_US;
-use super::{MOST_IN_A_LIST, placeholders, row, rows, run};
+use super::statements::{MOST_IN_A_LIST, placeholders, row, rows, run};
 use crate::error::{Error, Result};
 
 /// One row for each entry. Ids grow, and are never used again.

@@ -2,8 +2,8 @@
 
 use mysql::{Conn, Value};
 
-use super::row;
 use super::shape::{ARCHIVE, LIVE, Shape};
+use super::statements::row;
 use crate::error::Result;
 
 /// Where records are.

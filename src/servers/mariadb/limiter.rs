@@ -3,7 +3,8 @@
 
 use mysql::Conn;
 
-use super::{in_transaction_again, row, run};
+use super::statements::{row, run};
+use super::transaction::in_transaction_again;
 use crate::error::Result;
 use crate::rules::safe_mode::{WINDOW_US, wait_us};
 

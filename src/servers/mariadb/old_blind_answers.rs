@@ -3,7 +3,7 @@
 use mysql::{Conn, Value};
 
 use super::shape::LIVE;
-use super::{placeholders, row, rows, run, run_text};
+use super::statements::{placeholders, row, rows, run, run_text};
 use crate::error::Result;
 
 /// Whether the table is there.

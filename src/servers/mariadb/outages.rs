@@ -2,7 +2,8 @@
 
 use mysql::Conn;
 
-use super::{in_transaction_again, row, run};
+use super::statements::{row, run};
+use super::transaction::in_transaction_again;
 use crate::error::{Result, Server};
 
 /// An outage is over when nobody has seen it for this long, in microseconds: one that comes and

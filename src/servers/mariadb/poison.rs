@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use mysql::{Conn, Value};
 
+use super::dates::date_value_us;
 use super::records::{cut, split};
-use super::{date_value_us, row, rows, run};
+use super::statements::{row, rows, run};
 use crate::error::Result;
 use crate::rules::clock::SiteZone;
 

@@ -4,10 +4,11 @@ use mysql::prelude::Queryable;
 use mysql::{Binary, Conn, QueryResult, Value};
 
 use super::bulk::Insert;
+use super::dates::{date_value, date_value_us, unix_value};
 use super::key_range::Place;
 use super::row_names::Names;
 use super::shape::{ARCHIVE, LIVE};
-use super::{date_value, date_value_us, placeholders, row, rows, unix_value};
+use super::statements::{placeholders, row, rows};
 use crate::error::{Error, Result};
 use crate::rules::clock::{SiteZone, now_us};
 use crate::rules::lineage::Record;

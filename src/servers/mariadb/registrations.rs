@@ -6,7 +6,8 @@ use std::time::Duration;
 use mysql::Conn;
 
 use super::outages::NOW_US;
-use super::{in_transaction_again, row, run};
+use super::statements::{row, run};
+use super::transaction::in_transaction_again;
 use crate::error::Result;
 use crate::rules::registration::{CONTESTED, Registration, Standing};
 

@@ -4,7 +4,8 @@ use mysql::{Conn, Value};
 
 use super::outages::NOW_US;
 use super::shape::Shape;
-use super::{in_transaction_again, rows, run};
+use super::statements::{rows, run};
+use super::transaction::in_transaction_again;
 use crate::error::Result;
 
 /// A row for each renaming of late.

@@ -2,9 +2,10 @@
 
 use mysql::{Conn, Value};
 
+use super::dates::date_value;
 use super::key_range::{Key, KeyRange, Place};
 use super::shape::ARCHIVE;
-use super::{date_value, row, run};
+use super::statements::{row, run};
 use crate::error::Result;
 use crate::rules::clock::SiteZone;
 

@@ -2,7 +2,7 @@
 
 use mysql::Conn;
 
-use super::{row, rows};
+use super::statements::{row, rows};
 use crate::error::Result;
 
 /// The active season and whether it uses the cache; none that is archived or on its way there. Of

@@ -3,7 +3,7 @@
 
 use mysql::Conn;
 
-use super::{row, rows};
+use super::statements::{row, rows};
 use crate::error::{Error, Result};
 
 /// Compares bytes and does not ignore trailing spaces, as Redis does.

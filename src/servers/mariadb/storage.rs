@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use mysql::Conn;
 
 use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
+use super::locks::take_lock;
 use super::shape::{ARCHIVE, LIVE, Shape};
+use super::statements::{row, rows, run_text};
 use super::strays::{all_moving, has_strays, new_moving, put_back, take_out};
 use super::{
-    archive, checks, journal, limiter, outages, registrations, renames, retention, row, rows,
-    run_text, take_lock, unshown,
+    archive, checks, journal, limiter, outages, registrations, renames, retention, unshown,
 };
 use crate::error::{Error, Result};
 use crate::rules::names::check_season_name;

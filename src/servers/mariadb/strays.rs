@@ -12,7 +12,7 @@
 use mysql::Conn;
 
 use super::shape::LIVE;
-use super::{row, rows, run};
+use super::statements::{row, rows, run};
 use crate::error::Result;
 
 /// What the names of tables begin with in which the default partition's rows are from the moment

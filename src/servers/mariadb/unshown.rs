@@ -9,10 +9,9 @@ use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
 use super::errors::{IS_READ_ONLY, leave_if_read_only};
-use super::{
-    MOST_IN_A_LIST, in_transaction, in_transaction_again, placeholders, registrations, row, rows,
-    run, run_text,
-};
+use super::registrations;
+use super::statements::{MOST_IN_A_LIST, placeholders, row, rows, run, run_text};
+use super::transaction::{in_transaction, in_transaction_again};
 use crate::error::{Error, Result};
 use crate::rules::belief::{Look, MOST_UNSHOWN, Unshown};
 use crate::rules::registration::{Registration, Standing};

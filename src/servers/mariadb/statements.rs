@@ -1,0 +1,58 @@
+//! Statements, and what becomes of them.
+
+use mysql::prelude::{FromRow, Queryable};
+use mysql::{Conn, Params};
+
+use crate::error::{Error, Result};
+
+/// All rows of a statement.
+pub fn rows<T: FromRow>(
+    connection: &mut Conn,
+    sql: &str,
+    params: impl Into<Params>,
+) -> Result<Vec<T>> {
+    connection.exec(sql, params).map_err(Error::from_mariadb)
+}
+
+/// The first row of a statement.
+pub fn row<T: FromRow>(
+    connection: &mut Conn,
+    sql: &str,
+    params: impl Into<Params>,
+) -> Result<Option<T>> {
+    connection.exec_first(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Runs a statement for its effect.
+pub fn run(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<()> {
+    connection.exec_drop(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Runs a statement that takes no parameters and cannot be prepared.
+pub fn run_text(connection: &mut Conn, sql: &str) -> Result<()> {
+    connection.query_drop(sql).map_err(Error::from_mariadb)
+}
+
+/// Runs statements in one round trip, up to the first one that fails.
+pub fn run_texts(connection: &mut Conn, sql: &str) -> Result<()> {
+    let mut results = connection.query_iter(sql).map_err(Error::from_mariadb)?;
+    while let Some(result) = results.iter() {
+        for row in result {
+            row.map_err(Error::from_mariadb)?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends the statement that another connection of ours is running.
+pub fn stop_statement(connection: &mut Conn, id: u32) -> Result<()> {
+    run_text(connection, &format!("KILL QUERY {id}"))
+}
+
+/// Values in one list: MariaDB takes 65,535 in a statement.
+pub const MOST_IN_A_LIST: usize = 1_000;
+
+/// A list of `count` placeholders.
+pub fn placeholders(count: usize) -> String {
+    vec!["?"; count].join(",")
+}
