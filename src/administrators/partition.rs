@@ -18,7 +18,7 @@ impl Engine {
         let mut connection = self.settings.background.connect(false)?;
         storage::lock(&mut connection)?;
         let mut changes = storage::prepare(&mut connection)?;
-        let taken_over = take_over_blind_answers(&mut connection, &self.settings.zone)?;
+        let taken_over = take_over_blind_answers(&mut connection, self.settings.writing())?;
         changes.extend(taken_over.map(|count| {
             format!("took over {count} answers of memora_blind_answer into memora_journal")
         }));

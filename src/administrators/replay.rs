@@ -126,7 +126,7 @@ impl Engine {
             if audits::audited(database, &[&job_id])?.is_empty() {
                 audits::audit(
                     database,
-                    zone,
+                    self.settings.writing(),
                     &[audit(&job_id, student, &entry, checksum(&payload))],
                 )?;
             }

@@ -11,12 +11,12 @@ use mysql::Conn;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::rules::clock::SiteZone;
 use crate::rules::entry::{Entry, fingerprint};
 use crate::rules::head::Head;
 use crate::rules::plan::{by_question, plan};
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
+use crate::servers::mariadb::bulk::Writing;
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::records::{self, NewState};
 use crate::servers::mariadb::transaction::in_transaction;
@@ -39,7 +39,7 @@ struct BlindSubmission {
 ///
 /// # Errors
 /// When MariaDB is down, or a row cannot be read. Running it again goes on.
-pub fn take_over_blind_answers(database: &mut Conn, zone: &SiteZone) -> Result<Option<usize>> {
+pub fn take_over_blind_answers(database: &mut Conn, writing: Writing<'_>) -> Result<Option<usize>> {
     if !old_blind_answers::exists(database)? {
         return Ok(None);
     }
@@ -49,11 +49,11 @@ pub fn take_over_blind_answers(database: &mut Conn, zone: &SiteZone) -> Result<O
             Error::Fault(format!("a row of memora_blind_answer cannot be read: {error}"))
         })?;
         in_transaction(database, |database| {
-            put_back(database, zone, (&player, &season), &blind)?;
+            put_back(database, writing, (&player, &season), &blind)?;
             let mut states = by_question(blind.base.clone());
             for (place, one) in blind.submissions.iter().enumerate() {
                 let (at_us, submission) = (one.answered_at_us, &one.submission);
-                let plan = plan(zone, submission, &states, at_us, at_us / 1_000_000);
+                let plan = plan(writing.zone, submission, &states, at_us, at_us / 1_000_000);
                 let token = format!("blind-{at_us:x}-{place}-{}", fingerprint(&player, &season));
                 let entry = Entry::new(
                     token,
@@ -80,7 +80,7 @@ pub fn take_over_blind_answers(database: &mut Conn, zone: &SiteZone) -> Result<O
 /// Puts the records that blind answers have changed back to what was known before them.
 fn put_back(
     database: &mut Conn,
-    zone: &SiteZone,
+    writing: Writing<'_>,
     (player, season): (&str, &str),
     blind: &Blind,
 ) -> Result<()> {
@@ -93,13 +93,13 @@ fn put_back(
     let base: HashMap<&str, &Review> =
         blind.base.iter().map(|state| (state.question_id.as_str(), state)).collect();
     let is_blind = |order: i64| blind.submissions.iter().any(|one| one.answered_at_us == order);
-    let standing = records::lock(database, zone, Place::Live, (player, season), &ids)?;
+    let standing = records::lock(database, writing.zone, Place::Live, (player, season), &ids)?;
     let changed = standing.iter().filter(|record| is_blind(record.review.answered_at_us));
     let (known, new): (Vec<_>, Vec<_>) = changed
         .map(|record| record.review.question_id.as_str())
         .partition(|id| base.contains_key(id));
     let states: Vec<NewState<'_>> =
         known.into_iter().map(|id| NewState { player, season, review: base[id] }).collect();
-    records::upsert(database, zone, Place::Live, &states)?;
+    records::upsert(database, writing, Place::Live, &states)?;
     old_blind_answers::remove_records(database, player, season, &new)
 }

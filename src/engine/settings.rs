@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::SiteZone;
+use crate::servers::mariadb::bulk::Writing;
 use crate::servers::mariadb::connect::{DatabaseAddress, DatabaseServer};
 use crate::servers::redis::RedisServer;
 use crate::servers::redis::keys::Keys;
@@ -97,6 +98,11 @@ const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
 const MOST_REPLICAS: u64 = 15;
 
 impl Settings {
+    /// How the site's rows are written.
+    pub fn writing(&self) -> Writing<'_> {
+        Writing { zone: &self.zone, is_over_tls: self.database.is_over_tls() }
+    }
+
     /// Checks the values.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -86,6 +87,25 @@ def test_everything_works_over_tls(
     assert "does not answer" not in caplog.text
     with secured.servers.database.connect_as_root() as root, root.cursor() as cursor:
         cursor.execute("DROP USER 'secured'@'%'")
+
+
+def test_only_what_goes_over_tls_does_without_the_bulk_protocol(
+    site: Site, secured: Secured
+) -> None:
+    """Other sites of the same process write as ever."""
+
+    def audits(**own: Any) -> list[str]:
+        with site.listening() as statements:
+            engine = site.engine(**own)
+            for name in ("q", "r"):
+                engine.submit(PLAYER, session_data=session(name))
+            assert engine.drain()["submissions"] == 2
+        return [one for one in statements if one.startswith("INSERT INTO `tabMemory Review Audit`")]
+
+    assert ["),(" in one for one in audits(**secured.database())] == [True]
+    plain = audits()
+    assert plain
+    assert not any("),(" in one for one in plain)
 
 
 @pytest.mark.parametrize(

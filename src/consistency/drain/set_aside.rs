@@ -57,7 +57,7 @@ impl Engine {
         student: &Waiting,
         entry: &Entry,
     ) -> Result<Written> {
-        let zone = &self.settings.zone;
+        let writing = self.settings.writing();
         let done = HashSet::from([entry.token.clone()]);
         in_transaction_again(database, |database| {
             let part = Part { student, entries: std::slice::from_ref(entry) };
@@ -67,7 +67,7 @@ impl Engine {
             for (ordinal, review) in settled.changed.iter().enumerate() {
                 // A statement that fails undoes itself alone.
                 let state = new_states(student.name(), std::slice::from_ref(review));
-                match records::upsert(database, zone, settled.place, &state) {
+                match records::upsert(database, writing, settled.place, &state) {
                     Err(error) if is_data_error(&error) => {
                         let part = entry.only(&review.question_id);
                         let text = part.to_text().unwrap_or_default();
@@ -78,7 +78,7 @@ impl Engine {
                     written => written?,
                 }
             }
-            audits::audit(database, zone, &[student.audit(entry)])?;
+            audits::audit(database, writing, &[student.audit(entry)])?;
             remove_done(database, student, &done)?;
             let answers = entry.states.len().saturating_sub(set_aside);
             Ok(Written { answers, set_aside, done: done.clone(), ..Written::default() })

@@ -72,7 +72,7 @@ impl Engine {
         if parts.is_empty() {
             return Ok(written);
         }
-        let zone = &self.settings.zone;
+        let writing = self.settings.writing();
         in_transaction(database, |database| {
             let archived = archived_of(database, parts)?;
             let tokens: Vec<&str> = parts
@@ -120,7 +120,7 @@ impl Engine {
             let replayed: Vec<_> = replayed.map(|(student, _)| student.name()).collect();
             self.drop_schedules(&self.process(), &replayed);
             expected.sort_unstable_by(|one, other| one.0.key().cmp(&other.0.key()));
-            records::upsert_expecting(database, zone, &expected)?;
+            records::upsert_expecting(database, writing, &expected)?;
             for place in [Place::Live, Place::Archive] {
                 let mut states: Vec<NewState<'_>> = settled
                     .iter()
@@ -128,9 +128,9 @@ impl Engine {
                     .flat_map(|(student, settled)| new_states(student.name(), &settled.changed))
                     .collect();
                 states.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-                records::upsert(database, zone, place, &states)?;
+                records::upsert(database, writing, place, &states)?;
             }
-            audits::audit(database, zone, &of_entries)?;
+            audits::audit(database, writing, &of_entries)?;
             written.answers = of_entries.iter().map(|audit| audit.answers).sum();
             written.done = before;
             written.done.extend(of_entries.iter().map(|audit| audit.job_id.to_owned()));
@@ -213,7 +213,7 @@ impl Engine {
         let settled = self.settle(database, student, &[entry], is_archived, &lost)?;
         records::upsert(
             database,
-            &self.settings.zone,
+            self.settings.writing(),
             settled.place,
             &new_states(student, &settled.changed),
         )

@@ -4,12 +4,12 @@ use std::collections::HashSet;
 
 use mysql::{Conn, Value};
 
-use super::bulk::Insert;
+use super::bulk::{Insert, Writing};
 use super::dates::date_value_us;
 use super::records::{cut, split};
 use super::statements::{MOST_IN_A_LIST, placeholders, row, rows};
 use crate::error::Result;
-use crate::rules::clock::{SiteZone, now_us};
+use crate::rules::clock::now_us;
 
 /// What ties an acknowledgement to what was persisted.
 pub struct Audit<'a> {
@@ -78,10 +78,10 @@ pub fn submitted_since(
 /// # Errors
 /// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: one is there, so that
 /// submission has been written.
-pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Result<()> {
+pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) -> Result<()> {
     let date = |microseconds| {
         let (seconds, rest) = split(microseconds);
-        date_value_us(zone, seconds, rest)
+        date_value_us(writing.zone, seconds, rest)
     };
     let rows = audits.iter().map(|audit| {
         let persisted = date(audit.persisted_at_us);
@@ -103,7 +103,7 @@ pub fn audit(connection: &mut Conn, zone: &SiteZone, audits: &[Audit<'_>]) -> Re
     let into = "INSERT INTO `tabMemory Review Audit` \
         (name, creation, modified, modified_by, owner, player, season, answers, answered_at, \
         persisted_at, checksum)";
-    Insert { into, columns: 11, update: "" }.run(connection, rows)
+    Insert { into, columns: 11, update: "" }.run(connection, writing, rows)
 }
 
 /// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was

@@ -1,24 +1,26 @@
 //! Many rows in one statement.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use mysql::Conn;
 use mysql::Value;
 use mysql::prelude::Queryable;
 
 use super::statements::placeholders;
 use crate::error::{Error, Result};
-
-/// MariaDB's number for a command that the connection may not use.
-const NOT_AGREED_ON: u16 = 1295;
+use crate::rules::clock::SiteZone;
 
 /// Rows of a statement without the bulk protocol: their conditions make it longer than their
 /// number.
 const ROWS: usize = 100;
 
-/// A connection of this process may not use the bulk protocol: over TLS, the client does not tell
-/// MariaDB that it knows it, and then uses it (mysql 28.0.4, `do_ssl_request`).
-static IS_REFUSED: AtomicBool = AtomicBool::new(false);
+/// How a site's rows are written.
+#[derive(Clone, Copy, Debug)]
+pub struct Writing<'a> {
+    /// The zone of their dates.
+    pub zone: &'a SiteZone,
+    /// Without the bulk protocol: over TLS, the client does not tell MariaDB that it knows it, and
+    /// would use it all the same, and be refused (mysql 28.0.4, `do_ssl_request`).
+    pub is_over_tls: bool,
+}
 
 /// A statement that inserts rows, or changes those that are there.
 pub struct Insert<'a> {
@@ -36,17 +38,13 @@ impl Insert<'_> {
     pub fn run(
         &self,
         connection: &mut Conn,
-        rows: impl Iterator<Item = Vec<Value>> + Clone,
+        writing: Writing<'_>,
+        rows: impl Iterator<Item = Vec<Value>>,
     ) -> Result<()> {
-        if !IS_REFUSED.load(Ordering::Relaxed) {
-            match connection.exec_batch(self.sql(1, self.update), rows.clone()) {
-                Err(mysql::Error::MySqlError(error)) if error.code == NOT_AGREED_ON => {
-                    IS_REFUSED.store(true, Ordering::Relaxed);
-                }
-                outcome => return outcome.map_err(Error::from_mariadb),
-            }
+        if writing.is_over_tls {
+            return self.run_together(connection, rows);
         }
-        self.run_together(connection, rows)
+        connection.exec_batch(self.sql(1, self.update), rows).map_err(Error::from_mariadb)
     }
 
     fn run_together(

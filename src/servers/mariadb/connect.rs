@@ -128,6 +128,11 @@ impl DatabaseServer {
         server
     }
 
+    /// Whether its connections are encrypted.
+    pub fn is_over_tls(&self) -> bool {
+        self.is_over_tls
+    }
+
     /// How long a call waits for each answer where it may wait in vain.
     fn brief(&self) -> Duration {
         match &self.host {

@@ -2,7 +2,7 @@
 
 pub mod archive;
 pub mod audits;
-mod bulk;
+pub mod bulk;
 pub mod checks;
 pub mod clean;
 pub mod connect;

@@ -3,7 +3,7 @@
 use mysql::prelude::Queryable;
 use mysql::{Binary, Conn, QueryResult, Value};
 
-use super::bulk::Insert;
+use super::bulk::{Insert, Writing};
 use super::dates::{date_value, date_value_us, unix_value};
 use super::key_range::Place;
 use super::row_names::Names;
@@ -305,7 +305,7 @@ const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modifie
 /// Sort them by their key first: the table is then written in its own order.
 pub fn upsert(
     connection: &mut Conn,
-    zone: &SiteZone,
+    writing: Writing<'_>,
     place: Place,
     states: &[NewState<'_>],
 ) -> Result<()> {
@@ -322,11 +322,11 @@ pub fn upsert(
     };
     let (names, now_us) = (Names::new(), now_us());
     let rows = states.iter().map(|state| {
-        let mut row = state_values(zone, &names, now_us, state);
+        let mut row = state_values(writing.zone, &names, now_us, state);
         row.extend((place == Place::Archive).then(|| row[1].clone()));
         row
     });
-    Insert { into: &into, columns, update: &update }.run(connection, rows)
+    Insert { into: &into, columns, update: &update }.run(connection, writing, rows)
 }
 
 /// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`].
@@ -337,7 +337,7 @@ pub fn upsert(
 /// somewhere. Nothing was written then, once the transaction is rolled back.
 pub fn upsert_expecting(
     connection: &mut Conn,
-    zone: &SiteZone,
+    writing: Writing<'_>,
     states: &[(NewState<'_>, i64)],
 ) -> Result<()> {
     if states.is_empty() {
@@ -351,11 +351,11 @@ pub fn upsert_expecting(
     let into = format!("INSERT INTO `{}` ({STATE_COLUMNS})", LIVE.table);
     let (names, now_us) = (Names::new(), now_us());
     let rows = states.iter().map(|(state, from)| {
-        let mut row = state_values(zone, &names, now_us, state);
+        let mut row = state_values(writing.zone, &names, now_us, state);
         row.push((*from).into());
         row
     });
-    Insert { into: &into, columns: 14, update: &update }.run(connection, rows)
+    Insert { into: &into, columns: 14, update: &update }.run(connection, writing, rows)
 }
 
 /// The values of [`STATE_COLUMNS`].
