@@ -46,7 +46,8 @@ fn id_of(shard: usize) -> usize {
     shard + 1
 }
 
-type Row = (bool, bool, String, String, String, i64, i64, Option<String>, Option<String>);
+type Row =
+    (bool, bool, String, String, String, i64, i64, Option<u64>, Option<String>, Option<String>);
 
 /// A run of a shard, and what is to be noted of it.
 #[derive(Clone, Copy)]
@@ -64,24 +65,37 @@ pub struct Reached<'a> {
 /// Looks whether a shard of the cache may be believed, and which run of it: one small statement.
 pub fn look(connection: &mut Conn, shard: usize, name: &str) -> Result<(Look, Registration)> {
     // One more than are dropped one by one: the rest need not be known.
+    let (look, registration, _) = look_at(connection, shard, name, MOST_UNSHOWN + 1)?;
+    Ok((look, registration))
+}
+
+/// As [`look`], and the ids of so many marks at most.
+fn look_at(
+    connection: &mut Conn,
+    shard: usize,
+    name: &str,
+    most: usize,
+) -> Result<(Look, Registration, Vec<u64>)> {
     let sql = format!(
-        "SELECT {IS_READ_ONLY}, is_believed, {}, player, season FROM `memora_belief` LEFT JOIN \
-         `memora_registration` r ON r.name = ? LEFT JOIN `memora_unshown` ON shard = \
-         memora_belief.id WHERE memora_belief.id = ? LIMIT {}",
+        "SELECT {IS_READ_ONLY}, is_believed, {}, memora_unshown.id, player, season FROM \
+         `memora_belief` LEFT JOIN `memora_registration` r ON r.name = ? LEFT JOIN \
+         `memora_unshown` ON shard = memora_belief.id WHERE memora_belief.id = ? LIMIT {most}",
         registrations::columns(),
-        MOST_UNSHOWN + 1
     );
     let found: Vec<Row> = rows(connection, &sql, (name, id_of(shard)))?;
     leave_if_read_only(found.first().is_some_and(|(is_read_only, ..)| *is_read_only))?;
-    let (mut look, mut registration) = (Look::default(), Registration::default());
-    for (_, is_believed, run_id, previous, challenge, challenged, defended, player, season) in found
+    let (mut look, mut registration, mut ids) =
+        (Look::default(), Registration::default(), Vec::new());
+    for (_, is_believed, run_id, previous, challenge, challenged, defended, id, player, season) in
+        found
     {
         look.is_believed = is_believed;
         registration =
             registrations::registration((run_id, previous, challenge, challenged, defended));
+        ids.extend(id);
         look.unshown.extend(player.zip(season).map(|(player, season)| Unshown { player, season }));
     }
-    Ok((look, registration))
+    Ok((look, registration, ids))
 }
 
 /// Lets `change` look at what stands there and put a shard of the cache right. Where the run that is
@@ -111,10 +125,8 @@ fn settle_once(
     let id = id_of(shard);
     in_transaction(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = ? FOR UPDATE", (id,))?;
-        // Before the look, so that it tells of each of them.
-        let marks = "SELECT id FROM `memora_unshown` WHERE shard = ?";
-        let ids: Vec<u64> = rows(connection, marks, (id,))?;
-        let (look, registration) = look(connection, shard, name)?;
+        // All marks: those that are forgotten are those that it tells of.
+        let (look, registration, ids) = look_at(connection, shard, name, usize::MAX)?;
         let standing = change(&look, &registration)?;
         registrations::note(connection, name, standing, (run_id, challenge))?;
         if !standing.counts() {
