@@ -9,7 +9,7 @@ import pytest
 
 from tests.servers.test_failover import replicated_site
 from tests.support.crowd import HEAD, Crowd
-from tests.support.failover import Pair, started_pair
+from tests.support.replica import Pair, started_pair
 from tests.support.site_under_test import IMPATIENT, Servers, Site
 from tests.support.wire import Wires
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests import frappe_standin
 from tests.conftest import clean_site
-from tests.support.binlog import FORMATS, Primary, Replica
+from tests.support.replica import FORMATS, Pair, started_pair
 from tests.support.servers import MariaDB
 from tests.support.site_under_test import PATIENT, PLAYER, TRACKER, Record, Servers, Site, session
 
@@ -20,13 +20,15 @@ DEFAULT = "`tabPlayer Memory Tracker` PARTITION (`p_default`)"
 
 
 @pytest.fixture(params=FORMATS)
-def replicated(servers: Servers, request: pytest.FixtureRequest) -> Iterator[tuple[Site, Replica]]:
-    with Primary(request.param) as primary, Replica(primary) as replica:
+def replicated(servers: Servers, request: pytest.FixtureRequest) -> Iterator[tuple[Site, Pair]]:
+    with started_pair(binlog_format=request.param) as pair:
+        primary = pair.primary
         with primary.connect() as connection:
             frappe_standin.create_tables(connection)
         site = Site(replace(servers, database=primary), primary.database, limits=PATIENT)
         site.engine().prepare_storage()
-        yield clean_site(site), replica
+        pair.follow()
+        yield clean_site(site), pair
 
 
 def content(server: MariaDB) -> dict[str, Any]:
@@ -90,13 +92,13 @@ def live_through(site: Site, check: Callable[[], dict[str, Any]]) -> None:
     check()
 
 
-def test_a_season_leaves_the_same_on_a_replica(replicated: tuple[Site, Replica]) -> None:
-    site, replica = replicated
+def test_a_season_leaves_the_same_on_a_replica(replicated: tuple[Site, Pair]) -> None:
+    site, pair = replicated
 
     def check() -> dict[str, Any]:
-        replica.catch_up()
+        pair.wait_until_level()
         here = content(site.servers.database)
-        assert content(replica) == here
+        assert content(pair.replica) == here
         return here
 
     live_through(site, check)

@@ -11,7 +11,7 @@ from memora._engine import Engine
 from tests import frappe_standin
 from tests.conftest import clean_site
 from tests.consistency.test_drain import NOTHING, age_written, audits
-from tests.support.failover import Pair, started_pair
+from tests.support.replica import Pair, started_pair
 from tests.support.site_under_test import PLAYER, Record, Servers, Site, ids, session
 from tests.support.wire import Wires
 

@@ -1,4 +1,4 @@
-"""A MariaDB and its asynchronous replica."""
+"""A MariaDB and its replica."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import pymysql.cursors
 
-from tests.support.servers import MariaDB, wait_until
+from tests.support.servers import MariaDB, ServerError, wait_until
 
 # Both write a log, for each may be the primary.
 PRIMARY: Final = ("--server-id=1", "--log-bin=bin")
 REPLICA: Final = ("--server-id=2", "--log-bin=bin", "--read-only=1", "--skip-slave-start")
+# What replicas are sent.
+FORMATS: Final = ("ROW", "MIXED")
 # As docs/servers.md has it.
 SEMI_SYNCHRONOUS: Final = (
     "--rpl-semi-sync-master-enabled=ON",
@@ -42,13 +44,24 @@ class Pair:
         self.wait_until_level()
 
     def wait_until_level(self) -> None:
-        """Wait until the replica has all that the primary has."""
-        assert wait_until(self.is_level), _run(self.replica, "SHOW SLAVE STATUS")
+        """Wait until the replica has all that the primary has.
+
+        Raises:
+            ServerError: it has stopped; the message says why.
+        """
+        if not wait_until(self.is_level):
+            raise ServerError("the replica does not catch up")
 
     def is_level(self) -> bool:
-        """Whether the replica has all that the primary has."""
+        """Whether the replica has all that the primary has.
+
+        Raises:
+            ServerError: as `wait_until_level`.
+        """
         (ahead,) = _run(self.primary, "SHOW MASTER STATUS")
         (found,) = _run(self.replica, "SHOW SLAVE STATUS")
+        if error := found["Last_Error"]:
+            raise ServerError(error)
         reached = (found["Relay_Master_Log_File"], found["Exec_Master_Log_Pos"])
         return bool(reached == (ahead["File"], ahead["Position"]))
 
@@ -66,16 +79,17 @@ class Pair:
 
 
 @contextmanager
-def started_pair(is_semi_synchronous: bool = False) -> Iterator[Pair]:
+def started_pair(is_semi_synchronous: bool = False, binlog_format: str = "MIXED") -> Iterator[Pair]:
     """A primary with an empty database, and a server that does not follow it yet.
 
     Args:
         is_semi_synchronous: a commit waits until the replica has it, or for ten seconds.
+        binlog_format: what the replica is sent.
     """
-    waits = SEMI_SYNCHRONOUS if is_semi_synchronous else ()
+    both = [f"--binlog-format={binlog_format}", *(SEMI_SYNCHRONOUS if is_semi_synchronous else ())]
     with (
-        MariaDB(survives_power_cut=False, extra=[*PRIMARY, *waits]) as primary,
-        MariaDB(survives_power_cut=False, extra=[*REPLICA, *waits]) as replica,
+        MariaDB(survives_power_cut=False, extra=[*PRIMARY, *both]) as primary,
+        MariaDB(survives_power_cut=False, extra=[*REPLICA, *both]) as replica,
     ):
         yield Pair(primary, replica)
 
