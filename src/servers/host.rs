@@ -67,6 +67,11 @@ impl Host {
         &self.name
     }
 
+    /// Whether it is this one.
+    pub fn is_at(&self, name: &str, port: u16) -> bool {
+        (self.name.as_str(), self.port) == (name, port)
+    }
+
     /// The port.
     pub fn port(&self) -> u16 {
         self.port

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.consistency.test_drain import kept
 from tests.support.names import SILENT, NamedProcess
+from tests.support.sentinel import watched
 from tests.support.servers import SCHEDULES
 from tests.support.site_under_test import IMPATIENT, PLAYER, Record, Site, ids, session
 
@@ -60,6 +62,33 @@ def test_a_name_server_that_never_answered_is_not_waited_for(site: Site, tmp_pat
         assert time.monotonic() - began < 10
         status = process.call("cache_status", [])
         assert "the name redis-cache: the name server does not answer" in status["cause"]
+
+
+def test_a_sentinel_whose_name_server_is_silent_costs_nothing(site: Site, tmp_path: Path) -> None:
+    with watched("journal", replicas=0) as journal:
+        [sentinel] = journal.sentinels
+        address = journal.settings | {"sentinels": [f"sentinel:{sentinel.port}"]}
+        settings = site.plain_settings() | {
+            "journal_url": None,
+            "journal_sentinel": address,
+            **IMPATIENT,
+        }
+        answer = session("q")
+        with NamedProcess(tmp_path, settings, sentinel=HERE) as process:
+            assert process.call("submit", PLAYER, session_data=answer)["persistence_job_id"]
+            process.know(sentinel=SILENT)
+            process.call("close")
+            began = time.monotonic()
+            assert process.call("submit", PLAYER, session_data=answer)["persistence_job_id"]
+            assert process.call("outage_news") == []
+            assert time.monotonic() - began < 10
+        with NamedProcess(tmp_path, settings, sentinel=SILENT) as process:
+            began = time.monotonic()
+            taken = process.call("submit", PLAYER, session_data=answer)["persistence_job_id"]
+            assert kept(site) == [taken]
+            assert time.monotonic() - began < 10
+            warning = process.call("journal_status")["warning"]
+            assert "the name sentinel: the name server does not answer" in warning
 
 
 def test_a_server_that_moved_is_followed(site: Site, process: NamedProcess) -> None:

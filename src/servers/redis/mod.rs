@@ -16,6 +16,7 @@ pub mod memory;
 pub mod node;
 pub mod nodes;
 pub mod notes;
+mod open;
 pub mod pending;
 pub mod replicas;
 pub mod replication;
@@ -36,6 +37,7 @@ use ::redis::{
     RedisConnectionInfo, RedisResult, Script, ScriptInvocation, Value,
 };
 
+use self::open::{open, open_at};
 use self::replication::Replication;
 use self::sentinel::{SentinelAddress, Sentinels};
 use self::url::{Place, RedisUrl};
@@ -209,7 +211,7 @@ impl RedisServer {
 
     /// How long a call waits for each answer where it may wait in vain.
     fn brief(&self) -> Duration {
-        match &self.host {
+        match self.sentinels.as_ref().and_then(|all| all.primary()).or_else(|| self.host.clone()) {
             Some(host) => host.brief(self.timeout),
             None => BRIEFLY.min(self.timeout),
         }
@@ -219,25 +221,17 @@ impl RedisServer {
         matches!(self.info.addr(), ConnectionAddr::TcpTls { .. })
     }
 
-    fn open(&self, patience: Duration) -> RedisResult<Connection> {
-        let open = |info| open(info, patience);
-        match &self.host {
+    fn open(&self, host: Option<&Host>, patience: Duration) -> RedisResult<Connection> {
+        match host {
             // Whose name is in the certificate, the client looks up itself.
             Some(host) if self.is_over_tls() => {
                 host.ask(patience)?;
-                open(self.info.clone())
+                open(self.info.clone(), patience)
             }
-            Some(host) => host.connect(patience, |address| {
-                let address = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
-                open(self.info.clone().set_addr(address))
-            }),
-            None => open(self.info.clone()),
+            Some(host) => open_at(host, &self.info, patience),
+            None => open(self.info.clone(), patience),
         }
     }
-}
-
-fn open(info: ConnectionInfo, patience: Duration) -> RedisResult<Connection> {
-    redis::Client::open(info)?.get_connection_with_timeout(patience)
 }
 
 /// A kept connection that the way there may forget.
@@ -251,7 +245,8 @@ fn kept_alive() -> TcpSettings {
 pub struct RedisConnection {
     server: Server,
     inner: Connection,
-    address: ConnectionAddr,
+    /// Where it leads; nothing for a socket.
+    host: Option<Arc<Host>>,
     /// The server's `run_id`: another one means that it restarted and may have old data.
     pub run_id: String,
 }
@@ -289,19 +284,13 @@ impl Connect for RedisServer {
             error => error,
         };
         let patience = if probe { self.brief() } else { self.timeout };
+        let host = match &self.sentinels {
+            Some(sentinels) => Some(sentinels.locate(patience)?),
+            None => self.host.clone(),
+        };
         let began = Instant::now();
         let patience_to_connect = patience.min(self.connect_timeout);
-        let (mut inner, address) = match &self.sentinels {
-            Some(sentinels) => {
-                let address = sentinels.locate(patience)?;
-                let inner = open(self.info.clone().set_addr(address.clone()), patience_to_connect);
-                (inner.map_err(fail)?, address)
-            }
-            None => {
-                let inner = self.open(patience_to_connect).map_err(fail)?;
-                (inner, self.info.addr().clone())
-            }
-        };
+        let mut inner = self.open(host.as_deref(), patience_to_connect).map_err(fail)?;
         inner.set_read_timeout(Some(patience)).map_err(fail)?;
         inner.set_write_timeout(Some(patience)).map_err(fail)?;
         let about: String = redis::cmd("INFO").arg("server").query(&mut inner).map_err(fail)?;
@@ -310,7 +299,7 @@ impl Connect for RedisServer {
             .find_map(|line| line.strip_prefix("run_id:"))
             .unwrap_or("unknown")
             .to_owned();
-        if let Some(host) = &self.host {
+        if let Some(host) = &host {
             host.learn_distance(began.elapsed());
         }
         if !self.is_in_cluster && about.lines().any(|line| line == "redis_mode:cluster") {
@@ -323,20 +312,22 @@ impl Connect for RedisServer {
         let reply = reply_patience(self.timeout);
         inner.set_read_timeout(Some(reply)).map_err(fail)?;
         inner.set_write_timeout(Some(reply)).map_err(fail)?;
-        if self.sentinels.is_some() {
+        if let (Some(_), Some(host)) = (&self.sentinels, &host) {
             let about: String =
                 redis::cmd("INFO").arg("replication").query(&mut inner).map_err(fail)?;
             if Replication::read(&about).role == "slave" {
-                let cause = format!("{address} is a replica, not what the sentinels say");
+                let cause = format!("{host} is a replica, not what the sentinels say");
                 return Err(Error::Unavailable { server: self.server, cause, broken: false });
             }
         }
-        Ok(RedisConnection { server: self.server, inner, address, run_id })
+        Ok(RedisConnection { server: self.server, inner, host, run_id })
     }
 
     fn leads_there(&self, connection: &RedisConnection) -> bool {
-        let sentinels = self.sentinels.as_ref();
-        sentinels.is_none_or(|all| all.is_primary(&connection.address, self.timeout))
+        match (&self.sentinels, &connection.host) {
+            (Some(sentinels), Some(host)) => sentinels.is_primary(host, self.timeout),
+            _ => true,
+        }
     }
 
     fn test(&self, mut connection: RedisConnection) -> Option<RedisConnection> {

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use ::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo, ProtocolVersion};
 use arc_swap::ArcSwapOption;
 
+use super::open::open_at;
 use crate::error::{Error, Result, Server};
+use crate::servers::host::Host;
 
 /// The port of a sentinel that is named without one.
 const SENTINEL_PORT: u16 = 26_379;
@@ -38,15 +40,22 @@ pub struct SentinelAddress {
 pub(super) struct Sentinels {
     server: Server,
     service: String,
-    /// How to reach each.
-    all: Vec<ConnectionInfo>,
+    all: Vec<Sentinel>,
     /// The one that answered last. No lock: one could be held while the process forks.
     first: AtomicUsize,
     /// Where the primary is, as far as they have said.
-    primary: ArcSwapOption<ConnectionAddr>,
+    primary: ArcSwapOption<Host>,
     /// When they were asked last, in milliseconds after `start`.
     asked_at_ms: AtomicU64,
     start: Instant,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Sentinel {
+    host: Host,
+    /// How it is reached, but for its address.
+    info: ConnectionInfo,
 }
 
 impl SentinelAddress {
@@ -63,11 +72,13 @@ impl SentinelAddress {
         }
         let mut all = Vec::with_capacity(self.sentinels.len());
         for sentinel in &self.sentinels {
-            let Some(address) = host_and_port(sentinel) else {
-                return refuse(format!("\"{sentinel}\" is no host:port of a sentinel"));
+            let Some(host) = host(sentinel) else {
+                return refuse(format!(
+                    "\"{sentinel}\" is no host:port of a sentinel (as in Frappe, without TLS)"
+                ));
             };
             let (user, password) = (&self.sentinel_username, &self.sentinel_password);
-            all.push(reached_as(address, user.as_deref(), password.as_deref())?);
+            all.push(Sentinel { host, info: reached_as(user.as_deref(), password.as_deref())? });
         }
         Ok(Sentinels {
             server,
@@ -82,23 +93,20 @@ impl SentinelAddress {
 
     /// How the primary is reached, but for its address.
     pub(super) fn primary(&self) -> Result<ConnectionInfo> {
-        let nowhere = ConnectionAddr::Tcp(String::new(), 0);
-        reached_as(nowhere, self.master_username.as_deref(), self.master_password.as_deref())
+        reached_as(self.master_username.as_deref(), self.master_password.as_deref())
     }
 }
 
-fn host_and_port(sentinel: &str) -> Option<ConnectionAddr> {
-    let (host, port) = sentinel.rsplit_once(':').unwrap_or((sentinel, ""));
+/// From `host:port`, or a host alone.
+fn host(sentinel: &str) -> Option<Host> {
+    let (name, port) = sentinel.rsplit_once(':').unwrap_or((sentinel, ""));
     let port = if port.is_empty() { SENTINEL_PORT } else { port.parse().ok()? };
-    (!host.is_empty()).then(|| ConnectionAddr::Tcp(host.to_owned(), port))
+    (!name.is_empty() && !name.contains('/')).then(|| Host::new(name, port))
 }
 
-fn reached_as(
-    address: ConnectionAddr,
-    user: Option<&str>,
-    password: Option<&str>,
-) -> Result<ConnectionInfo> {
-    let info = address
+/// Says who we are, to a server whose address is not known yet.
+fn reached_as(user: Option<&str>, password: Option<&str>) -> Result<ConnectionInfo> {
+    let info = ConnectionAddr::Tcp(String::new(), 0)
         .into_connection_info()
         .map_err(|error| Error::InvalidInput(format!("a Redis cannot be reached: {error}")))?;
     let mut settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP2);
@@ -117,7 +125,7 @@ impl Sentinels {
     ///
     /// # Errors
     /// [`Error::Unavailable`] when none does.
-    pub(super) fn locate(&self, patience: Duration) -> Result<ConnectionAddr> {
+    pub(super) fn locate(&self, patience: Duration) -> Result<Arc<Host>> {
         let asked_at = self.now_ms();
         let first = self.first.load(Ordering::Relaxed);
         let mut causes = Vec::with_capacity(self.all.len());
@@ -125,26 +133,35 @@ impl Sentinels {
             let index = (first + number) % self.all.len();
             let sentinel = &self.all[index];
             match self.ask(sentinel, patience / PART) {
-                Ok(Some((host, port))) => {
-                    let primary = ConnectionAddr::Tcp(host, port);
+                Ok(Some((name, port))) => {
+                    // What is known of its host stays known.
+                    let primary = self
+                        .primary()
+                        .filter(|last| last.is_at(&name, port))
+                        .unwrap_or_else(|| Arc::new(Host::new(&name, port)));
                     self.first.store(index, Ordering::Relaxed);
-                    self.primary.store(Some(Arc::new(primary.clone())));
+                    self.primary.store(Some(Arc::clone(&primary)));
                     self.asked_at_ms.store(asked_at, Ordering::Relaxed);
                     return Ok(primary);
                 }
                 Ok(None) => {
-                    causes.push(format!("{} knows no {}", sentinel.addr(), self.service));
+                    causes.push(format!("{} knows no {}", sentinel.host, self.service));
                 }
-                Err(error) => causes.push(format!("{}: {error}", sentinel.addr())),
+                Err(error) => causes.push(format!("{}: {error}", sentinel.host)),
             }
         }
         let cause = format!("no sentinel says where it is ({})", causes.join("; "));
         Err(Error::Unavailable { server: self.server, cause, broken: false })
     }
 
+    /// Where the primary is, as far as they have said.
+    pub(super) fn primary(&self) -> Option<Arc<Host>> {
+        self.primary.load_full()
+    }
+
     /// Whether a connection leads to where the primary is. Asks once a second; sentinels that do
     /// not answer change nothing.
-    pub(super) fn is_primary(&self, address: &ConnectionAddr, patience: Duration) -> bool {
+    pub(super) fn is_primary(&self, host: &Host, patience: Duration) -> bool {
         let (asked_at, now) = (self.asked_at_ms.load(Ordering::Relaxed), self.now_ms());
         let longest = u64::try_from(LONGEST_KNOWN.as_millis()).unwrap_or(u64::MAX);
         let is_time = now.saturating_sub(asked_at) >= longest;
@@ -158,16 +175,15 @@ impl Sentinels {
         {
             log::debug!("{error}");
         }
-        self.primary.load().as_deref().is_none_or(|primary| primary == address)
+        self.primary().is_none_or(|primary| primary.is_at(host.name(), host.port()))
     }
 
     fn ask(
         &self,
-        sentinel: &ConnectionInfo,
+        sentinel: &Sentinel,
         patience: Duration,
     ) -> redis::RedisResult<Option<(String, u16)>> {
-        let mut connection =
-            redis::Client::open(sentinel.clone())?.get_connection_with_timeout(patience)?;
+        let mut connection = open_at(&sentinel.host, &sentinel.info, patience)?;
         connection.set_read_timeout(Some(patience))?;
         connection.set_write_timeout(Some(patience))?;
         redis::cmd("SENTINEL")
@@ -183,7 +199,7 @@ impl Sentinels {
     /// Whether these are the same as others, asked for the same.
     pub(super) fn are_same(&self, other: &Sentinels) -> bool {
         let addresses = |of: &Sentinels| -> Vec<String> {
-            let mut all: Vec<_> = of.all.iter().map(|one| one.addr().to_string()).collect();
+            let mut all: Vec<_> = of.all.iter().map(|one| one.host.to_string()).collect();
             all.sort();
             all
         };
@@ -207,7 +223,7 @@ mod tests {
     #[test]
     fn sentinels_are_named_by_host_and_port() -> Result<()> {
         let found = read(&["10.0.0.1:26380", "sentinel"], "school")?;
-        let addresses: Vec<String> = found.all.iter().map(|one| one.addr().to_string()).collect();
+        let addresses: Vec<String> = found.all.iter().map(|one| one.host.to_string()).collect();
         assert_eq!(addresses, ["10.0.0.1:26380", "sentinel:26379"]);
         Ok(())
     }

@@ -1,0 +1,20 @@
+//! Connecting.
+
+use std::time::Duration;
+
+use ::redis::{Client, Connection, ConnectionAddr, ConnectionInfo, RedisResult};
+
+use crate::servers::host::Host;
+
+/// Connects to a host in this way, whatever address `info` has.
+pub fn open_at(host: &Host, info: &ConnectionInfo, patience: Duration) -> RedisResult<Connection> {
+    host.connect(patience, |address| {
+        let address = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
+        open(info.clone().set_addr(address), patience)
+    })
+}
+
+/// Connects to where `info` says.
+pub fn open(info: ConnectionInfo, patience: Duration) -> RedisResult<Connection> {
+    Client::open(info)?.get_connection_with_timeout(patience)
+}
