@@ -407,6 +407,24 @@ def test_a_journal_that_was_full_from_the_beginning_keeps_nobody_waiting(
     assert site.rows()["q"]["stability"] == 2
 
 
+def test_a_journal_that_was_full_before_its_first_drain_is_drained(
+    site: Site, engine: Engine
+) -> None:
+    """It has a stream, and takes no group of consumers."""
+    site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
+    engine.submit(PLAYER, session_data=session("q"))
+    site.journal.config_set("maxmemory", FULL)
+    try:
+        engine.submit(PLAYER, session_data=session("r"))
+        assert (site.waiting(), len(kept(site))) == (1, 1)
+        assert engine.drain() == NOTHING | {"submissions": 2, "answers": 2}
+    finally:
+        site.journal.config_set("maxmemory", "0")
+    engine.submit(PLAYER, session_data=session("q"))
+    assert engine.drain() == NOTHING | {"submissions": 1, "answers": 1}
+    assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 3, "r": 2}
+
+
 def drain_all(site: Site, engine: Engine) -> None:
     """Drain until both journals are empty, what dead drains took included."""
     for _ in range(100):

@@ -57,7 +57,7 @@ impl Engine {
         let keys = &self.settings.keys;
         let deadline = Instant::now() + patience;
         let consumer = process.token();
-        let has_stream = process.journal.with(|journal| {
+        let has_group = process.journal.with(|journal| {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
@@ -68,11 +68,11 @@ impl Engine {
         }
         let mut report = DrainReport::default();
         self.write_again_if_needed(&process, deadline, &mut report);
-        let mut last_id = 0;
+        let (mut last_id, mut last_of_stream) = (0, String::new());
         loop {
             let stream = process.journal.with(|journal| {
-                if !has_stream {
-                    return Ok(Vec::new());
+                if !has_group {
+                    return journal::after(journal, keys, &last_of_stream, BATCH);
                 }
                 let abandoned =
                     journal::take_over(journal, keys, &consumer, TAKE_OVER_AFTER_MS, BATCH)?;
@@ -96,6 +96,9 @@ impl Engine {
                 break;
             }
             last_id = table.last().map_or(last_id, |entry| entry.id);
+            if let Some(entry) = stream.last() {
+                last_of_stream.clone_from(&entry.id);
+            }
             self.drain_whole(&process, stream, table, deadline, &mut report)?;
             self.let_go(&process, deadline, &mut report);
             if Instant::now() >= deadline {
@@ -106,7 +109,7 @@ impl Engine {
         let waiting = process.drain.with(kept::backlog)?.0;
         report.remaining = waiting
             + process.journal.with(|journal| {
-                if has_stream {
+                if has_group {
                     journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
                 }
                 Ok(journal::backlog(journal, keys)?.0)

@@ -231,8 +231,7 @@ pub fn entries_of(
     Ok(found)
 }
 
-/// Makes the consumer group; harmless where it exists. False: a Redis that is full has no stream,
-/// and takes none.
+/// Makes the consumer group; harmless where it exists. False: there is none, for the Redis is full.
 pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<bool> {
     let mut command = redis::cmd("XGROUP");
     command.arg("CREATE").arg(keys.stream()).arg(GROUP).arg("0").arg("MKSTREAM");
@@ -240,10 +239,28 @@ pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<bool>
         Err(Error::Refused { cause, .. }) if cause.contains("BUSYGROUP") => Ok(true),
         // It refuses to make what is there, too; draining is what makes room in it.
         Err(Error::Refused { cause, .. }) if cause.contains("OOM") => {
-            connection.command(redis::cmd("EXISTS").arg(keys.stream()))
+            let groups = connection.command(redis::cmd("XINFO").arg("GROUPS").arg(keys.stream()));
+            match groups {
+                Err(Error::Refused { .. }) => Ok(false),
+                groups => groups.map(|groups: Vec<Value>| !groups.is_empty()),
+            }
         }
         outcome => outcome.map(|()| true),
     }
+}
+
+/// The oldest entries after an id (nothing: all), whoever has taken them: for a stream that has no
+/// group.
+pub fn after(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    id: &str,
+    most: usize,
+) -> Result<Vec<StreamEntry>> {
+    let from = if id.is_empty() { "-".to_owned() } else { format!("({id}") };
+    let mut command = redis::cmd("XRANGE");
+    command.arg(keys.stream()).arg(from).arg("+").arg("COUNT").arg(most);
+    entries(connection.command(&command)?)
 }
 
 /// Takes new entries for this consumer.
