@@ -78,7 +78,9 @@ impl Engine {
         });
         match kept {
             Ok(((count, age_us), is_clock_ahead)) => {
-                status.backlog += count;
+                let waiting = (status.backlog, count);
+                let both = self.in_both_places(&process, &process.database, waiting);
+                status.backlog += count.saturating_sub(both.unwrap_or(0));
                 status.kept_in_database = count;
                 status.is_clock_ahead = is_clock_ahead;
                 status.oldest_age_seconds = status.oldest_age_seconds.max(age_us as f64 / 1e6);

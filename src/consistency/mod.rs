@@ -1,5 +1,6 @@
 //! Keeps cache, journals and table in agreement, whichever server a process cannot reach.
 
+pub mod backlog;
 pub mod cache_access;
 pub mod documents;
 pub mod drain;

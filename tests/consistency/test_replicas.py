@@ -42,7 +42,8 @@ def test_what_it_lacks_is_kept_in_mariadb_too_and_counts_once(
     replica.pause()
     jobs = [careful.submit(PLAYER, session_data=session("q")) for _ in range(2)]
     assert kept(site) == [job["persistence_job_id"] for job in jobs]
-    assert site.waiting() == 2
+    status = careful.journal_status()
+    assert (site.waiting(), status["kept_in_database"], status["backlog"]) == (2, 2, 2)
     # It is no outage: the journal goes on to take what comes.
     assert careful.outage_news() == []
     for job in jobs:
@@ -101,7 +102,7 @@ def test_nothing_is_written_that_a_load_from_the_other_journal_lacks(
     unasked = site.engine().submit(PLAYER, session_data=session("q"))
     with site.servers.database.connect(database=site.name, autocommit=False) as other:
         other.cursor().execute(f"SELECT * FROM {TRACKER} FOR UPDATE")
-        site.engine(journal_replicas=1).drain(0.1)
+        assert site.engine(journal_replicas=1).drain(0.1)["remaining"] == 1
         assert kept(site) == [unasked["persistence_job_id"]]
     replica.resume()
     site.abandon_taken()

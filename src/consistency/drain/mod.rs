@@ -106,14 +106,15 @@ impl Engine {
             }
         }
         self.let_go(&process, deadline, &mut report);
-        let waiting = process.drain.with(kept::backlog)?.0;
-        report.remaining = waiting
-            + process.journal.with(|journal| {
-                if has_group {
-                    journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
-                }
-                Ok(journal::backlog(journal, keys)?.0)
-            })?;
+        let in_table = process.drain.with(kept::backlog)?.0;
+        let in_stream = process.journal.with(|journal| {
+            if has_group {
+                journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
+            }
+            Ok(journal::backlog(journal, keys)?.0)
+        })?;
+        let in_both = self.in_both_places(&process, &process.drain, (in_stream, in_table))?;
+        report.remaining = (in_stream + in_table).saturating_sub(in_both);
         Ok(report)
     }
 

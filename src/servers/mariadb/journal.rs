@@ -127,6 +127,11 @@ pub fn backlog(connection: &mut Conn) -> Result<(u64, i64)> {
     Ok(row(connection, &sql, ())?.unwrap_or((0, 0)))
 }
 
+/// The tokens of all that is kept.
+pub fn tokens(connection: &mut Conn) -> Result<Vec<String>> {
+    rows(connection, "SELECT token FROM `memora_journal`", ())
+}
+
 /// The run of the journal's Redis that the drain met last.
 pub const CREATE_RUN: &str = "CREATE TABLE IF NOT EXISTS `memora_journal_run` (\
     id TINYINT NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, last_id VARCHAR(64) NOT NULL, \

@@ -18,6 +18,9 @@ const DRAIN_FLAG_SECONDS: u64 = 60;
 /// Submissions that are read or acknowledged at a time: others wait for no more than these.
 const AT_ONCE: usize = 100;
 
+/// Tokens that are looked for at a time.
+const TOKENS_AT_ONCE: usize = 1_000;
+
 /// The journal's scripts.
 pub struct JournalScripts {
     append: Script,
@@ -342,6 +345,30 @@ pub fn backlog(connection: &mut RedisConnection, keys: &Keys) -> Result<(u64, i6
     let oldest = entries(oldest)?.into_iter().next();
     let age = oldest.map_or(0, |entry| (clock::unix_us(now) - kept_at_us(&entry.id)).max(0));
     Ok((length, age))
+}
+
+/// How many of these submissions wait in the stream.
+pub fn count_waiting(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    tokens: &[String],
+) -> Result<u64> {
+    let mut count = 0;
+    for tokens in tokens.chunks(TOKENS_AT_ONCE) {
+        let known: Vec<Option<String>> =
+            connection.command(redis::cmd("HMGET").arg(keys.tokens()).arg(tokens))?;
+        // Of one that was written lately it says where it is kept.
+        count += known.iter().flatten().filter(|id| is_id(id)).count() as u64;
+    }
+    Ok(count)
+}
+
+/// For how many microseconds this run of the server has been up.
+pub fn uptime_us(connection: &mut RedisConnection) -> Result<i64> {
+    let about: String = connection.command(redis::cmd("INFO").arg("server"))?;
+    let seconds = about.lines().find_map(|line| line.strip_prefix("uptime_in_seconds:"));
+    let seconds = seconds.and_then(|seconds| seconds.parse::<i64>().ok()).unwrap_or(0);
+    Ok(seconds.saturating_mul(1_000_000))
 }
 
 /// The newest id that the stream has given; nothing where there is no stream.
