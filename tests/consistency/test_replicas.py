@@ -8,6 +8,7 @@ import pytest
 
 from memora._engine import Engine
 from tests.consistency.test_drain import kept
+from tests.consistency.test_replaced_journal import news_of
 from tests.support.sentinel import Replica
 from tests.support.servers import free_port, wait_until
 from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
@@ -75,6 +76,37 @@ def test_nothing_is_lost_when_it_is_promoted(site: Site, replica: Replica, caref
     assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 2, "r": 4, "s": 1}
     careful.drain()
     assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 2, "r": 4, "s": 1}
+
+
+@pytest.mark.parametrize(("asked", "news"), [(1, []), (0, [("journal", "restarted")])])
+def test_a_failover_is_told_only_where_nobody_asked_the_replica(
+    site: Site, replica: Replica, asked: int, news: list[tuple[str, str]]
+) -> None:
+    """What the replica lacks of an answer that is acknowledged, MariaDB has."""
+    # Since when it has been up is known in whole seconds.
+    assert wait_until(lambda: replica.client().info("server")["uptime_in_seconds"] > 0)
+    engine = site.engine(journal_replicas=asked)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    replica.client().replicaof("NO", "ONE")
+    follower = site.engine(journal_replicas=asked, journal_url=replica.url)
+    follower.submit(PLAYER, session_data=session("q"))
+    follower.drain()
+    assert news_of(follower) == news
+
+
+def test_a_restart_is_told_though_the_replica_is_asked(site: Site, replica: Replica) -> None:
+    """What its disk has lost, the replica loses with it."""
+    assert wait_until(lambda: site.journal.info("server")["uptime_in_seconds"] > 0)
+    engine = site.engine(journal_replicas=1)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    site.servers.journal.kill()
+    site.servers.journal.start()
+    assert wait_until(replica.follows)
+    other = site.engine(journal_replicas=1)
+    other.drain()
+    assert news_of(other) == [("journal", "restarted")]
 
 
 def test_nothing_is_shown_that_nobody_else_has(site: Site, replica: Replica) -> None:

@@ -3,28 +3,34 @@
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
 use crate::error::Result;
-use crate::servers::mariadb::journal as kept;
+use crate::servers::mariadb::journal::{self as kept, MetRun};
 use crate::servers::redis::clock;
 use crate::servers::redis::journal::{self, kept_at_us, place};
 
 impl Engine {
     /// Looks whether the journal's Redis is the one that the last drain met. One that was
-    /// restarted, restored or failed over may have lost answers that were acknowledged.
+    /// restarted or restored may have lost answers that were acknowledged, and so may one whose
+    /// replicas nobody asks when it fails over.
     pub(super) fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
         // In this order: what another drain has seen since is newer, and no sign of a loss.
         let known = process.drain.with(kept::last_run)?;
-        let (run_id, newest) = process.journal.with(|journal| {
-            Ok((journal.run_id.clone(), journal::newest_id(journal, &self.settings.keys)?))
+        let (run_id, newest, uptime_us) = process.journal.with(|journal| {
+            let newest = journal::newest_id(journal, &self.settings.keys)?;
+            Ok((journal.run_id.clone(), newest, journal::uptime_us(journal)?))
         })?;
-        if known.as_ref().is_some_and(|(run, id)| *run == run_id && *id == newest) {
+        if known.as_ref().is_some_and(|met| met.run_id == run_id && met.last_id == newest) {
             return Ok(());
         }
         let is_first = process
             .drain
             .with(|database| kept::remember_run(database, known.as_ref(), &run_id, &newest))?;
-        let Some((old_run, old_id)) = known else { return Ok(()) };
+        let Some(MetRun { run_id: old_run, last_id: old_id, age_us }) = known else {
+            return Ok(());
+        };
         let is_older = place(&newest) < place(&old_id);
-        if is_first && (old_run != run_id || is_older) {
+        // It was up, as a replica, when the last one was met; what it lacked was kept in MariaDB.
+        let has_followed = uptime_us > age_us && self.settings.journal_replicas > 0;
+        if is_first && (old_run != run_id && !has_followed || is_older) {
             if is_older {
                 log::error!(
                     "the journal came back older: answers that it had acknowledged are gone from it"

@@ -135,7 +135,23 @@ pub fn tokens(connection: &mut Conn) -> Result<Vec<String>> {
 /// The run of the journal's Redis that the drain met last.
 pub const CREATE_RUN: &str = "CREATE TABLE IF NOT EXISTS `memora_journal_run` (\
     id TINYINT NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, last_id VARCHAR(64) NOT NULL, \
-    lost_from_us BIGINT NOT NULL DEFAULT 0, lost_until_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB";
+    lost_from_us BIGINT NOT NULL DEFAULT 0, lost_until_us BIGINT NOT NULL DEFAULT 0, \
+    met_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB";
+
+/// What the table of older versions lacks.
+pub const ADD_MET: &str =
+    "ALTER TABLE `memora_journal_run` ADD COLUMN IF NOT EXISTS met_us BIGINT NOT NULL DEFAULT 0";
+
+/// The run of the journal's Redis that the drain met last.
+#[derive(Clone, Debug)]
+pub struct MetRun {
+    /// Its id.
+    pub run_id: String,
+    /// The newest id that its stream had given then.
+    pub last_id: String,
+    /// For how many microseconds nothing new was met.
+    pub age_us: i64,
+}
 
 /// Notes that the journal may have lost what it took in the last so many microseconds.
 pub fn note_loss(connection: &mut Conn, since_us: i64) -> Result<()> {
@@ -153,25 +169,32 @@ pub fn last_loss(connection: &mut Conn) -> Result<(i64, i64)> {
     Ok(row(connection, sql, ())?.unwrap_or((0, 0)))
 }
 
-/// The run of the journal's Redis that the drain met last, and the newest id that its stream had
-/// given then.
-pub fn last_run(connection: &mut Conn) -> Result<Option<(String, String)>> {
-    row(connection, "SELECT run_id, last_id FROM `memora_journal_run` WHERE id = 1", ())
+/// The run of the journal's Redis that the drain met last.
+pub fn last_run(connection: &mut Conn) -> Result<Option<MetRun>> {
+    let sql =
+        format!("SELECT run_id, last_id, {NOW_US} - met_us FROM `memora_journal_run` WHERE id = 1");
+    let found: Option<(String, String, i64)> = row(connection, &sql, ())?;
+    Ok(found.map(|(run_id, last_id, age_us)| MetRun { run_id, last_id, age_us }))
 }
 
 /// Remembers a run. False: another process did, which has noticed as much.
 pub fn remember_run(
     connection: &mut Conn,
-    known: Option<&(String, String)>,
+    known: Option<&MetRun>,
     run_id: &str,
     last_id: &str,
 ) -> Result<bool> {
-    let Some((old_run, old_id)) = known else {
-        let sql = "INSERT IGNORE INTO `memora_journal_run` (id, run_id, last_id) VALUES (1, ?, ?)";
-        return run(connection, sql, (run_id, last_id)).map(|()| false);
+    let Some(MetRun { run_id: old_run, last_id: old_id, .. }) = known else {
+        let sql = format!(
+            "INSERT IGNORE INTO `memora_journal_run` (id, run_id, last_id, met_us) VALUES (1, ?, ?, \
+             {NOW_US})"
+        );
+        return run(connection, &sql, (run_id, last_id)).map(|()| false);
     };
-    let sql = "UPDATE `memora_journal_run` SET run_id = ?, last_id = ? WHERE id = 1 AND run_id = ? \
-    AND last_id = ?";
-    run(connection, sql, (run_id, last_id, old_run, old_id))?;
+    let sql = format!(
+        "UPDATE `memora_journal_run` SET run_id = ?, last_id = ?, met_us = {NOW_US} WHERE id = 1 AND \
+         run_id = ? AND last_id = ?"
+    );
+    run(connection, &sql, (run_id, last_id, old_run, old_id))?;
     Ok(connection.affected_rows() > 0)
 }

@@ -79,6 +79,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     }
     run_text(connection, limiter::KEY)?;
     run_text(connection, outages::ROWS)?;
+    run_text(connection, journal::ADD_MET)?;
     run_text(connection, unshown::ADD_SHARD)?;
     unshown::make_rows(connection)?;
     run_text(connection, checks::ROW)?;
