@@ -22,19 +22,20 @@ const PAGE: usize = 5_000;
 impl Engine {
     /// Loads the schedules of those who answered in the last 24 hours, the latest first, as far as
     /// they are not cached. Returns how many it loaded; none where another process is at it, or the
-    /// active season does not use the cache, or another cache is the one that counts.
+    /// active season does not use the cache, or another cache is in use.
     ///
     /// # Errors
     /// When a server that is needed is down. What was loaded by then stays.
     pub fn load_recent_students(&self, pace: Pace) -> Result<usize> {
         let process = self.process();
-        if !self.cache_counts(&process)? {
-            return Ok(0);
-        }
         // Its end gives the lock free.
         let mut connection = self.settings.background.connect(false)?;
         if !take_lock(&mut connection, "warm-up", 0)? {
             return Ok(0);
+        }
+        match self.register_cache(&process) {
+            Err(Error::NotRegistered { .. }) => return Ok(0),
+            registered => registered?,
         }
         let mut loaded = 0;
         loop {

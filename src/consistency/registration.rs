@@ -1,11 +1,12 @@
 //! Which run of the cache, and of the journal, the site agrees on.
 //!
 //! Hosts may reach different ones: each has a redis_cache of its own, or one failed over while the
-//! old primary still answers some. Two of them must not be believed side by side: an answer is shown
-//! in one. MariaDB, which all reach, knows which run is *registered*; the others are done without
-//! until nobody uses that one any more. See [`crate::rules::registration`].
+//! old primary still answers some. Two of them must not be believed side by side: an answer is
+//! shown in one. MariaDB, which all reach, knows which run is *registered*; the others are done
+//! without until nobody uses that one any more. See [`crate::rules::registration`].
 
 use std::sync::Mutex;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::engine::cache::Shard;
@@ -13,7 +14,7 @@ use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
-use crate::rules::belief::longest_belief;
+use crate::rules::belief::{Look, longest_belief};
 use crate::rules::registration::{Reached, Registration, Standing, challenge_of};
 use crate::servers::mariadb::outages;
 use crate::servers::mariadb::registrations::{self, JOURNAL};
@@ -25,6 +26,9 @@ const JOURNAL_COUNTS_FOR: Duration = Duration::from_secs(30);
 const LONGEST_USE: Duration = Duration::from_secs(31);
 /// How long a process does without a run that does not count before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(320);
+
+/// How often a job that needs the cache looks whether its run counts.
+const POLL: Duration = Duration::from_millis(50);
 
 /// What is said of hosts that use different servers side by side.
 pub(crate) fn several(server: Server) -> String {
@@ -44,17 +48,15 @@ impl Engine {
     pub(super) fn cache_standing(
         &self,
         shard: &Shard,
-        registration: &Registration,
+        (look, registration): (&Look, &Registration),
         run: &str,
     ) -> Standing {
         let known = lock(&shard.challenge);
-        match known.known_for(&registration.challenge, Instant::now()) {
-            Some(known_for) => registration.standing(run, known_for, known.longest),
-            None => {
-                let longest = longest_belief(self.settings.trust_lease, false);
-                registration.standing(run, Duration::ZERO, longest)
-            }
-        }
+        let (known_for, longest) = match known.known_for(&registration.challenge, Instant::now()) {
+            Some(known_for) => (known_for, known.longest),
+            None => (Duration::ZERO, longest_belief(self.settings.trust_lease, false)),
+        };
+        registration.standing(run, look.is_believed, known_for, longest)
     }
 
     /// What is to be done for the run of the journal that this process reaches.
@@ -88,8 +90,8 @@ impl Engine {
         lock(known).remember(challenge, Instant::now(), longest);
     }
 
-    /// Ends the looks that the journal shares, for some shards. False: they may go on somewhere, for
-    /// as long as such a look lasts.
+    /// Ends the looks that the journal shares, for some shards. False: they may go on somewhere,
+    /// for as long as such a look lasts.
     pub(super) fn revoke_looks(&self, process: &Process, shards: &[&str], must_wait: bool) -> bool {
         let (keys, replicas) = (&self.settings.keys, self.replicas(process));
         let revoked = if must_wait {
@@ -208,18 +210,46 @@ impl Engine {
         Ok(registered == run || registered.is_empty())
     }
 
-    /// Refuses what would fill or compare a cache, or read a journal, that does not count.
+    /// Makes the cache that this process reaches the one that counts, unless another one is in use.
+    /// Waits for as long as it takes to know that: none that was restarted counts before.
+    ///
+    /// # Errors
+    /// [`Error::NotRegistered`]: another one is in use.
+    pub(crate) fn register_cache(&self, process: &Process) -> Result<()> {
+        let mut others: Vec<&Shard> = process.cache.shards().iter().collect();
+        // Of a challenge whose process is gone, and of one of this process's own.
+        let longest = 4 * longest_belief(self.settings.trust_lease, false);
+        let began = Instant::now();
+        loop {
+            let mut left = Vec::new();
+            for shard in others {
+                match self.look_for_unshown(process, shard) {
+                    Err(Error::NotRegistered { server: Server::Cache }) => left.push(shard),
+                    looked => drop(looked?),
+                }
+            }
+            others = left;
+            if others.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() >= longest {
+                return Err(Error::NotRegistered { server: Server::Cache });
+            }
+            sleep(POLL);
+        }
+    }
+
+    /// Refuses what would fill or compare a cache, or read a journal, beside another one that is in
+    /// use.
     ///
     /// # Errors
     /// [`Error::NotRegistered`].
     pub(crate) fn check_counts(&self, process: &Process) -> Result<()> {
-        match self.cache_counts(process) {
-            Ok(false) => Err(Error::NotRegistered { server: Server::Cache }),
-            _ if !self.journal_counts(process) => {
-                Err(Error::NotRegistered { server: Server::Journal })
-            }
-            asked => asked.map(drop),
+        self.register_cache(process)?;
+        if self.journal_counts(process) {
+            return Ok(());
         }
+        Err(Error::NotRegistered { server: Server::Journal })
     }
 
     /// Whether hosts use different servers side by side, as far as anybody has noticed lately.

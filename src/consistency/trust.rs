@@ -90,7 +90,7 @@ impl Engine {
         let (looked, registration) =
             asked.with(|database| unshown::look(database, place, &name))?;
         self.notice_challenge(process, shard, &registration.challenge, run);
-        let mut standing = self.cache_standing(shard, &registration, run);
+        let mut standing = self.cache_standing(shard, (&looked, &registration), run);
         let is_settled = match standing {
             Standing::Holds => looked.repair() == Repair::Nothing,
             Standing::Waits => true,
@@ -124,7 +124,7 @@ impl Engine {
         look: &Look,
         registration: &Registration,
     ) -> Result<Standing> {
-        let standing = self.cache_standing(shard, registration, run);
+        let standing = self.cache_standing(shard, (look, registration), run);
         if !standing.counts() {
             return Ok(standing);
         }
@@ -179,8 +179,8 @@ impl Engine {
         self.make_all_unbelieved(process, &all)
     }
 
-    /// As [`Engine::make_unbelieved`], of some students in some shards. Nobody's name means all of a
-    /// shard.
+    /// As [`Engine::make_unbelieved`], of some students in some shards. Nobody's name means all of
+    /// a shard.
     fn make_all_unbelieved(
         &self,
         process: &Process,

@@ -3,7 +3,8 @@
 //!
 //! Another run takes its place only when nobody uses the registered one any more. So a process that
 //! reaches another run *challenges*; whoever looks next through the registered one *defends* it. A
-//! challenge that stands for as long as a belief may last has nobody left to believe.
+//! challenge that stands for as long as a belief may last has nobody left to believe. Where MariaDB
+//! says that nobody believes the cache there is nobody to ask.
 
 use std::time::{Duration, Instant};
 
@@ -58,8 +59,15 @@ pub fn challenge_of(run: &str, token: &str) -> String {
 
 impl Registration {
     /// What a process has to do that reaches this run, and has known the present challenge for so
-    /// long. No belief in another run outlives a challenge by more than `longest`.
-    pub fn standing(&self, run: &str, known_for: Duration, longest: Duration) -> Standing {
+    /// long. No belief in another run outlives a challenge by more than `longest`; without
+    /// `is_believed` there is none.
+    pub fn standing(
+        &self,
+        run: &str,
+        is_believed: bool,
+        known_for: Duration,
+        longest: Duration,
+    ) -> Standing {
         let challenger = self.challenge.split('|').next().unwrap_or_default();
         let patience = if self.defended.is_some() { longest.max(PATIENCE) } else { longest };
         // Processes that live for one call know none: where it has stood for long, its clock is
@@ -73,7 +81,8 @@ impl Registration {
                 Standing::Defends
             };
         }
-        if self.run.is_empty() {
+        // Of two that were in use a moment ago one stays, though nobody believes it now.
+        if self.run.is_empty() || !is_believed && self.defended.is_none() {
             return Standing::Takes;
         }
         if challenger == run {
@@ -90,15 +99,15 @@ impl Registration {
 }
 
 impl Registration {
-    /// As [`Registration::standing`], for a server that others believe nothing of: a run that is new
-    /// counts at once. One that counted before, and comes back, is in use beside the one that took
-    /// its place: a server that was restarted has a new run.
+    /// As [`Registration::standing`], for a server that others believe nothing of: a run that is
+    /// new counts at once. One that counted before, and comes back, is in use beside the one that
+    /// took its place: a server that was restarted has a new run.
     pub fn standing_of_new(&self, run: &str, known_for: Duration, longest: Duration) -> Standing {
         let is_known = run == self.run || run == self.previous;
         if !is_known && self.defended.is_none() && self.challenge.is_empty() {
             return Standing::Takes;
         }
-        self.standing(run, known_for, longest)
+        self.standing(run, true, known_for, longest)
     }
 }
 
@@ -166,7 +175,7 @@ mod tests {
     }
 
     fn standing(registration: &Registration, seconds: u64) -> Standing {
-        registration.standing("mine", Duration::from_secs(seconds), LONGEST)
+        registration.standing("mine", true, Duration::from_secs(seconds), LONGEST)
     }
 
     #[test]
@@ -187,6 +196,15 @@ mod tests {
         let challenged = registered("other", &challenge_of("mine", "1"), None);
         assert_eq!(standing(&challenged, 0), Standing::Waits);
         assert_eq!(standing(&challenged, 1), Standing::Takes);
+    }
+
+    #[test]
+    fn another_run_counts_at_once_where_nobody_believes_the_registered_one() {
+        let standing = |defended| {
+            registered("other", "gone|1", defended).standing("mine", false, Duration::ZERO, LONGEST)
+        };
+        assert_eq!(standing(None), Standing::Takes);
+        assert_eq!(standing(Some(6)), Standing::Waits);
     }
 
     #[test]

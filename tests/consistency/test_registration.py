@@ -227,12 +227,52 @@ def test_a_failover_leaves_some_with_the_old_cache(
     check_saved(site, {PLAYER: stability_after_answers(2, *given)})
 
 
-def test_jobs_on_a_cache_that_does_not_count_are_refused(site: Site, there: Engine) -> None:
-    there.due(PLAYER)
-    for job in (there.rebuild, there.reconcile):
-        with pytest.raises(MemoraError, match="common_site_config") as refused:
-            job(SEASON)
-        assert refused.value.code == "memora.other_cache"
+def test_a_restarted_cache_that_nobody_believed_counts_at_once(site: Site, engine: Engine) -> None:
+    """An answer was taken while it was away."""
+    add(site, PLAYER)
+    engine.due(PLAYER)
+    site.servers.cache.kill()
+    assert answer(engine, PLAYER, True) == 3
+    site.servers.cache.start()
+    host = site.engine()
+    assert is_in_use(host)
+    assert shown(host, PLAYER) == 3
+    assert registered(site, "cache") == run_of(site.servers.cache)
+
+
+@pytest.mark.parametrize("job", ["rebuild", "reconcile"])
+def test_jobs_begin_on_a_cache_that_was_restarted(site: Site, engine: Engine, job: str) -> None:
+    """Nobody has called since."""
+    add(site, PLAYER)
+    engine.due(PLAYER)
+    site.servers.cache.restart()
+    host = site.engine()
+    getattr(host, job)(SEASON)
+    assert registered(site, "cache") == run_of(site.servers.cache)
+    assert host.cache_stats(PLAYER, SEASON)["complete"] == (job == "rebuild")
+    assert is_in_use(host)
+
+
+def test_jobs_beside_a_cache_that_is_in_use_are_refused(
+    site: Site, engine: Engine, there: Engine
+) -> None:
+    is_over = threading.Event()
+
+    def use() -> None:
+        while not is_over.wait(0.01):
+            engine.due(PLAYER)
+
+    thread = threading.Thread(target=use)
+    thread.start()
+    try:
+        for job in (there.rebuild, there.reconcile):
+            with pytest.raises(MemoraError, match="common_site_config") as refused:
+                job(SEASON)
+            assert refused.value.code == "memora.other_cache"
+        assert there.load_recent_students() == 0
+    finally:
+        is_over.set()
+        thread.join()
 
 
 # -- a redis_queue on each host

@@ -119,6 +119,16 @@ def test_without_a_season_there_is_nobody(school: Site, engine: Engine) -> None:
     assert engine.load_recent_students() == 0
 
 
+def test_a_cache_that_was_restarted_is_filled_though_nobody_calls(
+    school: Site, engine: Engine
+) -> None:
+    """It is another run, which has to be registered first."""
+    engine.due(RECENT[0])
+    school.servers.cache.restart()
+    assert engine.load_recent_students() == len(RECENT)
+    assert cached(school) == set(RECENT)
+
+
 def test_each_minute_it_is_looked_for(school: Site, app: App) -> None:
     srs_persistence.watch_cache()
     assert [job.method for job in frappe.recorded.jobs] == [srs_persistence.LOAD_JOB]

@@ -183,8 +183,9 @@ impl Protocol {
         let known = state.process(place).known;
         let has_waited =
             known == Some(Known::Waited) || known.is_some() && rules.takes_without_waiting;
-        let (registered, challenge) = (state.database.registered, state.database.challenge);
-        match Product::standing(registered, challenge, asked.run, has_waited) {
+        let is_believed = state.database.is_believed && !rules.takes_what_is_believed;
+        let registered = (state.database.registered, is_believed);
+        match Product::standing(registered, state.database.challenge, asked.run, has_waited) {
             Standing::Defends if rules.does_not_defend => Standing::Holds,
             standing => standing,
         }

@@ -206,10 +206,10 @@ impl Product {
         Look { is_believed, unshown: vec![one; marks.count_ones() as usize] }.repair()
     }
 
-    /// What a process has to do that reaches a run of the cache, and has waited or not since it knows
-    /// the challenge.
+    /// What a process has to do that reaches a run of the cache, and has waited or not since it
+    /// knows the challenge, where another run, or this one, is registered and believed or not.
     pub fn standing(
-        registered: Run,
+        (registered, is_believed): (Run, bool),
         challenge: Option<Run>,
         run: Run,
         has_waited: bool,
@@ -221,7 +221,7 @@ impl Product {
         };
         let longest = Duration::from_secs(1);
         let known_for = if has_waited { longest } else { Duration::ZERO };
-        registration.standing(&run.to_string(), known_for, longest)
+        registration.standing(&run.to_string(), is_believed, known_for, longest)
     }
 
     /// The head after an entry was kept.

@@ -159,6 +159,8 @@ fn one_run_of_the_cache_is_believed() {
 fn another_run_counts_once_nobody_believes_the_last_one() {
     let rules = Rules { takes_without_waiting: true, ..Rules::default() };
     breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
+    let rules = Rules { takes_what_is_believed: true, ..Rules::default() };
+    breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
     let rules = Rules { does_not_defend: true, ..Rules::default() };
     breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
     let rules = Rules { takes_with_old_schedules: true, ..Rules::default() };

@@ -37,6 +37,8 @@ pub struct Rules {
     pub believes_any_run: bool,
     /// The run that counts is replaced though somebody may believe it.
     pub takes_without_waiting: bool,
+    /// The run that counts is replaced at once whether somebody believes it or not.
+    pub takes_what_is_believed: bool,
     /// A look for the run that counts leaves a challenge where it is.
     pub does_not_defend: bool,
     /// The run that begins to count keeps what it has.
