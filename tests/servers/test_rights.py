@@ -77,16 +77,31 @@ def test_the_rights_in_the_docs_are_enough(site: Site, caplog: pytest.LogCapture
     assert "refused" not in caplog.text
 
 
-@pytest.mark.parametrize("role", ROLES)
-def test_each_right_in_the_docs_is_needed(site: Site, role: str) -> None:
-    """Those of the commands: each is one that the engine sends."""
+def sent() -> set[str]:
+    """The commands that the engine sends."""
     source = Path(__file__).parents[2] / "src" / "servers" / "redis"
     text = "".join(path.read_text() for path in source.rglob("*") if path.is_file())
-    sent = {word.lower() for word in re.findall(r'(?:cmd\("|call\(\')([A-Z]+)', text)}
     # What the client sends by itself.
-    sent |= {"evalsha", "script", "select"}
-    named = {rule[1:].split("|")[0] for rule in rights(site, role) if rule.startswith("+")}
-    assert named - sent == set()
+    return {"evalsha", "script", "select"} | {
+        word.lower() for word in re.findall(r'(?:cmd\("|call\(\')([A-Z]+)', text)
+    }
+
+
+def named(site: Site, role: str) -> set[str]:
+    """The commands that the page has for a user of one Redis."""
+    return {rule[1:].split("|")[0] for rule in rights(site, role) if rule.startswith("+")}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_right_in_the_docs_is_needed(site: Site, role: str) -> None:
+    assert named(site, role) - sent() == set()
+
+
+def test_each_command_is_in_the_docs(site: Site) -> None:
+    """Those that only some set-ups want are in the text around the rules."""
+    lists = named(site, "cache") | named(site, "journal")
+    assert sent() - lists == {"cluster", "wait", "sentinel"}
+    assert all(f"`+{command}" in DOCS.read_text() for command in ("cluster", "wait"))
 
 
 def test_without_config_the_status_reads_info(site: Site) -> None:
