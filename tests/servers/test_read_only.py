@@ -206,6 +206,8 @@ def test_who_still_reads_from_a_demoted_cache_voids_nobodys_schedule(
     wires, stuck, _ = school
     with failover(site, wires, "cache"):
         healthy = site.engine(**wires.settings)
+        # It is another run, which has to be registered first.
+        assert wait_until(lambda: healthy.due(CLASSMATES[0])["source"] == "cache")
         for player in CLASSMATES:
             healthy.due(player)
         for _ in range(5):
