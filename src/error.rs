@@ -159,7 +159,8 @@ impl Error {
         }
     }
 
-    /// True when a server is to be done without: it could not be used, or is not the one that counts.
+    /// True when a server is to be done without: it could not be used, or is not the one that
+    /// counts.
     pub fn is_without(&self, failed: Server) -> bool {
         matches!(self, Error::NotRegistered { server } if *server == failed)
             || self.is_failure_of(failed)

@@ -287,7 +287,8 @@ impl Engine {
         process.cache.shards().iter().map(current).collect()
     }
 
-    /// Checks that a shard of the cache is the one that was there before, and in the same generation.
+    /// Checks that a shard of the cache is the one that was there before, and in the same
+    /// generation.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: what was put into it before is gone, or believed by nobody.

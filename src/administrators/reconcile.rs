@@ -34,7 +34,8 @@ const STUDENTS: usize = 5;
 const FEWEST_STUDENTS: usize = 10;
 /// Redis draws no more at once; it is more than there are.
 const MOST_DRAWN: usize = 1 << 30;
-/// By how much the clock of the host that took an answer may differ from MariaDB's, in microseconds.
+/// By how much the clock of the host that took an answer may differ from MariaDB's, in
+/// microseconds.
 const CLOCKS_DIFFER_US: i64 = 900_000_000;
 /// How often a student is looked at who answers whenever they are.
 const MOST_LOOKS: u32 = 4;
@@ -257,8 +258,8 @@ impl Engine {
         Ok(offered)
     }
 
-    /// Looks at some students of a shard once. Returns those who have to be looked at again, and of those
-    /// whose cache lacks an answer, what it knew of.
+    /// Looks at some students of a shard once. Returns those who have to be looked at again, and of
+    /// those whose cache lacks an answer, what it knew of.
     fn look<'a>(
         &self,
         process: &Process,

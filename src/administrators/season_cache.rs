@@ -34,8 +34,9 @@ impl Engine {
         Ok(connection)
     }
 
-    /// Loads all that is known of some students of a shard, and the generation that counts. Nothing that is
-    /// computed from it goes into the cache through the fence once one of them has answered.
+    /// Loads all that is known of some students of a shard, and the generation that counts. Nothing
+    /// that is computed from it goes into the cache through the fence once one of them has
+    /// answered.
     pub(crate) fn load_behind_fence<'a>(
         &self,
         process: &Process,

@@ -108,8 +108,8 @@ impl Engine {
         })
     }
 
-    /// Makes sure that a run of a shard, which has said this of its confirmation a moment ago, is the
-    /// one that counts. Where nobody can look, it is taken for that.
+    /// Makes sure that a run of a shard, which has said this of its confirmation a moment ago, is
+    /// the one that counts. Where nobody can look, it is taken for that.
     ///
     /// # Errors
     /// When the shard cannot be asked, or another run of it is reached by now.

@@ -2,8 +2,8 @@
 //!
 //! The journal is read before the table: an answer that has left the journal by then is in the
 //! table. Where anything waits, or was written to a database that this one is older than, the table
-//! is read at one moment together with what has been written to it. A fence, set before anything is read, keeps a load from undoing an answer that comes in
-//! meanwhile.
+//! is read at one moment together with what has been written to it. A fence, set before anything is
+//! read, keeps a load from undoing an answer that comes in meanwhile.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -100,8 +100,8 @@ impl Engine {
         Ok(records)
     }
 
-    /// Caches records of a shard's students that were loaded behind a fence. False for each who changed
-    /// meanwhile.
+    /// Caches records of a shard's students that were loaded behind a fence. False for each who
+    /// changed meanwhile.
     pub(crate) fn fill<P: AsRef<str>>(
         &self,
         shard: &Shard,
@@ -279,8 +279,8 @@ impl Engine {
         Ok(!found.is_empty())
     }
 
-    /// What of a student waits in the journal; false when it cannot be asked, or is not the one that
-    /// counts.
+    /// What of a student waits in the journal; false when it cannot be asked, or is not the one
+    /// that counts.
     pub(crate) fn pending(
         &self,
         process: &Process,
@@ -299,9 +299,9 @@ impl Engine {
         }
     }
 
-    /// What of some students waits in the journal, in their order. What its replicas lack of it goes
-    /// into `memora_journal` first: whatever becomes of the journal, nothing is shown, or computed
-    /// from, that nobody else has.
+    /// What of some students waits in the journal, in their order. What its replicas lack of it
+    /// goes into `memora_journal` first: whatever becomes of the journal, nothing is shown, or
+    /// computed from, that nobody else has.
     pub(crate) fn pending_of(
         &self,
         process: &Process,

@@ -1,8 +1,8 @@
 // The stand-in for Frappe's Desk: what memora's scripts use of it, and nothing else.
 //
 // Each function has the name of its original in Frappe 15 and does the same, only smaller, without
-// jQuery and without socket.io: `frappe.realtime.deliver` brings events. What Frappe shows as HTML is
-// HTML here, too.
+// jQuery and without socket.io: `frappe.realtime.deliver` brings events. What Frappe shows as HTML
+// is HTML here, too.
 
 // The errors that scripts did not catch.
 window.complaints = [];

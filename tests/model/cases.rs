@@ -149,7 +149,8 @@ fn a_journal_that_stalls_takes_what_nobody_vouched_for() {
     holds(&Case { may_stall: true, ..case });
 }
 
-/// An answer that is drained, then another, while a replica of MariaDB that is behind may take over.
+/// An answer that is drained, then another, while a replica of MariaDB that is behind may take
+/// over.
 pub fn one_after_the_other() -> Case {
     let case = Case::new(2, &[Given::Right, Given::Wrong])
         .process(ALL, &[Job::Submit(0), Job::Drain, Job::Submit(1), Job::Drain]);

@@ -162,7 +162,8 @@ impl Protocol {
                 }
                 let journal = state.journal_of(place);
                 journal.stream.retain(|token| !has(done, *token));
-                // What never falls back has been found there a second time as soon as it is written.
+                // What never falls back has been found there a second time as soon as it is
+                // written.
                 if self.case.may_fall_back && !rules.forgets_what_is_written {
                     let written = (0..8).filter(|token| has(done, *token));
                     journal.written.retain(|token| !has(done, *token));

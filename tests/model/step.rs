@@ -126,8 +126,8 @@ pub enum Step {
     Revoke,
     /// Waits until what the journal shares is over, if true, and then until what the cache has is.
     Wait(bool),
-    /// Has dropped the schedule in this run of the cache, and takes its mark back if that run counts;
-    /// else waits on.
+    /// Has dropped the schedule in this run of the cache, and takes its mark back if that run
+    /// counts; else waits on.
     Unmark(Run, bool),
     /// Notes that nobody believes the cache.
     GiveUp,

@@ -1,7 +1,9 @@
-/* A wall clock of its own for one process (LD_PRELOAD): the true one and an offset, which others may change.
+/* A wall clock of its own for one process (LD_PRELOAD): the true one and an offset, which others
+ * may change.
  *
- * MEMORA_CLOCK names a file of 64-bit numbers: how many changes there were, then each offset in nanoseconds,
- * the first one for no change. Only the wall clock is wrong; whatever waits goes by the monotonic one.
+ * MEMORA_CLOCK names a file of 64-bit numbers: how many changes there were, then each offset in
+ * nanoseconds, the first one for no change. Only the wall clock is wrong; whatever waits goes by
+ * the monotonic one.
  */
 
 #define _GNU_SOURCE

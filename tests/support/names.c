@@ -1,8 +1,10 @@
-/* A name server of its own for one process (LD_PRELOAD): what it knows is in a file, which others may change.
+/* A name server of its own for one process (LD_PRELOAD): what it knows is in a file, which others
+ * may change.
  *
- * MEMORA_NAMES names a file whose lines are a name, a space and an address. A name that is not in it does not
- * exist. The address "silent" is a name server that does not answer: the system asks it again and again, and
- * gives up after 10 s, as with the default resolv.conf. "localhost" and addresses are the system's business.
+ * MEMORA_NAMES names a file whose lines are a name, a space and an address. A name that is not in
+ * it does not exist. The address "silent" is a name server that does not answer: the system asks it
+ * again and again, and gives up after 10 s, as with the default resolv.conf. "localhost" and
+ * addresses are the system's business.
  */
 
 #define _GNU_SOURCE
@@ -17,11 +19,12 @@
 
 typedef int lookup(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 
-int getaddrinfo(const char *restrict name, const char *restrict service, const struct addrinfo *restrict hints,
-                struct addrinfo **restrict found) {
+int getaddrinfo(const char *restrict name, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict found) {
     lookup *real = (lookup *)dlsym(RTLD_NEXT, "getaddrinfo");
     const char *path = getenv("MEMORA_NAMES");
-    FILE *file = path && name && strpbrk(name, ".:") == NULL && strcmp(name, "localhost") ? fopen(path, "r") : NULL;
+    int is_known = path && name && strpbrk(name, ".:") == NULL && strcmp(name, "localhost");
+    FILE *file = is_known ? fopen(path, "r") : NULL;
     if (!file) return real(name, service, hints, found);
     char known[64], address[64] = "";
     while (fscanf(file, "%63s %63s", known, address) == 2 && strcmp(known, name)) *address = 0;

@@ -60,8 +60,9 @@ impl Engine {
         }))
     }
 
-    /// Keeps in `memora_journal` what was found in the journal alone, and what it has no more or its
-    /// replicas lack: a load that asks the one that was promoted must find it, until it is written.
+    /// Keeps in `memora_journal` what was found in the journal alone, and what it has no more or
+    /// its replicas lack: a load that asks the one that was promoted must find it, until it is
+    /// written.
     fn keep_lacking(
         &self,
         process: &Process,

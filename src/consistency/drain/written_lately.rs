@@ -91,8 +91,8 @@ impl Engine {
         }
     }
 
-    /// Lets go of some of those that have been kept for so long and are in the database. Returns how
-    /// many they were, and how many are not there.
+    /// Lets go of some of those that have been kept for so long and are in the database. Returns
+    /// how many they were, and how many are not there.
     fn let_go_of_oldest(&self, process: &Process, kept: Duration) -> Result<(usize, usize)> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let past =
@@ -127,8 +127,8 @@ impl Engine {
         }
         if again > 0 {
             log::error!(
-                "the database lacked {again} submissions that had been written to it, and was given \
-                 them again: a replica that was behind took over, or a crash took them"
+                "the database lacked {again} submissions that had been written to it, and was \
+                 given them again: a replica that was behind took over, or a crash took them"
             );
             report.written_again += again;
             process.outages.tell(OutageNews::WrittenAgain(again));

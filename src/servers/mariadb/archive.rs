@@ -152,8 +152,8 @@ pub fn begin(
 }
 
 /// Waits for all who are writing records now; those who come later wait, and then see what this
-/// transaction has written. Those on other nodes of Galera, where a lock does not reach, are ended by
-/// the change, and come again.
+/// transaction has written. Those on other nodes of Galera, where a lock does not reach, are ended
+/// by the change, and come again.
 pub fn wait_for_writers(connection: &mut Conn) -> Result<()> {
     run(connection, "UPDATE memora_archive SET total = total + 1 WHERE season = ''", ())
 }

@@ -60,8 +60,8 @@ pub fn append(
     Ok(i64::try_from(id).unwrap_or(i64::MAX))
 }
 
-/// A student's entries of a season, by their ids. Reads begin with it: it leaves a server that takes
-/// no writes.
+/// A student's entries of a season, by their ids. Reads begin with it: it leaves a server that
+/// takes no writes.
 pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<Vec<TableEntry>> {
     let sql = format!(
         "SELECT is_read_only, {COLUMNS} FROM (SELECT {IS_READ_ONLY} AS is_read_only) AS server \
@@ -156,8 +156,8 @@ pub struct MetRun {
 /// Notes that the journal may have lost what it took in the last so many microseconds.
 pub fn note_loss(connection: &mut Conn, since_us: i64) -> Result<()> {
     let sql = format!(
-        "UPDATE `memora_journal_run` SET lost_from_us = {NOW_US} - ?, lost_until_us = {NOW_US} WHERE \
-         id = 1"
+        "UPDATE `memora_journal_run` SET lost_from_us = {NOW_US} - ?, lost_until_us = {NOW_US} \
+         WHERE id = 1"
     );
     run(connection, &sql, (since_us,))
 }

@@ -15,8 +15,8 @@ use crate::rules::registration::{CONTESTED, Registration, Standing};
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_registration` (\
     name VARCHAR(64) NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, previous VARCHAR(64) NOT \
     NULL DEFAULT '', challenge VARCHAR(255) NOT NULL DEFAULT '', challenged_at_us BIGINT NOT NULL \
-    DEFAULT 0, defended_at_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE \
-    utf8mb4_nopad_bin";
+    DEFAULT 0, defended_at_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 \
+    COLLATE utf8mb4_nopad_bin";
 
 /// The name of the journal.
 pub const JOURNAL: &str = "journal";
@@ -74,8 +74,8 @@ pub(super) fn note(
         Standing::Holds | Standing::Waits => Ok(()),
         Standing::Takes => run(
             connection,
-            "INSERT INTO `memora_registration` (name, run_id) VALUES (?, ?) ON DUPLICATE KEY UPDATE \
-             previous = run_id, run_id = VALUES(run_id), challenge = ''",
+            "INSERT INTO `memora_registration` (name, run_id) VALUES (?, ?) ON DUPLICATE KEY \
+             UPDATE previous = run_id, run_id = VALUES(run_id), challenge = ''",
             (name, run_id),
         ),
         Standing::Defends => {

@@ -4,10 +4,10 @@
 //! the season looks there: it reads the season's partition alone. So the condition here hides the
 //! season from MariaDB.
 //!
-//! To DELETE them there would be wrong on a replica that is sent rows (`binlog_format=ROW`): it looks
-//! for each by its key, in the season's partition, and deletes the row that was copied there. So the
-//! default partition changes places with an empty table, which every replica does by itself, and its
-//! rows are inserted again, each into the partition that it belongs to.
+//! To DELETE them there would be wrong on a replica that is sent rows (`binlog_format=ROW`): it
+//! looks for each by its key, in the season's partition, and deletes the row that was copied there.
+//! So the default partition changes places with an empty table, which every replica does by itself,
+//! and its rows are inserted again, each into the partition that it belongs to.
 
 use mysql::Conn;
 
@@ -39,8 +39,8 @@ pub fn all_moving(connection: &mut Conn) -> Result<Vec<(String, bool)>> {
     Ok(found.into_iter().map(|(name, is_old)| (name, is_old.unwrap_or(false))).collect())
 }
 
-/// Whether the default partition has rows of a season that has its own. It is read as a whole: it is
-/// all but empty where seasons get their partitions within seconds.
+/// Whether the default partition has rows of a season that has its own. It is read as a whole: it
+/// is all but empty where seasons get their partitions within seconds.
 pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
     let table = LIVE.table;
     let sql = format!(

@@ -98,9 +98,9 @@ fn look_at(
     Ok((look, registration, ids))
 }
 
-/// Lets `change` look at what stands there and put a shard of the cache right. Where the run that is
-/// reached counts then, the marks that were there are forgotten: from now on it is believed. Does
-/// nothing else when `change` fails.
+/// Lets `change` look at what stands there and put a shard of the cache right. Where the run that
+/// is reached counts then, the marks that were there are forgotten: from now on it is believed.
+/// Does nothing else when `change` fails.
 pub fn settle(
     connection: &mut Conn,
     reached: Reached<'_>,
@@ -179,8 +179,8 @@ pub fn is_needed(connection: &mut Conn, mark: Mark) -> Result<bool> {
     Ok(row::<u8>(connection, sql, (mark.id,))?.is_some())
 }
 
-/// Takes a mark back, if the student's schedule was dropped in the run of the shard that counts: the
-/// name of the shard, and the run. False: it is another one.
+/// Takes a mark back, if the student's schedule was dropped in the run of the shard that counts:
+/// the name of the shard, and the run. False: it is another one.
 pub fn unmark(connection: &mut Conn, mark: Mark, (name, run_id): (&str, &str)) -> Result<bool> {
     in_transaction_again(connection, |connection| {
         let lock = "SELECT 1 FROM `memora_belief` WHERE id = ? LOCK IN SHARE MODE";
@@ -193,7 +193,8 @@ pub fn unmark(connection: &mut Conn, mark: Mark, (name, run_id): (&str, &str)) -
     })
 }
 
-/// Notes that nobody believes a shard of the cache any more, for nobody has settled this mark in time.
+/// Notes that nobody believes a shard of the cache any more, for nobody has settled this mark in
+/// time.
 pub fn give_up(connection: &mut Conn, mark: Mark) -> Result<()> {
     in_transaction_again(connection, |connection| {
         let id = id_of(mark.shard);

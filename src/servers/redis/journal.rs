@@ -160,7 +160,8 @@ impl JournalScripts {
         Ok(connection.script::<u64>(&call)? == 1)
     }
 
-    /// Notes that MariaDB was looked at, for a shard of the cache. False: the look was revoked, or took too long.
+    /// Notes that MariaDB was looked at, for a shard of the cache. False: the look was revoked, or
+    /// took too long.
     pub fn confirm_look(
         &self,
         connection: &mut RedisConnection,

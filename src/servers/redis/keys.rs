@@ -169,8 +169,8 @@ impl Keys {
         self.of_all("srs-journal")
     }
 
-    /// Journal: a student's submissions that are still in the stream or were written lately, and the
-    /// last one's head.
+    /// Journal: a student's submissions that are still in the stream or were written lately, and
+    /// the last one's head.
     pub fn pending(&self, player: &str, season: &str) -> String {
         self.of_student("srs-pending", player, season)
     }

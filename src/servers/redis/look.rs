@@ -1,5 +1,5 @@
-//! The look at MariaDB that serves all processes, for a shard of the cache: the journal remembers it
-//! for a moment.
+//! The look at MariaDB that serves all processes, for a shard of the cache: the journal remembers
+//! it for a moment.
 
 use super::keys::Keys;
 use super::replicas::Replicas;
@@ -33,8 +33,8 @@ pub fn claim_look(
     claim(connection, &keys.database_claim(shard), &note, LONGEST_LOOK)
 }
 
-/// The last look at MariaDB, while it serves everybody who reaches this run of the shard; empty when
-/// somebody must look.
+/// The last look at MariaDB, while it serves everybody who reaches this run of the shard; empty
+/// when somebody must look.
 pub fn last_look(
     connection: &mut RedisConnection,
     keys: &Keys,

@@ -1,4 +1,5 @@
-//! What the journal has of some students: submissions that wait, and those that were written lately.
+//! What the journal has of some students: submissions that wait, and those that were written
+//! lately.
 
 use std::collections::HashMap;
 

@@ -13,7 +13,8 @@ use crate::servers::host::Host;
 
 /// The port of a sentinel that is named without one.
 const SENTINEL_PORT: u16 = 26_379;
-/// A kept connection leads to where the primary was; whether it is there still, is asked this often.
+/// A kept connection leads to where the primary was; whether it is there still, is asked this
+/// often.
 const LONGEST_KNOWN: Duration = Duration::from_secs(1);
 /// What lies behind is asked in this part of the patience: the rest is for the primary.
 const PART: u32 = 3;

@@ -23,8 +23,8 @@ for index = 4, #KEYS do
     redis.call('XDEL', from, place)
     redis.call('HSET', pending, id, written .. ' ' .. token)
     redis.call('HSET', KEYS[2], token, 'w' .. written)
-    -- Once nothing waits, the table knows as much as the head and the last tokens, but for a student
-    -- who was erased.
+    -- Once nothing waits, the table knows as much as the head and the last tokens, but for a
+    -- student who was erased.
     local waits = false
     for _, value in ipairs(redis.call('HVALS', pending)) do
       waits = waits or value == ''
