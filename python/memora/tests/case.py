@@ -153,9 +153,7 @@ def save_answers(drain: Callable[[], object] | None = None) -> None:
         drain: what saves them; the engine, unless something else is tested.
     """
     drain = drain or engine().drain
-    frappe.db.rollback()
-    users = frappe.get_all("User", {"name": ("like", USERS)}, pluck="name")
-    frappe.db.rollback()
+    users = users_of_tests()
     until = time.monotonic() + 60
     drain()
     while any(engine().has_waiting_answers(user, [SEASON]) for user in users):
@@ -165,9 +163,20 @@ def save_answers(drain: Callable[[], object] | None = None) -> None:
         drain()
 
 
+def users_of_tests() -> list[str]:
+    """The users that these tests have made."""
+    frappe.db.rollback()
+    users: list[str] = frappe.get_all("User", {"name": ("like", USERS)}, pluck="name")
+    frappe.db.rollback()
+    return users
+
+
 def forget_records() -> None:
-    """Remove the records of the season, from the cache too."""
+    """Remove the records of the season, and what the engine knows of the users of these tests."""
     save_answers()
+    # Deleted in the table alone, answers of the last minutes would be taken for lost and come back.
+    for user in {STUDENT, *users_of_tests()}:
+        engine().forget(user)
     for doctype in OWN_RECORDS:
         frappe.db.delete(doctype, {"season": SEASON})
     frappe.db.commit()
@@ -188,8 +197,7 @@ def remove_users(kept: str | None = None) -> None:
     """Remove the users that these tests have made, but one, and their records."""
     frappe.set_user("Administrator")
     forget_records()
-    users = frappe.get_all("User", {"name": ("like", USERS)}, pluck="name")
-    users = [user for user in users if user != kept]
+    users = [user for user in users_of_tests() if user != kept]
     for user in users:
         for doctype in (TRACKER, ARCHIVED, "Poison Review"):
             frappe.db.delete(doctype, {"player": user})
