@@ -190,8 +190,10 @@ impl Engine {
             }
             None => {}
         }
+        let patience = self.settings.database.reply_patience();
         let in_table = process.database.with(|database| {
-            let id = journal::append(database, &entry.token, (player, season), &text);
+            let (token, student) = (entry.token.as_str(), (player, season));
+            let id = journal::append_in_time(database, token, student, &text, patience);
             // Perhaps it was, and only the reply was lost.
             was_sent |= matches!(id, Err(Error::Unavailable { .. }));
             id

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pymysql
 import pytest
 
 from memora._engine import Engine, ServiceUnavailable
@@ -15,6 +16,7 @@ from tests.consistency.test_drain import drain_all, kept
 from tests.support.servers import wait_until
 from tests.support.site_under_test import (
     BELIEVING,
+    IMPATIENT,
     PLAYER,
     SEASON,
     TRACKER,
@@ -35,10 +37,10 @@ def engine_over(site: Site, wires: Wires, **settings: int) -> Engine:
     return site.engine(**wires.settings, **BELIEVING, **settings)
 
 
-def submit_once(engine: Engine, player: str) -> bool:
-    """Answer `q` right; whether it was acknowledged."""
+def submit_once(engine: Engine, player: str, is_correct: bool = True) -> bool:
+    """Answer `q`; whether it was acknowledged."""
     try:
-        engine.submit(player, session_data=session("q"))
+        engine.submit(player, session_data=session("q", is_correct=is_correct))
     except ServiceUnavailable:
         return False
     return True
@@ -253,6 +255,52 @@ def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -
     site.servers.heal()
     drain_all(site, site.engine())
     assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 3, "r": 2}
+
+
+def test_what_failed_and_arrives_at_last_does_not_count_after_what_came_since(
+    site: Site, wires: Wires
+) -> None:
+    """The journal is away, and what was sent to MariaDB is held up until its student was told that
+    it failed, and has answered again."""
+    site.add(PLAYER, [Record("q")])
+    slow, engine = (
+        engine_over(site, wires, **IMPATIENT | {"database_timeout_ms": 1_500}),
+        site.engine(),
+    )
+    wires.to["journal"].refuse()
+    taken: list[bool] = []
+    thread = threading.Thread(
+        target=lambda: taken.append(submit_once(slow, PLAYER, is_correct=False))
+    )
+    with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
+        cursor.execute("SET GLOBAL log_output = 'TABLE', general_log = ON")
+        # From now on it knows the statements.
+        assert submit_once(slow, "nobody@school.example")
+        slow.due(PLAYER)
+        cursor.execute("TRUNCATE mysql.general_log")
+        wires.to["database"].delay(400)
+        thread.start()
+        # MariaDB has told it the time, which is on its way.
+        assert wait_until(lambda: was_sent(cursor, "SELECT CAST(UNIX_TIMESTAMP(NOW(6))%"))
+        wires.to["database"].hang()
+        thread.join()
+        assert submit_once(engine, PLAYER)
+        drain_all(site, engine)
+        assert not was_sent(cursor, "INSERT INTO `memora_journal`%")
+        wires.to["database"].delay(0)
+        wires.to["database"].mend()
+        assert wait_until(lambda: was_sent(cursor, "INSERT INTO `memora_journal`%"))
+        cursor.execute("SET GLOBAL general_log = OFF, log_output = 'FILE'")
+    drain_all(site, engine)
+    assert taken == [False]
+    assert site.rows()["q"]["stability"] == 3
+    assert engine.due(PLAYER)["total_due"] == 0
+
+
+def was_sent(cursor: pymysql.cursors.Cursor, beginning: str) -> bool:
+    """Whether MariaDB has been sent a statement that begins so."""
+    sql = "SELECT 1 FROM mysql.general_log WHERE command_type = 'Execute' AND argument LIKE %s"
+    return bool(cursor.execute(sql, (beginning,)))
 
 
 def test_a_season_that_changes_while_it_is_looked_up(site: Site, wires: Wires) -> None:

@@ -133,6 +133,11 @@ impl DatabaseServer {
         self.is_over_tls
     }
 
+    /// How long a call waits for each answer.
+    pub fn reply_patience(&self) -> Duration {
+        reply_patience(self.timeout)
+    }
+
     /// How long a call waits for each answer where it may wait in vain.
     fn brief(&self) -> Duration {
         match &self.host {
@@ -153,7 +158,7 @@ impl Connect for DatabaseServer {
         }
         let began = Instant::now();
         let connect = CONNECT_TIMEOUT.max(self.of_students.mul_f64(CONNECT_SHARE));
-        let connection = self.greet(connect, reply_patience(self.timeout))?;
+        let connection = self.greet(connect, self.reply_patience())?;
         if let Some(host) = &self.host {
             host.learn_distance(began.elapsed());
         }

@@ -1,11 +1,13 @@
 //! `memora_journal`: entries that the journal's Redis could not take, until the drain writes them.
 //! It is only inserted into, so nobody waits for another's lock.
 
+use std::time::Duration;
+
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
-use super::errors::{IS_READ_ONLY, leave_if_read_only};
-use super::outages::NOW_US;
+use super::errors::{IS_READ_ONLY, NOT_NULL, leave_if_read_only};
+use super::outages::{NOW_US, now_us};
 use super::statements::{MOST_IN_A_LIST, placeholders, row, rows, run};
 use crate::error::{Error, Result};
 
@@ -46,15 +48,47 @@ fn table_entry((id, token, player, season, text, kept_at_us): Row) -> TableEntry
 pub fn append(
     connection: &mut Conn,
     token: &str,
+    student: (&str, &str),
+    text: &str,
+) -> Result<i64> {
+    append_until(connection, token, student, text, i64::MAX)
+}
+
+/// As [`append`], of a student who waits for it, no longer than this from now on. What is held up on
+/// the way, and comes when they have been told that it failed, is refused: it would count after all
+/// that they have answered since.
+pub fn append_in_time(
+    connection: &mut Conn,
+    token: &str,
+    student: (&str, &str),
+    text: &str,
+    patience: Duration,
+) -> Result<i64> {
+    let patience_us = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+    let until_us = now_us(connection)?.saturating_add(patience_us);
+    append_until(connection, token, student, text, until_us).map_err(|error| match error {
+        Error::Refused { server, code: NOT_NULL, .. } => {
+            let cause = "it was reached too late".to_owned();
+            Error::Unavailable { server, cause, broken: false }
+        }
+        error => error,
+    })
+}
+
+/// Keeps an entry, unless the server's clock is past this moment: then it has no time.
+fn append_until(
+    connection: &mut Conn,
+    token: &str,
     (player, season): (&str, &str),
     text: &str,
+    until_us: i64,
 ) -> Result<i64> {
     let sql = format!(
         "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) VALUES (?, ?, ?, \
-         {NOW_US}, ?) \
+         IF({NOW_US} <= ?, {NOW_US}, NULL), ?) \
          ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)"
     );
-    let params = (token, player, season, text);
+    let params = (token, player, season, until_us, text);
     let result = connection.exec_iter(sql, params).map_err(Error::from_mariadb)?;
     let id = result.last_insert_id().unwrap_or(0);
     Ok(i64::try_from(id).unwrap_or(i64::MAX))
