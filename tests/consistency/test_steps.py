@@ -30,6 +30,8 @@ from tests.support.wire import Wires
 SERVERS = ("cache", "journal", "database")
 # More than there are replies in any of the calls here.
 MOST_REPLIES = 26
+# After each moment that a test sees, Unix microseconds.
+NEVER_US = 10**16
 
 
 def engine_over(site: Site, wires: Wires, **settings: int) -> Engine:
@@ -214,7 +216,7 @@ def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) ->
 
     def append(before: int, after: int, token: str) -> list[Any]:
         run = site.journal.register_script(script)
-        return list(run(keys=keys, args=[before, after, token, PLAYER, SEASON, "[]"]))
+        return list(run(keys=keys, args=[before, after, token, PLAYER, SEASON, "[]", NEVER_US]))
 
     first = append(0, 10, "1a-2-3")
     for number in range(1, 7):
@@ -293,6 +295,31 @@ def test_what_failed_and_arrives_at_last_does_not_count_after_what_came_since(
         cursor.execute("SET GLOBAL general_log = OFF, log_output = 'FILE'")
     drain_all(site, engine)
     assert taken == [False]
+    assert site.rows()["q"]["stability"] == 3
+    assert engine.due(PLAYER)["total_due"] == 0
+
+
+def test_what_failed_and_reaches_the_journal_at_last_does_not_count_after_what_came_since(
+    site: Site, wires: Wires
+) -> None:
+    """As above, of what was sent to the journal; MariaDB is away."""
+    site.add(PLAYER, [Record("q")])
+    slow, engine = engine_over(site, wires, **IMPATIENT), site.engine()
+    assert submit_once(slow, "nobody@school.example")
+    slow.due(PLAYER)
+    wires.to["journal"].hang()
+    wires.to["database"].refuse()
+    assert not submit_once(slow, PLAYER, is_correct=False)
+    assert submit_once(engine, PLAYER)
+    drain_all(site, engine)
+
+    def scripts() -> int:
+        return int(site.journal.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+    before = scripts()
+    wires.to["journal"].mend()
+    assert wait_until(lambda: scripts() > before)
+    drain_all(site, engine)
     assert site.rows()["q"]["stability"] == 3
     assert engine.due(PLAYER)["total_due"] == 0
 

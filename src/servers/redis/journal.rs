@@ -88,7 +88,8 @@ pub struct StreamEntry {
 
 impl JournalScripts {
     /// Appends a submission, and asks replicas whether they have it. Safe to repeat: the token is
-    /// recognised.
+    /// recognised. What is held up on the way, and comes when nobody waits for it any more, is refused:
+    /// it would count after what its student has answered since.
     pub fn append(
         &self,
         connection: &mut RedisConnection,
@@ -104,14 +105,16 @@ impl JournalScripts {
             .arg(entry.token)
             .arg(entry.player)
             .arg(entry.season)
-            .arg(entry.text);
+            .arg(entry.text)
+            .arg(connection.until_us());
         let (answer, is_replicated): (Vec<Value>, _) =
             connection.replicated_script(&call, replicas)?;
-        match answer.get(2) {
-            Some(queued) => {
+        match (answer.len(), answer.get(2)) {
+            (_, Some(queued)) => {
                 Ok(Appended::Added { drain_wanted: *queued == Value::Int(1), is_replicated })
             }
-            None => Ok(Appended::Conflict),
+            (0, None) => Err(connection.too_late()),
+            (_, None) => Ok(Appended::Conflict),
         }
     }
 

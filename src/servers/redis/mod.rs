@@ -249,6 +249,11 @@ pub struct RedisConnection {
     host: Option<Arc<Host>>,
     /// The server's `run_id`: another one means that it restarted and may have old data.
     pub run_id: String,
+    /// The server's clock, Unix microseconds, no later than at this moment; nothing where it does not
+    /// say.
+    clock: Option<(i64, Instant)>,
+    /// How long each reply is waited for.
+    patience: Duration,
 }
 
 impl Connect for RedisServer {
@@ -294,11 +299,10 @@ impl Connect for RedisServer {
         inner.set_read_timeout(Some(patience)).map_err(fail)?;
         inner.set_write_timeout(Some(patience)).map_err(fail)?;
         let about: String = redis::cmd("INFO").arg("server").query(&mut inner).map_err(fail)?;
-        let run_id = about
-            .lines()
-            .find_map(|line| line.strip_prefix("run_id:"))
-            .unwrap_or("unknown")
-            .to_owned();
+        let said = |name| about.lines().find_map(|line| line.strip_prefix(name));
+        let run_id = said("run_id:").unwrap_or("unknown").to_owned();
+        let time_us = said("server_time_usec:").and_then(|time| time.trim().parse().ok());
+        let clock = time_us.map(|time_us| (time_us, Instant::now()));
         if let Some(host) = &host {
             host.learn_distance(began.elapsed());
         }
@@ -320,7 +324,7 @@ impl Connect for RedisServer {
                 return Err(Error::Unavailable { server: self.server, cause, broken: false });
             }
         }
-        Ok(RedisConnection { server: self.server, inner, host, run_id })
+        Ok(RedisConnection { server: self.server, inner, host, run_id, clock, patience: reply })
     }
 
     fn leads_there(&self, connection: &RedisConnection) -> bool {
@@ -366,6 +370,24 @@ impl RedisConnection {
     /// Asks whether the server is there; a connection that was idle does not know otherwise.
     pub fn ping(&mut self) -> Result<()> {
         self.command(&redis::cmd("PING"))
+    }
+
+    /// Until when by the server's clock, Unix microseconds, it may do what is asked now: then nobody
+    /// waits for it any more.
+    fn until_us(&self) -> i64 {
+        let microseconds =
+            |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
+        self.clock.map_or(i64::MAX, |(then, at)| {
+            then.saturating_add(microseconds(at.elapsed()))
+                .saturating_add(microseconds(self.patience))
+        })
+    }
+
+    /// The server does not do what came too late. Its clock may have been set, so another connection
+    /// is made.
+    fn too_late(&self) -> Error {
+        let cause = "it was reached too late".to_owned();
+        Error::Unavailable { server: self.server, cause, broken: true }
     }
 
     /// Which run of the server answers now.

@@ -1,7 +1,12 @@
 -- Adds a submission to the journal, if it was computed from the student's last one.
 -- KEYS: stream, the student's pending submissions, drain flag, submissions by token
--- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry
--- Returns {'added', id, 1 when a drain is to be queued} | {'conflict'}
+-- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry, until
+-- when somebody waits for it, Unix microseconds by this server's clock
+-- Returns {'added', id, 1 when a drain is to be queued} | {'conflict'} | {}, when it comes too late
+local time = redis.call('TIME')
+if time[1] * 1000000 + time[2] > tonumber(ARGV[7]) then
+  return {}
+end
 local last = redis.call('HMGET', KEYS[2], 'head', 'token')
 -- A process whose connection broke before the answer asks again, perhaps behind others: the last
 -- tokens tell, newest first, each with what it became.
