@@ -38,7 +38,7 @@ impl Engine {
             Ok(Some(entry)) if entry.player == player => Some(entry),
             _ => None,
         };
-        if in_journal.is_some_and(|entry| !entry.is_written) {
+        if in_journal.is_some_and(|entry| entry.written.is_none()) {
             return Ok(Some(Persistence::Pending));
         }
         // What has left either place by now is in the table.

@@ -3,6 +3,7 @@ took its last commits."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -11,6 +12,7 @@ import pytest
 
 from memora._engine import Engine
 from tests.consistency.test_drain import FULL, NOTHING, age_written, audits
+from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, TRACKER, Record, Site, ids, session
 
 OTHERS: Final = [f"classmate{number}@school.example" for number in range(30)]
@@ -103,6 +105,57 @@ def test_nothing_is_let_go_that_is_not_there(site: Site, student: Engine) -> Non
     assert site.rows()["q"]["stability"] == 2
     # What was written only now is kept again.
     assert student.journal_status()["saved_lately"] == 1
+
+
+def test_what_the_pending_submissions_do_not_lead_to_is_let_go(site: Site, student: Engine) -> None:
+    """They were evicted, say, or an administrator removed them."""
+    student.submit(PLAYER, session_data=session("q"))
+    student.drain()
+    age_written(site)
+    site.journal.delete(site.key("srs-pending", PLAYER))
+    site.journal.config_resetstat()
+    drain = threading.Thread(target=student.drain)
+    drain.start()
+    wait_until(lambda: not drain.is_alive() or scripts_run(site) > 1_000)
+    left = site.journal.xlen(site.key("srs-written"))
+    # A drain that goes round and round would end with this.
+    site.journal.delete(site.key("srs-written"))
+    drain.join()
+    assert (left, scripts_run(site) < 10) == (0, True)
+
+
+def test_what_they_do_not_lead_to_is_kept_again_if_the_database_lacks_it(
+    site: Site, student: Engine
+) -> None:
+    with forgotten(site):
+        student.submit(PLAYER, session_data=session("q"))
+        student.drain()
+    site.journal.delete(site.key("srs-pending", PLAYER))
+    assert student.drain()["written_again"] == 1
+    # They lead to it again, and it is kept from then on.
+    [(place, fields)] = site.journal.xrange(site.key("srs-written"))
+    pending = site.journal.hgetall(site.key("srs-pending", PLAYER))
+    assert pending == {fields["id"]: f"{place} {fields['token']}"}
+    assert student.drain() == NOTHING
+
+
+def test_a_drain_whose_time_is_over_lets_go_of_the_rest_the_next_time(
+    site: Site, engine: Engine
+) -> None:
+    """It is as many as others wait for at a time, and one."""
+    for number in range(101):
+        engine.submit(f"student{number}@school.example", session_data=session("q"))
+    engine.drain()
+    age_written(site)
+    engine.drain(seconds=0)
+    assert engine.journal_status()["saved_lately"] == 1
+    engine.drain(seconds=0)
+    assert engine.journal_status()["saved_lately"] == 0
+
+
+def scripts_run(site: Site) -> int:
+    """How many scripts the journal has run since its statistics were reset."""
+    return int(site.journal.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
 def test_a_journal_that_is_full_keeps_nothing_that_is_saved(site: Site, student: Engine) -> None:

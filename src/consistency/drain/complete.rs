@@ -74,7 +74,7 @@ impl Engine {
         if replicas.count == 0 {
             return Ok(());
         }
-        let found = || taken.iter().chain(others).filter(|entry| !entry.is_written);
+        let found = || taken.iter().chain(others).filter(|entry| entry.written.is_none());
         let ids: Vec<String> = found().map(|entry| entry.id.clone()).collect();
         let confirmed = process.journal.with(|journal| {
             let there = journal::entries_of(journal, keys, &ids)?;

@@ -166,7 +166,7 @@ impl Engine {
             .filter(|(_, token)| written.done.contains(*token))
             .map(|(entry, token)| (entry, token.as_str()))
             .collect();
-        let before = done.iter().filter(|(entry, _)| entry.is_written).count();
+        let before = done.iter().filter(|(entry, _)| entry.written.is_some()).count();
         report.submissions += written.done.len() - before;
         self.acknowledge(process, &done)?;
         let is_early = |student: &Waiting| {

@@ -85,6 +85,8 @@ impl Engine {
         loop {
             match self.let_go_of_oldest(process, KEPT)? {
                 (0, 0) => return Ok(()),
+                // The next drain goes on.
+                (_, 0) if Instant::now() >= deadline => return Ok(()),
                 (_, 0) => {}
                 _ => return self.write_again(process, deadline, report),
             }

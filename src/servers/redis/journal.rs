@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use ::redis::{FromRedisValue, Script, Value};
+use ::redis::{FromRedisValue, Script, ScriptInvocation, Value};
 
 use super::keys::{GROUP, Keys};
 use super::look::LookNote;
@@ -82,8 +82,8 @@ pub struct StreamEntry {
     pub season: String,
     /// The entry as text.
     pub text: String,
-    /// It was written to MariaDB lately.
-    pub is_written: bool,
+    /// Its place among those that were written to MariaDB lately; `None`: it waits.
+    pub written: Option<String>,
 }
 
 impl JournalScripts {
@@ -128,10 +128,7 @@ impl JournalScripts {
     ) -> Result<()> {
         for entries in entries.chunks(AT_ONCE) {
             let mut call = self.acknowledge.key(with_pending(keys, entries));
-            call.arg(GROUP);
-            for (entry, token) in entries {
-                call.arg(&entry.id).arg(token);
-            }
+            with_places(&mut call, entries);
             connection.script::<()>(&call)?;
         }
         Ok(())
@@ -183,6 +180,14 @@ pub(super) fn with_pending(keys: &Keys, entries: &[(&StreamEntry, &str)]) -> Vec
     let mut names = vec![keys.stream(), keys.tokens(), keys.written()];
     names.extend(entries.iter().map(|(entry, _)| keys.pending(&entry.player, &entry.season)));
     names
+}
+
+/// The arguments of such a script.
+pub(super) fn with_places(call: &mut ScriptInvocation<'_>, entries: &[(&StreamEntry, &str)]) {
+    call.arg(GROUP);
+    for (entry, token) in entries {
+        call.arg(&entry.id).arg(token).arg(entry.written.as_deref().unwrap_or_default());
+    }
 }
 
 /// When an entry was kept, Unix microseconds by the server's clock.

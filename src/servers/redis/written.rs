@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use ::redis::{Script, Value};
 
-use super::journal::{StreamEntry, entries, with_pending};
-use super::keys::{GROUP, Keys};
+use super::journal::{StreamEntry, entries, with_pending, with_places};
+use super::keys::Keys;
 use super::{RedisConnection, text, unexpected};
 use crate::error::{Error, Result};
 
@@ -69,10 +69,7 @@ impl WrittenScripts {
     ) -> Result<bool> {
         for entries in entries.chunks(AT_ONCE) {
             let mut call = self.keep.key(with_pending(keys, entries));
-            call.arg(GROUP);
-            for (entry, token) in entries {
-                call.arg(&entry.id).arg(token);
-            }
+            with_places(&mut call, entries);
             match connection.script::<()>(&call) {
                 Err(Error::Refused { cause, .. }) if cause.contains("OOM") => return Ok(false),
                 kept => kept?,
@@ -91,8 +88,9 @@ impl WrittenScripts {
         let mut call = self.past.key(keys.written());
         call.arg(kept.as_millis().to_string()).arg(MOST_KEPT).arg(AT_ONCE);
         let found: Vec<[String; 5]> = connection.script(&call)?;
-        let past = found.into_iter().map(|[_, id, token, player, season]| {
-            let entry = StreamEntry { id, player, season, text: String::new(), is_written: true };
+        let past = found.into_iter().map(|[place, id, token, player, season]| {
+            let written = Some(place);
+            let entry = StreamEntry { id, player, season, text: String::new(), written };
             Written { entry, token }
         });
         Ok(past.collect())
@@ -167,7 +165,7 @@ fn written(value: Value) -> Result<Vec<(String, Written)>> {
         }
         for entry in entries(Value::Array(vec![item]))? {
             let place = entry.id.clone();
-            let entry = StreamEntry { id: id.clone(), is_written: true, ..entry };
+            let entry = StreamEntry { id: id.clone(), written: Some(place.clone()), ..entry };
             all.push((place, Written { entry, token: token.clone() }));
         }
     }

@@ -1,15 +1,21 @@
 -- Takes submissions out of the journal, and out of those that were written lately.
 -- KEYS: stream, submissions by token, those written lately, then for each submission its student's
 -- pending submissions
--- ARGV: group, then each submission's id and token
+-- ARGV: group, then each submission's id, token, and place among those written lately as far as it is
+-- known
 for index = 4, #KEYS do
-  local id, token, pending = ARGV[2 * index - 6], ARGV[2 * index - 5], KEYS[index]
+  local id, token, place = unpack(ARGV, 3 * index - 10, 3 * index - 8)
+  local pending = KEYS[index]
   redis.call('XACK', KEYS[1], ARGV[1], id)
   redis.call('XDEL', KEYS[1], id)
   local known = redis.call('HGET', pending, id)
   local written = known and string.match(known, '^%d+%-%d+')
   if written then
     redis.call('XDEL', KEYS[3], written)
+  end
+  -- The student's pending submissions may have been evicted, or removed by hand.
+  if place ~= '' then
+    redis.call('XDEL', KEYS[3], place)
   end
   -- The field `id` is of older versions.
   redis.call('HDEL', pending, id, 'id')

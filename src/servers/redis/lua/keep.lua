@@ -2,16 +2,15 @@
 -- written lately. One that is there already is kept from now on.
 -- KEYS: stream, submissions by token, those written lately, then for each submission its student's
 -- pending submissions
--- ARGV: group, then each submission's id and token
+-- ARGV: group, then each submission's id, token, and place among those written lately; empty: it is
+-- in the stream
 for index = 4, #KEYS do
-  local id, token, pending = ARGV[2 * index - 6], ARGV[2 * index - 5], KEYS[index]
-  local from, place = KEYS[1], id
-  local found = redis.call('XRANGE', from, id, id)[1]
-  if not found then
-    local known = redis.call('HGET', pending, id)
-    from, place = KEYS[3], known and string.match(known, '^%d+%-%d+')
-    found = place and redis.call('XRANGE', from, place, place)[1]
+  local id, token, place = unpack(ARGV, 3 * index - 10, 3 * index - 8)
+  local pending, from = KEYS[index], KEYS[3]
+  if place == '' then
+    from, place = KEYS[1], id
   end
+  local found = redis.call('XRANGE', from, place, place)[1]
   if found then
     -- First of all: a Redis that is full refuses this, and then has done nothing.
     local written
