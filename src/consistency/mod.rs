@@ -2,6 +2,7 @@
 
 pub mod backlog;
 pub mod cache_access;
+pub mod counting;
 pub mod documents;
 pub mod drain;
 pub mod drain_request;

@@ -6,13 +6,12 @@
 //! without until nobody uses that one any more. See [`crate::rules::registration`].
 
 use std::sync::Mutex;
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::engine::cache::Shard;
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
-use crate::error::{Error, Result, Server};
+use crate::error::{Result, Server};
 use crate::lock::lock;
 use crate::rules::belief::{Look, longest_belief};
 use crate::rules::registration::{Reached, Registration, Standing, challenge_of};
@@ -26,9 +25,6 @@ const JOURNAL_COUNTS_FOR: Duration = Duration::from_secs(30);
 const LONGEST_USE: Duration = Duration::from_secs(31);
 /// How long a process does without a run that does not count before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(320);
-
-/// How often a job that needs the cache looks whether its run counts.
-const POLL: Duration = Duration::from_millis(50);
 
 /// What is said of hosts that use different servers side by side.
 pub(crate) fn several(server: Server) -> String {
@@ -208,48 +204,6 @@ impl Engine {
         let registered =
             process.database.with(|database| registrations::look(database, &name))?.run;
         Ok(registered == run || registered.is_empty())
-    }
-
-    /// Makes the cache that this process reaches the one that counts, unless another one is in use.
-    /// Waits for as long as it takes to know that: none that was restarted counts before.
-    ///
-    /// # Errors
-    /// [`Error::NotRegistered`]: another one is in use.
-    pub(crate) fn register_cache(&self, process: &Process) -> Result<()> {
-        let mut others: Vec<&Shard> = process.cache.shards().iter().collect();
-        // Of a challenge whose process is gone, and of one of this process's own.
-        let longest = 4 * longest_belief(self.settings.trust_lease, false);
-        let began = Instant::now();
-        loop {
-            let mut left = Vec::new();
-            for shard in others {
-                match self.look_for_unshown(process, shard) {
-                    Err(Error::NotRegistered { server: Server::Cache }) => left.push(shard),
-                    looked => drop(looked?),
-                }
-            }
-            others = left;
-            if others.is_empty() {
-                return Ok(());
-            }
-            if began.elapsed() >= longest {
-                return Err(Error::NotRegistered { server: Server::Cache });
-            }
-            sleep(POLL);
-        }
-    }
-
-    /// Refuses what would fill or compare a cache, or read a journal, beside another one that is in
-    /// use.
-    ///
-    /// # Errors
-    /// [`Error::NotRegistered`].
-    pub(crate) fn check_counts(&self, process: &Process) -> Result<()> {
-        self.register_cache(process)?;
-        if self.journal_counts(process) {
-            return Ok(());
-        }
-        Err(Error::NotRegistered { server: Server::Journal })
     }
 
     /// Whether hosts use different servers side by side, as far as anybody has noticed lately.

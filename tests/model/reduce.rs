@@ -1,7 +1,8 @@
-//! What need not be told apart. Each rule here leaves out an order of events where another one, which
-//! is kept, leads to the same: what befalls a server happens just before somebody asks that server,
-//! and what nobody asks for any more is forgotten. So there are as many ways to break a promise as
-//! with all orders, and half to a quarter of the states. `nothing_is_left_out` checks that.
+//! What need not be told apart. Each rule here leaves out an order of events where another one,
+//! which is kept, leads to the same: what befalls a server happens just before somebody asks that
+//! server, and what nobody asks for any more is forgotten. So there are as many ways to break a
+//! promise as with all orders, and half to a quarter of the states. `nothing_is_left_out` checks
+//! that.
 //!
 //! Nothing else is bounded but by the cases themselves: so many processes and answers, one student,
 //! one question, and each fault as often as the case says.
@@ -23,8 +24,8 @@ use crate::step::{Load, Step};
 
 impl Protocol {
     /// Whether it makes a difference that what a run of the cache notes of a look ends now, and not
-    /// later: somebody asks for the note next, or waits for its end. It may end before each of these,
-    /// and all else that happens is the same before and after.
+    /// later: somebody asks for the note next, or waits for its end. It may end before each of
+    /// these, and all else that happens is the same before and after.
     pub fn cache_note_matters(&self, state: &State, run: Run) -> bool {
         let asks = |place: Place| {
             let process = &state.processes[usize::from(place)];
@@ -55,8 +56,9 @@ impl Protocol {
         self.note_matters(&journal.looks, state, asks)
     }
 
-    /// Whether the end of a claim makes a difference now: somebody waits for it, or a note from before
-    /// stays then. Else a look that comes too late is the same as one whose note is over at once.
+    /// Whether the end of a claim makes a difference now: somebody waits for it, or a note from
+    /// before stays then. Else a look that comes too late is the same as one whose note is over at
+    /// once.
     pub fn claim_matters(&self, looks: &Looks) -> bool {
         let is_whole = self.case.is_whole;
         looks.claim.is_some_and(|(_, waiting)| is_whole || waiting != 0 || looks.note.is_some())
@@ -68,16 +70,17 @@ impl Protocol {
         looks.note.is_some_and(|waiting| is_whole || waiting != 0 || places.any(asks))
     }
 
-    /// Whether it makes a difference that something befalls these servers now: a process asks one of
-    /// them next. It may happen before each such step, and all others are the same before and after.
+    /// Whether it makes a difference that something befalls these servers now: a process asks one
+    /// of them next. It may happen before each such step, and all others are the same before and
+    /// after.
     pub fn is_next(&self, state: &State, servers: Set) -> bool {
         let mut processes = (0u8..).zip(&state.processes);
         self.case.is_whole
             || processes.any(|(place, process)| self.asks(state, place, process) & servers != 0)
     }
 
-    /// As [`Protocol::is_next`], of what makes a difference to how all ends, too: it may happen before
-    /// the last process ends.
+    /// As [`Protocol::is_next`], of what makes a difference to how all ends, too: it may happen
+    /// before the last process ends.
     pub fn is_next_or_last(&self, state: &State, servers: Set) -> bool {
         let places = (0u8..).take(state.processes.len());
         let at_work = places.filter(|place| !self.is_done(state, *place)).count();

@@ -230,8 +230,8 @@ impl DatabaseServer {
 }
 
 /// Has a node of Galera catch up with the others before each read, and before each INSERT: an entry
-/// of `memora_journal` gets a higher id than all that were there before it, on whichever node. Other
-/// servers do nothing of the kind, or know no such variable.
+/// of `memora_journal` gets a higher id than all that were there before it, on whichever node.
+/// Other servers do nothing of the kind, or know no such variable.
 fn see_what_all_nodes_have(connection: &mut Conn) -> Result<()> {
     match run_text(connection, "SET SESSION wsrep_sync_wait = 5") {
         Err(Error::Refused { code: UNKNOWN_VARIABLE, .. }) => Ok(()),

@@ -54,9 +54,9 @@ pub fn append(
     append_until(connection, token, student, text, i64::MAX)
 }
 
-/// As [`append`], of a student who waits for it, no longer than this from now on. What is held up on
-/// the way, and comes when they have been told that it failed, is refused: it would count after all
-/// that they have answered since.
+/// As [`append`], of a student who waits for it, no longer than this from now on. What is held up
+/// on the way, and comes when they have been told that it failed, is refused: it would count after
+/// all that they have answered since.
 pub fn append_in_time(
     connection: &mut Conn,
     token: &str,

@@ -18,9 +18,9 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
 
 /// What begins a transaction and marks it. See [`END`].
 const BEGIN: &str = "SET autocommit = 0; START TRANSACTION; SAVEPOINT memora";
-/// What ends it, if it is the one that was marked. A node of Galera whose transaction was in the way
-/// of another node's undoes it, and answers as if nothing were amiss, even to COMMIT. The mark goes
-/// with it. Without autocommit, nothing that came after it was kept either.
+/// What ends it, if it is the one that was marked. A node of Galera whose transaction was in the
+/// way of another node's undoes it, and answers as if nothing were amiss, even to COMMIT. The mark
+/// goes with it. Without autocommit, nothing that came after it was kept either.
 const END: &str = "RELEASE SAVEPOINT memora; COMMIT; SET autocommit = 1";
 const UNDO: &str = "ROLLBACK; SET autocommit = 1";
 

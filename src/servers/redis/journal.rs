@@ -88,8 +88,7 @@ pub struct StreamEntry {
 
 impl JournalScripts {
     /// Appends a submission, and asks replicas whether they have it. Safe to repeat: the token is
-    /// recognised. What is held up on the way, and comes when nobody waits for it any more, is refused:
-    /// it would count after what its student has answered since.
+    /// recognised. What comes when nobody waits for it any more is refused.
     pub fn append(
         &self,
         connection: &mut RedisConnection,

@@ -249,8 +249,8 @@ pub struct RedisConnection {
     host: Option<Arc<Host>>,
     /// The server's `run_id`: another one means that it restarted and may have old data.
     pub run_id: String,
-    /// The server's clock, Unix microseconds, no later than at this moment; nothing where it does not
-    /// say.
+    /// The server's clock, Unix microseconds, no later than at this moment; nothing where it does
+    /// not say.
     clock: Option<(i64, Instant)>,
     /// How long each reply is waited for.
     patience: Duration,
@@ -372,8 +372,8 @@ impl RedisConnection {
         self.command(&redis::cmd("PING"))
     }
 
-    /// Until when by the server's clock, Unix microseconds, it may do what is asked now: then nobody
-    /// waits for it any more.
+    /// Until when by the server's clock, Unix microseconds, it may do what is asked now: then
+    /// nobody waits for it any more.
     fn until_us(&self) -> i64 {
         let microseconds =
             |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
@@ -383,8 +383,8 @@ impl RedisConnection {
         })
     }
 
-    /// The server does not do what came too late. Its clock may have been set, so another connection
-    /// is made.
+    /// The server does not do what came too late. Its clock may have been set, so another
+    /// connection is made.
     fn too_late(&self) -> Error {
         let cause = "it was reached too late".to_owned();
         Error::Unavailable { server: self.server, cause, broken: true }

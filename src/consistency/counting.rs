@@ -1,0 +1,56 @@
+//! Making the cache that a process reaches the one that counts, for jobs that fill or compare it.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::engine::cache::Shard;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result, Server};
+use crate::rules::belief::longest_belief;
+
+/// How often a job looks whether the cache's run counts.
+const POLL: Duration = Duration::from_millis(50);
+
+impl Engine {
+    /// Makes the cache that this process reaches the one that counts, unless another one is in use.
+    /// Waits for as long as it takes to know that: none that was restarted counts before.
+    ///
+    /// # Errors
+    /// [`Error::NotRegistered`]: another one is in use.
+    pub(crate) fn register_cache(&self, process: &Process) -> Result<()> {
+        let mut others: Vec<&Shard> = process.cache.shards().iter().collect();
+        // Of a challenge whose process is gone, and of one of this process's own.
+        let longest = 4 * longest_belief(self.settings.trust_lease, false);
+        let began = Instant::now();
+        loop {
+            let mut left = Vec::new();
+            for shard in others {
+                match self.look_for_unshown(process, shard) {
+                    Err(Error::NotRegistered { server: Server::Cache }) => left.push(shard),
+                    looked => drop(looked?),
+                }
+            }
+            others = left;
+            if others.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() >= longest {
+                return Err(Error::NotRegistered { server: Server::Cache });
+            }
+            sleep(POLL);
+        }
+    }
+
+    /// Refuses what would fill or compare a cache, or read a journal, beside another one that is in
+    /// use.
+    ///
+    /// # Errors
+    /// [`Error::NotRegistered`].
+    pub(crate) fn check_counts(&self, process: &Process) -> Result<()> {
+        self.register_cache(process)?;
+        if self.journal_counts(process) {
+            return Ok(());
+        }
+        Err(Error::NotRegistered { server: Server::Journal })
+    }
+}
