@@ -11,6 +11,7 @@ use crate::error::{Error, Result, Server};
 use crate::lock::lock;
 use crate::servers::redis::RedisConnection;
 use crate::servers::redis::cache::Found;
+use crate::servers::redis::notes;
 
 /// How often a look begins again because somebody was marked meanwhile.
 const MOST_LOOKS: u32 = 3;
@@ -124,7 +125,7 @@ impl Engine {
         let has_looked = lock(&shard.looked_at).as_ref().is_some_and(|(looked_for, looked)| {
             looked_for == run && now.duration_since(*looked) < lease
         });
-        if has_looked || lock(&shard.confirmation).is_fresh(confirmation, lease, now) {
+        if has_looked || self.is_confirmed(shard, run, confirmation, now) {
             return Ok(());
         }
         match self.look_for_unshown(process, shard) {
@@ -139,6 +140,12 @@ impl Engine {
                 Ok(())
             }
         }
+    }
+
+    /// Whether what a run of a shard has said of its confirmation says that it may be believed.
+    fn is_confirmed(&self, shard: &Shard, run: &str, confirmation: &str, now: Instant) -> bool {
+        confirmation.starts_with(&notes::confirmation(run, ""))
+            && lock(&shard.confirmation).is_fresh(confirmation, self.settings.trust_lease, now)
     }
 
     /// Asks a shard about a student; looks first whether it may be believed, where nobody has
@@ -175,7 +182,7 @@ impl Engine {
             let has_looked = looked_at.is_some_and(|(run, looked)| {
                 run == season.run_id && now.duration_since(looked) < lease
             });
-            if has_looked || lock(&shard.confirmation).is_fresh(&confirmation, lease, now) {
+            if has_looked || self.is_confirmed(shard, &season.run_id, &confirmation, now) {
                 return Ok(Attempt::Done(Asked { value, is_sure: true }));
             }
             let is_cold = value.is_none();

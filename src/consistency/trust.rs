@@ -61,7 +61,7 @@ impl Engine {
         }
         // Where that comes too late for the others, or the cache is full, this process has looked
         // all the same.
-        match shard.with(|cache| self.cache_scripts.confirm(cache, &shard.keys, &token)) {
+        match shard.with(|cache| self.cache_scripts.confirm(cache, &shard.keys, &run, &token)) {
             Err(Error::Refused { cause, .. }) => {
                 log::debug!("the cache takes no note of a look: {cause}");
             }

@@ -60,6 +60,8 @@ pub struct Case {
     pub is_believed: bool,
     /// Processes that reach another run of the cache than the one that counts.
     pub apart: Set,
+    /// The other run of the cache begins with what the first one has at some moment.
+    pub copies: bool,
     /// What was noted of looks outlives the case: nobody looks again.
     pub looks_last: bool,
     /// Orders of events are told apart that lead to the same, too (see `reduce`).
@@ -84,6 +86,7 @@ impl Case {
             is_warm: true,
             is_believed: true,
             apart: 0,
+            copies: false,
             looks_last: false,
             is_whole: false,
             rules: Rules::default(),
@@ -186,6 +189,8 @@ pub enum Action {
     JournalClaimEnds(bool),
     /// The next fault.
     Fault,
+    /// The other run of the cache begins with what the first one has.
+    Copy,
     /// A replica of MariaDB falls behind.
     FallBehind,
     /// It takes over.
@@ -245,7 +250,7 @@ impl Model for Protocol {
         let row = (self.case.begins_with > 0).then_some((LONG_AGO, self.case.begins_with));
         let head = row.map_or((0, 0, 0), |(order, _)| (order, order, 0));
         let looks = Looks { claim: None, note: self.case.is_believed.then_some(0), run: 0 };
-        let schedule = self.case.is_warm.then_some(Schedule { known: row, head });
+        let schedule = self.case.is_warm.then_some(Schedule { generation: 0, known: row, head });
         let process = |(place, (reach, _, _)): (Place, &(Set, i64, Vec<Job>))| Process {
             run: Run::from(has(self.case.apart, place)),
             known: None,
@@ -256,7 +261,10 @@ impl Model for Protocol {
             must_show: 0,
         };
         vec![State {
-            caches: [Cache { schedule, fence: None, looks: looks.clone() }, Cache::default()],
+            caches: [
+                Cache { schedule, looks: looks.clone(), ..Cache::default() },
+                Cache { generation: 1, ..Cache::default() },
+            ],
             journal: Journal { looks, ..Journal::default() },
             follower: self.case.fails_over.then(Journal::default),
             promoted: None,
@@ -267,6 +275,7 @@ impl Model for Protocol {
             given: vec![Default::default(); self.case.answers.len()],
             processes: (0u8..).zip(&self.case.processes).map(process).collect(),
             has_failed_over: false,
+            is_copied: false,
             faults: 0,
             deaths: self.case.deaths,
             broken: None,
@@ -307,6 +316,10 @@ impl Model for Protocol {
         let looks = |run: Run| &state.caches[usize::from(run)].looks;
         let promoted = state.promoted.as_ref();
         let may_end = !self.case.looks_last;
+        // Whoever reaches it finds it so.
+        let next = self.case.faults.get(usize::from(state.faults));
+        let waits_for_copy =
+            self.case.copies && !state.is_copied && next.is_some_and(|fault| fault.run == Some(1));
         let ends = [
             (may_end && self.cache_note_matters(state, 0), Action::CacheNoteEnds(0)),
             (may_end && self.claim_matters(looks(0)), Action::CacheClaimEnds(0)),
@@ -326,7 +339,8 @@ impl Model for Protocol {
                 Action::Promote,
             ),
             (promoted.is_some() && self.is_next(state, J), Action::Demote),
-            (self.fault_matters(state), Action::Fault),
+            (self.fault_matters(state) && !waits_for_copy, Action::Fault),
+            (self.case.copies && !state.is_copied, Action::Copy),
             (state.replicas > 0 && self.is_next_or_last(state, D), Action::FallBehind),
             (
                 state.replica.as_ref().is_some_and(|it| *it != state.database)
@@ -386,6 +400,10 @@ impl Model for Protocol {
                     }
                 }
                 state.faults += 1;
+                true
+            }
+            Action::Copy => {
+                state.copy_cache();
                 true
             }
             Action::FallBehind => {

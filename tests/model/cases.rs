@@ -232,3 +232,30 @@ fn the_cache_fails_over_while_the_old_one_answers_some() {
     holds(&one.clone().switch(0b10, 1).switch(0b01, 1));
     holds(&one.switch(0b01, 1).switch(0b10, 1));
 }
+
+/// An answer, and reads of another process, while the cache of both becomes another run, for one
+/// after the other: what it begins with is what the first run had at some moment.
+pub fn copied(first: Set, second: Set) -> Case {
+    let case = Case::new(3, &[Given::Wrong])
+        .process(ALL, &[Job::Submit(0)])
+        .process(ALL, &[Job::Read, Job::Read, Job::Read]);
+    Case { copies: true, is_whole: true, ..case }.switch(first, 1).switch(second, 1)
+}
+
+#[test]
+fn a_replica_of_the_cache_is_promoted_while_the_old_primary_answers_some() {
+    for (first, second) in [(0b10, 0b01), (0b01, 0b10)] {
+        for is_warm in [false, true] {
+            holds(&Case { is_warm, ..copied(first, second) });
+        }
+    }
+}
+
+#[test]
+fn the_cache_comes_back_with_old_data() {
+    let case = Case::new(3, &[Given::Wrong])
+        .process(ALL, &[Job::Submit(0)])
+        .process(ALL, &[Job::Read, Job::Read, Job::Read]);
+    let case = case.fault(0b11, J | D).switch(0b10, 1).switch(0b01, 1);
+    holds(&Case { copies: true, is_whole: true, ..case });
+}

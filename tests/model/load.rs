@@ -3,7 +3,7 @@
 use memora_engine::rules::entry::From;
 
 use crate::case::{Job, Protocol};
-use crate::state::{Base, C, D, J, Journal, Place, Schedule, State, Token, has};
+use crate::state::{Base, C, D, Era, J, Journal, Place, Schedule, State, Token, has};
 use crate::step::{Before, Load, Step};
 
 impl Protocol {
@@ -12,11 +12,11 @@ impl Protocol {
         let reaches = |server| state.reaches(place, server);
         let (cache, journal, database) = (reaches(C), reaches(J), reaches(D));
         let next = match state.process(place).step.clone() {
-            Step::Fence => {
+            Step::Fence(era) => {
                 if cache {
                     state.cache(place).fence = Some(place);
                 }
-                let cached = Some(state.run(place));
+                let cached = Some(era);
                 Step::LoadJournal(Load { cached, is_fenced: cache, ..Load::default() })
             }
             Step::LoadJournal(load) if journal => {
@@ -68,12 +68,13 @@ impl Protocol {
                 }
             }
             Step::Fill(before) => {
-                let (run, rules) = (state.run(place), &self.case.rules);
+                let rules = &self.case.rules;
                 let filled = state.cache(place);
                 let is_fenced = filled.fence == Some(place) || rules.has_no_fence;
-                if cache && is_fenced && before.cached == Some(run) {
+                if let Some(Era { generation, .. }) = before.cached.filter(|_| cache && is_fenced) {
+                    let Before { known, head, .. } = before;
                     filled.fence = None;
-                    filled.schedule = Some(Schedule { known: before.known, head: before.head });
+                    filled.schedule = Some(Schedule { generation, known, head });
                 }
                 self.use_loaded(state, place, before);
                 return true;

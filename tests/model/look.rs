@@ -5,7 +5,7 @@ use memora_engine::rules::registration::Standing;
 
 use crate::case::{Job, Protocol};
 use crate::product::Product;
-use crate::state::{C, D, J, Known, Looks, Place, Schedule, State, has, waiter};
+use crate::state::{C, D, Era, J, Known, Looks, Place, Run, Schedule, State, has, waiter};
 use crate::step::{Asked, Before, Load, Step, Why};
 
 impl Protocol {
@@ -13,7 +13,8 @@ impl Protocol {
     pub fn look_step(&self, state: &mut State, place: Place) -> bool {
         let reaches = |server| state.reaches(place, server);
         let (cache, journal, database) = (reaches(C), reaches(J), reaches(D));
-        let run = state.run(place);
+        let era = state.era(place);
+        let run = era.run;
         let next = match state.process(place).step.clone() {
             Step::Ask(_) if !cache => {
                 self.without_cache(state, place);
@@ -27,20 +28,21 @@ impl Protocol {
                 return true;
             }
             Step::Ask(looked) => {
-                let found = state.cache(place).schedule;
-                if looked == Some(run) || state.cache(place).looks.note.is_some() {
-                    self.asked(state, place, found, true);
+                let found = state.cache(place).current();
+                if looked == Some(run) || self.is_confirmed(state, run) {
+                    self.asked(state, place, (era, found), true);
                     return true;
                 }
-                Step::Claim(Asked { why: Why::Asked(found), run })
+                Step::Claim(Asked { why: Why::Asked(found), era })
             }
             Step::Claim(asked) => {
                 state.cache(place).looks.claim = Some((place, 0));
-                Step::AskJournal(Asked { run, ..asked })
+                Step::AskJournal(Asked { era: Era { run, ..asked.era }, ..asked })
             }
             Step::AskJournal(asked) if journal => {
                 let looks = &state.journal_of(place).looks;
-                let is_for_it = looks.run == asked.run || self.case.rules.shares_looks_of_any_run;
+                let is_for_it =
+                    looks.run == asked.era.run || self.case.rules.shares_looks_of_any_run;
                 if looks.note.is_some() && is_for_it || self.case.rules.journal_is_enough {
                     Step::Confirm(asked, false)
                 } else {
@@ -71,7 +73,7 @@ impl Protocol {
                     if state.database.belief_lock.is_some() {
                         return false;
                     }
-                    state.set_challenge(Some(asked.run));
+                    state.set_challenge(Some(asked.era.run));
                     Step::Sight(asked)
                 }
                 Standing::Waits if state.process(place).known.is_none() => Step::Sight(asked),
@@ -82,7 +84,7 @@ impl Protocol {
             },
             Step::Sight(asked) => {
                 // Another one may stand by now: it is seen with the next look.
-                if state.database.challenge == Some(asked.run) {
+                if state.database.challenge == Some(asked.era.run) {
                     if journal {
                         state.journal.looks = Looks::default();
                     }
@@ -102,7 +104,7 @@ impl Protocol {
                     return false;
                 }
                 let standing = self.standing(state, place, asked);
-                if !standing.counts() || run != asked.run && !self.case.rules.repairs_any_run {
+                if !standing.counts() || run != asked.era.run && !self.case.rules.repairs_any_run {
                     self.cannot_be_told(state, place, asked);
                     return true;
                 }
@@ -110,8 +112,10 @@ impl Protocol {
                 if !rules.settles_without_lock {
                     state.database.belief_lock = Some(place);
                 }
-                let is_renewed = standing == Standing::Takes && !rules.takes_with_old_schedules;
-                if is_renewed || state.database.marks != 0 {
+                let is_taken = standing == Standing::Takes;
+                if is_taken && !rules.takes_with_old_schedules {
+                    state.renew(place);
+                } else if state.database.marks != 0 {
                     state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
                 Step::Settle(asked, is_claimed)
@@ -125,7 +129,7 @@ impl Protocol {
                 state.database.marks = 0;
                 state.database.is_believed = true;
                 if !self.case.rules.believes_any_run {
-                    state.database.registered = asked.run;
+                    state.database.registered = asked.era.run;
                     if !self.case.rules.does_not_defend {
                         state.set_challenge(None);
                     }
@@ -140,16 +144,20 @@ impl Protocol {
                 if journal {
                     let looks = &mut state.journal_of(place).looks;
                     if self.confirm(looks, place) {
-                        looks.run = asked.run;
+                        looks.run = asked.era.run;
                     }
                 }
                 Step::Confirm(asked, is_repaired)
             }
             Step::Confirm(asked, is_repaired) => {
-                // The claim is in the run for which it was looked.
-                self.confirm(&mut state.caches[usize::from(asked.run)].looks, place);
+                // Another run that is reached by now may have the claim: what is noted names the one
+                // for which it was looked.
+                let looks = &mut state.cache(place).looks;
+                if self.confirm(looks, place) {
+                    looks.run = asked.era.run;
+                }
                 match asked.why {
-                    Why::Shown(shown) if shown == asked.run => {
+                    Why::Shown(shown) if shown == asked.era.run => {
                         self.acknowledge(state, place);
                         return true;
                     }
@@ -159,14 +167,14 @@ impl Protocol {
                     }
                     Why::Asked(found) if !is_repaired => {
                         if self.case.rules.shows_what_it_read_before {
-                            self.asked(state, place, found, true);
+                            self.asked(state, place, (asked.era, found), true);
                             return true;
                         }
                     }
                     Why::Asked(_) => {}
                 }
                 // What was read before may be what somebody has dropped since.
-                Step::Ask(Some(asked.run))
+                Step::Ask(Some(asked.era.run))
             }
             _ => return false,
         };
@@ -185,10 +193,17 @@ impl Protocol {
             known == Some(Known::Waited) || known.is_some() && rules.takes_without_waiting;
         let is_believed = state.database.is_believed && !rules.takes_what_is_believed;
         let registered = (state.database.registered, is_believed);
-        match Product::standing(registered, state.database.challenge, asked.run, has_waited) {
+        let challenge = state.database.challenge;
+        match Product::standing(registered, challenge, asked.era.run, has_waited) {
             Standing::Defends if rules.does_not_defend => Standing::Holds,
             standing => standing,
         }
+    }
+
+    /// Whether a run of the cache may be believed, as far as it says so itself.
+    pub fn is_confirmed(&self, state: &State, run: Run) -> bool {
+        let looks = &state.caches[usize::from(run)].looks;
+        looks.confirm(run) || looks.note.is_some() && self.case.rules.confirms_any_run
     }
 
     /// Notes that a look is done, if its claim still stands.
@@ -206,13 +221,19 @@ impl Protocol {
     }
 
     /// The cache has answered.
-    fn asked(&self, state: &mut State, place: Place, found: Option<Schedule>, is_sure: bool) {
-        let Some(Schedule { known, head }) = found else {
-            state.process(place).step = Step::Fence;
+    fn asked(
+        &self,
+        state: &mut State,
+        place: Place,
+        (era, found): (Era, Option<Schedule>),
+        is_sure: bool,
+    ) {
+        let Some(Schedule { known, head, .. }) = found else {
+            state.process(place).step = Step::Fence(era);
             return;
         };
         if let Some(Job::Submit(_)) = self.job(state, place) {
-            let cached = Some(state.run(place));
+            let cached = Some(era);
             let before = Before { known, head, cached, is_whole: true, is_sure };
             state.process(place).step = Step::Keep(before);
         } else {
@@ -224,7 +245,9 @@ impl Protocol {
     /// acknowledged.
     fn nobody_can_look(&self, state: &mut State, place: Place, asked: Asked) {
         match asked.why {
-            Why::Asked(found) => self.asked(state, place, found, found.is_none()),
+            Why::Asked(found) => {
+                self.asked(state, place, (asked.era, found), found.is_none());
+            }
             Why::Shown(_) => self.acknowledge(state, place),
         }
     }

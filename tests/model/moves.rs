@@ -20,7 +20,7 @@ impl Protocol {
             | Step::Settle(..)
             | Step::ConfirmJournal(..)
             | Step::Confirm(..) => self.look_step(state, place),
-            Step::Fence
+            Step::Fence(_)
             | Step::LoadJournal(_)
             | Step::LoadKeep(_)
             | Step::LoadTable(_)

@@ -76,10 +76,10 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
         return Some(Broken::Table);
     }
     let registered = usize::from(state.database.registered);
-    let is_confirmed = state.caches[registered].looks.note.is_some();
+    let is_confirmed = protocol.is_confirmed(state, state.database.registered);
     let needs_no_repair =
         Product::repair(state.database.is_believed, state.database.marks) == Repair::Nothing;
-    let cached = drained.caches[registered].schedule.filter(|_| is_confirmed || needs_no_repair);
+    let cached = drained.caches[registered].current().filter(|_| is_confirmed || needs_no_repair);
     let differs = |known: Option<From>| known.map_or(0, |(_, stability)| stability) != stands;
     cached.is_some_and(|schedule| differs(schedule.known)).then_some(Broken::Cache)
 }

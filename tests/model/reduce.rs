@@ -235,7 +235,7 @@ fn claimed_in_cache(step: &Step) -> Option<Run> {
         | Step::Repair(asked, _)
         | Step::Settle(asked, _)
         | Step::ConfirmJournal(asked, _)
-        | Step::Confirm(asked, _) => Some(asked.run),
+        | Step::Confirm(asked, _) => Some(asked.era.run),
         _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::case::{ALL, Case, Job};
 use crate::cases::{
-    APART, apart_and_answers, apart_and_reads, one_after_the_other, one_and_a_load,
+    APART, apart_and_answers, apart_and_reads, copied, one_after_the_other, one_and_a_load,
     one_and_two_reads, there_and_back, three_and_a_drain, two_and_a_drain, two_and_a_read,
 };
 use crate::checking::{breaks, holds};
@@ -153,6 +153,9 @@ fn one_run_of_the_cache_is_believed() {
     breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
     let rules = Rules { shares_looks_of_any_run: true, ..Rules::default() };
     breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
+    // A replica has what the primary noted.
+    let rules = Rules { confirms_any_run: true, ..Rules::default() };
+    breaks(&copied(0b10, 0b01).with(rules), Broken::Read);
 }
 
 #[test]

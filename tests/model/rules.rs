@@ -43,6 +43,8 @@ pub struct Rules {
     pub does_not_defend: bool,
     /// The run that begins to count keeps what it has.
     pub takes_with_old_schedules: bool,
+    /// What confirms one run of the cache confirms another that has a copy of it.
+    pub confirms_any_run: bool,
     /// A look that the journal shares serves every run of the cache.
     pub shares_looks_of_any_run: bool,
     /// What the cache was shown is acknowledged though nobody has looked whether it counts.

@@ -75,6 +75,11 @@ pub struct Looks {
 }
 
 impl Looks {
+    /// Whether a run of the cache is confirmed.
+    pub fn confirm(&self, run: Run) -> bool {
+        self.note.is_some() && self.run == run
+    }
+
     /// A process begins to wait.
     pub fn begin_wait(&mut self, place: Place) {
         if let Some((_, waiting)) = &mut self.claim {
@@ -103,9 +108,20 @@ impl Looks {
     }
 }
 
+/// A generation of a run of the cache: schedules of another one are void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Era {
+    /// The run.
+    pub run: Run,
+    /// The generation, which no other run has.
+    pub generation: u8,
+}
+
 /// A student's schedule as the cache has it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Schedule {
+    /// The generation in which it counts.
+    pub generation: u8,
     /// The question's state.
     pub known: Option<From>,
     /// The head.
@@ -115,6 +131,8 @@ pub struct Schedule {
 /// The cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cache {
+    /// The generation in which schedules count.
+    pub generation: u8,
     /// Nothing: it is cold.
     pub schedule: Option<Schedule>,
     /// The process that loads.
@@ -124,6 +142,11 @@ pub struct Cache {
 }
 
 impl Cache {
+    /// The schedule, if it counts.
+    pub fn current(&self) -> Option<Schedule> {
+        self.schedule.filter(|schedule| schedule.generation == self.generation)
+    }
+
     /// The student is dropped, and loads that are under way are void.
     pub fn drop_student(&mut self, keeps_fence: bool) {
         self.schedule = None;
@@ -282,6 +305,8 @@ pub struct State {
     pub processes: Vec<Process>,
     /// The replica was promoted, once.
     pub has_failed_over: bool,
+    /// The other run of the cache has what the first one had at some moment.
+    pub is_copied: bool,
     /// How many faults have happened.
     pub faults: u8,
     /// How many processes may still die.
@@ -310,6 +335,26 @@ impl State {
     pub fn cache(&mut self, place: Place) -> &mut Cache {
         let run = self.run(place);
         &mut self.caches[usize::from(run)]
+    }
+
+    /// The generation of the cache that a process reaches.
+    pub fn era(&self, place: Place) -> Era {
+        let run = self.run(place);
+        Era { run, generation: self.caches[usize::from(run)].generation }
+    }
+
+    /// Begins a new generation of the cache that a process reaches.
+    pub fn renew(&mut self, place: Place) {
+        let newest = self.caches.iter().map(|cache| cache.generation).max().unwrap_or(0);
+        self.cache(place).generation = newest + 1;
+    }
+
+    /// The other run of the cache begins with what the first one has: it is its replica, or was
+    /// started from its file. It is another run, so it has another generation.
+    pub fn copy_cache(&mut self) {
+        let generation = self.caches[1].generation;
+        self.caches[1] = Cache { generation, ..self.caches[0].clone() };
+        self.is_copied = true;
     }
 
     /// Another challenge stands, or none: nobody knows it yet.

@@ -3,7 +3,7 @@
 
 use memora_engine::rules::entry::From;
 
-use crate::state::{Base, Run, Schedule, Set, Token};
+use crate::state::{Base, Era, Run, Schedule, Set, Token};
 
 /// What a submission knows of the student.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -12,8 +12,8 @@ pub struct Before {
     pub known: Option<From>,
     /// The head.
     pub head: Base,
-    /// It can be shown in this run of the cache.
-    pub cached: Option<Run>,
+    /// It can be shown in this generation of the cache.
+    pub cached: Option<Era>,
     /// The journal was asked.
     pub is_whole: bool,
     /// Somebody vouches for it.
@@ -34,8 +34,8 @@ pub enum Why {
 pub struct Asked {
     /// Why.
     pub why: Why,
-    /// The run of the cache that it asks for.
-    pub run: Run,
+    /// The run of the cache that it asks for, in the generation in which it was asked.
+    pub era: Era,
 }
 
 /// What a drain took.
@@ -63,8 +63,8 @@ impl Batch {
 /// What a load has read so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Load {
-    /// It is for this run of the cache.
-    pub cached: Option<Run>,
+    /// It is for this generation of the cache.
+    pub cached: Option<Era>,
     /// Its fence has been set.
     pub is_fenced: bool,
     /// The journal was asked.
@@ -102,8 +102,8 @@ pub enum Step {
     ConfirmJournal(Asked, bool),
     /// Confirms the look in the cache.
     Confirm(Asked, bool),
-    /// Sets a fence.
-    Fence,
+    /// Sets a fence, for a load in this generation.
+    Fence(Era),
     /// Reads what waits in the journal.
     LoadJournal(Load),
     /// Keeps in `memora_journal` what waits in the journal and its replica lacks.
@@ -119,7 +119,7 @@ pub enum Step {
     /// Keeps an entry in `memora_journal` that too few replicas of the journal have.
     KeepToo { token: Token, before: Before },
     /// Shows an entry in the cache.
-    Show { token: Token, before: Base, after: Base, cached: Option<Run> },
+    Show { token: Token, before: Base, after: Base, cached: Option<Era> },
     /// Marks the student.
     Mark,
     /// Tells the journal.

@@ -25,24 +25,26 @@ impl Protocol {
                     return true;
                 }
                 let taken = &state.entries[usize::from(token)];
-                let shown = Schedule { known: Some((taken.order, taken.stability)), head: after };
-                let is_current = |schedule: &Schedule| {
-                    self.case.rules.ignores_cached_head
-                        || schedule.head == before
-                        || schedule.head == after
-                };
+                let known = Some((taken.order, taken.stability));
                 let run = state.run(place);
+                let generation = cached.filter(|era| era.run == run).map(|era| era.generation);
+                let is_current = |schedule: &Schedule| {
+                    let is_head = [before, after].contains(&schedule.head);
+                    let is_known = is_head || self.case.rules.ignores_cached_head;
+                    Some(schedule.generation) == generation && is_known
+                };
                 let cache = &mut state.caches[usize::from(run)];
-                if cached == Some(run) && cache.schedule.as_ref().is_some_and(is_current) {
-                    cache.schedule = Some(shown);
+                if let Some(shown) = cache.schedule.filter(is_current) {
+                    cache.schedule = Some(Schedule { known, head: after, ..shown });
                     cache.fence = None;
                 } else {
                     cache.drop_student(self.case.rules.drop_keeps_fence);
                 }
-                if cache.looks.note.is_some() || self.case.rules.shows_without_looking {
+                if self.is_confirmed(state, run) || self.case.rules.shows_without_looking {
                     self.acknowledge(state, place);
                 } else {
-                    state.process(place).step = Step::Claim(Asked { why: Why::Shown(run), run });
+                    let era = state.era(place);
+                    state.process(place).step = Step::Claim(Asked { why: Why::Shown(run), era });
                 }
             }
             // Neither can be done: the student is told that nobody knows.

@@ -5,7 +5,7 @@ use ::redis::{Script, ScriptInvocation, Value};
 
 use super::answer::Answer;
 use super::keys::Keys;
-use super::notes::generation_text;
+use super::notes::{self, generation_text};
 use super::{RedisConnection, confirm};
 use crate::error::{Error, Result};
 use crate::rules::head::Head;
@@ -256,15 +256,17 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// Notes that the cache may be believed, for as long as the claim that was made before lasts.
-    /// False: somebody else has claimed it since, or it took too long.
+    /// Notes that a run of the cache may be believed, for as long as the claim that was made before
+    /// lasts. False: somebody else has claimed it since, or it took too long.
     pub fn confirm(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
+        run: &str,
         token: &str,
     ) -> Result<bool> {
-        confirm(connection, &self.confirm, &[keys.claim(), keys.confirmation()], token)
+        let note = notes::confirmation(run, token);
+        confirm(connection, &self.confirm, &[keys.claim(), keys.confirmation()], &note)
     }
 }
 

@@ -7,6 +7,12 @@ use super::keys::Keys;
 use super::{RedisConnection, claim};
 use crate::error::{Error, Result};
 
+/// What confirms a run of the cache. It names the run: another one may have a copy of it, as a
+/// replica of it, or started from its file.
+pub fn confirmation(run: &str, token: &str) -> String {
+    format!("{run}|{token}")
+}
+
 /// Makes it known that somebody looks whether the cache may be believed. Returns the run of the
 /// server.
 pub fn claim_belief(
@@ -15,7 +21,8 @@ pub fn claim_belief(
     token: &str,
     lease: Duration,
 ) -> Result<String> {
-    match claim(connection, &keys.claim(), token, lease) {
+    let note = confirmation(&connection.run_id, token);
+    match claim(connection, &keys.claim(), &note, lease) {
         // A cache that is full takes no notes, and can be read all the same.
         Err(Error::Refused { cause, .. }) => {
             log::debug!("the cache takes no note of a look: {cause}")
