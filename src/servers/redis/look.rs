@@ -57,12 +57,13 @@ pub fn revoke_looks(
     replicas: Replicas,
 ) -> Result<bool> {
     let mut pipeline = redis::pipe();
-    // A claim of nobody: to delete what is not there is nothing that replicas are told.
     let milliseconds = u64::try_from(LONGEST_LOOK.as_millis()).unwrap_or(u64::MAX);
     for shard in shards {
-        pipeline.cmd("DEL").arg(keys.database_look(shard)).ignore();
-        let claim = pipeline.cmd("SET").arg(keys.database_claim(shard)).arg("");
-        claim.arg("PX").arg(milliseconds).ignore();
+        // The claim first: a look that is under way may end between the two. Both are nobody's: to
+        // delete what is not there is nothing that replicas are told.
+        for key in [keys.database_claim(shard), keys.database_look(shard)] {
+            pipeline.cmd("SET").arg(key).arg("").arg("PX").arg(milliseconds).ignore();
+        }
     }
     connection.replicated(&mut pipeline, replicas)
 }
