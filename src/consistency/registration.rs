@@ -17,7 +17,7 @@ use crate::rules::belief::{Look, longest_belief};
 use crate::rules::registration::{Reached, Registration, Standing, challenge_of};
 use crate::servers::mariadb::outages;
 use crate::servers::mariadb::registrations::{self, JOURNAL};
-use crate::servers::redis::look;
+use crate::servers::redis::{RedisConnection, look};
 
 /// How long a process takes its journal's run for the registered one, once it has looked.
 const JOURNAL_COUNTS_FOR: Duration = Duration::from_secs(30);
@@ -140,6 +140,10 @@ impl Engine {
             Some(false) if reached(LOOK_AGAIN).is_some() => return false,
             _ => {}
         }
+        // A connection that was idle may be to a run that is gone: it must not challenge the present one.
+        let Ok(run) = process.journal.with(RedisConnection::run_id_now) else {
+            return true;
+        };
         match self.look_for_journal(process, &run) {
             Ok(standing) => {
                 let journal = (Server::Journal, &process.journal_reached);
@@ -200,7 +204,8 @@ impl Engine {
     /// # Errors
     /// When the shard or MariaDB cannot be asked.
     pub(super) fn counts(&self, process: &Process, shard: &Shard) -> Result<bool> {
-        let (run, name) = (shard.with(|cache| Ok(cache.run_id.clone()))?, shard.registered_as());
+        // A connection that was idle may be to a run that is gone.
+        let (run, name) = (shard.with(RedisConnection::run_id_now)?, shard.registered_as());
         let registered =
             process.database.with(|database| registrations::look(database, &name))?.run;
         Ok(registered == run || registered.is_empty())

@@ -14,9 +14,10 @@ from memora._engine import Engine, MemoraError
 from tests import frappe_standin as frappe
 from tests.consistency.test_alone import BYSTANDERS, add, answer, check_saved, check_warm, shown
 from tests.consistency.test_drain import drain_all, kept
+from tests.consistency.test_steps import die_between_journal_and_cache
 from tests.support.expectation import stability_after_answers
 from tests.support.servers import Redis, wait_until
-from tests.support.site_under_test import PLAYER, SEASON, Site, ids, session
+from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, Record, Site, ids, session
 from tests.support.wire import Wires
 
 App = Callable[..., None]
@@ -225,6 +226,38 @@ def test_a_failover_leaves_some_with_the_old_cache(
     assert wait_until(lambda: is_in_use(moved))
     assert shown(moved, PLAYER) == stability_after_answers(2, *given)
     check_saved(site, {PLAYER: stability_after_answers(2, *given)})
+
+
+def test_what_confirms_a_cache_does_not_confirm_its_replica(
+    site: Site, second_cache: Redis
+) -> None:
+    """It is promoted while somebody still uses the old primary, and has all that that had noted."""
+    add(site, PLAYER)
+    old = site.engine(**BELIEVING)
+    old.due(PLAYER)
+    with second_cache.client() as replica:
+        replica.execute_command("REPLICAOF", "127.0.0.1", site.servers.cache.port)
+        assert wait_until(lambda: replica.info("replication")["master_link_status"] == "up")
+        replica.execute_command("REPLICAOF", "NO", "ONE")
+    moved = site.engine(cache_url=second_cache.url, **BELIEVING)
+    assert shown(moved, PLAYER) == 2
+    answer(old, PLAYER, True)
+    assert shown(moved, PLAYER) == 3
+    assert moved.due(PLAYER)["source"] == "database"
+
+
+def test_a_drain_finds_a_cache_that_was_restarted(site: Site, engine: Engine) -> None:
+    """It has asked the run before a moment ago, and does nothing else there than to drop what lacks
+    an answer."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    drain, hasty = site.engine(), site.engine(trust_lease_ms=50)
+    hasty.submit(PLAYER, session_data=session("q"))
+    drain.drain()
+    site.servers.cache.restart()
+    assert wait_until(lambda: is_in_use(hasty))
+    die_between_journal_and_cache(site, hasty, "r")
+    drain.drain()
+    assert hasty.due(PLAYER)["total_due"] == 0
 
 
 def test_a_restarted_cache_that_nobody_believed_counts_at_once(site: Site, engine: Engine) -> None:

@@ -119,14 +119,14 @@ def test_a_read_is_right_wherever_its_connection_breaks(
         assert ids(site.engine().due(player)) == ["r"]
 
 
-def die_between_journal_and_cache(site: Site, engine: Engine) -> None:
+def die_between_journal_and_cache(site: Site, engine: Engine, question: str = "q") -> None:
     """The cache as it was before stands for a process that never came to tell it."""
     engine.due(PLAYER)
     keys = [site.key(family, PLAYER) for family in ("srs", "srs-detail")]
     with site.servers.cache.client() as client:
         client.connection_pool.connection_kwargs["decode_responses"] = False
         before = {key: client.dump(key) for key in keys}
-        engine.submit(PLAYER, session_data=session("q"))
+        engine.submit(PLAYER, session_data=session(question))
         for key, dump in before.items():
             client.restore(key, 0, dump, replace=True)
 
