@@ -14,7 +14,7 @@ import pytest
 from memora._engine import Engine, MemoraError, OutcomeUnknown
 from tests.conftest import clean_site, emptied, started_servers
 from tests.consistency.test_alone import PAIRS, called, cut_off, process
-from tests.consistency.test_drain import audits, drain_all, kept
+from tests.consistency.test_drain import NOTHING, audits, drain_all, kept
 from tests.soak.run import SNAPSHOT_ISOLATION
 from tests.students.test_rehydrate import together
 from tests.support.expectation import stability_after_answers
@@ -145,6 +145,27 @@ def test_no_submission_is_refused_for_a_strangers_lock(
     drain_all(site, site.engine())
     assert stabilities(site, [PLAYER, *OTHERS]) == {4}
     check_each_counted(site, tokens)
+
+
+def test_a_drain_leaves_what_waits_for_a_table_that_a_stranger_has_locked(
+    site: Site, engine: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It waits for the table once, and for none of the students by themselves."""
+    for player in OTHERS:
+        engine.submit(player, session_data=session("q"))
+    reports: list[object] = []
+    drain = threading.Thread(target=lambda: reports.append(site.engine().drain(seconds=0)))
+    with site.servers.database.connect(database=site.name) as stranger:
+        stranger.cursor().execute(f"LOCK TABLES {TRACKER} READ")
+        drain.start()
+        is_over = wait_until(lambda: not drain.is_alive())
+    drain.join()
+    assert is_over
+    assert reports == [NOTHING | {"remaining": len(OTHERS)}]
+    [warning] = [text for text in caplog.messages if "wait" in text]
+    assert warning.startswith(f"answers of {len(OTHERS)} students wait")
+    drain_all(site, site.engine())
+    assert stabilities(site, OTHERS) == {1}
 
 
 # -- a drain beside others

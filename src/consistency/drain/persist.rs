@@ -35,6 +35,13 @@ impl Engine {
         for outcome in outcomes {
             written.add(outcome?);
         }
+        if let Some(player) = written.locked.first() {
+            log::warn!(
+                "answers of {} students wait, {player}'s among them: another transaction has locked \
+                 their records, or the table",
+                written.locked.len()
+            );
+        }
         Ok(written)
     }
 
@@ -74,13 +81,7 @@ impl Engine {
             written => return written,
         };
         match parts {
-            [part] if is_locked_out(&error) => {
-                log::warn!(
-                    "answers of {} wait: another transaction has locked their records",
-                    part.student.player
-                );
-                Ok(Written::default())
-            }
+            [part] if is_locked_out(&error) => Ok(Written::locked(&part.student.player)),
             [part] => self.write_one_by_one(database, part.student, lost),
             _ => {
                 if is_locked_out(&error) {

@@ -37,7 +37,7 @@ impl Engine {
                 Ok(one) => written.add(one),
                 // The student's later answers follow from this one.
                 Err(error) if is_locked_out(&error) => {
-                    log::warn!("answers of {} wait: their records are locked", student.player);
+                    written.add(Written::locked(&student.player));
                     break;
                 }
                 Err(error) => return Err(error),

@@ -42,14 +42,22 @@ pub(super) struct Written {
     pub done: HashSet<String>,
     /// Tokens of entries that were computed from something that is not there.
     pub early: HashSet<String>,
+    /// Students whose answers wait for what others have locked.
+    pub locked: Vec<String>,
 }
 
 impl Written {
+    /// Nothing was written of a student: others have locked their records.
+    pub fn locked(player: &str) -> Written {
+        Written { locked: vec![player.to_owned()], ..Written::default() }
+    }
+
     pub fn add(&mut self, other: Written) {
         self.answers += other.answers;
         self.set_aside += other.set_aside;
         self.done.extend(other.done);
         self.early.extend(other.early);
+        self.locked.extend(other.locked);
     }
 }
 

@@ -28,6 +28,10 @@ const CONNECT_SHARE: f64 = 0.4;
 const UNKNOWN_SIGN_IN: &str = "authentication p";
 const SIGN_IN: &str = ": let db_user sign in with mysql_native_password";
 
+/// How long a student's statement waits for a table that others have locked, unless its own time is
+/// over before.
+const TABLE_WAIT: Duration = Duration::from_secs(20);
+
 /// The share of a caller's patience that a statement may take.
 const STATEMENT_SHARE: f64 = 0.8;
 
@@ -69,23 +73,23 @@ impl DatabaseServer {
     /// by itself before, so that none goes on in the server whose caller has given up.
     pub fn for_students(address: &DatabaseAddress<'_>, timeout: Duration) -> DatabaseServer {
         let statement = timeout.mul_f64(STATEMENT_SHARE).as_secs_f64();
-        DatabaseServer::at(address, timeout, Duration::from_secs(1), statement)
+        DatabaseServer::at(address, timeout, (Duration::from_secs(1), TABLE_WAIT), statement)
     }
 
     /// For work in the background: a statement takes as long as it takes, whatever the server's own
-    /// limit is.
+    /// limit is. It waits for `lock_wait` for a row or a table that others have locked.
     pub fn for_background(
         address: &DatabaseAddress<'_>,
         timeout: Duration,
         lock_wait: Duration,
     ) -> DatabaseServer {
-        DatabaseServer::at(address, timeout, lock_wait, 0.0)
+        DatabaseServer::at(address, timeout, (lock_wait, lock_wait), 0.0)
     }
 
     fn at(
         address: &DatabaseAddress<'_>,
         timeout: Duration,
-        lock_wait: Duration,
+        (row_wait, table_wait): (Duration, Duration),
         statement_seconds: f64,
     ) -> DatabaseServer {
         let milliseconds = u32::try_from(KEEPALIVE.idle.as_millis()).ok();
@@ -104,10 +108,11 @@ impl DatabaseServer {
         let session = vec![
             format!(
                 "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
-                     innodb_lock_wait_timeout={}, lock_wait_timeout=20, \
+                     innodb_lock_wait_timeout={}, lock_wait_timeout={}, \
                      max_statement_time={statement_seconds}, \
                      time_zone='+00:00'",
-                lock_wait.as_secs()
+                row_wait.as_secs(),
+                table_wait.as_secs()
             ),
             // Locks rows only, no gaps between them; each statement sees what is committed.
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),

@@ -73,8 +73,10 @@ fn within<T>(
     })
 }
 
-/// Sets how long this connection waits for a row that others have locked: whole seconds, 0 not at
-/// all.
+/// Sets how long this connection waits for a row or a table that others have locked: whole seconds,
+/// 0 not at all.
 pub fn set_lock_wait(connection: &mut Conn, seconds: u32) -> Result<()> {
-    run_text(connection, &format!("SET SESSION innodb_lock_wait_timeout = {seconds}"))
+    let sql =
+        format!("SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}");
+    run_text(connection, &sql)
 }
