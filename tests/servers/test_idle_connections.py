@@ -72,6 +72,8 @@ def test_nobody_notices(
     process.check_outages()
     assert process.outage_news() == []
     assert "does not answer" not in caplog.text
+    # The log tells what took long.
+    assert ("over a new connection" in caplog.text) == (rest == 0.0)
     assert {row["stability"] for row in site.rows().values()} == {2, 3}
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pymysql.cursors
 import pytest
 
-from memora._engine import Engine, MemoraError, OutcomeUnknown
+from memora._engine import Engine, MemoraError, OutcomeUnknown, ServiceUnavailable
 from tests.conftest import clean_site, emptied, started_servers
 from tests.consistency.test_alone import PAIRS, called, cut_off, process
 from tests.consistency.test_drain import NOTHING, audits, drain_all, kept
@@ -166,6 +166,23 @@ def test_a_drain_leaves_what_waits_for_a_table_that_a_stranger_has_locked(
     assert warning.startswith(f"answers of {len(OTHERS)} students wait")
     drain_all(site, site.engine())
     assert stabilities(site, OTHERS) == {1}
+
+
+def test_a_drain_asks_nothing_more_of_a_server_that_failed_it(site: Site, engine: Engine) -> None:
+    """It tells why it failed, not how the next statement did."""
+    engine.submit(PLAYER, session_data=session("q"))
+    site.sql(
+        f"CREATE TRIGGER demoted BEFORE INSERT ON {TRACKER} FOR EACH ROW "
+        "SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = 1290, MESSAGE_TEXT = 'demoted'"
+    )
+    try:
+        with site.listening() as statements, pytest.raises(ServiceUnavailable, match="demoted"):
+            site.engine().drain(seconds=0)
+    finally:
+        site.sql("DROP TRIGGER demoted")
+    assert [text for text in statements if text.startswith("SET SESSION innodb")] == []
+    drain_all(site, site.engine())
+    assert stabilities(site, [PLAYER]) == {1}
 
 
 # -- a drain beside others

@@ -10,7 +10,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 use super::waiting::{Part, Waiting, Written};
 use crate::engine::settings::DRAIN_LOCK_WAIT_SECONDS;
 use crate::engine::{Engine, Process};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::servers::mariadb::errors::{is_data_error, is_locked_out};
 use crate::servers::mariadb::shape::LIVE;
 use crate::servers::mariadb::storage;
@@ -63,7 +63,10 @@ impl Engine {
             .map(|student| Part { student, entries: &student.entries })
             .collect();
         let outcome = self.write(database, &parts, lost);
-        set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
+        // A server that does not answer is not waited for once more; the connection is not kept.
+        if !outcome.as_ref().is_err_and(Error::spoils_connection) {
+            set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
+        }
         written.add(outcome?);
         Ok(written)
     }

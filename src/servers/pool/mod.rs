@@ -198,6 +198,9 @@ impl<C: Connect> Pool<C> {
         self.close();
         let made_at = Instant::now();
         let is_late = made_at.duration_since(start) >= AT_ONCE;
+        if is_late {
+            log::warn!("the {} is asked again, over a new connection: {failure}", self.server);
+        }
         match self.connector.connect(is_late) {
             Ok(connection) => {
                 self.run(Kept { connection, made_at, idle_since: made_at }, &mut work)
