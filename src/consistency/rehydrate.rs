@@ -241,25 +241,26 @@ impl Engine {
         pending: &Pending,
     ) -> Result<(Records, bool)> {
         let zone = &self.settings.zone;
-        let tokens: Vec<&str> = pending.entries.iter().map(|entry| entry.token.as_str()).collect();
-        let (reviews, in_table, written) = at_one_moment(database, |database| {
+        let (reviews, mut table, written) = at_one_moment(database, |database| {
             let reviews = records::standing(database, zone, player, season)?;
-            let in_table = journal::of_student(database, player, season)?;
-            Ok((reviews, in_table, audits::audited(database, &tokens)?))
+            let table = read_entries(journal::of_student(database, player, season)?);
+            let of_table = table.iter().map(|(_, entry)| entry);
+            let tokens: Vec<&str> =
+                pending.entries.iter().chain(of_table).map(|entry| entry.token.as_str()).collect();
+            let written = audits::audited(database, &tokens)?;
+            Ok((reviews, table, written))
         })?;
-        let stream: Vec<Entry> = pending
-            .entries
-            .iter()
-            .filter(|entry| !written.contains(&entry.token))
-            .cloned()
-            .collect();
-        let table = read_entries(in_table);
         let is_empty = reviews.is_empty();
         let known = reviews.iter().map(|record| record.review.clone()).collect();
         let mut records = Records::of(known, pending.head);
         let of_stream = pending.entries.iter().map(|entry| entry.order).max().unwrap_or(0);
         records.head.journal = records.head.journal.max(of_stream);
         records.head.table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
+        // Either place may still have what is written: the table is given an entry that replicas of
+        // the journal lack, perhaps after a drain has met it in the stream.
+        let waits = |entry: &Entry| !written.contains(&entry.token);
+        let stream = pending.entries.iter().filter(|entry| waits(entry)).cloned().collect();
+        table.retain(|(_, entry)| waits(entry));
         let entries = in_order(stream, table);
         let newest;
         (records.reviews, newest) = lay_over(zone, reviews, &entries);

@@ -142,6 +142,37 @@ def test_nothing_is_written_that_a_load_from_the_other_journal_lacks(
     assert (kept(site), site.waiting(), site.rows()["q"]["stability"]) == ([], 0, 2)
 
 
+def test_what_is_kept_in_mariadb_once_it_is_written_counts_once(
+    site: Site, replica: Replica, careful: Engine
+) -> None:
+    """A process found it in the journal alone, and a drain was faster."""
+    replica.pause()
+    careful.submit(PLAYER, session_data=session("q"))
+    [row] = site.sql("SELECT * FROM `memora_journal`")
+    careful.drain()
+    assert kept(site) == []
+    columns = ", ".join(row)
+    site.sql(f"INSERT INTO `memora_journal` ({columns}) VALUES %s", [tuple(row.values())])
+    careful.cache_clear(PLAYER, SEASON)
+    assert ids(careful.due(PLAYER)) == ["r", "s"]
+    # Right once before, and then.
+    again = careful.submit(PLAYER, session_data=session("q"))
+    assert again["new_stability_counts"] == {"1": 0, "2": 0, "3": 1, "4": 0}
+    careful.drain()
+    assert (kept(site), site.rows()["q"]["stability"]) == ([], 3)
+    replica.resume()
+
+
+def test_a_drain_takes_away_what_it_keeps_in_mariadb(site: Site, replica: Replica) -> None:
+    site.add(PLAYER, [Record("q", stability=1)])
+    replica.pause()
+    site.engine().submit(PLAYER, session_data=session("q"))
+    report = site.engine(journal_replicas=1).drain()
+    # It meets the submission once.
+    assert (report["submissions"], report["answers"], kept(site)) == (1, 1, [])
+    replica.resume()
+
+
 @pytest.mark.parametrize("is_late", [False, True])
 def test_what_the_cache_was_not_shown_is_read_by_all(
     site: Site, replica: Replica, careful: Engine, is_late: bool

@@ -1,7 +1,7 @@
 //! A drain.
 
 use crate::case::Protocol;
-use crate::state::{C, D, J, Journal, Place, Set, State, has, only};
+use crate::state::{C, D, J, Journal, Place, Set, State, Token, has, only};
 use crate::step::{Batch, Step};
 
 impl Protocol {
@@ -84,7 +84,7 @@ impl Protocol {
             Step::DrainCheck(batch) => {
                 Step::DrainStream(Batch { table: state.database.table.clone(), ..batch })
             }
-            Step::DrainKeep(batch) => {
+            Step::DrainKeep(mut batch) => {
                 // What the journal still has, and its replica now, too.
                 let confirmed = if state.follower.is_some() {
                     state.replicate();
@@ -92,8 +92,11 @@ impl Protocol {
                 } else {
                     Vec::new()
                 };
-                for token in batch.stream.iter().filter(|token| !confirmed.contains(token)) {
-                    state.database.keep(*token);
+                let is_there = |token: &Token| confirmed.contains(token) || is_in(&batch, *token);
+                let lacking: Vec<Token> =
+                    batch.stream.iter().copied().filter(|token| !is_there(token)).collect();
+                for token in lacking {
+                    batch.table.push((state.database.keep(token), token));
                 }
                 Step::DrainDrop(batch)
             }

@@ -78,6 +78,19 @@ fn processes_die_in_a_failover() {
 }
 
 #[test]
+fn what_is_kept_in_mariadb_once_it_is_written_counts_once() {
+    // A drain is faster than the process that keeps it there, too.
+    let case = failing_over(Case::new(1, &[Given::Right]));
+    let case = Case { is_warm: false, looks_last: true, ..case }
+        .process(ALL, &[Job::Submit(0)])
+        .process(ALL, &[Job::Drain])
+        .process(ALL, &[Job::Read]);
+    holds(&case);
+    let rules = Rules { loads_written_rows: true, ..Rules::default() };
+    breaks(&case.with(rules), Broken::Read);
+}
+
+#[test]
 fn without_asking_the_replica_what_only_the_old_journal_took_is_lost() {
     let rules = Rules { asks_no_replica: true, ..Rules::default() };
     breaks(&two_and_a_drain(ALL, NEW, NEW).with(rules), Broken::Table);

@@ -97,12 +97,17 @@ impl Protocol {
         if !is_waiting {
             return (database.row, (journal, journal, 0));
         }
-        let (entries, table) = (&state.entries, &database.table);
-        let (known, order) =
-            self.product.lay_over(database.row, entries, &load.stream, table, database.audits);
+        let (entries, mut stream, mut table) =
+            (&state.entries, load.stream.clone(), database.table.clone());
+        let waits = |token: Token| !has(database.audits, token);
+        stream.retain(|token| waits(*token));
+        if !self.case.rules.loads_written_rows {
+            table.retain(|(_, token)| waits(*token));
+        }
+        let (known, order) = self.product.lay_over(database.row, entries, &stream, &table);
         let of_stream =
             load.stream.iter().map(|token| entries[usize::from(*token)].order).max().unwrap_or(0);
-        let of_table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
+        let of_table = database.table.iter().map(|(id, _)| *id).max().unwrap_or(0);
         (known, (journal.max(order), journal.max(of_stream), of_table))
     }
 

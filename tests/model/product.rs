@@ -140,14 +140,8 @@ impl Product {
         }
     }
 
-    /// Puts entries of both places in their order; those with an audit record count no more.
-    fn in_order(
-        &self,
-        entries: &[Taken],
-        stream: &[Token],
-        table: &[(i64, Token)],
-        audited: Set,
-    ) -> Vec<Entry> {
+    /// Puts entries of both places in their order.
+    fn in_order(&self, entries: &[Taken], stream: &[Token], table: &[(i64, Token)]) -> Vec<Entry> {
         let taken = |token: Token| &entries[usize::from(token)];
         let of_stream = |token: &Token| self.entry(*token, taken(*token), taken(*token).kept_at.0);
         let of_table = |(id, token): &(i64, Token)| {
@@ -155,9 +149,7 @@ impl Product {
         };
         let (stream, table) =
             (stream.iter().map(of_stream).collect(), table.iter().map(of_table).collect());
-        let mut ordered = lineage::in_order(stream, table);
-        ordered.retain(|entry| !has(audited, number(entry)));
-        ordered
+        lineage::in_order(stream, table)
     }
 
     /// What stands there with what waits laid over it, and the highest order of anything that
@@ -168,15 +160,14 @@ impl Product {
         entries: &[Taken],
         stream: &[Token],
         table: &[(i64, Token)],
-        audited: Set,
     ) -> (Option<From>, i64) {
-        let entries = self.in_order(entries, stream, table, audited);
+        let entries = self.in_order(entries, stream, table);
         let (reviews, newest) = lineage::lay_over(&self.zone, states(row), &entries);
         (state(&reviews), newest)
     }
 
-    /// Lets the entries of a batch count as a drain does: the state after them, those that count,
-    /// the one that came early, and whether one was computed again.
+    /// Lets the entries of a batch count as a drain does, but those with an audit record: the state
+    /// after them, those that count, the one that came early, and whether one was computed again.
     pub fn settle(
         &self,
         row: Option<From>,
@@ -187,8 +178,11 @@ impl Product {
         let mut standing = States::default();
         standing.extend(states(row));
         let (mut counted, mut is_replayed) = (0, false);
-        for entry in self.in_order(entries, stream, table, audited) {
+        for entry in self.in_order(entries, stream, table) {
             let token = number(&entry);
+            if has(audited, token) {
+                continue;
+            }
             let waits = !has(lost, token) && !self.rules.ignores_early;
             if waits && lineage::is_early(&standing, &entry) {
                 return (written(standing), counted, only(token), is_replayed);

@@ -81,6 +81,8 @@ pub struct Rules {
     pub forgets_what_is_written: bool,
     /// A load does not lay over the table what an older database lacks.
     pub loads_without_written: bool,
+    /// A load counts entries of `memora_journal` that have an audit record.
+    pub loads_written_rows: bool,
     /// A drain takes for lost what an entry was computed from, though it was written lately.
     pub takes_written_for_lost: bool,
     /// The journal's word is enough, whatever its replica has.

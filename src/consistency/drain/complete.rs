@@ -10,7 +10,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::entry::Entry;
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
-use crate::servers::redis::journal::{self, StreamEntry};
+use crate::servers::redis::journal::{self, StreamEntry, kept_at_us};
 use crate::servers::redis::pending::pending_ids;
 use crate::servers::redis::written;
 
@@ -42,8 +42,9 @@ impl Engine {
             students.keys().map(|(player, season)| (player.as_str(), season.as_str())).collect();
         let mut players: Vec<&str> = names.iter().map(|(player, _)| *player).collect();
         players.dedup();
-        let (others, kept) = self.read_both(process, &names, &players, stream, !lost.is_empty())?;
-        self.keep_lacking(process, stream, &others, &kept)?;
+        let (others, mut kept) =
+            self.read_both(process, &names, &players, stream, !lost.is_empty())?;
+        kept.extend(self.keep_lacking(process, stream, &others, &kept)?);
         for entry in others {
             if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
                 student.0.push(entry);
@@ -62,17 +63,18 @@ impl Engine {
 
     /// Keeps in `memora_journal` what was found in the journal alone, and what it has no more or
     /// its replicas lack: a load that asks the one that was promoted must find it, until it is
-    /// written.
+    /// written. Returns what it adds.
     fn keep_lacking(
         &self,
         process: &Process,
         taken: &[StreamEntry],
         others: &[StreamEntry],
         table: &[TableEntry],
-    ) -> Result<()> {
+    ) -> Result<Vec<TableEntry>> {
         let (keys, replicas) = (&self.settings.keys, self.replicas(process));
+        let mut added = Vec::new();
         if replicas.count == 0 {
-            return Ok(());
+            return Ok(added);
         }
         let found = || taken.iter().chain(others).filter(|entry| entry.written.is_none());
         let ids: Vec<String> = found().map(|entry| entry.id.clone()).collect();
@@ -88,12 +90,21 @@ impl Engine {
             // An unreadable one is set aside, wherever it is.
             let Ok(entry) = Entry::read(text, id) else { continue };
             if !confirmed.contains(id) && !in_table.contains(entry.token.as_str()) {
-                process.drain.with(|database| {
+                let row = process.drain.with(|database| {
                     kept::append(database, &entry.token, (player, season), text)
                 })?;
+                added.push(TableEntry {
+                    id: row,
+                    token: entry.token,
+                    player: player.clone(),
+                    season: season.clone(),
+                    text: text.clone(),
+                    // The stream had it first.
+                    kept_at_us: kept_at_us(id),
+                });
             }
         }
-        Ok(())
+        Ok(added)
     }
 
     /// What waits of some students in the stream beside the entries that were taken, and in the
