@@ -118,7 +118,7 @@ impl Protocol {
             Step::Ask(_)
             | Step::Claim(_)
             | Step::Confirm(..)
-            | Step::Fence
+            | Step::Fence(_)
             | Step::Fill(_)
             | Step::Show { .. }
             | Step::DrainDrop(_) => C,
@@ -177,7 +177,7 @@ impl Protocol {
                 self.step(&mut after, place) && after.caches == state.caches
             }
             Step::AskJournal(_) | Step::LoadJournal(_) => !is_fault_left && !process.reaches(J),
-            Step::Fence => !is_fault_left && !process.reaches(C),
+            Step::Fence(_) => !is_fault_left && !process.reaches(C),
             _ => false,
         }
     }
@@ -259,9 +259,9 @@ fn loads_for(step: &Step) -> Option<Run> {
         | Step::LoadTable(load)
         | Step::LoadRow(load, _) => {
             let Load { cached, is_fenced, .. } = load;
-            cached.filter(|_| *is_fenced)
+            cached.filter(|_| *is_fenced).map(|era| era.run)
         }
-        Step::Fill(before) => before.cached,
+        Step::Fill(before) => before.cached.map(|era| era.run),
         _ => None,
     }
 }
