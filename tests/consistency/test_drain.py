@@ -120,6 +120,27 @@ def test_what_waits_does_not_expire(site: Site, engine: Engine) -> None:
     assert not site.journal.exists(pending)
 
 
+def test_what_waits_of_a_student_who_was_erased_does_not_expire(site: Site, engine: Engine) -> None:
+    """It came between the two times that a student is erased; one from before is let go."""
+    pending = site.key("srs-pending", PLAYER)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    age_written(site)
+    [old] = site.journal.hgetall(pending)
+    engine.submit(PLAYER, session_data=session("q"))
+    # As erasing leaves it, at the end.
+    site.journal.hset(pending, "void", "600")
+    site.journal.hdel(pending, "token")
+    engine.drain()
+    assert old not in site.journal.hgetall(pending)
+    assert site.journal.ttl(pending) == -1
+    age_written(site)
+    engine.drain()
+    # What is left is the order that makes void, for as long as erasing said.
+    assert set(site.journal.hgetall(pending)) == {"head", "void"}
+    assert site.journal.ttl(pending) > 0
+
+
 def test_an_answer_that_does_not_know_what_was_saved_meanwhile_counts_after_it(
     site: Site, engine: Engine
 ) -> None:

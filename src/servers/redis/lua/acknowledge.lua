@@ -21,11 +21,15 @@ for index = 4, #KEYS do
   redis.call('HDEL', pending, id, 'id')
   redis.call('HDEL', KEYS[2], token)
   -- Once nothing is left, the table knows as much as the head and the last tokens, but for a
-  -- student who was erased. Where there is no head, all fields are of what was written.
-  local void, fields = redis.call('HGET', pending, 'void'), redis.call('HLEN', pending)
-  if void and fields <= 3 then
+  -- student who was erased.
+  local left = redis.call('HLEN', pending)
+  for _, field in ipairs({'head', 'token', 'void'}) do
+    left = left - redis.call('HEXISTS', pending, field)
+  end
+  local void = redis.call('HGET', pending, 'void')
+  if left == 0 and void then
     redis.call('EXPIRE', pending, void)
-  elseif not void and fields <= 2 and redis.call('HEXISTS', pending, 'head') == 1 then
+  elseif left == 0 then
     redis.call('DEL', pending)
   end
 end
