@@ -185,8 +185,9 @@ impl Engine {
             Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
             Some(Err(error)) => {
                 self.notice_outage(process, Server::Journal, &error);
-                // A server that answered with an error has not taken it.
-                was_sent &= matches!(error, Error::Unavailable { .. });
+                // A server that answered with an error has not taken it, unless the error is of the
+                // question what its replicas have.
+                was_sent &= matches!(error, Error::Unavailable { .. }) || replicas.count > 0;
             }
             None => {}
         }

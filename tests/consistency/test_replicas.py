@@ -6,12 +6,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from memora._engine import Engine
+from memora._engine import Engine, OutcomeUnknown
 from tests.consistency.test_drain import kept
 from tests.consistency.test_replaced_journal import news_of
 from tests.support.sentinel import Replica
 from tests.support.servers import free_port, wait_until
-from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+from tests.support.site_under_test import (
+    BELIEVING,
+    PLAYER,
+    SEASON,
+    TRACKER,
+    Record,
+    Site,
+    ids,
+    session,
+)
 
 
 @pytest.fixture
@@ -55,6 +64,31 @@ def test_what_it_lacks_is_kept_in_mariadb_too_and_counts_once(
     assert wait_until(lambda: careful.journal_status()["durable"])
     careful.drain()
     assert (site.waiting(), kept(site), site.rows()["q"]["stability"]) == (0, [], 3)
+
+
+def test_what_the_replica_could_not_be_asked_for_may_be_saved_all_the_same(
+    site: Site, replica: Replica
+) -> None:
+    """The journal has taken it, and refuses the question: the user's rights lack WAIT. MariaDB is
+    away."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    server = site.servers.journal
+    site.journal.acl_setuser(
+        "weak", enabled=True, nopass=True, categories=["+@all"], commands=["-wait"], keys=["*"]
+    )
+    try:
+        url = f"redis://weak:any@{server.host}:{server.port}/{server.database}"
+        weak = site.engine(journal_replicas=1, journal_url=url, **BELIEVING)
+        assert ids(weak.due(PLAYER)) == ["q"]
+        site.servers.database.kill()
+        with pytest.raises(OutcomeUnknown):
+            weak.submit(PLAYER, session_data=session("q"))
+    finally:
+        site.servers.heal()
+        site.journal.acl_deluser("weak")
+    assert site.waiting() == 1
+    site.engine(journal_replicas=1).drain()
+    assert site.rows()["q"]["stability"] == 2
 
 
 def test_nothing_is_lost_when_it_is_promoted(site: Site, replica: Replica, careful: Engine) -> None:
