@@ -370,7 +370,8 @@ pub(crate) fn lacking<'a>(
     database: &mut Conn,
     written: impl Iterator<Item = &'a WrittenId>,
 ) -> Result<Vec<&'a WrittenId>> {
-    let written: Vec<&WrittenId> = written.collect();
+    let written: Vec<&WrittenId> =
+        written.filter(|one| written::is_told_by_audit(&one.place)).collect();
     let tokens: Vec<&str> = written.iter().map(|one| one.token.as_str()).collect();
     let audited = audits::audited(database, &tokens)?;
     Ok(written.into_iter().filter(|one| !audited.contains(&one.token)).collect())

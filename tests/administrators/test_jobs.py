@@ -445,6 +445,19 @@ def test_old_audit_records_are_forgotten_a_few_at_a_time(
     assert len(manager.sql("SELECT name FROM `tabMemory Review Audit`")) == 1
 
 
+def test_audit_records_stay_that_tell_what_the_database_lacks(
+    manager: Site, engine: Engine
+) -> None:
+    for number in range(2):
+        engine.submit(STUDENTS[0], session_data=session(f"q{number}"))
+    engine.drain()
+    manager.sql("UPDATE `tabMemory Review Audit` SET modified = modified - INTERVAL 25 HOUR")
+    manager.sql("UPDATE `tabMemory Review Audit` SET modified = modified - INTERVAL 1 DAY LIMIT 1")
+    frappe.local.db.commit()
+    memory_review_audit.MemoryReviewAudit.clear_old_logs(days=0)
+    assert len(manager.sql("SELECT name FROM `tabMemory Review Audit`")) == 1
+
+
 def test_jobs_can_be_told_to_programs(manager: Site) -> None:
     frappe.recorded.at_once = True
     srs.rebuild_season_cache(SEASON)

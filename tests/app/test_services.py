@@ -18,7 +18,7 @@ from memora.services.srs_redis_manager import SRSRedisManager
 from tests import frappe_standin as frappe
 from tests.administrators.test_partition import new_season
 from tests.app.test_api import answers, ids
-from tests.consistency.test_drain import NOTHING
+from tests.consistency.test_drain import NOTHING, age_written
 from tests.students.test_due import overdue
 from tests.support.servers import wait_until
 from tests.support.site_under_test import (
@@ -129,6 +129,15 @@ def test_the_safety_net_drains_without_any_job(site: Site, app: App) -> None:
     with site.listening() as statements:
         srs_persistence.drain_safety_net()
     assert not any(TRACKER in statement for statement in statements)
+
+
+def test_the_safety_net_lets_go_of_what_was_saved_lately(site: Site, app: App) -> None:
+    reviews.submit_review_session(session_data=answers("q"))
+    srs_persistence.persist_review_batch()
+    age_written(site)
+    srs_persistence.drain_safety_net()
+    assert engine_of_site().journal_status()["saved_lately"] == 0
+    assert site.journal.keys("*srs-pending*") == []
 
 
 # -- storage and partitions ---------------------------------------------------------------------

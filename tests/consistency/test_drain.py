@@ -395,16 +395,17 @@ def test_drains_and_submissions_at_once(site: Site) -> None:
     assert [site.rows(player)["q"]["stability"] for player in players] == [2] * len(players)
 
 
-def age_written(site: Site) -> None:
-    """Have everything that was written be written long ago."""
+def age_written(site: Site, minutes: int = 10) -> None:
+    """Have everything that was written be written so long ago."""
+    time_ms = int(time.time() * 1_000) - minutes * 60_000
     stream = site.key("srs-written")
     entries = site.journal.xrange(stream)
     site.journal.delete(stream)
     for number, (_, fields) in enumerate(entries, 1):
-        site.journal.xadd(stream, fields, id=f"1-{number}")
+        site.journal.xadd(stream, fields, id=f"{time_ms}-{number}")
         pending = site.key("srs-pending", fields["player"], fields["season"])
-        site.journal.hset(pending, fields["id"], f"1-{number} {fields['token']}")
-        site.journal.hset(site.key("srs-tokens"), fields["token"], f"w1-{number}")
+        site.journal.hset(pending, fields["id"], f"{time_ms}-{number} {fields['token']}")
+        site.journal.hset(site.key("srs-tokens"), fields["token"], f"w{time_ms}-{number}")
 
 
 def raw(site: Site, role: str = "journal") -> redis.Redis[bytes]:

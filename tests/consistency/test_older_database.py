@@ -13,7 +13,7 @@ import pytest
 from memora._engine import Engine
 from tests.consistency.test_drain import FULL, NOTHING, age_written, audits
 from tests.support.servers import wait_until
-from tests.support.site_under_test import PLAYER, TRACKER, Record, Site, ids, session
+from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 
 OTHERS: Final = [f"classmate{number}@school.example" for number in range(30)]
 
@@ -156,6 +156,27 @@ def test_a_drain_whose_time_is_over_lets_go_of_the_rest_the_next_time(
 def scripts_run(site: Site) -> int:
     """How many scripts the journal has run since its statistics were reset."""
     return int(site.journal.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+@pytest.mark.parametrize("is_early", [False, True])
+def test_what_was_written_long_ago_is_in_the_database(
+    site: Site, student: Engine, is_early: bool
+) -> None:
+    """No drain let go of it, and its audit record was cleared meanwhile."""
+    student.submit(PLAYER, session_data=session("q"))
+    student.drain()
+    age_written(site, minutes=2 * 24 * 60)
+    site.sql("DELETE FROM `tabMemory Review Audit`")
+    student.cache_clear(PLAYER, SEASON)
+    again = student.submit(PLAYER, session_data=session("q"))
+    assert again["new_stability_counts"]["3"] == 1
+    if is_early:
+        # It was computed from what somebody removed: what was kept is looked at, too.
+        site.sql(f"DELETE FROM {TRACKER}")
+    report = student.drain()
+    assert (report["submissions"], report["written_again"]) == (1, 0)
+    assert site.rows()["q"]["stability"] == 3
+    assert student.journal_status()["saved_lately"] == 1
 
 
 def test_a_journal_that_is_full_keeps_nothing_that_is_saved(site: Site, student: Engine) -> None:

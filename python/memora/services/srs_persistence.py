@@ -95,9 +95,11 @@ def drain_overdue() -> None:
 def drain_safety_net() -> None:
     """Drain what is left in the journal, whatever became of the jobs for it (every minute).
 
-    Students who were renamed of late are given what came under their old names.
+    So what was saved lately is let go of, or saved again, where nobody answers any more. Students
+    who were renamed of late are given what came under their old names.
     """
-    if engine().journal_status()["backlog"]:
+    journal = engine().journal_status()
+    if journal["backlog"] or journal["saved_lately"]:
         persist_review_batch()
     try:
         engine().carry_renamed()

@@ -130,7 +130,8 @@ impl Engine {
                 let mut found = journal::entries_of(journal, keys, &waiting)?;
                 if with_written {
                     let written = pending.iter().flat_map(|ids| &ids.written);
-                    let written = written.filter(|one| is_other(&one.id));
+                    let written = written
+                        .filter(|one| is_other(&one.id) && written::is_told_by_audit(&one.place));
                     let places: Vec<&str> = written.map(|one| one.place.as_str()).collect();
                     found.extend(written::at(journal, keys, &places)?);
                 }

@@ -138,7 +138,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Tells those that the database has from those that it lacks.
+    /// Tells those that the database has, as far as anybody can tell, from those that it lacks.
     fn told_apart(
         &self,
         process: &Process,
@@ -150,6 +150,10 @@ impl Engine {
         let tokens: Vec<&str> = found.iter().map(|one| one.token.as_str()).collect();
         let audited: HashSet<String> =
             process.drain.with(|database| audits::audited(database, &tokens))?;
-        Ok(found.into_iter().partition(|one| audited.contains(&one.token)))
+        let is_there = |one: &Written| {
+            let place = one.entry.written.as_deref().unwrap_or_default();
+            audited.contains(&one.token) || !written::is_told_by_audit(place)
+        };
+        Ok(found.into_iter().partition(is_there))
     }
 }

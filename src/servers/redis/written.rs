@@ -5,11 +5,15 @@ use std::time::Duration;
 
 use ::redis::{Script, Value};
 
-use super::journal::{StreamEntry, entries, with_pending, with_places};
+use super::journal::{StreamEntry, entries, kept_at_us, with_pending, with_places};
 use super::keys::Keys;
 use super::{RedisConnection, text, unexpected};
 use crate::error::{Error, Result};
+use crate::rules::clock::now_us;
 
+/// How long a submission without an audit record is known to be missing: for longer than MariaDB is
+/// away. Audit records are kept for twice as long (`memory_review_audit.py`).
+const TOLD_BY_AUDIT_US: i64 = 24 * 3_600 * 1_000_000;
 /// The most that are kept.
 const MOST_KEPT: usize = 50_000;
 /// Submissions that a script looks at: others wait for no more than these.
@@ -95,6 +99,12 @@ impl WrittenScripts {
         });
         Ok(past.collect())
     }
+}
+
+/// Whether a submission in this place was written so lately that the database lacks it if it has no
+/// audit record. Nobody may have let go of others, whose audit records may have been cleared.
+pub fn is_told_by_audit(place: &str) -> bool {
+    now_us() - kept_at_us(place) < TOLD_BY_AUDIT_US
 }
 
 /// The newest of them, the newest first.

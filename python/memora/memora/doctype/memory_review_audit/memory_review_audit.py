@@ -12,13 +12,15 @@ from frappe.utils import now_datetime
 AUDIT: Final = "Memory Review Audit"
 # Deleted in one transaction, for students not to wait for it.
 AT_A_TIME: Final = 5_000
+# What redis_queue keeps of the last day, and has no audit record, is saved again (`written.rs`).
+LEAST_DAYS: Final = 2
 
 
 class MemoryReviewAudit(Document):
     @staticmethod
     def clear_old_logs(days: int = 365) -> None:
-        """Frappe's Log Settings call this once a day. Commits."""
-        old = {"modified": ("<", now_datetime() - timedelta(days=days))}
+        """Frappe's Log Settings call this once a day. Those of two days always stay. Commits."""
+        old = {"modified": ("<", now_datetime() - timedelta(days=max(days, LEAST_DAYS)))}
         while names := frappe.get_all(
             AUDIT, filters=old, pluck="name", order_by="modified asc", limit=AT_A_TIME
         ):
