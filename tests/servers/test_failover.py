@@ -102,6 +102,24 @@ def test_a_replica_that_was_behind_is_given_what_it_lacks(
     assert process.drain() == NOTHING
 
 
+def test_nothing_is_let_go_that_a_demoted_server_alone_has(
+    replicated: Site, pair: Pair, wires: Wires, process: Engine
+) -> None:
+    """A drain is still connected to it."""
+    pair.fall_behind()
+    process.submit(PLAYER, session_data=session("q"))
+    process.drain()
+    age_written(replicated)
+    pair.demote()
+    pair.take_over()
+    wires.to["database"].lead(pair.replica.port)
+    process.drain()
+    site = on_replica(replicated, pair)
+    assert site.engine().journal_status()["saved_lately"] == 1
+    process.drain()
+    assert site.rows()["q"]["stability"] == 2
+
+
 def test_who_is_still_connected_to_a_demoted_server_leaves_it(
     replicated: Site, pair: Pair, wires: Wires, process: Engine
 ) -> None:
