@@ -140,7 +140,8 @@ impl Engine {
             Some(false) if reached(LOOK_AGAIN).is_some() => return false,
             _ => {}
         }
-        // A connection that was idle may be to a run that is gone: it must not challenge the present one.
+        // A connection that was idle may be to a run that is gone: it must not challenge the
+        // present one.
         let Ok(run) = process.journal.with(RedisConnection::run_id_now) else {
             return true;
         };

@@ -89,8 +89,8 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 const BACKGROUND_LOCK_WAIT: Duration = Duration::from_secs(20);
 /// How long the drain waits for one reply: its largest transaction takes seconds.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Seconds that the drain waits for a row or a table that others have locked, before it leaves those
-/// students for later.
+/// Seconds that the drain waits for a row or a table that others have locked, before it leaves
+/// those students for later.
 pub const DRAIN_LOCK_WAIT_SECONDS: u32 = 1;
 /// A schedule that nobody has touched for so long is not worth its memory.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;

@@ -150,8 +150,8 @@ impl Protocol {
                 Step::Confirm(asked, is_repaired)
             }
             Step::Confirm(asked, is_repaired) => {
-                // Another run that is reached by now may have the claim: what is noted names the one
-                // for which it was looked.
+                // Another run that is reached by now may have the claim: what is noted names the
+                // one for which it was looked.
                 let looks = &mut state.cache(place).looks;
                 if self.confirm(looks, place) {
                     looks.run = asked.era.run;
