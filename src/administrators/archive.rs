@@ -72,6 +72,7 @@ impl Engine {
         }
         on_progress(&progress)?;
         let mut run = Run {
+            engine: self,
             connection: &mut connection,
             zone: &self.settings.zone,
             season,
@@ -153,6 +154,7 @@ impl Engine {
 
 /// One run of the archiver: what it works with, and how far it is.
 struct Run<'a> {
+    engine: &'a Engine,
     connection: &'a mut Conn,
     zone: &'a SiteZone,
     season: &'a str,
@@ -181,7 +183,7 @@ impl Run<'_> {
                 Step::Copying => {
                     rounds += 1;
                     // Rows of a season without a partition are in the default one.
-                    storage::create_partition(self.connection, self.season)?;
+                    self.engine.give_partition(&self.engine.process(), self.season)?;
                     self.copy()?;
                 }
                 Step::Verifying => {

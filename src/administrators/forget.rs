@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::names::check_player;
-use crate::servers::mariadb::storage::{self, Made};
+use crate::servers::mariadb::storage;
 use crate::servers::mariadb::{archive, forget};
 use crate::servers::pool::Connect;
 use crate::servers::redis::journal::entries_of;
@@ -50,6 +50,8 @@ impl Engine {
         process.cache.ping()?;
         process.journal.with(|journal| journal.ping())?;
         let mut connection = self.settings.background.connect(false)?;
+        // What MariaDB has left where no statement finds it, when it was killed, would come back.
+        self.put_back_moved(&process)?;
         let seasons = forget::seasons(&mut connection, player)?;
         for season in &seasons {
             // What is being copied would come back.
@@ -60,11 +62,8 @@ impl Engine {
             }
         }
         for season in &seasons {
-            // What a process that died has left where no statement finds it would come back, too.
-            if storage::partition_exists(&mut connection, season)?
-                && storage::create_partition(&mut connection, season)? == Made::LostRows
-            {
-                self.renew_generation(&process)?;
+            if storage::partition_exists(&mut connection, season)? {
+                self.give_partition(&process, season)?;
             }
         }
         // What was computed from any of it is void, whatever clocks have said.

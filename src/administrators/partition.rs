@@ -1,9 +1,9 @@
 //! The table's shape on disk: keys, collation, a partition for each season (spec section 5).
 
 use crate::administrators::upgrade::take_over_blind_answers;
-use crate::engine::Engine;
+use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
-use crate::servers::mariadb::storage::{Made, Partition};
+use crate::servers::mariadb::storage::Partition;
 use crate::servers::mariadb::{archive, storage};
 use crate::servers::pool::Connect;
 
@@ -18,6 +18,7 @@ impl Engine {
         let mut connection = self.settings.background.connect(false)?;
         storage::lock(&mut connection)?;
         let mut changes = storage::prepare(&mut connection)?;
+        self.put_back_moved(&self.process())?;
         let taken_over = take_over_blind_answers(&mut connection, self.settings.writing())?;
         changes.extend(taken_over.map(|count| {
             format!("took over {count} answers of memora_blind_answer into memora_journal")
@@ -35,18 +36,31 @@ impl Engine {
     /// that is archived or on its way there.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
         let process = self.process();
-        let made = process.background.with(|database| {
-            if archive::is_archived(database, season)? {
-                return Err(Error::SeasonArchived(season.to_owned()));
-            }
-            storage::create_partition(database, season)
-        })?;
-        if made == Made::LostRows {
-            // Since its maker was killed, reads have found students without records, and cached
-            // that.
-            self.renew_generation(&process)?;
+        if process.background.with(|database| archive::is_archived(database, season))? {
+            return Err(Error::SeasonArchived(season.to_owned()));
         }
-        Ok(made != Made::Nothing)
+        self.give_partition(&process, season)
+    }
+
+    /// As [`Engine::create_partition`], also of a season that is on its way to the archive.
+    pub(crate) fn give_partition(&self, process: &Process, season: &str) -> Result<bool> {
+        let is_new =
+            process.background.with(|database| storage::create_partition(database, season))?;
+        self.put_back_moved(process)?;
+        Ok(is_new)
+    }
+
+    /// Puts back what was out of the big table when MariaDB was killed. Since then, reads have
+    /// found students without records, and cached that: so all that is cached is void. A process
+    /// that dies before that leaves it to the next.
+    pub(crate) fn put_back_moved(&self, process: &Process) -> Result<()> {
+        let tables = process.background.with(storage::put_back_moved)?;
+        if tables.is_empty() {
+            return Ok(());
+        }
+        log::warn!("records that no query had found were put back: all schedules are loaded again");
+        self.renew_generation(process)?;
+        process.background.with(|database| storage::drop_moved(database, &tables))
     }
 
     /// The big table's partitions in the order of their names, each season's and the default one.

@@ -24,9 +24,9 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::progress::OnProgress;
 use crate::rules::review::Review;
+use crate::servers::mariadb::archive;
 use crate::servers::mariadb::records::{self, Scan};
 use crate::servers::mariadb::statements::stop_statement;
-use crate::servers::mariadb::{archive, storage};
 use crate::servers::pool::Connect;
 use crate::servers::redis::fill;
 use crate::servers::redis::pending::{PendingIds, pending_ids};
@@ -71,7 +71,7 @@ impl Engine {
         let process = self.process();
         let mut connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
         // Records of a season without a partition are among those of others.
-        storage::create_partition(&mut connection, season)?;
+        self.give_partition(&process, season)?;
         let total = archive::estimated_rows(&mut connection, season)?;
         let done = patiently(|| {
             if connection.ping().is_err() {

@@ -1,5 +1,5 @@
 //! Noticing what happened to the cache or the database as a whole while nobody looked: a database
-//! that was restored from a backup, a cache that was emptied.
+//! that was restored from a backup or killed while rows moved, a cache that was emptied.
 
 use crate::engine::{Engine, Process};
 use crate::error::Result;
@@ -15,6 +15,9 @@ impl Engine {
     /// When a server is down: then the next check notices it.
     pub fn check_cache(&self) -> Result<bool> {
         let process = self.process();
+        if let Err(error) = self.put_back_moved(&process) {
+            log::warn!("records that no query finds are put back with the next check: {error}");
+        }
         let is_void = self.is_void(&process)?;
         let checks = process.background.with(checks::add)?;
         process.cache.in_each(|shard| {

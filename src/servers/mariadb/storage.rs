@@ -9,7 +9,7 @@ use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
 use super::locks::take_lock;
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
-use super::strays::{all_moving, has_strays, new_moving, put_back, take_out};
+use super::strays::{all_moving, has_strays, move_strays, new_moving, put_back};
 use super::{
     archive, checks, journal, limiter, outages, registrations, renames, retention, unshown,
 };
@@ -18,8 +18,6 @@ use crate::rules::names::check_season_name;
 
 const TABLE: &str = LIVE.table;
 const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
-const DUPLICATE_PARTITION: u16 = 1517;
-const DUPLICATE_VALUE_IN_PARTITIONS: u16 = 1495;
 const NO_SUCH_PARTITION: u16 = 1507;
 const NO_SUCH_TABLE: u16 = 1146;
 /// How long another process that prepares the tables is waited for, in seconds.
@@ -90,7 +88,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     changes.extend((!partitions.is_empty()).then(|| "partitioned by season".to_owned()));
     changes.extend(bring_to_shape(connection, &ARCHIVE, "")?);
     for season in season_names(connection)? {
-        if create_partition(connection, &season)? != Made::Nothing {
+        if create_partition(connection, &season)? {
             changes.push(format!("made the partition of {season}"));
         }
     }
@@ -136,90 +134,91 @@ pub fn check_primary_key(connection: &mut Conn, shape: &Shape) -> Result<()> {
     )))
 }
 
-/// What [`create_partition`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
-    /// The partition was there.
-    Nothing,
-    /// The partition.
-    Partition,
-    /// It found rows that no query had found since a process died.
-    LostRows,
-}
-
-/// Makes a season's partition, and moves rows of the season there from the default one.
+/// Makes a season's partition, and moves rows of the season there from the default one. False: it
+/// was there, and nothing was to be moved.
 ///
 /// Nobody reads or writes the table between the two: who saw a partition without its rows would
-/// take its students for new ones. A process or a server that is killed there leaves the rows where
-/// they are, in the default partition or in a table of their own, and whoever calls this next moves
-/// them.
+/// take its students for new ones. A process that is killed there does not stop it. A server that
+/// is killed there leaves rows in a table of their own: [`put_back_moved`] puts them back.
 ///
 /// REORGANIZE PARTITION would do both at once, but MariaDB (10.11.19) killed meanwhile can leave a
 /// table that cannot be opened: it replaces `p_default` by a file of the same name. ADD PARTITION
 /// never did, in 200 tries.
-pub fn create_partition(connection: &mut Conn, season: &str) -> Result<Made> {
+pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     check_season_name(season)?;
-    let mut found = put_back_moved(connection)?;
     if partition_exists(connection, season)? && !has_strays(connection, season)? {
-        return Ok(if found { Made::LostRows } else { Made::Nothing });
+        return Ok(false);
     }
     let moving = new_moving(connection)?;
     create_like_table(connection, &moving)?;
-    let was_made = with_table(connection, &format!(", {moving} WRITE"), |connection| {
-        let sql = format!("ALTER TABLE `{TABLE}` ADD PARTITION ({})", partition(season));
-        let was_made = match run_text(connection, &sql) {
-            // Another process made it a moment ago.
-            Err(Error::Refused {
-                code: DUPLICATE_PARTITION | DUPLICATE_VALUE_IN_PARTITIONS,
-                ..
-            }) => false,
-            outcome => outcome.map(|()| true)?,
-        };
-        if has_strays(connection, season)? {
+    // Of all tables this locks no third one: MariaDB would wait for itself.
+    let is_new = with_table(connection, &format!(", {moving} WRITE"), |connection| {
+        let is_there = partition_exists(connection, season)?;
+        // Another node of Galera may make it at this moment.
+        let add = format!("ADD PARTITION IF NOT EXISTS ({})", partition(season));
+        let has_strays = has_strays(connection, season)?;
+        if has_strays {
             log::warn!("{season} had records without a partition: moving them into their own");
-            found |= !was_made;
-            take_out(connection, &moving)?;
-            put_back(connection, &moving)?;
+            let mut seasons = seasons_with_partition(connection)?;
+            seasons.push(season.to_owned());
+            move_strays(connection, &seasons, &add, (&moving, is_there))?;
+        } else if !is_there {
+            run_text(connection, &format!("ALTER TABLE `{TABLE}` {add}"))?;
         }
-        Ok(was_made)
+        Ok(!is_there || has_strays)
     })?;
-    run_text(connection, &format!("DROP TABLE IF EXISTS {moving}"))?;
-    Ok(match (found, was_made) {
-        (true, _) => Made::LostRows,
-        (false, true) => Made::Partition,
-        (false, false) => Made::Nothing,
-    })
+    if !has_rows_if_there(connection, &moving)? {
+        run_text(connection, &format!("DROP TABLE IF EXISTS {moving}"))?;
+    }
+    // Another node of Galera, which this lock is none of, may have written some meanwhile.
+    if has_strays(connection, season)? {
+        create_partition(connection, season)?;
+    }
+    Ok(is_new)
 }
 
-/// Puts back what processes that died had taken out of the default partition. False: nothing had
-/// been.
-fn put_back_moved(connection: &mut Conn) -> Result<bool> {
-    let mut found = false;
+/// Puts back what was out of the big table when the server was killed. Returns the tables that it
+/// is in still, for [`drop_moved`]: reads may have found students without records, and cached that.
+pub fn put_back_moved(connection: &mut Conn) -> Result<Vec<String>> {
+    let mut found = Vec::new();
     for (moving, is_old) in all_moving(connection)? {
-        let moved = has_rows(connection, &moving).and_then(|has_rows| {
-            if has_rows {
-                with_table(connection, &format!(", {moving} WRITE"), |connection| {
-                    put_back(connection, &moving)
-                })?;
+        if has_rows_if_there(connection, &moving)? {
+            let put_back = with_table(connection, &format!(", {moving} WRITE"), |connection| {
+                put_back(connection, &moving)
+            });
+            match put_back {
+                // Another process did.
+                Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => {}
+                put_back => put_back.map(|()| found.push(moving))?,
             }
-            Ok(has_rows)
-        });
-        let moved = match moved {
-            // Its process lives, and was at it.
-            Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => continue,
-            moved => moved?,
-        };
-        found |= moved;
-        if moved || is_old {
+        } else if is_old {
             run_text(connection, &format!("DROP TABLE IF EXISTS {moving}"))?;
         }
     }
     Ok(found)
 }
 
-fn has_rows(connection: &mut Conn, table: &str) -> Result<bool> {
+/// Drops tables whose rows [`put_back_moved`] put back, once nothing is cached any more that lacks
+/// them.
+pub fn drop_moved(connection: &mut Conn, tables: &[String]) -> Result<()> {
+    tables
+        .iter()
+        .try_for_each(|table| run_text(connection, &format!("DROP TABLE IF EXISTS {table}")))
+}
+
+/// False also where the table is not there.
+fn has_rows_if_there(connection: &mut Conn, table: &str) -> Result<bool> {
     let sql = format!("SELECT 1 FROM {table} LIMIT 1");
-    Ok(row::<u8>(connection, &sql, ())?.is_some())
+    match row::<u8>(connection, &sql, ()) {
+        Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => Ok(false),
+        found => Ok(found?.is_some()),
+    }
+}
+
+/// The seasons that have a partition.
+fn seasons_with_partition(connection: &mut Conn) -> Result<Vec<String>> {
+    let names = partitions(connection)?.into_iter().map(|partition| partition.name);
+    Ok(names.filter(|name| check_season_name(name).is_ok()).collect())
 }
 
 /// Makes an empty table that a partition of the big table can change places with.

@@ -6,18 +6,21 @@
 //!
 //! To DELETE them there would be wrong on a replica that is sent rows (`binlog_format=ROW`): it
 //! looks for each by its key, in the season's partition, and deletes the row that was copied there.
-//! So the default partition changes places with an empty table, which every replica does by itself,
-//! and its rows are inserted again, each into the partition that it belongs to.
+//! So the default partition changes places with a table that has the rows of all other seasons,
+//! which every replica does by itself, and what was in it is inserted again, each row into the
+//! partition that it belongs to: the rows of other seasons are there all the time. All that is one
+//! statement, which MariaDB goes on with when whoever sent it is killed. MariaDB itself may be
+//! killed in it: then rows of the season are in the other table only, until [`put_back`] is called.
 
 use mysql::Conn;
 
 use super::shape::LIVE;
-use super::statements::{row, rows, run};
+use super::statements::{row, rows, run_text};
 use crate::error::Result;
 
-/// What the names of tables begin with in which the default partition's rows are from the moment
-/// they leave the big table until they are back. Each process has one of its own: that of a process
-/// on another node of Galera is none of its business, whatever is locked here.
+/// What the names of tables begin with that the default partition changes places with. Each
+/// process has one of its own: that of a process on another node of Galera is none of its
+/// business, whatever is locked here. One with rows says that reads may have lacked rows.
 const MOVING: &str = "memora_moving_";
 /// An empty one that is older is of a process that died.
 const OLD: &str = "INTERVAL 1 HOUR";
@@ -39,8 +42,8 @@ pub fn all_moving(connection: &mut Conn) -> Result<Vec<(String, bool)>> {
     Ok(found.into_iter().map(|(name, is_old)| (name, is_old.unwrap_or(false))).collect())
 }
 
-/// Whether the default partition has rows of a season that has its own. It is read as a whole: it
-/// is all but empty where seasons get their partitions within seconds.
+/// Whether the default partition has rows of a season. It is read as a whole: it is all but empty
+/// where seasons get their partitions within seconds.
 pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
     let table = LIVE.table;
     let sql = format!(
@@ -49,22 +52,47 @@ pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
     Ok(row::<u8>(connection, &sql, (season,))?.is_some())
 }
 
-/// Takes all rows out of the default partition, into an empty table.
-pub fn take_out(connection: &mut Conn, moving: &str) -> Result<()> {
+/// Moves rows out of the default partition, each into the partition that it belongs to.
+///
+/// `seasons` are all that have a partition, or get it by `add`, a part of an ALTER TABLE. With
+/// `is_kept`, what was moved is left in the table `moving`, too.
+pub fn move_strays(
+    connection: &mut Conn,
+    seasons: &[String],
+    add: &str,
+    (moving, is_kept): (&str, bool),
+) -> Result<()> {
     let table = LIVE.table;
-    let sql = format!("ALTER TABLE `{table}` EXCHANGE PARTITION p_default WITH TABLE {moving}");
-    run(connection, &sql, ())
+    let list = columns(connection)?.join(", ");
+    let names: Vec<String> = seasons.iter().map(|season| format!("'{season}'")).collect();
+    let mut statements = vec![
+        format!(
+            "INSERT INTO {moving} ({list}) SELECT {list} FROM `{table}` PARTITION (p_default) \
+             WHERE CONCAT(season, '') NOT IN ({})",
+            names.join(", ")
+        ),
+        // First of the two: wherever the server is killed from now on, that table has rows.
+        format!("ALTER TABLE `{table}` EXCHANGE PARTITION p_default WITH TABLE {moving}"),
+        format!("ALTER TABLE `{table}` {add}"),
+        insertion(connection, moving)?,
+    ];
+    if !is_kept {
+        statements.push(format!("DROP TABLE {moving}"));
+    }
+    run_text(connection, &format!("BEGIN NOT ATOMIC {}; END", statements.join("; ")))
 }
 
-/// Puts them where they belong. Of two rows of one question the newer wins: one was written while
-/// the other could not be seen. It can be done again.
+/// Puts the rows of such a table where they belong. It can be done again.
 pub fn put_back(connection: &mut Conn, moving: &str) -> Result<()> {
+    let sql = insertion(connection, moving)?;
+    // In no transaction of ours: to begin one would give the table free.
+    run_text(connection, &sql)
+}
+
+/// Of two rows of one question the newer wins: one was written while the other could not be seen.
+fn insertion(connection: &mut Conn, moving: &str) -> Result<String> {
     let table = LIVE.table;
-    let columns: Vec<String> = LIVE
-        .columns(connection)?
-        .into_iter()
-        .map(|name| format!("`{}`", name.replace('`', "``")))
-        .collect();
+    let columns = columns(connection)?;
     let is_key = |name: &str| LIVE.primary_key.iter().any(|key| name == format!("`{key}`"));
     // The assignments run from left to right: what all others compare with comes last.
     let newer_wins: Vec<String> = columns
@@ -79,14 +107,14 @@ pub fn put_back(connection: &mut Conn, moving: &str) -> Result<()> {
         })
         .collect();
     let (list, newer_wins) = (columns.join(", "), newer_wins.join(", "));
-    // In no transaction of ours: to begin one would give the table free.
-    run(
-        connection,
-        &format!(
-            "INSERT INTO `{table}` ({list}) SELECT {list} FROM {moving} \
-             ON DUPLICATE KEY UPDATE {newer_wins}, `{table}`.answered_at_us = \
-             GREATEST(COALESCE(VALUES(answered_at_us), 0), COALESCE(`{table}`.answered_at_us, 0))"
-        ),
-        (),
-    )
+    Ok(format!(
+        "INSERT INTO `{table}` ({list}) SELECT {list} FROM {moving} \
+         ON DUPLICATE KEY UPDATE {newer_wins}, `{table}`.answered_at_us = \
+         GREATEST(COALESCE(VALUES(answered_at_us), 0), COALESCE(`{table}`.answered_at_us, 0))"
+    ))
+}
+
+fn columns(connection: &mut Conn) -> Result<Vec<String>> {
+    let names = LIVE.columns(connection)?;
+    Ok(names.into_iter().map(|name| format!("`{}`", name.replace('`', "``"))).collect())
 }
