@@ -140,11 +140,23 @@ impl Host {
         if let Some(address) = self.literal {
             return Ok(vec![SocketAddr::new(address, self.port)]);
         }
+        self.note_late_answer();
         let Some(last) = self.last.load_full() else { return self.look_up(patience) };
         match self.look_up(patience.min(BRIEFLY)) {
             // The name server has failed, and not said that there is no such name.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(last.to_vec()),
             answer => answer,
+        }
+    }
+
+    /// What came too late for the call that asked counts for the next one: a name server may
+    /// always take longer than calls wait for it.
+    fn note_late_answer(&self) {
+        match &*lock(&self.lookup().state) {
+            State::Asked(_) => {}
+            State::Answered(Err(error)) if error.kind() == io::ErrorKind::TimedOut => {}
+            State::Answered(Err(_)) => self.last.store(None),
+            answered => drop(self.take(answered)),
         }
     }
 
@@ -308,6 +320,26 @@ mod tests {
         })?;
         assert_eq!(tried, [second]);
         Ok(())
+    }
+
+    #[test]
+    fn what_comes_too_late_for_one_call_counts_for_the_next() {
+        let host = Host::new("school.invalid", 7);
+        let [old, new] = [8, 9].map(|last| SocketAddr::new(IpAddr::from([127, 0, 0, last]), 7));
+        let known = || {
+            host.note_late_answer();
+            host.last.load_full().map(|last| last.to_vec())
+        };
+        host.last.store(Some(Arc::new(vec![old])));
+        silence(&host);
+        assert_eq!(known(), Some(vec![old]));
+        host.lookup().answer(Ok(vec![new]));
+        assert_eq!(known(), Some(vec![new]));
+        host.lookup().answer(Err(silent()));
+        assert_eq!(known(), Some(vec![new]));
+        let gone = io::Error::new(io::ErrorKind::NotFound, "Name or service not known");
+        host.lookup().answer(Err(gone));
+        assert_eq!(known(), None);
     }
 
     #[test]

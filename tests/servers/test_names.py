@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.consistency.test_drain import kept
-from tests.support.names import SILENT, NamedProcess
+from tests.support.names import SILENT, SLOW, NamedProcess
 from tests.support.sentinel import watched
-from tests.support.servers import SCHEDULES
+from tests.support.servers import SCHEDULES, wait_until
 from tests.support.site_under_test import IMPATIENT, PLAYER, Record, Site, ids, session
 
 HERE = "127.0.0.1"
@@ -96,6 +96,21 @@ def test_a_server_that_moved_is_followed(site: Site, process: NamedProcess) -> N
     process.call("close")
     assert process.call("due", PLAYER)["is_degraded"]
     process.know(**ALL)
+    assert_recovers(process)
+
+
+def test_a_server_that_moved_is_followed_though_the_name_server_is_slow(
+    site: Site, process: NamedProcess
+) -> None:
+    """No call waits for it as long as it takes."""
+    process.know(**(ALL | {"redis_cache": SLOW + ELSEWHERE}))
+
+    def is_followed() -> bool:
+        process.call("close")
+        return bool(process.call("due", PLAYER)["is_degraded"])
+
+    assert wait_until(is_followed)
+    process.know(**(ALL | {"redis_cache": SLOW + HERE}))
     assert_recovers(process)
 
 

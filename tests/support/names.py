@@ -14,6 +14,8 @@ from memora._engine import Engine, MemoraError, Settings
 from tests.support.servers import ServerError, dies_with_parent
 
 SILENT: Final = "silent"
+# Before an address.
+SLOW: Final = "slow:"
 SOURCE: Final = Path(__file__).with_name("names.c")
 
 
@@ -23,7 +25,8 @@ class NamedProcess:
     Args:
         folder: where its files are.
         settings: arguments of `Settings`.
-        names: what the name server knows: names and their addresses, or `SILENT`.
+        names: what the name server knows: names and their addresses, which `SLOW` may stand before,
+            or `SILENT`.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], **names: str) -> None:
