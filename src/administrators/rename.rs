@@ -63,11 +63,12 @@ impl Engine {
         })?;
         if carried > 0 {
             log::info!("{carried} records of {} go to {}, who was renamed", rename.old, rename.new);
-            let students = seasons.iter().flat_map(|season| {
-                [&rename.old, &rename.new].map(|player| (player.as_str(), season.as_str()))
-            });
-            self.drop_everywhere(process, students)?;
         }
+        // Also where nothing was carried: the run that did may have died before this.
+        let students = seasons.iter().flat_map(|season| {
+            [&rename.old, &rename.new].map(|player| (player.as_str(), season.as_str()))
+        });
+        self.drop_everywhere(process, students)?;
         Ok(carried)
     }
 

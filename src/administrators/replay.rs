@@ -160,10 +160,7 @@ impl Engine {
     pub(crate) fn reload(&self, player: &str, season: &str) {
         let process = self.process();
         if let Err(error) = self.drop_everywhere(&process, [(player, season)]) {
-            log::warn!("the cache of {player} could not be dropped: {error}");
-            if let Err(error) = self.make_unbelieved(&process, player, season) {
-                log::error!("{player} may see what is older, until reconciliation: {error}");
-            }
+            log::error!("{player} may see what is older, until reconciliation: {error}");
         }
     }
 }

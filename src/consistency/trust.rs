@@ -258,17 +258,19 @@ impl Engine {
     pub(crate) fn drop_everywhere<'a>(
         &self,
         process: &Process,
-        students: impl IntoIterator<Item = (&'a str, &'a str)> + Clone,
-    ) -> Result<bool> {
-        let dropped = process.cache.drop_students(students.clone())?;
-        if !self.cache_counts(process)? {
-            let students: Vec<_> = students
-                .into_iter()
-                .map(|(player, season)| (process.cache.of(player), player, season))
-                .collect();
-            self.make_all_unbelieved(process, &students)?;
+        students: impl IntoIterator<Item = (&'a str, &'a str)>,
+    ) -> Result<()> {
+        let mut unreached = Vec::new();
+        for (shard, students) in process.cache.by_shard(students, |(player, _)| player) {
+            let names = || students.iter().copied();
+            let dropped = shard.with(|cache| schedules::drop_students(cache, &shard.keys, names()));
+            match dropped.and_then(|_| self.counts(process, shard)) {
+                Ok(true) => {}
+                Err(error) if !error.is_failure_of(Server::Cache) => return Err(error),
+                _ => unreached.extend(names().map(|(player, season)| (shard, player, season))),
+            }
         }
-        Ok(dropped)
+        self.make_all_unbelieved(process, &unreached)
     }
 
     /// Makes all cached schedules void, for all processes.

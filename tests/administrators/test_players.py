@@ -16,6 +16,7 @@ from tests import frappe_standin as frappe
 from tests.administrators.test_archive import STUDENTS, old
 from tests.support.site_under_test import (
     BELIEVING,
+    IMPATIENT_WITH_REDIS,
     PLAYER,
     SEASON,
     TRACKER,
@@ -250,6 +251,32 @@ def test_what_comes_under_the_old_name_meanwhile_is_carried(
     assert ids(engine.due(NEW)) == []
     audits = site.sql("SELECT DISTINCT player FROM `tabMemory Review Audit`")
     assert audits == [{"player": NEW}]
+
+
+@pytest.mark.engines(**IMPATIENT_WITH_REDIS)
+def test_what_is_carried_while_the_cache_hangs_is_shown_once_it_is_back(
+    site: Site, engine: Engine
+) -> None:
+    site.add_users(NEW)
+    site.add(NEW, [Record("q")])
+    site.add("old@renamed.example", [Record("r")])
+    engine.note_rename("old@renamed.example", NEW)
+    reader = site.engine()
+    assert ids(reader.due(NEW)) == ["q"]
+    site.servers.cache.pause()
+    assert engine.carry_renamed() == 1
+    site.servers.cache.resume()
+    assert ids(reader.due(NEW)) == ["q", "r"]
+
+
+def test_what_a_run_carried_that_died_is_shown(site: Site, engine: Engine) -> None:
+    site.add_users(NEW)
+    site.add(NEW, [Record("q")])
+    engine.note_rename("old@renamed.example", NEW)
+    assert ids(engine.due(NEW)) == ["q"]
+    site.add(NEW, [Record("r")])
+    assert engine.carry_renamed() == 0
+    assert ids(engine.due(NEW)) == ["q", "r"]
 
 
 def test_who_is_renamed_again_is_followed(site: Site, engine: Engine) -> None:
