@@ -11,7 +11,7 @@ import pytest
 from memora._engine import Engine, EngineFault, InvalidInput, ServiceUnavailable
 from memora.services.engine import engine as present_engine
 from tests import frappe_standin as frappe
-from tests.support.cluster import Cluster, ClusterNode
+from tests.support.cluster import Cluster, ClusterNode, tag
 from tests.support.servers import wait_until
 from tests.support.site_under_test import BELIEVING, SEASON, Record, Site, ids, session
 
@@ -203,6 +203,28 @@ def test_a_node_that_is_away_costs_its_own_students_only(
     for player in PLAYERS:
         assert sorted(ids(engine.due(player))) == ["q1", "q2", "q3"]
     assert school.sql("SELECT player FROM memora_unshown") == []
+
+
+def test_a_shard_that_does_not_count_leaves_the_others_what_they_need(
+    engine: Engine, cluster: Cluster, school: Site
+) -> None:
+    """As in each failover. A process died between the journal and the cache, and its answer is
+    drained: the schedules that lack it are dropped, where that can be done."""
+    sources(engine)
+    answered, other = PLAYERS[:2]
+    shards = [tag(school.name, player).strip("{}").split("/")[1] for player in (answered, other)]
+    assert shards[0] != shards[1]
+    (node,) = (node for node in cluster.nodes if answered in players_on(node))
+    keys = node.ask("KEYS", f"*|srs*:{answered}:{SEASON}")
+    for key in keys:
+        node.ask("COPY", key, f"{key}-before")
+    engine.submit(answered, session_data=session("q0"))
+    for key in keys:
+        node.ask("RENAME", f"{key}-before", key)
+    name = f"cache:{shards[1].split('.')[0]}"
+    school.sql("UPDATE memora_registration SET run_id = 'another' WHERE name = %s", (name,))
+    assert engine.drain()["answers"] == 1
+    assert answered not in players_on(node)
 
 
 def test_a_slot_that_moved_is_followed(engine: Engine, cluster: Cluster, school: Site) -> None:

@@ -18,10 +18,6 @@ impl Engine {
     /// Drops the cached schedules that lack an answer which is about to be written: its process
     /// died between the journal and the cache. Once it has left the journal, nobody could tell.
     pub(super) fn drop_lacking(&self, process: &Process, waiting: &[Waiting]) {
-        if let Ok(false) = self.cache_counts(process) {
-            log::debug!("this process does not reach the cache that counts");
-            return;
-        }
         let (mut older, cold) = self.lacking(process, waiting.iter().collect());
         if !older.is_empty() {
             // As a rule it lives, and shows its answer now.
@@ -42,6 +38,10 @@ impl Engine {
     ) -> (Vec<&'a Waiting>, Vec<&'a Waiting>) {
         let (mut older, mut cold) = (Vec::new(), Vec::new());
         for (shard, waiting) in process.cache.by_shard(waiting, |student| &student.player) {
+            if let Ok(false) = self.counts(process, shard) {
+                log::debug!("this process does not reach the cache that counts");
+                continue;
+            }
             let names = || waiting.iter().map(|student| student.name());
             let heads = shard.with(|cache| schedules::heads(cache, &shard.keys, names()));
             let heads = heads.unwrap_or_else(|error| {
@@ -66,20 +66,20 @@ impl Engine {
             // As a rule: the cache is not asked, least of all in a transaction that holds locks.
             return;
         }
-        let dropped = process.cache.drop_students(students.iter().copied());
-        let told = dropped.and_then(|_| self.cache_counts(process)).and_then(|counts| {
-            if !counts {
-                for (player, season) in students {
-                    let shard = process.cache.of(player).place;
-                    process
-                        .database
-                        .with(|database| unshown::mark(database, shard, player, season))?;
-                }
+        for (shard, students) in process.cache.by_shard(students.iter().copied(), |one| one.0) {
+            let names = || students.iter().copied();
+            let dropped = shard.with(|cache| schedules::drop_students(cache, &shard.keys, names()));
+            let told = dropped.and_then(|_| self.counts(process, shard)).and_then(|counts| {
+                let mut unreached = names().filter(|_| !counts);
+                unreached.try_for_each(|(player, season)| {
+                    let mark =
+                        |database: &mut _| unshown::mark(database, shard.place, player, season);
+                    process.database.with(mark).map(drop)
+                })
+            });
+            if let Err(error) = told {
+                leave_to_reconciliation(students.len(), &error);
             }
-            Ok(())
-        });
-        if let Err(error) = told {
-            leave_to_reconciliation(students.len(), &error);
         }
     }
 }
