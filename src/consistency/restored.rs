@@ -1,8 +1,9 @@
 //! Noticing what happened to the cache or the database as a whole while nobody looked: a database
 //! that was restored from a backup or killed while rows moved, a cache that was emptied.
 
+use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
-use crate::error::Result;
+use crate::error::{Result, Server};
 use crate::servers::mariadb::checks;
 use crate::servers::redis::notes;
 
@@ -35,24 +36,26 @@ impl Engine {
     /// Whether nobody's schedule is there: the cache knows of no check, or of more than the
     /// database.
     fn is_void(&self, process: &Process) -> Result<bool> {
-        let mut known = 0;
+        let ask = |shard: &Shard| shard.with(|cache| notes::known_checks(cache, &shard.keys));
         // In this order: a check that is made meanwhile is one more in the database.
-        for shard in process.cache.shards() {
-            match shard.with(|cache| notes::known_checks(cache, &shard.keys))? {
-                Some(here) => known = known.max(here),
-                None => return Ok(true),
-            }
-        }
-        if known <= process.background.with(checks::count)? {
-            return Ok(false);
+        let known: Vec<_> = process.cache.shards().iter().map(ask).collect();
+        let checks = process.background.with(checks::count)?;
+        // Those that answer are enough to tell.
+        if known.iter().flatten().flatten().all(|known| *known <= checks) {
+            return known
+                .into_iter()
+                .try_fold(false, |is_void, known| Ok(is_void || known?.is_none()));
         }
         log::warn!("the database was restored: all cached schedules are loaded again");
         self.renew_generation(process)?;
-        self.season_changed(false)?;
-        self.links_changed()?;
-        process
-            .cache
-            .in_each(|shard| shard.with(|cache| notes::forget_checks(cache, &shard.keys)))?;
-        Ok(true)
+        let told = self.season_changed(false).and(self.links_changed());
+        if let Err(error) = &told
+            && !error.is_failure_of(Server::Cache)
+        {
+            return told.map(|()| true);
+        }
+        // A shard that is away still knows of more when it is back, and it is noticed again.
+        let forget = |shard: &Shard| shard.with(|cache| notes::forget_checks(cache, &shard.keys));
+        told.and(process.cache.in_each(forget)).map(|()| true)
     }
 }

@@ -227,6 +227,28 @@ def test_a_shard_that_does_not_count_leaves_the_others_what_they_need(
     assert answered not in players_on(node)
 
 
+def test_a_restored_database_is_noticed_while_a_node_is_away(
+    engine: Engine, cluster: Cluster, school: Site
+) -> None:
+    for _ in range(2):
+        engine.check_cache()
+    sources(engine)
+    gone = cluster.nodes[0]
+    others = {*PLAYERS} - players_on(gone)
+    gone.kill()
+    school.sql("UPDATE memora_check SET checks = 0")
+    # Once, and not with each check.
+    for left in (set[str](), others):
+        with pytest.raises(ServiceUnavailable):
+            engine.check_cache()
+        assert {one for one in others if engine.cache_stats(one, SEASON)["complete"]} == left
+        for player in others:
+            engine.due(player)
+    gone.start()
+    assert wait_until(cluster.is_whole)
+    assert engine.check_cache()
+
+
 def test_a_slot_that_moved_is_followed(engine: Engine, cluster: Cluster, school: Site) -> None:
     sources(engine)
     slots = {
