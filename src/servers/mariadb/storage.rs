@@ -306,7 +306,7 @@ fn with_table<T>(
     let outcome = work(connection);
     // A connection that broke has no locks any more.
     if !matches!(outcome, Err(Error::Unavailable { .. })) {
-        run_text(connection, "UNLOCK TABLES")?;
+        set_right(connection, "UNLOCK TABLES")?;
     }
     outcome
 }
@@ -328,7 +328,7 @@ fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
         } else {
             run_text(connection, &format!("SET SESSION max_statement_time = {LOUD_SECONDS}"))?;
             let taken = run_text(connection, &format!("{lock} WAIT 1"));
-            run_text(connection, "SET SESSION max_statement_time = 0")?;
+            set_right(connection, "SET SESSION max_statement_time = 0")?;
             taken
         };
         match taken {
@@ -343,6 +343,15 @@ fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
          transaction or a backup that holds it, end it, and run this again",
         PATIENCE.as_secs() / 60
     )))
+}
+
+/// Takes back what was set for a connection. One that could not, since somebody ended the statement,
+/// is of no use to others: it is closed, and its locks go with it.
+fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
+    run_text(connection, sql).map_err(|error| match error {
+        Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: true },
+        error => error,
+    })
 }
 
 /// A partition of the big table.
