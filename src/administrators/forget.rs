@@ -5,6 +5,8 @@
 //! the journal, or is removed by the second time. So a submission of that moment is erased too, or
 //! counts as a new student's first.
 
+use std::collections::HashSet;
+
 use mysql::Conn;
 
 use crate::administrators::job::Job;
@@ -103,6 +105,12 @@ impl Engine {
                 Ok(found)
             })?);
         }
+        // What was written lately under another name, before the student was renamed.
+        let audited = forget::tokens(connection, player)?;
+        let known: HashSet<String> = waiting.iter().map(|found| found.id.clone()).collect();
+        let written =
+            process.journal.with(|journal| written::of_tokens(journal, keys, &audited))?;
+        waiting.extend(written.into_iter().filter(|found| !known.contains(&found.id)));
         let tokens: Vec<String> = waiting
             .iter()
             .map(|found| {

@@ -22,7 +22,7 @@ from memora.services import srs_archiver
 from tests import frappe_standin as frappe
 from tests.administrators.test_archive import STUDENTS, old
 from tests.support.servers import wait_until
-from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
+from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
 from tests.support.wire import Wires
 
 __all__ = ["old"]
@@ -354,3 +354,22 @@ def test_what_a_process_that_died_has_left_is_erased_too(site: Site, engine: Eng
     engine.forget(PLAYER)
     engine.create_partition(season)
     assert site.rows(PLAYER, season) == {}
+
+
+def test_what_was_written_under_an_old_name_is_erased_too(
+    site: Site, app: App, engine: Engine
+) -> None:
+    """Else a database without its audit record would be taken for an older one, and given it."""
+    new = "amal.new@school.example"
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    frappe.rename_doc("User", PLAYER, new)
+    frappe.local.db.commit()
+    assert set(site.rows(new)) == {"q"}
+    engine.forget(new)
+    assert site.journal.xlen(site.key("srs-written")) == 0
+    engine.drain()
+    for name in (PLAYER, new):
+        assert site.rows(name) == {}
+        assert ids(engine.due(name)) == []
+    assert engine.outage_news() == []

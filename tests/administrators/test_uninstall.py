@@ -9,7 +9,16 @@ import pytest
 from memora._engine import Engine
 from memora.services import storage
 from tests.support.servers import wait_until
-from tests.support.site_under_test import PLAYER, SEASON, Record, Site, ids, lasting_keys, session
+from tests.support.site_under_test import (
+    PLAYER,
+    SEASON,
+    TRACKER,
+    Record,
+    Site,
+    ids,
+    lasting_keys,
+    session,
+)
 
 App = Callable[..., None]
 
@@ -43,6 +52,26 @@ def test_tables_and_keys_of_the_site_go_and_nothing_else(
     assert keys() == before - gone
     assert own_tables(site) == []
     assert own_tables(other_site) == tables
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_new_site_has_nothing_of_an_old_one_of_its_name(
+    site: Site, engine: Engine, app: App, is_new: bool
+) -> None:
+    """`bench drop-site` leaves what is in Redis; to install the app again on a site keeps it."""
+    engine.submit(PLAYER, session_data=session("written"))
+    engine.drain()
+    engine.submit(PLAYER, session_data=session("waits"))
+    if is_new:
+        for table in own_tables(site):
+            site.sql(f"DROP TABLE `{table}`")
+    for table in (TRACKER, "`tabMemory Review Audit`"):
+        site.sql(f"DELETE FROM {table}")
+    storage.install()
+    started = site.engine()
+    started.drain()
+    assert set(site.rows()) == (set() if is_new else {"written", "waits"})
+    assert (started.outage_news() == []) == is_new
 
 
 def test_an_archived_season_of_before_takes_answers_after_a_new_install(

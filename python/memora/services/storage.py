@@ -16,8 +16,22 @@ ARCHIVE: Final = "Archived Memory Tracker"
 AUDIT: Final = "Memory Review Audit"
 
 
+def install() -> None:
+    """Begin on a site (hook after_install).
+
+    What Redis still has of an earlier site of the same name is removed: its students are others.
+    Where memora's own tables are there, the app was on this site before, and everything stays.
+    """
+    if not frappe.db.sql("SHOW TABLES LIKE 'memora_journal'"):
+        try:
+            engine().uninstall()
+        except MemoraError as error:
+            print(f"memora: nobody can tell whether Redis has something of an old site: {error}")
+    prepare_storage()
+
+
 def prepare_storage() -> None:
-    """Give the tables keys, collation, index, partitions. Safe to run twice (hooks, patch).
+    """Give the tables keys, collation, index, partitions. Safe to run twice (hook, patch).
 
     Records that keep them from it, of a site from before memora's keys, are cleaned first. Those
     without a player or a question are reported, and the tables stay as they are: the next `bench

@@ -40,6 +40,12 @@ pub fn newest_order(connection: &mut Conn, player: &str, season: &str) -> Result
     Ok(newest)
 }
 
+/// The tokens of the student's audit records.
+pub fn tokens(connection: &mut Conn, player: &str) -> Result<Vec<String>> {
+    let sql = format!("SELECT name FROM `tabMemory Review Audit` WHERE {OF_PLAYER}");
+    rows(connection, &sql, (player, player))
+}
+
 /// Makes submissions count as written, without a word of their student, and removes the student's
 /// entries from `memora_journal`. A drain that has them in hand writes nothing of them. Returns how
 /// many had not been written, and how many had been.

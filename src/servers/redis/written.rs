@@ -147,6 +147,23 @@ pub fn at(
     Ok(all)
 }
 
+/// Those of some submissions that were written lately, by their tokens.
+pub fn of_tokens(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    tokens: &[String],
+) -> Result<Vec<StreamEntry>> {
+    let mut found = Vec::new();
+    for tokens in tokens.chunks(AT_ONCE) {
+        let known: Vec<Option<String>> =
+            connection.command(redis::cmd("HMGET").arg(keys.tokens()).arg(tokens))?;
+        let places: Vec<&str> =
+            known.iter().flatten().filter_map(|known| known.strip_prefix('w')).collect();
+        found.extend(at(connection, keys, &places)?);
+    }
+    Ok(found)
+}
+
 /// How many there are.
 pub fn count(connection: &mut RedisConnection, keys: &Keys) -> Result<u64> {
     connection.command(redis::cmd("XLEN").arg(keys.written()))
