@@ -86,8 +86,11 @@ pub struct Record {
 /// A process writes to the table only what it could not give the stream. So an entry of the stream
 /// that does not know one of the table came before it, or at the same time. A submission that is in
 /// both places, since the stream took it too late to say so, counts once, and was kept when the
-/// first of the two took it.
+/// first of the two took it. So does one that is in the stream twice: it was sent again once a
+/// drain had taken it away.
 pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
+    let mut seen = HashSet::with_capacity(stream.len());
+    stream.retain(|entry| seen.insert(entry.token.clone()));
     let mut in_stream: HashMap<String, &mut Entry> =
         stream.iter_mut().map(|entry| (entry.token.clone(), entry)).collect();
     table.retain(|(_, entry)| match in_stream.get_mut(&entry.token) {

@@ -158,6 +158,46 @@ def scripts_run(site: Site) -> int:
     return int(site.journal.info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_what_a_lock_keeps_from_being_written_again_is_not_told_of(
+    site: Site, student: Engine, is_old: bool
+) -> None:
+    with forgotten(site):
+        student.submit(PLAYER, session_data=session("q"))
+        student.drain()
+    if is_old:
+        age_written(site)
+    with site.servers.database.connect(database=site.name, autocommit=False) as other:
+        other.cursor().execute(f"SELECT * FROM {TRACKER} FOR UPDATE")
+        assert student.drain()["written_again"] == 0
+    assert older_news(student) == []
+    assert student.drain()["written_again"] == 1
+    assert older_news(student) == [1]
+    assert site.rows()["q"]["stability"] == 2
+
+
+def older_news(engine: Engine) -> list[int]:
+    """How many submissions the database lacked, as it is told."""
+    return [news["submissions"] for news in engine.outage_news() if news["event"] == "older"]
+
+
+def test_one_that_is_kept_twice_counts_once(site: Site, student: Engine) -> None:
+    """Its process sent it again, since the reply was lost, and a drain had taken it away."""
+    with forgotten(site):
+        student.submit(PLAYER, session_data=session("q"))
+        student.drain()
+    [(_, fields)] = site.journal.xrange(site.key("srs-written"))
+    fields["id"] = "1-1"
+    place = site.journal.xadd(site.key("srs-written"), fields)
+    site.journal.hset(site.key("srs-pending", PLAYER), "1-1", f"{place} {fields['token']}")
+    student.cache_clear(PLAYER, SEASON)
+    again = student.submit(PLAYER, session_data=session("q"))
+    assert again["new_stability_counts"]["3"] == 1
+    report = student.drain()
+    assert (report["submissions"], report["answers"]) == (1, 2)
+    assert site.rows()["q"]["stability"] == 3
+
+
 @pytest.mark.parametrize("is_early", [False, True])
 def test_what_was_written_long_ago_is_in_the_database(
     site: Site, student: Engine, is_early: bool

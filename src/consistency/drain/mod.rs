@@ -166,8 +166,12 @@ impl Engine {
             .filter(|(_, token)| written.done.contains(*token))
             .map(|(entry, token)| (entry, token.as_str()))
             .collect();
-        let before = done.iter().filter(|(entry, _)| entry.written.is_some()).count();
-        report.submissions += written.done.len() - before;
+        let before: HashSet<&str> = done
+            .iter()
+            .filter(|(entry, _)| entry.written.is_some())
+            .map(|(_, token)| *token)
+            .collect();
+        report.submissions += written.done.len() - before.len();
         self.acknowledge(process, &done)?;
         let is_early = |student: &Waiting| {
             student.entries.iter().any(|entry| written.early.contains(&entry.token))

@@ -58,22 +58,43 @@ impl Engine {
         deadline: Instant,
         report: &mut DrainReport,
     ) {
-        let keys = &self.settings.keys;
-        let newest = process.journal.with(|journal| written::newest(journal, keys, NEWEST));
-        let written = match newest.and_then(|newest| self.told_apart(process, newest)) {
-            Ok((_, lacking)) if lacking.is_empty() => Ok(()),
-            Ok(_) => self.write_again(process, deadline, report),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = written {
+        let before = report.written_again;
+        if let Err(error) = self.write_again_if_newest_lacks(process, deadline, report) {
             log::warn!("nobody can tell whether the database has what was written: {error}");
         }
+        tell_written_again(process, report.written_again - before);
     }
 
-    /// Lets go of those that have been kept long enough and are in the database.
+    /// Lets go of those that have been kept long enough and are in the database, and writes the others
+    /// again.
     pub(super) fn let_go(&self, process: &Process, deadline: Instant, report: &mut DrainReport) {
+        let before = report.written_again;
         if let Err(error) = self.let_go_of_old(process, deadline, report) {
             log::warn!("what was written lately is kept for longer: {error}");
+        }
+        tell_written_again(process, report.written_again - before);
+    }
+
+    fn write_again_if_newest_lacks(
+        &self,
+        process: &Process,
+        deadline: Instant,
+        report: &mut DrainReport,
+    ) -> Result<()> {
+        let keys = &self.settings.keys;
+        let newest = process.journal.with(|journal| written::newest(journal, keys, NEWEST))?;
+        if self.told_apart(process, newest)?.1.is_empty() {
+            return Ok(());
+        }
+        let mut place = String::new();
+        loop {
+            let found =
+                process.journal.with(|journal| written::after(journal, keys, &place, AT_ONCE))?;
+            let Some((last, _)) = found.last() else { return Ok(()) };
+            place.clone_from(last);
+            let found = found.into_iter().map(|(_, found)| found).collect();
+            let (_, lacking) = self.told_apart(process, found)?;
+            self.write_again(process, lacking, deadline, report)?;
         }
     }
 
@@ -84,59 +105,47 @@ impl Engine {
         report: &mut DrainReport,
     ) -> Result<()> {
         loop {
-            match self.let_go_of_oldest(process, KEPT)? {
-                (0, 0) => return Ok(()),
-                // The next drain goes on.
-                (_, 0) if Instant::now() >= deadline => return Ok(()),
-                (_, 0) => {}
-                _ => return self.write_again(process, deadline, report),
+            let (let_go, lacking) = self.let_go_of_oldest(process, KEPT)?;
+            let is_done = let_go == 0 && lacking.is_empty();
+            let is_locked = !self.write_again(process, lacking, deadline, report)?;
+            // The next drain goes on.
+            if is_done || is_locked || Instant::now() >= deadline {
+                return Ok(());
             }
         }
     }
 
-    /// Lets go of some of those that have been kept for so long and are in the database. Returns
-    /// how many they were, and how many are not there.
-    fn let_go_of_oldest(&self, process: &Process, kept: Duration) -> Result<(usize, usize)> {
+    /// Lets go of some of those that have been kept for so long and are in the database. Returns how
+    /// many they were, and some that are not there.
+    fn let_go_of_oldest(&self, process: &Process, kept: Duration) -> Result<(usize, Vec<Written>)> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let past =
             process.journal.with(|journal| self.written_scripts.past(journal, keys, kept))?;
         let (there, lacking) = self.told_apart(process, past)?;
         let done: Vec<_> = there.iter().map(|one| (&one.entry, one.token.as_str())).collect();
         process.journal.with(|journal| scripts.acknowledge(journal, keys, &done))?;
-        Ok((there.len(), lacking.len()))
+        Ok((there.len(), lacking))
     }
 
-    /// Writes again all that the database lacks.
+    /// Writes some again that the database lacks. False: a lock kept one from being written.
     fn write_again(
         &self,
         process: &Process,
+        lacking: Vec<Written>,
         deadline: Instant,
         report: &mut DrainReport,
-    ) -> Result<()> {
+    ) -> Result<bool> {
+        if lacking.is_empty() {
+            return Ok(true);
+        }
+        let places: Vec<&str> =
+            lacking.iter().filter_map(|found| found.entry.written.as_deref()).collect();
         let keys = &self.settings.keys;
-        let (mut place, mut again) = (String::new(), 0);
-        loop {
-            let found =
-                process.journal.with(|journal| written::after(journal, keys, &place, AT_ONCE))?;
-            let Some((last, _)) = found.last() else { break };
-            place.clone_from(last);
-            let (_, lacking) =
-                self.told_apart(process, found.into_iter().map(|(_, it)| it).collect())?;
-            again += lacking.len();
-            if !lacking.is_empty() {
-                let stream = lacking.into_iter().map(|found| found.entry).collect();
-                self.drain_whole(process, stream, Vec::new(), deadline, report)?;
-            }
-        }
-        if again > 0 {
-            log::error!(
-                "the database lacked {again} submissions that had been written to it, and was \
-                 given them again: a replica that was behind took over, or a crash took them"
-            );
-            report.written_again += again;
-            process.outages.tell(OutageNews::WrittenAgain(again));
-        }
-        Ok(())
+        let stream = process.journal.with(|journal| written::at(journal, keys, &places))?;
+        self.drain_whole(process, stream, Vec::new(), deadline, report)?;
+        let (there, lacking) = self.told_apart(process, lacking)?;
+        report.written_again += there.len();
+        Ok(lacking.is_empty())
     }
 
     /// Tells those that the database has, as far as anybody can tell, from those that it lacks.
@@ -159,5 +168,16 @@ impl Engine {
             audited.contains(&one.token) || !written::is_told_by_audit(place)
         };
         Ok(found.into_iter().partition(is_there))
+    }
+}
+
+/// Tells administrators how many submissions the database lacked.
+fn tell_written_again(process: &Process, again: usize) {
+    if again > 0 {
+        log::error!(
+            "the database lacked {again} submissions that had been written to it, and was given them \
+             again: a replica that was behind took over, or a crash took them"
+        );
+        process.outages.tell(OutageNews::WrittenAgain(again));
     }
 }
