@@ -395,6 +395,16 @@ def test_drains_and_submissions_at_once(site: Site) -> None:
     assert [site.rows(player)["q"]["stability"] for player in players] == [2] * len(players)
 
 
+def test_one_student_with_many_that_were_saved_lately_is_looked_at_once(
+    site: Site, engine: Engine
+) -> None:
+    for _ in range(3):
+        engine.submit(PLAYER, session_data=session("q"))
+    site.journal.config_resetstat()
+    engine.drain()
+    assert site.journal.info("commandstats")["cmdstat_hvals"]["calls"] == 1
+
+
 def age_written(site: Site, minutes: int = 10) -> None:
     """Have everything that was written be written so long ago."""
     time_ms = int(time.time() * 1_000) - minutes * 60_000

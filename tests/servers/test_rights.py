@@ -11,6 +11,7 @@ import redis
 
 from memora._engine import Engine
 from tests.administrators.test_archive import ended_season
+from tests.consistency.test_drain import NOTHING
 from tests.support.servers import SCHEDULES
 from tests.support.site_under_test import PLAYER, SEASON, Record, Site, ids, session
 
@@ -75,6 +76,24 @@ def test_the_rights_in_the_docs_are_enough(site: Site, caplog: pytest.LogCapture
         assert server.execute_command("ACL", "LOG") == []
     assert engine.outage_news() == []
     assert "refused" not in caplog.text
+
+
+@pytest.mark.parametrize("right", ["xadd", "hvals", "hset"])
+def test_without_a_right_the_journal_keeps_nothing_that_is_saved(
+    site: Site, caplog: pytest.LogCaptureFixture, right: str
+) -> None:
+    """Whatever the script had done before it was refused."""
+    site.add(PLAYER, [Record("q", stability=1)])
+    asked = site.engine()
+    for _ in range(2):
+        asked.submit(PLAYER, session_data=session("q"))
+    make_user(site.journal, "journal", *rights(site, "journal"), f"-{right}")
+    assert engine_of_users(site, "journal").drain()["submissions"] == 2
+    assert "does not keep what was written lately" in caplog.text
+    assert site.rows()["q"]["stability"] == 3
+    assert asked.drain() == NOTHING
+    status = asked.journal_status()
+    assert (status["backlog"], status["saved_lately"]) == (0, 0)
 
 
 def sent() -> set[str]:

@@ -45,7 +45,6 @@ impl Engine {
         if is_kept {
             return Ok(());
         }
-        log::warn!("redis_queue is full: it does not keep what was written lately");
         process.journal.with(|journal| scripts.acknowledge(journal, keys, &kept))?;
         while self.let_go_of_oldest(process, Duration::ZERO)?.0 > 0 {}
         Ok(())
@@ -65,8 +64,8 @@ impl Engine {
         tell_written_again(process, report.written_again - before);
     }
 
-    /// Lets go of those that have been kept long enough and are in the database, and writes the others
-    /// again.
+    /// Lets go of those that have been kept long enough and are in the database, and writes the
+    /// others again.
     pub(super) fn let_go(&self, process: &Process, deadline: Instant, report: &mut DrainReport) {
         let before = report.written_again;
         if let Err(error) = self.let_go_of_old(process, deadline, report) {
@@ -115,8 +114,8 @@ impl Engine {
         }
     }
 
-    /// Lets go of some of those that have been kept for so long and are in the database. Returns how
-    /// many they were, and some that are not there.
+    /// Lets go of some of those that have been kept for so long and are in the database. Returns
+    /// how many they were, and some that are not there.
     fn let_go_of_oldest(&self, process: &Process, kept: Duration) -> Result<(usize, Vec<Written>)> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let past =

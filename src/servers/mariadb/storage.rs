@@ -345,8 +345,8 @@ fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
     )))
 }
 
-/// Takes back what was set for a connection. One that could not, since somebody ended the statement,
-/// is of no use to others: it is closed, and its locks go with it.
+/// Takes back what was set for a connection. One that could not, since somebody ended the
+/// statement, is of no use to others: it is closed, and its locks go with it.
 fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
     run_text(connection, sql).map_err(|error| match error {
         Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: true },

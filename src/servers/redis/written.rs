@@ -64,7 +64,7 @@ impl Default for WrittenScripts {
 
 impl WrittenScripts {
     /// Takes submissions that are in MariaDB out of the stream and keeps them here: each with its
-    /// token. False: this Redis is full, and keeps none.
+    /// token. False: this Redis refuses, as one that is full, and keeps none.
     pub fn keep(
         &self,
         connection: &mut RedisConnection,
@@ -75,7 +75,10 @@ impl WrittenScripts {
             let mut call = self.keep.key(with_pending(keys, entries));
             with_places(&mut call, entries);
             match connection.script::<()>(&call) {
-                Err(Error::Refused { cause, .. }) if cause.contains("OOM") => return Ok(false),
+                Err(refusal @ Error::Refused { .. }) => {
+                    log::warn!("redis_queue does not keep what was written lately: {refusal}");
+                    return Ok(false);
+                }
                 kept => kept?,
             }
         }

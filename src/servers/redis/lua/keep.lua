@@ -22,8 +22,16 @@ for index = 4, #KEYS do
     redis.call('XDEL', from, place)
     redis.call('HSET', pending, id, written .. ' ' .. token)
     redis.call('HSET', KEYS[2], token, 'w' .. written)
-    -- Once nothing waits, the table knows as much as the head and the last tokens, but for a
-    -- student who was erased.
+  end
+  redis.call('XACK', KEYS[1], ARGV[1], id)
+end
+-- Once nothing waits, the table knows as much as the head and the last tokens, but for a student who
+-- was erased. A student may have many: each is looked at once.
+local seen = {}
+for index = 4, #KEYS do
+  local pending = KEYS[index]
+  if not seen[pending] then
+    seen[pending] = true
     local waits = false
     for _, value in ipairs(redis.call('HVALS', pending)) do
       waits = waits or value == ''
@@ -32,6 +40,5 @@ for index = 4, #KEYS do
       redis.call('HDEL', pending, 'head', 'token')
     end
   end
-  redis.call('XACK', KEYS[1], ARGV[1], id)
 end
 return 1
