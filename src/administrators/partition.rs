@@ -50,19 +50,6 @@ impl Engine {
         Ok(is_new)
     }
 
-    /// Puts back what was out of the big table when MariaDB was killed. Since then, reads have
-    /// found students without records, and cached that: so all that is cached is void. A process
-    /// that dies before that leaves it to the next.
-    pub(crate) fn put_back_moved(&self, process: &Process) -> Result<()> {
-        let tables = process.background.with(storage::put_back_moved)?;
-        if tables.is_empty() {
-            return Ok(());
-        }
-        log::warn!("records that no query had found were put back: all schedules are loaded again");
-        self.renew_generation(process)?;
-        process.background.with(|database| storage::drop_moved(database, &tables))
-    }
-
     /// The big table's partitions in the order of their names, each season's and the default one.
     ///
     /// # Errors

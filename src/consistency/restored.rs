@@ -4,7 +4,7 @@
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Result, Server};
-use crate::servers::mariadb::checks;
+use crate::servers::mariadb::{checks, storage};
 use crate::servers::redis::notes;
 
 impl Engine {
@@ -31,6 +31,19 @@ impl Engine {
     /// again.
     pub(crate) fn notice_restored(&self) -> Result<()> {
         self.is_void(&self.process()).map(drop)
+    }
+
+    /// Puts back what was out of the big table when MariaDB was killed. Since then, reads have
+    /// found students without records, and cached that: so all that is cached is void. A process
+    /// that dies before that leaves it to the next.
+    pub(crate) fn put_back_moved(&self, process: &Process) -> Result<()> {
+        let tables = process.background.with(storage::put_back_moved)?;
+        if tables.is_empty() {
+            return Ok(());
+        }
+        log::warn!("records that no query had found were put back: all schedules are loaded again");
+        self.renew_generation(process)?;
+        process.background.with(|database| storage::drop_moved(database, &tables))
     }
 
     /// Whether nobody's schedule is there: the cache knows of no check, or of more than the

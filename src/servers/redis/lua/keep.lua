@@ -25,8 +25,8 @@ for index = 4, #KEYS do
   end
   redis.call('XACK', KEYS[1], ARGV[1], id)
 end
--- Once nothing waits, the table knows as much as the head and the last tokens, but for a student who
--- was erased. A student may have many: each is looked at once.
+-- Once nothing waits, the table knows as much as the head and the last tokens, but for a student
+-- who was erased. A student may have many: each is looked at once.
 local seen = {}
 for index = 4, #KEYS do
   local pending = KEYS[index]
