@@ -130,7 +130,7 @@ def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
             is_in_use.set()
             parts = (
                 "SELECT PARTITION_NAME FROM information_schema.PARTITIONS "
-                "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'memora_freed'"
+                "WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE 'memora\\_freed\\_%'"
             )
             assert wait_until(lambda: site.sql(parts) == [{"PARTITION_NAME": None}])
             report("exchanging")
@@ -206,9 +206,10 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(site: Site, engin
 
     with pytest.raises(KeyboardInterrupt):
         engine.archive(left, stop)
-    assert site.sql("SELECT COUNT(*) AS many FROM memora_freed") == [{"many": 2 * len(STUDENTS)}]
+    (freed,) = (str(*row.values()) for row in site.sql("SHOW TABLES LIKE 'memora\\_freed\\_%'"))
+    assert site.sql(f"SELECT COUNT(*) AS many FROM {freed}") == [{"many": 2 * len(STUDENTS)}]
     engine.archive(other)
-    assert site.sql("SHOW TABLES LIKE 'memora\\_freed'") == []
+    assert site.sql("SHOW TABLES LIKE 'memora\\_freed%'") == []
     status = engine.archive(left)
     assert (status["step"], status["done"]) == ("done", 2 * len(STUDENTS))
     assert [partition_records(site, season) for season in (left, other)] == [0, 0]

@@ -7,6 +7,10 @@ use crate::servers::mariadb::journal::{self as kept, MetRun};
 use crate::servers::redis::clock;
 use crate::servers::redis::journal::{self, kept_at_us, place};
 
+/// A server says in whole seconds, read at different moments, how long it has been up: it may be up
+/// for so much less.
+const ROUNDING_US: i64 = 2_000_000;
+
 impl Engine {
     /// Looks whether the journal's Redis is the one that the last drain met. One that was
     /// restarted or restored may have lost answers that were acknowledged, and so may one whose
@@ -29,7 +33,7 @@ impl Engine {
         };
         let is_older = place(&newest) < place(&old_id);
         // It was up, as a replica, when the last one was met; what it lacked was kept in MariaDB.
-        let has_followed = uptime_us > age_us && self.settings.journal_replicas > 0;
+        let has_followed = uptime_us - ROUNDING_US > age_us && self.settings.journal_replicas > 0;
         if is_first && (old_run != run_id && !has_followed || is_older) {
             if is_older {
                 log::error!(

@@ -9,7 +9,7 @@ use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
 use super::locks::take_lock;
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
-use super::strays::{all_moving, has_strays, move_strays, new_moving, put_back};
+use super::strays::{all_moving, has_strays, move_strays, new_moving, new_name, put_back};
 use super::{
     archive, checks, journal, limiter, outages, registrations, renames, retention, unshown,
 };
@@ -22,8 +22,8 @@ const NO_SUCH_PARTITION: u16 = 1507;
 const NO_SUCH_TABLE: u16 = 1146;
 /// How long another process that prepares the tables is waited for, in seconds.
 const LOCK_SECONDS: u32 = 5 * 3600;
-/// Where the records of a partition are from the moment they leave the big table until they are
-/// removed.
+/// What the name of the table begins with where the records of a partition are from the moment they
+/// leave the big table until they are removed.
 const FREED: &str = "memora_freed";
 /// How long the partitions of a table in use are tried to be changed.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -103,7 +103,19 @@ pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
     for (table, _) in all_moving(connection)? {
         run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
     }
-    run_text(connection, &format!("DROP TABLE IF EXISTS {FREED}"))
+    drop_freed(connection)
+}
+
+fn drop_freed(connection: &mut Conn) -> Result<()> {
+    let sql = format!(
+        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND \
+         TABLE_NAME LIKE '{}%'",
+        FREED.replace('_', "\\_")
+    );
+    let found: Vec<String> = rows(connection, &sql, ())?;
+    found
+        .iter()
+        .try_for_each(|table| run_text(connection, &format!("DROP TABLE IF EXISTS {table}")))
 }
 
 fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Result<Vec<String>> {
@@ -245,11 +257,12 @@ fn create_like_table(connection: &mut Conn, name: &str) -> Result<()> {
 /// When the table was in use all the time.
 pub fn free_partition(connection: &mut Conn, season: &str) -> Result<()> {
     remove_freed(connection)?;
-    create_like_table(connection, FREED)?;
-    with_table(connection, &format!(", {FREED} WRITE"), |connection| {
+    let freed = new_name(connection, &format!("{FREED}_"))?;
+    create_like_table(connection, &freed)?;
+    with_table(connection, &format!(", {freed} WRITE"), |connection| {
         run_text(
             connection,
-            &format!("ALTER TABLE `{TABLE}` EXCHANGE PARTITION `{season}` WITH TABLE {FREED}"),
+            &format!("ALTER TABLE `{TABLE}` EXCHANGE PARTITION `{season}` WITH TABLE {freed}"),
         )
     })
 }
@@ -268,7 +281,7 @@ pub fn remove_freed(connection: &mut Conn) -> Result<()> {
                 .to_owned(),
         ));
     }
-    run_text(connection, &format!("DROP TABLE IF EXISTS {FREED}"))
+    drop_freed(connection)
 }
 
 /// Removes a season's partition if nothing is in it. False: there was none, or something is.

@@ -27,8 +27,14 @@ const OLD: &str = "INTERVAL 1 HOUR";
 
 /// The name of a table for what this process takes out.
 pub fn new_moving(connection: &mut Conn) -> Result<String> {
+    new_name(connection, MOVING)
+}
+
+/// A name that begins so and that no table ever had: MariaDB killed while it makes or removes a
+/// table can leave a file that keeps its name taken.
+pub fn new_name(connection: &mut Conn, beginning: &str) -> Result<String> {
     let found: Option<String> = row(connection, "SELECT REPLACE(UUID(), '-', '')", ())?;
-    Ok(format!("{MOVING}{}", found.unwrap_or_default()))
+    Ok(format!("{beginning}{}", found.unwrap_or_default()))
 }
 
 /// All tables of that kind, each with whether it is old.
