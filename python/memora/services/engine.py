@@ -220,7 +220,8 @@ def queue_url(secret_conf: Any) -> str:
 def _queue_user(secret_conf: Any) -> tuple[str, str | None]:
     if secret_conf.use_rq_auth:
         return secret_conf.rq_username or get_bench_id(), secret_conf.rq_password
-    return "default", os.environ.get("RQ_ADMIN_PASSWORD")
+    # So frappe.utils.background_jobs spells it.
+    return "default", os.environ.get("RQ_ADMIN_PASWORD")
 
 
 def _time_zone(site: str) -> str:

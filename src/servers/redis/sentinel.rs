@@ -184,7 +184,11 @@ impl Sentinels {
         sentinel: &Sentinel,
         patience: Duration,
     ) -> redis::RedisResult<Option<(String, u16)>> {
+        // One that is silent, and was not, is not waited for as long.
+        let patience = sentinel.host.brief(patience);
+        let began = Instant::now();
         let mut connection = open_at(&sentinel.host, &sentinel.info, patience)?;
+        sentinel.host.learn_distance(began.elapsed());
         connection.set_read_timeout(Some(patience))?;
         connection.set_write_timeout(Some(patience))?;
         redis::cmd("SENTINEL")
