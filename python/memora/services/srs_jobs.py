@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, Final, Literal, TypedDict, TypeVar, cast
 
 import frappe
@@ -20,7 +21,7 @@ from frappe.utils import now_datetime
 from frappe.utils.background_jobs import get_job as get_rq_job
 from frappe.utils.synchronization import filelock
 
-from memora._engine import InvalidInput, MemoraError
+from memora._engine import InvalidInput, MemoraError, SeasonUnavailable
 from memora.services.background import LONG_SECONDS, queue_answers
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
@@ -98,10 +99,15 @@ class JobCancelled(Exception):
 
 
 class Work:
-    """A job that runs: it reports its progress, and learns whether it is cancelled."""
+    """A job that runs: it reports its progress, and learns whether it is cancelled.
 
-    def __init__(self, name: str) -> None:
-        self.name: Final = name
+    A job that nobody has requested has no name until its work begins: a call that the engine
+    refuses leaves no SRS Job.
+    """
+
+    def __init__(self, name: str | None, make_job: Callable[[], str]) -> None:
+        self.name = name
+        self.make_job: Final = make_job
         self.next_news = 0.0
 
     def report_progress(self, done: int, total: int, step: str = "") -> None:
@@ -119,13 +125,15 @@ class Work:
             return
         self.next_news = time.monotonic() + NEWS_SECONDS
         try:
+            if not self.name:
+                self.begin()
             self._save(done=done, total=total, message=step)
             cancelled = frappe.db.get_value(JOB, self.name, "cancel_requested")
         except Exception as error:
             # The work itself goes on.
             frappe.logger("memora").warning(f"nobody could be told of SRS Job {self.name}: {error}")
             return
-        publish(self.name)
+        self._publish()
         if cancelled:
             raise JobCancelled
 
@@ -147,19 +155,26 @@ class Work:
         Raises:
             JobCancelled: so it was.
         """
+        self.name = self.name or self.make_job()
         if frappe.db.get_value(JOB, self.name, "cancel_requested"):
             raise JobCancelled
         self._save(status="Running", started_at=now_datetime())
-        publish(self.name)
+        self._publish()
 
     def end(self, status: str, message: str, **found: Any) -> None:
         """Note the end, and what was found."""
+        if not self.name:
+            self.begin()
         self._save(status=status, message=message, finished_at=now_datetime(), **found)
-        publish(self.name)
+        self._publish()
 
     def _save(self, **values: Any) -> None:
         frappe.db.set_value(JOB, self.name, values)
         frappe.db.commit()
+
+    def _publish(self) -> None:
+        if self.name:
+            publish(self.name)
 
 
 @contextmanager
@@ -173,26 +188,42 @@ def at_work(
     Args:
         kind: what it is.
         season: of which season; None: of all.
-        name: the SRS Job, where it was requested; else a new one is made.
+        name: the SRS Job, where it was requested; else a new one is made once the work begins, or
+            when a server is down.
         values: more fields of a new one.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
-        memora._engine.MemoraError: it failed; so it is told, too.
+        memora._engine.MemoraError: it failed; so it is told, too, unless it was refused.
     """
-    work = Work(name or new_job(kind, season, **values))
+    work = Work(name, partial(new_job, kind, season, **values))
     try:
-        work.begin()
+        check_exists(season)
+        if name:
+            work.begin()
         yield work
     except (JobCancelled, KeyboardInterrupt):
-        work.end("Cancelled", _("It was cancelled. What was done until then stays."))
+        if work.name:
+            work.end("Cancelled", _("It was cancelled. What was done until then stays."))
         raise
     except MemoraError as error:
-        work.end("Failed", str(error))
+        if work.name or not isinstance(error, InvalidInput | SeasonUnavailable):
+            work.end("Failed", str(error))
         raise
     except BaseException as error:
-        work.end("Interrupted", f"{type(error).__name__}: {error}")
+        if work.name:
+            work.end("Interrupted", f"{type(error).__name__}: {error}")
         raise
+
+
+def check_exists(season: str | None) -> None:
+    """Refuse the name of no season: MariaDB would find one in lower case, too.
+
+    Raises:
+        memora._engine.InvalidInput: there is no such season.
+    """
+    if season and frappe.db.exists(SEASON, season) != season:
+        raise InvalidInput(f"There is no season {season}.")
 
 
 def new_job(kind: Kind, season: str | None, **values: Any) -> str:
@@ -201,8 +232,7 @@ def new_job(kind: Kind, season: str | None, **values: Any) -> str:
     Raises:
         memora._engine.InvalidInput: there is no such season.
     """
-    if season and not frappe.db.exists(SEASON, season):
-        raise InvalidInput(f"There is no season {season}.")
+    check_exists(season)
     job = {"doctype": JOB, "kind": kind, "season": season, "status": "Queued", **values}
     name = frappe.get_doc(job).insert(ignore_permissions=True).name
     frappe.db.commit()
