@@ -118,7 +118,10 @@ lint: $(VENV)/.lint $(VENV)/.biome
 	@# mypy reads the libraries that come with the app, and the stub is held against the engine.
 	$(MAKE) build
 	$(BIN)/mypy
+	$(BIN)/mypy .ci/engine_wheel.py
+	@# One after the other: in a checkout they are the same file, which is loaded once.
 	$(BIN)/python -m mypy.stubtest memora._engine
+	MYPYPATH=python PYTHONPATH=python $(BIN)/python -m mypy.stubtest memora_engine._engine
 
 ## docs: the documentation as a site, into site/; fails on a dead link
 docs: $(VENV)/.docs
@@ -178,10 +181,11 @@ bench-administrator: setup
 	$(BIN)/python -m benches.administrator $(ARGS)
 
 # Cargo takes what `build` has compiled.
-## wheel: the one file to install, into dist/
+## wheel: the one file to install, into dist/; and the engine alone, for an app of the same name
 wheel: build
 	rm -f dist/*.whl
 	$(BIN)/maturin build --release --out dist
+	$(BIN)/python .ci/engine_wheel.py dist/memora-*.whl
 
 ## clean: remove what was built
 clean:

@@ -25,7 +25,8 @@ pub mod rules;
 pub mod servers;
 pub mod students;
 
-/// The module `memora._engine`.
+/// The module `memora._engine`, and `memora_engine._engine` in the wheel for apps that bring their
+/// own DocTypes.
 #[pyo3::pymodule]
 mod _engine {
     #[pymodule_export]
@@ -39,6 +40,7 @@ mod _engine {
     /// Rust's log records go to Python's logging, under the names `memora_engine.*`.
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::binding::name_module(module)?;
         crate::binding::describe_classes(module.py())?;
         module.add("ALARMING_PERCENT", crate::rules::alarm::ALARMING_PERCENT)?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;

@@ -165,7 +165,7 @@ def other(site: Site, engine: Engine) -> Engine:
 def app(site: Site) -> Iterator[Callable[..., None]]:
     """memora's app on the site, PLAYER logged in. Call it to make another site or user the present
     one."""
-    from memora.services.engine import LIMITS, _engines, _time_zones
+    from memora.site_engine import LIMITS, _engines, _time_zones
 
     def use(present: Site = site, user: str = PLAYER) -> None:
         plain = present.plain_settings()

@@ -3,17 +3,31 @@
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 use pyo3::{create_exception, intern};
 
 use crate::error::{Error, Server};
 
-create_exception!(memora._engine, MemoraError, PyException);
-create_exception!(memora._engine, InvalidInput, MemoraError);
-create_exception!(memora._engine, SeasonUnavailable, MemoraError);
-create_exception!(memora._engine, RateLimited, MemoraError);
-create_exception!(memora._engine, ServiceUnavailable, MemoraError);
-create_exception!(memora._engine, OutcomeUnknown, ServiceUnavailable);
-create_exception!(memora._engine, EngineFault, MemoraError);
+create_exception!(_engine, MemoraError, PyException);
+create_exception!(_engine, InvalidInput, MemoraError);
+create_exception!(_engine, SeasonUnavailable, MemoraError);
+create_exception!(_engine, RateLimited, MemoraError);
+create_exception!(_engine, ServiceUnavailable, MemoraError);
+create_exception!(_engine, OutcomeUnknown, ServiceUnavailable);
+create_exception!(_engine, EngineFault, MemoraError);
+
+/// The classes.
+pub(crate) fn classes(py: Python<'_>) -> [Bound<'_, PyType>; 7] {
+    [
+        py.get_type::<MemoraError>(),
+        py.get_type::<InvalidInput>(),
+        py.get_type::<SeasonUnavailable>(),
+        py.get_type::<RateLimited>(),
+        py.get_type::<ServiceUnavailable>(),
+        py.get_type::<OutcomeUnknown>(),
+        py.get_type::<EngineFault>(),
+    ]
+}
 
 /// Describes the classes, for exceptions that Python code raises: the engine describes each of its
 /// own.

@@ -14,6 +14,7 @@ mod student_cache;
 mod students;
 mod values;
 
+use pyo3::intern;
 use pyo3::prelude::*;
 
 pub(crate) use self::exceptions::{
@@ -22,8 +23,18 @@ pub(crate) use self::exceptions::{
 };
 pub(crate) use self::settings::Settings;
 
+/// Tells the classes which module they are in: this library is `memora._engine` in one wheel and
+/// `memora_engine._engine` in the other.
+pub(crate) fn name_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let (py, name) = (module.py(), module.name()?);
+    let own = [py.get_type::<Engine>(), py.get_type::<Settings>()];
+    own.into_iter()
+        .chain(exceptions::classes(py))
+        .try_for_each(|class| class.setattr(intern!(py, "__module__"), &name))
+}
+
 /// One site's engine. Its methods are in the files of what they are about.
-#[pyclass(module = "memora._engine", frozen)]
+#[pyclass(module = "_engine", frozen)]
 pub struct Engine(crate::engine::Engine);
 
 #[pymethods]

@@ -12,7 +12,7 @@ use crate::servers::mariadb::tls::DatabaseTls;
 use crate::servers::redis::sentinel::SentinelAddress;
 
 /// Where one site's servers are, and its limits.
-#[pyclass(module = "memora._engine", frozen)]
+#[pyclass(module = "_engine", frozen)]
 pub struct Settings(pub(super) crate::engine::settings::Settings);
 
 /// Where sentinels are, as a dict.

@@ -1,4 +1,5 @@
-"""The wheel: one file that holds the whole app and fights with nothing on the bench."""
+"""The wheels: one file that holds the whole app and fights with nothing on the bench, and one with
+the engine alone, for an app that is called memora, too."""
 
 from __future__ import annotations
 
@@ -7,45 +8,25 @@ import os
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from email.parser import Parser
 from pathlib import Path
 
 import pytest
 
 from memora import __version__ as VERSION
-
-ROOT = Path(__file__).parents[2]
-SOURCES = ROOT / "python"
+from tests.support.wheels import SOURCES, built, files_of_the_app, install
 
 
 @pytest.fixture(scope="module")
 def wheel() -> Path:
     """The wheel that `make wheel` has built of these sources."""
-    wheels = list((ROOT / "dist").glob("*.whl"))
-    names = [path.name for path in wheels]
-    assert len(wheels) == 1, f"dist/ has {names} and not one wheel: run make wheel"
-    (file,) = wheels
-    assert file.name.startswith(f"memora-{VERSION}-"), (
-        f"{file.name} is not {VERSION}: run make wheel"
-    )
-    built_at = file.stat().st_mtime
-    newer = [path for path in sources() if path.stat().st_mtime > built_at]
-    assert not newer, f"{file.name} is older than {newer[0]}: run make wheel"
-    return file
+    return built("memora")
 
 
-def sources() -> Iterator[Path]:
-    """What the wheel is made of."""
-    yield from (ROOT / name for name in ("Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md"))
-    yield from (path for path in (ROOT / "src").rglob("*") if path.is_file())
-    yield from files_of_the_app()
-
-
-def files_of_the_app() -> Iterator[Path]:
-    for path in (SOURCES / "memora").rglob("*"):
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so":
-            yield path
+@pytest.fixture(scope="module")
+def engine_wheel() -> Path:
+    """The wheel with the engine alone."""
+    return built("memora_engine")
 
 
 @pytest.fixture(scope="module")
@@ -111,27 +92,76 @@ def test_it_asks_for_nothing_that_frappe_pins(wheel: Path) -> None:
     assert "MIT" in (metadata["License-Expression"] or metadata["License"])
 
 
-def test_what_is_installed_works_away_from_the_sources(wheel: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-index",
-        "--target",
-        str(tmp_path),
-        str(wheel),
-    ]
-    subprocess.run(command, check=True, capture_output=True)
-    code = (
-        "import memora, memora._engine as e; "
-        "print(memora.__file__); print(e.__version__, memora.__version__)"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)},
+@pytest.fixture(scope="module")
+def installed(wheel: Path, engine_wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with both wheels in it, as on a bench."""
+    folder = tmp_path_factory.mktemp("installed")
+    install(folder, wheel, engine_wheel)
+    return folder
+
+
+def told_by(folder: Path, code: str) -> list[str]:
+    """The lines that Python code prints that sees what is installed, and not the sources."""
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)},
         check=True, capture_output=True, text=True,
-    ).stdout.splitlines()  # fmt: skip
-    assert shown[0].startswith(str(tmp_path))
-    engine_version, version = shown[1].split()
+    )  # fmt: skip
+    return run.stdout.splitlines()
+
+
+def test_what_is_installed_works_away_from_the_sources(installed: Path) -> None:
+    place, versions = told_by(
+        installed,
+        "import memora, memora._engine as e; "
+        "print(memora.__file__); print(e.__version__, memora.__version__)",
+    )
+    assert place.startswith(str(installed))
+    engine_version, version = versions.split()
     assert engine_version == version
+
+
+def test_the_engines_wheel_holds_the_engine_its_stub_and_the_settings(engine_wheel: Path) -> None:
+    with zipfile.ZipFile(engine_wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    files = ("__init__.py", "_engine.abi3.so", "_engine.pyi", "py.typed", "site_engine.py")
+    assert names == {f"memora_engine/{file}" for file in files}
+
+
+@pytest.mark.parametrize("file", ["_engine.abi3.so", "_engine.pyi", "py.typed", "site_engine.py"])
+def test_both_wheels_hold_the_same_file(file: str, wheel: Path, engine_wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as app, zipfile.ZipFile(engine_wheel) as engine:
+        assert app.read(f"memora/{file}") == engine.read(f"memora_engine/{file}")
+
+
+def test_the_engines_wheel_has_the_same_version_and_tag_and_asks_for_nothing(
+    wheel: Path, engine_wheel: Path
+) -> None:
+    assert engine_wheel.name == wheel.name.replace("memora", "memora_engine", 1)
+    with zipfile.ZipFile(engine_wheel) as archive:
+        folder = f"memora_engine-{VERSION}.dist-info"
+        metadata = Parser().parsestr(archive.read(f"{folder}/METADATA").decode())
+        assert f"{folder}/licenses/LICENSE" in archive.namelist()
+    assert (metadata["Name"], metadata["Version"]) == ("memora_engine", VERSION)
+    assert metadata["Requires-Python"].startswith(">=3.10")
+    assert metadata["Requires-Dist"] is None
+
+
+def test_each_engine_says_which_package_it_is_of(installed: Path) -> None:
+    """Also where both are loaded, and when an exception was on its way to another process."""
+    lines = told_by(
+        installed,
+        """
+import importlib, pickle
+
+engines = [importlib.import_module(f"{name}._engine") for name in ("memora", "memora_engine")]
+for engine in engines:
+    error = pickle.loads(pickle.dumps(engine.RateLimited("full", 3)))
+    kinds = [engine.Engine, engine.Settings, *map(type, (error, engine.InvalidInput()))]
+    print({kind.__module__ for kind in kinds} == {engine.__name__}, isinstance(
+        error, engine.MemoraError), repr(engine.Engine))
+""",
+    )
+    assert lines == [
+        "True True <class 'memora._engine.Engine'>",
+        "True True <class 'memora_engine._engine.Engine'>",
+    ]

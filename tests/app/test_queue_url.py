@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memora.services.engine import queue_url
+from memora.site_engine import queue_url
 from tests.frappe_standin import _dict
 
 URL = "redis://127.0.0.1:11000"

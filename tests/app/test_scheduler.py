@@ -12,9 +12,10 @@ import pytest
 from memora._engine import Engine
 from memora.api import reviews, srs
 from memora.commands import memora
-from memora.services.engine import _engines, notice_time_zone
+from memora.services.engine import notice_time_zone
 from memora.services.metrics import metrics_text
 from memora.services.scheduler import EACH_MINUTE, mend_schedule, scheduler_status
+from memora.site_engine import _engines
 from tests import frappe_standin as frappe
 from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, Record, Site, session

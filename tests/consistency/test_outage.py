@@ -157,7 +157,7 @@ def in_desk(site: Site) -> list[dict[str, object]]:
 def test_a_students_call_has_system_managers_notified(site: Site, app: App) -> None:
     from memora.api import reviews
     from memora.services import outages
-    from memora.services.engine import _engines
+    from memora.site_engine import _engines
 
     site.add(PLAYER, [Record("q")])
     reviews.get_review_session()

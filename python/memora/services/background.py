@@ -8,7 +8,7 @@ import frappe
 import redis
 from redis.sentinel import Sentinel
 
-from memora.services.engine import JOURNAL_URL, queue_sentinel, queue_url
+from memora.site_engine import JOURNAL_URL, queue_sentinel, queue_url
 
 # Frappe's own client waits for a Redis that hangs for as long as it hangs.
 LOOK_SECONDS: Final = 0.2

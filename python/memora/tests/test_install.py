@@ -95,10 +95,8 @@ class TestInstall(FrappeTestCase):
 
     def test_passwords_stay_out_of_the_error_log(self) -> None:
         with (
-            patch("memora.services.engine._time_zones", {}),
-            patch(
-                "memora.services.engine.get_system_timezone", side_effect=KeyError("no settings")
-            ),
+            patch("memora.site_engine._time_zones", {}),
+            patch("memora.site_engine.get_system_timezone", side_effect=KeyError("no settings")),
         ):
             try:
                 engine()

@@ -1,0 +1,1 @@
+../memora/_engine.pyi

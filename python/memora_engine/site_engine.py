@@ -1,0 +1,1 @@
+../memora/site_engine.py
