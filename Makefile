@@ -15,7 +15,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
-.PHONY: all setup venv servers more-servers browser build-dev build format lint docs test test-binaries test-rust test-python test-servers soak demo bench \
+.PHONY: all setup venv servers more-servers browser build-dev build format translations lint docs test test-binaries test-rust test-python test-servers soak demo bench \
   bench-scale bench-outage bench-servers bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
@@ -105,6 +105,10 @@ format: $(VENV)/.lint $(VENV)/.biome
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 	$(BIN)/biome check --write
+
+## translations: main.pot, .po and .csv brought up to date with what the app shows; tells what is not translated
+translations: $(VENV)/.tests
+	$(BIN)/python -m tests.translations
 
 ## lint: style, types, the rooms of src/, the direction of imports, and that the stub tells the truth
 lint: $(VENV)/.lint $(VENV)/.biome

@@ -1,45 +1,18 @@
-"""What students read is in their language."""
+"""What people read is in their language."""
 
 from __future__ import annotations
 
-import ast
 import string
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-import memora
 from memora.api import reviews
-from memora.services.messages import TO_STUDENTS
 from tests import frappe_standin as frappe
+from tests import translations
 from tests.support.site_under_test import SEASON, Site, session
 
 App = Callable[..., None]
-
-PACKAGE = Path(str(memora.__file__)).parent
-LANGUAGES = sorted(path.stem for path in (PACKAGE / "translations").glob("*.csv"))
-SPEAK_TO_STUDENTS = ("api/arguments.py", "api/reviews.py", "services/errors.py")
-# No method for students tells them.
-TO_ADMINISTRATORS = {
-    "Nothing was done. {0} To do it, set confirm.",
-    "This cannot be done now: {0}",
-    "memora failed: {0}",
-}
-
-
-def sentences() -> set[str]:
-    """All that students can be told."""
-    found = set(TO_STUDENTS)
-    for name in SPEAK_TO_STUDENTS:
-        for node in ast.walk(ast.parse((PACKAGE / name).read_text("utf-8"))):
-            if (
-                isinstance(node, ast.Call)
-                and isinstance(node.func, ast.Name)
-                and node.func.id == "_"
-            ):
-                found.add(ast.literal_eval(node.args[0]))
-    return found - TO_ADMINISTRATORS
 
 
 def places(text: str) -> list[str]:
@@ -56,16 +29,29 @@ def arabic(app: App) -> Iterator[None]:
 
 
 def test_arabic_is_there() -> None:
-    assert "ar" in LANGUAGES
+    assert "ar" in translations.languages()
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_every_sentence_is_translated_with_its_values(language: str) -> None:
-    translations = frappe.get_translations_from_csv(language, "memora")
-    assert sentences() <= set(translations)
-    for sentence, translation in translations.items():
-        assert translation != sentence
-        assert places(translation) == places(sentence)
+def test_the_files_are_up_to_date() -> None:
+    for path, text in translations.files().items():
+        assert path.read_bytes() == text, f"{path.name} is out of date: run `make translations`"
+
+
+@pytest.mark.parametrize("language", translations.languages())
+def test_every_message_is_translated_with_its_values(language: str) -> None:
+    translated = translations.translations(language)
+    for message in translations.messages():
+        found = translated.get(message.text, message.context)
+        assert found is not None, f"{message.file}: {message.text} is not in {language}.po"
+        assert found.string, f"{message.file}: {message.text} is not translated"
+        assert found.string != message.text
+        assert places(str(found.string)) == places(message.text)
+
+
+@pytest.mark.parametrize("language", translations.languages())
+def test_frappe_reads_each_translation(language: str) -> None:
+    read = frappe.get_translations_from_csv(language, "memora")
+    assert {message.text for message in translations.messages()} <= set(read)
 
 
 @pytest.mark.usefixtures("arabic")

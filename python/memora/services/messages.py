@@ -12,7 +12,7 @@ from typing import Final
 
 from frappe import _
 
-TO_STUDENTS: Final = (
+FROM_THE_ENGINE: Final = (
     "Nothing was saved: no season is active.",
     "{0} is archived and takes no answers any more.",
     "Nothing was saved: there are no answers.",
@@ -21,7 +21,7 @@ TO_STUDENTS: Final = (
 )
 _PATTERNS: Final = {
     sentence: re.compile(re.sub(r"\\\{\d\\\}", "(.+)", re.escape(sentence)))
-    for sentence in TO_STUDENTS
+    for sentence in FROM_THE_ENGINE
 }
 
 

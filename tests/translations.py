@@ -1,0 +1,204 @@
+"""What memora says, and in which languages: `make translations` brings the files up to date.
+
+Translators edit `python/memora/locale/LANGUAGE.po`, as in Frappe's own apps. The rest is made:
+`main.pot` has each message that the app shows, and `translations/LANGUAGE.csv` what Frappe reads
+without a compiled catalog, which an app from a wheel does not have.
+
+    python -m tests.translations       brings main.pot, the .po and the .csv files up to date
+"""
+
+from __future__ import annotations
+
+import ast
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_javascript, extract_python
+from babel.messages.pofile import read_po, write_po
+
+ROOT: Final = Path(__file__).parents[1]
+PACKAGE: Final = ROOT / "python" / "memora"
+LOCALE: Final = PACKAGE / "locale"
+# Tests speak English.
+NOT_SHOWN: Final = ("tests", "locale", "translations")
+# Fields of Frappe's standard documents whose text is shown.
+SHOWN_FIELDS: Final = (
+    "action_label",
+    "button_label",
+    "description",
+    "group",
+    "intro_video_url_label",
+    "label",
+    "report_description",
+    "role",
+    "subtitle",
+    "success_message",
+    "title",
+)
+
+
+class Message(NamedTuple):
+    """A message that the app shows."""
+
+    text: str
+    context: str | None
+    file: str
+
+
+def messages() -> list[Message]:
+    """All that memora shows to anybody, from its Python, its scripts and its documents."""
+    found: list[Message] = []
+    for path in sorted(PACKAGE.rglob("*")):
+        name = path.relative_to(PACKAGE)
+        if not path.is_file() or name.parts[0] in NOT_SHOWN:
+            continue
+        if path.suffix == ".py":
+            found += _from_code(path, extract_python, ("_", "_lt"))
+        elif path.suffix == ".js":
+            found += _from_code(path, extract_javascript, ("__",))
+        elif path.suffix == ".json":
+            found += (
+                Message(text, None, _shown(path))
+                for text in _from_document(json.loads(path.read_text("utf-8")))
+            )
+    found += from_the_engine()
+    return [message for message in found if any(letter.isalpha() for letter in message.text)]
+
+
+def from_the_engine() -> Iterator[Message]:
+    """The engine's sentences that people are shown: services/messages.py lists them."""
+    path = PACKAGE / "services" / "messages.py"
+    for node in ast.parse(path.read_text("utf-8")).body:
+        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "FROM_THE_ENGINE":
+            assert node.value
+            for text in ast.literal_eval(node.value):
+                yield Message(text, None, _shown(path))
+
+
+def catalog(locale: str | None = None) -> Catalog:
+    """The messages without their translations."""
+    made = Catalog(
+        locale=locale,
+        project="memora",
+        copyright_holder="memora contributors",
+        header_comment="# Translations of memora. CONTRIBUTING.md says how they are made.",
+        fuzzy=False,
+    )
+    for message in messages():
+        made.add(message.text, locations=[(message.file, 0)], context=message.context)
+    return made
+
+
+def languages() -> list[str]:
+    """Those that memora speaks beside English."""
+    return sorted(path.stem for path in LOCALE.glob("*.po"))
+
+
+def translations(language: str) -> Catalog:
+    """What translators wrote."""
+    with (LOCALE / f"{language}.po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def as_po(made: Catalog) -> bytes:
+    """A catalog as a file, the same for the same messages: nothing in it tells the time."""
+    out = io.BytesIO()
+    write_po(
+        out,
+        made,
+        width=100,
+        sort_output=True,
+        ignore_obsolete=True,
+        include_lineno=False,
+        omit_header=True,
+    )
+    header = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=utf-8\\n"\n\n'
+    return header.encode() + out.getvalue()
+
+
+def as_csv(made: Catalog) -> str:
+    """A catalog in the form that Frappe 15 reads: source, translation, context."""
+    out = io.StringIO()
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n")
+    for message in sorted(made, key=lambda message: (str(message.id), message.context or "")):
+        if message.id and message.string:
+            writer.writerow([message.id, message.string, message.context or ""])
+    return out.getvalue()
+
+
+def up_to_date(language: str) -> Catalog:
+    """A language's translations of today's messages; what nobody has translated is empty."""
+    made = translations(language)
+    made.update(catalog(language), no_fuzzy_matching=True)
+    return made
+
+
+def files() -> dict[Path, bytes]:
+    """What `make translations` writes."""
+    made = {LOCALE / "main.pot": as_po(catalog())}
+    for language in languages():
+        now = up_to_date(language)
+        made[LOCALE / f"{language}.po"] = as_po(now)
+        made[PACKAGE / "translations" / f"{language}.csv"] = as_csv(now).encode()
+    return made
+
+
+def _from_code(path: Path, extract: Any, keywords: tuple[str, ...]) -> Iterator[Message]:
+    with path.open("rb") as file:
+        for _line, _keyword, found, _comments in extract(file, keywords, (), {}):
+            # `_(text, context=...)` and `__(text, values, context)` have more arguments.
+            given = found if isinstance(found, tuple) else (found,)
+            context = given[2] if len(given) == 3 and path.suffix == ".js" else None
+            if given[0]:
+                yield Message(given[0], context, _shown(path))
+
+
+def _from_document(value: Any) -> Iterator[str]:
+    """The texts of a standard document that Frappe shows."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _from_document(each)
+    if not isinstance(value, dict):
+        return
+    if value.get("doctype") in ("DocType", "Workspace", "Number Card", "Dashboard Chart"):
+        yield value["name"]
+    for key in SHOWN_FIELDS:
+        text = value.get(key)
+        if isinstance(text, str) and text:
+            yield text
+    if value.get("fieldtype") == "Select":
+        yield from filter(None, str(value.get("options") or "").splitlines())
+    if isinstance(value.get("content"), str):
+        for block in json.loads(value["content"]):
+            text = block.get("data", {}).get("text")
+            if block.get("type") in ("header", "paragraph") and text:
+                yield text
+    for each in value.values():
+        if isinstance(each, dict | list):
+            yield from _from_document(each)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def main() -> None:
+    """Bring the files up to date, and say what is not translated."""
+    for path, content in files().items():
+        path.write_bytes(content)
+    for language in languages():
+        left = [
+            message.id for message in translations(language) if message.id and not message.string
+        ]
+        print(f"{language}: {len(left)} messages are not translated")
+        for text in left:
+            print(f"  {text!s}")
+
+
+if __name__ == "__main__":
+    main()
