@@ -26,6 +26,17 @@ PACKAGE: Final = ROOT / "python" / "memora"
 LOCALE: Final = PACKAGE / "locale"
 # Tests speak English.
 NOT_SHOWN: Final = ("tests", "locale", "translations")
+# Labels that Frappe has too, with other meanings (an e-mail's subject): theirs stay as they are.
+OF_FRAPPE: Final = (
+    "End Date",
+    "Is Active",
+    "Message",
+    "Reason",
+    "Start Date",
+    "Status",
+    "Subject",
+    "Topic",
+)
 # Fields of Frappe's standard documents whose text is shown.
 SHOWN_FIELDS: Final = (
     "action_label",
@@ -62,9 +73,10 @@ def messages() -> list[Message]:
         elif path.suffix == ".js":
             found += _from_code(path, extract_javascript, ("__",))
         elif path.suffix == ".json":
+            document = json.loads(path.read_text("utf-8"))
             found += (
-                Message(text, None, _shown(path))
-                for text in _from_document(json.loads(path.read_text("utf-8")))
+                Message(text, document["name"] if text in OF_FRAPPE else None, _shown(path))
+                for text in _from_document(document)
             )
     found += from_the_engine()
     return [message for message in found if any(letter.isalpha() for letter in message.text)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Iterator
 
@@ -13,6 +14,8 @@ from tests import translations
 from tests.support.site_under_test import SEASON, Site, session
 
 App = Callable[..., None]
+
+SOURCE = translations.ROOT / "src"
 
 
 def places(text: str) -> list[str]:
@@ -51,7 +54,17 @@ def test_every_message_is_translated_with_its_values(language: str) -> None:
 @pytest.mark.parametrize("language", translations.languages())
 def test_frappe_reads_each_translation(language: str) -> None:
     read = frappe.get_translations_from_csv(language, "memora")
-    assert {message.text for message in translations.messages()} <= set(read)
+    for text, context, _file in translations.messages():
+        assert (f"{text}:{context}" if context else text) in read
+
+
+def test_the_engine_says_each_sentence_that_is_listed() -> None:
+    source = "\n".join(path.read_text("utf-8") for path in SOURCE.rglob("*.rs"))
+    source = re.sub(r"\\\n\s*", "", source)
+    said = {re.sub(r"\{[^{}]*\}", "{}", text) for text in re.findall(r'"([^"\n]+)"', source)}
+    said |= {f"Nothing was saved: {text}." for text in said}
+    for message in translations.from_the_engine():
+        assert re.sub(r"\{\d\}", "{}", message.text) in said, message.text
 
 
 @pytest.mark.usefixtures("arabic")

@@ -79,7 +79,7 @@ def throw(message: str, kind: type[Exception] | None = None) -> NoReturn:
 
 
 def _throw_to_administrator(error: MemoraError) -> NoReturn:
-    message = html.escape(str(error.args[0]), quote=False)
+    message = html.escape(translated(str(error.args[0])), quote=False)
     frappe.local.response["error_code"] = error.code
     if isinstance(error, InvalidInput | SeasonUnavailable):
         throw(message)
