@@ -10,6 +10,8 @@
 //! asks the journal whether somebody looked at MariaDB lately, and if not, looks there, drops the
 //! schedules of those who are marked, and confirms. What the marking process must wait for
 //! follows from this: until its mark is gone, or until no confirmation from before it can be left.
+//! A drain that writes an answer, and cannot look whether the cache was shown it, marks its
+//! student, too. It waits for nothing: that answer was shown, or not acknowledged.
 //! See docs/how-it-works.md.
 //!
 //! A look also tells whether this run of the cache is the one that counts (`registration`). Another
@@ -24,7 +26,7 @@ use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
-use crate::rules::belief::{LONGEST_LOOK, Look, Repair, longest_belief};
+use crate::rules::belief::{LONGEST_LOOK, Look, Repair, Unshown, longest_belief};
 use crate::rules::registration::{Registration, Standing, challenge_of};
 use crate::servers::mariadb::unshown::{self, Mark, Reached};
 use crate::servers::redis::look::{self, LookNote};
@@ -133,12 +135,14 @@ impl Engine {
         match if is_new { Repair::Renew } else { look.repair() } {
             Repair::Nothing => return Ok(standing),
             Repair::Drop => {
-                log::info!(
-                    "the schedules of {} students lacked answers and are loaded again",
-                    look.unshown.len()
-                );
-                let students =
-                    look.unshown.iter().map(|one| (one.player.as_str(), one.season.as_str()));
+                let students = to_drop(process, look)?;
+                if !students.is_empty() {
+                    log::info!(
+                        "the schedules of {} students lacked answers, or may have lacked them, and \
+                         are loaded again",
+                        students.len()
+                    );
+                }
                 process.cache.drop_students(students)?;
             }
             Repair::Renew => {
@@ -291,6 +295,24 @@ impl Engine {
         }
         self.make_all_unbelieved(process, &unreached)
     }
+}
+
+/// Those whose schedules lack an answer, or may lack it, as far as the schedules themselves tell.
+fn to_drop<'a>(process: &Process, look: &'a Look) -> Result<Vec<(&'a str, &'a str)>> {
+    fn name(one: &Unshown) -> (&str, &str) {
+        (&one.player, &one.season)
+    }
+    let (doubted, lacking): (Vec<_>, Vec<_>) =
+        look.unshown.iter().partition(|one| one.newest.is_some());
+    let mut students: Vec<_> = lacking.into_iter().map(name).collect();
+    for (shard, doubted) in process.cache.by_shard(doubted, |one| &one.player) {
+        let names = || doubted.iter().map(|one| name(one));
+        let heads = shard.with(|cache| schedules::heads(cache, &shard.keys, names()))?;
+        let found = doubted.iter().zip(heads);
+        let dropped = found.filter(|(one, head)| one.is_dropped(head.map(|head| head.order)));
+        students.extend(dropped.map(|(one, _)| name(one)));
+    }
+    Ok(students)
 }
 
 /// Begins a new generation of a shard: all that is cached there is void.

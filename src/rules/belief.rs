@@ -14,13 +14,25 @@ pub const MOST_UNSHOWN: usize = 1_000;
 /// clock says.
 const MOST_LEASES: u32 = 2;
 
-/// A student whose cached schedule lacks an acknowledged answer.
+/// A student whose cached schedule lacks an answer that counts, or may lack one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unshown {
     /// The student; empty: everybody.
     pub player: String,
     /// The season.
     pub season: String,
+    /// The order of the newest answer, where nobody knows whether the schedule has it; nothing: the
+    /// schedule lacks one.
+    pub newest: Option<i64>,
+}
+
+impl Unshown {
+    /// Whether a schedule whose head is of this order has to be dropped. What was shown the newest
+    /// answer last has all before it. A later answer may have been computed from a schedule that
+    /// lacks it.
+    pub fn is_dropped(&self, order: Option<i64>) -> bool {
+        self.newest.is_none() || self.newest != order
+    }
 }
 
 /// What a look at MariaDB found.
@@ -37,18 +49,19 @@ pub struct Look {
 pub enum Repair {
     /// Nothing.
     Nothing,
-    /// These students' schedules are dropped; nothing for nobody.
+    /// The schedules of these students are dropped, as far as they lack an answer; nothing for
+    /// nobody.
     Drop,
     /// A new generation begins: all schedules are void.
     Renew,
 }
 
 impl Look {
-    /// Distrust of some students costs the others nothing; only when they are many, all are given
-    /// up.
+    /// Distrust of some students costs the others nothing; only when many lack an answer, all are
+    /// given up.
     pub fn repair(&self) -> Repair {
-        if self.unshown.len() > MOST_UNSHOWN || self.unshown.iter().any(|one| one.player.is_empty())
-        {
+        let lacking = self.unshown.iter().filter(|one| one.newest.is_none()).count();
+        if lacking > MOST_UNSHOWN || self.unshown.iter().any(|one| one.player.is_empty()) {
             Repair::Renew
         } else if self.is_believed && self.unshown.is_empty() {
             Repair::Nothing
@@ -94,9 +107,12 @@ impl Sighting {
 mod tests {
     use super::*;
 
+    fn unshown(player: &str, newest: Option<i64>) -> Unshown {
+        Unshown { player: player.to_owned(), season: "SEASON-2026".to_owned(), newest }
+    }
+
     fn look(students: usize, is_believed: bool) -> Look {
-        let one = Unshown { player: "a".to_owned(), season: "SEASON-2026".to_owned() };
-        Look { is_believed, unshown: vec![one; students] }
+        Look { is_believed, unshown: vec![unshown("a", None); students] }
     }
 
     #[test]
@@ -105,8 +121,18 @@ mod tests {
         assert_eq!(look(0, false).repair(), Repair::Drop);
         assert_eq!(look(MOST_UNSHOWN, true).repair(), Repair::Drop);
         assert_eq!(look(MOST_UNSHOWN + 1, true).repair(), Repair::Renew);
-        let everybody = Unshown { player: String::new(), season: String::new() };
-        assert_eq!(Look { is_believed: true, unshown: vec![everybody] }.repair(), Repair::Renew);
+        let everybody = vec![unshown("", None)];
+        assert_eq!(Look { is_believed: true, unshown: everybody }.repair(), Repair::Renew);
+        let doubted = vec![unshown("a", Some(1)); MOST_UNSHOWN + 1];
+        assert_eq!(Look { is_believed: true, unshown: doubted }.repair(), Repair::Drop);
+    }
+
+    #[test]
+    fn a_schedule_stays_that_was_shown_the_newest_answer_last() {
+        let doubted = unshown("a", Some(5));
+        assert!(!doubted.is_dropped(Some(5)));
+        assert!([None, Some(4), Some(6)].into_iter().all(|order| doubted.is_dropped(order)));
+        assert!(unshown("a", None).is_dropped(Some(5)));
     }
 
     #[test]

@@ -136,6 +136,26 @@ fn processes_die_while_another_loads() {
     }
 }
 
+/// Two answers, and a drain that does not reach the cache.
+pub fn two_and_a_blind_drain() -> Case {
+    Case::new(3, &[Given::Wrong, Given::Right])
+        .process(ALL, &[Job::Submit(0)])
+        .process(ALL, &[Job::Submit(1)])
+        .process(J | D, &[Job::Drain, Job::Drain])
+}
+
+#[test]
+fn a_process_dies_and_a_drain_does_not_reach_the_cache() {
+    holds(&Case { deaths: 1, ..two_and_a_blind_drain() });
+    for is_warm in [false, true] {
+        let case = Case::new(3, &[Given::Wrong])
+            .process(ALL, &[Job::Submit(0)])
+            .process(ALL, &[Job::Read, Job::Read])
+            .process(J | D, &[Job::Drain]);
+        holds(&Case { deaths: 1, is_warm, ..case });
+    }
+}
+
 #[test]
 fn a_journal_that_stalls_takes_it_after_all() {
     for (one, other) in [(ALL, ALL), (J | D, ALL)] {

@@ -1,7 +1,7 @@
 //! A drain.
 
 use crate::case::Protocol;
-use crate::state::{C, D, J, Journal, Place, Set, State, Token, has, only};
+use crate::state::{C, D, J, Journal, Place, Set, State, Token, has, only, waiter};
 use crate::step::{Batch, Step};
 
 impl Protocol {
@@ -10,7 +10,10 @@ impl Protocol {
         let reaches = |server| state.reaches(place, server);
         let (journal, database) = (reaches(J), reaches(D));
         let rules = &self.case.rules;
-        let drops = reaches(C) && !rules.drain_leaves_schedules && !rules.drops_after_commit;
+        let drops_before = !rules.drain_leaves_schedules && !rules.drops_after_commit;
+        let drops = reaches(C) && drops_before;
+        let counts = reaches(C) && state.run(place) == state.database.registered;
+        let marks = !counts && drops_before && !rules.drain_leaves_unseen;
         if rules.writes_at_once {
             return self.drain_step_today(state, place);
         }
@@ -29,6 +32,7 @@ impl Protocol {
             | Step::DrainTable(_)
             | Step::DrainCheck(_)
             | Step::DrainKeep(_)
+            | Step::DrainMark(_)
             | Step::DrainBegin(_)
             | Step::DrainLock(_)
             | Step::DrainCommit { .. }
@@ -108,6 +112,14 @@ impl Protocol {
                 if lacks && drops && !(rules.drain_leaves_loads && is_cold) {
                     state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
+                if marks { Step::DrainMark(batch) } else { Step::DrainBegin(batch) }
+            }
+            Step::DrainMark(batch) => {
+                if state.database.belief_lock.is_some() {
+                    return false;
+                }
+                let newest = batch.all().max_by_key(|token| state.order_of(*token));
+                state.database.doubts |= newest.map_or(0, only);
                 Step::DrainBegin(batch)
             }
             Step::DrainForget(batch) => {
@@ -123,15 +135,21 @@ impl Protocol {
                 if state.database.row_lock.is_some() {
                     return false;
                 }
-                if row.is_some() {
-                    state.database.row_lock = Some(place);
-                }
                 let places = (batch.stream.as_slice(), batch.table.as_slice());
                 let (result, counted, early, is_replayed) =
                     self.product.settle(row, &state.entries, places, (batch.before, batch.lost));
                 // Before it is committed: nobody could tell afterwards.
+                if is_replayed && marks {
+                    if state.database.belief_lock.is_some() {
+                        return false;
+                    }
+                    state.database.marks |= only(waiter(place));
+                }
                 if is_replayed && drops {
                     state.cache(place).drop_student(rules.drop_keeps_fence);
+                }
+                if row.is_some() {
+                    state.database.row_lock = Some(place);
                 }
                 Step::DrainCommit { batch, state: result, counted, early }
             }

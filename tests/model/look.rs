@@ -5,7 +5,7 @@ use memora_engine::rules::registration::Standing;
 
 use crate::case::{Job, Protocol};
 use crate::product::Product;
-use crate::state::{C, D, Era, J, Known, Looks, Place, Run, Schedule, State, has, waiter};
+use crate::state::{C, D, Era, J, Known, Looks, Place, Run, Schedule, State, Token, has, waiter};
 use crate::step::{Asked, Before, Load, Step, Why};
 
 impl Protocol {
@@ -61,13 +61,11 @@ impl Protocol {
                 return true;
             }
             Step::Look(asked, is_claimed) => match self.standing(state, place, asked) {
-                Standing::Holds => {
-                    match Product::repair(state.database.is_believed, state.database.marks) {
-                        Repair::Nothing if is_claimed => Step::ConfirmJournal(asked, false),
-                        Repair::Nothing => Step::Confirm(asked, false),
-                        _ => Step::Repair(asked, is_claimed),
-                    }
-                }
+                Standing::Holds => match Product::repair(&state.database) {
+                    Repair::Nothing if is_claimed => Step::ConfirmJournal(asked, false),
+                    Repair::Nothing => Step::Confirm(asked, false),
+                    _ => Step::Repair(asked, is_claimed),
+                },
                 Standing::Defends | Standing::Takes => Step::Repair(asked, is_claimed),
                 Standing::Challenges => {
                     if state.database.belief_lock.is_some() {
@@ -115,7 +113,7 @@ impl Protocol {
                 let is_taken = standing == Standing::Takes;
                 if is_taken && !rules.takes_with_old_schedules {
                     state.renew(place);
-                } else if state.database.marks != 0 {
+                } else if self.lacks(state, run) {
                     state.cache(place).drop_student(rules.drop_keeps_fence);
                 }
                 Step::Settle(asked, is_claimed)
@@ -127,6 +125,7 @@ impl Protocol {
                     return true;
                 }
                 state.database.marks = 0;
+                state.database.doubts = 0;
                 state.database.is_believed = true;
                 if !self.case.rules.believes_any_run {
                     state.database.registered = asked.era.run;
@@ -180,6 +179,15 @@ impl Protocol {
         };
         state.process(place).step = next;
         true
+    }
+
+    /// Whether a look drops the schedule that a run of the cache has.
+    pub fn lacks(&self, state: &State, run: Run) -> bool {
+        let schedule = state.caches[usize::from(run)].schedule;
+        let order = schedule.map(|schedule| schedule.head.0);
+        let mut doubts = (0..8).filter(|token| has(state.database.doubts, *token));
+        let is_dropped = |token: Token| Product::is_dropped(state.order_of(token), order);
+        state.database.marks != 0 || doubts.any(is_dropped)
     }
 
     /// What is to be done for the run of the cache that a look is for.

@@ -46,6 +46,7 @@ impl Protocol {
             | Step::DrainCommit { .. }
             | Step::DrainAcknowledge { .. }
             | Step::DrainDrop(_)
+            | Step::DrainMark(_)
             | Step::DrainForget(_) => self.drain_step(state, place),
         }
     }

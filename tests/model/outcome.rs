@@ -5,7 +5,7 @@ use memora_engine::rules::entry::From;
 
 use crate::case::{ALL, Protocol};
 use crate::product::Product;
-use crate::state::{Broken, Given, Place, Set, State, has, only};
+use crate::state::{Broken, Database, Given, Place, Schedule, Set, State, has, only, waiter};
 use crate::step::Step;
 
 /// The stabilities that some order of submissions leads to, as a set: all that have to count,
@@ -77,9 +77,20 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     }
     let registered = usize::from(state.database.registered);
     let is_confirmed = protocol.is_confirmed(state, state.database.registered);
-    let needs_no_repair =
-        Product::repair(state.database.is_believed, state.database.marks) == Repair::Nothing;
-    let cached = drained.caches[registered].current().filter(|_| is_confirmed || needs_no_repair);
+    let needs_no_repair = Product::repair(&state.database) == Repair::Nothing;
+    // Whoever looks next puts right what a drain could not, which waits for nobody.
+    let is_left = |_: &Schedule| {
+        if marked_by_drains(&state.database) {
+            !protocol.lacks(&drained, state.database.registered)
+        } else {
+            is_confirmed || needs_no_repair
+        }
+    };
+    let cached = drained.caches[registered].current().filter(is_left);
     let differs = |known: Option<From>| known.map_or(0, |(_, stability)| stability) != stands;
     cached.is_some_and(|schedule| differs(schedule.known)).then_some(Broken::Cache)
+}
+
+fn marked_by_drains(database: &Database) -> bool {
+    database.doubts != 0 || database.marks >= only(waiter(0))
 }

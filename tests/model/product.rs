@@ -15,7 +15,7 @@ use memora_engine::rules::review::Review;
 use memora_engine::rules::submission::Submission;
 
 use crate::rules::Rules;
-use crate::state::{Base, Run, Set, Taken, Token, has, only};
+use crate::state::{Base, Database, Run, Set, Taken, Token, has, only};
 use crate::step::Before;
 
 /// The only question.
@@ -194,10 +194,18 @@ impl Product {
         (written(standing), counted, 0, is_replayed)
     }
 
-    /// What has to be repaired when somebody looks and finds so many marks.
-    pub fn repair(is_believed: bool, marks: Set) -> Repair {
-        let one = Unshown { player: "a".to_owned(), season: "s".to_owned() };
-        Look { is_believed, unshown: vec![one; marks.count_ones() as usize] }.repair()
+    /// What has to be repaired when somebody looks.
+    pub fn repair(database: &Database) -> Repair {
+        let marks = (0..database.marks.count_ones()).map(|_| unshown(None));
+        let doubts = (0..database.doubts.count_ones()).map(|_| unshown(Some(0)));
+        let unshown = marks.chain(doubts).collect();
+        Look { is_believed: database.is_believed, unshown }.repair()
+    }
+
+    /// Whether a schedule with a head of this order is dropped, where nobody knows whether it has
+    /// the newest answer.
+    pub fn is_dropped(newest: i64, order: Option<i64>) -> bool {
+        unshown(Some(newest)).is_dropped(order)
     }
 
     /// What a process has to do that reaches a run of the cache, and has waited or not since it
@@ -226,6 +234,10 @@ impl Product {
             None => (order, order, table),
         }
     }
+}
+
+fn unshown(newest: Option<i64>) -> Unshown {
+    Unshown { player: "a".to_owned(), season: "s".to_owned(), newest }
 }
 
 fn number(entry: &Entry) -> Token {

@@ -144,6 +144,7 @@ impl Protocol {
             | Step::DrainTable(_)
             | Step::DrainCheck(_)
             | Step::DrainBegin(_)
+            | Step::DrainMark(_)
             | Step::DrainCommit { .. } => D,
             Step::Sight(_) | Step::Keep(_) | Step::DrainKeep(_) => J | D,
             Step::Repair(..) | Step::DrainLock(_) => C | D,
@@ -174,7 +175,8 @@ impl Protocol {
                     return false;
                 }
                 let mut after = state.clone();
-                self.step(&mut after, place) && after.caches == state.caches
+                let is_done = self.step(&mut after, place);
+                is_done && after.caches == state.caches && is_as_marked(&after, state)
             }
             Step::AskJournal(_) | Step::LoadJournal(_) => !is_fault_left && !process.reaches(J),
             Step::Fence(_) => !is_fault_left && !process.reaches(C),
@@ -224,6 +226,11 @@ impl Protocol {
         let left = self.case.processes[at].2.iter().skip(usize::from(state.processes[at].done));
         left.into_iter().any(|job| is_meant(*job))
     }
+}
+
+/// Whether as much is marked as before.
+fn is_as_marked(after: &State, before: &State) -> bool {
+    after.database.marks == before.database.marks && after.database.doubts == before.database.doubts
 }
 
 /// The run of the cache in which a process at this step has claimed a look.

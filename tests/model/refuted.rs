@@ -3,7 +3,8 @@
 use crate::case::{ALL, Case, Job};
 use crate::cases::{
     APART, apart_and_answers, apart_and_reads, copied, one_after_the_other, one_and_a_load,
-    one_and_two_reads, there_and_back, three_and_a_drain, two_and_a_drain, two_and_a_read,
+    one_and_two_reads, there_and_back, three_and_a_drain, two_and_a_blind_drain, two_and_a_drain,
+    two_and_a_read,
 };
 use crate::checking::{breaks, holds};
 use crate::product::Given;
@@ -97,6 +98,12 @@ fn a_drain_drops_what_lacks_the_answer_of_a_process_that_died() {
     let rules = Rules { drops_after_commit: true, ..Rules::default() };
     breaks(&two_die.clone().with(rules), Broken::Cache);
     holds(&two_die);
+}
+
+#[test]
+fn a_drain_that_cannot_look_at_a_schedule_marks_its_student() {
+    let rules = Rules { drain_leaves_unseen: true, ..Rules::default() };
+    breaks(&Case { deaths: 1, ..two_and_a_blind_drain().with(rules) }, Broken::Cache);
 }
 
 #[test]

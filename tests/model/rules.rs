@@ -71,6 +71,8 @@ pub struct Rules {
     pub drain_leaves_schedules: bool,
     /// A drain leaves a load that is under way, though it may lack what is written.
     pub drain_leaves_loads: bool,
+    /// A drain that cannot look at the cached schedule marks nobody.
+    pub drain_leaves_unseen: bool,
     /// A drain drops the cached schedules that lack what it writes once it has written it.
     pub drops_after_commit: bool,
     /// A drain reads the journal, and then `memora_journal`, once each.

@@ -204,8 +204,11 @@ pub struct Database {
     pub last_id: i64,
     /// Tokens that have an audit record.
     pub audits: Set,
-    /// Processes that have marked the student.
+    /// Processes that have marked the student; drains as those that wait for the end of a
+    /// challenge.
     pub marks: Set,
+    /// Entries that drains have written, and could not look whether the cached schedule has them.
+    pub doubts: Set,
     /// Whether somebody believes the cache.
     pub is_believed: bool,
     /// The process that settles the marks.

@@ -153,6 +153,8 @@ pub enum Step {
     DrainCommit { batch: Batch, state: Option<From>, counted: Set, early: Set },
     /// Drops the cached schedule, where it lacks one of the entries.
     DrainDrop(Batch),
+    /// Marks the student, whose cached schedule it could not look at.
+    DrainMark(Batch),
     /// Takes entries out of the journal; then goes on with the early ones.
     DrainAcknowledge { done: Set, early: Set },
     /// Takes entries out of the journal before they are written, against the rules.

@@ -310,7 +310,7 @@ def test_a_sites_configuration_names_the_nodes(
 
 
 def test_marks_of_older_versions_are_of_the_first_shard(school: Site) -> None:
-    school.sql("ALTER TABLE memora_unshown DROP COLUMN shard")
+    school.sql("ALTER TABLE memora_unshown DROP COLUMN shard, DROP COLUMN newest")
     school.sql("INSERT INTO memora_unshown (player, season) VALUES (%s, %s)", [PLAYERS[0], SEASON])
     school.sql("DELETE FROM memora_belief WHERE id > 1")
     engine = school.engine()

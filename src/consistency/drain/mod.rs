@@ -150,9 +150,11 @@ impl Engine {
         report: &mut DrainReport,
     ) -> Result<(HashSet<String>, Vec<StreamEntry>, Vec<TableEntry>)> {
         let (waiting, written) = with_threads(WRITERS, |threads| {
-            let waiting =
-                with_patience(deadline, || self.complete(process, threads, &stream, &table, lost))?;
-            self.drop_lacking(process, &waiting);
+            let waiting = with_patience(deadline, || {
+                let waiting = self.complete(process, threads, &stream, &table, lost)?;
+                self.drop_lacking(process, &waiting)?;
+                Ok(waiting)
+            })?;
             let written = with_patience(deadline, || {
                 self.persist_in_parallel(process, threads, &waiting, lost)
             })?;

@@ -1,89 +1,121 @@
 //! Cached schedules that what is drained overtakes. They are dropped before it is committed: a
 //! drain that dies after that could tell nobody. The next read loads them, with what waits laid
-//! over them.
+//! over them. A drain that cannot reach the cache that counts marks their students instead, for
+//! those who reach it; where it can do neither, it writes nothing.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use super::waiting::Waiting;
 use crate::engine::{Engine, Process};
-use crate::error::Error;
+use crate::error::{Result, Server};
 use crate::servers::mariadb::unshown;
 use crate::servers::redis::schedules;
 
 /// Longer than a process takes from the journal to the cache.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
+/// What is known of students' cached schedules.
+#[derive(Default)]
+struct Known<'a> {
+    /// They are older than the newest answer.
+    older: Vec<&'a Waiting>,
+    /// There is none: a load that is under way may have read everything before that answer, and
+    /// goes into the cache no more.
+    cold: Vec<&'a Waiting>,
+    /// The cache that counts did not tell.
+    unseen: Vec<&'a Waiting>,
+}
+
 impl Engine {
     /// Drops the cached schedules that lack an answer which is about to be written: its process
-    /// died between the journal and the cache. Once it has left the journal, nobody could tell.
-    pub(super) fn drop_lacking(&self, process: &Process, waiting: &[Waiting]) {
-        let (mut older, cold) = self.lacking(process, waiting.iter().collect());
+    /// died between the journal and the cache, or did not learn that the journal had it. Once it
+    /// has left the journal, nobody could tell.
+    ///
+    /// # Errors
+    /// When neither the cache nor MariaDB can be told.
+    pub(super) fn drop_lacking(&self, process: &Process, waiting: &[Waiting]) -> Result<()> {
+        let Known { mut older, mut cold, mut unseen } =
+            self.lacking(process, waiting.iter().collect())?;
         if !older.is_empty() {
             // As a rule it lives, and shows its answer now.
             sleep(A_MOMENT);
-            older = self.lacking(process, older).0;
+            let now = self.lacking(process, older)?;
+            older = now.older;
+            cold.extend(now.cold);
+            unseen.extend(now.unseen);
+        }
+        for (shard, unseen) in process.cache.by_shard(unseen, |student| &student.player) {
+            log::debug!("the schedules of {} students are marked, unseen", unseen.len());
+            // Most of them were shown all: the others' schedules are dropped by whoever can look.
+            let marks: Vec<_> = unseen
+                .iter()
+                .filter(|student| student.newest().is_some())
+                .map(|student| (student.player.as_str(), student.season.as_str(), student.newest()))
+                .collect();
+            process
+                .database
+                .with(|database| unshown::mark_several(database, shard.place, &marks))?;
         }
         let names: Vec<_> = older.into_iter().chain(cold).map(Waiting::name).collect();
-        self.drop_schedules(process, &names);
+        self.drop_schedules(process, &names)
     }
 
-    /// Those whose cached schedules are older than their newest answer, and those who have none: a
-    /// load that is under way may have read everything before that answer, and goes into the cache
-    /// no more.
-    fn lacking<'a>(
-        &self,
-        process: &Process,
-        waiting: Vec<&'a Waiting>,
-    ) -> (Vec<&'a Waiting>, Vec<&'a Waiting>) {
-        let (mut older, mut cold) = (Vec::new(), Vec::new());
+    /// Those whose cached schedules may lack their newest answer.
+    fn lacking<'a>(&self, process: &Process, waiting: Vec<&'a Waiting>) -> Result<Known<'a>> {
+        let mut known = Known::default();
         for (shard, waiting) in process.cache.by_shard(waiting, |student| &student.player) {
-            if let Ok(false) = self.counts(process, shard) {
-                log::debug!("this process does not reach the cache that counts");
-                continue;
-            }
             let names = || waiting.iter().map(|student| student.name());
-            let heads = shard.with(|cache| schedules::heads(cache, &shard.keys, names()));
-            let heads = heads.unwrap_or_else(|error| {
-                leave_to_reconciliation(waiting.len(), &error);
-                Vec::new()
+            let heads = self.counts(process, shard).and_then(|counts| {
+                let look = || shard.with(|cache| schedules::heads(cache, &shard.keys, names()));
+                counts.then(look).transpose()
             });
+            let heads = match heads {
+                Ok(Some(heads)) => heads,
+                Err(error) if error.is_failure_of(Server::Database) => return Err(error),
+                Ok(None) | Err(_) => {
+                    known.unseen.extend(waiting);
+                    continue;
+                }
+            };
             for (student, head) in waiting.into_iter().zip(heads) {
                 match head {
-                    None => cold.push(student),
-                    Some(head) if Some(head.order) < student.newest() => older.push(student),
+                    None => known.cold.push(student),
+                    Some(head) if Some(head.order) < student.newest() => known.older.push(student),
                     Some(_) => {}
                 }
             }
         }
-        (older, cold)
+        Ok(known)
     }
 
     /// Drops students' cached schedules: the next read loads them, with what waits laid over them.
-    /// Where another cache is the one that counts, those who reach it do so.
-    pub(super) fn drop_schedules(&self, process: &Process, students: &[(&str, &str)]) {
+    /// Where this process does not reach the cache that counts, those who reach it do so.
+    ///
+    /// # Errors
+    /// When neither the cache nor MariaDB can be told.
+    pub(super) fn drop_schedules(
+        &self,
+        process: &Process,
+        students: &[(&str, &str)],
+    ) -> Result<()> {
         if students.is_empty() {
             // As a rule: the cache is not asked, least of all in a transaction that holds locks.
-            return;
+            return Ok(());
         }
         for (shard, students) in process.cache.by_shard(students.iter().copied(), |one| one.0) {
             let names = || students.iter().copied();
             let dropped = shard.with(|cache| schedules::drop_students(cache, &shard.keys, names()));
-            let told = dropped.and_then(|_| self.counts(process, shard)).and_then(|counts| {
-                let mut unreached = names().filter(|_| !counts);
-                unreached.try_for_each(|(player, season)| {
-                    let mark =
-                        |database: &mut _| unshown::mark(database, shard.place, player, season);
-                    process.database.with(mark).map(drop)
-                })
-            });
-            if let Err(error) = told {
-                leave_to_reconciliation(students.len(), &error);
+            match dropped.and_then(|_| self.counts(process, shard)) {
+                Ok(true) => continue,
+                Err(error) if error.is_failure_of(Server::Database) => return Err(error),
+                Ok(false) | Err(_) => {}
             }
+            let marks: Vec<_> = names().map(|(player, season)| (player, season, None)).collect();
+            process
+                .database
+                .with(|database| unshown::mark_several(database, shard.place, &marks))?;
         }
+        Ok(())
     }
-}
-
-fn leave_to_reconciliation(students: usize, error: &Error) {
-    log::debug!("the schedules of {students} students are left to reconciliation: {error}");
 }

@@ -118,7 +118,7 @@ impl Engine {
             // Before the commit: a drain that dies after it could tell nobody.
             let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
             let replayed: Vec<_> = replayed.map(|(student, _)| student.name()).collect();
-            self.drop_schedules(&self.process(), &replayed);
+            self.drop_schedules(&self.process(), &replayed)?;
             expected.sort_unstable_by(|one, other| one.0.key().cmp(&other.0.key()));
             records::upsert_expecting(database, writing, &expected)?;
             for place in [Place::Live, Place::Archive] {

@@ -78,7 +78,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     run_text(connection, limiter::KEY)?;
     run_text(connection, outages::ROWS)?;
     run_text(connection, journal::ADD_MET)?;
-    run_text(connection, unshown::ADD_SHARD)?;
+    run_text(connection, unshown::ADD_COLUMNS)?;
     unshown::make_rows(connection)?;
     run_text(connection, checks::ROW)?;
     run_text(connection, archive::ROWS)?;

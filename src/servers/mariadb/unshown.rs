@@ -1,5 +1,5 @@
-//! Students whose cached schedules lack an acknowledged answer, and whether anybody believes the
-//! cache.
+//! Students whose cached schedules lack an answer that counts, or may lack one, and whether anybody
+//! believes the cache.
 //!
 //! Each shard of the cache has a row of `memora_belief`. A process that marks a student holds a
 //! shared lock on it, one that settles the shard's marks an exclusive one: so no mark comes in
@@ -17,15 +17,17 @@ use crate::rules::belief::{Look, MOST_UNSHOWN, Unshown};
 use crate::rules::registration::{Registration, Standing};
 use crate::rules::shard::SHARDS;
 
-/// A row for each answer that the cache was not shown.
+/// A row for each answer that the cache was not shown, or of which nobody knows whether it was.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_unshown` (\
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, player VARCHAR(140) NOT NULL, \
-    season VARCHAR(140) NOT NULL, shard TINYINT NOT NULL DEFAULT 1, KEY shard (shard)) \
+    season VARCHAR(140) NOT NULL, shard TINYINT NOT NULL DEFAULT 1, newest BIGINT, \
+    KEY shard (shard)) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
 /// What the table of older versions lacks.
-pub const ADD_SHARD: &str = "ALTER TABLE `memora_unshown` ADD COLUMN IF NOT EXISTS shard TINYINT \
-    NOT NULL DEFAULT 1, ADD KEY IF NOT EXISTS shard (shard)";
+pub const ADD_COLUMNS: &str = "ALTER TABLE `memora_unshown` ADD COLUMN IF NOT EXISTS shard TINYINT \
+    NOT NULL DEFAULT 1, ADD KEY IF NOT EXISTS shard (shard), \
+    ADD COLUMN IF NOT EXISTS newest BIGINT";
 
 /// A row for each shard that a cache may have.
 pub const CREATE_BELIEF: &str = "CREATE TABLE IF NOT EXISTS `memora_belief` (\
@@ -46,8 +48,19 @@ fn id_of(shard: usize) -> usize {
     shard + 1
 }
 
-type Row =
-    (bool, bool, String, String, String, i64, i64, Option<u64>, Option<String>, Option<String>);
+type Row = (
+    bool,
+    bool,
+    String,
+    String,
+    String,
+    i64,
+    i64,
+    Option<u64>,
+    Option<String>,
+    Option<String>,
+    Option<i64>,
+);
 
 /// A run of a shard, and what is to be noted of it.
 #[derive(Clone, Copy)]
@@ -77,7 +90,7 @@ fn look_at(
     most: usize,
 ) -> Result<(Look, Registration, Vec<u64>)> {
     let sql = format!(
-        "SELECT {IS_READ_ONLY}, is_believed, {}, memora_unshown.id, player, season FROM \
+        "SELECT {IS_READ_ONLY}, is_believed, {}, memora_unshown.id, player, season, newest FROM \
          `memora_belief` LEFT JOIN `memora_registration` r ON r.name = ? LEFT JOIN \
          `memora_unshown` ON shard = memora_belief.id WHERE memora_belief.id = ? LIMIT {most}",
         registrations::columns(),
@@ -86,14 +99,15 @@ fn look_at(
     leave_if_read_only(found.first().is_some_and(|(is_read_only, ..)| *is_read_only))?;
     let (mut look, mut registration, mut ids) =
         (Look::default(), Registration::default(), Vec::new());
-    for (_, is_believed, run_id, previous, challenge, challenged, defended, id, player, season) in
-        found
-    {
+    for row in found {
+        let (_, is_believed, run_id, previous, challenge, challenged, defended, ..) = row;
+        let (.., id, player, season, newest) = row;
         look.is_believed = is_believed;
         registration =
             registrations::registration((run_id, previous, challenge, challenged, defended));
         ids.extend(id);
-        look.unshown.extend(player.zip(season).map(|(player, season)| Unshown { player, season }));
+        let student = player.zip(season);
+        look.unshown.extend(student.map(|(player, season)| Unshown { player, season, newest }));
     }
     Ok((look, registration, ids))
 }
@@ -169,6 +183,31 @@ pub fn mark(connection: &mut Conn, shard: usize, player: &str, season: &str) -> 
     // it, and is seen now.
     let is_believed = row(connection, IS_BELIEVED, (row_id,))?.unwrap_or(true);
     Ok(Mark { id, shard, is_believed })
+}
+
+/// Marks students of a shard, players and seasons, without waiting for anybody. With an order: what
+/// is cached may lack the answer of this order; without: it lacks one.
+pub fn mark_several(
+    connection: &mut Conn,
+    shard: usize,
+    students: &[(&str, &str, Option<i64>)],
+) -> Result<()> {
+    let row_id = id_of(shard);
+    in_transaction_again(connection, |connection| {
+        let lock = "SELECT 1 FROM `memora_belief` WHERE id = ? LOCK IN SHARE MODE";
+        run(connection, lock, (row_id,))?;
+        for students in students.chunks(MOST_IN_A_LIST) {
+            let list = vec!["(?, ?, ?, ?)"; students.len()].join(", ");
+            let sql = format!(
+                "INSERT INTO `memora_unshown` (player, season, newest, shard) VALUES {list}"
+            );
+            let values = students.iter().flat_map(|(player, season, newest)| {
+                [Value::from(player), season.into(), newest.into(), row_id.into()]
+            });
+            run(connection, &sql, values.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    })
 }
 
 /// Whether somebody may still believe what a mark speaks of: it is there, and nobody has found that

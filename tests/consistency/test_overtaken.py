@@ -1,0 +1,105 @@
+"""A drain writes what the cache was not shown, and cannot look."""
+
+from __future__ import annotations
+
+import pytest
+
+from memora._engine import Engine, ServiceUnavailable
+from tests.consistency.test_alone import BYSTANDERS
+from tests.consistency.test_steps import die_between_journal_and_cache, submit_once
+from tests.soak.ledger import unix
+from tests.support.servers import wait_until
+from tests.support.site_under_test import (
+    BELIEVING,
+    IMPATIENT,
+    IMPATIENT_WITH_REDIS,
+    PLAYER,
+    SEASON,
+    Record,
+    Site,
+    ids,
+    session,
+)
+from tests.support.wire import Wires
+
+
+@pytest.fixture(params=["refuse", "hang"])
+def blind(site: Site, wires: Wires, request: pytest.FixtureRequest) -> Engine:
+    """A drain that does not reach the cache."""
+    engine = site.engine(**wires.settings, **IMPATIENT)
+    getattr(wires.to["cache"], request.param)()
+    return engine
+
+
+def marks(site: Site) -> list[dict[str, object]]:
+    """The students who are marked."""
+    return site.sql("SELECT player FROM memora_unshown")
+
+
+def test_what_was_refused_and_taken_all_the_same_is_seen_once_it_is_saved(
+    site: Site, engine: Engine, blind: Engine
+) -> None:
+    """The journal's reply is lost, and MariaDB cannot be reached: the student is told that nobody
+    knows. The drain writes the answer, and does not reach the cache."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    with Wires(site.servers) as wires:
+        alone = site.engine(**wires.settings, **IMPATIENT, **BELIEVING)
+        # It has looked which cache and which journal count.
+        assert submit_once(alone, "another@school.example")
+        assert [len(ids(alone.due(PLAYER))) for _ in range(2)] == [2, 2]
+        wires.to["journal"].swallow()
+        wires.to["database"].refuse()
+        assert not submit_once(alone, PLAYER)
+    assert site.waiting() == 2
+    assert len(ids(engine.due(PLAYER))) == 2
+    assert blind.drain()["remaining"] == 0
+    assert site.rows()["q"]["stability"] == 3
+    assert wait_until(lambda: ids(engine.due(PLAYER)) == ["r"])
+    assert marks(site) == []
+
+
+@pytest.mark.parametrize("question", ["q", "r"])
+def test_a_later_answer_that_was_computed_without_it_hides_it_from_nobody(
+    site: Site, engine: Engine, blind: Engine, question: str
+) -> None:
+    """The later one is acknowledged, and shown in the cache, before anybody looks."""
+    site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
+    believing = site.engine(**BELIEVING)
+    die_between_journal_and_cache(site, believing)
+    assert blind.drain()["remaining"] == 0
+    taken = believing.submit(PLAYER, session_data=session(question))
+    assert taken["new_stability_counts"]["2"] == 1
+    assert blind.drain()["remaining"] == 0
+    saved = {name: row["stability"] for name, row in site.rows().items()}
+    assert saved == ({"q": 3, "r": 1} if question == "q" else {"q": 2, "r": 2})
+    due = ["r"] if question == "q" else []
+    assert wait_until(lambda: ids(engine.due(PLAYER)) == due and marks(site) == [])
+    dates = {name: int(unix(row["next_review_date"])) for name, row in site.rows().items()}
+    assert engine.cache_scores(PLAYER, SEASON) == dates
+
+
+def test_schedules_that_have_all_answers_stay(site: Site, engine: Engine, blind: Engine) -> None:
+    """A drain's trouble is its own."""
+    for player in BYSTANDERS:
+        site.add(player, [Record("q"), Record("r")])
+        engine.submit(player, session_data=session("q"))
+    assert blind.drain()["remaining"] == 0
+    assert {row["player"] for row in marks(site)} == set(BYSTANDERS)
+    assert wait_until(lambda: bool(engine.due(PLAYER)) and marks(site) == [])
+    assert all(engine.cache_stats(player, SEASON)["complete"] for player in BYSTANDERS)
+
+
+def test_a_drain_that_can_tell_nobody_writes_nothing(
+    site: Site, engine: Engine, blind: Engine
+) -> None:
+    site.add(PLAYER, [Record("q", stability=1), Record("r")])
+    die_between_journal_and_cache(site, engine)
+    with site.servers.database.connect(database=site.name) as other, other.cursor() as cursor:
+        cursor.execute("LOCK TABLES memora_unshown WRITE")
+        with pytest.raises(ServiceUnavailable):
+            blind.drain(seconds=0.1)
+        cursor.execute("UNLOCK TABLES")
+    assert site.rows()["q"]["stability"] == 1
+    site.abandon_taken()
+    assert site.engine(**IMPATIENT_WITH_REDIS).drain()["remaining"] == 0
+    assert ids(engine.due(PLAYER)) == ["r"]
