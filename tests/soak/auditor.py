@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from memora._engine import Engine
 from tests.soak.ledger import Ledger, Moment, unix
 from tests.soak.load import NEVER, QUESTIONS, Students, differences
 from tests.support.servers import wait_until
 from tests.support.site_under_test import SEASON, Site
+
+if TYPE_CHECKING:
+    from memora._engine import DueAnswer
 
 TRUST_SECONDS: Final = 5.0
 
@@ -23,8 +26,9 @@ def audit(students: Students, site: Site, engine: Engine) -> list[str]:
     # The name is the primary key: none is there twice.
     audited = {str(row["name"]) for row in audits}
     audits_of = Counter(str(row["player"]) for row in audits)
-    # A process may have to look first whether the cache is to be believed.
-    wait_until(lambda: engine.due(students.names[0])["source"] == "cache", TRUST_SECONDS)
+    # A process may have to look first whether the cache is to be believed, and whom drains have
+    # marked.
+    wait_until(lambda: is_looked_at(site, engine.due(students.names[0])), TRUST_SECONDS)
     for player in students.names:
         ledger = students.ledger(player)
         ledger.read()
@@ -38,6 +42,11 @@ def audit(students: Students, site: Site, engine: Engine) -> list[str]:
         wrong += audit_reading(students, site, engine, player)
     poison = site.sql("SELECT player, reason FROM `tabPoison Review`")
     return wrong + [f"set aside: {row}" for row in poison]
+
+
+def is_looked_at(site: Site, found: DueAnswer) -> bool:
+    """Whether an answer is from a cache that lacks nothing that anybody knows of."""
+    return found["source"] == "cache" and not site.sql("SELECT 1 FROM memora_unshown LIMIT 1")
 
 
 def audit_jobs(ledger: Ledger, audited: set[str], records: int) -> list[str]:
@@ -80,6 +89,11 @@ def audit_reading(students: Students, site: Site, engine: Engine, player: str) -
     dates = {
         name: float(int(unix(row["next_review_date"]))) for name, row in site.rows(player).items()
     }
-    if engine.cache_scores(player, SEASON) != dates:
-        wrong.append(f"{player}: the cache differs from the table")
+    cached = engine.cache_scores(player, SEASON)
+    if cached != dates:
+        differing = sorted(cached.items() ^ dates.items())
+        wrong.append(
+            f"{player}: the cache differs from the table: {differing}; the ledger ends with "
+            f"{students.path(player).read_text()[-1000:]}"
+        )
     return wrong

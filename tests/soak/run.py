@@ -46,7 +46,7 @@ def soak(
     faults: int,
     seed: int,
     report: Callable[[str], None],
-    only: str = "",
+    only: Sequence[str] = ("",),
     most_wrong: float = MOST_WRONG,
 ) -> list[str]:
     """Inflict faults on a site under load.
@@ -56,7 +56,7 @@ def soak(
         faults: how many.
         seed: the same seed inflicts the same faults, in a load that is never quite the same.
         report: gets a line of progress for each fault.
-        only: faults with this in their name.
+        only: faults with one of these in their name.
         most_wrong: how far clocks are from the truth at most, in seconds. 0: no fault touches a
             clock.
 
@@ -77,7 +77,7 @@ def soak(
         kinds = [
             fault
             for fault in found.all
-            if only in fault.name and (most_wrong or not fault.sets_clock)
+            if any(part in fault.name for part in only) and (most_wrong or not fault.sets_clock)
         ]
         for number, fault in enumerate(drawn(kinds, faults, choice)):
             also = choice.choice(kinds)
@@ -164,7 +164,12 @@ def main() -> int:
     )
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
-    parser.add_argument("--only", default="", help="faults (or sicknesses) with this in their name")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[""],
+        help="faults (or sicknesses) with one of these in their name",
+    )
     parser.add_argument(
         "--snapshot-isolation", action="store_true", help="of MariaDB, as from 11.6.2 on"
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
@@ -39,7 +39,11 @@ SICKNESSES: Final[dict[str, tuple[tuple[str, ...], str]]] = {
 
 
 def neighbours(
-    site: Site, seconds: float, seed: int, report: Callable[[str], None], only: str = ""
+    site: Site,
+    seconds: float,
+    seed: int,
+    report: Callable[[str], None],
+    only: Sequence[str] = ("",),
 ) -> list[str]:
     """Let one process be sick in each way, and look what its neighbour notices.
 
@@ -48,14 +52,14 @@ def neighbours(
         seconds: of each sickness.
         seed: of the load.
         report: gets a line for each sickness.
-        only: sicknesses with this in their name.
+        only: sicknesses with one of these in their name.
 
     Returns: everything that went wrong.
     """
     add_users(site)
     wrong = []
     for number, (name, (servers, how)) in enumerate(SICKNESSES.items()):
-        if only in name:
+        if any(part in name for part in only):
             with ExitStack() as stack:
                 folder = Path(
                     stack.enter_context(tempfile.TemporaryDirectory(prefix="memora-sick-"))
