@@ -407,12 +407,15 @@ def get_all(
     return [row[pluck] for row in rows] if pluck else rows
 
 
-def only_for(roles: str) -> None:
-    if (
-        roles not in recorded.roles.get(local.session.user, ())
-        and local.session.user != "Administrator"
-    ):
+def only_for(roles: Sequence[str] | str) -> None:
+    wanted = {roles} if isinstance(roles, str) else set(roles)
+    if local.session.user != "Administrator" and wanted.isdisjoint(get_roles()):
         raise PermissionError
+
+
+def get_roles() -> list[str]:
+    """Those of the session's user."""
+    return recorded.roles.get(local.session.user, [])
 
 
 def has_permission(doctype: str, ptype: str, throw: bool = False) -> bool:
@@ -865,6 +868,10 @@ def get_bench_id() -> str:
 
 def get_system_managers(only_name: bool = False) -> list[str]:
     return [MANAGER] if only_name else [f"Manager <{MANAGER}>"]
+
+
+def get_users_with_role(role: str) -> list[str]:
+    return [user for user, roles in recorded.roles.items() if role in roles]
 
 
 def enqueue_create_notification(users: Iterable[str], doc: Mapping[str, Any]) -> None:

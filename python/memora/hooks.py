@@ -7,8 +7,8 @@ app_description = "Spaced-repetition reviews for students"
 app_license = "MIT"
 
 # A fresh install marks patches as done without running them.
-after_install = "memora.services.storage.install"
-after_migrate = "memora.services.storage.prepare_storage"
+after_install = ["memora.services.roles.create_roles", "memora.services.storage.install"]
+after_migrate = ["memora.services.roles.create_roles", "memora.services.storage.prepare_storage"]
 after_uninstall = "memora.services.storage.remove_what_is_left"
 
 after_job = "memora.services.engine.close_connections"

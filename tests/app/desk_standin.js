@@ -109,7 +109,7 @@ window.frappe = {
 	},
 
 	// -- pieces -----------------------------------------------------------------------------------
-	user: { has_role: (role) => frappe.boot.roles.includes(role) },
+	user: { has_role: (roles) => [roles].flat().some((role) => frappe.boot.roles.includes(role)) },
 	realtime: {
 		heard: [],
 		on(event, callback) {

@@ -557,8 +557,19 @@ def test_a_dead_web_server_is_told(browser: Browser, desk: Desk) -> None:
 def test_a_student_is_refused(browser: Browser, desk: Desk) -> None:
     desk.user = PLAYER
     browser.open("page", "srs-monitor")
-    browser.sees("[role=alert]", "You are not logged in as a System Manager.")
+    browser.sees("[role=alert]", "You are not logged in, or lack the role for this.")
     browser.sees_no(".srs-content")
+
+
+def test_a_teacher_looks_and_changes_nothing(site: Site, browser: Browser, desk: Desk) -> None:
+    desk.user = "teacher@school.example"
+    frappe.recorded.roles[desk.user] = ["Memora Teacher"]
+    add_job(site, name="job", kind="Rebuild", season=SEASON, status="Queued")
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-seasons tr", SEASON)
+    browser.sees(".srs-jobs tr", "Rebuild")
+    for label in ("Rebuild Cache", "Reconcile", "Cancel", "Open the list"):
+        assert label not in browser.text()
 
 
 # -- forms and lists

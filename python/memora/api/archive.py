@@ -12,6 +12,7 @@ from memora.api.documents import as_season
 from memora.api.jobs import queued
 from memora.services.errors import frappe_errors, throw
 from memora.services.partition_manager import SEASON
+from memora.services.roles import MANAGERS
 from memora.services.site_time import site_time
 from memora.services.srs_archiver import SRSArchiver, request_archive, request_deletion
 
@@ -53,7 +54,7 @@ def archive_season(
 ) -> RequestedArchive:
     """Archive a season in the background, or go on with what was begun.
 
-    For System Managers. Its records move to Archived Memory Tracker and cannot be moved back.
+    For Memora Managers. Its records move to Archived Memory Tracker and cannot be moved back.
 
     Args:
         season: name of a season that is not active.
@@ -68,7 +69,7 @@ def archive_season(
         frappe.DoesNotExistError: there is no such season.
         ReviewsUnavailable: the queue of background jobs is down.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     season = as_season(season)
     check_confirmed(
         confirm,
@@ -91,14 +92,14 @@ def archive_season(
 def get_archive_status(season: str | None = None) -> ArchiveState:
     """How far a season is on its way to the archive.
 
-    For System Managers.
+    For Memora Managers.
 
     Returns: season; status: Not Archived, Archiving or Archived; step: copying, verifying, freeing,
         clearing or done, None before; done and total records of this step (while copying, total is
         an estimate; at the end both are what was archived); percent; is_running, whether a process
         is at it now; started_at and finished_at in the site's time zone, or None.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     season = as_season(season)
     status = SRSArchiver().get_status(season)
     if status is None:
@@ -128,7 +129,7 @@ def delete_eligible_archived_records(
 ) -> QueuedDeletion:
     """Delete, in the background, the archived records that are flagged as eligible for deletion.
 
-    For System Managers, who are notified of how many it were. They cannot be had back.
+    For Memora Managers, who are notified of how many it were. They cannot be had back.
 
     Args:
         season: only of this season; without it of all.
@@ -141,7 +142,7 @@ def delete_eligible_archived_records(
         frappe.DoesNotExistError: there is no such season.
         ReviewsUnavailable: the queue of background jobs is down.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     season = as_season(season) if as_text("season", season) else None
     check_confirmed(
         confirm, _("Archived records that are flagged are deleted and cannot be had back.")

@@ -10,6 +10,7 @@ from memora.api.arguments import as_text, as_whole_number
 from memora.api.documents import as_cached_season
 from memora.api.jobs import queued
 from memora.services.errors import frappe_errors
+from memora.services.roles import MANAGERS
 from memora.services.srs_reconciliation import (
     SAMPLE_SIZE,
     request_reconciliation,
@@ -36,7 +37,7 @@ class QueuedReconciliations(TypedDict):
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def rebuild_season_cache(season: str | None = None) -> QueuedRebuild:
-    """Load all schedules of a season into the cache again, in the background. For System Managers.
+    """Load all schedules of a season into the cache again, in the background. For Memora Managers.
 
     Students read and answer meanwhile.
 
@@ -48,7 +49,7 @@ def rebuild_season_cache(season: str | None = None) -> QueuedRebuild:
         frappe.DoesNotExistError: there is no such season.
         ReviewsUnavailable: the queue of background jobs is down.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     season = as_cached_season(season)
     return {
         "season": season,
@@ -64,7 +65,7 @@ def trigger_reconciliation(
 ) -> QueuedReconciliations:
     """Compare cached schedules with the database and correct them, in the background.
 
-    For System Managers.
+    For Memora Managers.
 
     Args:
         sample_size: students who have about so many records, drawn at random; 0: all that are
@@ -75,7 +76,7 @@ def trigger_reconciliation(
 
     Raises: as rebuild_season_cache.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     size = as_whole_number("sample_size", sample_size, 0)
     seasons = [as_cached_season(season)] if as_text("season", season) else seasons_to_reconcile()
     jobs = [queued(request_reconciliation(name, size)) for name in seasons]

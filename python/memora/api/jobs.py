@@ -8,6 +8,7 @@ from frappe import _
 from memora.api.documents import as_job
 from memora.services import srs_jobs
 from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
+from memora.services.roles import MANAGERS, MONITOR_READERS
 from memora.services.srs_jobs import Job
 
 
@@ -16,7 +17,7 @@ from memora.services.srs_jobs import Job
 def get_job(job: str | None = None) -> Job:
     """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did.
 
-    For System Managers.
+    For Memora Managers and Memora Teachers.
 
     Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or
         Interrupted: its process is dead, and nobody goes on; requested_by, started_at, finished_at;
@@ -26,14 +27,14 @@ def get_job(job: str | None = None) -> Job:
     Raises:
         frappe.DoesNotExistError: there is no such job.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MONITOR_READERS)
     return srs_jobs.get_job(as_job(job))
 
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def cancel_job(job: str | None = None) -> Job:
-    """Have a rebuild, reconciliation or deletion end within two seconds. For System Managers.
+    """Have a rebuild, reconciliation or deletion end within two seconds. For Memora Managers.
 
     What was done until then stays, and is right. One that has ended is left as it is.
 
@@ -44,7 +45,7 @@ def cancel_job(job: str | None = None) -> Job:
             continued.
         frappe.DoesNotExistError: there is no such job.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     job = as_job(job)
     found = srs_jobs.get_job(job)
     if found["kind"] not in srs_jobs.CANCELLABLE:

@@ -8,6 +8,7 @@ from werkzeug.wrappers import Response
 from memora.services.errors import frappe_errors
 from memora.services.metrics import CONTENT_TYPE, metrics_text
 from memora.services.monitor import Health, Monitor, cache_status, monitor
+from memora.services.roles import METRICS_READERS, MONITOR_READERS
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -15,7 +16,7 @@ from memora.services.monitor import Health, Monitor, cache_status, monitor
 def get_cache_status() -> Health:
     """How the cache and the journal do, in the same time however many other keys there are.
 
-    For System Managers.
+    For Memora Managers and Memora Teachers.
 
     Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the
         whole redis_cache (None: out of reach, no limit), maxmemory_policy, cache_warning;
@@ -26,14 +27,14 @@ def get_cache_status() -> Health:
         saved_lately,
         is_clock_ahead}; poison_reviews that wait.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MONITOR_READERS)
     return cache_status()
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_monitor() -> Monitor:
-    """All that the SRS Monitor shows. For System Managers.
+    """All that the SRS Monitor shows. For Memora Managers and Memora Teachers.
 
     Returns: time; status as of get_cache_status; scheduler {state, last_run, warning} of Frappe;
         latency {calls [{call, count, p50_ms, p99_ms}] of the last hour, series [{at, calls {call:
@@ -43,13 +44,16 @@ def get_monitor() -> Monitor:
         are told when more differs; jobs as of get_job, newest first; seasons [{name, is_active,
         is_seen, enable_redis, archive_status}], of which students see one at most.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MONITOR_READERS)
     return monitor()
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_metrics() -> Response:
-    """The same in Prometheus' text format. For System Managers: log in with an API key."""
-    frappe.only_for("System Manager")
+    """The same in Prometheus' text format.
+
+    For Memora Metrics, the role of a user with an API key, and for Memora Managers.
+    """
+    frappe.only_for(METRICS_READERS)
     return Response(metrics_text(), content_type=CONTENT_TYPE)

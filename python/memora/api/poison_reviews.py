@@ -15,6 +15,7 @@ from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
 from memora.services.monitor import POISON, WAITING
 from memora.services.poison_reviews import MOST_AT_ONCE, Dismissal
+from memora.services.roles import MANAGERS
 
 LONGEST_PAGE: Final = 500
 
@@ -57,7 +58,7 @@ class QueuedReplay(Replay):
 def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> PoisonReviews:
     """Acknowledged records that could not be saved, newest first: to be replayed or dismissed.
 
-    For System Managers.
+    For Memora Managers.
 
     Args:
         limit: most of them, 1 to 500.
@@ -66,7 +67,7 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> PoisonRev
     Returns: poison_reviews [{name, player, season, question_id, job_id, set_aside_at, reason}], and
         total, which counts past the limit.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     found = frappe.get_all(
         POISON,
         filters=WAITING,
@@ -83,7 +84,7 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> PoisonRev
 def replay_poison_reviews(names: str | list[str] | None = None) -> Replay | QueuedReplay:
     """Save records after all that were set aside, once what was in their way is gone.
 
-    For System Managers. A newer state of a record stays as it is. What still cannot be saved keeps
+    For Memora Managers. A newer state of a record stays as it is. What still cannot be saved keeps
     waiting, with its new reason.
 
     Args:
@@ -97,7 +98,7 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> Replay | Queu
         frappe.ValidationError: too many names.
         ReviewsUnavailable: the queue of background jobs is down.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     listed = as_some_names(names)
     if listed is None and poison_reviews.waiting() > MOST_AT_ONCE:
         job = queued(poison_reviews.request_replay())
@@ -117,7 +118,7 @@ def dismiss_poison_reviews(
 ) -> Dismissal:
     """Give up records that were set aside: they are kept, with the reason, and wait no more.
 
-    For System Managers. A dismissed one can still be replayed by its name.
+    For Memora Managers. A dismissed one can still be replayed by its name.
 
     Args:
         names: names of at most 500 Poison Reviews, as a list or as JSON.
@@ -128,7 +129,7 @@ def dismiss_poison_reviews(
     Raises:
         frappe.ValidationError: without names or a reason, or too many names.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     reason = as_required_text("reason", reason)
     listed = as_some_names(names)
     if listed is None:

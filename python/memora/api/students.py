@@ -12,6 +12,7 @@ from memora.api.documents import as_student
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
 from memora.services.players import KeptRecords, export
+from memora.services.roles import MANAGERS
 
 if TYPE_CHECKING:
     from memora._engine import Forgotten
@@ -26,7 +27,7 @@ class Export(KeptRecords):
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def export_student(player: str | None = None) -> Export:
-    """All that is kept of a student (GDPR 15). For System Managers.
+    """All that is kept of a student (GDPR 15). For Memora Managers.
 
     Answers that wait in the journal are saved first. POST only: names belong in no log.
 
@@ -36,7 +37,7 @@ def export_student(player: str | None = None) -> Export:
     Raises:
         frappe.ValidationError: answers that wait cannot be saved now.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     player = as_student(player)
     return {"player": player, **export(player)}
 
@@ -44,7 +45,7 @@ def export_student(player: str | None = None) -> Export:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def forget_student(player: str | None = None, confirm: str | None = None) -> Forgotten:
-    """Erase all that is kept of a student (GDPR 17). For System Managers.
+    """Erase all that is kept of a student (GDPR 17). For Memora Managers.
 
     Records, archived or not, audit records, Poison Reviews, answers that wait, and schedules. The
     user stays, and can be deleted then: one who answers again begins as a new student.
@@ -60,7 +61,7 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
         frappe.ValidationError: not confirmed, or a season is being archived just now.
         ReviewsUnavailable: a server is down. Calling it again goes on.
     """
-    frappe.only_for("System Manager")
+    frappe.only_for(MANAGERS)
     player = as_student(player)
     if confirm != player:
         shown = html.escape(player[:140])

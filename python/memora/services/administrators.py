@@ -7,13 +7,13 @@ from typing import Any
 import frappe
 from frappe.desk.doctype.notification_log.notification_log import enqueue_create_notification
 from frappe.utils import now
-from frappe.utils.user import get_system_managers
 
 from memora.services.background import queue_answers
+from memora.services.roles import managers
 
 
 def alert_administrators(subject: str, message: str, link: str, is_good: bool = False) -> None:
-    """Notify all System Managers, in the Desk and as they have chosen by e-mail.
+    """Notify all Memora Managers and System Managers, in the Desk and by e-mail if they want that.
 
     While the queue is down, which sends the e-mails, only in the Desk. Raises nothing: what cannot
     be told is in the log (logs/memora.log), as everything told here is.
@@ -28,13 +28,13 @@ def alert_administrators(subject: str, message: str, link: str, is_good: bool = 
     (logger.info if is_good else logger.error)(f"{subject} {message}")
     notification = {"type": "Alert", "subject": subject, "email_content": message, "link": link}
     try:
-        names: list[str] = get_system_managers(only_name=True)
+        names = managers()
         if names and queue_answers():
             enqueue_create_notification(names, notification)
         else:
             _notify_in_desk(names or ["Administrator"], notification)
     except Exception as error:
-        frappe.logger("memora").error(f"System Managers could not be notified: {error}")
+        frappe.logger("memora").error(f"administrators could not be notified: {error}")
 
 
 def _notify_in_desk(names: list[str], notification: dict[str, Any]) -> None:

@@ -1,13 +1,18 @@
 // What the season's form, the SRS Job's form and list, and the SRS Monitor share. hooks.py adds it.
 frappe.provide("memora.jobs");
 
+// Whether the user may begin, cancel and archive. The server checks it, too: others are not shown what
+// it would refuse.
+memora.jobs.can_manage = () => frappe.user.has_role(["System Manager", "Memora Manager"]);
+
 // socket.io brings a job's progress. When it has brought none for this long, the server is polled.
 memora.jobs.POLL_AFTER_MS = 3000;
 
 memora.jobs.is_running = (job) => ["Queued", "Running"].includes(job.status);
 
 // An archive must come to its end.
-memora.jobs.can_be_cancelled = (job) => memora.jobs.is_running(job) && job.kind !== "Archive";
+memora.jobs.can_be_cancelled = (job) =>
+	memora.jobs.can_manage() && memora.jobs.is_running(job) && job.kind !== "Archive";
 
 memora.jobs.format_count = (number) => Number(number ?? 0).toLocaleString();
 
@@ -52,7 +57,8 @@ memora.jobs.get = async (method, args = {}) => {
 	if (response.ok) return answer.message;
 	const messages = JSON.parse(answer._server_messages || "[]").map((text) => JSON.parse(text));
 	if (messages.length) throw new Error(frappe.utils.html2text(messages.at(-1).message));
-	if (response.status === 403) throw new Error(__("You are not logged in as a System Manager."));
+	if (response.status === 403)
+		throw new Error(__("You are not logged in, or lack the role for this."));
 	throw new Error(__("The server answered with error {0}.", [response.status]));
 };
 

@@ -13,7 +13,7 @@ frappe.ui.form.on("Game Subscription Season", {
 		if (!frm.doc.partition_created && !status) {
 			frm.set_intro(__("The partition for this season's records is being made."));
 		}
-		if (!frappe.user.has_role("System Manager")) return;
+		if (!memora.jobs.can_manage()) return;
 		load_running_jobs(frm);
 		if (status !== "Archived" && !frm.doc.is_active) {
 			frm.add_custom_button(status ? __("Continue Archive") : __("Archive"), () =>

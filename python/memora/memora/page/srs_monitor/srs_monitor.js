@@ -22,9 +22,10 @@ memora.SRSMonitor = class {
 	constructor(wrapper) {
 		const title = __("SRS Monitor");
 		this.page = frappe.ui.make_app_page({ parent: wrapper, title, single_column: true });
-		this.page.add_inner_button(__("Reconcile All Seasons"), () =>
-			memora.jobs.prompt_reconciliation(null, () => this.poll_now())
-		);
+		if (memora.jobs.can_manage())
+			this.page.add_inner_button(__("Reconcile All Seasons"), () =>
+				memora.jobs.prompt_reconciliation(null, () => this.poll_now())
+			);
 		this.page.add_inner_button(__("All Jobs"), () => frappe.set_route("List", "SRS Job"));
 		this.root = this.page.main[0];
 		this.root.classList.add("srs-monitor");
@@ -213,6 +214,7 @@ memora.SRSMonitor = class {
 	}
 
 	poison_link(count) {
+		if (!memora.jobs.can_manage()) return "";
 		const filter = encodeURIComponent(JSON.stringify(["is", "not set"]));
 		const label = count ? __("Look and replay") : __("Open the list");
 		const route = `/app/poison-review?replayed_at=${filter}&dismissed_at=${filter}`;
@@ -239,7 +241,7 @@ memora.SRSMonitor = class {
 					this.season_state(season),
 					memora.jobs.format_count(status.keys_by_season[season.name]),
 					memora.format.megabytes(status.memory_mb_by_season[season.name] ?? 0),
-					season.enable_redis && !season.archive_status
+					memora.jobs.can_manage() && season.enable_redis && !season.archive_status
 						? [
 								button("rebuild", season, __("Rebuild Cache"), "Rebuild"),
 								button("reconcile", season, __("Reconcile"), "Reconciliation"),

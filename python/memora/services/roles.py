@@ -1,0 +1,45 @@
+"""Who may do what: the roles that memora brings.
+
+Frappe itself makes the roles that a DocType's permissions name, at an install and at each migrate:
+Memora Manager and Memora Teacher. It changes none that is there, so what a site has set in a role
+(two-factor authentication, a home page) stays; as fixtures, each migrate would undo that. Memora
+Metrics is in no DocType's permissions, so it is made here, in the same way.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import frappe
+from frappe.utils.user import get_system_managers, get_users_with_role
+
+SYSTEM_MANAGER: Final = "System Manager"
+# All that a System Manager may do in memora.
+MANAGER: Final = "Memora Manager"
+# Subjects and topics; seasons and the SRS Monitor to read.
+TEACHER: Final = "Memora Teacher"
+# What Prometheus asks, and nothing else.
+METRICS: Final = "Memora Metrics"
+
+# For `frappe.only_for`.
+MANAGERS: Final = (SYSTEM_MANAGER, MANAGER)
+MONITOR_READERS: Final = (*MANAGERS, TEACHER)
+METRICS_READERS: Final = (*MANAGERS, METRICS)
+
+
+def create_roles() -> None:
+    """Make the role that no DocType names, unless it is there (after_install, after_migrate).
+
+    It has no access to the Desk: a user with no other role is a Website User, who calls with an API
+    key.
+    """
+    if not frappe.db.exists("Role", METRICS):
+        role = {"doctype": "Role", "role_name": METRICS, "desk_access": 0}
+        frappe.get_doc(role).insert(ignore_permissions=True)
+
+
+def managers() -> list[str]:
+    """Names of the users that are System Manager or Memora Manager, but Administrator's."""
+    return list(
+        dict.fromkeys([*get_system_managers(only_name=True), *get_users_with_role(MANAGER)])
+    )

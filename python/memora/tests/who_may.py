@@ -1,0 +1,83 @@
+"""Who may call which method, and do what with which DocType: a decision for each.
+
+Two tests read it: `tests/app/test_roles.py` on the stand-in, and `test_roles.py` here on a real
+site. What has no decision fails both.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Final
+
+import memora
+from memora.services.roles import MANAGER, MANAGERS, METRICS, SYSTEM_MANAGER, TEACHER
+
+# Whoever is logged in, and nobody who is not.
+STUDENT: Final = "a student"
+GUEST: Final = "Guest"
+EVERY_ROLE: Final = (GUEST, STUDENT, TEACHER, MANAGER, METRICS, SYSTEM_MANAGER)
+LOGGED_IN: Final = tuple(role for role in EVERY_ROLE if role != GUEST)
+
+METHODS: Final[dict[str, tuple[str, ...]]] = {
+    "memora.api.archive.archive_season": MANAGERS,
+    "memora.api.archive.delete_eligible_archived_records": MANAGERS,
+    "memora.api.archive.get_archive_status": MANAGERS,
+    "memora.api.cache.rebuild_season_cache": MANAGERS,
+    "memora.api.cache.trigger_reconciliation": MANAGERS,
+    # Those who may read the DocType: ARGUMENTS names one.
+    "memora.api.counts.get_count": MANAGERS,
+    "memora.api.jobs.cancel_job": MANAGERS,
+    "memora.api.jobs.get_job": (*MANAGERS, TEACHER),
+    "memora.api.monitor.get_cache_status": (*MANAGERS, TEACHER),
+    "memora.api.monitor.get_metrics": (*MANAGERS, METRICS),
+    "memora.api.monitor.get_monitor": (*MANAGERS, TEACHER),
+    "memora.api.poison_reviews.dismiss_poison_reviews": MANAGERS,
+    "memora.api.poison_reviews.get_poison_reviews": MANAGERS,
+    "memora.api.poison_reviews.replay_poison_reviews": MANAGERS,
+    "memora.api.reviews.get_persistence_status": LOGGED_IN,
+    "memora.api.reviews.get_review_session": LOGGED_IN,
+    "memora.api.reviews.submit_review_session": LOGGED_IN,
+    "memora.api.seasons.get_active_seasons": (*MANAGERS, TEACHER),
+    "memora.api.students.export_student": MANAGERS,
+    "memora.api.students.forget_student": MANAGERS,
+}
+# Calls are made without arguments, but for these: a refusal comes before anything else.
+ARGUMENTS: Final = {
+    "memora.api.counts.get_count": {"doctype": "Player Memory Tracker"},
+    "memora.api.poison_reviews.replay_poison_reviews": {"names": '["none"]'},
+    "memora.api.cache.trigger_reconciliation": {"season": "none"},
+}
+
+# What can be done to a DocType's documents, and by whom; all others nothing.
+PERMISSIONS: Final = ("read", "write", "create", "delete", "submit", "report", "export", "import")
+DOCTYPES: Final[dict[str, dict[str, str]]] = {
+    "Archived Memory Tracker": dict.fromkeys(MANAGERS, "read write report export"),
+    "Game Subject": {
+        **dict.fromkeys(MANAGERS, "read write create delete report export"),
+        TEACHER: "read write create report export",
+    },
+    "Game Subscription Season": {
+        **dict.fromkeys(MANAGERS, "read write create delete report export"),
+        TEACHER: "read report",
+    },
+    "Game Topic": {
+        **dict.fromkeys(MANAGERS, "read write create delete report export"),
+        TEACHER: "read write create report export",
+    },
+    "Memory Review Audit": dict.fromkeys(MANAGERS, "read report export"),
+    "Player Memory Tracker": dict.fromkeys(MANAGERS, "read write create delete report"),
+    "Poison Review": dict.fromkeys(MANAGERS, "read report export"),
+    "SRS Job": {
+        **dict.fromkeys(MANAGERS, "read delete report export"),
+        TEACHER: "read report",
+    },
+}
+PAGES: Final = {"srs-monitor": (*MANAGERS, TEACHER)}
+
+
+def import_everything() -> None:
+    """Have all modules imported: a whitelisted method is known once its module is."""
+    for module in pkgutil.walk_packages(memora.__path__, "memora."):
+        if not module.name.startswith("memora.tests"):
+            importlib.import_module(module.name)
