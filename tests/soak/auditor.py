@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from memora._engine import Engine
 from tests.soak.ledger import Ledger, Moment, unix
-from tests.soak.load import NEVER, QUESTIONS, Students, differences
+from tests.soak.load import MOST_WRONG, NEVER, QUESTIONS, Students, differences
 from tests.support.servers import wait_until
 from tests.support.site_under_test import SEASON, Site
 
@@ -32,6 +32,8 @@ def audit(students: Students, site: Site, engine: Engine) -> list[str]:
     for player in students.names:
         ledger = students.ledger(player)
         ledger.read()
+        # Nobody has served them since a process died that did.
+        ledger.settle(students.time.now(), MOST_WRONG)
         rows = site.rows(player)
         wrong += [f"{player} has a row for {name}" for name in rows.keys() - set(QUESTIONS)]
         for name, states in ledger.states.items():
