@@ -67,7 +67,7 @@ ENDS = ["kill", pytest.param("pause", marks=pytest.mark.engines(**IMPATIENT_WITH
 
 @contextmanager
 def started_servers(
-    survives_power_cut: bool = False, extra: Sequence[str] = ()
+    survives_power_cut: bool = False, extra: Sequence[str] = (), has_tls: bool = False
 ) -> Iterator[Servers]:
     """Redis for cache and journal, and MariaDB with the tables of two sites.
 
@@ -76,11 +76,13 @@ def started_servers(
     Args:
         survives_power_cut: what was acknowledged does, in the journal and in MariaDB.
         extra: of `MariaDB`.
+        has_tls: both Redis can be spoken to over TLS.
     """
     mariadb = MariaDB(survives_power_cut=survives_power_cut, extra=extra)
     parent = MEMORY if MEMORY.is_dir() and not survives_power_cut else None
-    redis_journal = Redis("journal", appendfsync="always", parent=parent)
-    with Redis("cache", parent=parent) as cache, redis_journal as journal, mariadb as database:
+    redis_journal = Redis("journal", "always", parent, must_be_installed=has_tls)
+    redis_cache = Redis("cache", parent=parent, must_be_installed=has_tls)
+    with redis_cache as cache, redis_journal as journal, mariadb as database:
         servers = Servers(cache, journal, database)
         with database.connect() as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE `{OTHER_DATABASE}`")

@@ -15,6 +15,7 @@ from memora._engine import Engine, RateLimited, ServiceUnavailable
 from tests.consistency.test_drain import drain_all
 from tests.students.test_rehydrate import together
 from tests.support.expectation import stability_after_answers
+from tests.support.processes import AnyEngine
 from tests.support.site_under_test import (
     IMPATIENT,
     IMPATIENT_WITH_REDIS,
@@ -87,7 +88,7 @@ def shown(engine: Engine, player: str) -> int:
     return question["stability"]
 
 
-def answer(engine: Engine, player: str, is_correct: bool) -> int:
+def answer(engine: AnyEngine, player: str, is_correct: bool) -> int:
     """Answer the question; the stability that it has then."""
     counts = engine.submit(player, session_data=session("q", is_correct=is_correct))[
         "new_stability_counts"

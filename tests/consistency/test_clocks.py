@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from memora._engine import Engine, Settings
+from memora._engine import Engine
 from tests.consistency.test_alone import PAIRS, answer, called, check_saved, cut_off, process, shown
 from tests.consistency.test_drain import drain_all
-from tests.support.clocks import Clock, build_library
+from tests.support.clocks import Clock, ClockedEngine, build_library
 from tests.support.expectation import DAYS_AFTER_ANSWER, stability_after_answers
-from tests.support.hosts import Host as WebHost
-from tests.support.servers import dies_with_parent, wait_until
+from tests.support.servers import wait_until
 from tests.support.site_under_test import (
     PLAYER,
     SEASON,
@@ -33,58 +28,9 @@ from tests.support.site_under_test import (
 )
 from tests.support.wire import Wires
 
-ROOT: Final = Path(__file__).parents[2]
 HOUR: Final = 3600.0
 YEAR: Final = 365 * 24 * HOUR
 MINUTE: Final = timedelta(minutes=1)
-
-
-class Host:
-    """A process of another host, which has a clock of its own.
-
-    Args:
-        site: whose engine it runs.
-        clock: its clock.
-        library: of `build_library`.
-    """
-
-    def __init__(self, site: Site, clock: Clock, library: Path) -> None:
-        self.clock: Final = clock
-        self._process: Final = subprocess.Popen(
-            [
-                *dies_with_parent(),
-                sys.executable,
-                "-m",
-                "tests.consistency.test_clocks",
-                json.dumps(site.plain_settings()),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": f"{ROOT / 'python'}"} | clock.settings(library),
-        )
-
-    def answer(self, player: str, is_correct: bool) -> int:
-        """Answer the question; the stability that it has then."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([player, is_correct]).encode() + b"\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
-
-    def __enter__(self) -> Host:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.wait()
-
-
-def work(settings: dict[str, Any]) -> None:
-    """Answer what is asked for, line by line."""
-    engine = Engine(Settings(**settings))
-    for line in sys.stdin:
-        print(answer(engine, *json.loads(line)), flush=True)
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +40,9 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def host(site: Site, library: Path, tmp_path: Path) -> Iterator[Host]:
+def host(site: Site, library: Path, tmp_path: Path) -> Iterator[ClockedEngine]:
     """A host whose clock can be set."""
-    with Host(site, Clock(tmp_path / "clock"), library) as host:
+    with ClockedEngine(site.plain_settings(), Clock(tmp_path / "clock"), library) as host:
         yield host
 
 
@@ -119,13 +65,13 @@ def check_dates(site: Site, player: str, question: str, since: datetime) -> None
 @pytest.mark.parametrize("offset", [YEAR, HOUR, -YEAR])
 @pytest.mark.parametrize("is_drained", [True, False])
 def test_answers_after_one_by_a_wrong_clock_have_the_dates_of_today(
-    site: Site, engine: Engine, host: Host, offset: float, is_drained: bool
+    site: Site, engine: Engine, host: ClockedEngine, offset: float, is_drained: bool
 ) -> None:
     pairs = {f"student{number}@school.example": pair for number, pair in enumerate(PAIRS)}
     add(site, *pairs)
     host.clock.set(offset)
     for player, pair in pairs.items():
-        assert host.answer(player, pair[0]) == stability_after_answers(2, pair[0])
+        assert answer(host, player, pair[0]) == stability_after_answers(2, pair[0])
     if is_drained:
         engine.drain()
     since = site.now()
@@ -143,7 +89,7 @@ def test_answers_after_one_by_a_wrong_clock_have_the_dates_of_today(
     # It counts on: the wrong one is right again by now.
     host.clock.set(0.0)
     for player, pair in pairs.items():
-        assert host.answer(player, True) == stability_after_answers(2, *pair, True)
+        assert answer(host, player, True) == stability_after_answers(2, *pair, True)
     engine.drain()
     for player in pairs:
         check_dates(site, player, "q", since)
@@ -173,7 +119,7 @@ def test_a_record_of_the_future_dates_no_other(
 # -------------------------------------------------------------------------
 @pytest.mark.parametrize("offset", [5.0, -5.0, 300.0, -300.0])
 def test_answers_of_hosts_whose_clocks_differ_count_in_their_order(
-    site: Site, engine: Engine, host: Host, offset: float
+    site: Site, engine: Engine, host: ClockedEngine, offset: float
 ) -> None:
     """One of the two answers of each student is given while both Redis servers are away."""
     wrong_first = {f"wrong{number}@school.example": pair for number, pair in enumerate(PAIRS)}
@@ -181,14 +127,14 @@ def test_answers_of_hosts_whose_clocks_differ_count_in_their_order(
     add(site, *wrong_first, *right_first)
     host.clock.set(offset)
     for player, pair in wrong_first.items():
-        host.answer(player, pair[0])
+        answer(host, player, pair[0])
     for player, pair in right_first.items():
         answer(engine, player, pair[0])
     with taken_away(site):
         for player, pair in wrong_first.items():
             answer(engine, player, pair[1])
         for player, pair in right_first.items():
-            host.answer(player, pair[1])
+            answer(host, player, pair[1])
     assert wait_until(lambda: engine.cache_available() and engine.journal_status()["reachable"])
     expected = {
         player: stability_after_answers(2, *pair)
@@ -278,8 +224,8 @@ def test_what_waits_is_as_old_as_the_journal_says(
     answer(engine, PLAYER, True)
     clock = Clock(tmp_path / "clock")
     clock.set(offset)
-    with WebHost(site.plain_settings(), clock, library) as host:
-        assert 0 <= host.age_of_backlog() < 100
+    with ClockedEngine(site.plain_settings(), clock, library) as host:
+        assert 0 <= host.journal_status()["oldest_age_seconds"] < 100
 
 
 @pytest.mark.parametrize("offset", [HOUR, -HOUR])
@@ -301,7 +247,3 @@ def test_what_a_journal_loses_whose_clock_is_wrong_is_saved_again(
     assert late.reconcile(SEASON)["offered"] == 1
     drain_all(site, late)
     assert {"new", "newer"} <= set(site.rows())
-
-
-if __name__ == "__main__":
-    work(json.loads(sys.argv[1]))

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.crowd import HEAD, Crowd
+from tests.support.crowd import Crowd
 from tests.support.sentinel import Watched, watched
 from tests.support.site_under_test import IMPATIENT, Site
 
@@ -74,12 +74,9 @@ def lived(
     fault: Callable[[Watched], None],
 ) -> None:
     """A crowd lives through a fault, and nothing is lost."""
-    crowd = Crowd(site, settings)
-    report = crowd.live(lambda: fault(servers))
+    report = Crowd.of(site, settings).live(lambda: fault(servers))
     servers.await_followers()
-    print(f"\n{HEAD}\n{report.line(f'{name}, {fault.__name__}')}")
-    assert report.acknowledged > 100
-    assert (report.lost, report.doubled, report.stale) == (0, 0, 0)
+    report.check(f"{name}, {fault.__name__}")
 
 
 @pytest.mark.parametrize("fault", FAULTS)

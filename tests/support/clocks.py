@@ -4,18 +4,16 @@ time."""
 from __future__ import annotations
 
 import mmap
-import shutil
-import subprocess
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from tests.support.servers import ServerError
+from tests.support import preloaded
+from tests.support.processes import RemoteEngine
 
 NANO: Final = 1_000_000_000
 NUMBER: Final = 8
 MOST_CHANGES: Final = 4000
-LIBRARY: Final = "clock.so"
 
 
 class TrueTime:
@@ -72,18 +70,19 @@ class Clock:
         return {"LD_PRELOAD": str(library), "MEMORA_CLOCK": str(self.path)}
 
 
-def build_library(folder: Path) -> Path:
-    """Compile what a process loads to have a clock of its own.
+class ClockedEngine(RemoteEngine):
+    """An engine in a process that has a clock of its own.
 
-    Raises:
-        ServerError: there is no C compiler, which Rust wants, too.
+    Args:
+        settings: arguments of `Settings`.
+        library: of `build_library`.
     """
-    compiler = shutil.which("cc")
-    if compiler is None:
-        raise ServerError("cc is not installed: apt-get install gcc libc6-dev")
-    library = folder / LIBRARY
-    source = Path(__file__).with_name("clock.c")
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O2", "-Wall", "-o", library, source], check=True
-    )
-    return library
+
+    def __init__(self, settings: dict[str, Any], clock: Clock, library: Path) -> None:
+        self.clock: Final = clock
+        super().__init__(settings, **clock.settings(library))
+
+
+def build_library(folder: Path) -> Path:
+    """Compile what a process loads to have a clock of its own."""
+    return preloaded.build_library("clock", folder)

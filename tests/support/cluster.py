@@ -7,18 +7,16 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import redis
 
-from tests.support.servers import Redis, ServerError, free_port, wait_until
+from tests.support.servers import Redis, ServerError, Started, free_port, wait_until
 
 SLOTS: Final = 16_384
 SHARDS: Final = 32
 # The nodes agree on who is dead, and replace it, after about this time.
 NODE_TIMEOUT_MS: Final = 1_000
-
-AnyCluster = TypeVar("AnyCluster", bound="Cluster")
 
 
 class ClusterNode(Redis):
@@ -96,7 +94,7 @@ def tag(site: str, player: str) -> str:
     raise LookupError(player)
 
 
-class Cluster:
+class Cluster(Started):
     """Some masters that have all slots between them, each with so many replicas.
 
     Args:
@@ -109,17 +107,6 @@ class Cluster:
         self.nodes: Final = [ClusterNode(parent) for _ in range(masters * (1 + replicas))]
         self.masters: Final = self.nodes[:masters]
 
-    def __enter__(self: AnyCluster) -> AnyCluster:
-        try:
-            self._form()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     @property
     def addresses(self) -> list[str]:
         """`host:port` of each node."""
@@ -129,6 +116,12 @@ class Cluster:
     def settings(self) -> dict[str, Any]:
         """The arguments of `memora._engine.Settings` that lead there."""
         return {"cache_url": None, "cache_cluster_nodes": self.addresses}
+
+    def start(self) -> None:
+        """Start all nodes, and make them a cluster."""
+        for node in self.nodes:
+            node.start()
+        self._form()
 
     def close(self) -> None:
         """End all nodes."""
@@ -203,8 +196,6 @@ class Cluster:
         raise ServerError("no node answers")
 
     def _form(self) -> None:
-        for node in self.nodes:
-            node.start()
         count = len(self.masters)
         for place, node in enumerate(self.masters):
             first, last = place * SLOTS // count, (place + 1) * SLOTS // count - 1

@@ -11,16 +11,19 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from memora._engine import Engine, MemoraError
+from memora._engine import MemoraError
+from tests.support.processes import AnyEngine
 from tests.support.servers import wait_until
 from tests.support.site_under_test import SEASON, TRACKER, Record, Site, ids, session
 
 QUESTIONS: Final = 30
 MOST_STEPS: Final = 3
+PROCESSES: Final = 4
 
 
 @dataclass
@@ -41,6 +44,16 @@ class Report:
             f"{self.errors} | {self.longest_pause:.1f} s |"
         )
 
+    def check(self, name: str, least: int = 100) -> None:
+        """Nothing is lost, undone, doubled or stale; prints the line of the table.
+
+        Args:
+            least: at least so many answers were acknowledged.
+        """
+        print(f"\n{HEAD}\n{self.line(name)}")
+        assert self.acknowledged > least
+        assert (self.lost, self.doubled, self.stale) == (0, 0, 0)
+
 
 HEAD: Final = (
     "| set-up and fault | acknowledged | lost or undone | doubled | stale reads | errors | "
@@ -54,18 +67,20 @@ class Crowd:
 
     Args:
         site: where they are.
-        settings: of their engines, beside those of the site.
-        processes: how many.
+        processes: through which they answer and read.
+        drains: processes that drain, in turns.
+        students: how many.
+        is_balanced: any process takes a student's answers, as behind a load balancer.
     """
 
     site: Site
-    settings: Mapping[str, Any]
-    processes: int = 4
+    processes: Sequence[AnyEngine]
+    drains: Sequence[AnyEngine]
     students: int = 60
+    is_balanced: bool = False
     report: Report = field(default_factory=Report)
 
     def __post_init__(self) -> None:
-        self.engines = [self.site.engine(**self.settings) for _ in range(self.processes)]
         self.known: Counter[tuple[str, str]] = Counter()
         self.unsure: set[tuple[str, str]] = set()
         self.is_over = threading.Event()
@@ -75,11 +90,24 @@ class Crowd:
             self.site.add_users(player)
             self.site.add(player, [Record(f"q{at}", stability=1) for at in range(QUESTIONS)])
 
+    @staticmethod
+    def of(
+        site: Site, settings: Mapping[str, Any], processes: int = PROCESSES, students: int = 60
+    ) -> Crowd:
+        """A crowd whose processes are alike.
+
+        Args:
+            settings: of their engines, beside those of the site.
+            processes: how many.
+        """
+        engines = [site.engine(**settings) for _ in range(processes)]
+        return Crowd(site, engines, [site.engine(**settings)], students)
+
     def live(self, fault: Callable[[], object], after: float = 2.0, rest: float = 6.0) -> Report:
         """Let them answer, bring about a fault, let them go on for a while, drain, and count."""
         threads = [
-            threading.Thread(target=self._process, args=(number,))
-            for number in range(self.processes)
+            threading.Thread(target=self._study, args=(number,))
+            for number in range(len(self.processes))
         ]
         drain = threading.Thread(target=self._drain)
         for thread in (*threads, drain):
@@ -92,15 +120,16 @@ class Crowd:
             self.is_over.set()
             for thread in (*threads, drain):
                 thread.join()
-        assert wait_until(self._is_drained), self.engines[0].journal_status()
+        assert wait_until(self._is_drained), self.drains[0].journal_status()
         self._count()
         return self.report
 
-    def _process(self, number: int) -> None:
-        source, own = random.Random(number), self.engines[number]
+    def _study(self, number: int) -> None:
+        source, count = random.Random(number), len(self.processes)
         last = time.monotonic()
         while not self.is_over.is_set():
-            student = source.randrange(number, self.students, self.processes)
+            process = source.choice(self.processes) if self.is_balanced else self.processes[number]
+            student = source.randrange(number, self.students, count)
             player = f"student{student}@school.example"
             question = f"q{source.randrange(QUESTIONS)}"
             answer = (player, question)
@@ -108,7 +137,7 @@ class Crowd:
                 question = f"new{source.randrange(10**9)}"
                 answer = (player, question)
             try:
-                own.submit(player, session_data=session(question))
+                process.submit(player, session_data=session(question))
             except MemoraError:
                 with self.lock:
                     self.unsure.add(answer)
@@ -123,7 +152,7 @@ class Crowd:
             last = time.monotonic()
 
     def _read(self, source: random.Random, player: str, question: str) -> None:
-        reader = source.choice(self.engines)
+        reader = source.choice(self.processes)
         try:
             if source.random() < 0.1:
                 reader.cache_clear(player, SEASON)
@@ -135,20 +164,18 @@ class Crowd:
                 self.report.stale += 1
 
     def _drain(self) -> None:
-        engine = self.site.engine(**self.settings)
-        while not self.is_over.wait(0.5):
-            self._drain_once(engine, 1.0)
-
-    def _drain_once(self, engine: Engine, patience: float) -> None:
-        try:
-            engine.drain(patience)
-        except MemoraError:
-            return
+        turn = 0
+        while not self.is_over.wait(0.5 / len(self.drains)):
+            with suppress(MemoraError):
+                self.drains[turn % len(self.drains)].drain(1.0)
+            turn += 1
 
     def _is_drained(self) -> bool:
-        self._drain_once(self.engines[0], 20.0)
-        status = self.engines[0].journal_status()
-        return status["reachable"] and status["backlog"] == 0
+        for drain in self.drains:
+            with suppress(MemoraError):
+                drain.drain(20.0)
+        every = [drain.journal_status() for drain in self.drains]
+        return all(status["reachable"] and status["backlog"] == 0 for status in every)
 
     def _count(self) -> None:
         rows = self.site.sql(f"SELECT player, question_id, stability FROM {TRACKER}")

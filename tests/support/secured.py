@@ -83,7 +83,7 @@ def started_with_tls(folder: Path) -> Iterator[Secured]:
     made.key(own).write_bytes(made.key(made.server).read_bytes())
     files = {"ca": made.ca, "cert": own, "key": made.key(own)}
     extra = [f"--ssl-{name}={file}" for name, file in files.items()]
-    with started_servers(extra=extra) as servers:
+    with started_servers(extra=extra, has_tls=True) as servers:
         ports = {}
         for role in ("cache", "journal"):
             ports[role] = free_port()

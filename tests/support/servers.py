@@ -36,14 +36,37 @@ SERVER_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/sbin"
 OTHER_REDIS: Final = "MEMORA_REDIS_SERVER"
 INSTALL_HINT: Final = "run `make setup`, or as root: apt-get install mariadb-server redis-server"
 
-AnyServer = TypeVar("AnyServer", bound="Server")
+AnyStarted = TypeVar("AnyStarted", bound="Started")
 
 
 class ServerError(Exception):
     """A private server is not installed or did not start; the message has the end of its log."""
 
 
-class Server:
+class Started:
+    """What runs for as long as a `with` lasts; also what started in part only is ended."""
+
+    def __enter__(self: AnyStarted) -> AnyStarted:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Start it."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """End it, and leave nothing behind."""
+        raise NotImplementedError
+
+
+class Server(Started):
     """One server process: start, stop, kill, pause, resume and restart, always on the same port.
 
     Start it in the main thread: Linux ends it with the thread that started it.
@@ -57,17 +80,6 @@ class Server:
         self.host: Final = "127.0.0.1"
         self.port: Final = free_port()
         self._process: subprocess.Popen[bytes] | None = None
-
-    def __enter__(self: AnyServer) -> AnyServer:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def pid(self) -> int:
@@ -177,6 +189,8 @@ class Redis(Server):
         appendfsync: when the journal reaches the disk.
         parent: where its folder is.
         options: more of its configuration.
+        must_be_installed: it is the installed Redis, whatever is tested: others may have been built
+            without TLS.
     """
 
     def __init__(
@@ -185,7 +199,9 @@ class Redis(Server):
         appendfsync: Literal["always", "everysec", "no"] = "everysec",
         parent: Path | None = None,
         options: Mapping[str, object] = MappingProxyType({}),
+        must_be_installed: bool = False,
     ) -> None:
+        self.must_be_installed: Final = must_be_installed
         self.name = f"redis-{role}"
         self.options: Final = options
         self.role: Final = role
@@ -234,7 +250,8 @@ class Redis(Server):
             options |= {"appendonly": "no", "maxmemory": "1gb", "maxmemory-policy": "allkeys-lru"}
         options |= self.options
         pairs = [part for name, value in options.items() for part in (f"--{name}", str(value))]
-        return [os.environ.get(OTHER_REDIS) or find_program("redis-server"), *pairs]
+        other = None if self.must_be_installed else os.environ.get(OTHER_REDIS)
+        return [other or find_program("redis-server"), *pairs]
 
     def check(self) -> None:
         """PING."""
