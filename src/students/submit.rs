@@ -25,6 +25,8 @@ use crate::students::known_state::Before;
 
 /// How often a submission is computed again when another of the same student comes first.
 const MOST_CONFLICTS: u32 = 20;
+/// The pause after a conflict grows up to so many doublings of 2 ms.
+const LONGEST_PAUSE: u32 = 5;
 
 /// The acknowledgement of a submission.
 #[derive(Debug)]
@@ -221,7 +223,8 @@ impl Engine {
     /// Another submission of the student is in the journal. Either it will be in the cache in a
     /// moment, or whoever made it died before that: then the student's cache is loaded again.
     fn settle_conflict(&self, process: &Process, player: &str, before: &Before, conflicts: u32) {
-        sleep(Duration::from_millis(u64::from(conflicts.min(5))));
+        // Longer each time, and at random: of those who meet, each comes first some time.
+        sleep(Duration::from_millis(process.random() % (2 << conflicts.min(LONGEST_PAUSE))));
         if conflicts >= 2 && before.cached.is_some() {
             let dropped = process.cache.drop_students([(player, before.season.as_str())]);
             if let Err(error) = dropped {
