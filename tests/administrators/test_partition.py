@@ -403,6 +403,51 @@ def test_what_was_out_when_mariadb_was_killed_is_read_again(
     assert site.sql(f"SHOW TABLES LIKE '{moving}'") == []
 
 
+@pytest.mark.parametrize(
+    "moment", ["INSERT INTO memora_moving_", "ALTER TABLE", f"INSERT INTO {TRACKER}"]
+)
+def test_mariadb_is_killed_while_it_moves_rows(site: Site, engine: Engine, moment: str) -> None:
+    """It goes through several statements; wherever it was, the check of each minute brings back
+    what was out."""
+    database, students = site.servers.database, [f"p{number}@school.example" for number in range(4)]
+    questions = {f"q{number:04}" for number in range(2_000)}
+    without = new_season()
+
+    def is_there() -> bool:
+        """Whether MariaDB has come to that statement; or it is through with all of them."""
+        with database.connect_as_root() as root, root.cursor() as cursor:
+            while not made.done():
+                cursor.execute("SELECT INFO FROM information_schema.PROCESSLIST")
+                if any(str(info).startswith(moment) for (info,) in cursor.fetchall()):
+                    database.kill()
+                    return True
+        return False
+
+    for student in students:
+        site.add(student, [Record(question) for question in questions], without)
+    is_killed = False
+    while not is_killed:
+        season = new_season()
+        for student in students:
+            site.add(student, [Record(question) for question in questions], season)
+        with ThreadPoolExecutor() as pool:
+            made = pool.submit(engine.create_partition, season)
+            is_killed = is_there()
+            assert isinstance(made.exception(), ServiceUnavailable) == is_killed
+    database.start()
+    reader = site.engine()
+    reader.check_cache()
+    for _ in range(2):
+        for name in (season, without):
+            assert all(set(site.rows(student, name)) == questions for student in students)
+        reader.create_partition(season)
+    assert strays(site, season) == 0
+    for row in site.sql("SHOW TABLES LIKE 'memora\\_moving%'"):
+        (table,) = row.values()
+        assert site.sql(f"SELECT * FROM `{table}`") == []
+        site.sql(f"DROP TABLE `{table}`")
+
+
 def test_a_migration_moves_them_too(site: Site, engine: Engine) -> None:
     season = new_season()
     site.insert("Game Subscription Season", name=season, season_name=season)
