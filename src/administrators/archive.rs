@@ -20,6 +20,7 @@ use crate::rules::clock::{SiteZone, now_us};
 use crate::rules::names;
 use crate::servers::mariadb::archive::{self, Move, Progress};
 use crate::servers::mariadb::key_range::{Key, KeyRange, Place};
+use crate::servers::mariadb::locks::Held;
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
 use crate::servers::mariadb::transaction::in_transaction_again;
 use crate::servers::mariadb::{outages, retention, storage};
@@ -54,9 +55,9 @@ impl Engine {
         on_progress: OnProgress<'_, Progress>,
     ) -> Result<Progress> {
         names::check_season_name(season)?;
-        let mut connection = self.settings.background.connect(false)?;
-        // Held until the connection ends, however it ends.
-        Job::Archive.lock(&mut connection, season)?;
+        let server = &self.settings.background;
+        let mut connection = server.connect(false)?;
+        let mut held = Job::Archive.lock(server, &mut connection, season)?;
         storage::check_primary_key(&mut connection, &LIVE)?;
         storage::check_primary_key(&mut connection, &ARCHIVE)?;
         let columns = archive::columns(&mut connection)?;
@@ -74,6 +75,7 @@ impl Engine {
         let mut run = Run {
             engine: self,
             connection: &mut connection,
+            held: &mut held,
             zone: &self.settings.zone,
             season,
             statements: Move::of(season, &columns),
@@ -82,7 +84,7 @@ impl Engine {
             on_progress: &mut *on_progress,
         };
         run.empty_partition()?;
-        storage::remove_freed(&mut connection)?;
+        drop(storage::remove_freed(server, &mut connection)?);
         self.clear_season(season)?;
         progress.begin(Step::Done);
         let now = outages::now_us(&mut connection)?;
@@ -156,6 +158,7 @@ impl Engine {
 struct Run<'a> {
     engine: &'a Engine,
     connection: &'a mut Conn,
+    held: &'a mut Held,
     zone: &'a SiteZone,
     season: &'a str,
     statements: Move,
@@ -204,7 +207,8 @@ impl Run<'_> {
                 }
                 Step::Freeing => {
                     (self.on_progress)(self.progress)?;
-                    storage::free_partition(self.connection, self.season)?;
+                    let server = &self.engine.settings.background;
+                    storage::free_partition(server, self.connection, self.season, self.held)?;
                     self.enter(Step::Clearing)?;
                 }
                 Step::Clearing | Step::Done => {}
@@ -216,6 +220,7 @@ impl Run<'_> {
     /// Notes that a step begins.
     fn enter(&mut self, step: Step) -> Result<()> {
         self.progress.begin(step);
+        self.held.check()?;
         archive::save(self.connection, self.season, self.progress)
     }
 
@@ -223,8 +228,8 @@ impl Run<'_> {
     fn copy(&mut self) -> Result<()> {
         while self.progress.step == Step::Copying {
             let mut further = self.progress.clone();
-            let (zone, season, statements, pace) =
-                (self.zone, self.season, &self.statements, self.pace);
+            let (zone, season, statements, pace, held) =
+                (self.zone, self.season, &self.statements, self.pace, &mut *self.held);
             in_transaction_again(self.connection, |connection| {
                 further = self.progress.clone();
                 for _ in 0..pace::ROWS / pace.rows() {
@@ -250,7 +255,8 @@ impl Run<'_> {
                     }
                     pace.rest(start.elapsed());
                 }
-                archive::save(connection, season, &further)
+                archive::save(connection, season, &further)?;
+                held.check()
             })?;
             *self.progress = further;
             (self.on_progress)(self.progress)?;

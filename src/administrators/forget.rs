@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::names::check_player;
+use crate::servers::mariadb::locks::Held;
 use crate::servers::mariadb::storage;
 use crate::servers::mariadb::{archive, forget};
 use crate::servers::pool::Connect;
@@ -51,16 +52,18 @@ impl Engine {
         let process = self.process();
         process.cache.ping()?;
         process.journal.with(|journal| journal.ping())?;
-        let mut connection = self.settings.background.connect(false)?;
+        let server = &self.settings.background;
+        let mut connection = server.connect(false)?;
         // What MariaDB has left where no statement finds it, when it was killed, would come back.
         self.put_back_moved(&process)?;
         let seasons = forget::seasons(&mut connection, player)?;
+        let mut held = Vec::new();
         for season in &seasons {
             // What is being copied would come back.
             if archive::progress(&mut connection, season)?
                 .is_none_or(|progress| progress.finished_at_us.is_none())
             {
-                Job::Archive.lock(&mut connection, season)?;
+                held.push(Job::Archive.lock(server, &mut connection, season)?);
             }
         }
         for season in &seasons {
@@ -78,6 +81,7 @@ impl Engine {
         for _ in 0..2 {
             self.forget_once(&process, &mut connection, player, &orders, &mut forgotten)?;
         }
+        held.iter_mut().try_for_each(Held::check)?;
         log::info!("a student was erased: {forgotten:?}");
         Ok(forgotten)
     }

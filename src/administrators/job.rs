@@ -4,7 +4,8 @@ use mysql::Conn;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
-use crate::servers::mariadb::locks::{is_locked, take_lock};
+use crate::servers::mariadb::connect::DatabaseServer;
+use crate::servers::mariadb::locks::{Held, is_locked};
 
 /// How long to wait for one that is just ending, in seconds.
 const LOCK_SECONDS: u32 = 1;
@@ -50,14 +51,20 @@ impl Job {
             .ok_or_else(|| Error::InvalidInput(format!("there is no job {name:?}")))
     }
 
-    /// Makes this connection the only one that does it to a season (empty: to all), until it ends,
-    /// however it ends.
+    /// Makes this connection the only one that does it to a season (empty: to all), until it or the
+    /// lock ends, however it ends.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when another does.
-    pub fn lock(self, connection: &mut Conn, season: &str) -> Result<()> {
-        if take_lock(connection, &self.lock_name(season), LOCK_SECONDS)? {
-            return Ok(());
+    pub fn lock(
+        self,
+        server: &DatabaseServer,
+        connection: &mut Conn,
+        season: &str,
+    ) -> Result<Held> {
+        let name = self.lock_name(season);
+        if let Some(held) = Held::take(server, connection, &name, LOCK_SECONDS)? {
+            return Ok(held);
         }
         let name = self.name().to_lowercase();
         let season = if season.is_empty() { "all seasons" } else { season };

@@ -14,9 +14,9 @@ impl Engine {
     /// # Errors
     /// When the table has records that fit no primary key, or MariaDB is down.
     pub fn prepare_storage(&self) -> Result<Vec<String>> {
-        // Its end gives the lock free.
-        let mut connection = self.settings.background.connect(false)?;
-        storage::lock(&mut connection)?;
+        let server = &self.settings.background;
+        let mut connection = server.connect(false)?;
+        let _held = storage::lock(server, &mut connection)?;
         let mut changes = storage::prepare(&mut connection)?;
         self.put_back_moved(&self.process())?;
         let taken_over = take_over_blind_answers(&mut connection, self.settings.writing())?;

@@ -15,7 +15,7 @@ use mysql::Conn;
 use crate::administrators::job::Job;
 use crate::administrators::pace::Pace;
 use crate::administrators::parallel::in_parallel;
-use crate::administrators::season_cache::{check_lock, patiently};
+use crate::administrators::season_cache::{CHECK_LOCK_AFTER, check_lock, patiently};
 use crate::consistency::cache_access::Attempt;
 use crate::consistency::rehydrate::{Records, students_in_table};
 use crate::engine::active_season::ActiveSeason;
@@ -25,6 +25,7 @@ use crate::error::{Error, Result, Server};
 use crate::progress::OnProgress;
 use crate::rules::review::Review;
 use crate::servers::mariadb::archive;
+use crate::servers::mariadb::locks::Held;
 use crate::servers::mariadb::records::{self, Scan};
 use crate::servers::mariadb::statements::stop_statement;
 use crate::servers::pool::Connect;
@@ -69,16 +70,16 @@ impl Engine {
         on_progress: OnProgress<'_, Rebuilt>,
     ) -> Result<Rebuilt> {
         let process = self.process();
-        let mut connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
+        let mut lock = self.begin_on_cache(&process, Job::Rebuild, season)?;
         // Records of a season without a partition are among those of others.
         self.give_partition(&process, season)?;
-        let total = archive::estimated_rows(&mut connection, season)?;
+        let total = archive::estimated_rows(&mut lock.0, season)?;
         let done = patiently(|| {
-            if connection.ping().is_err() {
-                // The lock went with it: another process may have it.
-                connection = self.begin_on_cache(&process, Job::Rebuild, season)?;
+            if check_lock(&mut lock).is_err() {
+                // Another process may have it.
+                lock = self.begin_on_cache(&process, Job::Rebuild, season)?;
             }
-            self.rebuild_from_scan(&process, &mut connection, season, total, pace, on_progress)
+            self.rebuild_from_scan(&process, &mut lock, season, total, pace, on_progress)
         })?;
         log::info!("the cache of {season} was rebuilt: {done:?}");
         Ok(done)
@@ -88,7 +89,7 @@ impl Engine {
     fn rebuild_from_scan(
         &self,
         process: &Process,
-        connection: &mut Conn,
+        lock: &mut (Conn, Held),
         season: &str,
         total: u64,
         pace: Pace,
@@ -122,7 +123,10 @@ impl Engine {
         };
         let mut checked = Instant::now();
         let outcome = in_parallel(next, work, |piece| {
-            check_lock(connection, &mut checked)?;
+            if checked.elapsed() >= CHECK_LOCK_AFTER {
+                checked = Instant::now();
+                check_lock(lock)?;
+            }
             done.students += piece.students;
             done.records += piece.records;
             done.dropped += piece.dropped;
@@ -131,7 +135,7 @@ impl Engine {
         });
         if outcome.is_err() {
             // To drop the scan is to read it to its end, unless MariaDB ends it.
-            let stopped = stop_statement(connection, reader_id);
+            let stopped = stop_statement(&mut lock.0, reader_id);
             if stopped.is_err() {
                 stop_statement(&mut self.settings.background.connect(false)?, reader_id)?;
             }
@@ -140,7 +144,7 @@ impl Engine {
         for (shard, active) in process.cache.shards().iter().zip(&active) {
             self.check_generation(process, shard, active)?;
         }
-        if archive::is_archived(connection, season)? {
+        if archive::is_archived(&mut lock.0, season)? {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
         done.dropped += self.drop_unseen(process, season, untouched)?;

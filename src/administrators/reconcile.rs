@@ -15,7 +15,7 @@ use crate::administrators::cached_students::{self, Scan};
 use crate::administrators::job::Job;
 use crate::administrators::pace::Pace;
 use crate::administrators::parallel::in_parallel;
-use crate::administrators::season_cache::patiently;
+use crate::administrators::season_cache::{CHECK_LOCK_AFTER, check_lock, patiently};
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
@@ -102,8 +102,8 @@ impl Engine {
         on_progress: OnProgress<'_, Reconciled>,
     ) -> Result<Reconciled> {
         let process = self.process();
-        // Until it is dropped, no other process does this.
-        let _lock = self.begin_on_cache(&process, Job::Reconciliation, season)?;
+        let mut lock = self.begin_on_cache(&process, Job::Reconciliation, season)?;
+        let mut checked = Instant::now();
         let population = cached_students::count(&process, season)?;
         let mut found = Reconciled { total: sample.unwrap_or(0), ..Reconciled::default() };
         on_progress(&found)?;
@@ -117,6 +117,14 @@ impl Engine {
             Ok(piece)
         };
         let told = |piece: Piece| {
+            if checked.elapsed() >= CHECK_LOCK_AFTER {
+                checked = Instant::now();
+                if check_lock(&mut lock).is_err() {
+                    // Another process may have it.
+                    lock =
+                        patiently(|| self.begin_on_cache(&process, Job::Reconciliation, season))?;
+                }
+            }
             for (cluster, differences) in piece.compared {
                 found.students += 1;
                 found.differences += differences;

@@ -68,9 +68,9 @@ impl Engine {
         on_progress: OnProgress<'_, ReplayReport>,
     ) -> Result<ReplayReport> {
         let process = self.process();
-        // Held until the connection ends, however it ends.
-        let mut lock = self.settings.background.connect(false)?;
-        Job::Replay.lock(&mut lock, "")?;
+        let server = &self.settings.background;
+        let mut connection = server.connect(false)?;
+        let _held = Job::Replay.lock(server, &mut connection, "")?;
         report.total = process.background.with(poison::count)?;
         let mut after = String::new();
         loop {

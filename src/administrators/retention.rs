@@ -84,9 +84,9 @@ impl Engine {
         pace: Pace,
         on_progress: OnProgress<'_, Walked>,
     ) -> Result<u64> {
-        let mut connection = self.settings.background.connect(false)?;
-        // Held until the connection ends, however it ends.
-        Job::Deletion.lock(&mut connection, season.unwrap_or_default())?;
+        let server = &self.settings.background;
+        let mut connection = server.connect(false)?;
+        let mut held = Job::Deletion.lock(server, &mut connection, season.unwrap_or_default())?;
         let total = retention::estimated_rows(&mut connection, season)?;
         let (mut deleted, mut walked) = (0, Walked { done: 0, total });
         on_progress(&walked)?;
@@ -100,7 +100,9 @@ impl Engine {
                 let start = Instant::now();
                 let range = KeyRange::next(&mut connection, Place::Archive, &name, &after, ROWS)?;
                 deleted += in_transaction_again(&mut connection, |connection: &mut Conn| {
-                    retention::delete(connection, &range)
+                    let deleted = retention::delete(connection, &range)?;
+                    held.check()?;
+                    Ok(deleted)
                 })?;
                 let worked = start.elapsed();
                 let Some(until) = range.until else { break };

@@ -1,6 +1,6 @@
 //! What rebuild and reconciliation share: one process at a time, many students at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use backon::{BlockingRetryable, ExponentialBuilder};
 use mysql::Conn;
@@ -11,27 +11,34 @@ use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::names;
+use crate::servers::mariadb::locks::Held;
 use crate::servers::mariadb::{archive, seasons};
 use crate::servers::pool::Connect;
 use crate::servers::redis::fill;
 
 /// How often a job looks whether it still has its lock.
-const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
+pub(crate) const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
 /// The pauses between tries while a server does not answer: 8 s in all.
 const PAUSES: ExponentialBuilder =
     ExponentialBuilder::new().with_min_delay(Duration::from_millis(250)).with_max_times(5);
 
 impl Engine {
-    /// Begins a job on a season's cache. It is this process's until the connection ends, however it
-    /// ends. A Redis that is away makes it fail at once; later it is waited for.
-    pub(crate) fn begin_on_cache(&self, process: &Process, job: Job, season: &str) -> Result<Conn> {
-        let mut connection = self.settings.background.connect(false)?;
+    /// Begins a job on a season's cache. It is this process's until the connection or the lock ends,
+    /// however it ends. A Redis that is away makes it fail at once; later it is waited for.
+    pub(crate) fn begin_on_cache(
+        &self,
+        process: &Process,
+        job: Job,
+        season: &str,
+    ) -> Result<(Conn, Held)> {
+        let server = &self.settings.background;
+        let mut connection = server.connect(false)?;
         check_uses_cache(&mut connection, season)?;
-        job.lock(&mut connection, season)?;
+        let held = job.lock(server, &mut connection, season)?;
         process.journal.with(|journal| journal.ping())?;
         process.cache.ping()?;
         self.check_counts(process)?;
-        Ok(connection)
+        Ok((connection, held))
     }
 
     /// Loads all that is known of some students of a shard, and the generation that counts. Nothing
@@ -74,17 +81,14 @@ impl Engine {
     }
 }
 
-/// Checks now and then that a job is still this process's: the lock goes with the connection that
-/// holds it.
+/// Checks that a job is still this process's: the lock goes with the connections that
+/// hold it.
 ///
 /// # Errors
 /// [`Error::Unavailable`]: it is gone, and another process may have it.
-pub(crate) fn check_lock(connection: &mut Conn, checked: &mut Instant) -> Result<()> {
-    if checked.elapsed() < CHECK_LOCK_AFTER {
-        return Ok(());
-    }
-    *checked = Instant::now();
-    connection.ping().map_err(Error::from_mariadb)
+pub(crate) fn check_lock((connection, held): &mut (Conn, Held)) -> Result<()> {
+    connection.ping().map_err(Error::from_mariadb)?;
+    held.check()
 }
 
 /// Refuses a season whose schedules nobody reads from the cache.

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::servers::mariadb::audits;
-use crate::servers::mariadb::locks::take_lock;
+use crate::servers::mariadb::locks::Held;
 use crate::servers::pool::Connect;
 use crate::servers::redis::schedules;
 
@@ -28,11 +28,11 @@ impl Engine {
     /// When a server that is needed is down. What was loaded by then stays.
     pub fn load_recent_students(&self, pace: Pace) -> Result<usize> {
         let process = self.process();
-        // Its end gives the lock free.
-        let mut connection = self.settings.background.connect(false)?;
-        if !take_lock(&mut connection, "warm-up", 0)? {
+        let server = &self.settings.background;
+        let mut connection = server.connect(false)?;
+        let Some(_held) = Held::take(server, &mut connection, "warm-up", 0)? else {
             return Ok(0);
-        }
+        };
         match self.register_cache(&process) {
             Err(Error::NotRegistered { .. }) => return Ok(0),
             registered => registered?,

@@ -2,107 +2,40 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import pymysql
 import pytest
 
-from memora._engine import Engine, MemoraError, OutcomeUnknown, ServiceUnavailable
+from memora._engine import Engine, InvalidInput, ServiceUnavailable
 from tests import frappe_standin
 from tests.conftest import clean_site
 from tests.servers.test_binlog_format import content, live_through
+from tests.support.crowd import Crowd
 from tests.support.expectation import stability_after_answers
 from tests.support.galera import GaleraNode
-from tests.support.servers import wait_until
-from tests.support.site_under_test import IMPATIENT, PLAYER, SEASON, TRACKER, Servers, Site, session
+from tests.support.processes import RemoteEngine
+from tests.support.servers import ServerError, wait_until
+from tests.support.site_under_test import (
+    IMPATIENT,
+    PATIENT,
+    PLAYER,
+    SEASON,
+    TRACKER,
+    Record,
+    Servers,
+    Site,
+    session,
+)
 
-STUDENTS = 40
-SECONDS = 12.0
-QUESTIONS = 20
-
-
-class Load:
-    """Students of a site who answer, each through the node of their process, while drains of both
-    nodes write."""
-
-    def __init__(self, sites: list[Site]) -> None:
-        self.sites = sites
-        self.stop = threading.Event()
-        self.answers: dict[str, list[tuple[str, bool]]] = {}
-        self.unsettled: set[tuple[str, str]] = set()
-        self.longest = 0.0
-
-    def study(self, number: int) -> None:
-        """Answer one question after the other, right three times out of four."""
-        engine, player = self.sites[number % len(self.sites)].engine(), f"p{number}@school.example"
-        given = self.answers[player]
-        done = time.monotonic()
-        while not self.stop.is_set():
-            question = f"q{len(given) * 7 % QUESTIONS}"
-            is_correct = (len(given) + number) % 4 > 0
-            try:
-                engine.submit(player, session_data=session(question, is_correct=is_correct))
-            except OutcomeUnknown:
-                self.unsettled.add((player, question))
-                continue
-            except MemoraError:
-                continue
-            given.append((question, is_correct))
-            self.longest = max(self.longest, time.monotonic() - done)
-            done = time.monotonic()
-
-    def drain(self, site: Site) -> None:
-        """As a background job does it, again and again."""
-        while not self.stop.is_set():
-            with suppress(MemoraError):
-                site.engine().drain(1.0)
-
-    def run(self, fault: Callable[[], object]) -> None:
-        """Let all that happen together with a fault."""
-        self.answers = {f"p{number}@school.example": [] for number in range(STUDENTS)}
-        self.sites[0].add_users(*self.answers)
-        work = [lambda number=number: self.study(number) for number in range(STUDENTS)]
-        work += [lambda site=site: self.drain(site) for site in self.sites]
-        threads = [threading.Thread(target=one) for one in work]
-        for thread in threads:
-            thread.start()
-        try:
-            deadline = time.monotonic() + SECONDS
-            while time.monotonic() < deadline:
-                fault()
-        finally:
-            self.stop.set()
-            for thread in threads:
-                thread.join()
-
-    def judge(self, engine: Engine) -> Counter[str]:
-        """Drain what is left, and compare the table with what was acknowledged."""
-        site, found = self.sites[0], Counter[str]()
-        site.abandon_taken()
-        assert engine.drain(60.0)["remaining"] == 0
-        for player, given in self.answers.items():
-            rows = site.rows(player)
-            found["acknowledged"] += len(given)
-            for question in {question for question, _ in given}:
-                if (player, question) in self.unsettled:
-                    continue
-                are_correct = [is_correct for name, is_correct in given if name == question]
-                expected = [
-                    stability_after_answers(0, *are_correct[:count])
-                    for count in range(len(are_correct) + 1)
-                ]
-                stands = rows[question]["stability"] if question in rows else None
-                if stands is None:
-                    found["lost"] += 1
-                elif stands != expected[-1]:
-                    found["undone" if stands in expected else "doubled"] += 1
-        return found
+# Of each node.
+PROCESSES = 2
+SECONDS = 10.0
 
 
 @pytest.fixture
@@ -133,29 +66,32 @@ def alter(site: Site) -> None:
     time.sleep(0.05)
 
 
-@pytest.mark.parametrize("fault", ["none", "alter table", "a node is killed"])
+@pytest.mark.parametrize("fault", ["none", "alter table", "a node is killed", "a node hangs"])
 def test_two_nodes_under_load(sites: list[Site], nodes: list[GaleraNode], fault: str) -> None:
     """Nothing that was acknowledged is lost, counted twice or undone."""
-    load, was_killed = Load(sites), threading.Event()
+    crowd = Crowd(
+        sites[0],
+        [site.engine() for site in sites * PROCESSES],
+        [site.engine() for site in sites],
+        is_balanced=True,
+    )
 
     def strike() -> None:
         if fault == "alter table":
-            alter(sites[0])
-        elif fault == "a node is killed" and not was_killed.is_set():
-            time.sleep(SECONDS / 3)
+            deadline = time.monotonic() + SECONDS
+            while time.monotonic() < deadline:
+                alter(sites[0])
+        elif fault == "a node is killed":
             nodes[1].kill()
-            was_killed.set()
-        else:
-            time.sleep(0.1)
+            # Its processes are led to another one.
+            crowd.processes, crowd.drains = crowd.processes[::2], crowd.drains[:1]
+        elif fault == "a node hangs":
+            nodes[1].pause()
+            time.sleep(SECONDS)
+            nodes[1].resume()
+            assert wait_until(nodes[1].is_synced)
 
-    load.run(strike)
-    found = load.judge(sites[0].engine())
-    print(
-        f"| Galera, two nodes | {fault} | {found['acknowledged']} | {found['lost']} | "
-        f"{found['doubled']} | {found['undone']} | {load.longest:.1f} s |"
-    )
-    assert found["acknowledged"] > STUDENTS
-    assert (found["lost"], found["doubled"], found["undone"]) == (0, 0, 0)
+    crowd.live(strike).check(f"Galera, two nodes, {fault}")
 
 
 def test_a_season_leaves_the_same_on_all_nodes(sites: list[Site], nodes: list[GaleraNode]) -> None:
@@ -214,3 +150,76 @@ def test_answers_wait_while_a_node_has_lost_the_others(
     site.abandon_taken()
     assert wait_until(lambda: engine.drain()["remaining"] == 0)
     assert list(site.rows()) == ["q"]
+
+
+# -- locks
+# ------------------------------------------------------------------------------------
+Kind = Literal["Rebuild", "Reconciliation", "Archive", "Deletion"]
+JOBS: dict[Kind, Callable[[Engine], object]] = {
+    "Rebuild": lambda engine: engine.rebuild(SEASON),
+    "Reconciliation": lambda engine: engine.reconcile(SEASON),
+    "Archive": lambda engine: engine.archive(SEASON),
+    "Deletion": lambda engine: engine.delete_flagged(SEASON),
+}
+
+
+def test_one_process_at_a_time_whichever_node_it_uses(sites: list[Site]) -> None:
+    engine, other = (site.engine() for site in sites)
+    for number in range(30):
+        sites[0].add(f"p{number}@school.example", [Record(f"q{at}") for at in range(40)])
+    refused: list[str] = []
+
+    def meet(kind: Kind) -> Callable[[object], None]:
+        def meet_there(_: object) -> None:
+            if kind in refused:
+                return
+            refused.append(kind)
+            assert other.is_running(kind, SEASON)
+            with pytest.raises(InvalidInput, match="another process is at the"):
+                JOBS[kind](other)
+
+        return meet_there
+
+    engine.rebuild(SEASON, meet("Rebuild"))
+    engine.reconcile(SEASON, progress=meet("Reconciliation"))
+    for kind in ("Rebuild", "Reconciliation"):
+        assert not other.is_running(kind, SEASON)
+        JOBS[kind](other)
+    sites[0].sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
+    engine.archive(SEASON, meet("Archive"))
+    engine.delete_flagged(SEASON, meet("Deletion"))
+    assert refused == list(JOBS)
+    assert sites[0].sql("SELECT * FROM memora_lock") == []
+
+
+@pytest.mark.parametrize("end", ["the process is killed", "its node is killed", "its node hangs"])
+def test_who_is_gone_has_no_lock(sites: list[Site], nodes: list[GaleraNode], end: str) -> None:
+    """Within seconds; and a process whose node was away notices."""
+    for number in range(300):
+        sites[1].add(f"p{number}@school.example", [Record("q")])
+    sites[1].sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
+    other = sites[1].engine(**PATIENT)
+
+    def is_had() -> bool:
+        try:
+            return other.archive(SEASON)["done"] == 300
+        except InvalidInput:
+            return False
+
+    with RemoteEngine(sites[0].plain_settings()) as engine, ThreadPoolExecutor() as pool:
+        at_work = pool.submit(engine.archive, SEASON, share=0.0001)
+        assert wait_until(lambda: other.is_running("Archive", SEASON) or at_work.done())
+        assert not at_work.done()
+        if end == "the process is killed":
+            engine.kill()
+        elif end == "its node is killed":
+            nodes[0].kill()
+        else:
+            nodes[0].pause()
+        assert wait_until(is_had)
+        if end == "its node hangs":
+            nodes[0].resume()
+        expected = ServerError if end == "the process is killed" else ServiceUnavailable
+        assert isinstance(at_work.exception(), expected)
+    archived = sites[1].sql("SELECT COUNT(*) AS count FROM `tabArchived Memory Tracker`")
+    assert archived[0]["count"] == 300

@@ -1,19 +1,123 @@
 //! Locks of a site by their names.
+//!
+//! MariaDB's own (`GET_LOCK`) are of one server. Where that is a node of Galera, a second
+//! connection also adds a row of the lock's name, in a transaction that never commits. It is one
+//! of *streaming replication*: all nodes have its row, and its lock, before it ends. So a process
+//! on any node waits for that row. The row goes as the lock does, with the connection that added
+//! it, however that ends, or when the others lose that connection's node.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use mysql::Conn;
 
-use super::statements::row;
-use crate::error::Result;
+use super::connect::DatabaseServer;
+use super::errors::{LOCK_WAIT_TIMEOUT, is_contention, is_locked_out};
+use super::statements::{row, run, run_texts};
+use super::transaction::set_lock_wait;
+use crate::error::{Error, Result, Server};
+use crate::servers::pool::Connect;
 
-/// Takes a lock of this site by its name, held until the connection ends, however it ends. False:
-/// another connection has it, and kept it for so many seconds.
-pub fn take_lock(connection: &mut Conn, name: &str, seconds: u32) -> Result<bool> {
-    let sql = "SELECT GET_LOCK(CONCAT('memora-', ?, '|', DATABASE()), ?)";
-    Ok(row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() == Some(1))
+/// Nobody ever commits a row of it.
+pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_lock` (\
+    name VARCHAR(255) NOT NULL PRIMARY KEY) \
+    ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+/// Begins a transaction whose statements other nodes have when they are done.
+const BEGIN: &str = "SET SESSION wsrep_trx_fragment_unit = 'statements', \
+    wsrep_trx_fragment_size = 1, autocommit = 0; START TRANSACTION";
+const ADD: &str = "INSERT INTO memora_lock (name) VALUES (?)";
+/// A node that undoes the transaction, since it was without the others for a while, may say nothing
+/// of it. The savepoint goes with it.
+const MARK: &str = "SAVEPOINT memora";
+const CHECK: &str = "RELEASE SAVEPOINT memora; SAVEPOINT memora";
+/// A pause before trying again after another process that came at the same moment.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A lock of this site. It is free when this ends, or the connection that it was taken with.
+#[must_use]
+pub struct Held {
+    /// Where the lock is held on all nodes; none where there are no nodes.
+    row: Option<Conn>,
+}
+
+impl Held {
+    /// Takes a lock by its name. None: another connection has it, and kept it for so many seconds.
+    pub fn take(
+        server: &DatabaseServer,
+        connection: &mut Conn,
+        name: &str,
+        seconds: u32,
+    ) -> Result<Option<Held>> {
+        let sql = "SELECT GET_LOCK(CONCAT('memora-', ?, '|', DATABASE()), ?)";
+        if row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() != Some(1) {
+            return Ok(None);
+        }
+        if !is_node(connection)? {
+            return Ok(Some(Held { row: None }));
+        }
+        Ok(add_row(server, name, seconds)?.map(|row| Held { row: Some(row) }))
+    }
+
+    /// Checks that no other process can have it, as far as other nodes are concerned.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`]: the node was without the others, or is, and another process may have
+    /// the lock.
+    pub fn check(&mut self) -> Result<()> {
+        let Some(row) = &mut self.row else { return Ok(()) };
+        run_texts(row, CHECK).map_err(|error| match error {
+            Error::Refused { cause, .. } => Error::Unavailable {
+                server: Server::Database,
+                cause: format!("another process may have this one's lock: {cause}"),
+                broken: true,
+            },
+            error => error,
+        })
+    }
 }
 
 /// Whether some connection has a lock of this site.
 pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
     let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-', ?, '|', DATABASE()))";
-    Ok(row::<Option<u8>>(connection, sql, (name,))?.flatten() == Some(0))
+    if row::<Option<u8>>(connection, sql, (name,))?.flatten() == Some(0) {
+        return Ok(true);
+    }
+    if !is_node(connection)? {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM memora_lock WHERE name = ? LOCK IN SHARE MODE NOWAIT";
+    match row::<u8>(connection, sql, (name,)) {
+        Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) => Ok(true),
+        found => Ok(found?.is_some()),
+    }
+}
+
+fn is_node(connection: &mut Conn) -> Result<bool> {
+    let found: Option<(String, String)> = row(connection, "SHOW VARIABLES LIKE 'wsrep_on'", ())?;
+    Ok(found.is_some_and(|(_, value)| value == "ON"))
+}
+
+/// A connection whose transaction has the row. None: another kept it for so many seconds.
+fn add_row(server: &DatabaseServer, name: &str, seconds: u32) -> Result<Option<Conn>> {
+    let mut connection = server.connect(false)?;
+    set_lock_wait(&mut connection, seconds)?;
+    let began = Instant::now();
+    loop {
+        run_texts(&mut connection, BEGIN)?;
+        match run(&mut connection, ADD, (name,)) {
+            Ok(()) => {
+                run_texts(&mut connection, MARK)?;
+                return Ok(Some(connection));
+            }
+            Err(error) if is_locked_out(&error) => return Ok(None),
+            // Two came at once; this one was undone.
+            Err(error) if is_contention(&error) => {
+                if began.elapsed() > Duration::from_secs(seconds.into()) + PAUSE {
+                    return Ok(None);
+                }
+                sleep(PAUSE);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }

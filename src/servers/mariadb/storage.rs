@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use mysql::Conn;
 
+use super::connect::DatabaseServer;
 use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
-use super::locks::take_lock;
+use super::locks::{self, Held};
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
 use super::strays::{all_moving, has_strays, move_strays, new_moving, new_name, put_back};
@@ -35,7 +36,7 @@ const LOUD_PAUSE: Duration = Duration::from_secs(5);
 const LOUD_SECONDS: f64 = 0.05;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 11] = [
+const OWN_TABLES: [(&str, &str); 12] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
     ("memora_journal", journal::CREATE),
@@ -47,20 +48,23 @@ const OWN_TABLES: [(&str, &str); 11] = [
     ("memora_archive", archive::CREATE),
     ("memora_retention", retention::CREATE),
     ("memora_rename", renames::CREATE),
+    ("memora_lock", locks::CREATE),
 ];
 
-/// Makes this connection the only one that prepares the tables, until it ends. An ALTER TABLE goes
-/// on when whoever asked for it is killed; the next one waits for it.
+/// Makes this connection the only one that prepares the tables, until it or the lock ends. An ALTER
+/// TABLE goes on when whoever asked for it is killed; the next one waits for it.
 ///
 /// # Errors
 /// [`Error::Fault`] when another is at it for hours.
-pub fn lock(connection: &mut Conn) -> Result<()> {
-    if take_lock(connection, "prepare", LOCK_SECONDS)? {
-        return Ok(());
-    }
-    Err(Error::Fault(
-        "another process has been preparing the tables for hours: see SHOW PROCESSLIST".to_owned(),
-    ))
+pub fn lock(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
+    // It has the table of locks made before it locks, on a node of Galera.
+    run_text(connection, locks::CREATE)?;
+    Held::take(server, connection, "prepare", LOCK_SECONDS)?.ok_or_else(|| {
+        Error::Fault(
+            "another process has been preparing the tables for hours: see SHOW PROCESSLIST"
+                .to_owned(),
+        )
+    })
 }
 
 /// Gives the tables what Frappe's schema cannot express. Returns a line for each change.
@@ -255,11 +259,17 @@ fn create_like_table(connection: &mut Conn, name: &str) -> Result<()> {
 ///
 /// # Errors
 /// When the table was in use all the time.
-pub fn free_partition(connection: &mut Conn, season: &str) -> Result<()> {
-    remove_freed(connection)?;
+pub fn free_partition(
+    server: &DatabaseServer,
+    connection: &mut Conn,
+    season: &str,
+    held: &mut Held,
+) -> Result<()> {
+    let _freeing = remove_freed(server, connection)?;
     let freed = new_name(connection, &format!("{FREED}_"))?;
     create_like_table(connection, &freed)?;
     with_table(connection, &format!(", {freed} WRITE"), |connection| {
+        held.check()?;
         run_text(
             connection,
             &format!("ALTER TABLE `{TABLE}` EXCHANGE PARTITION `{season}` WITH TABLE {freed}"),
@@ -268,20 +278,20 @@ pub fn free_partition(connection: &mut Conn, season: &str) -> Result<()> {
 }
 
 /// Removes what [`free_partition`] took out, also in a run that was killed. One process at a time:
-/// the others wait.
+/// the others wait until the lock ends.
 ///
 /// # Errors
 /// [`Error::Fault`] when another is at it for hours.
-pub fn remove_freed(connection: &mut Conn) -> Result<()> {
-    // Held until the connection ends: nobody removes what another is about to put in the
-    // partition's place.
-    if !take_lock(connection, "freeing", LOCK_SECONDS)? {
-        return Err(Error::Fault(
+pub fn remove_freed(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
+    // Nobody removes what another is about to put in the partition's place.
+    let held = Held::take(server, connection, "freeing", LOCK_SECONDS)?.ok_or_else(|| {
+        Error::Fault(
             "another process has been freeing a partition for hours: see SHOW PROCESSLIST"
                 .to_owned(),
-        ));
-    }
-    drop_freed(connection)
+        )
+    })?;
+    drop_freed(connection)?;
+    Ok(held)
 }
 
 /// Removes a season's partition if nothing is in it. False: there was none, or something is.
