@@ -384,6 +384,10 @@ def filelock(lock_name: str, *, timeout: float = 30) -> Iterator[None]:
         _locks[lock_name].release()
 
 
+def get_app_path(app: str, *joins: str) -> str:
+    return str(Path(str(importlib.import_module(app).__file__)).parent.joinpath(*joins))
+
+
 def get_hooks(hook: str) -> list[str]:
     return recorded.hooks.get(hook, [])
 
@@ -531,7 +535,10 @@ class Database:
         self.transaction_writes = 0
         self.connection: pymysql.Connection[pymysql.cursors.DictCursor] | None = None
 
-    def sql(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+    def sql(
+        self, query: str, values: Sequence[Any] = (), as_dict: bool = True
+    ) -> list[dict[str, Any]]:
+        """Rows as dicts; Frappe's are tuples unless it is told."""
         if self.connection is None:
             conf = local.conf
             self.connection = pymysql.connect(

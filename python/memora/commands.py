@@ -17,6 +17,7 @@ from frappe.commands import get_site, pass_context
 
 from memora._engine import MemoraError
 from memora.api.documents import as_student
+from memora.services import demo_data
 from memora.services.engine import engine
 from memora.services.metrics import metrics_text
 from memora.services.monitor import Health, Monitor, monitor
@@ -238,6 +239,33 @@ def forget(context: Any, player: str, yes: bool, wants_json: bool) -> None:
         text += "{poison_reviews:,} Poison Reviews and "
         text += "{waiting_submissions:,} waiting submissions are gone."
         finish(wants_json, dict(forgotten), text.format(**forgotten))
+
+
+@memora.command("demo-data")
+@click.option("--force", is_flag=True, help="Also where another season is active.")
+@as_json
+@pass_context
+def make_demo_data(context: Any, force: bool, wants_json: bool) -> None:
+    """Make a season with students who have answered for a month, to look at.
+
+    What is there of it already stays. clear-demo-data removes it.
+    """
+    with present_site(context), bars(wants_json) as show:
+        demo_data.check_can_be_made(force)
+        made = demo_data.make(None, partial(show, "Students"))
+        text = f"{made['season']} has {made['records']:,} records of {made['students']} students."
+        finish(wants_json, dict(made), text)
+
+
+@memora.command("clear-demo-data")
+@as_json
+@pass_context
+def clear_demo_data(context: Any, wants_json: bool) -> None:
+    """Remove what demo-data has made: season, students, records, subjects and topics."""
+    with present_site(context), bars(wants_json) as show:
+        removed = demo_data.remove(None, partial(show, "Students"))
+        text = f"{removed['records']:,} records of {removed['students']} students are gone."
+        finish(wants_json, dict(removed), text)
 
 
 @memora.command("partitions")

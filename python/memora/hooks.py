@@ -5,14 +5,37 @@ app_title = "Memora"
 app_publisher = "memora contributors"
 app_description = "Spaced-repetition reviews for students"
 app_license = "MIT"
+app_logo_url = "/assets/memora/images/memora.svg"
+
+# The tile on the page of apps (/apps, on Frappe 16 /desk).
+add_to_apps_screen = [
+    {
+        "name": "memora",
+        "logo": app_logo_url,
+        "title": app_title,
+        "route": "/app/memora",
+        "has_permission": "memora.services.desk.is_for_user",
+    }
+]
 
 # A fresh install marks patches as done without running them.
-after_install = ["memora.services.roles.create_roles", "memora.services.storage.install"]
-after_migrate = ["memora.services.roles.create_roles", "memora.services.storage.prepare_storage"]
+after_install = [
+    "memora.services.roles.create_roles",
+    "memora.services.desk.link_assets",
+    "memora.services.storage.install",
+]
+after_migrate = [
+    "memora.services.roles.create_roles",
+    "memora.services.desk.link_assets",
+    "memora.services.storage.prepare_storage",
+]
 after_uninstall = "memora.services.storage.remove_what_is_left"
 
 after_job = "memora.services.engine.close_connections"
 after_request = "memora.services.errors.set_retry_after"
+
+# On every page of the Desk, so it is small.
+app_include_js = ["/assets/memora/js/search.js"]
 
 # Scripts beside a form's or a page's own: Frappe sends them as text, after it. They are no
 # bundle (app_include_js), since `bench build` bundles only apps in the folder apps/, where an app
@@ -22,9 +45,14 @@ doctype_js = {
     "Poison Review": ["public/js/poison.js"],
     "SRS Job": ["public/js/jobs.js"],
 }
-doctype_list_js = {"Poison Review": ["public/js/poison.js"], "SRS Job": ["public/js/jobs.js"]}
+doctype_list_js = {
+    "Game Subscription Season": ["public/js/demo_data.js"],
+    "Poison Review": ["public/js/poison.js"],
+    "SRS Job": ["public/js/jobs.js"],
+}
 page_js = {
     "srs-monitor": [
+        "public/js/demo_data.js",
         "public/js/html.js",
         "public/js/format.js",
         "public/js/charts.js",

@@ -153,6 +153,7 @@ window.frappe = {
 				main: [add(document.body, "div", "layout-main")],
 				add_inner_button: (label, action) =>
 					(add(head, "button", "", label).onclick = action),
+				add_menu_item: (label, action) => (add(head, "button", "", label).onclick = action),
 				set_indicator: (label) => (indicator.textContent = label),
 				clear_indicator: () => (indicator.textContent = ""),
 			};

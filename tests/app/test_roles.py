@@ -86,6 +86,17 @@ def test_every_page_has_a_decision_and_keeps_to_it() -> None:
     assert found == who_may.PAGES
 
 
+def test_every_workspace_chart_and_card_has_a_decision() -> None:
+    for kind, decided in (("workspace", who_may.WORKSPACES), ("dashboard_chart", who_may.CHARTS)):
+        found = {
+            name: tuple(rule["role"] for rule in document["roles"])
+            for name, document in documents(kind).items()
+        }
+        assert found == decided
+    cards = {name: card["document_type"] for name, card in documents("number_card").items()}
+    assert cards == who_may.CARDS
+
+
 def test_memora_managers_are_told_and_nobody_else(app: App) -> None:
     for role in (MANAGER, TEACHER, METRICS):
         frappe.recorded.roles[f"{role}@school.example"] = [role]

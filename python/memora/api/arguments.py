@@ -43,9 +43,14 @@ def as_required_text(name: str, value: object) -> str:
 
 
 def check_confirmed(confirm: object, consequence: str) -> None:
-    """Refuse what is not confirmed, and say what it would do. Forms send true as text or number."""
-    if confirm is not True and str(confirm).lower() not in ("1", "true", "yes"):
+    """Refuse what is not confirmed, and say what it would do."""
+    if not is_true(confirm):
         throw(_("Nothing was done. {0} To do it, set confirm.").format(consequence))
+
+
+def is_true(value: object) -> bool:
+    """Whether an argument says yes. Forms send true as text or number."""
+    return value is True or str(value).lower() in ("1", "true", "yes")
 
 
 def as_limit(value: object) -> int:

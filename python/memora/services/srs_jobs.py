@@ -36,9 +36,26 @@ SILENT_SECONDS: Final = 60
 
 # Of done and total records, and what else the engine reports.
 Progress = TypeVar("Progress", bound=Mapping[str, Any])
-Kind = Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"]
+Kind = Literal[
+    "Rebuild",
+    "Reconciliation",
+    "Archive",
+    "Deletion",
+    "Replay",
+    "Demo Data",
+    "Demo Data Removal",
+]
 Status = Literal["Queued", "Running", "Done", "Cancelled", "Failed", "Interrupted"]
-CANCELLABLE: Final = ("Rebuild", "Reconciliation", "Deletion", "Replay")
+CANCELLABLE: Final = (
+    "Rebuild",
+    "Reconciliation",
+    "Deletion",
+    "Replay",
+    "Demo Data",
+    "Demo Data Removal",
+)
+# The engine has no lock for them: their news tell whether they run.
+WITHOUT_LOCK: Final = ("Demo Data", "Demo Data Removal")
 # What must come to its end whoever is killed, and the background job that does it.
 CONTINUED: Final = {
     "Archive": "memora.services.srs_archiver.archive_in_background",
@@ -257,7 +274,7 @@ def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> s
     with filelock(_lock_name(kind, season)):
         # What others have committed since this transaction began.
         frappe.db.commit()
-        for job in _unfinished(kind=kind, season=season or ("is", "not set")):
+        for job in unfinished(kind=kind, season=season or ("is", "not set")):
             if kind in CONTINUED:
                 if _is_dead(job):
                     _queue_again(job)
@@ -270,7 +287,8 @@ def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> s
     return name
 
 
-def _unfinished(**filters: Any) -> list[dict[str, Any]]:
+def unfinished(**filters: Any) -> list[dict[str, Any]]:
+    """The jobs that are queued or run, or whose process died a moment ago, oldest first."""
     wanted = {"status": UNFINISHED, **filters}
     return list(frappe.get_all(JOB, filters=wanted, fields=list(FIELDS), order_by="creation asc"))
 
@@ -336,7 +354,7 @@ def latest_jobs(most: int, **filters: Any) -> list[Job]:
 def look_after_jobs() -> None:
     """Queue dead jobs again that must come to an end; interrupt the others (every minute)."""
     lately = now_datetime() - timedelta(seconds=SILENT_SECONDS)
-    silent = _unfinished(modified=("<", lately))
+    silent = unfinished(modified=("<", lately))
     # What a queue knows that does not answer is asked in a minute.
     if not silent or not queue_answers():
         return
@@ -345,7 +363,7 @@ def look_after_jobs() -> None:
             # What others have committed since this transaction began: a request may have queued it
             # again.
             frappe.db.commit()
-            if not (still := _unfinished(name=job["name"])) or not _is_dead(still[0]):
+            if not (still := unfinished(name=job["name"])) or not _is_dead(still[0]):
                 continue
             if job["kind"] in CONTINUED:
                 _queue_again(job)
@@ -390,4 +408,6 @@ def _is_dead(job: Mapping[str, Any]) -> bool:
 
 
 def _is_running(job: Mapping[str, Any]) -> bool:
+    if job["kind"] in WITHOUT_LOCK:
+        return bool(job["modified"] >= now_datetime() - timedelta(seconds=SILENT_SECONDS))
     return engine().is_running(job["kind"], job["season"] or "")

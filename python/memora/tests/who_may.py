@@ -27,6 +27,15 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "memora.api.cache.trigger_reconciliation": MANAGERS,
     # Those who may read the DocType: ARGUMENTS names one.
     "memora.api.counts.get_count": MANAGERS,
+    "memora.api.demo_data.clear_demo_data": MANAGERS,
+    "memora.api.demo_data.make_demo_data": MANAGERS,
+    "memora.api.desk.answers_today": (*MANAGERS, TEACHER),
+    "memora.api.desk.backlog": (*MANAGERS, TEACHER),
+    "memora.api.desk.calls_of_students": (*MANAGERS, TEACHER),
+    "memora.api.desk.reviews_due": (*MANAGERS, TEACHER),
+    "memora.api.desk.students_active_today": (*MANAGERS, TEACHER),
+    "memora.api.desk.time_to_answer": (*MANAGERS, TEACHER),
+    "memora.api.desk.waiting_poison_reviews": (*MANAGERS, TEACHER),
     "memora.api.jobs.cancel_job": MANAGERS,
     "memora.api.jobs.get_job": (*MANAGERS, TEACHER),
     "memora.api.monitor.get_cache_status": (*MANAGERS, TEACHER),
@@ -74,6 +83,19 @@ DOCTYPES: Final[dict[str, dict[str, str]]] = {
     },
 }
 PAGES: Final = {"srs-monitor": (*MANAGERS, TEACHER)}
+WORKSPACES: Final = {"Memora": (*MANAGERS, TEACHER)}
+CHARTS: Final = {
+    "Calls of Students": (*MANAGERS, TEACHER),
+    "Time to Answer": (*MANAGERS, TEACHER),
+}
+# Frappe shows a card to those who may read its DocType.
+CARDS: Final = {
+    "Answers Today": "SRS Job",
+    "Poison Reviews Waiting": "Poison Review",
+    "Reviews Due": "SRS Job",
+    "Students Active Today": "SRS Job",
+    "Submissions Waiting to Be Saved": "SRS Job",
+}
 
 
 def import_everything() -> None:

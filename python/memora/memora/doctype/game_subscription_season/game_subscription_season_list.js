@@ -13,6 +13,9 @@ frappe.listview_settings["Game Subscription Season"] = {
 			? [__("Seen by Students"), "green", "is_active,=,1"]
 			: [__("Active, but Not Seen"), "orange", "is_active,=,1"];
 	},
+	onload(list) {
+		memora.demo_data.add_to_menu(list.page, () => frappe.set_route("srs-monitor"));
+	},
 	// The list is drawn before the server answers, and again if the answer differs.
 	refresh(list) {
 		const readers = ["System Manager", "Memora Manager", "Memora Teacher"];

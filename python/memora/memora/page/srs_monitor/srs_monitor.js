@@ -27,6 +27,7 @@ memora.SRSMonitor = class {
 				memora.jobs.prompt_reconciliation(null, () => this.poll_now())
 			);
 		this.page.add_inner_button(__("All Jobs"), () => frappe.set_route("List", "SRS Job"));
+		memora.demo_data.add_to_menu(this.page, () => this.poll_now());
 		this.root = this.page.main[0];
 		this.root.classList.add("srs-monitor");
 		this.root.innerHTML = this.skeleton().text;

@@ -1,0 +1,54 @@
+"""Demo data, from the Desk: made and removed in the background."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+import frappe
+
+from memora.api.arguments import is_true
+from memora.api.jobs import queued
+from memora.services import demo_data
+from memora.services.errors import frappe_errors
+from memora.services.roles import MANAGERS
+
+
+class QueuedDemoData(TypedDict):
+    """The SRS Job that tells of it."""
+
+    job: str
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def make_demo_data(force: bool | int | str = False) -> QueuedDemoData:
+    """Make a season with students who have answered for a month. For Memora Managers.
+
+    What is there of it already stays.
+
+    Args:
+        force: also where another season is active, whose students then see the demo season.
+
+    Returns: job: the SRS Job. One that is queued or running already is not queued again.
+
+    Raises:
+        frappe.ValidationError: another season is active.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for(MANAGERS)
+    return {"job": queued(demo_data.request(is_true(force)))}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def clear_demo_data() -> QueuedDemoData:
+    """Remove all demo data: season, students, records, subjects and topics. For Memora Managers.
+
+    Returns: as make_demo_data.
+
+    Raises:
+        frappe.ValidationError: demo data is being made.
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    frappe.only_for(MANAGERS)
+    return {"job": queued(demo_data.request_removal())}

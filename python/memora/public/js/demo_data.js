@@ -1,0 +1,48 @@
+// Demo data from the SRS Monitor and the list of seasons: made and removed in the background, and told of
+// in the SRS Monitor.
+frappe.provide("memora.demo_data");
+
+// Add the two entries to a page's menu, for those who may.
+memora.demo_data.add_to_menu = (page, callback) => {
+	if (!frappe.user.has_role(["System Manager", "Memora Manager"])) return;
+	page.add_menu_item(__("Add Demo Data"), () => memora.demo_data.make(callback));
+	page.add_menu_item(__("Remove Demo Data"), () => memora.demo_data.clear(callback));
+};
+
+// Make it, once confirmed. `callback` gets the name of the SRS Job.
+memora.demo_data.make = (callback) =>
+	frappe.prompt(
+		[
+			{
+				fieldname: "what",
+				fieldtype: "HTML",
+				options: __(
+					"A season, subjects, topics and 12 students are made, who have answered for a month. You can remove them again."
+				),
+			},
+			{
+				fieldname: "force",
+				fieldtype: "Check",
+				label: __("Also if another season is active"),
+				description: __("Students then see the demo season until it is removed."),
+			},
+		],
+		({ force }) => memora.demo_data.call("make_demo_data", { force }, callback),
+		__("Add Demo Data"),
+		__("Add")
+	);
+
+// Remove it, once confirmed.
+memora.demo_data.clear = (callback) =>
+	frappe.confirm(__("Remove the demo season, its students and all their records?"), () =>
+		memora.demo_data.call("clear_demo_data", {}, callback)
+	);
+
+memora.demo_data.call = (name, args, callback) =>
+	frappe.xcall(`memora.api.demo_data.${name}`, args).then(
+		({ job }) => {
+			frappe.show_alert(__("It is queued. The SRS Monitor shows how far it is."));
+			callback?.(job);
+		},
+		() => {} // Frappe has shown the error
+	);

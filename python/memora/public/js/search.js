@@ -1,0 +1,44 @@
+// Who searches the Desk for "memora" finds all of it: no name but the workspace's has that word.
+window.$(document).on("app_ready", () => {
+	const search = frappe.search?.utils;
+	if (!search?.get_workspaces) return;
+	const get_workspaces = search.get_workspaces;
+	search.get_workspaces = function (keywords) {
+		const found = get_workspaces.call(this, keywords);
+		const typed = keywords.trim().toLowerCase();
+		if (typed.length < 3 || !"memora".startsWith(typed)) return found;
+		return [...found, ...memora.search.entries()];
+	};
+});
+
+frappe.provide("memora.search");
+
+memora.search.DOCTYPES = [
+	"Game Subscription Season",
+	"Poison Review",
+	"SRS Job",
+	"Game Subject",
+	"Game Topic",
+	"Player Memory Tracker",
+	"Memory Review Audit",
+	"Archived Memory Tracker",
+];
+
+// The page and the lists that the user may read, in the form of the search's own results. The
+// highest index comes first; the workspace has one of about 100.
+memora.search.entries = () => {
+	const { page_info, user } = frappe.boot;
+	const entry = (type, label, route, order) => ({
+		type,
+		label,
+		value: label,
+		index: 90 - order,
+		match: label,
+		route,
+	});
+	const lists = memora.search.DOCTYPES.filter((name) => user.can_read.includes(name)).map(
+		(name, order) => entry("List", __("{0} List", [__(name)]), ["List", name], order + 1)
+	);
+	const page = page_info["srs-monitor"];
+	return page ? [entry("Page", __("SRS Monitor"), ["srs-monitor"], 0), ...lists] : lists;
+};
