@@ -12,6 +12,7 @@ from frappe.utils import now_datetime
 
 from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
+from memora.services.counting import counted
 from memora.services.engine import after_commit, engine
 from memora.services.monitor import POISON, WAITING
 from memora.services.srs_jobs import JobCancelled, at_work, request_job
@@ -110,6 +111,9 @@ def _forget_cache(player: str | None, season: str | None, engine: Engine) -> Non
 
 def summary(report: ReplayReport) -> str:
     """What came of a replay, in a sentence."""
-    counts = [f"{report['replayed']:,}", f"{report['failed']:,}", f"{report['unknown']:,}"]
-    text = _("{0} were saved, {1} still cannot be saved, {2} are unknown.")
-    return str(text.format(*counts))
+    parts = (
+        counted(report["replayed"], _("1 was saved"), _("{0} were saved")),
+        _("{0} still cannot be saved").format(f"{report['failed']:,}"),
+        counted(report["unknown"], _("1 is unknown"), _("{0} are unknown")),
+    )
+    return str(_("{0}, {1}, {2}.").format(*parts))

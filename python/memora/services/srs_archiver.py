@@ -15,6 +15,7 @@ from frappe.utils import getdate, now_datetime
 
 from memora._engine import InvalidInput, MemoraError
 from memora.services.administrators import alert_administrators
+from memora.services.counting import counted
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
 from memora.services.srs_jobs import CONTINUED, JobCancelled, at_work, request_job
@@ -76,7 +77,7 @@ class SRSArchiver:
             records = archived["done"]
             work.end(
                 "Done",
-                _("{0} records were moved.").format(f"{records:,}"),
+                _moved(records),
                 done=records,
                 total=records,
             )
@@ -106,7 +107,7 @@ class SRSArchiver:
         with at_work("Deletion", season, job) as work:
             frappe.db.commit()
             deleted = engine().delete_flagged(season, work.progress_callback(on_progress))
-            message = _("{0} records were deleted.").format(f"{deleted:,}")
+            message = counted(deleted, _("1 record was deleted."), _("{0} records were deleted."))
             work.end("Done", message, done=deleted, total=deleted)
         return deleted
 
@@ -138,10 +139,14 @@ def archive_in_background(season: str, job: str | None = None) -> None:
         return
     alert_administrators(
         _("{0} is archived").format(season),
-        _("{0} records were moved.").format(f"{archived['done']:,}"),
+        _moved(archived["done"]),
         link,
         is_good=True,
     )
+
+
+def _moved(records: int) -> str:
+    return counted(records, _("1 record was moved."), _("{0} records were moved."))
 
 
 def delete_in_background(season: str | None = None, job: str | None = None) -> None:
@@ -160,7 +165,9 @@ def delete_in_background(season: str | None = None, job: str | None = None) -> N
             link,
         )
         return
-    subject = _("{0} archived records were deleted").format(f"{deleted:,}")
+    subject = counted(
+        deleted, _("1 archived record was deleted"), _("{0} archived records were deleted")
+    )
     message = _("They were flagged as eligible for deletion, of {0}.").format(
         season or _("all seasons")
     )

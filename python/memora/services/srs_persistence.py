@@ -10,6 +10,7 @@ from frappe import _
 from memora._engine import ServiceUnavailable
 from memora.services.administrators import alert_administrators
 from memora.services.background import LONG_SECONDS, enqueue_now_or_never
+from memora.services.counting import counted
 from memora.services.engine import engine
 from memora.services.outages import report_outages
 from memora.services.scheduler import mend_schedule
@@ -54,8 +55,10 @@ def persist_review_batch() -> DrainReport | None:
         request_drain()
     if report["set_aside"]:
         alert_administrators(
-            _("{0} review records could not be saved and were set aside").format(
-                report["set_aside"]
+            counted(
+                report["set_aside"],
+                _("1 review record could not be saved and was set aside"),
+                _("{0} review records could not be saved and were set aside"),
             ),
             _("The list of Poison Reviews shows them and the reason, and can replay them."),
             link="/app/poison-review",

@@ -9,6 +9,7 @@ from frappe import _
 
 from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
+from memora.services.counting import counted, records, students
 from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
 from memora.services.srs_jobs import FOUND, JOB, JobCancelled, at_work, request_job
@@ -135,26 +136,51 @@ def _cached_seasons() -> list[str]:
 
 def summary(found: Reconciliation) -> str:
     """What was found, in a sentence or two."""
-    counts = [found[name] for name in ("missing", "ghost", "wrong_date", "wrong_state")]
-    shown = [f"{count:,}" for count in (sum(counts), found["records"], found["students"], *counts)]
+    differing = sum(found[name] for name in ("missing", "ghost", "wrong_date", "wrong_state"))
+    kinds = (
+        counted(found["missing"], _("1 missing"), _("{0} missing")),
+        counted(found["ghost"], _("1 ghost"), _("{0} ghosts")),
+        counted(found["wrong_date"], _("1 wrong date"), _("{0} wrong dates")),
+        counted(found["wrong_state"], _("1 wrong state"), _("{0} wrong states")),
+    )
     sentences = [
-        _("{0} of {1} records of {2} students differ:").format(*shown[:3]),
-        _("{0} missing, {1} ghosts, {2} wrong dates, {3} wrong states.").format(*shown[3:]),
+        counted(
+            differing,
+            _("1 of {1} of {2} differs: {3}, {4}, {5}, {6}."),
+            _("{0} of {1} of {2} differ: {3}, {4}, {5}, {6}."),
+            records(found["records"]),
+            students(found["students"]),
+            *kinds,
+        )
     ]
     if found["percent_low"] < found["percent_high"]:
         bounds = f"{found['percent_low']:.3f}", f"{found['percent_high']:.3f}"
         sentences.append(_("Of all records, {0}% to {1}% (95% confidence).").format(*bounds))
     if found["half_filled"]:
-        half_filled = _("{0} schedules were only half filled.")
-        sentences.append(half_filled.format(f"{found['half_filled']:,}"))
+        half_filled = counted(
+            found["half_filled"],
+            _("1 schedule was only half filled."),
+            _("{0} schedules were only half filled."),
+        )
+        sentences.append(half_filled)
     if found["void"]:
-        void = _(
-            "{0} schedules are void, as after an outage of redis_cache: the next read loads them."
+        void = counted(
+            found["void"],
+            _("1 schedule is void, as after an outage of redis_cache: the next read loads it."),
+            _(
+                "{0} schedules are void, as after an outage of redis_cache: "
+                "the next read loads them."
+            ),
         )
-        sentences.append(void.format(f"{found['void']:,}"))
+        sentences.append(void)
     if found["offered"]:
-        offered = _(
-            "{0} answers were in the cache alone: redis_queue had lost them. They are saved again."
+        offered = counted(
+            found["offered"],
+            _("1 answer was in the cache alone: redis_queue had lost it. It is saved again."),
+            _(
+                "{0} answers were in the cache alone: redis_queue had lost them. "
+                "They are saved again."
+            ),
         )
-        sentences.append(offered.format(f"{found['offered']:,}"))
+        sentences.append(offered)
     return " ".join(sentences)

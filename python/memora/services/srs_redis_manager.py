@@ -14,6 +14,7 @@ from frappe import _
 
 from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
+from memora.services.counting import counted, students
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
 from memora.services.partition_manager import SEASON
@@ -151,8 +152,12 @@ def rebuild_season(
 
 def summary(rebuilt: RebuildProgress) -> str:
     """What was rebuilt, in a sentence."""
-    counts = f"{rebuilt['done']:,}", f"{rebuilt['students']:,}"
-    return str(_("{0} records of {1} students are cached.").format(*counts))
+    return counted(
+        rebuilt["done"],
+        _("1 record of {1} is cached."),
+        _("{0} records of {1} are cached."),
+        students(rebuilt["students"]),
+    )
 
 
 def request_rebuild(season: str) -> str | None:

@@ -57,7 +57,7 @@ class TestMonitor(MonitorTestCase):
         self.assertTrue(engine().cache_stats(STUDENT, SEASON)["complete"])
         found = srs.get_job(job)
         self.assertEqual((found["status"], found["done"], found["percent"]), ("Done", 20, 100.0))
-        self.assertEqual(frappe.get_doc(JOB, job).message, "20 records of 1 students are cached.")
+        self.assertEqual(frappe.get_doc(JOB, job).message, "20 records of 1 student are cached.")
 
     def test_a_reconciliation_removes_a_ghost(self) -> None:
         self.plant_a_ghost()
