@@ -106,6 +106,8 @@ class Recorded:
     """What the app asked Frappe to do, and the users' roles. `at_once` runs jobs as they come.
 
     `jobs` wait, `taken` are with a worker: RQ calls those started, also when the worker was killed.
+    `sites` have the configuration of each that was present, `installed_apps` what is installed on
+    one that has other apps than all.
     """
 
     at_once: bool = False
@@ -115,6 +117,8 @@ class Recorded:
     notifications: list[dict[str, Any]] = field(default_factory=list)
     published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     hooks: dict[str, list[str]] = field(default_factory=dict)
+    sites: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    installed_apps: dict[str, list[str]] = field(default_factory=dict)
     roles: dict[str, list[str]] = field(
         default_factory=lambda: {"manager@school.example": ["System Manager"]}
     )
@@ -154,6 +158,7 @@ def make_present(
         sys.modules[place] = sys.modules[__name__]
     local.conf = _dict(site_config)
     local.site = local.conf.db_name
+    recorded.sites[local.site] = site_config
     local.time_zone = time_zone
     local.db = Database()
     local.flags = _dict()
@@ -267,6 +272,14 @@ class DoesNotExistError(ValidationError):
 
 class NameError(Exception):
     http_status_code = 409
+
+
+class NotFound(Exception):
+    http_status_code = 404
+
+
+class IncorrectSitePath(NotFound):
+    pass
 
 
 class DuplicateEntryError(NameError):
@@ -456,8 +469,15 @@ def clear_document_cache(doctype: str, name: str) -> None:
 
 
 def init(site: str) -> None:
+    """Only a site that was present before is known."""
+    if site not in recorded.sites:
+        raise IncorrectSitePath(f"{site} does not exist")
     if local.site != site:
-        raise FileNotFoundError(site)
+        make_present(recorded.sites[site])
+
+
+def get_installed_apps() -> list[str]:
+    return recorded.installed_apps.get(local.site, ["frappe", "memora"])
 
 
 def destroy() -> None:
@@ -528,6 +548,8 @@ CONVERSION_MAP: Final = conversions | {FIELD_TYPE.NEWDECIMAL: float}
 
 class Database:
     """frappe.db: one transaction after another, connected on first use."""
+
+    OperationalError: Final = pymysql.OperationalError
 
     def __init__(self) -> None:
         self.after_commit: Final = CallbackManager()
@@ -807,10 +829,7 @@ pass_context: Final = click.pass_obj
 
 def connect() -> None:
     """`init` has made the site the present one; the database is connected to on first use."""
-
-
-def get_site(context: Any) -> str:
-    return str(context.sites[0])
+    set_user("Administrator")
 
 
 # -- frappe.utils.scheduler

@@ -318,7 +318,10 @@ def test_the_commands(erased: Site) -> None:
     assert run(erased, "forget", STUDENT, given="n\n").exit_code == 1
     done = run(erased, "forget", STUDENT, "--json", "--yes")
     assert json.loads(done.output)["records"] == 4
-    assert "0 records, 0 archived" in run(erased, "forget", STUDENT, given="y\n").output
+    assert (
+        "Erased: 0 records; of the archive: 0 records"
+        in run(erased, "forget", STUDENT, given="y\n").output
+    )
 
 
 def test_frappes_deletion_erases_before_it_makes_anonymous(erased: Site) -> None:

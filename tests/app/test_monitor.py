@@ -328,10 +328,10 @@ def test_the_command_replays(manager: Site, engine: Engine) -> None:
     finally:
         manager.sql("ALTER TABLE `tabPlayer Memory Tracker` DROP CONSTRAINT c")
     done = run(manager, "replay", "no-such-name")
-    assert "1 are unknown" in done.output
+    assert "1 is unknown" in done.output
     done = run(manager, "replay")
     assert done.exit_code == 0, done.output
-    assert "1 were saved" in done.output
+    assert "1 was saved" in done.output
     assert "poison" in manager.rows(STUDENTS[0])
 
 

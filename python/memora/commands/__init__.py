@@ -1,0 +1,48 @@
+"""`bench --site SITE memora ...`: what administrators do, with progress bars.
+
+With `--json` a command prints one JSON document instead, for programs. `--site all` runs it on each
+site that has memora. What fails ends with exit code 1 and a line on stderr, or with --json with a
+document that has `error` and `code`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from memora.commands.cache import rebuild, reconcile
+from memora.commands.demo import clear_demo_data, make_demo_data
+from memora.commands.jobs import cancel
+from memora.commands.journal import drain, mend_clock
+from memora.commands.poison import poison, replay
+from memora.commands.seasons import archive, delete_eligible, partitions
+from memora.commands.status import status
+from memora.commands.students import export_player, forget
+
+
+@click.group("memora")
+def memora() -> None:
+    """Spaced-repetition reviews: health, cache, journal, seasons, archive."""
+
+
+for command in (
+    status,
+    rebuild,
+    reconcile,
+    drain,
+    mend_clock,
+    poison,
+    replay,
+    cancel,
+    archive,
+    delete_eligible,
+    partitions,
+    export_player,
+    forget,
+    make_demo_data,
+    clear_demo_data,
+):
+    memora.add_command(command)
+
+commands: Final = [memora]

@@ -1,0 +1,217 @@
+"""A command on the sites that the command line names, with its answer for people or programs."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any, Final, cast
+
+import click
+import frappe
+from frappe import _
+from frappe.commands import pass_context
+
+from memora._engine import MemoraError
+from memora.services.errors import ReviewsUnavailable
+from memora.services.srs_jobs import JobCancelled
+
+INVALID: Final = "memora.invalid_input"
+
+
+class CommandFailed(Exception):
+    """A command came to no end on a site. With the message, and a code of docs/operating.md."""
+
+    def __init__(self, message: str, code: str = INVALID) -> None:
+        super().__init__(message)
+        self.message: Final = " ".join(message.splitlines())
+        self.code: Final = code
+
+
+class CommandRefused(CommandFailed):
+    """A command makes no sense as it was given, on whichever site."""
+
+
+class NotInstalled(CommandFailed):
+    """The site is there, and memora is not installed on it."""
+
+
+class Terminal:
+    """What a command shows to people. With --json it shows nothing, and its answer is printed."""
+
+    def __init__(self, wants_json: bool, has_several: bool) -> None:
+        self.wants_json: Final = wants_json
+        self.has_several: Final = has_several
+        self._bar: Any = None
+        self._label = ""
+
+    def say(self, text: str, colour: str | None = None) -> None:
+        """Print a line, below the bar."""
+        self.end_bar()
+        if not self.wants_json:
+            click.secho(text, fg=colour)
+
+    def show(self, label: str, progress: Mapping[str, Any]) -> None:
+        """A bar for each label: how far it is, of `done` and `total` records."""
+        if self.wants_json or not label:
+            return
+        if label != self._label:
+            self.end_bar()
+            self._label = label
+            self._bar = click.progressbar(length=1, label=f"{label:<10}", show_pos=True)
+            self._bar.render_progress()
+        # The number of records is often an estimate that can grow.
+        self._bar.length = max(progress["total"], 1)
+        self._bar.update(progress["done"] - self._bar.pos)
+
+    def end_bar(self) -> None:
+        """Leave the bar as it is; what is printed next stands below it."""
+        if self._bar:
+            self._bar.render_finish()
+        self._bar, self._label = None, ""
+
+    def confirm(self, question: str, is_sure: bool) -> None:
+        """Ask on stderr, unless `--yes` was given; whoever says no ends the command."""
+        if not is_sure:
+            click.confirm(question, abort=True, err=True)
+
+
+yes: Final = click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
+
+
+def share_of_time(default: float) -> Callable[[Any], Any]:
+    """The option --share."""
+    return click.option(
+        "--share",
+        default=default,
+        show_default=True,
+        type=click.FloatRange(0, 1, min_open=True),
+        help="Part of the time that the servers are kept at work; 1 where no students wait.",
+    )
+
+
+def on_sites(command: Callable[..., object]) -> Callable[..., None]:
+    """Run a command on each site of the command line, one after another. Adds the option --json.
+
+    The command is called with a Terminal and its own arguments, the site is present and its
+    transaction committed afterwards. What it returns is the answer for programs: of several sites,
+    by their names. What its arguments name is on one site, so with several sites it is refused.
+    """
+
+    @click.option("--json", "wants_json", is_flag=True, help="Print JSON, and no progress bar.")
+    @pass_context
+    @wraps(command)
+    def run(context: Any, wants_json: bool, **arguments: Any) -> None:
+        sites: Sequence[str] = context.sites
+        terminal = Terminal(wants_json, has_several=len(sites) > 1)
+        answers: dict[str, object] = {}
+        has_failed = False
+        try:
+            check_sites(sites, arguments)
+            for site in sites:
+                if terminal.has_several:
+                    terminal.say(site, "cyan")
+                try:
+                    with present_site(site):
+                        answers[site] = command(terminal, **arguments)
+                except CommandRefused:
+                    raise
+                except NotInstalled as failure:
+                    # With all sites of a bench, those that have memora are meant.
+                    if not terminal.has_several:
+                        raise
+                    terminal.say(failure.message)
+                except CommandFailed as failure:
+                    if not terminal.has_several:
+                        raise
+                    has_failed = True
+                    answers[site] = failure_as_json(failure)
+                    tell(terminal, f"{site}: {failure.message}")
+                finally:
+                    terminal.end_bar()
+        except CommandFailed as failure:
+            tell(terminal, failure.message)
+            if wants_json:
+                click.echo(json.dumps(failure_as_json(failure), indent=1))
+            click.get_current_context().exit(1)
+        if wants_json:
+            answer = answers if terminal.has_several else answers[sites[0]]
+            click.echo(json.dumps(answer, indent=1, default=str))
+        if has_failed:
+            click.get_current_context().exit(1)
+
+    return cast(Callable[..., None], run)
+
+
+def check_sites(sites: Sequence[str], arguments: Mapping[str, Any]) -> None:
+    """See that there is a site, and one alone where the command line names something of a site.
+
+    Raises:
+        CommandRefused: it is not so.
+    """
+    if not sites:
+        raise CommandRefused("No site is named: bench --site SITE memora ...")
+    named = [
+        parameter.human_readable_name
+        for parameter in click.get_current_context().command.params
+        if isinstance(parameter, click.Argument) and arguments.get(str(parameter.name))
+    ]
+    if named and len(sites) > 1:
+        raise CommandRefused(
+            f"{named[0]} is on one site, and {len(sites)} are named: give its name to --site."
+        )
+
+
+@contextmanager
+def present_site(site: str) -> Iterator[None]:
+    """Make a site the present one, as Frappe's own commands do, and commit at the end.
+
+    Raises:
+        CommandFailed: whatever went wrong, in a line.
+    """
+    try:
+        frappe.init(site=site)
+        frappe.connect()
+        if "memora" not in frappe.get_installed_apps():
+            raise NotInstalled(_("memora is not installed on {0}.").format(site))
+        yield
+        frappe.db.commit()
+    except (CommandFailed, click.Abort):
+        raise
+    except Exception as error:
+        raise CommandFailed(*explained(site, error)) from error
+    finally:
+        frappe.destroy()
+
+
+def explained(site: str, error: Exception) -> tuple[str, str]:
+    """What is told of an error, and its code. The traceback of a defect is in the log."""
+    if isinstance(error, frappe.IncorrectSitePath):
+        return f"There is no site {site}.", INVALID
+    if isinstance(error, MemoraError):
+        return str(error), error.code
+    if isinstance(error, JobCancelled):
+        return _("It was cancelled. What was done until then stays."), "memora.cancelled"
+    if isinstance(error, frappe.ValidationError):
+        # Frappe shows messages as HTML. What is down without a code of the engine's is redis_queue.
+        default = "memora.journal_unavailable" if isinstance(error, ReviewsUnavailable) else INVALID
+        return html.unescape(str(error)), frappe.local.response.get("error_code") or default
+    if isinstance(error, frappe.db.OperationalError):
+        message = _("MariaDB cannot be reached, or refuses to do it: {0}").format(error)
+        return message, "memora.database_unavailable"
+    frappe.logger("memora").error(f"a command failed on {site}", exc_info=error)
+    message = _("memora failed: {0}. The traceback is in logs/memora.log.")
+    return message.format(f"{type(error).__name__}: {error}"), "memora.fault"
+
+
+def failure_as_json(failure: CommandFailed) -> dict[str, str]:
+    """A failure for programs."""
+    return {"error": failure.message, "code": failure.code}
+
+
+def tell(terminal: Terminal, message: str) -> None:
+    """Print what went wrong on stderr; for programs it is in the document."""
+    if not terminal.wants_json:
+        click.echo(f"Error: {message}", err=True)
