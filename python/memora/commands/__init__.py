@@ -13,6 +13,7 @@ import click
 
 from memora.commands.cache import rebuild, reconcile
 from memora.commands.demo import clear_demo_data, make_demo_data
+from memora.commands.durability import make_durable
 from memora.commands.jobs import cancel
 from memora.commands.journal import drain, mend_clock
 from memora.commands.poison import poison, replay
@@ -32,6 +33,7 @@ for command in (
     reconcile,
     drain,
     mend_clock,
+    make_durable,
     poison,
     replay,
     cancel,
