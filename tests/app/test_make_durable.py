@@ -18,7 +18,7 @@ from memora.commands import memora
 from memora.services import journal_settings
 from memora.services.engine import engine as present_engine
 from tests import frappe_standin as frappe
-from tests.support.servers import Redis, find_program
+from tests.support.servers import Redis
 from tests.support.site_under_test import PLAYER, Site, session
 
 App = Callable[..., None]
@@ -55,7 +55,7 @@ class QueueOfBench(Redis):
         return self.file.read_text("utf-8", "surrogateescape")
 
     def command(self) -> list[str]:
-        return [find_program("redis-server"), str(self.file)]
+        return [super().command()[0], str(self.file)]
 
     def setting(self, name: str) -> str:
         with self.client() as client:
@@ -163,7 +163,7 @@ def test_bench_setup_redis_is_put_right_before_a_restart(queue: QueueOfBench) ->
 
 def test_lines_that_say_otherwise_are_replaced(queue: QueueOfBench) -> None:
     queue.write(
-        queue.text() + 'AppendOnly "no"\nappendfsync no\nmaxmemory-policy allkeys-lru\n'
+        queue.text() + 'AppendOnly "no"\nappendfsync\tno\nmaxmemory-policy allkeys-lru\n'
         "no-appendfsync-on-rewrite yes\nsave 900 1"
     )
     queue.restart()
@@ -208,8 +208,9 @@ def test_a_link_leads_to_the_file(queue: QueueOfBench) -> None:
 
 def test_a_disk_that_takes_nothing_leaves_all_as_it_was(queue: QueueOfBench) -> None:
     before = queue.text()
-    # Where Redis 7 makes a folder.
+    # Where Redis 7 makes a folder, and 6.2 a file.
     (queue.folder / "pids" / "appendonlydir").touch()
+    (queue.folder / "pids" / "appendonly.aof").mkdir()
     said = refused()
     assert "has its old settings" in said
     assert queue.text() == before

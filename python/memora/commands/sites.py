@@ -104,7 +104,7 @@ def on_sites(command: Callable[..., object]) -> Callable[..., None]:
     @pass_context
     @wraps(command)
     def run(context: Any, wants_json: bool, **arguments: Any) -> None:
-        sites: Sequence[str] = context.sites
+        sites: Sequence[str] = context.sites or ()
         terminal = Terminal(wants_json, has_several=len(sites) > 1)
         answers: dict[str, object] = {}
         has_failed = False
@@ -198,12 +198,16 @@ def explained(site: str, error: Exception) -> tuple[str, str]:
         # Frappe shows messages as HTML. What is down without a code of the engine's is redis_queue.
         default = "memora.journal_unavailable" if isinstance(error, ReviewsUnavailable) else INVALID
         return html.unescape(str(error)), frappe.local.response.get("error_code") or default
-    if isinstance(error, frappe.db.OperationalError):
-        message = _("MariaDB cannot be reached, or refuses to do it: {0}").format(error)
+    # In English: Frappe's translations want the database, which may be what is amiss.
+    database = getattr(frappe.local, "db", None)
+    if database and isinstance(error, database.OperationalError):
+        message = f"MariaDB cannot be reached, or refuses to do it: {error}"
         return message, "memora.database_unavailable"
     frappe.logger("memora").error(f"a command failed on {site}", exc_info=error)
-    message = _("memora failed: {0}. The traceback is in logs/memora.log.")
-    return message.format(f"{type(error).__name__}: {error}"), "memora.fault"
+    message = (
+        f"memora failed: {type(error).__name__}: {error}. The traceback is in logs/memora.log."
+    )
+    return message, "memora.fault"
 
 
 def failure_as_json(failure: CommandFailed) -> dict[str, str]:

@@ -294,8 +294,8 @@ def _directives(text: str) -> dict[str, str]:
 
 
 def _directive(line: str) -> tuple[str, str]:
-    name, _space, value = line.strip().partition(" ")
-    return ("", "") if name.startswith("#") else (name.lower(), value.strip().strip("\"'"))
+    name, *value = line.split(None, 1) or [""]
+    return ("", "") if name.startswith("#") else (name.lower(), "".join(value).strip(" \r\n\"'"))
 
 
 def _fits(file: Path, folder: str, port: str) -> bool:
