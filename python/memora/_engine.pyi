@@ -788,7 +788,8 @@ class Engine:
         Returns: one line for each change made; empty when nothing was to do.
 
         Raises:
-            EngineFault: the records do not allow it; the tables stay as they are.
+            EngineFault: DocTypes or fields are missing (docs/adopting.md), or the records do not
+                allow it; the tables stay as they are.
         """
 
     def create_partition(self, season: str) -> bool:

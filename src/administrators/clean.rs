@@ -4,17 +4,18 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::progress::OnProgress;
 use crate::rules::names::check_season_name;
-use crate::servers::mariadb::clean;
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
+use crate::servers::mariadb::{clean, doctypes};
 use crate::servers::pool::Connect;
 
 impl Engine {
     /// Whether some record, archived or not, has no season.
     ///
     /// # Errors
-    /// When MariaDB is down.
+    /// When DocTypes or fields are missing, or MariaDB is down.
     pub fn has_records_without_season(&self) -> Result<bool> {
         let mut connection = self.settings.background.connect(false)?;
+        doctypes::check(&mut connection)?;
         Ok(clean::lacks_season(&mut connection, &LIVE)?
             || clean::lacks_season(&mut connection, &ARCHIVE)?)
     }
@@ -27,6 +28,7 @@ impl Engine {
     pub fn give_season(&self, season: &str, on_progress: OnProgress<'_, u64>) -> Result<u64> {
         check_season_name(season)?;
         let mut connection = self.settings.background.connect(false)?;
+        doctypes::check(&mut connection)?;
         let mut changed = 0;
         for shape in [&LIVE, &ARCHIVE] {
             if clean::lacks_season(&mut connection, shape)? {
@@ -41,9 +43,10 @@ impl Engine {
     /// Removes all but the newest record of each student, season and question. Returns how many.
     ///
     /// # Errors
-    /// When MariaDB is down. Running it again goes on.
+    /// When DocTypes or fields are missing, or MariaDB is down. Running it again goes on.
     pub fn remove_duplicates(&self, on_progress: OnProgress<'_, u64>) -> Result<u64> {
         let mut connection = self.settings.background.connect(false)?;
+        doctypes::check(&mut connection)?;
         let mut removed = 0;
         for shape in [&LIVE, &ARCHIVE] {
             removed += clean::remove_duplicates(&mut connection, shape, &mut |more| {

@@ -62,6 +62,26 @@ def fresh_tables(site: Site) -> Iterator[Site]:
     site.engine().prepare_storage()
 
 
+def test_what_the_doctypes_lack_is_told_before_anything_is_changed(fresh_tables: Site) -> None:
+    """As in an app that brings its own."""
+    site = fresh_tables
+    site.sql("DROP TABLE `tabMemory Review Audit`")
+    site.sql(f"ALTER TABLE {TRACKER} DROP COLUMN topic, MODIFY answered_at_us INT")
+    site.sql("ALTER TABLE `tabGame Subscription Season` DROP COLUMN enable_redis")
+    before = site.sql("SHOW TABLES")
+    with pytest.raises(EngineFault) as raised:
+        site.engine().prepare_storage()
+    for lack in (
+        "there is no Memory Review Audit",
+        "Player Memory Tracker lacks topic (Data), answered_at_us (Int with the length 20, "
+        "and not int)",
+        "Game Subscription Season lacks enable_redis (Int)",
+    ):
+        assert lack in str(raised.value)
+    assert "Archived Memory Tracker" not in str(raised.value)
+    assert site.sql("SHOW TABLES") == before
+
+
 def drop_tables(site: Site) -> None:
     for row in site.sql("SHOW TABLES"):
         site.sql(f"DROP TABLE `{next(iter(row.values()))}`")
@@ -254,7 +274,7 @@ def test_rows_that_fit_no_primary_key_are_not_thrown_away(fresh_tables: Site, di
 
 def test_a_missing_table_is_explained(fresh_tables: Site) -> None:
     fresh_tables.sql(f"DROP TABLE {TRACKER}")
-    with pytest.raises(EngineFault, match="install"):
+    with pytest.raises(EngineFault, match=r"there is no Player Memory Tracker\. .* install"):
         fresh_tables.engine().prepare_storage()
     with fresh_tables.servers.database.connect(database=fresh_tables.name) as connection:
         drop_tables(fresh_tables)

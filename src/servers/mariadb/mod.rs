@@ -7,6 +7,7 @@ pub mod checks;
 pub mod clean;
 pub mod connect;
 pub mod dates;
+pub mod doctypes;
 pub mod errors;
 pub mod forget;
 pub mod journal;

@@ -12,7 +12,8 @@ use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
 use super::strays::{all_moving, has_strays, move_strays, new_moving, new_name, put_back};
 use super::{
-    archive, checks, journal, limiter, outages, registrations, renames, retention, unshown,
+    archive, checks, doctypes, journal, limiter, outages, registrations, renames, retention,
+    unshown,
 };
 use crate::error::{Error, Result};
 use crate::rules::names::check_season_name;
@@ -70,8 +71,10 @@ pub fn lock(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
 /// Gives the tables what Frappe's schema cannot express. Returns a line for each change.
 ///
 /// # Errors
-/// [`Error::Fault`] when records without a season, or duplicates, have to be cleaned first.
+/// [`Error::Fault`] when a DocType or a field is missing, or when records without a season, or
+/// duplicates, have to be cleaned first.
 pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
+    doctypes::check(connection)?;
     let mut changes = Vec::new();
     for (table, create) in OWN_TABLES {
         if !table_exists(connection, table)? {
