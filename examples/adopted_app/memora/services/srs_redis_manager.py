@@ -1,0 +1,80 @@
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from typing import Any
+
+import frappe
+from memora_engine._engine import InvalidInput, MemoraError, RateLimited, SeasonUnavailable
+from memora_engine.site_engine import engine, forget_time_zone
+
+
+class ReviewsUnavailable(frappe.ValidationError):
+    http_status_code = 503
+
+
+@contextmanager
+def frappe_errors() -> Iterator[None]:
+    """Tell students what to do: 429 with retry_after, 417, or 503. The cause is in the log."""
+    try:
+        yield
+    except RateLimited as error:
+        frappe.local.response["retry_after"] = error.retry_after
+        frappe.throw(str(error.args[0]), frappe.TooManyRequestsError)
+    except (InvalidInput, SeasonUnavailable) as error:
+        frappe.throw(escape(str(error)))
+    except MemoraError as error:
+        frappe.logger("memora").error(str(error))
+        frappe.throw("Reviews are out of reach. Try again in a minute.", ReviewsUnavailable)
+
+
+@frappe_errors()
+def get_review_session(user: str, subject: str | None = None, limit: int = 20) -> dict[str, Any]:
+    """What `api.reviews.get_review_session` answers."""
+    due = engine().due(user, limit, subject)
+    questions = [{**one, "stage_id": one["question_id"].split(":")[0]} for one in due["questions"]]
+    return {**due, "questions": questions}
+
+
+class SRSRedisManager:
+    def get_due_items(self, user: str, season: str, limit: int = 20) -> list[str]:
+        return [question_id for question_id, _ in engine().cache_due(user, season, limit)]
+
+    def get_due_items_with_rehydration(
+        self, user: str, season: str, limit: int = 20
+    ) -> tuple[list[str], bool]:
+        is_warm = engine().cache_stats(user, season)["complete"]
+        due = engine().due_in_season(user, season, limit)
+        return [question["question_id"] for question in due], not is_warm
+
+    def add_item(self, user: str, season: str, question_id: str, timestamp: float) -> bool:
+        return self.add_batch(user, season, {question_id: timestamp})
+
+    def add_batch(self, user: str, season: str, items: Mapping[str, float]) -> bool:
+        return engine().cache_add(user, season, list(items.items())) == len(items)
+
+    def get_cache_stats(self, user: str, season: str) -> dict[str, int]:
+        found = engine().cache_stats(user, season)
+        stats = {"total_items": found["records"], "due_items": found["due"]}
+        return {**stats, "memory_usage_bytes": found["memory_bytes"]}
+
+
+def rehydrate_user_cache(user: str, season: str) -> int:
+    return engine().rehydrate(user, season)
+
+
+def rebuild_season_cache(season: str) -> int:
+    return engine().rebuild(season)["done"]
+
+
+def document_changed(document: Any, _event: str) -> None:
+    before = document.get_doc_before_save()
+    # Dates mean other moments now, or the cache was not told of answers while it was not used.
+    fields = ("time_zone", "enable_redis")
+    is_void = bool(before) and any(before.get(name) != document.get(name) for name in fields)
+    frappe.db.after_commit.add(lambda: forget_documents(is_void))
+
+
+def forget_documents(cache_is_void: bool = False) -> None:
+    forget_time_zone()
+    engine().season_changed(cache_is_void)
+    engine().links_changed()
