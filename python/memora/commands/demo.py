@@ -23,9 +23,7 @@ def make_demo_data(terminal: Terminal, force: bool) -> object:
     demo_data.check_can_be_made(force)
     made = demo_data.make(None, partial(terminal.show, _("Students")))
     text = _("{0} has {1} of {2}.")
-    terminal.say(
-        text.format(made["season"], records(made["records"]), students(made["students"]))
-    )
+    terminal.say(text.format(made["season"], records(made["records"]), students(made["students"])))
     return made
 
 
