@@ -12,7 +12,6 @@ from tests.support.servers import wait_until
 from tests.support.site_under_test import (
     BELIEVING,
     IMPATIENT,
-    IMPATIENT_WITH_REDIS,
     PLAYER,
     SEASON,
     Record,
@@ -23,12 +22,11 @@ from tests.support.site_under_test import (
 from tests.support.wire import Wires
 
 
-@pytest.fixture(params=["refuse", "hang"])
-def blind(site: Site, wires: Wires, request: pytest.FixtureRequest) -> Engine:
+@pytest.fixture
+def blind(site: Site, wires: Wires) -> Engine:
     """A drain that does not reach the cache."""
-    engine = site.engine(**wires.settings, **IMPATIENT)
-    getattr(wires.to["cache"], request.param)()
-    return engine
+    wires.to["cache"].refuse()
+    return site.engine(**wires.settings)
 
 
 def marks(site: Site) -> list[dict[str, object]]:
@@ -43,7 +41,7 @@ def test_what_was_refused_and_taken_all_the_same_is_seen_once_it_is_saved(
     knows. The drain writes the answer, and does not reach the cache."""
     site.add(PLAYER, [Record("q"), Record("r")])
     with Wires(site.servers) as wires:
-        alone = site.engine(**wires.settings, **IMPATIENT, **BELIEVING)
+        alone = site.engine(**wires.settings, **BELIEVING)
         # It has looked which cache and which journal count.
         assert submit_once(alone, "another@school.example")
         assert [len(ids(alone.due(PLAYER))) for _ in range(2)] == [2, 2]
@@ -90,16 +88,18 @@ def test_schedules_that_have_all_answers_stay(site: Site, engine: Engine, blind:
 
 
 def test_a_drain_that_can_tell_nobody_writes_nothing(
-    site: Site, engine: Engine, blind: Engine
+    site: Site, engine: Engine, wires: Wires
 ) -> None:
     site.add(PLAYER, [Record("q", stability=1), Record("r")])
     die_between_journal_and_cache(site, engine)
     with site.servers.database.connect(database=site.name) as other, other.cursor() as cursor:
         cursor.execute("LOCK TABLES memora_unshown WRITE")
+        wires.to["cache"].refuse()
+        blind = site.engine(**wires.settings, **IMPATIENT)
         with pytest.raises(ServiceUnavailable):
             blind.drain(seconds=0.1)
         cursor.execute("UNLOCK TABLES")
     assert site.rows()["q"]["stability"] == 1
     site.abandon_taken()
-    assert site.engine(**IMPATIENT_WITH_REDIS).drain()["remaining"] == 0
+    assert engine.drain()["remaining"] == 0
     assert ids(engine.due(PLAYER)) == ["r"]
