@@ -164,8 +164,16 @@ impl Engine {
         let zone = &self.settings.zone;
         let (loaded, has_nobody) = database.with(|database| {
             // Before the records: what has left it by then is among them.
-            let in_table = students_in_table(database, players, season)?;
-            let pending = self.with_lacking(database, &pending)?;
+            let is_settled = match (players, pending.as_slice()) {
+                ([player], [pending]) => is_settled(database, (player, season), pending)?,
+                _ => false,
+            };
+            let (in_table, pending) = if is_settled {
+                (HashSet::new(), Cow::Borrowed(pending.as_slice()))
+            } else {
+                let in_table = students_in_table(database, players, season)?;
+                (in_table, self.with_lacking(database, &pending)?)
+            };
             let is_quiet = |player: &str, pending: &Pending| {
                 pending.entries.is_empty() && !in_table.contains(player)
             };
@@ -268,18 +276,6 @@ impl Engine {
         Ok((records, is_empty))
     }
 
-    /// Whether answers of a student wait in `memora_journal`.
-    pub(crate) fn waits_in_table(
-        &self,
-        process: &Process,
-        player: &str,
-        season: &str,
-    ) -> Result<bool> {
-        let found =
-            process.database.with(|database| students_in_table(database, &[player], season))?;
-        Ok(!found.is_empty())
-    }
-
     /// What of a student waits in the journal; false when it cannot be asked, or is not the one
     /// that counts.
     pub(crate) fn pending(
@@ -339,12 +335,10 @@ impl Engine {
         let process = self.process();
         for season in seasons {
             check_season(season)?;
-            let keys = &self.settings.keys;
-            let pending = process
-                .journal
-                .with(|journal| pending_ids(journal, keys, &[(player, season.as_str())]))?;
+            let (keys, student) = (&self.settings.keys, (player, season.as_str()));
+            let pending = process.journal.with(|journal| pending_ids(journal, keys, &[student]))?;
             if pending.iter().any(|ids| !ids.waiting.is_empty())
-                || self.waits_in_table(&process, player, season)?
+                || !process.database.with(|database| journal::is_settled(database, student, &[]))?
             {
                 return Ok(true);
             }
@@ -364,17 +358,34 @@ impl Records {
     }
 }
 
+/// Whether nothing is to be laid over a student's records, as one statement tells.
+pub(crate) fn is_settled(
+    database: &mut Conn,
+    student: (&str, &str),
+    pending: &Pending,
+) -> Result<bool> {
+    let written: Vec<&str> =
+        told_by_audit(&pending.written).map(|one| one.token.as_str()).collect();
+    Ok(pending.entries.is_empty() && journal::is_settled(database, student, &written)?)
+}
+
 /// Those of some submissions that were written lately, and that this database lacks: it is older
 /// than the one that they were written to.
-pub(crate) fn lacking<'a>(
+fn lacking<'a>(
     database: &mut Conn,
-    written: impl Iterator<Item = &'a WrittenId>,
+    written: impl IntoIterator<Item = &'a WrittenId>,
 ) -> Result<Vec<&'a WrittenId>> {
-    let written: Vec<&WrittenId> =
-        written.filter(|one| written::is_told_by_audit(&one.place)).collect();
+    let written: Vec<&WrittenId> = told_by_audit(written).collect();
     let tokens: Vec<&str> = written.iter().map(|one| one.token.as_str()).collect();
     let audited = audits::audited(database, &tokens)?;
     Ok(written.into_iter().filter(|one| !audited.contains(&one.token)).collect())
+}
+
+/// Those of some submissions of which audit records tell whether they are written.
+fn told_by_audit<'a>(
+    written: impl IntoIterator<Item = &'a WrittenId>,
+) -> impl Iterator<Item = &'a WrittenId> {
+    written.into_iter().filter(|one| written::is_told_by_audit(&one.place))
 }
 
 /// Those of some students who have entries in `memora_journal`.
@@ -383,10 +394,7 @@ pub(crate) fn students_in_table(
     players: &[&str],
     season: &str,
 ) -> Result<HashSet<String>> {
-    let found = match players {
-        [player] => journal::of_student(database, player, season)?,
-        players => journal::of_students(database, players)?,
-    };
+    let found = journal::of_students(database, players)?;
     Ok(found.into_iter().filter(|entry| entry.season == season).map(|entry| entry.player).collect())
 }
 

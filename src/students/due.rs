@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::consistency::cache_access::Attempt;
-use crate::consistency::rehydrate::{lacking, other_season_if_archived};
+use crate::consistency::rehydrate::{is_settled, other_season_if_archived};
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
@@ -246,13 +246,10 @@ impl Engine {
     ) -> Result<DueAnswer> {
         let now = now_us() / 1_000_000;
         let (pending, is_whole) = self.pending(process, player, season)?;
-        let is_quiet =
-            pending.entries.is_empty() && !self.waits_in_table(process, player, season)?;
-        let of_table = if query.topic.is_none() && is_quiet {
-            let zone = &self.settings.zone;
-            let subject = query.subject.as_deref();
+        let of_table = if query.topic.is_none() {
+            let (zone, subject) = (&self.settings.zone, query.subject.as_deref());
             process.database.with(|database| {
-                if !lacking(database, pending.written.iter())?.is_empty() {
+                if !is_settled(database, (player, season), &pending)? {
                     return Ok(None);
                 }
                 records::due(database, zone, (player, season), subject, now, query.limit).map(Some)

@@ -85,6 +85,34 @@ def test_schedules_of_every_name(site: Site, engine: Engine, name: str) -> None:
 
 
 @pytest.mark.engines(**BELIEVING)
+@pytest.mark.parametrize("is_written_lately", [False, True])
+def test_a_load_asks_mariadb_twice(site: Site, engine: Engine, is_written_lately: bool) -> None:
+    """Whether anything is to be laid over the records, and for them."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    engine.due(PLAYER)
+    if is_written_lately:
+        engine.submit(PLAYER, session_data=session("q"))
+        engine.drain()
+    engine.cache_clear(PLAYER, SEASON)
+    with site.counting() as costs:
+        assert ids(engine.due(PLAYER)) == (["r"] if is_written_lately else ["q", "r"])
+    assert costs[0].selects == 2
+
+
+def test_a_load_has_mariadb_make_no_table(site: Site) -> None:
+    """One of its own for two rows takes it as long as to read a thousand records."""
+    site.add(PLAYER, [Record("q")])
+    with site.listening() as statements:
+        assert ids(site.engine().due(PLAYER)) == ["q"]
+    reads = [text for text in statements if text.startswith("SELECT")]
+    assert any("memora_journal" in text for text in reads)
+    for text in reads:
+        for row in site.sql(f"EXPLAIN {text}"):
+            made = f"{row['table']} {row['select_type']} {row['Extra']}"
+            assert "derived" not in made.lower() and "temporary" not in made, text
+
+
+@pytest.mark.engines(**BELIEVING)
 def test_a_record_without_a_question_does_not_pass_for_the_marker(
     site: Site, engine: Engine
 ) -> None:

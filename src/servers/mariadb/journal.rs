@@ -6,9 +6,9 @@ use std::time::Duration;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
-use super::errors::{IS_READ_ONLY, NOT_NULL, leave_if_read_only};
+use super::errors::NOT_NULL;
 use super::outages::{NOW_US, now_us};
-use super::statements::{MOST_IN_A_LIST, placeholders, row, rows, run};
+use super::statements::{MOST_IN_A_LIST, ask_writable, placeholders, row, rows, run};
 use crate::error::{Error, Result};
 
 /// One row for each entry. Ids grow, and are never used again.
@@ -94,21 +94,12 @@ fn append_until(
     Ok(i64::try_from(id).unwrap_or(i64::MAX))
 }
 
-/// A student's entries of a season, by their ids. Reads begin with it: it leaves a server that
-/// takes no writes.
+/// A student's entries of a season, by their ids.
 pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<Vec<TableEntry>> {
     let sql = format!(
-        "SELECT is_read_only, {COLUMNS} FROM (SELECT {IS_READ_ONLY} AS is_read_only) AS server \
-         LEFT JOIN `memora_journal` ON player = ? AND season = ? ORDER BY id"
+        "SELECT {COLUMNS} FROM `memora_journal` WHERE player = ? AND season = ? ORDER BY id"
     );
-    type Found = (bool, Option<i64>, Text, Text, Text, Text, Option<i64>);
-    type Text = Option<String>;
-    let found: Vec<Found> = rows(connection, &sql, (player, season))?;
-    leave_if_read_only(found.first().is_some_and(|found| found.0))?;
-    let entry = |(_, id, token, player, season, text, kept_at): Found| {
-        Some(table_entry((id?, token?, player?, season?, text?, kept_at?)))
-    };
-    Ok(found.into_iter().filter_map(entry).collect())
+    Ok(rows::<Row>(connection, &sql, (player, season))?.into_iter().map(table_entry).collect())
 }
 
 /// The entries of some students, of whatever season.
@@ -125,12 +116,31 @@ pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableE
     Ok(rows::<Row>(connection, &sql, params)?.into_iter().map(table_entry).collect())
 }
 
-/// Whether any entry is kept. As [`of_student`], it leaves a server that takes no writes.
+/// Whether any entry is kept. It leaves a server that takes no writes.
 pub fn has_any(connection: &mut Conn) -> Result<bool> {
-    let sql = format!("SELECT {IS_READ_ONLY}, EXISTS (SELECT 1 FROM `memora_journal`)");
-    let (is_read_only, has_any) = row(connection, &sql, ())?.unwrap_or((false, false));
-    leave_if_read_only(is_read_only)?;
-    Ok(has_any)
+    ask_writable(connection, "EXISTS (SELECT 1 FROM `memora_journal`)", ())
+}
+
+/// Whether MariaDB knows of nothing that a student's records of a season lack: no entry is kept
+/// here, and each of these submissions, which were written lately, has its audit record. Reads
+/// begin with it: it leaves a server that takes no writes.
+pub fn is_settled(
+    connection: &mut Conn,
+    (player, season): (&str, &str),
+    written: &[&str],
+) -> Result<bool> {
+    let mut condition =
+        "NOT EXISTS (SELECT 1 FROM `memora_journal` WHERE player = ? AND season = ?)".to_owned();
+    let mut params = vec![Value::from(player), Value::from(season)];
+    if !written.is_empty() {
+        condition.push_str(&format!(
+            " AND (SELECT COUNT(*) FROM `tabMemory Review Audit` WHERE name IN ({})) = ?",
+            placeholders(written.len())
+        ));
+        params.extend(written.iter().map(Value::from));
+        params.push(written.len().into());
+    }
+    ask_writable(connection, &condition, params)
 }
 
 /// The oldest entries after an id.

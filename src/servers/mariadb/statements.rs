@@ -3,6 +3,7 @@
 use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, Params};
 
+use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use crate::error::{Error, Result};
 
 /// All rows of a statement.
@@ -21,6 +22,21 @@ pub fn row<T: FromRow>(
     params: impl Into<Params>,
 ) -> Result<Option<T>> {
     connection.exec_first(sql, params).map_err(Error::from_mariadb)
+}
+
+/// Whether a condition holds, as a server says that takes writes. Another one is left.
+///
+/// Both in one row, of no table: to join a table to the first takes MariaDB a temporary one, and
+/// with it as long as a small load.
+pub fn ask_writable(
+    connection: &mut Conn,
+    condition: &str,
+    params: impl Into<Params>,
+) -> Result<bool> {
+    let sql = format!("SELECT {IS_READ_ONLY}, {condition}");
+    let (is_read_only, holds) = row(connection, &sql, params)?.unwrap_or((false, false));
+    leave_if_read_only(is_read_only)?;
+    Ok(holds)
 }
 
 /// Runs a statement for its effect.
