@@ -102,6 +102,24 @@ def test_a_database_that_takes_nothing_is_no_fault_of_anybodys(site: Site, known
     assert set(audits(site)) >= {taken["persistence_job_id"]}
 
 
+def test_a_database_that_takes_nothing_does_not_say_what_is_persisted(
+    site: Site, known: Engine
+) -> None:
+    """Another, which may lack it, took its place."""
+    job = known.submit(PLAYER, session_data=session("p"))["persistence_job_id"]
+    known.drain()
+    with read_only(site, "database"), pytest.raises(ServiceUnavailable):
+        known.persistence_status(PLAYER, job)
+    assert wait_until(lambda: is_persisted(known, job))
+
+
+def is_persisted(process: Engine, job: str) -> bool:
+    """Whether the database says so that takes the place of the other one."""
+    with suppress(ServiceUnavailable):
+        return process.persistence_status(PLAYER, job) == "persisted"
+    return False
+
+
 def test_a_connection_to_a_database_that_takes_nothing_is_not_used_again(
     site: Site, known: Engine
 ) -> None:

@@ -149,10 +149,10 @@ pub fn after(connection: &mut Conn, id: i64, most: usize) -> Result<Vec<TableEnt
     Ok(rows::<Row>(connection, &sql, (id, most))?.into_iter().map(table_entry).collect())
 }
 
-/// Whether an entry of a student is kept.
+/// Whether an entry of a student is kept. It leaves a server that takes no writes.
 pub fn is_waiting(connection: &mut Conn, player: &str, token: &str) -> Result<bool> {
-    let sql = "SELECT 1 FROM `memora_journal` WHERE token = ? AND player = ?";
-    Ok(row::<u8>(connection, sql, (token, player))?.is_some())
+    let condition = "EXISTS (SELECT 1 FROM `memora_journal` WHERE token = ? AND player = ?)";
+    ask_writable(connection, condition, (token, player))
 }
 
 /// Forgets entries that were written to the table of records.
