@@ -22,8 +22,8 @@ import frappe
 import redis
 from frappe import _
 
-from memora.services.engine import JOURNAL_URL, queue_sentinel, queue_url
 from memora.services.errors import ReviewsUnavailable, throw
+from memora.site_engine import JOURNAL_URL, queue_sentinel, queue_url
 
 Fsync = Literal["always", "everysec"]
 # A setting, and what a server has where its file does not name it.
