@@ -42,6 +42,14 @@ pub enum Error {
     #[error("{0}")]
     InvalidInput(String),
 
+    /// There is no such subject.
+    #[error("{0}")]
+    UnknownSubject(String),
+
+    /// There is no such topic.
+    #[error("{0}")]
+    UnknownTopic(String),
+
     /// No season takes answers; nothing was saved.
     #[error("{0}")]
     SeasonUnavailable(String),
@@ -172,6 +180,8 @@ impl Error {
         use Server::{Cache, Database, Journal};
         match self {
             Error::InvalidInput(_) => "memora.invalid_input",
+            Error::UnknownSubject(_) => "memora.unknown_subject",
+            Error::UnknownTopic(_) => "memora.unknown_topic",
             Error::SeasonUnavailable(_) => "memora.season_unavailable",
             Error::SeasonArchived(_) => "memora.season_archived",
             Error::RateLimited { .. } => "memora.rate_limited",
@@ -247,6 +257,8 @@ impl Error {
                 | Error::Elsewhere { .. }
                 | Error::NotRegistered { .. }
                 | Error::InvalidInput(_)
+                | Error::UnknownSubject(_)
+                | Error::UnknownTopic(_)
                 | Error::SeasonUnavailable(_)
                 | Error::SeasonArchived(_)
         )
@@ -305,6 +317,8 @@ mod tests {
         }
         for error in [
             Error::InvalidInput(cause()),
+            Error::UnknownSubject(cause()),
+            Error::UnknownTopic(cause()),
             Error::SeasonUnavailable(cause()),
             Error::SeasonArchived(cause()),
             Error::RateLimited { retry_after: 7 },

@@ -489,6 +489,44 @@ class Engine:
         Raises: as `submit`.
         """
 
+    def set_states(
+        self,
+        player: str,
+        season: str,
+        states: list[tuple[str, int, float, str | None, str | None]],
+    ) -> int:
+        """Give questions states that others have computed, by the same journal as `submit`.
+
+        They count as they are, as if they had been answered now: after everything that is known of
+        the student, and before every later answer.
+
+        Args:
+            player: a User, in any case.
+            season: a season that is not archived, active or not.
+            states: (question_id, stability from 0 to 4, Unix time of the next review, subject,
+                topic); None for a subject or a topic that stays as it is. Of several of one
+                question the last counts.
+
+        Returns: how many questions.
+
+        Raises: as `submit`. Of more than 50, some may be kept then; to do it again changes nothing.
+        """
+
+    def may_read_in_safe_mode(self, player: str) -> bool:
+        """Whether a student may read in Safe Mode now; if so, it counts as such a read."""
+
+    def due_as_in_safe_mode(
+        self, player: str, season: str, limit: int = 10, subject: str | None = None
+    ) -> DueAnswer:
+        """What a read in Safe Mode shows of a season: at most 10. It is not counted as one.
+
+        Args:
+            player: the student.
+            season: its name.
+            limit: 1 to 50.
+            subject: only these.
+        """
+
     def persistence_status(
         self, player: str, job_id: str
     ) -> Literal["pending", "persisted", "failed"] | None:
@@ -585,18 +623,29 @@ class Engine:
             limit: 1 to 50.
         """
 
-    def cache_add(self, player: str, season: str, items: list[tuple[str, float]]) -> int:
-        """Set dates in the cache only.
+    def due_ids_in_season(self, player: str, season: str, limit: int) -> tuple[list[str], bool]:
+        """The ids of `due_in_season`, and whether MariaDB had to be read for them."""
+
+    def cache_add(
+        self,
+        player: str,
+        season: str,
+        items: list[tuple[str, float]],
+        seconds_to_live: int | None = None,
+    ) -> int:
+        """Set dates in the cache only. What else is cached of a question stays.
 
         Args:
             player: the student.
             season: its name.
             items: (question_id, Unix time of the next review in seconds).
+            seconds_to_live: all that is cached of the student expires then, if no answer comes;
+                None: as after an answer.
 
         Returns: how many were set.
 
         Raises:
-            InvalidInput: a question_id or a time cannot be used; nothing was set.
+            InvalidInput: a question_id, a time or seconds_to_live cannot be used; nothing was set.
         """
 
     def cache_remove(self, player: str, season: str, question_id: str) -> bool:
@@ -659,6 +708,9 @@ class Engine:
                 at it.
             SeasonUnavailable: it is archived.
         """
+
+    def estimated_records(self, season: str) -> int:
+        """How many records a season has, as MariaDB estimates; 0 while it has no partition."""
 
     def is_running(
         self,

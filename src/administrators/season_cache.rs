@@ -23,6 +23,15 @@ const PAUSES: ExponentialBuilder =
     ExponentialBuilder::new().with_min_delay(Duration::from_millis(250)).with_max_times(5);
 
 impl Engine {
+    /// How many records a season has, as MariaDB estimates; 0 while it has no partition.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn estimated_records(&self, season: &str) -> Result<u64> {
+        names::check_season(season)?;
+        self.process().database.with(|database| archive::estimated_rows(database, season))
+    }
+
     /// Begins a job on a season's cache. It is this process's until the connection or the lock ends,
     /// however it ends. A Redis that is away makes it fail at once; later it is waited for.
     pub(crate) fn begin_on_cache(

@@ -2,10 +2,13 @@
 //! changed: what belongs in the table goes through a submission.
 
 use crate::engine::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::rules::names::{check_question_id, check_season};
 use crate::servers::redis::schedules;
+
+/// The longest time that something stays in the cache without an answer, in seconds: a year.
+const LONGEST_LIFE: u64 = 366 * 86_400;
 
 /// A student's cache in numbers.
 #[derive(Debug)]
@@ -26,21 +29,37 @@ impl Engine {
         self.process().cache.ping().is_ok()
     }
 
-    /// Sets dates (Unix seconds). Returns how many.
+    /// Sets dates (Unix seconds). All that is cached of the student lives for so many seconds then;
+    /// nothing: as long as after an answer. Returns how many were set.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`] for an id that no question has; nothing is set then.
-    pub fn cache_add(&self, player: &str, season: &str, dates: &[(String, i64)]) -> Result<usize> {
+    /// [`Error::InvalidInput`] for an id that no question has, or a life that is none; nothing is
+    /// set then.
+    pub fn cache_add(
+        &self,
+        player: &str,
+        season: &str,
+        dates: &[(String, i64)],
+        seconds_to_live: Option<u64>,
+    ) -> Result<usize> {
         check_season(season)?;
         dates.iter().try_for_each(|(id, _)| check_question_id(id))?;
+        let life = seconds_to_live.unwrap_or(self.settings.cache_ttl_seconds);
+        if !(1..=LONGEST_LIFE).contains(&life) {
+            return Err(Error::InvalidInput(format!(
+                "a life in the cache is 1 to {LONGEST_LIFE} seconds, not {life}"
+            )));
+        }
         if dates.is_empty() {
             return Ok(0);
         }
-        let life = (self.settings.cache_ttl_seconds, self.end_of_life());
+        let until = now_us() / 1_000_000 + i64::try_from(life).unwrap_or(i64::MAX);
         let process = self.process();
         let shard = process.cache.of(player);
         let keys = &shard.keys;
-        shard.with(|cache| schedules::put(cache, keys, (player, season), dates, life))?;
+        shard.with(|cache| {
+            self.cache_scripts.set_dates(cache, keys, (player, season), dates, (life, until))
+        })?;
         Ok(dates.len())
     }
 

@@ -65,7 +65,9 @@ impl From<Error> for PyErr {
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let message = error.to_string();
     let exception = match error {
-        Error::InvalidInput(_) => InvalidInput::new_err(message),
+        Error::InvalidInput(_) | Error::UnknownSubject(_) | Error::UnknownTopic(_) => {
+            InvalidInput::new_err(message)
+        }
         Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => {
             SeasonUnavailable::new_err(message)
         }

@@ -44,6 +44,10 @@ impl Engine {
         Ok(shown(&found))
     }
 
+    fn estimated_records(&self, py: Python<'_>, season: &str) -> PyResult<u64> {
+        Ok(py.detach(|| self.0.estimated_records(season))?)
+    }
+
     fn is_running(&self, py: Python<'_>, kind: &str, season: &str) -> PyResult<bool> {
         let job = Job::named(kind)?;
         Ok(py.detach(|| self.0.is_running(job, season))?)

@@ -7,6 +7,7 @@ use super::students::{Question, questions};
 use super::values::{Ordered, whole_seconds};
 use crate::administrators::student_cache;
 use crate::error::Result;
+use crate::students::due::Source;
 
 #[pymethods]
 impl Engine {
@@ -22,20 +23,35 @@ impl Engine {
         season: &str,
         limit: u32,
     ) -> PyResult<Vec<Question>> {
-        let reviews = py.detach(|| self.0.due_in_season(player, season, limit))?;
+        let (reviews, _) = py.detach(|| self.0.due_in_season(player, season, limit))?;
         Ok(questions(&self.0.settings.zone, reviews))
     }
 
+    fn due_ids_in_season(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        season: &str,
+        limit: u32,
+    ) -> PyResult<(Vec<String>, bool)> {
+        let (reviews, source) = py.detach(|| self.0.due_in_season(player, season, limit))?;
+        let ids = reviews.into_iter().map(|review| review.question_id).collect();
+        Ok((ids, matches!(source, Source::Loaded | Source::Database)))
+    }
+
+    #[pyo3(signature = (player, season, items, seconds_to_live=None))]
     fn cache_add(
         &self,
         py: Python<'_>,
         player: &str,
         season: &str,
         items: Vec<(String, f64)>,
+        seconds_to_live: Option<i64>,
     ) -> PyResult<usize> {
+        let seconds_to_live = seconds_to_live.map(|life| u64::try_from(life).unwrap_or(0));
         let whole = |(id, seconds): (String, f64)| Ok((id, whole_seconds(seconds)?));
         let dates = items.into_iter().map(whole).collect::<Result<Vec<_>>>()?;
-        Ok(py.detach(|| self.0.cache_add(player, season, &dates))?)
+        Ok(py.detach(|| self.0.cache_add(player, season, &dates, seconds_to_live))?)
     }
 
     fn cache_remove(

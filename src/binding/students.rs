@@ -3,13 +3,18 @@
 use pyo3::prelude::*;
 
 use super::Engine;
-use crate::error::Error;
+use super::values::whole_seconds;
+use crate::error::{Error, Result};
 use crate::rules::clock::SiteZone;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::students::due::{self, DueQuery, Source};
+use crate::students::set_states::GivenState;
 use crate::students::submission_status::Persistence;
 use crate::students::submit;
+
+/// A question, its stability, the Unix time of its next review, its subject and its topic.
+type StateTuple = (String, u8, f64, Option<String>, Option<String>);
 
 #[pymethods]
 impl Engine {
@@ -39,7 +44,10 @@ impl Engine {
             let submission = match (session_data, responses) {
                 (Some(json), None) => Submission::from_session_data(json),
                 (None, Some(json)) => Submission::from_responses(json),
-                _ => Err(Error::InvalidInput(
+                (Some(_), Some(_)) => Err(Error::InvalidInput(
+                    "Nothing was saved: give session_data or responses, not both.".to_owned(),
+                )),
+                (None, None) => Err(Error::InvalidInput(
                     "Nothing was saved: give session_data or responses.".to_owned(),
                 )),
             }?;
@@ -62,6 +70,38 @@ impl Engine {
             self.0.rate(player, &submission)
         })?;
         Ok(answer.into())
+    }
+
+    fn set_states(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        season: &str,
+        states: Vec<StateTuple>,
+    ) -> PyResult<usize> {
+        let given = |(question_id, stability, next_review, subject, topic): StateTuple| {
+            let next_review = whole_seconds(next_review)?;
+            Ok(GivenState { question_id, stability, next_review, subject, topic })
+        };
+        let states = states.into_iter().map(given).collect::<Result<Vec<_>>>()?;
+        Ok(py.detach(|| self.0.set_states(player, season, &states))?)
+    }
+
+    fn may_read_in_safe_mode(&self, py: Python<'_>, player: &str) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.may_read_in_safe_mode(player))?)
+    }
+
+    #[pyo3(signature = (player, season, limit=10, subject=None))]
+    fn due_as_in_safe_mode(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        season: &str,
+        limit: u32,
+        subject: Option<String>,
+    ) -> PyResult<DueAnswer> {
+        let answer = py.detach(|| self.0.due_as_in_safe_mode(player, season, limit, subject))?;
+        Ok(DueAnswer::new(&self.0.settings.zone, answer))
     }
 
     fn persistence_status(

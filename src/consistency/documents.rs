@@ -1,11 +1,56 @@
-//! Forgetting what is remembered of Frappe's documents, once they have changed.
+//! What is remembered of Frappe's documents: which exist, and forgetting it once they have changed.
 
-use crate::engine::Engine;
-use crate::error::Result;
-use crate::servers::mariadb::seasons::Link;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result};
+use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::notes;
 
+/// What is told of a subject, a topic or a user that does not exist. `lost` begins the sentence.
+pub(crate) fn unknown(lost: &str, link: Link, name: &str) -> Error {
+    let shown: String = name.chars().filter(|letter| !letter.is_control()).take(60).collect();
+    let message = format!("{lost} no {link} \"{shown}\".");
+    match link {
+        Link::Subject => Error::UnknownSubject(message),
+        Link::Topic => Error::UnknownTopic(message),
+        Link::Player => Error::InvalidInput(message),
+    }
+}
+
 impl Engine {
+    /// Whether a subject, a topic or a user exists. The shard that has a student remembers those
+    /// that do.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub(crate) fn link_exists(
+        &self,
+        process: &Process,
+        player: &str,
+        (link, name): (Link, &str),
+    ) -> Result<bool> {
+        let shard = process.cache.of(player);
+        let keys = &shard.keys;
+        let look = || process.database.with(|database| seasons::link_exists(database, link, name));
+        if !look()? {
+            return Ok(false);
+        }
+        let member = [link.member(name)];
+        let remembered = shard.with(|cache| notes::remember_links(cache, keys, &member));
+        if let Err(error) = remembered {
+            log::debug!("the {link} {name} could not be remembered: {error}");
+            return Ok(true);
+        }
+        // Deleted, and forgotten, before it was remembered?
+        let is_there = look();
+        if !matches!(is_there, Ok(true)) {
+            let forgotten = shard.with(|cache| notes::forget_link(cache, keys, &member[0]));
+            if let Err(error) = forgotten {
+                log::warn!("the {link} {name} could not be forgotten: {error}");
+            }
+        }
+        is_there
+    }
+
     /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a
     /// season that begins to use the cache again may find sets from before.
     ///

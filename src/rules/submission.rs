@@ -18,6 +18,8 @@ const MOST_BYTES: usize = 1 << 20;
 const RIGHT_QUALITY: u64 = 3;
 /// The highest quality of an answer.
 const BEST_QUALITY: f64 = 5.0;
+/// Most digits of a number that comes as text.
+const MOST_DIGITS: usize = 12;
 /// The largest number of milliseconds or of attempts.
 const LARGEST_NUMBER: f64 = 1e12;
 /// The largest whole number up to which JSON with a point has each.
@@ -78,7 +80,7 @@ impl Submission {
     /// As [`Submission::from_session_data`].
     pub fn from_responses(json: &str) -> Result<Submission> {
         let answers = each("responses", Some(&read("responses", json)?), |response| {
-            let quality = given(response, "quality").and_then(Value::as_f64);
+            let quality = given(response, "quality").and_then(number_of);
             let Some(quality) = quality.and_then(|quality| whole(quality, BEST_QUALITY)) else {
                 return Err("quality is a whole number from 0 to 5".to_owned());
             };
@@ -103,7 +105,7 @@ impl Submission {
             let duration_ms = duration(interaction, &["duration_ms", "time_spent_ms"])?;
             let attempts = match given(interaction, "attempts_count") {
                 None => Some(1),
-                Some(number) => number.as_f64().and_then(|number| whole(number, LARGEST_NUMBER)),
+                Some(number) => number_of(number).and_then(|number| whole(number, LARGEST_NUMBER)),
             };
             let attempts = attempts.ok_or("attempts_count is a whole number, not negative")?;
             new_answer(interaction, Observed::Lesson { attempts, duration_ms })
@@ -201,12 +203,24 @@ fn given<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
 }
 
+/// A number, perhaps as text of digits, as forms send it.
+fn number_of(value: &Value) -> Option<f64> {
+    match value {
+        Value::String(text)
+            if text.len() <= MOST_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            text.parse().ok()
+        }
+        value => value.as_f64(),
+    }
+}
+
 /// JavaScript and Python clients send true and false, forms send 1 and 0.
 fn truth(fields: &Fields, name: &str) -> std::result::Result<bool, Reason> {
     let truth = match given(fields, name) {
         Some(Value::Bool(truth)) => Some(*truth),
         Some(number) => {
-            number.as_f64().and_then(|number| whole(number, 1.0)).map(|number| number == 1)
+            number_of(number).and_then(|number| whole(number, 1.0)).map(|number| number == 1)
         }
         None => None,
     };
@@ -225,7 +239,8 @@ fn duration(fields: &Fields, names: &[&str]) -> std::result::Result<u64, Reason>
     let mut first = None;
     for name in names {
         let Some(value) = given(fields, name) else { continue };
-        let milliseconds = value.as_f64().filter(|number| (0.0..=LARGEST_NUMBER).contains(number));
+        let milliseconds =
+            number_of(value).filter(|number| (0.0..=LARGEST_NUMBER).contains(number));
         let milliseconds = milliseconds.ok_or_else(|| {
             format!("{name} is a number of milliseconds from 0 to {LARGEST_NUMBER}")
         })?;
@@ -279,6 +294,19 @@ mod tests {
         assert_eq!(session.answers, responses.answers);
         assert_eq!(session.subject.as_deref(), Some("Math"));
         assert_eq!((session.total_combo, responses.total_combo), (3, 0));
+    }
+
+    #[test]
+    fn reads_numbers_that_forms_send_as_text() {
+        let numbers = r#"[{"question_id": "q", "quality": 4, "response_time_ms": 1500}]"#;
+        let texts = r#"[{"question_id": "q", "quality": "4", "response_time_ms": "1500"}]"#;
+        let read = |json| Submission::from_responses(json).unwrap_or_default();
+        assert_eq!(read(texts), read(numbers));
+        assert_eq!(read(texts).answers.len(), 1);
+        for bad in ["", " 4", "4 ", "-4", "+4", "4.0", "0x4", "four", "6", "00000000000000004"] {
+            let one = format!(r#"[{{"question_id": "q", "quality": "{bad}"}}]"#);
+            assert!(Submission::from_responses(&one).is_err(), "{bad:?}");
+        }
     }
 
     #[test]
@@ -373,7 +401,7 @@ mod tests {
                 "answer 2: question_id is text or a whole number",
             ),
             (
-                &one(r#"{"is_correct": true, "duration_ms": "3"}"#),
+                &one(r#"{"is_correct": true, "duration_ms": "3 s"}"#),
                 "answer 2: duration_ms is a number of milliseconds from 0 to 1000000000000",
             ),
             (

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use crate::consistency::cache_access::Attempt;
+use crate::consistency::documents::unknown;
 use crate::consistency::rehydrate::{is_settled, other_season_if_archived};
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::cache::Shard;
@@ -14,6 +15,7 @@ use crate::rules::latency::Call;
 use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
 use crate::servers::mariadb::records;
+use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::cache::{Student, Wanted};
 use crate::servers::redis::notes;
 
@@ -96,13 +98,21 @@ impl DueQuery {
         }
         Ok(())
     }
+
+    /// The subject and the topic that are wanted.
+    fn links(&self) -> Vec<(Link, &str)> {
+        let subject = self.subject.as_deref().map(|name| (Link::Subject, name));
+        let topic = self.topic.as_deref().map(|name| (Link::Topic, name));
+        subject.into_iter().chain(topic).collect()
+    }
 }
 
 impl Engine {
     /// A student's due questions of the active season.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`], [`Error::RateLimited`], or [`Error::Unavailable`] of the database.
+    /// [`Error::InvalidInput`], [`Error::UnknownSubject`], [`Error::UnknownTopic`],
+    /// [`Error::RateLimited`], or [`Error::Unavailable`] of the database.
     pub fn due(&self, player: &str, query: &DueQuery) -> Result<DueAnswer> {
         let began = Instant::now();
         check_player(player)?;
@@ -173,29 +183,67 @@ impl Engine {
         let shard = process.cache.of(player);
         let student = Student { keys: &shard.keys, player, season, season_token, generation };
         let now = now_us() / 1_000_000;
+        let links = query.links();
+        let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
         let asked = if query.topic.is_none() {
             let subject = query.subject.as_deref();
+            let subject = subject.zip(members.first().map(String::as_str));
             self.ask_cache(process, shard, active, |cache| {
                 self.cache_scripts.due(cache, student, now, query.limit, subject)
             })?
             .and_then(|asked| {
-                Ok((asked.value.map(|due| (due.total, due.reviews)), asked.is_sure))
+                let warm =
+                    asked.value.map(|due| ((due.total, due.reviews), vec![due.knows_subject]));
+                Ok((warm, asked.is_sure))
             })?
         } else {
             self.ask_cache(process, shard, active, |cache| {
-                self.cache_scripts.lookup(cache, student, &[], &Wanted::All)
+                self.cache_scripts.lookup(cache, student, &members, &Wanted::All)
             })?
             .and_then(|asked| {
-                Ok((asked.value.map(|all| self.select(all.reviews, query, now)), asked.is_sure))
+                let warm = asked.value.map(|all| (self.select(all.reviews, query, now), all.links));
+                Ok((warm, asked.is_sure))
             })?
         };
         asked.and_then(|(warm, is_sure)| match warm {
-            Some(selected) => Ok((selected, Source::Cache, is_sure)),
+            Some((selected, known)) => {
+                self.check_unknown(process, player, &links, &known)?;
+                Ok((selected, Source::Cache, is_sure))
+            }
             None => {
+                if !links.is_empty() {
+                    let known =
+                        shard.with(|cache| notes::known_links(cache, &shard.keys, &members))?;
+                    self.check_unknown(process, player, &links, &known)?;
+                }
                 let records = self.load_and_fill(process, active, player, season)?;
                 Ok((self.select(records.reviews, query, now), Source::Loaded, records.is_whole))
             }
         })
+    }
+
+    /// Makes sure that subject and topic exist, of which the cache knows some. Where nobody can tell,
+    /// they are taken for that.
+    ///
+    /// # Errors
+    /// [`Error::UnknownSubject`], [`Error::UnknownTopic`].
+    fn check_unknown(
+        &self,
+        process: &Process,
+        player: &str,
+        links: &[(Link, &str)],
+        known: &[bool],
+    ) -> Result<()> {
+        for ((link, name), _) in links.iter().zip(known).filter(|(_, is_known)| !**is_known) {
+            match self.link_exists(process, player, (*link, name)) {
+                Ok(true) => {}
+                Ok(false) => return Err(unknown("There is", *link, name)),
+                Err(error) => {
+                    log::debug!("nobody can tell whether the {link} {name} is there: {error}")
+                }
+            }
+        }
+        Ok(())
     }
 
     /// From MariaDB, as for a season that does not use the cache: that of this process is not the
@@ -244,6 +292,11 @@ impl Engine {
         query: &DueQuery,
         source: Source,
     ) -> Result<DueAnswer> {
+        for (link, name) in query.links() {
+            if !process.database.with(|database| seasons::link_exists(database, link, name))? {
+                return Err(unknown("There is", link, name));
+            }
+        }
         let now = now_us() / 1_000_000;
         let (pending, is_whole) = self.pending(process, player, season)?;
         let of_table = if query.topic.is_none() {
@@ -289,12 +342,17 @@ impl Engine {
 }
 
 impl Engine {
-    /// The due questions of a season by its name, whether it is active or not; none of one that is
-    /// archived.
+    /// The due questions of a season by its name, whether it is active or not, and where they came
+    /// from; none of one that is archived.
     ///
     /// # Errors
     /// When a server that is needed is down.
-    pub fn due_in_season(&self, player: &str, season: &str, limit: u32) -> Result<Vec<Review>> {
+    pub fn due_in_season(
+        &self,
+        player: &str,
+        season: &str,
+        limit: u32,
+    ) -> Result<(Vec<Review>, Source)> {
         let query = DueQuery { limit, subject: None, topic: None };
         check_player(player)?;
         check_season(season)?;
@@ -304,12 +362,34 @@ impl Engine {
             self.due_in(&process, active, (player, season), &query)
         });
         match found {
-            Err(error) if error.is_without(Server::Cache) => Ok(self
-                .due_from_database(&process, season, player, &query, Source::Database)?
-                .reviews),
-            Err(Error::SeasonArchived(_)) => Ok(Vec::new()),
-            found => found.map(|((_, reviews), _, _)| reviews),
+            Err(error) if error.is_without(Server::Cache) => {
+                let answer =
+                    self.due_from_database(&process, season, player, &query, Source::Database)?;
+                Ok((answer.reviews, answer.source))
+            }
+            Err(Error::SeasonArchived(_)) => Ok((Vec::new(), Source::Nothing)),
+            found => found.map(|((_, reviews), source, _)| (reviews, source)),
         }
+    }
+
+    /// What a read in Safe Mode shows of a season: at most ten questions, from MariaDB. It is not
+    /// counted as one: see [`Engine::may_read_in_safe_mode`].
+    ///
+    /// # Errors
+    /// As [`Engine::due`], but for [`Error::RateLimited`].
+    pub fn due_as_in_safe_mode(
+        &self,
+        player: &str,
+        season: &str,
+        limit: u32,
+        subject: Option<String>,
+    ) -> Result<DueAnswer> {
+        let query = DueQuery { limit, subject, topic: None };
+        check_player(player)?;
+        check_season(season)?;
+        query.check()?;
+        let query = DueQuery { limit: limit.min(SAFE_MODE_LIMIT), ..query };
+        self.due_from_database(&self.process(), season, player, &query, Source::SafeMode)
     }
 }
 

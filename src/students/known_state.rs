@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::consistency::cache_access::Attempt;
+use crate::consistency::cache_access::{Asked, Attempt};
+use crate::consistency::documents::unknown;
 use crate::consistency::rehydrate::{Records, other_season_if_archived};
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process};
@@ -12,9 +13,8 @@ use crate::rules::head::Head;
 use crate::rules::plan::by_question;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
-use crate::servers::mariadb::seasons::{self, Link};
+use crate::servers::mariadb::seasons::Link;
 use crate::servers::redis::cache::{Lookup, Student, Wanted};
-use crate::servers::redis::notes;
 
 /// What is known of the student before their answers count.
 pub(crate) struct Before {
@@ -57,7 +57,10 @@ impl Engine {
         };
         for (link, known) in links.iter().zip(known.into_iter().chain(std::iter::repeat(false))) {
             if !known {
-                self.check_link(process, player, link)?;
+                let (link, name) = (link.0, link.1.as_str());
+                if !self.link_exists(process, player, (link, name))? {
+                    return Err(unknown("Nothing was saved: there is", link, name));
+                }
             }
         }
         Ok(before)
@@ -72,6 +75,53 @@ impl Engine {
         links: &[(Link, String)],
     ) -> Result<Attempt<(Before, Vec<bool>)>> {
         let season = active.name.as_deref().unwrap_or_default();
+        let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
+        self.look_up(process, active, (player, season), ids, &members)?
+            .and_then(|asked| {
+                let season = active.name.clone().ok_or_else(no_season)?;
+                if !active.uses_cache {
+                    return Ok((
+                        self.before_from_database(process, player, season, false)?,
+                        Vec::new(),
+                    ));
+                }
+                self.before_from_lookup(process, active, player, season, asked)
+            })
+            .or_else(other_season_if_archived)
+    }
+
+    /// As [`Engine::before`], of a season by its name, whether it is active or not.
+    pub(super) fn before_in_season(
+        &self,
+        process: &Process,
+        player: &str,
+        (season, uses_cache): (&str, bool),
+        ids: &[String],
+    ) -> Result<Before> {
+        let from_database =
+            || self.before_from_database(process, player, season.to_owned(), uses_cache);
+        if !uses_cache {
+            return from_database();
+        }
+        let found = self.with_cache(process, process.cache.of(player), |active| {
+            self.look_up(process, active, (player, season), ids, &[])?.and_then(|asked| {
+                self.before_from_lookup(process, active, player, season.to_owned(), asked)
+            })
+        });
+        match found {
+            Err(error) if error.is_without(Server::Cache) => from_database(),
+            found => found.map(|(before, _)| before),
+        }
+    }
+
+    fn look_up(
+        &self,
+        process: &Process,
+        active: &ActiveSeason,
+        (player, season): (&str, &str),
+        ids: &[String],
+        members: &[String],
+    ) -> Result<Attempt<Asked<Lookup>>> {
         let shard = process.cache.of(player);
         let student = Student {
             keys: &shard.keys,
@@ -80,28 +130,27 @@ impl Engine {
             season_token: &active.token,
             generation: active.generation,
         };
-        let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
         self.ask_cache(process, shard, active, |cache| {
-            self.cache_scripts.lookup(cache, student, &members, &Wanted::Questions(ids))
-        })?
-        .and_then(|asked| {
-            let season = active.name.clone().ok_or_else(no_season)?;
-            if !active.uses_cache {
-                return Ok((
-                    self.before_from_database(process, player, season, false)?,
-                    Vec::new(),
-                ));
-            }
-            let cached = Arc::clone(active);
-            Ok(match asked.value {
-                Some(lookup) => Before::from_lookup(season, cached, lookup, asked.is_sure),
-                None => {
-                    let records = self.load_and_fill(process, active, player, &season)?;
-                    (Before::from_records(season, Some(cached), true, records), Vec::new())
-                }
-            })
+            self.cache_scripts.lookup(cache, student, members, &Wanted::Questions(ids))
         })
-        .or_else(other_season_if_archived)
+    }
+
+    fn before_from_lookup(
+        &self,
+        process: &Process,
+        active: &Arc<ActiveSeason>,
+        player: &str,
+        season: String,
+        asked: Asked<Lookup>,
+    ) -> Result<(Before, Vec<bool>)> {
+        let cached = Arc::clone(active);
+        Ok(match asked.value {
+            Some(lookup) => Before::from_lookup(season, cached, lookup, asked.is_sure),
+            None => {
+                let records = self.load_and_fill(process, active, player, &season)?;
+                (Before::from_records(season, Some(cached), true, records), Vec::new())
+            }
+        })
     }
 
     fn before_from_database(
@@ -113,38 +162,6 @@ impl Engine {
     ) -> Result<Before> {
         let records = self.load_records(process, player, &season)?;
         Ok(Before::from_records(season, None, uses_cache, records))
-    }
-
-    fn check_link(
-        &self,
-        process: &Process,
-        player: &str,
-        (link, name): &(Link, String),
-    ) -> Result<()> {
-        let shard = process.cache.of(player);
-        let keys = &shard.keys;
-        let check = || {
-            if process.database.with(|database| seasons::link_exists(database, *link, name))? {
-                return Ok(());
-            }
-            let shown: String =
-                name.chars().filter(|letter| !letter.is_control()).take(60).collect();
-            Err(Error::InvalidInput(format!("Nothing was saved: there is no {link} \"{shown}\".")))
-        };
-        check()?;
-        let member = [link.member(name)];
-        let remembered = shard.with(|cache| notes::remember_links(cache, keys, &member));
-        if let Err(error) = remembered {
-            log::debug!("the {link} {name} could not be remembered: {error}");
-            return Ok(());
-        }
-        // Deleted, and forgotten, before it was remembered?
-        check().inspect_err(|_| {
-            let forgotten = shard.with(|cache| notes::forget_link(cache, keys, &member[0]));
-            if let Err(error) = forgotten {
-                log::warn!("the {link} {name} could not be forgotten: {error}");
-            }
-        })
     }
 }
 

@@ -5,9 +5,23 @@ use std::time::{Duration, Instant};
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::lock::lock;
+use crate::rules::names::check_player;
 use crate::servers::mariadb::limiter;
 
 impl Engine {
+    /// Whether a student may read in Safe Mode now; where so, it counts as such a read.
+    ///
+    /// # Errors
+    /// When MariaDB is down.
+    pub fn may_read_in_safe_mode(&self, player: &str) -> Result<bool> {
+        check_player(player)?;
+        match self.admit_in_safe_mode(&self.process(), player) {
+            Ok(()) => Ok(true),
+            Err(Error::RateLimited { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes room for one Safe Mode read.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::rules::experience::xp_earned;
 use crate::rules::head::Head;
 use crate::rules::latency::Call;
 use crate::rules::names::check_player;
-use crate::rules::plan::{Plan, plan};
+use crate::rules::plan::plan;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::journal;
 use crate::servers::mariadb::seasons::{self, Link};
@@ -24,7 +24,7 @@ use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::students::known_state::Before;
 
 /// How often a submission is computed again when another of the same student comes first.
-const MOST_CONFLICTS: u32 = 20;
+pub(super) const MOST_CONFLICTS: u32 = 20;
 /// The pause after a conflict grows up to so many doublings of 2 ms.
 const LONGEST_PAUSE: u32 = 5;
 
@@ -51,11 +51,22 @@ pub struct SubmitAnswer {
 
 /// Where an entry was kept: in one place, or in both.
 #[derive(Default)]
-struct Kept {
+pub(super) struct Kept {
     /// In the journal's stream; true for the one submission that should queue a drain.
     in_stream: Option<bool>,
     /// In `memora_journal`, under this id.
     in_table: Option<i64>,
+}
+
+impl Kept {
+    /// What is known of the student once an entry of this order is kept.
+    pub(super) fn head(&self, before: Head, order: i64) -> Head {
+        Head {
+            order,
+            journal: self.in_stream.map_or(before.journal, |_| order),
+            table: self.in_table.unwrap_or(before.table),
+        }
+    }
 }
 
 impl Engine {
@@ -105,22 +116,18 @@ impl Engine {
             let order = before.head.next_order(now, process.random());
             let mut plan =
                 plan(&self.settings.zone, submission, &before.states, order, now / 1_000_000);
-            self.check_room(&before, &plan)?;
+            self.check_room(&before, plan.added)?;
             let times = (now, order);
             let token = process.token();
             let states = std::mem::take(&mut plan.reviews);
             let mut entry =
                 Entry::new(token, times, before.head, submission, &before.states, states);
             entry.is_sure = before.is_sure;
-            let mut head = Head { order, ..before.head };
             let Some(kept) = self.keep(&process, player, &before, &entry)? else {
                 self.settle_conflict(&process, player, &before, conflicts);
                 continue;
             };
-            if kept.in_stream.is_some() {
-                head.journal = order;
-            }
-            head.table = kept.in_table.unwrap_or(head.table);
+            let head = kept.head(before.head, order);
             let remaining = self.show(&process, player, &before, head, &entry.states)?;
             self.notice_overdue(&process);
             self.count_call(&process, Call::Submit, began);
@@ -135,16 +142,12 @@ impl Engine {
                 drain_wanted: kept.in_stream.unwrap_or(false),
             });
         }
-        Err(Error::Unavailable {
-            server: Server::Journal,
-            cause: format!("{MOST_CONFLICTS} other submissions of the same student came first"),
-            broken: false,
-        })
+        Err(others_came_first())
     }
 
     /// Keeps an entry where it is safe: in the journal and its replicas, else in MariaDB. Nothing:
     /// another submission of the student came first.
-    fn keep(
+    pub(super) fn keep(
         &self,
         process: &Process,
         player: &str,
@@ -208,9 +211,9 @@ impl Engine {
         }
     }
 
-    fn check_room(&self, before: &Before, plan: &Plan) -> Result<()> {
+    pub(super) fn check_room(&self, before: &Before, added: u64) -> Result<()> {
         let most = self.settings.max_questions;
-        if plan.added > 0 && before.tracked + plan.added > most {
+        if added > 0 && before.tracked + added > most {
             return Err(Error::InvalidInput(format!(
                 "Nothing was saved: you track {} questions already, and a season has room for \
                  {most}.",
@@ -222,7 +225,13 @@ impl Engine {
 
     /// Another submission of the student is in the journal. Either it will be in the cache in a
     /// moment, or whoever made it died before that: then the student's cache is loaded again.
-    fn settle_conflict(&self, process: &Process, player: &str, before: &Before, conflicts: u32) {
+    pub(super) fn settle_conflict(
+        &self,
+        process: &Process,
+        player: &str,
+        before: &Before,
+        conflicts: u32,
+    ) {
         // Longer each time, and at random: of those who meet, each comes first some time.
         sleep(Duration::from_millis(process.random() % (2 << conflicts.min(LONGEST_PAUSE))));
         if conflicts >= 2 && before.cached.is_some() {
@@ -231,6 +240,15 @@ impl Engine {
                 log::warn!("the cache of {player} could not be dropped: {error}");
             }
         }
+    }
+}
+
+/// What is told after that.
+pub(super) fn others_came_first() -> Error {
+    Error::Unavailable {
+        server: Server::Journal,
+        cause: format!("{MOST_CONFLICTS} other submissions of the same student came first"),
+        broken: false,
     }
 }
 

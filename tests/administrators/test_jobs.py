@@ -40,6 +40,7 @@ CALLS: dict[str, Callable[[], object]] = {
     "get_job": lambda: srs.get_job("x"),
     "rebuild_season_cache": lambda: srs.rebuild_season_cache(SEASON),
     "trigger_reconciliation": srs.trigger_reconciliation,
+    "request_reconciliation": srs.request_reconciliation,
     "cancel_job": lambda: srs.cancel_job("x"),
 }
 
@@ -61,7 +62,7 @@ def rows(site: Site) -> list[dict[str, Any]]:
 # ----------------------------------------------------------------------------------------
 def test_a_manager_rebuilds_a_season(manager: Site) -> None:
     requested = srs.rebuild_season_cache(SEASON)
-    assert (requested["season"], requested["status"]) == (SEASON, "queued")
+    assert (requested["season"], requested["status"]) == (SEASON, "started")
     job = srs.get_job(requested["job"])
     assert (job["kind"], job["status"], job["requested_by"], job["percent"]) == (
         "Rebuild",
@@ -286,7 +287,7 @@ def test_a_failure_is_told(manager: Site) -> None:
 def test_a_manager_reconciles(manager: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     forget(manager, STUDENTS[0], "q1", "q2")
-    (name,) = srs.trigger_reconciliation(sample_size="0", season=SEASON)["jobs"]
+    (name,) = srs.request_reconciliation(sample_size="0", season=SEASON)["jobs"]
     frappe.recorded.run_jobs()
     job = srs.get_job(name)
     assert (job["status"], job["sample_size"], job["records"], job["missing"]) == (
@@ -306,11 +307,11 @@ def test_a_manager_reconciles(manager: Site, engine: Engine) -> None:
 def test_little_is_no_alarm(manager: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     forget(manager, STUDENTS[0], "q1")
-    found = srs_reconciliation.reconcile_cache_with_database(0)
+    found = srs_reconciliation.reconcile_seasons(0)
     assert found[SEASON]["percent_differing"] == pytest.approx(0.1)
     assert frappe.recorded.notifications == []
     forget(manager, STUDENTS[0], "")
-    found = srs_reconciliation.reconcile_cache_with_database(0, SEASON)
+    found = srs_reconciliation.reconcile_seasons(0, SEASON)
     assert (found[SEASON]["half_filled"], len(frappe.recorded.notifications)) == (1, 1)
 
 
@@ -322,12 +323,12 @@ def test_every_day_each_cached_season_is_sampled(manager: Site) -> None:
     srs_archiver.SRSArchiver().archive_season(archived)
     for season in (SEASON, ended):
         manager.engine().rehydrate(STUDENTS[0], season)
-    assert set(srs_reconciliation.reconcile_cache_with_database()) == {SEASON, ended}
+    assert set(srs_reconciliation.reconcile_cache_with_database()["seasons"]) == {SEASON, ended}
     done = [row for row in rows(manager) if row["kind"] == "Reconciliation"]
     assert {(row["season"], row["status"], row["sample_size"]) for row in done} == {
         (season, "Done", 10_000) for season in (SEASON, ended)
     }
-    assert len(srs.trigger_reconciliation()["jobs"]) == 2
+    assert len(srs.request_reconciliation()["jobs"]) == 2
 
 
 def test_one_season_that_fails_keeps_no_other_from_it(manager: Site) -> None:
@@ -342,7 +343,7 @@ def test_one_season_that_fails_keeps_no_other_from_it(manager: Site) -> None:
         # Somebody else reconciles the ended season at this moment.
         if not lock.is_set():
             lock.set()
-            tries.extend(srs_reconciliation.reconcile_cache_with_database())
+            tries.extend(srs_reconciliation.reconcile_cache_with_database()["seasons"])
 
     engine.reconcile(ended, progress=hold)
     assert tries == [SEASON]
@@ -351,8 +352,9 @@ def test_one_season_that_fails_keeps_no_other_from_it(manager: Site) -> None:
 
 @pytest.mark.parametrize("size", [-1, "x", 1.5, True, None, [], 10**10])
 def test_a_sample_size_is_a_whole_number(manager: Site, size: Any) -> None:
-    with pytest.raises(frappe.ValidationError):
-        srs.trigger_reconciliation(sample_size=size)
+    for call in (srs.trigger_reconciliation, srs.request_reconciliation):
+        with pytest.raises(frappe.ValidationError):
+            call(sample_size=size)
     assert frappe.recorded.jobs == []
 
 
@@ -373,7 +375,7 @@ def test_others_than_system_managers_are_refused(
 def test_what_changes_something_is_post_only() -> None:
     methods = frappe.allowed_http_methods_for_whitelisted_func
     for name in CALLS:
-        changes = name in ("rebuild_season_cache", "trigger_reconciliation", "cancel_job")
+        changes = name.startswith(("rebuild", "trigger", "request", "cancel"))
         assert methods[getattr(srs, name)] == (["POST"] if changes else ["GET", "POST"]), name
 
 
@@ -412,7 +414,7 @@ def test_without_the_queue_nothing_is_begun(manager: Site) -> None:
     manager.servers.journal.kill()
     for call in (
         srs.rebuild_season_cache,
-        lambda season: srs.trigger_reconciliation(season=season),
+        lambda season: srs.request_reconciliation(season=season),
     ):
         with pytest.raises(ReviewsUnavailable, match="redis_queue"):
             call(SEASON)

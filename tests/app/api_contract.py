@@ -44,8 +44,7 @@ REFUSALS: Final = ("400", "401", "403", "404", "417")
 # Here whatever fits the description is taken. Elsewhere a season, a job or a subject has to exist,
 # too.
 ALWAYS_TAKEN: Final = (
-    "get_review_session", "get_poison_reviews", "get_cache_status", "get_monitor", "get_metrics",
-    "get_active_seasons",
+    "get_poison_reviews", "get_cache_status", "get_monitor", "get_metrics", "get_active_seasons",
 )  # fmt: skip
 
 Case = schemathesis.Case[Any]
@@ -172,7 +171,9 @@ class Contract:
             player="nobody@school.example",
             confirm="nobody@school.example",
         )
+        call("trigger_reconciliation", manager, sample_size=0, season=active)
         call("trigger_reconciliation", manager, sample_size=100, season=active)
+        call("request_reconciliation", manager, sample_size=100, season=active)
         job = call("rebuild_season_cache", manager, season=active).get("job", "none")
         call("get_job", manager, job=job)
         call("cancel_job", manager, job=job)

@@ -43,6 +43,7 @@ def test_a_session_has_the_due_questions(site: Site, app: App) -> None:
     assert (answer["is_degraded"], answer["season"]) == (False, SEASON)
     fields = {
         "question_id",
+        "stage_id",
         "stability",
         "next_review_date",
         "last_review_date",

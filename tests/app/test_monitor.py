@@ -200,7 +200,7 @@ def test_prometheus_can_read_the_metrics(manager: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     forget(manager, STUDENTS[0], "q1", "q2")
     frappe.recorded.at_once = True
-    srs.trigger_reconciliation(0, SEASON)
+    srs.request_reconciliation(0, SEASON)
     engine.due(STUDENTS[0])
     engine.submit(STUDENTS[0], session_data=session("q1"))
     engine.latency()

@@ -112,7 +112,7 @@ def test_seasons_of_which_nothing_is_cached_leave_no_job_each_night(
         add_season(site, f"SEASON-2026-OLD{number}", starts_in=-400)
     site.add(PLAYER, [Record("q")])
     engine.due(PLAYER)
-    assert list(reconcile_cache_with_database()) == [SEASON]
+    assert list(reconcile_cache_with_database()["seasons"]) == [SEASON]
     assert [job["season"] for job in latest_jobs(100)] == [SEASON]
 
 
@@ -120,7 +120,7 @@ def test_a_cache_that_is_away_is_told_once_a_night(site: Site, engine: Engine, a
     for number in range(5):
         add_season(site, f"SEASON-2026-OLD{number}", starts_in=-400)
     site.servers.cache.kill()
-    assert reconcile_cache_with_database() == {}
+    assert reconcile_cache_with_database()["seasons"] == {}
     told = [
         each["subject"] for each in frappe.recorded.notifications if "reconciled" in each["subject"]
     ]

@@ -18,11 +18,17 @@ from memora.services.srs_archiver import SRSArchiver, request_archive, request_d
 
 
 class RequestedArchive(TypedDict):
-    """An archive, and the SRS Job that tells of it; None for one that is archived already."""
+    """An archive, the SRS Job that tells of it, and what is done by now.
+
+    The job is None for one that is archived already.
+    """
 
     season: str
-    status: Literal["queued", "Archived"]
+    status: Literal["started", "completed"]
     job: str | None
+    job_id: str | None
+    records_archived: int
+    cache_keys_deleted: int
 
 
 class ArchiveState(TypedDict):
@@ -60,9 +66,10 @@ def archive_season(
         season: name of a season that is not active.
         confirm: has to be true.
 
-    Returns: season; status: queued, or Archived when it is; job: the SRS Job, None when it is
-        archived. One that is queued or running already is not queued again, and one whose process
-        is dead goes on.
+    Returns: season; status: started, or completed when it is archived already; job, and job_id:
+        the SRS Job, None when it is archived; records_archived: all of them when it is completed,
+        0 before; cache_keys_deleted: 0, since the job deletes them. One that is queued or running
+        already is not queued again, and one whose process is dead goes on.
 
     Raises:
         frappe.ValidationError: not confirmed, or the season is active.
@@ -77,13 +84,24 @@ def archive_season(
     )
     is_active, status = frappe.db.get_value(SEASON, season, ["is_active", "archive_status"])
     if status == "Archived":
-        return {"season": season, "status": "Archived", "job": None}
+        archived = SRSArchiver().get_status(season)
+        return requested("completed", season, None, archived["done"] if archived else 0)
     if is_active:
         throw(_("{0} is active: end it first, then archive it.").format(season))
+    return requested("started", season, queued(request_archive(season)))
+
+
+def requested(
+    status: Literal["started", "completed"], season: str, job: str | None, records: int = 0
+) -> RequestedArchive:
+    """What is told of an archive that was asked for."""
     return {
         "season": season,
-        "status": "queued",
-        "job": queued(request_archive(season)),
+        "status": status,
+        "job": job,
+        "job_id": job,
+        "records_archived": records,
+        "cache_keys_deleted": 0,
     }
 
 

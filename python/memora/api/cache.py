@@ -5,26 +5,36 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 import frappe
+from frappe import _
 
 from memora.api.arguments import as_text, as_whole_number
 from memora.api.documents import as_cached_season
 from memora.api.jobs import queued
-from memora.services.errors import frappe_errors
+from memora.services import srs_reconciliation
+from memora.services.engine import engine
+from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
 from memora.services.roles import MANAGERS
 from memora.services.srs_reconciliation import (
+    LARGEST_SAMPLE,
+    REQUEST_SECONDS,
     SAMPLE_SIZE,
-    request_reconciliation,
+    SMALLEST_SAMPLE,
+    Report,
+    TookTooLong,
+    reconcile_at_once,
     seasons_to_reconcile,
 )
 from memora.services.srs_redis_manager import request_rebuild
 
 
-class QueuedRebuild(TypedDict):
-    """A rebuild, and the SRS Job that tells of it."""
+class StartedRebuild(TypedDict):
+    """A rebuild, the SRS Job that tells of it, and about how many records it loads."""
 
     season: str
-    status: Literal["queued"]
+    status: Literal["started"]
     job: str
+    job_id: str
+    estimated_records: int
 
 
 class QueuedReconciliations(TypedDict):
@@ -36,12 +46,13 @@ class QueuedReconciliations(TypedDict):
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
-def rebuild_season_cache(season: str | None = None) -> QueuedRebuild:
+def rebuild_season_cache(season: str | None = None) -> StartedRebuild:
     """Load all schedules of a season into the cache again, in the background. For Memora Managers.
 
     Students read and answer meanwhile.
 
-    Returns: season; status: queued; job: the SRS Job, for get_job and cancel_job. One that is
+    Returns: season; status: started; job, and job_id: the SRS Job, for get_job and cancel_job;
+        estimated_records: MariaDB's estimate, 0 while the season has no partition. One that is
         queued or running already is not queued again.
 
     Raises:
@@ -51,16 +62,65 @@ def rebuild_season_cache(season: str | None = None) -> QueuedRebuild:
     """
     frappe.only_for(MANAGERS)
     season = as_cached_season(season)
+    estimated = engine().estimated_records(season)
+    job = queued(request_rebuild(season))
     return {
         "season": season,
-        "status": "queued",
-        "job": queued(request_rebuild(season)),
+        "status": "started",
+        "job": job,
+        "job_id": job,
+        "estimated_records": estimated,
     }
 
 
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def trigger_reconciliation(
+    sample_size: int | str = SAMPLE_SIZE, season: str | None = None
+) -> Report | QueuedReconciliations:
+    """Compare cached schedules with the database and correct them; what was found.
+
+    For Memora Managers.
+
+    Args:
+        sample_size: students who have about so many records, drawn at random: 100 to 100,000 of
+            each season. More, or 0 for all that are cached, is done in the background.
+        season: one that uses the cache; without it each that does.
+
+    Returns: sample_size: how many records were compared; discrepancies_found; discrepancy_rate,
+        from 0 to 1; auto_corrected; alert_triggered: so much differs that administrators were told;
+        seasons: what was found of each. In the background: as request_reconciliation.
+
+    Raises:
+        ReviewsUnavailable: it was not done in 20 seconds; what was corrected by then stays.
+        Else as rebuild_season_cache.
+    """
+    frappe.only_for(MANAGERS)
+    size = as_whole_number("sample_size", sample_size, 0)
+    if size == 0 or size > LARGEST_SAMPLE:
+        return queue_reconciliations(size, as_cached_seasons(season))
+    if size < SMALLEST_SAMPLE:
+        throw(
+            _("A sample has at least {0} records. To compare all, give 0 as sample_size.").format(
+                SMALLEST_SAMPLE
+            )
+        )
+    try:
+        return reconcile_at_once(size, as_cached_seasons(season))
+    except TookTooLong:
+        throw(
+            _(
+                "The comparison was not done in {0} seconds. What was corrected stays. Give a "
+                "smaller sample_size, or call request_reconciliation, which does it in the "
+                "background."
+            ).format(round(REQUEST_SECONDS)),
+            ReviewsUnavailable,
+        )
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors(for_students=False)
+def request_reconciliation(
     sample_size: int | str = SAMPLE_SIZE, season: str | None = None
 ) -> QueuedReconciliations:
     """Compare cached schedules with the database and correct them, in the background.
@@ -78,6 +138,19 @@ def trigger_reconciliation(
     """
     frappe.only_for(MANAGERS)
     size = as_whole_number("sample_size", sample_size, 0)
-    seasons = [as_cached_season(season)] if as_text("season", season) else seasons_to_reconcile()
-    jobs = [queued(request_reconciliation(name, size)) for name in seasons]
+    return queue_reconciliations(size, as_cached_seasons(season))
+
+
+def queue_reconciliations(size: int, seasons: list[str]) -> QueuedReconciliations:
+    """Queue a reconciliation of each of these seasons.
+
+    Raises:
+        ReviewsUnavailable: the queue of background jobs is down.
+    """
+    jobs = [queued(srs_reconciliation.request_reconciliation(name, size)) for name in seasons]
     return {"status": "queued", "jobs": jobs}
+
+
+def as_cached_seasons(season: object) -> list[str]:
+    """The season that is named, or without a name each that uses the cache."""
+    return [as_cached_season(season)] if as_text("season", season) else seasons_to_reconcile()

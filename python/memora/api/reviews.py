@@ -11,10 +11,10 @@ from typing import Any, Literal, TypedDict
 import frappe
 from frappe import _
 
-from memora.api.arguments import as_json, as_limit, as_player, as_text
+from memora.api.arguments import as_json, as_limit, as_player, as_required_text, as_text
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
-from memora.services.question_cards import DueCards, due_cards
+from memora.services.question_cards import DueCards, due_cards, with_cards
 from memora.services.srs_persistence import Acknowledgement, acknowledge
 
 
@@ -51,6 +51,10 @@ def get_review_session(
 
     Returns: questions, total_due (also past the limit), is_degraded (Safe Mode: at most 10
         questions), season; and message when no season is active.
+
+    Raises:
+        frappe.ValidationError: no such subject or topic (`error_code` says which of the two), or a
+            limit that is out of range.
     """
     player = as_player(frappe.session.user)
     subject, topic = as_text("subject", subject), as_text("topic_id", topic_id)
@@ -91,10 +95,38 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
         job_id: the persistence_job_id that submit_review_session returned.
 
     Returns: job_id, and status: pending, persisted or failed (an administrator has been told).
+
+    Raises:
+        frappe.ValidationError: the job_id is missing.
+        frappe.DoesNotExistError: no submission of this student has it.
     """
     player = as_player(frappe.session.user)
-    job_id = as_text("job_id", job_id) or ""
+    job_id = as_required_text("job_id", job_id)
     status = engine().persistence_status(player, job_id)
     if status is None:
         throw(_("There is no such review session of yours."), frappe.DoesNotExistError)
     return {"job_id": job_id, "status": status}
+
+
+@frappe_errors()
+def get_reviews_safe_mode(
+    user: str, season: str, limit: int | str = 10, subject: str | None = None
+) -> list[dict[str, Any]]:
+    """The questions that a read in Safe Mode would show, most overdue first: at most 10.
+
+    For the site's own code, which knows the student: it cannot be called over HTTP. It reads
+    MariaDB whether the cache is there or not, and does not count as a read of Safe Mode:
+    `memora.api.utils.SafeModeManager.check_rate_limit` says whether there is room for one.
+
+    Args:
+        user: the student, a User.
+        season: name of a season, active or not.
+        limit: most questions wanted, 1 to 50.
+        subject: only questions of this Game Subject.
+    """
+    player, wanted = as_player(user), as_text("subject", subject)
+    found = engine().due_as_in_safe_mode(
+        player, as_required_text("season", season), as_limit(limit), wanted
+    )
+    due, _retired = with_cards(found, player)
+    return due["questions"]

@@ -4,7 +4,11 @@
 """
 
 from memora.api.archive import archive_season, delete_eligible_archived_records, get_archive_status
-from memora.api.cache import rebuild_season_cache, trigger_reconciliation
+from memora.api.cache import (
+    rebuild_season_cache,
+    request_reconciliation,
+    trigger_reconciliation,
+)
 from memora.api.jobs import cancel_job, get_job
 from memora.api.lessons import process_srs_batch
 from memora.api.monitor import get_cache_status, get_metrics, get_monitor
@@ -33,5 +37,6 @@ __all__ = [
     "process_srs_batch",
     "rebuild_season_cache",
     "replay_poison_reviews",
+    "request_reconciliation",
     "trigger_reconciliation",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from memora.api.arguments import as_player
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
 
@@ -16,3 +17,15 @@ class SafeModeManager:
     def is_safe_mode_active(self) -> bool:
         """Whether the next read would be in Safe Mode."""
         return not engine().cache_available()
+
+    @frappe_errors()
+    def check_rate_limit(self, user: str) -> bool:
+        """Whether this student may read in Safe Mode now; if so, it counts as such a read.
+
+        Students have one in 30 seconds, and the site 500 a minute.
+        `memora.api.reviews.get_review_session` asks by itself.
+
+        Raises:
+            memora.services.errors.ReviewsUnavailable: MariaDB is down.
+        """
+        return engine().may_read_in_safe_mode(as_player(user))

@@ -51,8 +51,9 @@ def frappe_errors(for_students: bool = True) -> Iterator[None]:
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
         frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in
-        seconds. ReviewsUnavailable, ReviewsFailed: not the caller's fault. Administrators'
-        responses have `error_code`, which docs/operating.md explains.
+        seconds, and `message`. ReviewsUnavailable, ReviewsFailed: not the caller's fault.
+        Responses have `error_code`, which docs/operating.md explains; students' only where what
+        they sent cannot be used.
     """
     try:
         yield
@@ -92,12 +93,13 @@ def _throw_to_administrator(error: MemoraError) -> NoReturn:
 def _throw_to_student(error: MemoraError) -> NoReturn:
     if isinstance(error, RateLimited):
         seconds = error.args[1]
-        frappe.local.response["retry_after"] = seconds
         message = _(
             "Your reviews are not available this moment. Please wait {0} seconds and try again."
-        )
-        throw(message.format(seconds), frappe.TooManyRequestsError)
+        ).format(seconds)
+        frappe.local.response.update({"retry_after": seconds, "message": message})
+        throw(message, frappe.TooManyRequestsError)
     if isinstance(error, InvalidInput | SeasonUnavailable):
+        frappe.local.response["error_code"] = error.code
         # Frappe shows messages as HTML, and this one can quote what the student sent.
         throw(html.escape(translated(str(error.args[0])), quote=False))
     frappe.logger("memora").error(f"{type(error).__name__}: {error}")

@@ -15,6 +15,8 @@ from frappe import _
 
 FROM_THE_ENGINE: Final = (
     "Nothing was saved: no season is active.",
+    'There is no subject "{0}".',
+    'There is no topic "{0}".',
     "{0} is archived and takes no answers any more.",
     "Nothing was saved: there are no answers.",
     "Nothing was saved: at most {0} answers at a time, not {1}.",

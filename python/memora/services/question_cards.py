@@ -16,7 +16,7 @@ from memora._engine import MemoraError
 from memora.services.engine import engine
 
 if TYPE_CHECKING:
-    from memora._engine import Question
+    from memora._engine import DueAnswer, Question
 
 HOOK: Final = "srs_question_loader"
 RETIRED: Final = "retired"
@@ -30,7 +30,10 @@ _silent_until: Final[dict[str, float]] = {}
 
 
 class DueCards(TypedDict):
-    """Due questions, each with the fields of its schedule (`Question`) and those of its card."""
+    """Due questions, each with the fields of its schedule (`Question`) and those of its card.
+
+    Each has a `stage_id`, too: what its id has before the first colon, else all of it.
+    """
 
     questions: list[dict[str, Any]]
     total_due: int
@@ -50,21 +53,31 @@ def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -
     given up: the student is not asked it any more, and others that are due take its place.
     """
     for _ in range(MOST_ROUNDS):
-        found = engine().due(player, limit, subject, topic)
-        cards = _load(found["questions"], player, found["season"])
-        retired = {name for name, card in cards.items() if cint(card.get(RETIRED))}
-        shown = [each for each in found["questions"] if each["question_id"] not in retired]
-        due: DueCards = {
-            "questions": [{**cards.get(each["question_id"], {}), **each} for each in shown],
-            "total_due": found["total_due"] - (len(found["questions"]) - len(shown)),
-            "is_degraded": found["is_degraded"],
-            "season": found["season"],
-        }
+        due, retired = with_cards(engine().due(player, limit, subject, topic), player)
         season = due["season"]
         # Safe Mode has room for one read.
         if not season or not retired or due["is_degraded"] or not _retire(player, season, retired):
             break
     return due
+
+
+def with_cards(found: DueAnswer, player: str) -> tuple[DueCards, set[str]]:
+    """The questions of an answer with their cards, and the ids of those that are given up."""
+    cards = _load(found["questions"], player, found["season"])
+    retired = {name for name, card in cards.items() if cint(card.get(RETIRED))}
+    shown = [each for each in found["questions"] if each["question_id"] not in retired]
+    due: DueCards = {
+        "questions": [{**cards.get(each["question_id"], {}), **with_stage(each)} for each in shown],
+        "total_due": found["total_due"] - (len(found["questions"]) - len(shown)),
+        "is_degraded": found["is_degraded"],
+        "season": found["season"],
+    }
+    return due, retired
+
+
+def with_stage(question: Question) -> dict[str, Any]:
+    """A question with its `stage_id`: what its id has before the first colon, else all of it."""
+    return {**question, "stage_id": question["question_id"].partition(":")[0]}
 
 
 def _retire(player: str, season: str, question_ids: set[str]) -> bool:

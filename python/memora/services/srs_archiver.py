@@ -7,7 +7,7 @@ within two minutes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypedDict
 
 import frappe
 from frappe import _
@@ -28,6 +28,17 @@ QUIET_SHARE: Final = 0.5
 FLAG_SECONDS: Final = 1_200.0
 
 
+class Archived(TypedDict):
+    """An archive that is done."""
+
+    season: str
+    step: Literal["copying", "verifying", "freeing", "clearing", "done"]
+    done: int
+    total: int
+    success: bool
+    archived_count: int
+
+
 class SRSArchiver:
     """Moves a season's records to Archived Memory Tracker, and tells how far it is."""
 
@@ -37,7 +48,7 @@ class SRSArchiver:
         on_progress: Callable[[ArchiveProgress], object] | None = None,
         share: float = QUIET_SHARE,
         job: str | None = None,
-    ) -> ArchiveProgress:
+    ) -> Archived:
         """Archive a season, or go on where an earlier run ended. Commits.
 
         Args:
@@ -47,7 +58,8 @@ class SRSArchiver:
             share: of the time that MariaDB is kept at work: half of it students do not notice.
             job: the SRS Job that it was requested with; else a new one tells of it.
 
-        Returns: step "done", and as done and total how many records were archived.
+        Returns: success: True; archived_count: how many records were archived, also as done and
+            total; step: "done".
 
         Raises:
             memora._engine.MemoraError: it cannot be archived, or a server is down; running it again
@@ -81,7 +93,7 @@ class SRSArchiver:
                 done=records,
                 total=records,
             )
-        return archived
+        return {**archived, "success": True, "archived_count": records}
 
     def get_status(self, season: str) -> ArchiveStatus | None:
         """How far a season is on its way to the archive; None for one that was never archived."""
@@ -110,6 +122,14 @@ class SRSArchiver:
             message = counted(deleted, _("1 record was deleted."), _("{0} records were deleted."))
             work.end("Done", message, done=deleted, total=deleted)
         return deleted
+
+    def process_auto_archive(self) -> None:
+        """As `process_auto_archive` of this module."""
+        process_auto_archive()
+
+    def flag_eligible_for_deletion(self) -> int:
+        """As `flag_eligible_for_deletion` of this module."""
+        return flag_eligible_for_deletion()
 
 
 def request_archive(season: str, **values: Any) -> str | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import time
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import frappe
 from frappe import _
@@ -20,12 +21,37 @@ if TYPE_CHECKING:
     from memora._engine import Reconciliation
 
 SAMPLE_SIZE: Final = 10_000
+# What a request compares; more is work for the background.
+SMALLEST_SAMPLE: Final = 100
+LARGEST_SAMPLE: Final = 100_000
+REQUEST_SECONDS: Final = 20.0
 RECONCILE_JOB: Final = "memora.services.srs_reconciliation.reconcile_in_background"
+
+
+class Report(TypedDict):
+    """What was found, over all seasons that were compared.
+
+    sample_size: how many records were compared. discrepancies_found: how many of them differed.
+    discrepancy_rate: their share, from 0 to 1. auto_corrected: how many of them were corrected: all
+    that differ are. alert_triggered: so much differed that administrators were told. seasons: what
+    was found of each.
+    """
+
+    sample_size: int
+    discrepancies_found: int
+    discrepancy_rate: float
+    auto_corrected: int
+    alert_triggered: bool
+    seasons: dict[str, Reconciliation]
+
+
+class TookTooLong(JobCancelled):
+    """A reconciliation has not come to its end in the time that a request has."""
 
 
 def reconcile_cache_with_database(
     sample_size: int = SAMPLE_SIZE, season: str | None = None
-) -> dict[str, Reconciliation]:
+) -> Report:
     """Compare and correct the cache of a season, or of every season that has any (daily). Commits.
 
     Args:
@@ -33,9 +59,59 @@ def reconcile_cache_with_database(
             are cached.
         season: name of a season that uses the cache.
 
-    Returns: what was found, by season, without what failed: its SRS Job and a notification of
-        administrators say so.
+    Returns: what was found, without what failed: its SRS Job and a notification of administrators
+        say so.
     """
+    return report_of(reconcile_seasons(sample_size, season))
+
+
+def reconcile_at_once(sample_size: int, seasons: list[str]) -> Report:
+    """Compare and correct samples of some seasons while a request waits. Commits.
+
+    Args:
+        sample_size: as for `reconcile_cache_with_database`, of each season.
+        seasons: names of seasons that use the cache.
+
+    Raises:
+        TookTooLong: it is not done in 20 seconds. What was corrected by then stays.
+        memora._engine.MemoraError: a season does not use the cache, or a server is down.
+    """
+    until = time.monotonic() + REQUEST_SECONDS
+
+    def check_time(_found: Reconciliation) -> None:
+        if time.monotonic() >= until:
+            raise TookTooLong
+
+    return report_of(
+        {
+            name: reconcile_season(name, sample_size=sample_size, on_progress=check_time)
+            for name in seasons
+        }
+    )
+
+
+def report_of(found: dict[str, Reconciliation]) -> Report:
+    """What was found of some seasons, in sum."""
+    records = sum(each["records"] for each in found.values())
+    differing = sum(
+        each[kind]
+        for each in found.values()
+        for kind in ("missing", "ghost", "wrong_date", "wrong_state")
+    )
+    return {
+        "sample_size": records,
+        "discrepancies_found": differing,
+        "discrepancy_rate": differing / records if records else 0.0,
+        "auto_corrected": differing,
+        "alert_triggered": any(each["is_alarming"] for each in found.values()),
+        "seasons": found,
+    }
+
+
+def reconcile_seasons(
+    sample_size: int = SAMPLE_SIZE, season: str | None = None
+) -> dict[str, Reconciliation]:
+    """What `reconcile_cache_with_database` finds, by season."""
     found = {}
     for name in [season] if season else _cached_seasons():
         if report := reconcile_in_background(name, sample_size=sample_size):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 import frappe
 from frappe import _
@@ -22,19 +22,38 @@ from memora.services.site_time import unix_time
 from memora.services.srs_jobs import JobCancelled, at_work, request_job
 
 if TYPE_CHECKING:
-    from memora._engine import CacheStats, Question, RebuildProgress
+    from memora._engine import Question, RebuildProgress
 
 REBUILD_JOB: Final = "memora.services.srs_redis_manager.rebuild_season_cache"
+
+
+class StudentStats(TypedDict):
+    """One student's cache of one season; the second three are other names of the same."""
+
+    complete: bool
+    records: int
+    due: int
+    memory_bytes: int
+    total_items: int
+    due_items: int
+    memory_usage_bytes: int
 
 
 class SRSRedisManager:
     """The cached schedule of one student and season: which question is next due when.
 
     `user` is a User, `season` a Game Subscription Season, `limit` 1 to 50. Times are Unix time in
-    UTC seconds; a next review date may also be a datetime, or text as Frappe writes it, and is in
-    the site's time zone if it names none. What is set here is in the cache only and never reaches
-    the database. All methods raise `memora.services.errors.ReviewsUnavailable` when a server that
-    they need is down.
+    UTC seconds; a next review may also be a datetime, or text as Frappe writes it, and is in the
+    site's time zone if it names none. All methods raise
+    `memora.services.errors.ReviewsUnavailable` when a server that they need is down.
+
+    What is set here is in the cache only and never reaches the database: an answer is given by
+    `memora.api.reviews`, a state that the site's own code has computed by
+    `memora.services.srs_persistence.persist_review_batch`. A date that is set stands until the
+    student's next answer to the question, or until the schedule is loaded again. It undoes no
+    answer: stability, last review and the order of answers stay. A schedule that is not complete,
+    or is not there, does not become complete by it: the student's next read loads the database's,
+    and what was set is gone then. So a date is right to set where the database has it, or will.
     """
 
     @frappe_errors()
@@ -44,16 +63,41 @@ class SRSRedisManager:
 
     @frappe_errors()
     def add_item(
-        self, user: str, season: str, question_id: str, next_review_date: datetime | str | float
+        self,
+        user: str,
+        season: str,
+        question_id: str,
+        next_review_timestamp: datetime | str | float,
+        ttl: int | None = None,
     ) -> bool:
-        """Set one question's next review in the cache; whether it was set."""
-        return self.add_batch(user, season, {question_id: next_review_date}) == 1
+        """Set one question's next review in the cache: see the class for what that means.
+
+        Args:
+            user: the student.
+            season: its name.
+            question_id: the question.
+            next_review_timestamp: when it is due.
+            ttl: after so many seconds without an answer all that is cached of the student expires;
+                None: as after an answer (srs_cache_ttl_seconds).
+
+        Returns: True: it was set.
+
+        Raises:
+            frappe.ValidationError: an id, a time or a ttl that cannot be; nothing was set.
+        """
+        return self.add_batch(user, season, {question_id: next_review_timestamp}, ttl)
 
     @frappe_errors()
-    def add_batch(self, user: str, season: str, items: Mapping[str, datetime | str | float]) -> int:
-        """Set the next review of many questions, by question id; how many were set."""
+    def add_batch(
+        self,
+        user: str,
+        season: str,
+        items: Mapping[str, datetime | str | float],
+        ttl: int | None = None,
+    ) -> bool:
+        """Set the next review of many questions, by question id; as `add_item`."""
         times = [(question_id, unix_time(moment)) for question_id, moment in items.items()]
-        return engine().cache_add(user, season, times)
+        return engine().cache_add(user, season, times, ttl) == len(items)
 
     @frappe_errors()
     def remove_item(self, user: str, season: str, question_id: str) -> bool:
@@ -61,15 +105,29 @@ class SRSRedisManager:
         return engine().cache_remove(user, season, question_id)
 
     @frappe_errors()
-    def get_due_items(self, user: str, season: str, limit: int = 20) -> list[tuple[str, float]]:
+    def get_due_items(self, user: str, season: str, limit: int = 20) -> list[str]:
+        """The ids of what the cache alone knows to be due, most overdue first."""
+        return [question_id for question_id, _ in engine().cache_due(user, season, limit)]
+
+    @frappe_errors()
+    def get_due_times(self, user: str, season: str, limit: int = 20) -> list[tuple[str, float]]:
         """(question id, time) of what the cache alone knows to be due, most overdue first."""
         return engine().cache_due(user, season, limit)
 
     @frappe_errors()
     def get_due_items_with_rehydration(
         self, user: str, season: str, limit: int = 20
-    ) -> list[Question]:
-        """The due questions, most overdue first; loads the cache first if it is incomplete."""
+    ) -> tuple[list[str], bool]:
+        """The ids of the due questions, most overdue first, and whether they had to be loaded.
+
+        A cache that is not complete is loaded first; one that is out of reach, or that the season
+        does not use, is done without.
+        """
+        return engine().due_ids_in_season(user, season, limit)
+
+    @frappe_errors()
+    def get_due_questions(self, user: str, season: str, limit: int = 20) -> list[Question]:
+        """The due questions with their states; else as `get_due_items_with_rehydration`."""
         return engine().due_in_season(user, season, limit)
 
     @frappe_errors()
@@ -88,9 +146,15 @@ class SRSRedisManager:
         return engine().cache_clear(user, season)
 
     @frappe_errors()
-    def get_cache_stats(self, user: str, season: str) -> CacheStats:
+    def get_cache_stats(self, user: str, season: str) -> StudentStats:
         """What is cached, and in how many bytes."""
-        return engine().cache_stats(user, season)
+        stats = engine().cache_stats(user, season)
+        return {
+            **stats,
+            "total_items": stats["records"],
+            "due_items": stats["due"],
+            "memory_usage_bytes": stats["memory_bytes"],
+        }
 
 
 def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress | None:

@@ -31,6 +31,7 @@ METHODS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "get_job": (("GET", "POST"), {"job": "none"}),
     "rebuild_season_cache": (("POST",), {"season": SEASON}),
     "trigger_reconciliation": (("POST",), {"season": SEASON}),
+    "request_reconciliation": (("POST",), {"season": SEASON}),
     "cancel_job": (("POST",), {"job": "none"}),
 }
 
@@ -61,7 +62,9 @@ class TestMonitor(MonitorTestCase):
 
     def test_a_reconciliation_removes_a_ghost(self) -> None:
         self.plant_a_ghost()
-        found = reconcile_cache_with_database(0, SEASON)[SEASON]
+        report = reconcile_cache_with_database(0, SEASON)
+        self.assertEqual((report["discrepancies_found"], report["auto_corrected"]), (1, 1))
+        found = report["seasons"][SEASON]
         self.assertEqual((found["ghost"], found["records"], found["corrected"]), (1, 21, 1))
         self.assertEqual(self.cached(), {f"q{number:02}" for number in range(20)})
         job = frappe.get_last_doc(JOB, {"season": SEASON})
@@ -170,7 +173,7 @@ class TestMonitorOverHTTP(MonitorTestCase):
     def test_an_administrator_starts_a_rebuild(self) -> None:
         self.make_manager()
         answer = self.request("POST", "memora.api.srs.rebuild_season_cache", season=SEASON)
-        self.assertEqual((answer.status, answer.data["message"]["status"]), (200, "queued"))
+        self.assertEqual((answer.status, answer.data["message"]["status"]), (200, "started"))
         frappe.db.rollback()
         job = frappe.get_doc(JOB, answer.data["message"]["job"])
         self.assertEqual((job.kind, job.requested_by), ("Rebuild", STUDENT))

@@ -218,16 +218,19 @@ class TestReviews(ReviewTestCase):
         self.assertTrue(manager.add_item(STUDENT, SEASON, "q", moment))
         score = manager.get_all_scores(STUDENT, SEASON)["q"]
         self.assertAlmostEqual(score, time.time(), delta=60)
-        self.assertEqual(
-            manager.add_batch(STUDENT, SEASON, {"q": str(moment), "r": score + 9000}), 2
-        )
-        self.assertEqual(manager.get_due_items(STUDENT, SEASON), [("q", score)])
+        self.assertTrue(manager.add_batch(STUDENT, SEASON, {"q": str(moment), "r": score + 9000}))
+        self.assertEqual(manager.get_due_times(STUDENT, SEASON), [("q", score)])
+        self.assertEqual(manager.get_due_items(STUDENT, SEASON), ["q"])
         self.assertEqual(manager.count_due_items(STUDENT, SEASON), 1)
         self.assertTrue(manager.remove_item(STUDENT, SEASON, "q"))
         self.assertEqual(manager.get_cache_stats(STUDENT, SEASON)["records"], 1)
         self.assertTrue(manager.clear_user_cache(STUDENT, SEASON))
         self.add_record("kept")
-        (question,) = manager.get_due_items_with_rehydration(STUDENT, SEASON)
+        found = manager.get_due_items_with_rehydration(STUDENT, SEASON)
+        self.assertEqual(found, (["kept"], True))
+        found = manager.get_due_items_with_rehydration(STUDENT, SEASON)
+        self.assertEqual(found, (["kept"], False))
+        (question,) = manager.get_due_questions(STUDENT, SEASON)
         self.assertEqual(question["question_id"], "kept")
 
 

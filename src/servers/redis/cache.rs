@@ -16,6 +16,9 @@ use crate::rules::review::{Review, detail_start};
 /// records most of its time.
 const HEAD_WIDTH: usize = 65;
 
+/// Dates that are set at a time.
+const DATES: usize = 500;
+
 /// What the scripts put between ids and details; neither has one in it.
 const SEPARATOR: char = '\0';
 
@@ -24,6 +27,7 @@ pub struct CacheScripts {
     due: Script,
     lookup: Script,
     apply: Script,
+    set_dates: Script,
     generation: Script,
     remember_season: Script,
     confirm: Script,
@@ -35,6 +39,7 @@ impl Default for CacheScripts {
             due: Script::new(include_str!("lua/due.lua")),
             lookup: Script::new(include_str!("lua/lookup.lua")),
             apply: Script::new(include_str!("lua/apply.lua")),
+            set_dates: Script::new(include_str!("lua/set_dates.lua")),
             generation: Script::new(include_str!("lua/generation.lua")),
             remember_season: Script::new(include_str!("lua/remember_season.lua")),
             confirm: Script::new(include_str!("lua/confirm.lua")),
@@ -95,6 +100,8 @@ pub struct Due {
     pub total: u64,
     /// The first of them, most overdue first.
     pub reviews: Vec<Review>,
+    /// Whether the wanted subject is known to exist; true where every subject is wanted.
+    pub knows_subject: bool,
 }
 
 /// What a warm cache tells a submission.
@@ -127,26 +134,29 @@ pub enum Wanted<'a> {
 }
 
 impl CacheScripts {
-    /// The first `limit` due questions and how many there are, of all subjects or of one.
+    /// The first `limit` due questions and how many there are, of all subjects or of one: its name,
+    /// and its member of the set of known links.
     pub fn due(
         &self,
         connection: &mut RedisConnection,
         student: Student<'_>,
         now: i64,
         limit: u32,
-        subject: Option<&str>,
+        subject: Option<(&str, &str)>,
     ) -> Result<Found<Due>> {
         let mut call = self.due.key(&[
             student.keys.active_season(),
             student.schedule(),
             student.details(),
             student.keys.confirmation(),
+            student.keys.links(),
         ]);
         call.arg(student.season_token)
             .arg(student.generation)
             .arg(now)
             .arg(limit)
-            .arg(subject.map(|name| detail_start(Some(name))).unwrap_or_default());
+            .arg(subject.map(|(name, _)| detail_start(Some(name))).unwrap_or_default())
+            .arg(subject.map(|(_, member)| member).unwrap_or_default());
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
             "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
@@ -155,8 +165,10 @@ impl CacheScripts {
                 let confirmation = answer.text()?;
                 let total = answer.number()?;
                 let (ids, details) = (answer.text()?, answer.text()?);
+                let knows_subject = subject.is_none() || answer.number::<u8>()? == 1;
                 let pairs = ids.split(SEPARATOR).zip(details.split(SEPARATOR));
-                Ok(Found::Warm { confirmation, value: Due { total, reviews: reviews(pairs)? } })
+                let value = Due { total, reviews: reviews(pairs)?, knows_subject };
+                Ok(Found::Warm { confirmation, value })
             }
             _ => Err(answer.unknown()),
         }
@@ -227,6 +239,33 @@ impl CacheScripts {
         push_reviews(&mut call, reviews);
         let (confirmation, remaining): (String, Option<u64>) = connection.script(&call)?;
         Ok(Shown { confirmation, remaining })
+    }
+
+    /// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of
+    /// a question stays, and so does whether the schedule is complete.
+    pub fn set_dates(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        (player, season): (&str, &str),
+        dates: &[(String, i64)],
+        (seconds_to_live, until): (u64, i64),
+    ) -> Result<()> {
+        // So few that nobody waits long for Redis.
+        for dates in dates.chunks(DATES) {
+            let mut call = self.set_dates.key(&[
+                keys.schedule(player, season),
+                keys.details(player, season),
+                keys.students(season),
+            ]);
+            call.arg(seconds_to_live).arg(until).arg(player);
+            for (id, date) in dates {
+                let new = Review { next_review: *date, ..Review::new(id) };
+                call.arg(date).arg(id).arg(new.detail());
+            }
+            connection.script::<()>(&call)?;
+        }
+        Ok(())
     }
 
     /// The generation in which schedules count that are cached in this run of the server; a new one

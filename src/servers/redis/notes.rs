@@ -60,6 +60,15 @@ pub fn forget_season(connection: &mut RedisConnection, keys: &Keys) -> Result<()
     connection.command(redis::cmd("DEL").arg(keys.active_season()))
 }
 
+/// Whether each of some links is known to exist.
+pub fn known_links(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    links: &[String],
+) -> Result<Vec<bool>> {
+    connection.command(redis::cmd("SMISMEMBER").arg(keys.links()).arg(links))
+}
+
 /// Remembers links that exist.
 pub fn remember_links(
     connection: &mut RedisConnection,

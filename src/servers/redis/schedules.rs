@@ -1,11 +1,9 @@
-//! Students' cached schedules, without a script: dropping, looking, and what an administrator sets
-//! by hand.
+//! Students' cached schedules, without a script: dropping, looking, and what is taken out by hand.
 
 use super::RedisConnection;
 use super::keys::Keys;
 use crate::error::Result;
 use crate::rules::head::Head;
-use crate::rules::review::Review;
 
 /// The latest moment that a score can mean; the completeness marker lies far behind it.
 const END_OF_TIME: i64 = 99_999_999_999;
@@ -82,34 +80,6 @@ pub fn count(
 ) -> Result<u64> {
     let key = keys.schedule(player, season);
     connection.command(redis::cmd("ZCOUNT").arg(key).arg("-inf").arg(until.unwrap_or(END_OF_TIME)))
-}
-
-/// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of a
-/// question stays.
-pub fn put(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    (player, season): (&str, &str),
-    dates: &[(String, i64)],
-    (seconds_to_live, until): (u64, i64),
-) -> Result<()> {
-    let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
-    let ids: Vec<&str> = dates.iter().map(|(id, _)| id.as_str()).collect();
-    let known: Vec<Option<String>> =
-        connection.command(redis::cmd("HMGET").arg(&details).arg(&ids))?;
-    let mut pipeline = redis::pipe();
-    pipeline.atomic();
-    for ((id, date), detail) in dates.iter().zip(known) {
-        let detail = detail.and_then(|detail| Review::from_detail(id, &detail));
-        let mut review = detail.unwrap_or_else(|| Review::new(id));
-        review.next_review = *date;
-        pipeline.cmd("ZADD").arg(&schedule).arg(date).arg(id).ignore();
-        pipeline.cmd("HSET").arg(&details).arg(id).arg(review.detail()).ignore();
-    }
-    pipeline.cmd("EXPIRE").arg(&schedule).arg(seconds_to_live).ignore();
-    pipeline.cmd("EXPIRE").arg(&details).arg(seconds_to_live).ignore();
-    pipeline.cmd("ZADD").arg(keys.students(season)).arg(until).arg(player).ignore();
-    connection.pipeline(&pipeline)
 }
 
 /// Takes one question out of the cache only. True: it was there.

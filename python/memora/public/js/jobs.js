@@ -104,7 +104,7 @@ memora.jobs.prompt_reconciliation = (season, callback) =>
 		],
 		({ sample_size }) =>
 			memora.jobs.call(
-				"memora.api.srs.trigger_reconciliation",
+				"memora.api.srs.request_reconciliation",
 				season ? { sample_size, season } : { sample_size },
 				({ jobs }) => {
 					frappe.show_alert(

@@ -1,10 +1,11 @@
 -- The student's due questions: one round trip, and few values, each of which costs time on the way.
--- KEYS: active season, sorted set, details, confirmation that the cache may be believed
+-- KEYS: active season, sorted set, details, confirmation that the cache may be believed, known links
 -- ARGV: active season as the caller knows it, generation, now, most questions, how the details of
 -- the
---       wanted subject begin (nothing: every subject)
+--       wanted subject begin (nothing: every subject), its member of the known links
 -- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or
--- nothing, total due, ids, details}, the last two joined by NUL
+-- nothing, total due, ids, details, 1 where the wanted subject is known}, ids and details joined by
+-- NUL
 local call, schedule, now, wanted = redis.call, KEYS[2], ARGV[3], ARGV[5]
 local known = call('MGET', KEYS[1], KEYS[4])
 local season, confirmation = known[1], known[2] or ''
@@ -49,4 +50,7 @@ for first = 1, #due, 5000 do
     end
   end
 end
-return {'warm', confirmation, total, table.concat(ids, '\0'), table.concat(details, '\0')}
+local known_subject = call('SISMEMBER', KEYS[5], ARGV[6])
+return {
+  'warm', confirmation, total, table.concat(ids, '\0'), table.concat(details, '\0'), known_subject
+}

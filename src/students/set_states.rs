@@ -1,0 +1,149 @@
+//! States that the site's own code has computed: they count as they are, in the order in which they
+//! are given, like the answers of a session.
+
+use std::collections::HashMap;
+
+use crate::consistency::documents::unknown;
+use crate::engine::{Engine, Process};
+use crate::error::{Error, Result};
+use crate::rules::clock::now_us;
+use crate::rules::entry::Entry;
+use crate::rules::ladder::HIGHEST_STABILITY;
+use crate::rules::names::{check_player, check_question_id, check_season};
+use crate::rules::review::Review;
+use crate::servers::mariadb::seasons::{self, Link};
+use crate::students::submit::{MOST_CONFLICTS, others_came_first};
+
+/// How it is told that something does not exist.
+const LOST: &str = "Nothing was saved: there is";
+/// States in one entry.
+const STATES: usize = 50;
+
+/// A state that a question is given.
+#[derive(Clone, Debug)]
+pub struct GivenState {
+    /// The question.
+    pub question_id: String,
+    /// 0 to 4.
+    pub stability: u8,
+    /// Unix time in seconds of the next review.
+    pub next_review: i64,
+    /// Its Game Subject; nothing: the one that it has.
+    pub subject: Option<String>,
+    /// Its Game Topic; nothing: the one that it has.
+    pub topic: Option<String>,
+}
+
+impl Engine {
+    /// Gives questions of a student these states, as if they had been answered now. Of several of
+    /// one question the last counts. When this returns they are durable, and the next read shows
+    /// them. Returns how many there are.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`]. Of more than 50, some may be kept then: it can be done again.
+    pub fn set_states(&self, user: &str, season: &str, given: &[GivenState]) -> Result<usize> {
+        check_player(user)?;
+        check_season(season)?;
+        for state in given {
+            check_question_id(&state.question_id)?;
+            if state.stability > HIGHEST_STABILITY {
+                return Err(Error::InvalidInput(format!(
+                    "Nothing was saved: a stability is 0 to {HIGHEST_STABILITY}, not {}.",
+                    state.stability
+                )));
+            }
+        }
+        let process = self.process();
+        let (player, uses_cache) = self.check_names(&process, user, season, given)?;
+        let mut last: HashMap<&str, &GivenState> = HashMap::new();
+        last.extend(given.iter().map(|state| (state.question_id.as_str(), state)));
+        let mut given: Vec<&GivenState> = last.into_values().collect();
+        given.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+        for states in given.chunks(STATES) {
+            self.set_some(&process, &player, (season, uses_cache), states)?;
+        }
+        Ok(given.len())
+    }
+
+    /// Makes sure that all that is named exists. Returns the user's name as Frappe has it, and whether
+    /// the season uses the cache.
+    fn check_names(
+        &self,
+        process: &Process,
+        user: &str,
+        season: &str,
+        given: &[GivenState],
+    ) -> Result<(String, bool)> {
+        let names = |link: Link, name: fn(&GivenState) -> Option<&str>| {
+            given.iter().filter_map(name).map(move |name| (link, name))
+        };
+        let mut links: Vec<(Link, &str)> =
+            names(Link::Subject, |state| state.subject.as_deref()).collect();
+        links.extend(names(Link::Topic, |state| state.topic.as_deref()));
+        links.sort_unstable_by_key(|(link, name)| (*link as u8, *name));
+        links.dedup();
+        let (player, uses_cache) = process.database.with(|database| {
+            let player = seasons::user_named(database, user)?
+                .ok_or_else(|| unknown(LOST, Link::Player, user))?;
+            for (link, name) in &links {
+                if !seasons::link_exists(database, *link, name)? {
+                    return Err(unknown(LOST, *link, name));
+                }
+            }
+            Ok((player, seasons::uses_cache(database, season)?))
+        })?;
+        let uses_cache = uses_cache.ok_or_else(|| {
+            let shown: String = season.chars().filter(|one| !one.is_control()).take(60).collect();
+            Error::InvalidInput(format!("{LOST} no season \"{shown}\"."))
+        })?;
+        Ok((player, uses_cache))
+    }
+
+    /// As many as one entry has.
+    fn set_some(
+        &self,
+        process: &Process,
+        player: &str,
+        season: (&str, bool),
+        given: &[&GivenState],
+    ) -> Result<()> {
+        let ids: Vec<String> = given.iter().map(|state| state.question_id.clone()).collect();
+        for conflicts in 0..MOST_CONFLICTS {
+            let before = self.before_in_season(process, player, season, &ids)?;
+            let now = now_us();
+            self.notice_clock(process, player, before.head.seconds_ahead(now));
+            let order = before.head.next_order(now, process.random());
+            let state = |given: &&GivenState| {
+                let id = given.question_id.as_str();
+                let known = before.states.get(id).cloned().unwrap_or_else(|| Review::new(id));
+                Review {
+                    stability: given.stability,
+                    next_review: given.next_review,
+                    last_review: Some(now / 1_000_000),
+                    answered_at_us: order,
+                    subject: given.subject.clone().or(known.subject),
+                    topic: given.topic.clone().or(known.topic),
+                    question_id: known.question_id,
+                }
+            };
+            let is_new = |given: &&&GivenState| !before.states.contains_key(&given.question_id);
+            self.check_room(&before, given.iter().filter(is_new).count() as u64)?;
+            let states = given.iter().map(state).collect();
+            let entry = Entry {
+                at_us: now,
+                kept_at_us: now,
+                base: before.head,
+                is_sure: before.is_sure,
+                ..Entry::of_states(process.token(), states)
+            };
+            match self.keep(process, player, &before, &entry)? {
+                Some(kept) => {
+                    let head = kept.head(before.head, order);
+                    return self.show(process, player, &before, head, &entry.states).map(drop);
+                }
+                None => self.settle_conflict(process, player, &before, conflicts),
+            }
+        }
+        Err(others_came_first())
+    }
+}
