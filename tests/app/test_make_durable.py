@@ -122,7 +122,7 @@ def test_a_second_time_it_has_nothing_to_do(queue: QueueOfBench) -> None:
     before = queue.file.stat()
     done = run()
     assert done.exit_code == 0, done.output
-    assert "Nothing has to be changed." in done.stdout
+    assert "nothing was changed." in done.stdout
     assert queue.file.stat().st_ino == before.st_ino
 
 

@@ -73,4 +73,4 @@ def show_plan(terminal: Terminal, planned: Plan) -> None:
         text = _("In the file: {0} is {1}, and will be {2}.")
         terminal.say(text.format(change.name, change.now or _("not named"), change.wanted))
     if not planned.live and not planned.in_file:
-        terminal.say(_("Nothing has to be changed."))
+        terminal.say(_("Both are set so already: nothing was changed."))

@@ -79,8 +79,8 @@ def mend_clock(terminal: Terminal) -> object:
     mended = engine().mend_clock()
     text = counted(
         mended,
-        _("1 record has the present as its order now."),
-        _("{0} records have the present as their order now."),
+        _("1 record was ahead of the clock, and is right again."),
+        _("{0} records were ahead of the clock, and are right again."),
     )
     terminal.say(text)
     return {"mended": mended}

@@ -40,7 +40,7 @@ def archive(
     if state["status"] == "Archived":
         terminal.say(_("{0} is archived already: nothing was done.").format(season))
         return state
-    question = _("The records of {0} cannot be moved back. Archive them?")
+    question = _("The records of {0} move to the archive and cannot be moved back. Archive them?")
     terminal.confirm(question.format(season), is_sure)
     labels = {
         "copying": _("Copying"),
@@ -63,7 +63,7 @@ def describe(state: ArchiveState) -> str:
     if state["status"] == "Not Archived":
         return str(_("{0} is not archived.").format(season))
     if state["status"] == "Archived":
-        text = _("{0} is archived since {1}: {2}.")
+        text = _("{0} was archived at {1}: {2}.")
         return str(text.format(season, state["finished_at"], records(state["total"])))
     if state["is_running"]:
         text = _("{0} is being archived: {1}, {2}%.")

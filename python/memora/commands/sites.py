@@ -73,7 +73,7 @@ class Terminal:
         self._bar, self._label = None, ""
 
     def confirm(self, question: str, is_sure: bool) -> None:
-        """Ask on stderr, unless `--yes` was given; whoever says no ends the command."""
+        """Ask on stderr, unless `--yes` was given; no ends the command."""
         if not is_sure:
             click.confirm(question, abort=True, err=True)
 

@@ -125,7 +125,7 @@ def describe_seasons(found: Monitor) -> Iterator[str]:
         if season["is_seen"]:
             yield line("season", _("{0} is seen by students").format(season["name"]))
         else:
-            text = _("{0} is active, but seen by nobody: another one is active, too")
+            text = _("{0} is active, but no student sees it: another season is active too")
             yield line("season", text.format(season["name"]), "yellow")
     if not active:
         yield line("season", _("none is active: students see nothing"))

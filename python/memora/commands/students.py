@@ -32,7 +32,7 @@ def export_player(terminal: Terminal, player: str) -> object:
 def forget(terminal: Terminal, player: str, is_sure: bool) -> object:
     """Erase the student PLAYER: all records, archived ones too, waiting answers and schedules."""
     player = as_student(player)
-    question = _("All that is kept of {0} will be gone. Erase it?")
+    question = _("All data of {0} will be gone for good. Erase it?")
     terminal.confirm(question.format(player), is_sure)
     forgotten = engine().forget(player)
     text = _(

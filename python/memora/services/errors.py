@@ -45,8 +45,8 @@ def frappe_errors(for_students: bool = True) -> Iterator[None]:
     What the engine has seen of outages meanwhile is told to administrators.
 
     Args:
-        for_students: the messages speak to a student of their reviews; else to whoever runs the
-            site, of the server that failed.
+        for_students: the messages speak to a student of their reviews; else to the
+            people who run the site, of the server that failed.
 
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.

@@ -9,6 +9,7 @@ from frappe import _
 
 from memora.services.administrators import alert_administrators
 from memora.services.background import enqueue_now_or_never
+from memora.services.counting import counted
 from memora.services.engine import engine, known_engine
 from memora.services.srs_reconciliation import request_reconciliation, seasons_to_reconcile
 
@@ -60,16 +61,16 @@ def _words(news: OutageNews) -> tuple[str, str]:
         return (
             _("memora: answers are {0} seconds ahead of the clock.").format(news["seconds"]),
             _(
-                "The clock of a web host was wrong, or is. They count all the same. See that the "
-                "clocks of all hosts are right, then run: bench --site SITE memora mend-clock"
+                "The clock of a web host is wrong, or was. The answers count all the same. Check "
+                "the clocks of all hosts, then run: bench --site SITE memora mend-clock"
             ),
         )
     if news["server"] == "backlog":
         return (
             _("memora: answers have waited for {0} seconds to be saved.").format(news["seconds"]),
             _(
-                "They are safe, and students see them. Check that a worker of the short queue "
-                "runs, and look in SHOW PROCESSLIST for a transaction that locks records."
+                "The answers are safe, and students see them. Check that a worker of the short "
+                "queue runs, and look in SHOW PROCESSLIST for a transaction that locks records."
             ),
         )
     if news["event"] == "several":
@@ -77,15 +78,17 @@ def _words(news: OutageNews) -> tuple[str, str]:
         return (
             _("memora: hosts use different servers as {0}.").format(name),
             _(
-                "Nothing is lost, and students see what is right, but hosts that do not reach the "
-                "server that counts work through the database. "
+                "Nothing is lost, and students see the right questions. Hosts that do not reach "
+                "the server that counts use the database instead, which is slower. "
                 "Name one server's address for all hosts in common_site_config.json."
             ),
         )
     if news["event"] == "older":
         return (
-            _("memora: MariaDB lacked {0} submissions that had been saved.").format(
-                news["submissions"]
+            counted(
+                news["submissions"],
+                _("memora: MariaDB lacked 1 submission that had been saved."),
+                _("memora: MariaDB lacked {0} submissions that had been saved."),
             ),
             _(
                 "A replica that was behind took over, or a crash took the last commits. "
@@ -99,7 +102,7 @@ def _words(news: OutageNews) -> tuple[str, str]:
             _(
                 "Answers that it had acknowledged are gone from it. Those that the cache still has "
                 "are saved again now; the SRS Jobs say how many. "
-                "Look what its durability settings promise."
+                "Check that it is durable: bench --site SITE memora make-durable"
             ),
         )
     if news["event"] == "restarted":
@@ -114,7 +117,7 @@ def _words(news: OutageNews) -> tuple[str, str]:
     name = "redis_cache" if is_cache else "redis_queue"
     if news["event"] == "ended":
         subject = _("memora: {0} answers again after {1} seconds.").format(name, news["seconds"])
-        return subject, _("Students' reviews work as always. Nothing has to be done.")
+        return subject, _("Students' reviews work as always. You need not do anything.")
     subject = _("memora: {0} does not answer.").format(name)
     if is_cache:
         message = _(

@@ -54,7 +54,7 @@ def check_no_records(document: Any, _event: str | None = None) -> None:
 
 
 def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = False) -> None:
-    """See to it that a student's records can go along with a new name (hook of User).
+    """Make sure that a student's records can take a new name (hook of User).
 
     Raises:
         frappe.ValidationError: the journal is out of reach, or both names have records.

@@ -69,10 +69,10 @@ def replay_in_background(season: None = None, job: str | None = None) -> None:
     except JobCancelled:
         return
     except MemoraError as error:
-        subject = _("Poison Reviews could not be replayed to the end")
-        message = _("What was replayed is saved. Replay the rest again. The cause: {0}").format(
-            error
-        )
+        subject = _("Not all Poison Reviews could be replayed")
+        message = _(
+            "Those that were replayed are saved. Replay the others again. The cause: {0}"
+        ).format(error)
         alert_administrators(subject, message, LINK)
         return
     alert_administrators(

@@ -18,7 +18,7 @@ State = Literal["running", "inactive", "dormant", "late", "resting"]
 
 
 class SchedulerStatus(TypedDict):
-    """The scheduler's state, the last run of the job of each minute, and what is to be done."""
+    """The scheduler's state, the last run of the job of each minute, and what to do."""
 
     state: State
     last_run: str | None
@@ -26,7 +26,7 @@ class SchedulerStatus(TypedDict):
 
 
 def scheduler_status() -> SchedulerStatus:
-    """Whether the scheduler does what has to be done each minute."""
+    """Whether the scheduler does the work of each minute."""
     found = frappe.db.get_value(JOB_TYPE, {"method": EACH_MINUTE}, ["last_execution", "creation"])
     last_run, creation = found or (None, None)
     last_seen = last_run or creation

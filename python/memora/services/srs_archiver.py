@@ -152,8 +152,10 @@ def archive_in_background(season: str, job: str | None = None) -> None:
             frappe.logger("memora").error(f"{season} was not archived: {error}")
             return
         alert_administrators(
-            _("{0} could not be archived to its end").format(season),
-            _("Nothing is lost, and it is continued within the hour. The cause: {0}").format(error),
+            _("The archive of {0} was interrupted").format(season),
+            _("Nothing is lost, and memora continues within the hour. The cause: {0}").format(
+                error
+            ),
             link,
         )
         return
@@ -178,17 +180,15 @@ def delete_in_background(season: str | None = None, job: str | None = None) -> N
         return
     except MemoraError as error:
         alert_administrators(
-            _("Archived records could not be deleted to the end"),
-            _("What is flagged stays flagged: have them deleted again. The cause: {0}").format(
-                error
-            ),
+            _("Not all flagged archived records could be deleted"),
+            _("The others stay flagged: delete them again. The cause: {0}").format(error),
             link,
         )
         return
     subject = counted(
         deleted, _("1 archived record was deleted"), _("{0} archived records were deleted")
     )
-    message = _("They were flagged as eligible for deletion, of {0}.").format(
+    message = _("They were flagged as eligible for deletion. Season: {0}.").format(
         season or _("all seasons")
     )
     alert_administrators(subject, message, link, is_good=True)

@@ -168,7 +168,7 @@ def drain(seconds: float) -> DrainReport | None:
         frappe.logger("memora").error(f"answers wait in the journal: {error}")
         return None
     report_outages()
-    # A drain that found nothing to take leaves what remains to whoever has taken it.
+    # A drain that found nothing to take leaves what remains to the drain that has taken it.
     if report["submissions"] and report["remaining"]:
         request_drain()
     if report["set_aside"]:
@@ -217,7 +217,7 @@ def drain_safety_net() -> None:
     """Drain what is left in the journal, whatever became of the jobs for it (every minute).
 
     So what was saved lately is let go of, or saved again, where nobody answers any more. Students
-    who were renamed of late are given what came under their old names.
+    who were renamed lately are given what came under their old names.
     """
     journal = engine().journal_status()
     if journal["backlog"] or journal["saved_lately"]:

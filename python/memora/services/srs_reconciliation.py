@@ -136,7 +136,7 @@ def reconcile_in_background(
     except MemoraError as error:
         alert_administrators(
             _("{0} could not be reconciled").format(season),
-            _("It is tried again tomorrow. The cause: {0}").format(error),
+            _("memora tries again tomorrow. The cause: {0}").format(error),
             "/app/srs-monitor",
         )
         return None
@@ -179,8 +179,8 @@ def reconcile_season(
         alert_administrators(
             _("memora: the cache of {0} differs from the database").format(season),
             _(
-                "{0} It has been corrected; look for what wrote past memora. "
-                "If it happens again, rebuild."
+                "{0} memora has corrected it. Find what writes to the records past memora. "
+                "If it happens again, rebuild the cache."
             ).format(summary(found)),
             "/app/srs-monitor",
         )
@@ -204,7 +204,7 @@ def _cached_seasons() -> list[str]:
     if not status["reachable"]:
         alert_administrators(
             _("The caches could not be reconciled"),
-            _("It is tried again tomorrow. The cause: {0}").format(status["cause"]),
+            _("memora tries again tomorrow. The cause: {0}").format(status["cause"]),
             "/app/srs-monitor",
         )
     return [name for name, found in status["seasons"].items() if found["students"]]
