@@ -16,7 +16,3 @@ def create_season_partition(season: str) -> bool:
     made = {"partition_created": 1}
     frappe.db.set_value("Game Subscription Season", season, made, update_modified=False)
     return was_made
-
-
-def check_partition_exists(season: str) -> bool:
-    return engine().partition_exists(season)

@@ -19,9 +19,9 @@ def frappe_errors() -> Iterator[None]:
         yield
     except RateLimited as error:
         frappe.local.response["retry_after"] = error.retry_after
-        frappe.throw(str(error.args[0]), frappe.TooManyRequestsError)
+        frappe.throw(error.args[0], frappe.TooManyRequestsError)
     except (InvalidInput, SeasonUnavailable) as error:
-        frappe.throw(escape(str(error)))
+        frappe.throw(escape(error.args[0]))
     except MemoraError as error:
         frappe.logger("memora").error(str(error))
         frappe.throw("Reviews are out of reach. Try again in a minute.", ReviewsUnavailable)
@@ -46,8 +46,10 @@ class SRSRedisManager:
         due = engine().due_in_season(user, season, limit)
         return [question["question_id"] for question in due], not is_warm
 
-    def add_item(self, user: str, season: str, question_id: str, timestamp: float) -> bool:
-        return self.add_batch(user, season, {question_id: timestamp})
+    def add_item(
+        self, user: str, season: str, question_id: str, next_review_timestamp: float
+    ) -> bool:
+        return self.add_batch(user, season, {question_id: next_review_timestamp})
 
     def add_batch(self, user: str, season: str, items: Mapping[str, float]) -> bool:
         return engine().cache_add(user, season, list(items.items())) == len(items)
@@ -57,13 +59,11 @@ class SRSRedisManager:
         stats = {"total_items": found["records"], "due_items": found["due"]}
         return {**stats, "memory_usage_bytes": found["memory_bytes"]}
 
+    def rehydrate_user_cache(self, user: str, season: str) -> int:
+        return engine().rehydrate(user, season)
 
-def rehydrate_user_cache(user: str, season: str) -> int:
-    return engine().rehydrate(user, season)
-
-
-def rebuild_season_cache(season: str) -> int:
-    return engine().rebuild(season)["done"]
+    def rebuild_season_cache(self, season: str) -> int:
+        return engine().rebuild(season)["done"]
 
 
 def document_changed(document: Any, _event: str) -> None:
@@ -76,5 +76,8 @@ def document_changed(document: Any, _event: str) -> None:
 
 def forget_documents(cache_is_void: bool = False) -> None:
     forget_time_zone()
-    engine().season_changed(cache_is_void)
-    engine().links_changed()
+    try:
+        engine().season_changed(cache_is_void)
+        engine().links_changed()
+    except MemoraError as error:  # What was saved is saved.
+        frappe.logger("memora").error(str(error))
