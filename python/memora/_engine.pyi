@@ -287,6 +287,21 @@ class Partition(TypedDict):
     bytes: int
 
 @type_check_only
+class SeasonSize(TypedDict):
+    """A season's records in the big table, by what can be known without reading all of them.
+
+    Up to 10,000 records and up to 1,000 students are counted. Of more, `records` are MariaDB's
+    estimate, and `students` are concluded from the records of some of them. `bytes` of the
+    partition are MariaDB's estimate.
+    """
+
+    records: int
+    are_records_estimated: bool
+    students: int
+    are_students_estimated: bool
+    bytes: int
+
+@type_check_only
 class ArchiveProgress(TypedDict):
     """How far a season is on its way to the archive: `done` of `total` records of the present step.
 
@@ -854,6 +869,9 @@ class Engine:
 
     def partitions(self) -> list[Partition]:
         """The big table's partitions by name; p_default is of seasons without one."""
+
+    def season_size(self, season: str) -> SeasonSize | None:
+        """How large a season is, in milliseconds whatever its size. None: it has no partition."""
 
     def partition_exists(self, season: str) -> bool:
         """Whether a season has its partition."""

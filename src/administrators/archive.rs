@@ -6,7 +6,7 @@
 //! the first commit on nobody writes the season's records where they were: answers that are late
 //! are written to the archive.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mysql::Conn;
 
@@ -29,6 +29,9 @@ use crate::servers::redis::{scan, students};
 
 /// How often a season is copied again because what was copied had changed meanwhile.
 const MOST_ROUNDS: u32 = 3;
+
+/// How often it is noted how many records were compared.
+const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// No backup takes longer.
 const LONGEST_BACKUP_US: i64 = 7 * 86_400 * 1_000_000;
@@ -269,6 +272,7 @@ impl Run<'_> {
         // From the start: what was compared by an earlier run may have changed since.
         self.progress.begin(Step::Verifying);
         let (mut after, mut differing) = (Key::default(), 0);
+        let mut told = Instant::now();
         loop {
             let start = Instant::now();
             let rows = 2 * self.pace.rows();
@@ -276,6 +280,11 @@ impl Run<'_> {
             let (records, differing_here) = self.statements.compare(self.connection, &range)?;
             self.progress.verified += records;
             differing += differing_here;
+            // For those who look on from other processes.
+            if told.elapsed() >= TELL_AFTER {
+                archive::save(self.connection, self.season, self.progress)?;
+                told = Instant::now();
+            }
             let worked = start.elapsed();
             (self.on_progress)(self.progress)?;
             let Some(until) = range.until else { return Ok(differing) };

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 use super::Engine;
 use super::progress::with_progress;
+use crate::administrators::season_size;
 use crate::servers::mariadb::storage;
 
 #[pymethods]
@@ -19,6 +20,10 @@ impl Engine {
     fn partitions(&self, py: Python<'_>) -> PyResult<Vec<Partition>> {
         let partitions = py.detach(|| self.0.partitions())?;
         Ok(partitions.into_iter().map(Partition::from).collect())
+    }
+
+    fn season_size(&self, py: Python<'_>, season: &str) -> PyResult<Option<SeasonSize>> {
+        Ok(py.detach(|| self.0.season_size(season))?.map(SeasonSize::from))
     }
 
     fn partition_exists(&self, py: Python<'_>, season: &str) -> PyResult<bool> {
@@ -69,5 +74,26 @@ struct Partition {
 impl From<storage::Partition> for Partition {
     fn from(partition: storage::Partition) -> Partition {
         Partition { name: partition.name, rows: partition.rows, bytes: partition.bytes }
+    }
+}
+
+#[derive(IntoPyObject)]
+struct SeasonSize {
+    records: u64,
+    are_records_estimated: bool,
+    students: u64,
+    are_students_estimated: bool,
+    bytes: u64,
+}
+
+impl From<season_size::SeasonSize> for SeasonSize {
+    fn from(size: season_size::SeasonSize) -> SeasonSize {
+        SeasonSize {
+            records: size.records,
+            are_records_estimated: size.are_records_estimated,
+            students: size.students,
+            are_students_estimated: size.are_students_estimated,
+            bytes: size.bytes,
+        }
     }
 }

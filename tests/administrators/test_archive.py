@@ -326,6 +326,19 @@ def ended(site: Site, engine: Engine) -> Iterator[str]:
     site.engine().drain()
 
 
+def test_others_see_how_many_records_were_compared(site: Site, engine: Engine, old: str) -> None:
+    seen: set[int] = set()
+
+    def look(progress: ArchiveProgress) -> None:
+        # It is noted once a second.
+        if progress["step"] == "verifying" and progress["done"] and len(seen) < 2:
+            time.sleep(0.2)
+            seen.add((site.engine().archive_status(old) or {"done": 0})["done"])
+
+    engine.archive(old, look)
+    assert len(seen) == 2
+
+
 @pytest.mark.parametrize("step", ["copying", "verifying", "freeing", "done"])
 def test_answers_that_wait_in_the_journal_are_archived_too(
     site: Site, engine: Engine, ended: str, step: str

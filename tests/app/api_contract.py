@@ -161,6 +161,8 @@ class Contract:
         call("replay_poison_reviews", manager, names=[])
         call("dismiss_poison_reviews", manager, names=["of-no-record"], reason="A test.")
         call("get_archive_status", manager, season=self.site.season)
+        call("get_season_summary", manager, season=self.site.season)
+        call("get_season_summary", manager, season=active)
         call("archive_season", manager, season=self.site.season, confirm=True)
         call("get_archive_status", manager, season=self.site.season)
         call("delete_eligible_archived_records", manager, season=self.site.season, confirm=True)

@@ -17,6 +17,7 @@ from memora.memora.doctype.game_subscription_season.game_subscription_season imp
 from memora.services import monitor
 from memora.services.metrics import metrics_text
 from memora.services.seasons import active_seasons
+from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_jobs import JOB, latest_jobs
 from memora.services.srs_reconciliation import reconcile_cache_with_database
 from tests import frappe_standin as frappe
@@ -103,6 +104,38 @@ def test_administrators_see_which_season_counts(site: Site, app: App) -> None:
     app(user=PLAYER)
     with pytest.raises(frappe.PermissionError):
         srs.get_active_seasons()
+
+
+def test_administrators_see_what_a_season_is(site: Site, engine: Engine, app: App) -> None:
+    engine.create_partition(SEASON)
+    site.add(PLAYER, [Record("q"), Record("r")])
+    engine.rehydrate(PLAYER, SEASON)
+    add_season(site, "SEASON-2020", starts_in=-4000, is_active=0)
+    app(user=frappe.MANAGER)
+    summary = srs.get_season_summary(SEASON)
+    assert (summary["is_seen"], summary["records"], summary["students"]) == (True, 2, 1)
+    assert (summary["cached_students"], summary["cached_mb"]) == (1, 0.0)
+    assert summary["disk_mb"]
+    assert (summary["archive"], summary["jobs"]) == (None, [])
+    # It has no partition yet.
+    summary = srs.get_season_summary("SEASON-2020")
+    assert (summary["is_seen"], summary["seen_season"]) == (False, SEASON)
+    assert (summary["records"], summary["students"], summary["disk_mb"]) == (None, None, None)
+    site.add(PLAYER, [Record("q")], "SEASON-2020")
+    SRSArchiver().archive_season("SEASON-2020")
+    summary = srs.get_season_summary("SEASON-2020")
+    assert (summary["records"], summary["students"]) == (1, None)
+    assert summary["archive"]
+    assert summary["archive"]["step"] == "done"
+    assert [job["kind"] for job in summary["jobs"]] == ["Archive"]
+    site.servers.cache.kill()
+    assert srs.get_season_summary(SEASON)["cached_students"] is None
+    for missing in ("SEASON-1999", SEASON.lower()):
+        with pytest.raises(frappe.DoesNotExistError):
+            srs.get_season_summary(missing)
+    app(user=PLAYER)
+    with pytest.raises(frappe.PermissionError):
+        srs.get_season_summary(SEASON)
 
 
 def test_seasons_of_which_nothing_is_cached_leave_no_job_each_night(

@@ -1,4 +1,4 @@
-"""Which seasons there are for students."""
+"""Seasons: which of them students see, and what each is at this moment."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import TypedDict
 
 import frappe
 
+from memora.api.documents import as_season
 from memora.services.errors import frappe_errors
 from memora.services.roles import MONITOR_READERS
+from memora.services.season_summary import SeasonSummary, season_summary
 from memora.services.seasons import active_seasons
 
 
@@ -31,3 +33,23 @@ def get_active_seasons() -> ActiveSeasons:
     frappe.only_for(MONITOR_READERS)
     active = active_seasons()
     return {"seen": active[0] if active else None, "unseen": active[1:]}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_season_summary(season: str | None = None) -> SeasonSummary:
+    """What a season is at this moment, in milliseconds however large it is.
+
+    For Memora Managers and Memora Teachers.
+
+    Returns: season; is_seen, and seen_season, the one that students see; records, students and
+        disk_mb of its partition, None without one (of an archived season only records: those in the
+        archive); are_records_estimated, are_students_estimated; cached_students and cached_mb, None
+        while the cache is out of reach; archive {step, done, total, is_running, started_at,
+        finished_at}, None before; jobs: the last three, as get_job.
+
+    Raises:
+        frappe.DoesNotExistError: there is no such season.
+    """
+    frappe.only_for(MONITOR_READERS)
+    return season_summary(as_season(season))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import frappe
@@ -20,6 +21,8 @@ from memora.services.srs_jobs import JOB, Job, latest_jobs
 if TYPE_CHECKING:
     from memora._engine import Latency, Replica
 
+# What makes demo data for a site without a season.
+DEMO_DATA: Final = "memora.api.demo"
 POISON: Final = "Poison Review"
 # Those that an administrator has to look at.
 WAITING: Final = {"replayed_at": ("is", "not set"), "dismissed_at": ("is", "not set")}
@@ -133,6 +136,7 @@ class Monitor(TypedDict):
     alarming_percent: float
     jobs: list[Job]
     seasons: list[MonitoredSeason]
+    can_make_demo_data: bool
 
 
 def cache_status() -> Health:
@@ -147,14 +151,14 @@ def cache_status() -> Health:
         "redis_connected": cache["reachable"],
         "is_safe_mode": cache["is_safe_mode"],
         "cause": cache["cause"],
-        "memory_used_mb": _megabytes(cache["memory_bytes"]) if cache["reachable"] else None,
-        "memory_limit_mb": _megabytes(limit) if limit else None,
+        "memory_used_mb": megabytes(cache["memory_bytes"]) if cache["reachable"] else None,
+        "memory_limit_mb": megabytes(limit) if limit else None,
         "maxmemory_policy": cache["maxmemory_policy"],
         "cache_warning": cache["warning"],
         "total_keys": sum(found["students"] for found in cached.values()),
         "keys_by_season": {name: found["students"] for name, found in cached.items()},
         "memory_mb_by_season": {
-            name: _megabytes(found["memory_bytes"]) for name, found in cached.items()
+            name: megabytes(found["memory_bytes"]) for name, found in cached.items()
         },
         "backlog": journal["backlog"],
         "backlog_age_seconds": round(journal["oldest_age_seconds"], 1),
@@ -199,6 +203,7 @@ def monitor() -> Monitor:
             }
             for season in seasons
         ],
+        "can_make_demo_data": not seasons and find_spec(DEMO_DATA) is not None,
     }
 
 
@@ -266,5 +271,6 @@ def _brief(call: Latency) -> CallLatency:
     return {"count": call["count"], "p50_ms": call["p50_ms"], "p99_ms": call["p99_ms"]}
 
 
-def _megabytes(count: int) -> float:
+def megabytes(count: int) -> float:
+    """Of bytes."""
     return round(count / MEGABYTE, 2)

@@ -22,6 +22,7 @@ pub mod registrations;
 pub mod renames;
 pub mod retention;
 mod row_names;
+pub mod season_size;
 pub mod seasons;
 pub mod shape;
 pub mod statements;

@@ -39,6 +39,12 @@ pub fn ask_writable(
     Ok(holds)
 }
 
+/// All rows of a statement that is not prepared: one that was prepared before the table changed, as
+/// by ANALYZE or another partition, loses its FORCE INDEX (seen with MariaDB 10.11).
+pub fn rows_of_text<T: FromRow>(connection: &mut Conn, sql: &str) -> Result<Vec<T>> {
+    connection.query(sql).map_err(Error::from_mariadb)
+}
+
 /// Runs a statement for its effect.
 pub fn run(connection: &mut Conn, sql: &str, params: impl Into<Params>) -> Result<()> {
     connection.exec_drop(sql, params).map_err(Error::from_mariadb)

@@ -1,0 +1,86 @@
+"""What a season is at this moment, for administrators: in milliseconds, however large it is."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, TypedDict
+
+from memora.services.engine import engine
+from memora.services.monitor import megabytes
+from memora.services.seasons import active_seasons
+from memora.services.site_time import site_time
+from memora.services.srs_jobs import Job, latest_jobs
+
+LATEST_JOBS: Final = 3
+
+
+class ArchiveSummary(TypedDict):
+    """A season that is archived or on its way there; moments are in the site's time zone."""
+
+    step: Literal["copying", "verifying", "freeing", "clearing", "done"]
+    done: int
+    total: int
+    is_running: bool
+    started_at: str | None
+    finished_at: str | None
+
+
+class SeasonSummary(TypedDict):
+    """A season: who sees it, how large it is, its last jobs, its archive.
+
+    Records, students and the size on disk are of the season's partition; None: it has none, as in
+    the seconds after it was made. The size is an estimate of MariaDB, that of the cache one of the
+    engine. An archived season's records are those in the archive. What is cached is None while the
+    cache is out of reach.
+    """
+
+    season: str
+    is_seen: bool
+    seen_season: str | None
+    records: int | None
+    are_records_estimated: bool
+    students: int | None
+    are_students_estimated: bool
+    disk_mb: float | None
+    cached_students: int | None
+    cached_mb: float | None
+    archive: ArchiveSummary | None
+    jobs: list[Job]
+
+
+def season_summary(season: str) -> SeasonSummary:
+    """What a season is at this moment.
+
+    Args:
+        season: the name of one that exists.
+
+    Raises:
+        memora._engine.MemoraError: MariaDB is down.
+    """
+    archive = engine().archive_status(season)
+    is_archived = archive is not None and archive["step"] == "done"
+    size = None if is_archived else engine().season_size(season)
+    cache = engine().cache_status([season])
+    cached = cache["seasons"].get(season) if cache["reachable"] else None
+    seen = next(iter(active_seasons()), None)
+    return {
+        "season": season,
+        "is_seen": seen == season,
+        "seen_season": seen,
+        "records": archive["done"] if archive and is_archived else size and size["records"],
+        "are_records_estimated": bool(size and size["are_records_estimated"]),
+        "students": size and size["students"],
+        "are_students_estimated": bool(size and size["are_students_estimated"]),
+        "disk_mb": size and megabytes(size["bytes"]),
+        "cached_students": cached and cached["students"],
+        "cached_mb": cached and megabytes(cached["memory_bytes"]),
+        "archive": archive
+        and {
+            "step": archive["step"],
+            "done": archive["done"],
+            "total": archive["total"],
+            "is_running": archive["is_running"],
+            "started_at": site_time(archive["started_at"]),
+            "finished_at": site_time(archive["finished_at"]),
+        },
+        "jobs": latest_jobs(LATEST_JOBS, season=season),
+    }
