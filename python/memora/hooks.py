@@ -41,13 +41,19 @@ app_include_js = ["/assets/memora/js/search.js"]
 # bundle (app_include_js), since `bench build` bundles only apps in the folder apps/, where an app
 # from a wheel is not.
 doctype_js = {
-    "Game Subscription Season": ["public/js/jobs.js"],
+    "Game Subscription Season": [
+        "public/js/html.js",
+        "public/js/format.js",
+        "public/js/jobs.js",
+        "public/js/season.js",
+    ],
     "Poison Review": ["public/js/poison.js"],
     "SRS Job": ["public/js/jobs.js"],
 }
 doctype_list_js = {
-    "Game Subscription Season": ["public/js/demo_data.js"],
-    "Poison Review": ["public/js/poison.js"],
+    "Archived Memory Tracker": ["public/js/lists.js"],
+    "Game Subscription Season": ["public/js/demo_data.js", "public/js/season.js"],
+    "Poison Review": ["public/js/lists.js", "public/js/poison.js"],
     "SRS Job": ["public/js/jobs.js"],
 }
 page_js = {
@@ -57,6 +63,8 @@ page_js = {
         "public/js/format.js",
         "public/js/charts.js",
         "public/js/jobs.js",
+        "public/js/season.js",
+        "public/js/warnings.js",
     ]
 }
 

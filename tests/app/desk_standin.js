@@ -24,6 +24,7 @@ window.frappe = {
 		path.split(".").reduce((place, name) => (place[name] ??= {}), window);
 	},
 	set_route: (...route) => (window.went_to = route.join("/")),
+	new_doc: (doctype) => (window.went_to = `new ${doctype}`),
 
 	// -- asking the server ---------------------------------------------------------------------
 	async call(opts, args) {
@@ -85,21 +86,17 @@ window.frappe = {
 		add(dialog, "button", "btn-close", "Close").onclick = () => dialog.remove();
 	},
 	confirm: (message, action) => frappe.dialog("Confirm", from_html(message), "Yes", action),
-	warn: (title, message, action, label) =>
-		frappe.dialog(title, from_html(message), label, action),
 	prompt(fields, callback, title, label) {
-		const body = document.createElement("div");
-		const inputs = fields.map((field) => {
-			add(body, "label", "", field.label);
-			const select = add(body, "select");
-			for (const { value, label } of field.options) select.add(new Option(label, value));
-			select.name = field.fieldname;
-			select.value = field.default;
-			add(body, "p").innerHTML = field.description;
-			return select;
+		const dialog = new frappe.ui.Dialog({
+			title,
+			fields,
+			primary_action_label: label,
+			primary_action(values) {
+				dialog.hide();
+				callback(values);
+			},
 		});
-		const values = () => Object.fromEntries(inputs.map(({ name, value }) => [name, value]));
-		frappe.dialog(title, body, label, () => callback(values()));
+		dialog.show();
 	},
 	msgprint(message) {
 		add(document.body, "div", "msgprint").innerHTML = message.message ?? message;
@@ -154,9 +151,49 @@ window.frappe = {
 				add_inner_button: (label, action) =>
 					(add(head, "button", "", label).onclick = action),
 				add_menu_item: (label, action) => (add(head, "button", "", label).onclick = action),
+				// Frappe's menus; here they are closed.
+				add_actions_menu_item: () => {},
 				set_indicator: (label) => (indicator.textContent = label),
 				clear_indicator: () => (indicator.textContent = ""),
 			};
+		},
+		Dialog: class {
+			constructor({ title, fields, primary_action_label, primary_action }) {
+				this.place = document.createElement("div");
+				this.place.className = "modal";
+				add(this.place, "h4", "modal-title").innerHTML = title;
+				const body = add(this.place, "div", "modal-body");
+				const inputs = fields.map((field) => add_field(body, field)).filter(Boolean);
+				this.primary = add(this.place, "button", "btn-primary", primary_action_label);
+				// Frappe asks again for what is required.
+				this.primary.onclick = () =>
+					inputs.every(({ required, value }) => value || !required) &&
+					primary_action(
+						Object.fromEntries(inputs.map(({ name, value }) => [name, value]))
+					);
+				add(this.place, "button", "btn-close", "Close").onclick = () => this.hide();
+			}
+			show() {
+				document.body.append(this.place);
+			}
+			hide() {
+				this.place.remove();
+			}
+			// Of jQuery, what memora uses.
+			get_primary_btn() {
+				const { primary } = this;
+				const button = {
+					removeClass(name) {
+						primary.classList.remove(name);
+						return button;
+					},
+					addClass(name) {
+						primary.classList.add(name);
+						return button;
+					},
+				};
+				return button;
+			}
 		},
 		form: { events: {}, on: (doctype, events) => (frappe.ui.form.events[doctype] = events) },
 	},
@@ -168,6 +205,20 @@ function add(place, tag, classes = "", text = "") {
 	element.textContent = text;
 	place.append(element);
 	return element;
+}
+
+// A field of a dialog; what it returns has `name`, `value` and `required`.
+function add_field(place, { fieldname, fieldtype, label, description, options, reqd, ...field }) {
+	if (fieldtype === "HTML") {
+		add(place, "div").innerHTML = options;
+		return null;
+	}
+	add(place, "label", "", label);
+	const input = add(place, { Select: "select", "Small Text": "textarea" }[fieldtype] ?? "input");
+	for (const { value, label } of options ?? []) input.add(new Option(label, value));
+	Object.assign(input, { name: fieldname, value: field.default ?? "", required: Boolean(reqd) });
+	add(place, "p").innerHTML = description ?? "";
+	return input;
 }
 
 function from_html(html) {
@@ -189,6 +240,12 @@ class Form {
 				shown.querySelector(".progress-bar").style.width = `${parseInt(percent, 10)}%`;
 				shown.querySelector("p").textContent = message;
 			},
+			add_section: (html, label) => {
+				const section = add(this.sections, "div", "form-dashboard-section");
+				add(section, "div", "section-head", label);
+				add(section, "div", "section-body").innerHTML = html;
+			},
+			show: () => {},
 		};
 	}
 	is_new() {
@@ -203,12 +260,14 @@ class Form {
 	refresh() {
 		this.place.textContent = "";
 		this.custom_buttons = {};
+		this.buttons = add(this.place, "div", "page-actions");
 		this.intro = add(this.place, "div", "form-message");
 		this.progress = add(this.place, "div", "progress-area");
+		this.sections = add(this.place, "div", "form-dashboard");
 		this.events.refresh(this);
 	}
 	add_custom_button(label, action) {
-		const button = add(this.place, "button", "", label);
+		const button = add(this.buttons, "button", "", label);
 		button.onclick = action;
 		this.custom_buttons[label] = button;
 		return button;
@@ -242,11 +301,58 @@ window.desk = {
 	},
 	async list(doctype) {
 		const folder = doctype.toLowerCase().replaceAll(" ", "_");
+		// Without the fields' definitions, formatters have a place to be.
+		frappe.meta.docfield_map[doctype] ??= new Proxy({}, { get: () => ({}) });
 		new Function(await script(`doctype/${folder}/${folder}_list.js`))();
-		const place = add(document.body, "div", "result");
-		(await frappe.db.get_list(doctype, { fields: ["name", "status"] })).forEach((doc) => {
-			const [label, colour] = frappe.listview_settings[doctype].get_indicator(doc);
-			add(place, "span", `indicator-pill ${colour}`, label);
-		});
+		window.cur_list = new List(doctype);
+		await window.cur_list.start();
 	},
 };
+
+// -- a list ----------------------------------------------------------------------------------------
+class List {
+	constructor(doctype) {
+		this.doctype = doctype;
+		this.settings = frappe.listview_settings[doctype];
+		this.page = frappe.ui.make_app_page({ title: doctype });
+		this.place = add(this.page.main[0], "div", "result");
+		this.no_result = add(this.page.main[0], "div", "no-result");
+		this.filter_area = { get: () => window.list_filters ?? [] };
+	}
+	async start() {
+		this.settings.onload?.(this);
+		await this.refresh();
+	}
+	async refresh() {
+		// Frappe adds a DocType's status by itself.
+		const status = this.settings.get_indicator ? ["status"] : [];
+		const fields = ["name", ...(this.settings.add_fields ?? status)];
+		this.data = await frappe.db.get_list(this.doctype, { fields });
+		this.render_list();
+		this.settings.refresh?.(this);
+	}
+	render_list() {
+		this.place.textContent = "";
+		this.no_result.innerHTML = this.data.length ? "" : this.get_no_result_message();
+		for (const doc of this.data) this.render_row(doc);
+	}
+	render_row(doc) {
+		const row = add(this.place, "div", "list-row", doc.name);
+		add(row, "input", "list-row-checkbox").type = "checkbox";
+		const [label, colour] = this.settings.get_indicator?.(doc) ?? [];
+		if (label) add(row, "span", `indicator-pill ${colour}`, label);
+		const { button } = this.settings;
+		if (button?.show(doc)) {
+			const shown = add(row, "button", "btn-action", button.get_label(doc));
+			shown.title = button.get_description(doc);
+			shown.onclick = () => button.action(doc);
+		}
+	}
+	get_no_result_message() {
+		return `No ${this.doctype} found`;
+	}
+	get_checked_items() {
+		const boxes = [...this.place.querySelectorAll(".list-row-checkbox")];
+		return this.data.filter((_doc, index) => boxes[index].checked);
+	}
+}

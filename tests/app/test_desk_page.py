@@ -11,6 +11,7 @@ import re
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -146,7 +147,8 @@ def script(path: Path) -> str:
 
 
 def blank_page(user: str) -> str:
-    boot = json.dumps({"user": user, "roles": frappe.recorded.roles.get(user, [])})
+    roles = frappe.recorded.roles.get(user, [])
+    boot = json.dumps({"user": user, "roles": roles, "sitename": "school.example"})
     style = (SCRIPTS / "page/srs_monitor/srs_monitor.css").read_text()
     return (
         '<!doctype html><title>Desk</title><link rel="icon" href="data:,">'
@@ -206,7 +208,7 @@ class Browser:
             "if (memora.SRSMonitor) "
             "memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100"
         )
-        self.run("memora.jobs.POLL_AFTER_MS = 100")
+        self.run("if (memora.jobs) memora.jobs.POLL_AFTER_MS = 100")
 
     def run(self, code: str, *arguments: object) -> Any:
         return self.chromium.execute_script(code, *arguments)
@@ -310,6 +312,52 @@ def test_a_new_site_is_friendly(browser: Browser) -> None:
     browser.sees(".srs-seasons", SEASON, "Seen by Students", "Rebuild Cache", "Reconcile")
 
 
+def test_a_site_without_a_season_has_a_button(site: Site, browser: Browser) -> None:
+    site.sql("DELETE FROM `tabGame Subscription Season`")
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-seasons", "No season yet")
+    browser.click("New Season", ".srs-seasons")
+    assert browser.run("return window.went_to") == "new Game Subscription Season"
+
+
+def test_a_site_without_a_season_can_be_tried_with_demo_data(site: Site, browser: Browser) -> None:
+    browser.open("page", "srs-monitor")
+    browser.sees_no(".srs-seasons button", "Demo Data")
+    site.sql("DELETE FROM `tabGame Subscription Season`")
+    browser.click("Try It with Demo Data", ".srs-seasons")
+    browser.sees(".modal", "12 students")
+
+
+def test_a_site_whose_seasons_are_archived_has_a_button(site: Site, browser: Browser) -> None:
+    site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0, archive_status = 'Archived'")
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-seasons", "All seasons are archived", "New Season")
+    browser.sees("[role=status]", "No season is active: students see no questions.")
+
+
+def test_an_unsafe_journal_is_told_with_the_steps_that_mend_it(
+    site: Site, browser: Browser
+) -> None:
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-tile", "Journal", "Durable")
+    browser.sees_no("[role=status]")
+    site.journal.config_set("appendfsync", "everysec")
+    try:
+        browser.sees(".srs-tile", "Journal", "Not Durable")
+        browser.when_seen("[role=status] summary", ["step by step"], lambda line: line.click())
+        browser.sees(
+            "[role=status] ol",
+            "bench --site school.example memora make-durable",
+            "redis-cli -p 11000 CONFIG SET appendonly yes",
+            "redis-cli -p 11000 CONFIG SET appendfsync always",
+            "config/redis_queue.conf",
+            "bench setup redis",
+        )
+    finally:
+        site.journal.config_set("appendfsync", "always")
+    browser.sees_no("[role=status]")
+
+
 def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
     site.add(PLAYER, [Record("q"), Record("r"), Record("s")])
     app(user=PLAYER)
@@ -365,9 +413,50 @@ def test_a_reconciliation_shows_what_differed(site: Site, browser: Browser) -> N
     browser.sees_no(".srs-discrepancies .srs-chart")
     srs_reconciliation.reconcile_cache_with_database()
     browser.sees(".srs-discrepancies .srs-summary", "0%", "of 4 records, all that were cached")
-    browser.sees(
-        ".srs-discrepancies .srs-chart", "At Most: 20 0", "Differing: 20 0", "At Least: 20 0"
-    )
+    browser.sees(".srs-legend", "All that was cached", "Alarm")
+    browser.sees_no(".srs-legend", "Sample")
+    assert marks(browser) == (0, 2)
+
+
+def marks(browser: Browser) -> tuple[int, int]:
+    """How many samples and whole runs the chart shows."""
+    samples = browser.chromium.find_elements(By.CSS_SELECTOR, ".srs-chart > svg .srs-sample circle")
+    whole = browser.chromium.find_elements(By.CSS_SELECTOR, ".srs-chart > svg .srs-whole rect")
+    return len(samples), len(whole)
+
+
+def test_lines_of_the_chart_differ_by_more_than_colour(site: Site, browser: Browser) -> None:
+    for number, is_sample in enumerate([True, False, True, False, True]):
+        add_job(
+            site, name=f"j{number}", kind="Reconciliation", status="Done", records=100,
+            finished_at=site.now() + timedelta(hours=number), percent_differing=number / 10,
+            percent_low=0.0, percent_high=0.5 if is_sample else 0.0,
+        )  # fmt: skip
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-legend", "Sample, with its 95% confidence", "All that was cached", "Alarm")
+    # Samples and whole runs are not on one line.
+    assert marks(browser) == (3, 2)
+    lines = browser.chromium.find_elements(By.CSS_SELECTOR, ".srs-chart > svg polyline")
+    assert [len(str(line.get_attribute("points")).split()) for line in lines] == [3, 2]
+
+    def looks(theme: str) -> set[tuple[str, str]]:
+        browser.run("document.documentElement.dataset.theme = arguments[0]", theme)
+        lines = (".srs-sample polyline", ".srs-whole polyline", "line.srs-alarm")
+        found = [
+            browser.chromium.find_element(By.CSS_SELECTOR, f".srs-chart > svg {line}")
+            for line in lines
+        ]
+        return {
+            (line.value_of_css_property("stroke"), line.value_of_css_property("stroke-dasharray"))
+            for line in found
+        }
+
+    light, dark = looks("light"), looks("dark")
+    assert len({dash for _colour, dash in light}) == len({colour for colour, _dash in light}) == 3
+    # The alarm's red is Frappe's, which has its own for each theme.
+    assert len(light & dark) <= 1
+    whole = browser.chromium.find_elements(By.CSS_SELECTOR, ".srs-whole title")
+    assert "0.1% of 100 records, all that were cached" in str(whole[0].get_attribute("textContent"))
 
 
 def test_all_seasons_are_reconciled(site: Site, browser: Browser) -> None:
@@ -393,7 +482,8 @@ def test_a_sample_is_told_with_its_confidence(site: Site, browser: Browser) -> N
     browser.sees(
         ".srs-summary", "0.25%", "sample of 10,000 records", "between 0.16% and 0.37%", "95%"
     )
-    browser.sees(".srs-discrepancies .srs-chart", "At Most: 0.37 0.37", "At Least: 0.16 0.16")
+    titles = browser.chromium.find_elements(By.CSS_SELECTOR, ".srs-chart title")
+    assert "between 0.16% and 0.37%" in str(titles[0].get_attribute("textContent"))
 
 
 def test_a_job_that_runs_is_followed_and_cancelled(site: Site, browser: Browser) -> None:
@@ -427,8 +517,8 @@ def test_news_are_shown_at_once(site: Site, browser: Browser) -> None:
     browser.sees(".srs-jobs tr", "250 of about 1,000 records")
     # Nobody asks: what is shown came by itself.
     browser.run("memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 1e9")
-    is_asking = "return frappe.pages['srs-monitor'].monitor.is_asking"
-    assert wait_until(lambda: not browser.run(is_asking))
+    is_polling = "return frappe.pages['srs-monitor'].monitor.is_polling"
+    assert wait_until(lambda: not browser.run(is_polling))
     news = srs_jobs.get_job("j1", with_findings=False)
     browser.run(
         "frappe.realtime.deliver('memora_job', arguments[0])", news | {"done": 750, "percent": 75}
@@ -485,7 +575,11 @@ def test_the_list_of_seasons_says_which_one_students_see(site: Site, browser: Br
     seen, unseen = {"name": SEASON, "is_active": 1}, {"name": "SEASON-2027", "is_active": 1}
     assert indicator(**seen)[:2] == ["Seen by Students", "green"]
     assert indicator(**unseen)[:2] == ["Active, but Not Seen", "orange"]
-    assert indicator(name=SEASON, is_active=0)[:2] == ["Not Active", "gray"]
+    assert indicator(name=SEASON, is_active=0)[:2] == ["Not Active", "yellow"]
+    assert indicator(name=SEASON, is_active=0, archive_status="Archiving")[:2] == [
+        "Archiving",
+        "blue",
+    ]
     assert indicator(name=SEASON, is_active=0, archive_status="Archived")[:2] == [
         "Archived",
         "gray",
@@ -620,10 +714,50 @@ def test_a_season_without_cache_has_no_buttons_for_it(site: Site, browser: Brows
     browser.sees_no(".form button", "Re")
 
 
+def type_name(browser: Browser, name: str) -> None:
+    """Type the season's name into the archive's dialog."""
+
+    def type_it(field: WebElement) -> None:
+        field.clear()
+        field.send_keys(name)
+
+    browser.when_seen(".modal input", [], type_it)
+
+
+def test_a_season_says_what_it_is(site: Site, browser: Browser) -> None:
+    site.engine().create_partition(SEASON)
+    site.add(PLAYER, [Record("q"), Record("r")])
+    site.engine().rehydrate(PLAYER, SEASON)
+    add_job(site, status="Failed", message=EVIL)
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.sees(".form-dashboard", "Seen by Students", "Records\n2", "Students\n1", "MB")
+    browser.sees(".form-dashboard", "In the Cache\n1 students", "Not Archived")
+    browser.sees(".memora-job", "Rebuild", "Failed", EVIL)
+    site.insert(
+        "Game Subscription Season", name="SEASON-2026-NEXT", season_name="SEASON-2026-NEXT",
+        start_date="2020-01-01", end_date="2020-12-31", is_active=1, enable_redis=0,
+    )  # fmt: skip
+    browser.open("form", "Game Subscription Season", "SEASON-2026-NEXT")
+    browser.sees(".form-dashboard", "Active, but Not Seen", f"Students see {SEASON}", "Not Used")
+    site.servers.cache.kill()
+    browser.open("form", "Game Subscription Season", SEASON)
+    browser.sees(".form-dashboard", "In the Cache\nOut of Reach")
+
+
 def test_an_archive_is_followed_in_the_form(site: Site, browser: Browser) -> None:
+    site.engine().create_partition(SEASON)
+    site.add(PLAYER, [Record("q"), Record("r")])
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
     browser.open("form", "Game Subscription Season", SEASON)
     browser.click("Archive")
+    browser.sees(".modal", "2 records will move to the archive", "cannot be moved back")
+    # Nothing is done without the season's name.
+    browser.click("Archive", ".modal")
+    type_name(browser, SEASON.lower())
+    browser.click("Archive", ".modal")
+    browser.sees(".msgprint", f"Type {SEASON}")
+    assert site.sql(f"SELECT * FROM `tab{JOB}`") == []
+    type_name(browser, SEASON)
     browser.click("Archive", ".modal")
     browser.sees(".desk-alert", "The archive is queued")
     browser.sees(".progress-area", "Waiting for a background worker")
@@ -640,8 +774,9 @@ def test_an_archive_is_followed_in_the_form(site: Site, browser: Browser) -> Non
     assert wait_until(is_shown), browser.text()
     browser.run("memora.jobs.POLL_AFTER_MS = 100")
     frappe.recorded.run_jobs()
-    browser.sees(".desk-alert", "0 records were moved.")
+    browser.sees(".desk-alert", "2 records were moved.")
     browser.sees_no(".form button", "Archive")
+    browser.sees(".form-dashboard", "Archived", "Records in the Archive", "2")
     assert browser.run("return Object.keys(cur_frm.memora_followed)") == []
 
 
@@ -668,6 +803,64 @@ def test_jobs_have_the_colours_of_their_state(site: Site, browser: Browser) -> N
     browser.open("list", JOB)
     for status, colour in colours.items():
         browser.sees(f".indicator-pill.{colour}", status)
+
+
+def test_poison_reviews_are_replayed_and_dismissed_in_their_list(
+    site: Site, browser: Browser
+) -> None:
+    names = [f"p{number}" for number in range(4)]
+    for name in names:
+        site.insert("Poison Review", name=name, player=PLAYER, season=SEASON, question_id=name)
+    browser.open("list", "Poison Review")
+    browser.click("Replay", ".page-head")
+    browser.sees(".desk-alert", "Select records first")
+    browser.click_in(".list-row", "p0", "Replay")
+    browser.sees(".desk-alert", "0 saved, 1 still cannot be saved")
+    check(browser, "p1", "p2")
+    browser.click("Dismiss", ".page-head")
+    browser.when_seen(".modal textarea", [], lambda field: field.send_keys("a test of ours"))
+    browser.click("Dismiss", ".modal")
+    browser.sees(".indicator-pill.gray", "Dismissed")
+    check(browser, "p3")
+    browser.click("Replay", ".page-head")
+    browser.sees(".desk-alert", "0 saved, 1 still cannot be saved")
+    found = site.sql("SELECT * FROM `tabPoison Review` ORDER BY name")
+    assert [bool(row["dismissed_at"]) for row in found] == [False, True, True, False]
+    assert {row["dismissal_reason"] for row in found} == {None, "a test of ours"}
+    browser.sees_no(".list-row:has(.gray) .btn-action")
+
+
+def check(browser: Browser, *names: str) -> None:
+    """Check rows of a list."""
+    for name in names:
+        browser.when_seen(
+            ".list-row",
+            [name],
+            lambda row: row.find_element(By.CSS_SELECTOR, ".list-row-checkbox").click(),
+        )
+
+
+@pytest.mark.parametrize(
+    ("doctype", "field"),
+    [("Poison Review", "replayed_at"), ("Archived Memory Tracker", None)],
+)
+def test_an_empty_list_says_that_all_is_well(
+    browser: Browser, doctype: str, field: str | None
+) -> None:
+    browser.open("list", doctype)
+    browser.sees(".no-result", "All is well")
+
+    def filtered_by(field: str) -> None:
+        browser.run(
+            "window.list_filters = [[arguments[0], arguments[1], '=', 'x']]", doctype, field
+        )
+        browser.run("cur_list.refresh()")
+
+    filtered_by("player")
+    browser.sees(".no-result", f"No {doctype} found")
+    if field:
+        filtered_by(field)
+        browser.sees(".no-result", "All is well")
 
 
 def test_a_student_has_no_buttons(browser: Browser, desk: Desk) -> None:

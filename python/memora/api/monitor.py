@@ -42,8 +42,7 @@ def get_monitor() -> Monitor:
         discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of
         each season's last reconciliations, oldest first; alarming_percent, of which administrators
         are told when more differs; jobs as of get_job, newest first; seasons [{name, is_active,
-        is_seen, enable_redis, archive_status}], of which students see one at most;
-        can_make_demo_data: there is no season yet.
+        is_seen, enable_redis, archive_status}], of which students see one at most.
     """
     frappe.only_for(MONITOR_READERS)
     return monitor()

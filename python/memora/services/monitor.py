@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from datetime import timedelta
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import frappe
@@ -21,8 +20,6 @@ from memora.services.srs_jobs import JOB, Job, latest_jobs
 if TYPE_CHECKING:
     from memora._engine import Latency, Replica
 
-# What makes demo data for a site without a season.
-DEMO_DATA: Final = "memora.api.demo"
 POISON: Final = "Poison Review"
 # Those that an administrator has to look at.
 WAITING: Final = {"replayed_at": ("is", "not set"), "dismissed_at": ("is", "not set")}
@@ -136,7 +133,6 @@ class Monitor(TypedDict):
     alarming_percent: float
     jobs: list[Job]
     seasons: list[MonitoredSeason]
-    can_make_demo_data: bool
 
 
 def cache_status() -> Health:
@@ -203,7 +199,6 @@ def monitor() -> Monitor:
             }
             for season in seasons
         ],
-        "can_make_demo_data": not seasons and find_spec(DEMO_DATA) is not None,
     }
 
 

@@ -9,18 +9,21 @@ from datetime import timedelta
 from typing import Any
 
 import frappe
+from frappe.desk.form.meta import get_meta
 from frappe.utils import now_datetime
 
+from memora._engine import InvalidInput
 from memora.api import srs
 from memora.commands import commands
 from memora.memora.doctype.srs_job.srs_job import SRSJob
 from memora.services import srs_jobs
 from memora.services.engine import engine
+from memora.services.srs_archiver import SRSArchiver
 from memora.services.srs_reconciliation import (
     reconcile_cache_with_database,
     reconcile_in_background,
 )
-from memora.services.srs_redis_manager import rebuild_season_cache
+from memora.services.srs_redis_manager import rebuild_season, rebuild_season_cache
 from memora.tests.case import SEASON, STUDENT, ReviewTestCase
 
 JOB = "SRS Job"
@@ -29,6 +32,7 @@ METHODS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "get_monitor": (("GET", "POST"), {}),
     "get_metrics": (("GET", "POST"), {}),
     "get_job": (("GET", "POST"), {"job": "none"}),
+    "get_season_summary": (("GET", "POST"), {"season": SEASON}),
     "rebuild_season_cache": (("POST",), {"season": SEASON}),
     "trigger_reconciliation": (("POST",), {"season": SEASON}),
     "request_reconciliation": (("POST",), {"season": SEASON}),
@@ -105,6 +109,39 @@ class TestMonitor(MonitorTestCase):
         (found,) = [found for found in shown["discrepancies"] if found["season"] == SEASON]
         self.assertEqual(found["percent"], 0.0)
         self.assertIn(SEASON, [season["name"] for season in shown["seasons"]])
+
+    def test_a_seasons_form_gets_its_summary(self) -> None:
+        engine().rehydrate(STUDENT, SEASON)
+        rebuild_season_cache(SEASON)
+        shown = json.loads(frappe.as_json(srs.get_season_summary(SEASON)))
+        self.assertEqual(
+            (shown["records"], shown["students"], shown["cached_students"]), (20, 1, 1)
+        )
+        self.assertFalse(shown["are_records_estimated"])
+        self.assertGreater(shown["disk_mb"], 0)
+        self.assertEqual(shown["jobs"][0]["kind"], "Rebuild")
+
+    def test_what_is_refused_leaves_no_job(self) -> None:
+        for name in ("SEASON-1900", SEASON.lower(), f"{SEASON} "):
+            with self.assertRaises(InvalidInput, msg=name):
+                rebuild_season(name)
+        # Students answer in it.
+        with self.assertRaises(InvalidInput):
+            SRSArchiver().archive_season(SEASON)
+        self.assertFalse(frappe.db.exists(JOB, {"season": SEASON}))
+
+    def test_forms_lists_and_page_get_the_scripts_that_they_share(self) -> None:
+        for doctype, kind, part in (
+            ("Game Subscription Season", "__js", "memora.seasons.summary ="),
+            ("Game Subscription Season", "__list_js", "memora.seasons.state ="),
+            ("Poison Review", "__list_js", "memora.lists.when_empty ="),
+            ("Archived Memory Tracker", "__list_js", "memora.lists.when_empty ="),
+        ):
+            self.assertIn(part, get_meta(doctype).get(kind), (doctype, kind))
+        page = frappe.get_doc("Page", "srs-monitor")
+        page.load_assets()
+        for part in ("memora.warnings.html =", "memora.seasons.when_none ="):
+            self.assertIn(part, page.script)
 
     def test_old_jobs_are_forgotten(self) -> None:
         job = srs_jobs.new_job("Rebuild", SEASON)

@@ -1,4 +1,4 @@
-// A season's partition, its cache and its archive.
+// What a season is, its cache and its archive.
 frappe.ui.form.on("Game Subscription Season", {
 	setup(frm) {
 		frappe.realtime.on("memora_job", (job) => {
@@ -13,6 +13,7 @@ frappe.ui.form.on("Game Subscription Season", {
 		if (!frm.doc.partition_created && !status) {
 			frm.set_intro(__("The partition for this season's records is being made."));
 		}
+		show_summary(frm);
 		if (!memora.jobs.can_manage()) return;
 		load_running_jobs(frm);
 		if (status !== "Archived" && !frm.doc.is_active) {
@@ -71,19 +72,77 @@ function follow_job(frm, name) {
 	});
 }
 
-function confirm_archive(frm) {
-	frappe.warn(
-		__("Archive {0}?", [frappe.utils.escape_html(frm.doc.name)]),
-		__("All records of this season move to the archive. They cannot be moved back."),
-		() =>
-			memora.jobs.call(
-				"memora.api.srs.archive_season",
-				{ season: frm.doc.name, confirm: 1 },
-				({ job }) => {
-					frappe.show_alert(__("The archive is queued. Its progress is shown here."));
-					if (job) follow_job(frm, job);
-				}
-			),
-		__("Archive")
+// Show what the season is: its numbers, its last jobs, its archive.
+async function show_summary(frm) {
+	const season = frm.doc.name;
+	const asked = {};
+	frm.memora_asked = asked;
+	const summary = await get_summary(season).catch((error) => ({ error }));
+	// It was drawn again meanwhile, and asks itself; or it shows another season.
+	if (frm.memora_asked !== asked || frm.doc.name !== season) return;
+	const shown = summary.error
+		? memora.html`<p class="text-muted">${summary.error.message}</p>`
+		: memora.seasons.summary(frm.doc, summary);
+	frm.dashboard.add_section(shown.text, __("Overview"));
+	frm.dashboard.show();
+}
+
+function get_summary(season) {
+	return memora.jobs.get("memora.api.srs.get_season_summary", { season });
+}
+
+// Ask for the season's name before it is archived, and say how many records will move.
+async function confirm_archive(frm) {
+	const season = frm.doc.name;
+	const { records, are_records_estimated, archive } = await get_summary(season).catch(() => ({}));
+	const count = memora.seasons.count(records, are_records_estimated);
+	const message = [
+		archive
+			? __("{0} of about {1} records have been copied.", [
+					memora.jobs.format_count(
+						archive.step === "copying" ? archive.done : archive.total
+					),
+					memora.jobs.format_count(archive.total),
+				])
+			: __("{0} records will move to the archive.", [count]),
+		__("They cannot be moved back, and nobody can answer in this season again."),
+	];
+	const dialog = new frappe.ui.Dialog({
+		title: __("Archive {0}?", [frappe.utils.escape_html(season)]),
+		fields: [
+			{
+				fieldname: "message",
+				fieldtype: "HTML",
+				options: memora.html`<p>${message.join(" ")}</p>`.text,
+			},
+			{
+				fieldname: "season",
+				fieldtype: "Data",
+				reqd: 1,
+				label: __("Type the season's name to confirm"),
+			},
+		],
+		primary_action_label: __("Archive"),
+		primary_action(values) {
+			if (values.season.trim() !== season) {
+				frappe.msgprint(__("Type {0} to archive it.", [frappe.utils.escape_html(season)]));
+				return;
+			}
+			dialog.hide();
+			request_archive(frm);
+		},
+	});
+	dialog.get_primary_btn().removeClass("btn-primary").addClass("btn-danger");
+	dialog.show();
+}
+
+function request_archive(frm) {
+	memora.jobs.call(
+		"memora.api.srs.archive_season",
+		{ season: frm.doc.name, confirm: 1 },
+		({ job }) => {
+			frappe.show_alert(__("The archive is queued. Its progress is shown here."));
+			if (job) follow_job(frm, job);
+		}
 	);
 }

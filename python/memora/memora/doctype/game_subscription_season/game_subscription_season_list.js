@@ -4,14 +4,12 @@ frappe.provide("memora.seasons");
 frappe.listview_settings["Game Subscription Season"] = {
 	add_fields: ["is_active", "archive_status"],
 	get_indicator(season) {
-		const { name, archive_status } = season;
-		if (archive_status)
-			return [__(archive_status), "gray", `archive_status,=,${archive_status}`];
-		if (!season.is_active) return [__("Not Active"), "gray", "is_active,=,0"];
+		const { name, archive_status, is_active } = season;
 		const [seen] = season.__onload?.active_seasons ?? memora.seasons.active ?? [name];
-		return seen === name
-			? [__("Seen by Students"), "green", "is_active,=,1"]
-			: [__("Active, but Not Seen"), "orange", "is_active,=,1"];
+		const filter = archive_status
+			? `archive_status,=,${archive_status}`
+			: `archive_status,is,not set|is_active,=,${is_active}`;
+		return [...memora.seasons.state(season, seen), filter];
 	},
 	onload(list) {
 		memora.demo_data.add_to_menu(list.page, () => frappe.set_route("srs-monitor"));

@@ -7,19 +7,35 @@ frappe.listview_settings["Poison Review"] = {
 		if (doc.dismissed_at) return [__("Dismissed"), "gray", "dismissed_at,is,set"];
 		return [__("Waiting"), "red", "replayed_at,is,not set|dismissed_at,is,not set"];
 	},
+	// A row's own button, where there is room for it.
+	button: {
+		show: (doc) => !doc.replayed_at && !doc.dismissed_at,
+		get_label: () => __("Replay"),
+		get_description: () => __("Save this record after all"),
+		action: (doc) => memora.poison.replay([doc.name]).then(() => window.cur_list?.refresh()),
+	},
 	onload(list) {
-		const checked = () => list.get_checked_items().map((item) => item.name);
 		const refresh = () => list.refresh();
-		list.page.add_actions_menu_item(__("Replay"), () =>
-			memora.poison.replay(checked()).then(refresh)
-		);
-		list.page.add_actions_menu_item(__("Dismiss"), () =>
-			memora.poison.dismiss(checked(), refresh)
-		);
-		list.page.add_menu_item(__("Replay All"), () =>
+		const with_checked = (action) => () => {
+			const names = list.get_checked_items().map((item) => item.name);
+			if (names.length) action(names);
+			else frappe.show_alert(__("Select records first."));
+		};
+		const replay = with_checked((names) => memora.poison.replay(names).then(refresh));
+		const dismiss = with_checked((names) => memora.poison.dismiss(names, refresh));
+		list.page.add_inner_button(__("Replay"), replay);
+		list.page.add_inner_button(__("Dismiss"), dismiss);
+		list.page.add_actions_menu_item(__("Replay"), replay);
+		list.page.add_actions_menu_item(__("Dismiss"), dismiss);
+		list.page.add_inner_button(__("Replay All"), () =>
 			frappe.confirm(__("Try to save all records that wait?"), () =>
 				memora.poison.replay(null).then(refresh)
 			)
+		);
+		memora.lists.when_empty(
+			list,
+			__("All is well: no answer that could not be saved waits here."),
+			["replayed_at", "dismissed_at"]
 		);
 	},
 };

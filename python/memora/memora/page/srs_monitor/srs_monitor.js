@@ -33,11 +33,13 @@ memora.SRSMonitor = class {
 		this.root.innerHTML = this.skeleton().text;
 		this.root.addEventListener("click", (event) => this.on_click(event));
 		this.root.addEventListener("change", () => this.show_all());
-		this.charts = {};
 		this.monitor = null;
 		this.polled_at = this.progress_at = 0;
 		frappe.realtime.on("memora_job", (job) => this.on_progress(job));
 		setInterval(() => this.poll_if_due(), 500);
+		window.addEventListener("resize", () => {
+			if (this.monitor && this.is_shown()) this.show_discrepancies();
+		});
 	}
 
 	skeleton() {
@@ -94,12 +96,16 @@ memora.SRSMonitor = class {
 
 	// Poll if the pause is over and the page is visible.
 	poll_if_due() {
-		if (this.is_polling || document.hidden || !this.root.getClientRects().length) return;
+		if (this.is_polling || document.hidden || !this.is_shown()) return;
 		const is_waiting = this.monitor?.jobs.some(memora.jobs.is_running);
 		const is_quiet = Date.now() - this.progress_at > memora.jobs.POLL_AFTER_MS;
 		const { PAUSE_MS, SHORT_PAUSE_MS } = memora.SRSMonitor;
 		if (Date.now() - this.polled_at >= (is_waiting && is_quiet ? SHORT_PAUSE_MS : PAUSE_MS))
 			this.poll();
+	}
+
+	is_shown() {
+		return this.root.getClientRects().length > 0;
 	}
 
 	async poll() {
@@ -136,6 +142,8 @@ memora.SRSMonitor = class {
 			memora.jobs.prompt_reconciliation(season, () => this.poll_now());
 		if (action === "cancel")
 			memora.jobs.cancel(job, (cancelled) => this.on_progress(cancelled));
+		if (action === "new-season") frappe.new_doc("Game Subscription Season");
+		if (action === "demo") memora.demo_data.make(() => this.poll_now());
 	}
 
 	// -- showing --------------------------------------------------------------------------------
@@ -210,8 +218,7 @@ memora.SRSMonitor = class {
 		];
 		const places = this.find(".srs-tiles").children;
 		for (const [index, text] of tiles.entries()) memora.set_html(places[index], text);
-		const warnings = [journal.warning, status.cache_warning, this.monitor.scheduler.warning];
-		this.set_html_or_hide(".srs-message.orange", warnings.filter(Boolean).join(" "));
+		this.set_html_or_hide(".srs-message.orange", memora.warnings.html(this.monitor));
 	}
 
 	poison_link(count) {
@@ -250,17 +257,15 @@ memora.SRSMonitor = class {
 						: "",
 				],
 			})),
-			seasons.length ? __("All seasons are archived") : __("No season yet")
+			memora.seasons.when_none(this.monitor)
 		);
 	}
 
-	season_state({ archive_status, is_active, is_seen, enable_redis }) {
-		if (archive_status) return this.pill(__(archive_status), "gray");
-		const active = is_seen
-			? this.pill(__("Seen by Students"), "green")
-			: this.pill(__("Active, but Not Seen"), "orange");
-		const pill = is_active ? active : this.pill(__("Not Active"), "gray");
-		return enable_redis ? pill : [pill, " ", this.pill(__("Not Cached"), "orange")];
+	season_state(season) {
+		const seen = this.monitor.seasons.find(({ is_seen }) => is_seen)?.name;
+		const pill = this.pill(...memora.seasons.state(season, seen));
+		if (season.enable_redis || season.archive_status) return pill;
+		return [pill, " ", this.pill(__("Not Cached"), "orange")];
 	}
 
 	show_latency() {
@@ -289,7 +294,7 @@ memora.SRSMonitor = class {
 			[label(chosen)]
 		);
 		memora.set_html(this.find(".srs-latency .srs-summary"), chosen ? summary : "");
-		this.draw_chart("latency", chosen && memora.charts.latency(this.monitor, chosen));
+		this.draw_latency(chosen && memora.charts.latency(this.monitor, chosen));
 	}
 
 	show_discrepancies() {
@@ -311,10 +316,11 @@ memora.SRSMonitor = class {
 			last ? this.discrepancy(last) : ""
 		);
 		// A line needs two points.
-		this.draw_chart(
-			"discrepancies",
-			found.length > 1 && memora.charts.discrepancies(found, alarming_percent)
-		);
+		const place = this.find(".srs-discrepancies .srs-chart");
+		place.hidden = found.length < 2;
+		const draw = () =>
+			memora.charts.discrepancies(found, alarming_percent, place.clientWidth || 600);
+		memora.set_html(place, place.hidden ? "" : draw());
 	}
 
 	discrepancy({ at, percent, low_percent, high_percent, records, is_sample }) {
@@ -410,24 +416,24 @@ memora.SRSMonitor = class {
 		return select.value;
 	}
 
-	// Draw a card's chart, or hide it without options.
-	draw_chart(card, options) {
-		const place = this.find(`.srs-${card} .srs-chart`);
+	// Draw the chart of latencies, or hide it without options.
+	draw_latency(options) {
+		const place = this.find(".srs-latency .srs-chart");
 		place.hidden = !options;
 		if (!options) return;
 		const text = JSON.stringify(options.data);
-		const drawn = this.charts[card];
+		const drawn = this.latency_chart;
 		if (drawn?.text === text) return;
 		if (drawn) drawn.chart.update(options.data);
-		const axisOptions = { xIsSeries: 1, xAxisMode: "tick", ...options.axisOptions };
+		const axisOptions = { xIsSeries: 1, xAxisMode: "tick" };
 		const still = { animate: 0, disableEntryAnimation: 1 };
 		const chart =
 			drawn?.chart ?? new frappe.Chart(place, { ...still, ...options, axisOptions });
-		this.charts[card] = { chart, text };
+		this.latency_chart = { chart, text };
 	}
 
 	pill(label, colour) {
-		return memora.html`<span class="indicator-pill ${colour} no-indicator-dot">${label}</span>`;
+		return memora.seasons.pill(label, colour);
 	}
 
 	link(doctype, name, label) {
