@@ -4,6 +4,8 @@ use crate::error::{Error, Result, Server};
 
 /// MariaDB's number for a variable that it does not have.
 pub const UNKNOWN_VARIABLE: u16 = 1193;
+/// MariaDB's number for a table that is not there.
+pub const NO_SUCH_TABLE: u16 = 1146;
 /// MariaDB's number for a column that may not be NULL.
 pub const NOT_NULL: u16 = 1048;
 /// MariaDB's number for a second row with the same key.

@@ -9,6 +9,7 @@ pub mod connect;
 pub mod dates;
 pub mod doctypes;
 pub mod errors;
+pub mod exchanged;
 pub mod forget;
 pub mod journal;
 pub mod key_range;

@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use mysql::Conn;
 
 use super::connect::DatabaseServer;
-use super::errors::{LOCK_WAIT_TIMEOUT, STATEMENT_TIMEOUT};
+use super::errors::{LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE, STATEMENT_TIMEOUT};
+use super::exchanged::{self, Exchanged, Purpose};
 use super::locks::{self, Held};
 use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
-use super::strays::{all_moving, has_strays, move_strays, new_moving, new_name, put_back};
+use super::strays::{has_strays, move_strays, put_back};
 use super::{
     archive, checks, doctypes, journal, limiter, outages, registrations, renames, retention,
     unshown,
@@ -21,12 +22,8 @@ use crate::rules::names::check_season_name;
 const TABLE: &str = LIVE.table;
 const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
 const NO_SUCH_PARTITION: u16 = 1507;
-const NO_SUCH_TABLE: u16 = 1146;
 /// How long another process that prepares the tables is waited for, in seconds.
 const LOCK_SECONDS: u32 = 5 * 3600;
-/// What the name of the table begins with where the records of a partition are from the moment they
-/// leave the big table until they are removed.
-const FREED: &str = "memora_freed";
 /// How long the partitions of a table in use are tried to be changed.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// For so long, only a table that is free at that very moment is taken.
@@ -107,22 +104,8 @@ pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
     for (table, _) in OWN_TABLES {
         run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
     }
-    for (table, _) in all_moving(connection)? {
-        run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
-    }
-    drop_freed(connection)
-}
-
-fn drop_freed(connection: &mut Conn) -> Result<()> {
-    let sql = format!(
-        "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND \
-         TABLE_NAME LIKE '{}%'",
-        FREED.replace('_', "\\_")
-    );
-    let found: Vec<String> = rows(connection, &sql, ())?;
-    found
-        .iter()
-        .try_for_each(|table| run_text(connection, &format!("DROP TABLE IF EXISTS {table}")))
+    let left = exchanged::all(connection)?;
+    exchanged::drop(connection, left.iter().map(|table| table.name.as_str()))
 }
 
 fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Result<Vec<String>> {
@@ -168,8 +151,7 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     if partition_exists(connection, season)? && !has_strays(connection, season)? {
         return Ok(false);
     }
-    let moving = new_moving(connection)?;
-    create_like_table(connection, &moving)?;
+    let moving = exchanged::make(connection, Purpose::Moving)?;
     // Of all tables this locks no third one: MariaDB would wait for itself.
     let is_new = with_table(connection, &format!(", {moving} WRITE"), |connection| {
         let is_there = partition_exists(connection, season)?;
@@ -186,8 +168,8 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
         }
         Ok(!is_there || has_strays)
     })?;
-    if !has_rows_if_there(connection, &moving)? {
-        run_text(connection, &format!("DROP TABLE IF EXISTS {moving}"))?;
+    if !exchanged::has_rows(connection, &moving)? {
+        exchanged::drop(connection, [moving.as_str()])?;
     }
     // Another node of Galera, which this lock is none of, may have written some meanwhile.
     if has_strays(connection, season)? {
@@ -200,18 +182,21 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
 /// is in still, for [`drop_moved`]: reads may have found students without records, and cached that.
 pub fn put_back_moved(connection: &mut Conn) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    for (moving, is_old) in all_moving(connection)? {
-        if has_rows_if_there(connection, &moving)? {
-            let put_back = with_table(connection, &format!(", {moving} WRITE"), |connection| {
-                put_back(connection, &moving)
+    for Exchanged { name, purpose, is_old } in exchanged::all(connection)? {
+        if purpose != Purpose::Moving {
+            continue;
+        }
+        if exchanged::has_rows(connection, &name)? {
+            let put_back = with_table(connection, &format!(", {name} WRITE"), |connection| {
+                put_back(connection, &name)
             });
             match put_back {
                 // Another process did.
                 Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => {}
-                put_back => put_back.map(|()| found.push(moving))?,
+                put_back => put_back.map(|()| found.push(name))?,
             }
         } else if is_old {
-            run_text(connection, &format!("DROP TABLE IF EXISTS {moving}"))?;
+            exchanged::drop(connection, [name.as_str()])?;
         }
     }
     Ok(found)
@@ -220,35 +205,13 @@ pub fn put_back_moved(connection: &mut Conn) -> Result<Vec<String>> {
 /// Drops tables whose rows [`put_back_moved`] put back, once nothing is cached any more that lacks
 /// them.
 pub fn drop_moved(connection: &mut Conn, tables: &[String]) -> Result<()> {
-    tables
-        .iter()
-        .try_for_each(|table| run_text(connection, &format!("DROP TABLE IF EXISTS {table}")))
-}
-
-/// False also where the table is not there.
-fn has_rows_if_there(connection: &mut Conn, table: &str) -> Result<bool> {
-    let sql = format!("SELECT 1 FROM {table} LIMIT 1");
-    match row::<u8>(connection, &sql, ()) {
-        Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => Ok(false),
-        found => Ok(found?.is_some()),
-    }
+    exchanged::drop(connection, tables.iter().map(String::as_str))
 }
 
 /// The seasons that have a partition.
 fn seasons_with_partition(connection: &mut Conn) -> Result<Vec<String>> {
     let names = partitions(connection)?.into_iter().map(|partition| partition.name);
     Ok(names.filter(|name| check_season_name(name).is_ok()).collect())
-}
-
-/// Makes an empty table that a partition of the big table can change places with.
-fn create_like_table(connection: &mut Conn, name: &str) -> Result<()> {
-    // Not LIKE and REMOVE PARTITIONING: MariaDB killed while it makes or removes many files can
-    // leave some of them.
-    let shown: Option<(String, String)> =
-        row(connection, &format!("SHOW CREATE TABLE `{TABLE}`"), ())?;
-    let (_, create) = shown.unwrap_or_default();
-    let (create, _) = create.split_once("\n PARTITION BY ").unwrap_or((&create, ""));
-    run_text(connection, &create.replacen(&format!("`{TABLE}`"), name, 1))
 }
 
 /// Takes the records of a season out of the big table. [`remove_freed`] removes them.
@@ -269,8 +232,7 @@ pub fn free_partition(
     held: &mut Held,
 ) -> Result<()> {
     let _freeing = remove_freed(server, connection)?;
-    let freed = new_name(connection, &format!("{FREED}_"))?;
-    create_like_table(connection, &freed)?;
+    let freed = exchanged::make(connection, Purpose::Freed)?;
     with_table(connection, &format!(", {freed} WRITE"), |connection| {
         held.check()?;
         run_text(
@@ -293,7 +255,9 @@ pub fn remove_freed(server: &DatabaseServer, connection: &mut Conn) -> Result<He
                 .to_owned(),
         )
     })?;
-    drop_freed(connection)?;
+    let left = exchanged::all(connection)?;
+    let freed = left.iter().filter(|table| table.purpose == Purpose::Freed);
+    exchanged::drop(connection, freed.map(|table| table.name.as_str()))?;
     Ok(held)
 }
 

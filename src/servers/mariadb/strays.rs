@@ -15,38 +15,8 @@
 use mysql::Conn;
 
 use super::shape::LIVE;
-use super::statements::{row, rows, run_text};
+use super::statements::{row, run_text};
 use crate::error::Result;
-
-/// What the names of tables begin with that the default partition changes places with. Each
-/// process has one of its own: that of a process on another node of Galera is none of its
-/// business, whatever is locked here. One with rows says that reads may have lacked rows.
-const MOVING: &str = "memora_moving_";
-/// An empty one that is older is of a process that died.
-const OLD: &str = "INTERVAL 1 HOUR";
-
-/// The name of a table for what this process takes out.
-pub fn new_moving(connection: &mut Conn) -> Result<String> {
-    new_name(connection, MOVING)
-}
-
-/// A name that begins so and that no table ever had: MariaDB killed while it makes or removes a
-/// table can leave a file that keeps its name taken.
-pub fn new_name(connection: &mut Conn, beginning: &str) -> Result<String> {
-    let found: Option<String> = row(connection, "SELECT REPLACE(UUID(), '-', '')", ())?;
-    Ok(format!("{beginning}{}", found.unwrap_or_default()))
-}
-
-/// All tables of that kind, each with whether it is old.
-pub fn all_moving(connection: &mut Conn) -> Result<Vec<(String, bool)>> {
-    let sql = format!(
-        "SELECT TABLE_NAME, CREATE_TIME < NOW() - {OLD} FROM information_schema.TABLES \
-         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME LIKE '{}%'",
-        MOVING.replace('_', "\\_")
-    );
-    let found: Vec<(String, Option<bool>)> = rows(connection, &sql, ())?;
-    Ok(found.into_iter().map(|(name, is_old)| (name, is_old.unwrap_or(false))).collect())
-}
 
 /// Whether the default partition has rows of a season. It is read as a whole: it is all but empty
 /// where seasons get their partitions within seconds.
