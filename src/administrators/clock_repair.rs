@@ -25,7 +25,7 @@ impl Engine {
     /// When a server that is needed is down.
     pub fn mend_clock(&self) -> Result<u64> {
         let process = self.process();
-        self.check_counts(&process)?;
+        self.ensure_registered(&process)?;
         // What waits would bring its order back.
         self.drain(PATIENCE)?;
         let mut mended = 0;

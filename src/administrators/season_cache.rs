@@ -46,7 +46,7 @@ impl Engine {
         let held = job.lock(server, &mut connection, season)?;
         process.journal.with(|journal| journal.ping())?;
         process.cache.ping()?;
-        self.check_counts(process)?;
+        self.ensure_registered(process)?;
         Ok((connection, held))
     }
 

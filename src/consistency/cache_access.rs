@@ -121,17 +121,15 @@ impl Engine {
         run: &str,
         confirmation: &str,
     ) -> Result<()> {
-        let (lease, now) = (self.settings.trust_lease, Instant::now());
-        let has_looked = lock(&shard.looked_at).as_ref().is_some_and(|(looked_for, looked)| {
-            looked_for == run && now.duration_since(*looked) < lease
-        });
-        if has_looked || self.is_confirmed(shard, run, confirmation, now) {
+        let now = Instant::now();
+        let believed_until = shard.believed_until(run, self.settings.trust_lease);
+        if self.is_believed(shard, run, confirmation, believed_until, now) {
             return Ok(());
         }
         match self.look_for_unshown(process, shard) {
             Ok(looked) => {
                 let is_same = looked == run;
-                *lock(&shard.looked_at) = Some((looked, now));
+                shard.note_look(looked, now);
                 if is_same { Ok(()) } else { Err(Error::NotRegistered { server: Server::Cache }) }
             }
             Err(error) if error.is_without(Server::Cache) => Err(error),
@@ -142,10 +140,19 @@ impl Engine {
         }
     }
 
-    /// Whether what a run of a shard has said of its confirmation says that it may be believed.
-    fn is_confirmed(&self, shard: &Shard, run: &str, confirmation: &str, now: Instant) -> bool {
-        confirmation.starts_with(&notes::confirmation(run, ""))
-            && lock(&shard.confirmation).is_fresh(confirmation, self.settings.trust_lease, now)
+    /// Whether a run of a shard may be believed, by what it has said of its confirmation, or by this
+    /// process's own look from before that.
+    fn is_believed(
+        &self,
+        shard: &Shard,
+        run: &str,
+        confirmation: &str,
+        believed_until: Option<Instant>,
+        now: Instant,
+    ) -> bool {
+        believed_until.is_some_and(|until| now < until)
+            || notes::confirms(confirmation, run)
+                && lock(&shard.confirmation).is_fresh(confirmation, self.settings.trust_lease, now)
     }
 
     /// Asks a shard about a student; looks first whether it may be believed, where nobody has
@@ -166,7 +173,7 @@ impl Engine {
         }
         for _ in 0..MOST_LOOKS {
             // Before the cache is asked: a look that ended since may have dropped what it said.
-            let looked_at = lock(&shard.looked_at).clone();
+            let believed_until = shard.believed_until(&season.run_id, lease);
             let found = match Self::on_cache(shard, season, &mut ask)? {
                 Attempt::Done(found) => found,
                 Attempt::Restarted => return Ok(Attempt::Restarted),
@@ -178,11 +185,7 @@ impl Engine {
                 Found::Warm { confirmation, value } => (confirmation, Some(value)),
             };
             let now = Instant::now();
-            // This process's own look says as much as a confirmation, for as long.
-            let has_looked = looked_at.is_some_and(|(run, looked)| {
-                run == season.run_id && now.duration_since(looked) < lease
-            });
-            if has_looked || self.is_confirmed(shard, &season.run_id, &confirmation, now) {
+            if self.is_believed(shard, &season.run_id, &confirmation, believed_until, now) {
                 return Ok(Attempt::Done(Asked { value, is_sure: true }));
             }
             let is_cold = value.is_none();
@@ -197,7 +200,7 @@ impl Engine {
                     return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
                 }
                 // What was read before the look may have been dropped since, by whoever looked.
-                Ok(run) => *lock(&shard.looked_at) = Some((run, now)),
+                Ok(run) => shard.note_look(run, now),
                 Err(error) if error.is_without(Server::Cache) => return Err(error),
                 Err(error) => {
                     log::debug!("nobody can tell whether cached schedules lack an answer: {error}");

@@ -2,7 +2,6 @@
 
 pub mod backlog;
 pub mod cache_access;
-pub mod counting;
 pub mod documents;
 pub mod drain;
 pub mod drain_request;

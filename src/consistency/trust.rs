@@ -22,12 +22,15 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use mysql::Conn;
+
+use crate::consistency::registration::Run;
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
 use crate::rules::belief::{LONGEST_LOOK, Look, Repair, Unshown, longest_belief};
-use crate::rules::registration::{Registration, Standing, challenge_of};
+use crate::rules::registration::{Registration, Standing};
 use crate::servers::mariadb::unshown::{self, Mark, Reached};
 use crate::servers::redis::look::{self, LookNote};
 use crate::servers::redis::notes;
@@ -35,6 +38,52 @@ use crate::servers::redis::schedules;
 
 /// How often a process looks whether its mark is settled.
 const POLL: Duration = Duration::from_millis(20);
+
+/// The run of a shard of the cache that a process reaches.
+struct ShardRun<'a> {
+    engine: &'a Engine,
+    process: &'a Process,
+    shard: &'a Shard,
+    /// The name under which it is registered.
+    name: &'a str,
+    id: &'a str,
+}
+
+impl Run for ShardRun<'_> {
+    type Found = (Look, Registration);
+
+    fn id(&self) -> &str {
+        self.id
+    }
+
+    fn look(&self, database: &mut Conn) -> Result<(Look, Registration)> {
+        unshown::look(database, self.shard.place, self.name)
+    }
+
+    fn registration<'f>(&self, (_, registration): &'f (Look, Registration)) -> &'f Registration {
+        registration
+    }
+
+    fn standing(&self, (look, registration): &(Look, Registration)) -> Standing {
+        self.engine.cache_standing(self.shard, (look, registration), self.id)
+    }
+
+    fn is_lacking(&self, (look, _): &(Look, Registration)) -> bool {
+        look.repair() != Repair::Nothing
+    }
+
+    fn settle(&self, database: &mut Conn, challenge: &str) -> Result<Standing> {
+        let Self { engine, process, shard, name, id } = *self;
+        let reached = Reached { shard: shard.place, name, run: id, challenge };
+        unshown::settle(database, reached, |look, registration| {
+            engine.put_right(process, shard, id, look, registration)
+        })
+    }
+
+    fn remember(&self, challenge: &str) {
+        self.engine.notice_challenge(self.process, self.shard, challenge, self.id);
+    }
+}
 
 impl Engine {
     /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the
@@ -86,32 +135,9 @@ impl Engine {
 
     /// Looks at MariaDB, and puts a shard of the cache right where that is needed.
     fn look_at_database(&self, process: &Process, shard: &Shard, run: &str) -> Result<()> {
-        let (place, name) = (shard.place, shard.registered_as());
-        // One that is known to be away is asked as all others ask it, and hardly waited for.
-        let asked = if process.database.is_away() { &process.database } else { &process.look };
-        let (looked, registration) =
-            asked.with(|database| unshown::look(database, place, &name))?;
-        self.notice_challenge(process, shard, &registration.challenge, run);
-        let mut standing = self.cache_standing(shard, (&looked, &registration), run);
-        let is_settled = match standing {
-            Standing::Holds => looked.repair() == Repair::Nothing,
-            Standing::Waits => true,
-            Standing::Defends | Standing::Takes | Standing::Challenges => false,
-        };
-        if !is_settled {
-            let challenge = challenge_of(run, &process.token());
-            let reached = Reached { shard: place, name: &name, run, challenge: &challenge };
-            standing = process.database.with(|database| {
-                unshown::settle(database, reached, |look, registration| {
-                    self.put_right(process, shard, run, look, registration)
-                })
-            })?;
-            if standing == Standing::Challenges {
-                self.notice_challenge(process, shard, &challenge, run);
-            }
-        }
-        self.notice_standing(process, (Server::Cache, &shard.reached), run, standing);
-        if standing.counts() {
+        let name = shard.registered_as();
+        let run = ShardRun { engine: self, process, shard, name: &name, id: run };
+        if self.look_after(process, (Server::Cache, &shard.reached), &run)?.counts() {
             return Ok(());
         }
         Err(Error::NotRegistered { server: Server::Cache })

@@ -3,7 +3,7 @@
 //! one shard; a Redis Cluster has [`SHARDS`], each with all its keys in one slot.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::active_season::ActiveSeason;
 use super::settings::Settings;
@@ -38,7 +38,7 @@ pub struct Shard {
     /// Its confirmation that was seen last.
     pub(crate) confirmation: Mutex<Sighting>,
     /// When this process last looked whether it may be believed, and for which run of it.
-    pub(crate) looked_at: Mutex<Option<(String, Instant)>>,
+    looked_at: Mutex<Option<(String, Instant)>>,
     /// The look at MariaDB that the journal shared last.
     pub(crate) database_look: Mutex<Sighting>,
     /// Whether the run of it that is reached counts, and the challenge that was seen last.
@@ -161,6 +161,19 @@ impl Shard {
     /// The name under which its run is registered.
     pub(crate) fn registered_as(&self) -> String {
         format!("cache{}", self.name)
+    }
+
+    /// Remembers that this process began to look at a moment whether a run of it may be believed.
+    pub(crate) fn note_look(&self, run: String, began: Instant) {
+        *lock(&self.looked_at) = Some((run, began));
+    }
+
+    /// Until when the last look of this process at a run of it serves: it says as much as a
+    /// confirmation, for as long.
+    pub(crate) fn believed_until(&self, run: &str, lease: Duration) -> Option<Instant> {
+        let looked_at = lock(&self.looked_at);
+        let (_, began) = looked_at.as_ref().filter(|(looked_for, _)| looked_for == run)?;
+        Some(*began + lease)
     }
 
     /// Runs `work` on a connection to the server that has this shard. As

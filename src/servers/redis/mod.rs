@@ -390,7 +390,7 @@ impl RedisConnection {
         Error::Unavailable { server: self.server, cause, broken: true }
     }
 
-    /// Which run of the server answers now.
+    /// Which run of the server answers now: a connection that was idle may be to one that is gone.
     pub fn run_id_now(&mut self) -> Result<String> {
         self.ping()?;
         Ok(self.run_id.clone())

@@ -13,6 +13,11 @@ pub fn confirmation(run: &str, token: &str) -> String {
     format!("{run}|{token}")
 }
 
+/// Whether a note confirms this run.
+pub fn confirms(note: &str, run: &str) -> bool {
+    note.strip_prefix(run).is_some_and(|rest| rest.starts_with('|'))
+}
+
 /// Makes it known that somebody looks whether the cache may be believed. Returns the run of the
 /// server.
 pub fn claim_belief(

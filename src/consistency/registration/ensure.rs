@@ -1,4 +1,5 @@
-//! Making the cache that a process reaches the one that counts, for jobs that fill or compare it.
+//! Making sure that a job which fills or compares a cache, or reads a journal, does so with the one
+//! that counts.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::NotRegistered`].
-    pub(crate) fn check_counts(&self, process: &Process) -> Result<()> {
+    pub(crate) fn ensure_registered(&self, process: &Process) -> Result<()> {
         self.register_cache(process)?;
         if self.journal_counts(process) {
             return Ok(());

@@ -1,0 +1,157 @@
+//! Which run of the cache, and of the journal, the site agrees on.
+//!
+//! Hosts may reach different ones: each has a redis_cache of its own, or one failed over while the
+//! old primary still answers some. Two of them must not be believed side by side: an answer is
+//! shown in one. MariaDB, which all reach, knows which run is *registered*; the others are done
+//! without until nobody uses that one any more. See [`crate::rules::registration`].
+
+mod cache;
+pub mod ensure;
+mod journal;
+
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use mysql::Conn;
+
+use crate::engine::cache::Shard;
+use crate::engine::outages::OutageNews;
+use crate::engine::{Engine, Process};
+use crate::error::{Result, Server};
+use crate::lock::lock;
+use crate::rules::registration::{Reached, Registration, Standing, challenge_of};
+use crate::servers::mariadb::outages;
+use crate::servers::mariadb::registrations::{self, JOURNAL};
+
+/// How long a process does without a run that does not count before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(320);
+
+/// The run of a server that a process reaches: what MariaDB knows of it, and what is done for it.
+pub(super) trait Run {
+    /// What a look at MariaDB finds.
+    type Found;
+
+    /// Its id.
+    fn id(&self) -> &str;
+
+    /// Looks at MariaDB.
+    fn look(&self, database: &mut Conn) -> Result<Self::Found>;
+
+    /// What is registered, of what was found.
+    fn registration<'f>(&self, found: &'f Self::Found) -> &'f Registration;
+
+    /// What is to be done for it.
+    fn standing(&self, found: &Self::Found) -> Standing;
+
+    /// Whether it counts, and all the same there is something to be done.
+    fn is_lacking(&self, _found: &Self::Found) -> bool {
+        false
+    }
+
+    /// Looks again, while nobody else changes what is registered, and does what is to be done then.
+    fn settle(&self, database: &mut Conn, challenge: &str) -> Result<Standing>;
+
+    /// Remembers the challenge that stands, from now on if it is new to this process.
+    fn remember(&self, challenge: &str);
+}
+
+/// What is said of hosts that use different servers side by side.
+pub(crate) fn several(server: Server) -> String {
+    let consequence = if server == Server::Cache {
+        "Those that do not reach the one that counts read from MariaDB."
+    } else {
+        "Those that do not reach the one that counts keep answers in MariaDB."
+    };
+    format!(
+        "Hosts use different servers as {server}. {consequence} Name one server's address for all \
+         hosts in common_site_config.json."
+    )
+}
+
+impl Engine {
+    /// Looks at MariaDB for the run of a server that this process reaches, and does for it what is
+    /// to be done.
+    ///
+    /// # Errors
+    /// When MariaDB cannot be asked; else what the run's own steps return.
+    pub(super) fn look_after(
+        &self,
+        process: &Process,
+        server: (Server, &Mutex<Reached>),
+        run: &impl Run,
+    ) -> Result<Standing> {
+        // One that is known to be away is asked as all others ask it, and hardly waited for. One
+        // that hangs holds up nobody who asks something else.
+        let asked = if process.database.is_away() { &process.database } else { &process.look };
+        let found = asked.with(|database| run.look(database))?;
+        run.remember(&run.registration(&found).challenge);
+        let mut standing = run.standing(&found);
+        let is_settled = match standing {
+            Standing::Holds => !run.is_lacking(&found),
+            Standing::Waits => true,
+            Standing::Defends | Standing::Takes | Standing::Challenges => false,
+        };
+        if !is_settled {
+            let challenge = challenge_of(run.id(), &process.token());
+            standing = process.database.with(|database| run.settle(database, &challenge))?;
+            if standing == Standing::Challenges {
+                run.remember(&challenge);
+            }
+        }
+        self.notice_standing(process, server, run.id(), standing);
+        Ok(standing)
+    }
+
+    /// What was done for a run of a server: administrators are told where two are in use.
+    fn notice_standing(
+        &self,
+        process: &Process,
+        (server, reached): (Server, &Mutex<Reached>),
+        run: &str,
+        standing: Standing,
+    ) {
+        lock(reached).note(run, standing.counts(), Instant::now());
+        match standing {
+            Standing::Defends => {
+                log::error!("{}", several(server));
+                let name = outages::of_several(server);
+                match process.database.with(|database| outages::see_named(database, name)) {
+                    Ok(true) => process.outages.tell(OutageNews::Several(server)),
+                    Ok(false) => {}
+                    Err(error) => log::debug!("this could not be noted: {error}"),
+                }
+            }
+            Standing::Takes => log::info!("the {server} of this site is run {run} now"),
+            Standing::Holds | Standing::Challenges | Standing::Waits => {}
+        }
+    }
+
+    /// Whether hosts use different servers side by side, as far as anybody has noticed lately.
+    ///
+    /// # Errors
+    /// When MariaDB cannot be asked.
+    pub(crate) fn are_several(&self, process: &Process, server: Server) -> Result<bool> {
+        process.database.with(|database| outages::is_open(database, outages::of_several(server)))
+    }
+
+    /// Looks whether hosts still use different servers side by side.
+    ///
+    /// # Errors
+    /// When MariaDB cannot be asked.
+    pub(crate) fn check_several(&self, process: &Process) -> Result<()> {
+        let shards = process.cache.shards().iter().map(Shard::registered_as).collect::<Vec<_>>();
+        for (server, names) in
+            [(Server::Cache, shards), (Server::Journal, vec![JOURNAL.to_owned()])]
+        {
+            process.database.with(|database| {
+                for name in &names {
+                    if registrations::look(database, name)?.defended.is_some() {
+                        return Ok(());
+                    }
+                }
+                outages::end_named(database, outages::of_several(server))
+            })?;
+        }
+        Ok(())
+    }
+}
