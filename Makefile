@@ -123,7 +123,7 @@ lint: $(VENV)/.lint $(VENV)/.biome
 	$(MAKE) build
 	$(BIN)/mypy
 	$(BIN)/mypy .ci/engine_wheel.py
-	MYPYPATH=examples/adopted_app $(BIN)/mypy --allow-subclassing-any --package memora
+	MYPYPATH=examples/adopted_app $(BIN)/mypy --cache-dir .mypy_cache/adopted_app --allow-subclassing-any --package memora
 	@# One after the other: in a checkout they are the same file, which is loaded once.
 	$(BIN)/python -m mypy.stubtest memora._engine
 	MYPYPATH=python PYTHONPATH=python $(BIN)/python -m mypy.stubtest memora_engine._engine

@@ -156,7 +156,7 @@ def test_it_is_told_which_fields_its_doctypes_lack(new_site: AdoptedApp) -> None
     new_site.site.sql("ALTER TABLE `tabPlayer Memory Tracker` DROP COLUMN answered_at_us")
     kind, code, message = new_site.run(
         """
-from memora_engine._engine import MemoraError
+from memora_engine import MemoraError
 from memora.services import partition_manager
 try:
     partition_manager.prepare_storage()

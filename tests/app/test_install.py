@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from memora import __version__ as VERSION
-from tests.support.wheels import SOURCES, built, files_of_the_app, install
+from tests.support.wheels import ROOT, SOURCES, built, files_of_the_app, install
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +144,30 @@ def test_the_engines_wheel_has_the_same_version_and_tag_and_asks_for_nothing(
     assert (metadata["Name"], metadata["Version"]) == ("memora_engine", VERSION)
     assert metadata["Requires-Python"].startswith(">=3.10")
     assert metadata["Requires-Dist"] is None
+
+
+def test_the_package_has_every_name_of_the_engine(installed: Path) -> None:
+    code = "import memora_engine as m; print(sorted(m.__all__) == sorted(m._engine.__all__))"
+    assert told_by(installed, code) == ["True"]
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "reason"),
+    [
+        ("frappe-1.0-py3-none-any.whl", "frappe/__init__.py", "is no wheel of memora"),
+        ("memora-1.0-py3-none-any.whl", "memora.libs/libz.so", "brings libraries of its own"),
+    ],
+)
+def test_what_the_engines_wheel_cannot_be_made_of_is_refused(
+    name: str, member: str, reason: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(tmp_path / name, "w") as wheel:
+        wheel.writestr(member, "")
+    command = [sys.executable, str(ROOT / ".ci/engine_wheel.py"), str(tmp_path / name)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 1
+    assert reason in run.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_each_engine_says_which_package_it_is_of(installed: Path) -> None:

@@ -4,7 +4,7 @@ from html import escape
 from typing import Any
 
 import frappe
-from memora_engine._engine import InvalidInput, MemoraError, RateLimited, SeasonUnavailable
+from memora_engine import InvalidInput, MemoraError, RateLimited, SeasonUnavailable
 from memora_engine.site_engine import engine, forget_time_zone
 
 
