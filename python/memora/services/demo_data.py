@@ -29,7 +29,7 @@ from memora.services.storage import ARCHIVE, TRACKER
 DOMAIN: Final = "memora-demo.invalid"
 SUFFIX: Final = "-MEMORA_DEMO"
 PREFIX: Final = "Demo: "
-STUDENTS: Final = (
+STUDENTS: Final[tuple[str, ...]] = (
     "Amal", "Bilal", "Dana", "Faris", "Hala", "Idris", "Jana", "Karim", "Layla", "Mona", "Nasser",
     "Omar",
 )  # fmt: skip
