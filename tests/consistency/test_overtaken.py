@@ -76,6 +76,28 @@ def test_a_later_answer_that_was_computed_without_it_hides_it_from_nobody(
     assert engine.cache_scores(PLAYER, SEASON) == dates
 
 
+@pytest.mark.parametrize("is_blind", [False, True])
+def test_a_later_answer_in_the_other_place_does_not_speak_for_it(
+    site: Site, engine: Engine, blind: Engine, is_blind: bool
+) -> None:
+    """It is in `memora_journal` alone, and the later one, which does not know it, in the stream."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    believing = site.engine(**BELIEVING)
+    assert [len(ids(believing.due(PLAYER))) for _ in range(2)] == [2, 2]
+    keys = [site.key(family, PLAYER) for family in ("srs", "srs-detail")]
+    with site.servers.cache.client() as client, Wires(site.servers) as wires:
+        client.connection_pool.connection_kwargs["decode_responses"] = False
+        before = {key: client.dump(key) for key in keys}
+        wires.to["journal"].refuse()
+        site.engine(**wires.settings).submit(PLAYER, session_data=session("q"))
+        # Its process died before it came to the cache.
+        for key, dump in before.items():
+            client.restore(key, 0, dump, replace=True)
+    assert believing.submit(PLAYER, session_data=session("r"))["remaining_items"] == 1
+    assert (blind if is_blind else engine).drain()["remaining"] == 0
+    assert wait_until(lambda: ids(engine.due(PLAYER)) == [])
+
+
 def test_schedules_that_have_all_answers_stay(site: Site, engine: Engine, blind: Engine) -> None:
     """A drain's trouble is its own."""
     for player in BYSTANDERS:

@@ -18,7 +18,7 @@ const A_MOMENT: Duration = Duration::from_millis(10);
 /// What is known of students' cached schedules.
 #[derive(Default)]
 struct Known<'a> {
-    /// They are older than the newest answer.
+    /// They lack an answer.
     older: Vec<&'a Waiting>,
     /// There is none: a load that is under way may have read everything before that answer, and
     /// goes into the cache no more.
@@ -50,7 +50,7 @@ impl Engine {
             // Most of them were shown all: the others' schedules are dropped by whoever can look.
             let marks: Vec<_> = unseen
                 .iter()
-                .filter(|student| student.newest().is_some())
+                .filter(|student| !student.entries.is_empty())
                 .map(|student| (student.player.as_str(), student.season.as_str(), student.newest()))
                 .collect();
             process
@@ -81,8 +81,8 @@ impl Engine {
             for (student, head) in waiting.into_iter().zip(heads) {
                 match head {
                     None => known.cold.push(student),
-                    Some(head) if Some(head.order) < student.newest() => known.older.push(student),
-                    Some(_) => {}
+                    Some(head) if student.is_known_to(head) => {}
+                    Some(_) => known.older.push(student),
                 }
             }
         }

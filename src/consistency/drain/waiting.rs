@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::audit::{audit, checksum};
 use crate::rules::entry::Entry;
+use crate::rules::head::Head;
 use crate::rules::lineage::in_order;
 use crate::servers::mariadb::audits::Audit;
 use crate::servers::mariadb::journal::TableEntry;
@@ -22,6 +23,9 @@ pub(super) struct Waiting {
     unreadable: Vec<(String, String, String)>,
     /// The token of each entry of the stream.
     pub stream_tokens: Vec<String>,
+    /// Where each of them is, by its token: its order, if it is in the stream, and its id in
+    /// `memora_journal`, if it is there.
+    places: HashMap<String, (Option<i64>, Option<i64>)>,
     /// SHA-256 over the text of each entry, by its token.
     checksums: HashMap<String, String>,
 }
@@ -68,6 +72,7 @@ impl Waiting {
     ) -> Waiting {
         stream.sort_by_key(|entry| place(&entry.id));
         let mut checksums = HashMap::new();
+        let mut places: HashMap<String, (Option<i64>, Option<i64>)> = HashMap::new();
         let (mut of_stream, mut of_table) = (Vec::new(), Vec::new());
         let (mut unreadable, mut stream_tokens) = (Vec::new(), Vec::new());
         let is_named = !player.is_empty() && !season.is_empty();
@@ -82,6 +87,7 @@ impl Waiting {
                 Ok(read) => {
                     checksums.insert(read.token.clone(), checksum(&entry.text));
                     stream_tokens.push(read.token.clone());
+                    places.entry(read.token.clone()).or_default().0 = Some(read.order);
                     of_stream.push(read.kept_at(kept_at_us(&entry.id)));
                 }
                 Err(reason) => {
@@ -94,13 +100,24 @@ impl Waiting {
             match read(&entry.text, &entry.token) {
                 Ok(read) => {
                     checksums.insert(read.token.clone(), checksum(&entry.text));
+                    places.entry(read.token.clone()).or_default().1 = Some(entry.id);
                     of_table.push((entry.id, read.kept_at(entry.kept_at_us)));
                 }
                 Err(reason) => unreadable.push((entry.token.clone(), entry.text.clone(), reason)),
             }
         }
         let entries = in_order(of_stream, of_table);
-        Waiting { player, season, stream, table, entries, unreadable, stream_tokens, checksums }
+        Waiting {
+            player,
+            season,
+            stream,
+            table,
+            entries,
+            unreadable,
+            stream_tokens,
+            places,
+            checksums,
+        }
     }
 
     /// Whether each entry was computed from the one before it, as those of the stream are.
@@ -114,9 +131,22 @@ impl Waiting {
         (&self.player, &self.season)
     }
 
-    /// The order of the newest submission.
+    /// Whether a schedule with this head has all submissions. A later one may not know what is in
+    /// `memora_journal`, so their orders alone do not tell.
+    pub fn is_known_to(&self, head: Head) -> bool {
+        self.entries.iter().all(|entry| self.knows(head, entry))
+    }
+
+    /// The order of the newest submission, if it knows all others.
     pub fn newest(&self) -> Option<i64> {
-        self.entries.iter().map(|entry| entry.order).max()
+        let newest = self.entries.iter().max_by_key(|entry| entry.order)?;
+        let mut others = self.entries.iter().filter(|entry| entry.token != newest.token);
+        others.all(|entry| self.knows(newest.base, entry)).then_some(newest.order)
+    }
+
+    fn knows(&self, head: Head, entry: &Entry) -> bool {
+        let (order, id) = self.places.get(&entry.token).copied().unwrap_or_default();
+        order.is_some_and(|order| head.journal >= order) || id.is_some_and(|id| head.table >= id)
     }
 
     /// What the audit record of an entry says.
