@@ -169,9 +169,14 @@ def remove(job: str | None = None, on_progress: OnProgress | None = None) -> Dem
         for number, student in enumerate(students):
             _report(work, on_progress, number, len(students))
             removed["records"] += engine().forget(student)["records"]
+            # A transaction that began before still sees them.
+            frappe.db.commit()
             for contact in frappe.get_all("Contact", {"email_id": student}, pluck="name"):
                 _delete("Contact", contact)
+            # Frappe leaves some of these, or traces of them.
+            _delete("Notification Settings", student)
             _delete("User", student)
+            frappe.db.delete("DefaultValue", {"parent": student})
             frappe.db.commit()
         kept = [season for season in seasons if not _remove_season(season)]
         if not kept:
