@@ -39,6 +39,14 @@ def test_the_workspace_leads_to_every_doctype_and_page() -> None:
     assert linked == documents("doctype").keys() | documents("page").keys()
 
 
+def test_the_sidebar_of_frappe_16_begins_with_the_workspace() -> None:
+    first, *others = json.loads((PACKAGE / "workspace_sidebar/memora.json").read_text())["items"]
+    assert (first["link_type"], first["link_to"]) == ("Workspace", "Memora")
+    assert {item["link_to"] for item in others} == (
+        documents("doctype").keys() | documents("page").keys()
+    )
+
+
 def test_all_that_the_workspace_shows_is_there() -> None:
     workspace = documents("workspace")["Memora"]
     blocks = json.loads(workspace["content"])
