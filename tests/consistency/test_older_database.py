@@ -94,17 +94,6 @@ def test_an_answer_counts_after_the_one_that_it_was_computed_from(
     assert {lost, again} <= set(audits(site))
 
 
-def test_a_drain_keeps_to_its_time_while_it_writes_again(site: Site, student: Engine) -> None:
-    """It reads a thousand at a time; the next one goes on."""
-    with forgotten(site):
-        for number in range(1_001):
-            student.submit(OTHERS[number % len(OTHERS)], session_data=session("q"))
-        student.drain()
-    assert student.drain(seconds=0)["written_again"] == 1_000
-    assert student.drain()["written_again"] == 1
-    assert student.drain() == NOTHING
-
-
 def test_nothing_is_let_go_that_is_not_there(site: Site, student: Engine) -> None:
     with forgotten(site, PLAYER):
         lost = student.submit(PLAYER, session_data=session("q"))["persistence_job_id"]

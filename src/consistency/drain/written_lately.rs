@@ -93,11 +93,9 @@ impl Engine {
             place.clone_from(last);
             let found = found.into_iter().map(|(_, found)| found).collect();
             let (_, lacking) = self.told_apart(process, found)?;
+            // To the end, whatever the time: what is written again is the newest from then on, so
+            // no drain would find that others are missing before they are let go.
             self.write_again(process, lacking, deadline, report)?;
-            // The next drain goes on: the newest are written last.
-            if Instant::now() >= deadline {
-                return Ok(());
-            }
         }
     }
 
