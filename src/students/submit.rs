@@ -24,9 +24,7 @@ use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::students::known_state::Before;
 
 /// How often a submission is computed again when another of the same student comes first.
-pub(super) const MOST_CONFLICTS: u32 = 20;
-/// The pause after a conflict grows up to so many doublings of 2 ms.
-const LONGEST_PAUSE: u32 = 5;
+pub(super) const MOST_CONFLICTS: u32 = 60;
 
 /// The acknowledgement of a submission.
 #[derive(Debug)]
@@ -232,8 +230,8 @@ impl Engine {
         before: &Before,
         conflicts: u32,
     ) {
-        // Longer each time, and at random: of those who meet, each comes first some time.
-        sleep(Duration::from_millis(process.random() % (2 << conflicts.min(LONGEST_PAUSE))));
+        // At random: else those who met would meet again.
+        sleep(Duration::from_micros(process.random() % (1 + u64::from(conflicts.min(5)) * 2_000)));
         if conflicts >= 2 && before.cached.is_some() {
             let dropped = process.cache.drop_students([(player, before.season.as_str())]);
             if let Err(error) = dropped {

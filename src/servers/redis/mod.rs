@@ -270,7 +270,7 @@ impl Connect for RedisServer {
             {
                 let cause = format!(
                     "database {} is refused ({cause}): name another one, or another Redis, in \
-                     srs_cache_url",
+                     srs_cache_url, or the nodes of a cluster in srs_cache_cluster_nodes",
                     self.database()
                 );
                 Error::Unavailable { server: Server::Cache, cause, broken: false }
@@ -306,7 +306,9 @@ impl Connect for RedisServer {
         if let Some(host) = &host {
             host.learn_distance(began.elapsed());
         }
-        if !self.is_in_cluster && about.lines().any(|line| line == "redis_mode:cluster") {
+        // Valkey calls it otherwise.
+        let mode = said("redis_mode:").or_else(|| said("server_mode:"));
+        if !self.is_in_cluster && mode == Some("cluster") {
             return Err(Error::Unavailable {
                 server: self.server,
                 cause: of_cluster(self.server).to_owned(),
