@@ -77,6 +77,7 @@ impl Engine {
         let done = patiently(|| {
             if check_lock(&mut lock).is_err() {
                 // Another process may have it.
+                lock.1.release();
                 lock = self.begin_on_cache(&process, Job::Rebuild, season)?;
             }
             self.rebuild_from_scan(&process, &mut lock, season, total, pace, on_progress)

@@ -121,6 +121,7 @@ impl Engine {
                 checked = Instant::now();
                 if check_lock(&mut lock).is_err() {
                     // Another process may have it.
+                    lock.1.release();
                     lock =
                         patiently(|| self.begin_on_cache(&process, Job::Reconciliation, season))?;
                 }

@@ -1,10 +1,10 @@
 //! Locks of a site by their names.
 //!
-//! MariaDB's own (`GET_LOCK`) are of one server. Where that is a node of Galera, a second
-//! connection also adds a row of the lock's name, in a transaction that never commits. It is one
-//! of *streaming replication*: all nodes have its row, and its lock, before it ends. So a process
-//! on any node waits for that row. The row goes as the lock does, with the connection that added
-//! it, however that ends, or when the others lose that connection's node.
+//! MariaDB's own (`GET_LOCK`) are of one server. Where that is a node of Galera, a connection of
+//! its own adds a row of the lock's name, in a transaction that never commits. It is one of
+//! *streaming replication*: all nodes have its row, and its lock, before it ends. So a process on
+//! any node waits for that row. The row goes with the connection that added it, however that ends,
+//! or when the others leave out that connection's node.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -24,7 +24,8 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_lock` (\
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 /// Begins a transaction whose statements other nodes have when they are done.
 const BEGIN: &str = "SET SESSION wsrep_trx_fragment_unit = 'statements', \
-    wsrep_trx_fragment_size = 1, autocommit = 0; START TRANSACTION";
+    wsrep_trx_fragment_size = 1, autocommit = 0, idle_transaction_timeout = 0, \
+    wait_timeout = 604800; START TRANSACTION";
 const ADD: &str = "INSERT INTO memora_lock (name) VALUES (?)";
 /// A node that undoes the transaction, since it was without the others for a while, may say nothing
 /// of it. The savepoint goes with it.
@@ -33,10 +34,11 @@ const CHECK: &str = "RELEASE SAVEPOINT memora; SAVEPOINT memora";
 /// A pause before trying again after another process that came at the same moment.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A lock of this site. It is free when this ends, or the connection that it was taken with.
+/// A lock of this site. It is free when this ends, or the connection that it was taken with: have
+/// both end together.
 #[must_use]
 pub struct Held {
-    /// Where the lock is held on all nodes; none where there are no nodes.
+    /// Holds the lock where there are nodes. Elsewhere the connection does that it was taken with.
     row: Option<Conn>,
 }
 
@@ -48,17 +50,20 @@ impl Held {
         name: &str,
         seconds: u32,
     ) -> Result<Option<Held>> {
+        if is_node(connection)? {
+            return Ok(add_row(server, name, seconds)?.map(|row| Held { row: Some(row) }));
+        }
         let sql = "SELECT GET_LOCK(CONCAT('memora-', ?, '|', DATABASE()), ?)";
-        if row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() != Some(1) {
-            return Ok(None);
-        }
-        if !is_node(connection)? {
-            return Ok(Some(Held { row: None }));
-        }
-        Ok(add_row(server, name, seconds)?.map(|row| Held { row: Some(row) }))
+        let taken = row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() == Some(1);
+        Ok(taken.then_some(Held { row: None }))
     }
 
-    /// Checks that no other process can have it, as far as other nodes are concerned.
+    /// Gives a row free, to be taken again by another connection.
+    pub fn release(&mut self) {
+        self.row = None;
+    }
+
+    /// Checks that no process on another node can have it.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: the node was without the others, or is, and another process may have
@@ -78,12 +83,9 @@ impl Held {
 
 /// Whether some connection has a lock of this site.
 pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
-    let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-', ?, '|', DATABASE()))";
-    if row::<Option<u8>>(connection, sql, (name,))?.flatten() == Some(0) {
-        return Ok(true);
-    }
     if !is_node(connection)? {
-        return Ok(false);
+        let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-', ?, '|', DATABASE()))";
+        return Ok(row::<Option<u8>>(connection, sql, (name,))?.flatten() == Some(0));
     }
     let sql = "SELECT 1 FROM memora_lock WHERE name = ? LOCK IN SHARE MODE NOWAIT";
     match row::<u8>(connection, sql, (name,)) {
