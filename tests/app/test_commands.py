@@ -306,6 +306,7 @@ def test_a_job_is_cancelled(site: Site, app: App) -> None:
     assert json.loads(run("cancel", job, "--json").stdout)["status"] == "Cancelled"
     archive = new_job("Archive", SEASON)
     assert "archive" in failure(run("cancel", archive))
+    assert f"Rebuild of {SEASON} is cancelled." in run("cancel", job).stdout
     run("rebuild", SEASON)
     done = next(row["name"] for row in frappe.get_all("SRS Job", {"status": "Done"}))
     assert "had ended before: Done." in run("cancel", done).stdout

@@ -45,8 +45,8 @@ def make_durable(terminal: Terminal, fsync: Fsync, is_sure: bool) -> object:
         raise CommandFailed(message.format(status["warning"]), "memora.journal_refused")
     if status["durable"]:
         terminal.say(_("Answers outlive a crash of redis_queue, and a power cut."))
-    else:
-        terminal.say(str(status["warning"]), "yellow")
+    if status["warning"]:
+        terminal.say(status["warning"], "yellow")
     if planned.is_rewritten_by_bench:
         terminal.say(
             _(

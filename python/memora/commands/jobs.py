@@ -21,7 +21,7 @@ def cancel(terminal: Terminal, job: str) -> object:
     what = _("{0} of {1}").format(_(found["kind"]), found["season"] or _("all seasons"))
     if found["status"] == "Running":
         terminal.say(_("{0} ends within two seconds.").format(what))
-    elif found["cancel_requested"]:
+    elif found["status"] == "Cancelled":
         terminal.say(_("{0} is cancelled.").format(what))
     else:
         terminal.say(_("{0} had ended before: {1}.").format(what, _(found["status"])))

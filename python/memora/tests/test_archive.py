@@ -172,7 +172,9 @@ class TestArchive(ArchiveTestCase):
     def test_bench_knows_the_commands(self) -> None:
         (group,) = commands
         self.assertEqual(group.name, "memora")
-        self.assertLessEqual({"archive", "partitions"}, set(group.commands))
+        self.assertLessEqual(
+            {"archive", "partitions", "delete-eligible", "cancel"}, set(group.commands)
+        )
 
 
 class TestArchiveOverHTTP(ArchiveTestCase):

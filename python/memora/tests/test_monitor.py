@@ -167,7 +167,8 @@ class TestMonitor(MonitorTestCase):
     def test_bench_knows_the_commands(self) -> None:
         (group,) = commands
         self.assertLessEqual(
-            {"status", "rebuild", "reconcile", "drain", "replay"}, set(group.commands)
+            {"status", "rebuild", "reconcile", "drain", "replay", "poison", "make-durable"},
+            set(group.commands),
         )
 
 
