@@ -481,9 +481,12 @@ def test_no_words_of_a_programming_language_reach_a_student(site: Site, app: App
     assert len(told) > 20
     for message in told:
         assert not FOREIGN.search(message), message
-        assert message[:1].isupper() or " has to be " in message or " cannot be read" in message, (
-            message
-        )
+        assert (
+            message[:1].isupper()
+            or " has to be " in message
+            or " cannot be read" in message
+            or " is missing" in message
+        ), message
         assert len(message) < 300
 
 

@@ -391,7 +391,7 @@ def test_a_click_rebuilds_the_cache(site: Site, browser: Browser) -> None:
     browser.sees(".desk-alert", "queued")
     browser.sees(".srs-jobs tr", "Rebuild", SEASON, "Queued", "Waiting for a background worker")
     frappe.recorded.run_jobs()
-    browser.sees(".srs-jobs tr", "Rebuild", "Done", "2 records of 1 students")
+    browser.sees(".srs-jobs tr", "Rebuild", "Done", "2 records of 1 student")
     browser.sees(".srs-tile", "Cached Schedules", "1")
     assert site.engine().cache_stats(PLAYER, SEASON)["complete"]
 
@@ -408,7 +408,7 @@ def test_a_reconciliation_shows_what_differed(site: Site, browser: Browser) -> N
     browser.sees(".srs-jobs tr", "Reconciliation", "Queued")
     assert job(site)["sample_size"] == 0
     frappe.recorded.run_jobs()
-    browser.sees(".srs-jobs tr", "Reconciliation", "Done", "1 ghosts")
+    browser.sees(".srs-jobs tr", "Reconciliation", "Done", "1 ghost")
     browser.sees(".srs-discrepancies .srs-summary", "20%", "of 5 records, all that were cached")
     browser.sees_no(".srs-discrepancies .srs-chart")
     srs_reconciliation.reconcile_cache_with_database()
@@ -676,7 +676,7 @@ def test_a_season_is_rebuilt_in_its_form(site: Site, browser: Browser) -> None:
     browser.sees(".progress-area", "Waiting for a background worker")
     browser.sees(".form button", "Cancel Rebuild")
     frappe.recorded.run_jobs()
-    browser.sees(".desk-alert", "Rebuild", "1 records of 1 students")
+    browser.sees(".desk-alert", "Rebuild", "1 record of 1 student")
     browser.sees_no(".progress-area", "records")
     browser.sees_no(".form button", "Cancel")
     assert browser.run("return Object.keys(cur_frm.memora_followed)") == []

@@ -24,6 +24,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "memora.api.archive.delete_eligible_archived_records": MANAGERS,
     "memora.api.archive.get_archive_status": MANAGERS,
     "memora.api.cache.rebuild_season_cache": MANAGERS,
+    "memora.api.cache.request_reconciliation": MANAGERS,
     "memora.api.cache.trigger_reconciliation": MANAGERS,
     # Those who may read the DocType: ARGUMENTS names one.
     "memora.api.counts.get_count": MANAGERS,
@@ -48,6 +49,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "memora.api.reviews.get_review_session": LOGGED_IN,
     "memora.api.reviews.submit_review_session": LOGGED_IN,
     "memora.api.seasons.get_active_seasons": (*MANAGERS, TEACHER),
+    "memora.api.seasons.get_season_summary": (*MANAGERS, TEACHER),
     "memora.api.students.export_student": MANAGERS,
     "memora.api.students.forget_student": MANAGERS,
 }

@@ -63,7 +63,9 @@ memora.seasons.cached = ({ enable_redis, archive_status }, summary, cell) => {
 	if (summary.cached_students === null) return cell(title, __("Out of Reach"));
 	return cell(
 		title,
-		__("{0} students", [memora.jobs.format_count(summary.cached_students)]),
+		summary.cached_students === 1
+			? __("1 student")
+			: __("{0} students", [memora.jobs.format_count(summary.cached_students)]),
 		memora.seasons.size(summary.cached_mb)
 	);
 };
