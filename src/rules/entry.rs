@@ -37,7 +37,8 @@ pub struct Entry {
     pub base: Head,
     /// False when nobody could look for answers that the cache had missed.
     pub is_sure: bool,
-    /// The answers. None in an entry of the first version, which carries only states.
+    /// The answers. None in an entry of the first version, which carries only states, and where states
+    /// were given.
     pub submission: Submission,
     /// What they led to.
     pub states: Vec<Review>,
@@ -76,7 +77,7 @@ impl Entry {
         }
     }
 
-    /// States without the answers that led to them. They count where nothing newer stands.
+    /// States without the answers that led to them.
     pub fn of_states(token: String, states: Vec<Review>) -> Entry {
         let order = states.iter().map(|state| state.answered_at_us).max().unwrap_or(0);
         let (submission, base) = (Submission::default(), Head::default());
@@ -93,6 +94,12 @@ impl Entry {
         }
     }
 
+    /// States of which nobody says what they were computed from: each counts where nothing newer
+    /// stands.
+    pub fn speaks_alone(&self) -> bool {
+        self.submission.answers.is_empty() && self.from.is_empty()
+    }
+
     /// The same, kept at a moment.
     pub fn kept_at(mut self, kept_at_us: i64) -> Entry {
         self.kept_at_us = kept_at_us;
@@ -105,7 +112,7 @@ impl Entry {
         part.submission.answers.retain(|answer| answer.question_id == question_id);
         part.states.retain(|state| state.question_id == question_id);
         let kept = part.submission.question_ids();
-        part.from.retain(|(id, _)| kept.contains(id));
+        part.from.retain(|(id, _)| id == question_id || kept.contains(id));
         part
     }
 
@@ -363,6 +370,20 @@ mod tests {
             let subject = Some("Math".to_owned());
             let stage = has_stage.then(|| Review { subject, ..Review::new("s") });
             let entry = entry(&answers, &stage.into_iter().collect::<Vec<_>>());
+            let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(Entry::read(&text, "x"), Ok(entry));
+        }
+
+        #[test]
+        fn states_that_were_given_round_trip(known in any::<Option<(u32, u8)>>(), stability in 0u8..5) {
+            let state = Review { stability, answered_at_us: 9_000_000, ..Review::new("q") };
+            let from = known.map(|(order, stability)| (i64::from(order), stability));
+            let base = Head { order: i64::from(u32::MAX), ..Head::default() };
+            let entry = Entry {
+                base,
+                from: vec![("q".to_owned(), from)],
+                ..Entry::of_states("token".to_owned(), vec![state])
+            };
             let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(Entry::read(&text, "x"), Ok(entry));
         }

@@ -146,13 +146,17 @@ pub fn holds(states: &States, entry: &Entry) -> bool {
 
 /// Lets an entry count on these states. Returns the questions that it changed.
 pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
-    let (changed, bump) = if entry.submission.answers.is_empty() {
+    let (changed, bump) = if entry.speaks_alone() {
         let is_newer = |state: &&Review| {
             states.of.get(&state.question_id).is_none_or(|known| known.rank < state.answered_at_us)
         };
         (entry.states.iter().filter(is_newer).cloned().collect(), 0)
     } else if holds(states, entry) {
         (entry.states.clone(), 0)
+    } else if entry.submission.answers.is_empty() {
+        // States that were given lead to themselves, whatever they are computed on.
+        let stands = |state: &&Review| !is_settled(states, &state.question_id, entry.order);
+        (entry.states.iter().filter(stands).cloned().collect(), 1)
     } else {
         (replay(zone, states, entry), 1)
     };
@@ -161,11 +165,15 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     let mut ids = Vec::with_capacity(changed.len());
     for review in changed {
         ids.push(review.question_id.clone());
-        // Without answers, each state speaks for itself.
-        let rank = if entry.submission.answers.is_empty() { review.answered_at_us } else { rank };
+        let rank = if entry.speaks_alone() { review.answered_at_us } else { rank };
         states.of.insert(review.question_id.clone(), State { review, rank, is_edited: false });
     }
     ids
+}
+
+/// Whether an edit stands against answers of this order.
+fn is_settled(states: &States, id: &str, order: i64) -> bool {
+    states.of.get(id).is_some_and(|state| state.is_edited && state.rank > order)
 }
 
 /// Computes an entry again, from its answers, on the states that stand there.
@@ -174,7 +182,7 @@ fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     let mut settled = HashSet::new();
     for (id, from) in &entry.from {
         let present = states.of.get(id);
-        if present.is_some_and(|state| state.is_edited && state.rank > entry.order) {
+        if is_settled(states, id, entry.order) {
             settled.insert(id.as_str());
             continue;
         }
@@ -407,6 +415,46 @@ mod tests {
         // Where it is lost, what it had led to is in the later one.
         apply(&zone(), &mut states, &second);
         assert_eq!(states.into_reviews()[0].stability, 2);
+    }
+
+    /// A state that was given to a question of which these were known.
+    fn given(token: &str, stability: u8, known: &[Review], order: i64) -> Entry {
+        let state = Review { stability, answered_at_us: order, ..Review::new("q") };
+        let from = known.iter().find(|review| review.question_id == "q").map(from_of);
+        let from = vec![("q".to_owned(), from)];
+        Entry { from, ..Entry::of_states(token.to_owned(), vec![state]) }
+    }
+
+    fn stability_after(entries: &[Entry]) -> u8 {
+        let mut states = States::default();
+        for entry in entries {
+            apply(&zone(), &mut states, entry);
+        }
+        states.into_reviews()[0].stability
+    }
+
+    #[test]
+    fn a_state_that_was_given_counts_in_its_place_whatever_its_order() {
+        let answer = entry("a", "q", &[], 5_000_000);
+        // Neither knows the other, and the clock that gave it was behind.
+        let blind = given("b", 3, &[], 3_000_000);
+        assert_eq!(stability_after(&[answer.clone(), blind.clone()]), 3);
+        // The answer is computed again on what was given.
+        assert_eq!(stability_after(&[blind, answer.clone()]), 4);
+        let knowing = given("c", 2, &answer.states, 6_000_000);
+        let next = entry("d", "q", &knowing.states, 7_000_000);
+        assert_eq!(stability_after(&[answer, knowing.clone(), next]), 3);
+        // It waits for what it was computed from.
+        assert!(is_early(&States::default(), &knowing));
+    }
+
+    #[test]
+    fn an_edit_stands_against_a_state_from_before_it() {
+        let review = Review { stability: 4, answered_at_us: 9_000_000, ..Review::new("q") };
+        let mut states = States::default();
+        states.extend(vec![Record { review, is_edited: true }]);
+        assert!(apply(&zone(), &mut states, &given("a", 1, &[], 5_000_000)).is_empty());
+        assert_eq!(states.into_reviews()[0].stability, 4);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::consistency::documents::unknown;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
-use crate::rules::entry::Entry;
+use crate::rules::entry::{Entry, from_of};
 use crate::rules::ladder::HIGHEST_STABILITY;
 use crate::rules::names::{check_player, check_question_id, check_season};
 use crate::rules::review::Review;
@@ -134,6 +134,10 @@ impl Engine {
                 kept_at_us: now,
                 base: before.head,
                 is_sure: before.is_sure,
+                from: ids
+                    .iter()
+                    .map(|id| (id.clone(), before.states.get(id).map(from_of)))
+                    .collect(),
                 ..Entry::of_states(process.token(), states)
             };
             match self.keep(process, player, &before, &entry)? {

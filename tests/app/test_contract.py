@@ -30,8 +30,10 @@ from tests import frappe_standin as frappe
 from tests.administrators.test_archive import archived_long_ago, ended_season
 from tests.administrators.test_reconcile import forget
 from tests.app.test_api import answers, ids
+from tests.consistency.test_alone import cut_off, process, shown
 from tests.students.test_due import MINUTE, overdue
-from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, Record, Site
+from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, TOPICS, Record, Site
+from tests.support.wire import Wires
 
 App = Callable[..., None]
 METHODS = "/api/method/memora.api"
@@ -236,6 +238,23 @@ def test_no_request_is_held_by_a_reconciliation(
     assert srs.get_job(name)["status"] == "Done"
 
 
+def test_a_reconciliation_beside_another_is_for_later(
+    site: Site, engine: Engine, manager: None
+) -> None:
+    site.add(PLAYER, overdue(3))
+    engine.due(PLAYER)
+    told: list[str] = []
+
+    def ask(_found: object) -> None:
+        if not told:
+            with pytest.raises(ReviewsUnavailable) as refusal:
+                srs.trigger_reconciliation()
+            told.append(str(refusal.value))
+
+    engine.reconcile(SEASON, progress=ask)
+    assert "Another process is reconciling" in told[0]
+
+
 def test_an_archive_is_started_and_completed(site: Site, manager: None) -> None:
     season = ended_season(site, questions=5)
     with pytest.raises(frappe.ValidationError, match="confirm"):
@@ -385,6 +404,25 @@ def test_computed_answers_count_in_the_order_in_which_they_were_given(
     frappe.recorded.run_jobs()
     persist_review_batch()
     assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 2, "r": 3}
+
+
+@pytest.mark.parametrize("lost", [("journal",), ("cache", "journal")], ids=str)
+def test_computed_answers_of_a_process_alone_count_in_their_place(
+    site: Site, engine: Engine, wires: Wires, lost: tuple[str, ...]
+) -> None:
+    site.add(PLAYER, [Record("q", stability=1, topic=TOPICS[0])])
+    alone = process(site, wires)
+    assert [each.due(PLAYER)["total_due"] for each in (engine, alone)] == [1, 1]
+    right = json.dumps([{"question_id": "q", "quality": 5, "response_time_ms": 3000}])
+    engine.submit(PLAYER, responses=right)
+    with cut_off(site, wires, lost, "refuse"):
+        assert alone.set_states(PLAYER, SEASON, [("q", 3, 1.0, None, None)]) == 1
+        assert shown(engine, PLAYER) == 3
+        engine.submit(PLAYER, responses=right)
+        assert shown(engine, PLAYER) == 4
+    engine.drain()
+    assert site.rows()["q"]["stability"] == 4
+    assert shown(engine, PLAYER) == 4
 
 
 def test_computed_answers_may_be_given_again(site: Site, app: App) -> None:

@@ -7,6 +7,7 @@ from typing import Literal, TypedDict
 import frappe
 from frappe import _
 
+from memora._engine import InvalidInput
 from memora.api.arguments import as_text, as_whole_number
 from memora.api.documents import as_cached_season
 from memora.api.jobs import queued
@@ -92,8 +93,8 @@ def trigger_reconciliation(
         seasons: what was found of each. In the background: as request_reconciliation.
 
     Raises:
-        ReviewsUnavailable: it was not done in 20 seconds; what was corrected by then stays.
-        Else as rebuild_season_cache.
+        ReviewsUnavailable: another process is at it, or it was not done in 20 seconds; what was
+            corrected by then stays. Else as rebuild_season_cache.
     """
     frappe.only_for(MANAGERS)
     size = as_whole_number("sample_size", sample_size, 0)
@@ -105,8 +106,9 @@ def trigger_reconciliation(
                 SMALLEST_SAMPLE
             )
         )
+    seasons = as_cached_seasons(season)
     try:
-        return reconcile_at_once(size, as_cached_seasons(season))
+        return reconcile_at_once(size, seasons)
     except TookTooLong:
         throw(
             _(
@@ -114,6 +116,13 @@ def trigger_reconciliation(
                 "smaller sample_size, or call request_reconciliation, which does it in the "
                 "background."
             ).format(round(REQUEST_SECONDS)),
+            ReviewsUnavailable,
+        )
+    except InvalidInput:
+        if not any(engine().is_running("Reconciliation", name) for name in seasons):
+            raise
+        throw(
+            _("Another process is reconciling this moment. Try again when that is done."),
             ReviewsUnavailable,
         )
 

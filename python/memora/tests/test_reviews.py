@@ -211,6 +211,30 @@ class TestReviews(ReviewTestCase):
         )
         self.assertEqual([query for query in updated if any(table in query for table in big)], [])
 
+    def test_states_that_the_sites_code_has_computed(self) -> None:
+        self.add_record("q")
+        computed = [
+            {
+                "question_id": "q",
+                "new_stability": 3,
+                "new_next_review_date": now_datetime().replace(microsecond=0),
+                "subject": SUBJECT,
+            }
+        ]
+        frappe.db.commit()
+        own = {"player": STUDENT, "question_id": "q"}
+        self.assertEqual(frappe.db.get_value(TRACKER, own, "stability"), 2)
+        self.assertEqual(persist_review_batch(computed, STUDENT, SEASON), 1)
+        # The transaction had only read, so it sees them.
+        found = frappe.db.get_value(
+            TRACKER,
+            own,
+            ["stability", "subject", "next_review_date"],
+        )
+        self.assertEqual(found, (3, SUBJECT, computed[0]["new_next_review_date"]))
+        (question,) = get_review_session()["questions"]
+        self.assertEqual((question["stability"], question["stage_id"]), (3, "q"))
+
     def test_the_cache_of_one_student(self) -> None:
         manager = SRSRedisManager()
         self.assertTrue(manager.is_available())
@@ -270,10 +294,25 @@ class TestReviewsOverHTTP(ReviewTestCase):
                 self.assertNotIn(secret, told)
             if status == 429:
                 self.assertEqual(answer.data["retry_after"], 17)
+                self.assertEqual(answer.data["exc_type"], "TooManyRequestsError")
+                self.assertIn("wait 17 seconds", answer.data["message"])
                 self.assertEqual(answer.headers["Retry-After"], "17")
         answer = self.request("POST", GET, limit=[1])
         self.assertEqual(answer.status, 417)
         self.assertNotIn("Traceback", json.dumps(answer.data))
+
+    def test_what_does_not_exist_is_told(self) -> None:
+        self.add_record("q")
+        for asked, code in (
+            ({"subject": "Alchemy"}, "memora.unknown_subject"),
+            ({"topic_id": "Gold"}, "memora.unknown_topic"),
+        ):
+            answer = self.request("GET", GET, **asked)
+            self.assertEqual(answer.status, 417)
+            self.assertEqual(answer.data["error_code"], code)
+            self.assertIn("There is no", answer.data["_server_messages"])
+        self.assertEqual(self.request("GET", STATUS).status, 417)
+        self.assertEqual(self.request("GET", STATUS, job_id="none").status, 404)
 
     def allow_tracebacks(self, is_allowed: int) -> None:
         frappe.db.set_single_value("System Settings", "allow_error_traceback", is_allowed)
