@@ -417,46 +417,6 @@ mod tests {
         assert_eq!(states.into_reviews()[0].stability, 2);
     }
 
-    /// A state that was given to a question of which these were known.
-    fn given(token: &str, stability: u8, known: &[Review], order: i64) -> Entry {
-        let state = Review { stability, answered_at_us: order, ..Review::new("q") };
-        let from = known.iter().find(|review| review.question_id == "q").map(from_of);
-        let from = vec![("q".to_owned(), from)];
-        Entry { from, ..Entry::of_states(token.to_owned(), vec![state]) }
-    }
-
-    fn stability_after(entries: &[Entry]) -> u8 {
-        let mut states = States::default();
-        for entry in entries {
-            apply(&zone(), &mut states, entry);
-        }
-        states.into_reviews()[0].stability
-    }
-
-    #[test]
-    fn a_state_that_was_given_counts_in_its_place_whatever_its_order() {
-        let answer = entry("a", "q", &[], 5_000_000);
-        // Neither knows the other, and the clock that gave it was behind.
-        let blind = given("b", 3, &[], 3_000_000);
-        assert_eq!(stability_after(&[answer.clone(), blind.clone()]), 3);
-        // The answer is computed again on what was given.
-        assert_eq!(stability_after(&[blind, answer.clone()]), 4);
-        let knowing = given("c", 2, &answer.states, 6_000_000);
-        let next = entry("d", "q", &knowing.states, 7_000_000);
-        assert_eq!(stability_after(&[answer, knowing.clone(), next]), 3);
-        // It waits for what it was computed from.
-        assert!(is_early(&States::default(), &knowing));
-    }
-
-    #[test]
-    fn an_edit_stands_against_a_state_from_before_it() {
-        let review = Review { stability: 4, answered_at_us: 9_000_000, ..Review::new("q") };
-        let mut states = States::default();
-        states.extend(vec![Record { review, is_edited: true }]);
-        assert!(apply(&zone(), &mut states, &given("a", 1, &[], 5_000_000)).is_empty());
-        assert_eq!(states.into_reviews()[0].stability, 4);
-    }
-
     #[test]
     fn an_edit_stands_against_answers_from_before_it() {
         let review = Review { stability: 4, answered_at_us: 9_000_000, ..Review::new("q") };

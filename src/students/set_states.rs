@@ -151,3 +151,66 @@ impl Engine {
         Err(others_came_first())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::clock::SiteZone;
+    use crate::rules::head::Head;
+    use crate::rules::lineage::{Record, States, apply, is_early};
+    use crate::rules::plan::{by_question, plan};
+    use crate::rules::submission::Submission;
+
+    fn zone() -> SiteZone {
+        SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// A right answer to a question of which these states were known.
+    fn answer(token: &str, known: &[Review], order: i64) -> Entry {
+        let right = Submission::from_responses(r#"[{"question_id": "q", "quality": 5}]"#);
+        let right = right.unwrap_or_default();
+        let known = by_question(known.to_vec());
+        let planned = plan(&zone(), &right, &known, order, order / 1_000_000);
+        let times = (order, order);
+        Entry::new(token.to_owned(), times, Head::default(), &right, &known, planned.reviews)
+    }
+
+    /// A state that was given to it.
+    fn given(token: &str, stability: u8, known: &[Review], order: i64) -> Entry {
+        let state = Review { stability, answered_at_us: order, ..Review::new("q") };
+        let from = vec![("q".to_owned(), known.first().map(from_of))];
+        Entry { from, ..Entry::of_states(token.to_owned(), vec![state]) }
+    }
+
+    fn stability_after(entries: &[Entry]) -> u8 {
+        let mut states = States::default();
+        for entry in entries {
+            apply(&zone(), &mut states, entry);
+        }
+        states.into_reviews()[0].stability
+    }
+
+    #[test]
+    fn a_state_that_was_given_counts_in_its_place_whatever_its_order() {
+        let first = answer("a", &[], 5_000_000);
+        // Neither knows the other, and the clock that gave it was behind.
+        let blind = given("b", 3, &[], 3_000_000);
+        assert_eq!(stability_after(&[first.clone(), blind.clone()]), 3);
+        // The answer is computed again on what was given.
+        assert_eq!(stability_after(&[blind, first.clone()]), 4);
+        let knowing = given("c", 2, &first.states, 6_000_000);
+        let next = answer("d", &knowing.states, 7_000_000);
+        assert_eq!(stability_after(&[first, knowing.clone(), next]), 3);
+        // It waits for what it was computed from.
+        assert!(is_early(&States::default(), &knowing));
+    }
+
+    #[test]
+    fn an_edit_stands_against_a_state_from_before_it() {
+        let review = Review { stability: 4, answered_at_us: 9_000_000, ..Review::new("q") };
+        let mut states = States::default();
+        states.extend(vec![Record { review, is_edited: true }]);
+        assert!(apply(&zone(), &mut states, &given("a", 1, &[], 5_000_000)).is_empty());
+        assert_eq!(states.into_reviews()[0].stability, 4);
+    }
+}
