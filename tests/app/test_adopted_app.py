@@ -6,6 +6,7 @@ examples/adopted_app is run by a Python that finds the wheel memora_engine and n
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import site as python_site
 import subprocess
@@ -18,12 +19,14 @@ from typing import Any
 
 import pytest
 
+from memora._engine import EngineFault
 from tests import frappe_standin
 from tests.conftest import clean_site
 from tests.support.site_under_test import PATIENT, PLAYER, SEASON, Record, Servers, Site
 from tests.support.wheels import ROOT, built, install
 
 EXAMPLE = ROOT / "examples/adopted_app"
+ADOPTING = ROOT / "docs/adopting.md"
 OLD_SEASON = "SEASON-2025"
 DATABASE = "memora_adopted"
 LATER = timedelta(days=3)
@@ -169,6 +172,24 @@ except MemoraError as error:
     assert "Player Memory Tracker lacks answered_at_us (Int with the length 20)" in message
 
 
+def test_the_documentation_names_every_field(servers: Servers) -> None:
+    rows = re.findall(r"^\| ([A-Z][\w ,]+) \| (.*) \|$", ADOPTING.read_text(), re.MULTILINE)
+    told = {doctype: set(re.findall(r"`(\w+)`", fields)) for doctype, fields in rows}
+    told["Archived Memory Tracker"] |= told["Player Memory Tracker"]
+    with new_database(servers, f"{DATABASE}_bare") as site:
+        for row in site.sql("SHOW TABLES"):
+            (table,) = row.values()
+            site.sql(f"CREATE OR REPLACE TABLE `{table}` (name VARCHAR(140))")
+        with pytest.raises(EngineFault) as raised:
+            site.engine().prepare_storage()
+    needed = {
+        doctype: set(re.findall(r"(\w+) \(", fields))
+        for doctype, fields in re.findall(r"(?:: |; )([\w ]+) lacks ([^;.]+)", str(raised.value))
+    }
+    assert len(needed) == 5
+    assert {doctype: told[doctype] for doctype in needed} == needed
+
+
 def test_a_new_seasons_partition_is_made_and_noted(adopted: AdoptedApp) -> None:
     season = "SEASON-2027"
     adopted.site.insert("Game Subscription Season", name=season, season_name=season)
@@ -220,6 +241,30 @@ result = (told, [(job.method, job.queue) for job in frappe.recorded.jobs], due)
     assert adopted.site.rows()["r"]["stability"] == before + 1
 
 
+def test_states_that_the_app_computed_are_written_in_the_order_of_answers(
+    adopted: AdoptedApp,
+) -> None:
+    adopted.site.add(PLAYER, [Record("q")])
+    count, due = adopted.run(
+        f"""
+from memora.services.srs_persistence import persist_review_batch, submit_review_session
+from memora.services.srs_redis_manager import SRSRedisManager
+submit_review_session({PLAYER!r}, [{{"question_id": "q", "quality": 0}}])
+given = {{"new_stability": 4, "new_next_review_date": "2099-01-01 00:00:00"}}
+count = persist_review_batch(
+    [{{**given, "question_id": "q"}}, {{**given, "question_id": "r", "subject": "Science"}}],
+    {PLAYER!r}, {SEASON!r},
+)
+result = count, SRSRedisManager().get_due_items_with_rehydration({PLAYER!r}, {SEASON!r})[0]
+"""
+    )
+    assert (count, due) == (2, [])
+    rows = adopted.site.rows()
+    assert {name: row["stability"] for name, row in rows.items()} == {"q": 4, "r": 4}
+    assert {str(row["next_review_date"]) for row in rows.values()} == {"2099-01-01 00:00:00"}
+    assert (rows["q"]["subject"], rows["r"]["subject"]) == (None, "Science")
+
+
 def test_the_minutes_job_writes_what_no_job_wrote(adopted: AdoptedApp) -> None:
     adopted.run(
         f"""
@@ -264,7 +309,7 @@ def test_what_differs_is_found_and_corrected(adopted: AdoptedApp) -> None:
 from memora.services.srs_reconciliation import reconcile_cache_with_database
 from memora.services.srs_redis_manager import SRSRedisManager
 SRSRedisManager().get_due_items_with_rehydration({PLAYER!r}, {SEASON!r})
-SRSRedisManager().add_item({PLAYER!r}, {SEASON!r}, "later", 1.0)
+SRSRedisManager().add_item({PLAYER!r}, {SEASON!r}, "later", 1.0, ttl=600)
 result = reconcile_cache_with_database(), reconcile_cache_with_database()
 """
     )

@@ -1,5 +1,3 @@
-"""What the engine needs of the app's hooks.py."""
-
 after_migrate = ["memora.services.partition_manager.prepare_storage"]
 after_job = ["memora_engine.site_engine.close_connections"]
 clear_cache = ["memora.services.srs_redis_manager.forget_documents"]

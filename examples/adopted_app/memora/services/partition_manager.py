@@ -3,7 +3,6 @@ from memora_engine.site_engine import engine
 
 
 def prepare_storage() -> None:
-    """Give the tables the keys, partitions and index that the engine needs. Safe to run twice."""
     frappe.db.commit()  # MariaDB alters no table that an open transaction has read.
     engine().remove_duplicates()
     for change in engine().prepare_storage():

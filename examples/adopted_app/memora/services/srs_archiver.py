@@ -5,7 +5,6 @@ from memora_engine.site_engine import engine
 
 class SRSArchiver:
     def archive_season(self, season: str) -> dict[str, object]:
-        """Killed at any moment, it goes on when it is called again."""
         frappe.db.commit()  # MariaDB alters no table that an open transaction has read.
         archived = engine().archive(season)
         frappe.clear_document_cache("Game Subscription Season", season)

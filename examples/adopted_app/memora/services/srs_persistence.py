@@ -1,7 +1,9 @@
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import frappe
+from frappe.utils import get_datetime, get_system_timezone
 from memora_engine.site_engine import engine
 
 from memora.services.srs_redis_manager import frappe_errors
@@ -9,16 +11,27 @@ from memora.services.srs_redis_manager import frappe_errors
 
 @frappe_errors()
 def submit_review_session(user: str, responses: list[dict[str, Any]]) -> dict[str, Any]:
-    """What `api.reviews.submit_review_session` answers, once the answers are durable."""
     submitted = engine().submit(user, responses=json.dumps(responses))
     if submitted["drain_wanted"]:
         frappe.enqueue("memora.services.srs_persistence.persist_review_batch", queue="short")
     return {**submitted, "status": "success"}
 
 
-def persist_review_batch() -> int:
-    """Write what waits to the table (background job): how many answers."""
-    return engine().drain()["answers"]
+def persist_review_batch(
+    responses: list[dict[str, Any]] | None = None, user: str = "", season: str = ""
+) -> int:
+    """Write what waits (background job), or states that the app computed itself: how many."""
+    if responses is None:
+        return engine().drain()["answers"]
+    zone = ZoneInfo(get_system_timezone())
+    states = []
+    for one in responses:
+        date = get_datetime(one["new_next_review_date"]).replace(tzinfo=zone)
+        of = one.get("subject"), one.get("topic")
+        states.append((one["question_id"], one["new_stability"], date.timestamp(), *of))
+    count = engine().set_states(user, season, states) if states else 0
+    engine().drain(seconds=5.0)
+    return count
 
 
 def drain_safety_net() -> None:

@@ -11,9 +11,7 @@ def reconcile_cache_with_database(sample_size: int = 10_000) -> dict[str, object
         each["missing"] + each["ghost"] + each["wrong_date"] + each["wrong_state"] for each in found
     )
     return {
-        "sample_size": records,
-        "discrepancies_found": differing,
+        "sample_size": records, "discrepancies_found": differing, "auto_corrected": differing,
         "discrepancy_rate": differing / records if records else 0.0,
-        "auto_corrected": differing,
         "alert_triggered": any(each["is_alarming"] for each in found),
-    }
+    }  # fmt: skip

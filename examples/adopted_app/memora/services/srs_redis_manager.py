@@ -1,4 +1,4 @@
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
 from typing import Any
@@ -29,7 +29,6 @@ def frappe_errors() -> Iterator[None]:
 
 @frappe_errors()
 def get_review_session(user: str, subject: str | None = None, limit: int = 20) -> dict[str, Any]:
-    """What `api.reviews.get_review_session` answers."""
     due = engine().due(user, limit, subject)
     questions = [{**one, "stage_id": one["question_id"].split(":")[0]} for one in due["questions"]]
     return {**due, "questions": questions}
@@ -42,17 +41,15 @@ class SRSRedisManager:
     def get_due_items_with_rehydration(
         self, user: str, season: str, limit: int = 20
     ) -> tuple[list[str], bool]:
-        is_warm = engine().cache_stats(user, season)["complete"]
-        due = engine().due_in_season(user, season, limit)
-        return [question["question_id"] for question in due], not is_warm
+        return engine().due_ids_in_season(user, season, limit)
 
-    def add_item(
-        self, user: str, season: str, question_id: str, next_review_timestamp: float
-    ) -> bool:
-        return self.add_batch(user, season, {question_id: next_review_timestamp})
+    def add_item(self, user: str, season: str, question_id: str,
+                 next_review_timestamp: float, ttl: int | None = None) -> bool:  # fmt: skip
+        return self.add_batch(user, season, {question_id: next_review_timestamp}, ttl)
 
-    def add_batch(self, user: str, season: str, items: Mapping[str, float]) -> bool:
-        return engine().cache_add(user, season, list(items.items())) == len(items)
+    def add_batch(self, user: str, season: str, items: dict[str, float],
+                  ttl: int | None = None) -> bool:  # fmt: skip
+        return engine().cache_add(user, season, list(items.items()), ttl) == len(items)
 
     def get_cache_stats(self, user: str, season: str) -> dict[str, int]:
         found = engine().cache_stats(user, season)
@@ -68,7 +65,6 @@ class SRSRedisManager:
 
 def document_changed(document: Any, _event: str) -> None:
     before = document.get_doc_before_save()
-    # Dates mean other moments now, or the cache was not told of answers while it was not used.
     fields = ("time_zone", "enable_redis")
     is_void = bool(before) and any(before.get(name) != document.get(name) for name in fields)
     frappe.db.after_commit.add(lambda: forget_documents(is_void))
