@@ -32,6 +32,7 @@ from tests.administrators.test_reconcile import forget
 from tests.app.test_api import answers, ids
 from tests.consistency.test_alone import cut_off, process, shown
 from tests.students.test_due import MINUTE, overdue
+from tests.support.servers import wait_until
 from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, TOPICS, Record, Site
 from tests.support.wire import Wires
 
@@ -402,7 +403,14 @@ def test_computed_answers_count_in_the_order_in_which_they_were_given(
     site.servers.heal()
     reviews.submit_review_session(responses=right)
     frappe.recorded.run_jobs()
-    persist_review_batch()
+
+    def is_saved() -> bool:
+        # Nobody asks a server again at once that was away.
+        persist_review_batch()
+        status = site.engine().journal_status()
+        return status["reachable"] and not status["backlog"]
+
+    assert wait_until(is_saved)
     assert {name: row["stability"] for name, row in site.rows().items()} == {"q": 2, "r": 3}
 
 
