@@ -19,7 +19,7 @@ pub const CONTESTED: Duration = Duration::from_secs(60);
 pub struct Registration {
     /// The run that counts; empty: none does yet.
     pub run: String,
-    /// The run that counted before it.
+    /// The runs that counted before it, the last one first, with spaces between them.
     pub previous: String,
     /// The challenge that stands: the run that is to count, and what makes it unlike any other;
     /// empty: none.
@@ -101,9 +101,9 @@ impl Registration {
 impl Registration {
     /// As [`Registration::standing`], for a server that others believe nothing of: a run that is
     /// new counts at once. One that counted before, and comes back, is in use beside the one that
-    /// took its place: a server that was restarted has a new run.
+    /// took its place, however many have since: a server that was restarted has a new run.
     pub fn standing_of_new(&self, run: &str, known_for: Duration, longest: Duration) -> Standing {
-        let is_known = run == self.run || run == self.previous;
+        let is_known = run == self.run || self.previous.split(' ').any(|one| one == run);
         if !is_known && self.defended.is_none() && self.challenge.is_empty() {
             return Standing::Takes;
         }
@@ -167,7 +167,7 @@ mod tests {
     fn registered(run: &str, challenge: &str, defended: Option<u64>) -> Registration {
         Registration {
             run: run.to_owned(),
-            previous: "before".to_owned(),
+            previous: "before long-before ".to_owned(),
             challenge: challenge.to_owned(),
             challenged: Duration::ZERO,
             defended: defended.map(Duration::from_secs),
@@ -215,6 +215,7 @@ mod tests {
         assert_eq!(standing("other", None), Standing::Holds);
         assert_eq!(standing("mine", None), Standing::Takes);
         assert_eq!(standing("before", None), Standing::Challenges);
+        assert_eq!(standing("long-before", None), Standing::Challenges);
         assert_eq!(standing("mine", Some(1)), Standing::Waits);
     }
 

@@ -356,3 +356,39 @@ def test_drains_of_two_journals_report_no_restarts(
             told += [news for news in told_by(host) if news[1] != "several"]
     assert told == [("journal", "restarted")]
     assert ids(engine.due(PLAYER)) == []
+
+
+def test_a_drain_at_a_journal_that_does_not_count_writes_nothing(
+    site: Site, engine: Engine, second_journal: Redis
+) -> None:
+    """It hands over what it finds there: it does not see what the other journal has."""
+    add(site, PLAYER)
+    there = site.engine(journal_url=second_journal.url)
+    answer(engine, PLAYER, True)
+    there.drain()
+    assert registered(site, "journal") == run_of(second_journal)
+    here = site.engine()
+    assert here.drain()["submissions"] == 0
+    assert (site.waiting(), len(kept(site))) == (0, 1)
+    there.drain()
+    assert site.rows()["q"]["stability"] == 3
+    answer(there, PLAYER, True)
+    answer(here, PLAYER, False)
+    assert here.drain()["submissions"] == 0
+    assert site.rows()["q"]["stability"] == 3
+    drain_all(site, there)
+    assert site.rows()["q"]["stability"] == 1
+    assert shown(here, PLAYER) == 1
+
+
+def test_of_three_journals_one_is_used(site: Site, engine: Engine, second_journal: Redis) -> None:
+    """Whoever comes back is known, however many have come since."""
+    add(site, PLAYER)
+    with Redis("journal") as third_journal:
+        urls = [site.servers.journal.url, second_journal.url, third_journal.url]
+        for url in urls:
+            answer(site.engine(journal_url=url), PLAYER, True)
+        for url in urls:
+            answer(site.engine(journal_url=url), PLAYER, True)
+            assert registered(site, "journal") == run_of(third_journal)
+        assert len(kept(site)) == 2

@@ -11,11 +11,13 @@
 
 pub(crate) mod audit;
 mod complete;
+mod hand_over;
 mod overtaken;
 mod persist;
 mod replaced;
 mod report;
 mod set_aside;
+mod take;
 mod waiting;
 mod write;
 mod written_lately;
@@ -26,6 +28,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, BlockingRetryable, ExponentialBuilder};
 
 pub use self::report::DrainReport;
+use self::take::{BATCH, take};
 use self::waiting::Waiting;
 use crate::engine::threads::with_threads;
 use crate::engine::{Engine, Process};
@@ -33,13 +36,8 @@ use crate::error::{Error, Result};
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
 use crate::servers::redis::journal::{self, StreamEntry};
 
-/// Submissions that are taken from each place at a time.
-const BATCH: usize = 1_000;
 /// Transactions that a batch is written in, side by side.
 const WRITERS: usize = 2;
-/// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is
-/// dead.
-const TAKE_OVER_AFTER_MS: u64 = 20_000;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
 /// The pauses while a server does not answer.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
@@ -61,26 +59,43 @@ impl Engine {
             journal::clear_drain_flag(journal, keys)?;
             journal::make_group(journal, keys)
         })?;
-        if self.journal_counts(&process)
-            && let Err(error) = self.notice_replaced_journal(&process)
-        {
-            log::debug!("nobody can tell whether the journal is the same as before: {error}");
-        }
         let mut report = DrainReport::default();
-        self.write_again_if_needed(&process, deadline, &mut report);
+        if self.journal_counts(&process) {
+            if let Err(error) = self.notice_replaced_journal(&process) {
+                log::debug!("nobody can tell whether the journal is the same as before: {error}");
+            }
+            let consumer = has_group.then_some(consumer.as_str());
+            self.write_all(&process, consumer, deadline, &mut report)?;
+        } else if has_group {
+            self.hand_over(&process, &consumer, deadline)?;
+        }
+        let in_table = process.drain.with(kept::backlog)?.0;
+        let in_stream = process.journal.with(|journal| {
+            if has_group {
+                journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
+            }
+            Ok(journal::backlog(journal, keys)?.0)
+        })?;
+        let in_both = self.in_both_places(&process, &process.drain, (in_stream, in_table))?;
+        report.remaining = (in_stream + in_table).saturating_sub(in_both);
+        Ok(report)
+    }
+
+    /// Writes what waits in both places; without a name as a consumer, the stream is only read.
+    fn write_all(
+        &self,
+        process: &Process,
+        consumer: Option<&str>,
+        deadline: Instant,
+        report: &mut DrainReport,
+    ) -> Result<()> {
+        let keys = &self.settings.keys;
+        self.write_again_if_needed(process, deadline, report);
         let (mut last_id, mut last_of_stream) = (0, String::new());
         loop {
-            let stream = process.journal.with(|journal| {
-                if !has_group {
-                    return journal::after(journal, keys, &last_of_stream, BATCH);
-                }
-                let abandoned =
-                    journal::take_over(journal, keys, &consumer, TAKE_OVER_AFTER_MS, BATCH)?;
-                if abandoned.is_empty() {
-                    journal::take_new(journal, keys, &consumer, BATCH)
-                } else {
-                    Ok(abandoned)
-                }
+            let stream = process.journal.with(|journal| match consumer {
+                Some(consumer) => take(journal, keys, consumer),
+                None => journal::after(journal, keys, &last_of_stream, BATCH),
             })?;
             let table = process.drain.with(|database| kept::after(database, last_id, BATCH));
             let table = match table {
@@ -99,23 +114,14 @@ impl Engine {
             if let Some(entry) = stream.last() {
                 last_of_stream.clone_from(&entry.id);
             }
-            self.drain_whole(&process, stream, table, deadline, &mut report)?;
-            self.let_go(&process, deadline, &mut report);
+            self.drain_whole(process, stream, table, deadline, report)?;
+            self.let_go(process, deadline, report);
             if Instant::now() >= deadline {
                 break;
             }
         }
-        self.let_go(&process, deadline, &mut report);
-        let in_table = process.drain.with(kept::backlog)?.0;
-        let in_stream = process.journal.with(|journal| {
-            if has_group {
-                journal::forget_consumers(journal, keys, FORGET_CONSUMER_AFTER_MS)?;
-            }
-            Ok(journal::backlog(journal, keys)?.0)
-        })?;
-        let in_both = self.in_both_places(&process, &process.drain, (in_stream, in_table))?;
-        report.remaining = (in_stream + in_table).saturating_sub(in_both);
-        Ok(report)
+        self.let_go(process, deadline, report);
+        Ok(())
     }
 
     /// Writes a batch, first without what came before the entry that it was computed from.

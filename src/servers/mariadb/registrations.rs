@@ -13,10 +13,14 @@ use crate::rules::registration::{CONTESTED, Registration, Standing};
 
 /// A row for each server that was registered.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_registration` (\
-    name VARCHAR(64) NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, previous VARCHAR(64) NOT \
-    NULL DEFAULT '', challenge VARCHAR(255) NOT NULL DEFAULT '', challenged_at_us BIGINT NOT NULL \
-    DEFAULT 0, defended_at_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 \
+    name VARCHAR(64) NOT NULL PRIMARY KEY, run_id VARCHAR(64) NOT NULL, previous VARCHAR(1000) \
+    NOT NULL DEFAULT '', challenge VARCHAR(255) NOT NULL DEFAULT '', challenged_at_us BIGINT NOT \
+    NULL DEFAULT 0, defended_at_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 \
     COLLATE utf8mb4_nopad_bin";
+
+/// What older versions lack: they knew one run of before.
+pub const WIDEN: &str =
+    "ALTER TABLE `memora_registration` MODIFY previous VARCHAR(1000) NOT NULL DEFAULT ''";
 
 /// The name of the journal.
 pub const JOURNAL: &str = "journal";
@@ -75,7 +79,8 @@ pub(super) fn note(
         Standing::Takes => run(
             connection,
             "INSERT INTO `memora_registration` (name, run_id) VALUES (?, ?) ON DUPLICATE KEY \
-             UPDATE previous = run_id, run_id = VALUES(run_id), challenge = ''",
+             UPDATE previous = SUBSTRING_INDEX(CONCAT(run_id, ' ', previous), ' ', 20), run_id = \
+             VALUES(run_id), challenge = ''",
             (name, run_id),
         ),
         Standing::Defends => {

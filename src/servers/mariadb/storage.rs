@@ -55,7 +55,7 @@ const OWN_TABLES: [(&str, &str); 12] = [
 /// # Errors
 /// [`Error::Fault`] when another is at it for hours.
 pub fn lock(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
-    // It has the table of locks made before it locks, on a node of Galera.
+    // On a node of Galera a lock is a row of it.
     run_text(connection, locks::CREATE)?;
     Held::take(server, connection, "prepare", LOCK_SECONDS)?.ok_or_else(|| {
         Error::Fault(
@@ -84,6 +84,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     run_text(connection, journal::ADD_MET)?;
     run_text(connection, unshown::ADD_COLUMNS)?;
     unshown::make_rows(connection)?;
+    run_text(connection, registrations::WIDEN)?;
     run_text(connection, checks::ROW)?;
     run_text(connection, archive::ROWS)?;
     let partitions =
