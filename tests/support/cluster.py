@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import redis
 
-from tests.support.servers import Redis, ServerError, Started, free_port, wait_until
+from tests.support.servers import Redis, ServerError, Started, free_port, redis_version, wait_until
 
 SLOTS: Final = 16_384
 SHARDS: Final = 32
@@ -23,17 +23,19 @@ class ClusterNode(Redis):
     """One node. It keeps on disk who it is, and no keys."""
 
     def __init__(self, parent: Path | None = None) -> None:
-        self.bus_port: Final = free_port()
-        options = {
+        options: dict[str, object] = {
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": NODE_TIMEOUT_MS,
             # A node that is away costs its own slots only.
             "cluster-require-full-coverage": "no",
-            "cluster-port": self.bus_port,
             "repl-diskless-sync-delay": 0,
         }
+        if redis_version() > 6:
+            options["cluster-port"] = free_port()
         super().__init__("cache", parent=parent, options=options)
+        # Redis 6 adds this, wherever that leads.
+        self.bus_port: Final = int(str(options.get("cluster-port", self.port + 10_000)))
         self.name = "redis-node"
 
     @property
@@ -60,6 +62,11 @@ class ClusterNode(Redis):
         with contextlib.closing(self.client()) as client:
             return client.execute_command(*command)
 
+    def take_slots(self, first: int, last: int) -> None:
+        """Take slots that no node has."""
+        # Redis 6 has no ADDSLOTSRANGE.
+        self.ask("CLUSTER", "ADDSLOTS", *range(first, last + 1))
+
     @property
     def id(self) -> str:
         """How the others call it."""
@@ -73,7 +80,7 @@ class OnlyNode(ClusterNode):
         """Start it, and wait until it has all slots."""
         super().start()
         with contextlib.suppress(redis.ResponseError):
-            self.ask("CLUSTER", "ADDSLOTSRANGE", 0, SLOTS - 1)
+            self.take_slots(0, SLOTS - 1)
         if not wait_until(lambda: "cluster_state:ok" in self.ask("CLUSTER", "INFO")):
             raise ServerError(f"the cluster did not form:\n{self.log_end()}")
 
@@ -199,7 +206,7 @@ class Cluster(Started):
         count = len(self.masters)
         for place, node in enumerate(self.masters):
             first, last = place * SLOTS // count, (place + 1) * SLOTS // count - 1
-            node.ask("CLUSTER", "ADDSLOTSRANGE", first, last)
+            node.take_slots(first, last)
             node.ask("CLUSTER", "SET-CONFIG-EPOCH", place + 1)
         for node in self.nodes[1:]:
             met = self.nodes[0]

@@ -439,6 +439,13 @@ def find_program(*names: str) -> str:
     raise ServerError(f"{names[0]} is not installed: {INSTALL_HINT}")
 
 
+def redis_version() -> int:
+    """The major version of the Redis that is tested."""
+    program = os.environ.get(OTHER_REDIS) or find_program("redis-server")
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(said.split("v=")[1].split(".")[0])
+
+
 def dies_with_parent() -> list[str]:
     """A prefix for a command line that ends the program when we end, however we do."""
     setpriv = shutil.which("setpriv")
