@@ -7,7 +7,8 @@ window.$(document).on("app_ready", () => {
 		const found = get_workspaces.call(this, keywords);
 		const typed = keywords.trim().toLowerCase();
 		if (typed.length < 3 || !"memora".startsWith(typed)) return found;
-		return [...found, ...memora.search.entries()];
+		const highest = Math.max(1, ...found.map(({ index }) => index));
+		return [...found, ...memora.search.entries(highest)];
 	};
 });
 
@@ -24,15 +25,15 @@ memora.search.DOCTYPES = [
 	"Archived Memory Tracker",
 ];
 
-// The page and the lists that the user may read, in the form of the search's own results. The
-// highest index comes first; the workspace has one of about 100.
-memora.search.entries = () => {
+// The page and the lists that the user may read, in the form of the search's own results: those with the
+// highest index are shown first. These come after the workspace, whose index is given.
+memora.search.entries = (highest) => {
 	const { page_info, user } = frappe.boot;
 	const entry = (type, label, route, order) => ({
 		type,
 		label,
 		value: label,
-		index: 90 - order,
+		index: highest - (order + 1) / 1000,
 		match: label,
 		route,
 	});
