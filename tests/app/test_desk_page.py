@@ -655,6 +655,13 @@ def test_a_student_is_refused(browser: Browser, desk: Desk) -> None:
     browser.sees_no(".srs-content")
 
 
+def test_demo_data_is_removed_from_the_menu(browser: Browser) -> None:
+    browser.open("page", "srs-monitor")
+    browser.click("Remove Demo Data")
+    browser.click("Yes", ".modal")
+    browser.sees(".srs-jobs tr", "Demo Data Removal", "Queued")
+
+
 def test_a_teacher_looks_and_changes_nothing(site: Site, browser: Browser, desk: Desk) -> None:
     desk.user = "teacher@school.example"
     frappe.recorded.roles[desk.user] = ["Memora Teacher"]
@@ -662,7 +669,7 @@ def test_a_teacher_looks_and_changes_nothing(site: Site, browser: Browser, desk:
     browser.open("page", "srs-monitor")
     browser.sees(".srs-seasons tr", SEASON)
     browser.sees(".srs-jobs tr", "Rebuild")
-    for label in ("Rebuild Cache", "Reconcile", "Cancel", "Open the list"):
+    for label in ("Rebuild Cache", "Reconcile", "Cancel", "Open the list", "Demo Data"):
         assert label not in browser.text()
 
 
