@@ -41,8 +41,12 @@ impl Engine {
             let Some((estimate, bytes)) = season_size::partition(database, season)? else {
                 return Ok(None);
             };
-            let (counted, students) =
-                season_size::first_records(database, season, COUNTED_RECORDS + 1)?;
+            let (counted, students) = if estimate <= 2 * COUNTED_RECORDS {
+                season_size::first_records(database, season, COUNTED_RECORDS + 1)?
+            } else {
+                // It is never so wrong that the count could end.
+                (COUNTED_RECORDS + 1, 0)
+            };
             if counted <= COUNTED_RECORDS {
                 return Ok(Some(SeasonSize {
                     records: counted,
