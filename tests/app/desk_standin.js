@@ -24,6 +24,7 @@ window.frappe = {
 		path.split(".").reduce((place, name) => (place[name] ??= {}), window);
 	},
 	set_route: (...route) => (window.went_to = route.join("/")),
+	model: { can_create: (doctype) => frappe.boot.user.can_create.includes(doctype) },
 	new_doc: (doctype) => (window.went_to = `new ${doctype}`),
 
 	// -- asking the server ---------------------------------------------------------------------

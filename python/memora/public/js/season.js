@@ -11,12 +11,16 @@ memora.seasons.state = ({ name, is_active, archive_status }, seen) => {
 		: [__("Active, but Not Seen"), "orange"];
 };
 
-// A number; "about", if it is an estimate; a dash, if it is not known.
+// A number; "about" and rounded, if it is an estimate; a dash, if it is not known.
 memora.seasons.count = (number, is_estimated) => {
 	if (number === null || number === undefined) return "–";
-	const text = memora.jobs.format_count(number);
-	return is_estimated ? __("about {0}", [text]) : text;
+	return is_estimated
+		? __("about {0}", [memora.seasons.rounded(number)])
+		: memora.jobs.format_count(number);
 };
+
+memora.seasons.rounded = (number) =>
+	memora.jobs.format_count(Number(Number(number).toPrecision(3)));
 
 // What a season is: see get_season_summary. HTML for a section of its form.
 memora.seasons.summary = (season, summary) => {
@@ -61,12 +65,11 @@ memora.seasons.cached = ({ enable_redis, archive_status }, summary, cell) => {
 	if (archive_status) return cell(title, "–");
 	if (!enable_redis) return cell(title, __("Not Used"), __("Reads come from the database"));
 	if (summary.cached_students === null) return cell(title, __("Out of Reach"));
+	const count = memora.jobs.format_count(summary.cached_students);
 	return cell(
 		title,
-		summary.cached_students === 1
-			? __("1 student")
-			: __("{0} students", [memora.jobs.format_count(summary.cached_students)]),
-		memora.seasons.size(summary.cached_mb)
+		summary.cached_students === 1 ? __("1 student") : __("{0} students", [count]),
+		summary.cached_students ? memora.seasons.size(summary.cached_mb) : ""
 	);
 };
 
@@ -121,7 +124,7 @@ memora.seasons.when_none = ({ seasons }) => {
 	const text = seasons.length
 		? __("All seasons are archived: students see nothing until a season is active.")
 		: __("No season yet. Students see the questions of the active season.");
-	if (!memora.jobs.can_manage()) return text;
+	if (!frappe.model.can_create("Game Subscription Season")) return text;
 	return memora.html`
 		${text}
 		<div>

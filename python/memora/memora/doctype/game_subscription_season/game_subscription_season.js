@@ -94,17 +94,9 @@ function get_summary(season) {
 // Ask for the season's name before it is archived, and say how many records will move.
 async function confirm_archive(frm) {
 	const season = frm.doc.name;
-	const { records, are_records_estimated, archive } = await get_summary(season).catch(() => ({}));
-	const count = memora.seasons.count(records, are_records_estimated);
+	const summary = await get_summary(season).catch(() => ({}));
 	const message = [
-		archive
-			? __("{0} of about {1} records have been copied.", [
-					memora.jobs.format_count(
-						archive.step === "copying" ? archive.done : archive.total
-					),
-					memora.jobs.format_count(archive.total),
-				])
-			: __("{0} records will move to the archive.", [count]),
+		what_will_move(summary),
 		__("They cannot be moved back, and nobody can answer in this season again."),
 	];
 	const dialog = new frappe.ui.Dialog({
@@ -134,6 +126,20 @@ async function confirm_archive(frm) {
 	});
 	dialog.get_primary_btn().removeClass("btn-primary").addClass("btn-danger");
 	dialog.show();
+}
+
+function what_will_move({ records, are_records_estimated, archive }) {
+	const { format_count } = memora.jobs;
+	if (archive)
+		return __("{0} of about {1} records have been copied to the archive.", [
+			format_count(archive.step === "copying" ? archive.done : archive.total),
+			format_count(archive.total),
+		]);
+	if ((records ?? null) === null)
+		return __("All records of this season will move to the archive.");
+	return are_records_estimated
+		? __("About {0} records will move to the archive.", [memora.seasons.rounded(records)])
+		: __("{0} records will move to the archive.", [format_count(records)]);
 }
 
 function request_archive(frm) {
