@@ -150,7 +150,10 @@ def test_a_megabyte_of_text_is_refused_everywhere(site: Site, engine: Engine, si
             engine.submit(PLAYER, **form)
         assert len(refusal.value.args[0]) < 2000
     assert site.waiting() == 0
-    assert ids(engine.due(PLAYER, subject=huge)) == ids(engine.due(PLAYER, topic=huge)) == []
+    for wanted in ((huge, None), (None, huge)):
+        with pytest.raises(InvalidInput, match="There is no") as refusal:
+            engine.due(PLAYER, 20, *wanted)
+        assert len(refusal.value.args[0]) < 200
 
 
 def test_one_bad_answer_refuses_the_whole_session(site: Site, engine: Engine) -> None:
@@ -477,6 +480,9 @@ def test_a_hostile_student_touches_nothing_of_others(site: Site, other_site: Sit
             lambda: engine.rate(player, text, subject=name, topic=name),
             lambda: engine.due(player, subject=name),
             lambda: engine.due(player, topic=name),
+            lambda: engine.due_as_in_safe_mode(player, SEASON, subject=name),
+            lambda: engine.set_states(player, SEASON, [(name, 1, 1.0, None, None)]),
+            lambda: engine.cache_add(player, SEASON, [(name, 1.0)], 60),
             lambda: engine.persistence_status(player, name),
             lambda: engine.cache_clear(player, SEASON),
         ]
