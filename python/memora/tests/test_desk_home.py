@@ -41,7 +41,8 @@ class TestWorkspace(ReviewTestCase):
     def page(self, role: str) -> dict[str, Any]:
         """What the Desk gets of the workspace, by kind: the names of what it shows."""
         frappe.set_user(OF_ROLE[role])
-        page = get_desktop_page(frappe.as_json({"name": "Memora", "title": "Memora", "public": 1}))
+        asked = frappe.as_json({"name": "Memora", "title": "Memora", "public": 1})
+        page = frappe.parse_json(frappe.as_json(get_desktop_page(asked)))
         return {
             "cards": {link["link_to"] for card in page["cards"]["items"] for link in card["links"]},
             "charts": {chart["chart_name"] for chart in page["charts"]["items"]},

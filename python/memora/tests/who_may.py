@@ -59,6 +59,8 @@ ARGUMENTS: Final = {
     "memora.api.poison_reviews.replay_poison_reviews": {"names": '["none"]'},
     "memora.api.cache.trigger_reconciliation": {"season": "none"},
 }
+# On a real site only those call them who are refused: they would remove what people have made.
+NOT_TRIED: Final = ("memora.api.demo_data.clear_demo_data",)
 
 # What can be done to a DocType's documents, and by whom; all others nothing.
 PERMISSIONS: Final = ("read", "write", "create", "delete", "submit", "report", "export", "import")
