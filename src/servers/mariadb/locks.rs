@@ -1,10 +1,13 @@
 //! Locks of a site by their names.
 //!
 //! MariaDB's own (`GET_LOCK`) are of one server. Where that is a node of Galera, a connection of
-//! its own adds a row of the lock's name, in a transaction that never commits. It is one of
-//! *streaming replication*: all nodes have its row, and its lock, before it ends. So a process on
-//! any node waits for that row. The row goes with the connection that added it, however that ends,
-//! or when the others leave out that connection's node.
+//! its own changes the row of the lock's name, in a transaction that never commits. It is one of
+//! *streaming replication*: all nodes have locked the row when the statement is done. So a process
+//! on any node waits for that row. It is free when the connection ends that changed it, however
+//! that ends, or when the others leave out that connection's node.
+//!
+//! The rows are there before: one that is inserted and rolled back leaves whoever waited for it
+//! with the gap that it stood in, where others want to insert theirs.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,19 +17,18 @@ use mysql::Conn;
 use super::connect::DatabaseServer;
 use super::errors::{LOCK_WAIT_TIMEOUT, is_contention, is_locked_out};
 use super::statements::{row, run, run_texts};
-use super::transaction::set_lock_wait;
+use super::transaction::{in_transaction_again, set_lock_wait};
 use crate::error::{Error, Result, Server};
 use crate::servers::pool::Connect;
 
-/// Nobody ever commits a row of it.
+/// A row for each lock that was ever taken.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_lock` (\
-    name VARCHAR(255) NOT NULL PRIMARY KEY) \
-    ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+    name VARCHAR(255) NOT NULL PRIMARY KEY, taken BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 /// Begins a transaction whose statements other nodes have when they are done.
 const BEGIN: &str = "SET SESSION wsrep_trx_fragment_unit = 'statements', \
     wsrep_trx_fragment_size = 1, autocommit = 0, idle_transaction_timeout = 0, \
     wait_timeout = 604800; START TRANSACTION";
-const ADD: &str = "INSERT INTO memora_lock (name) VALUES (?)";
+const TAKE: &str = "UPDATE memora_lock SET taken = taken + 1 WHERE name = ?";
 /// A node that undoes the transaction, since it was without the others for a while, may say nothing
 /// of it. The savepoint goes with it.
 const MARK: &str = "SAVEPOINT memora";
@@ -51,7 +53,8 @@ impl Held {
         seconds: u32,
     ) -> Result<Option<Held>> {
         if is_node(connection)? {
-            return Ok(add_row(server, name, seconds)?.map(|row| Held { row: Some(row) }));
+            make_row(connection, name)?;
+            return Ok(take_row(server, name, seconds)?.map(|row| Held { row: Some(row) }));
         }
         let sql = "SELECT GET_LOCK(CONCAT('memora-', ?, '|', DATABASE()), ?)";
         let taken = row::<Option<u8>>(connection, sql, (name, seconds))?.flatten() == Some(1);
@@ -90,7 +93,7 @@ pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM memora_lock WHERE name = ? LOCK IN SHARE MODE NOWAIT";
     match row::<u8>(connection, sql, (name,)) {
         Err(Error::Refused { code: LOCK_WAIT_TIMEOUT, .. }) => Ok(true),
-        found => Ok(found?.is_some()),
+        found => found.map(|_| false),
     }
 }
 
@@ -99,14 +102,24 @@ fn is_node(connection: &mut Conn) -> Result<bool> {
     Ok(found.is_some_and(|(_, value)| value == "ON"))
 }
 
+/// Makes the row of a name, if it is not there. It waits for nobody who has it.
+fn make_row(connection: &mut Conn, name: &str) -> Result<()> {
+    if row::<u8>(connection, "SELECT 1 FROM memora_lock WHERE name = ?", (name,))?.is_none() {
+        in_transaction_again(connection, |connection| {
+            run(connection, "INSERT IGNORE INTO memora_lock (name) VALUES (?)", (name,))
+        })?;
+    }
+    Ok(())
+}
+
 /// A connection whose transaction has the row. None: another kept it for so many seconds.
-fn add_row(server: &DatabaseServer, name: &str, seconds: u32) -> Result<Option<Conn>> {
+fn take_row(server: &DatabaseServer, name: &str, seconds: u32) -> Result<Option<Conn>> {
     let mut connection = server.connect(false)?;
     set_lock_wait(&mut connection, seconds)?;
     let began = Instant::now();
     loop {
         run_texts(&mut connection, BEGIN)?;
-        match run(&mut connection, ADD, (name,)) {
+        match run(&mut connection, TAKE, (name,)) {
             Ok(()) => {
                 run_texts(&mut connection, MARK)?;
                 return Ok(Some(connection));
