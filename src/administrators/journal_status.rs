@@ -158,9 +158,11 @@ fn risk_of_settings(
         (true, _) => Some(
             "redis_queue leaves it to the system when answers reach the disk: set appendfsync.",
         ),
-        (false, _) => {
-            Some("redis_queue loses unsaved answers when it crashes: set appendonly yes.")
-        }
+        // With the file alone, Redis begins empty at its next start.
+        (false, _) => Some(
+            "redis_queue loses unsaved answers when it crashes: set appendonly yes, first with \
+             CONFIG SET, then in its file.",
+        ),
     }
 }
 
