@@ -1,8 +1,9 @@
 """What memora says, and in which languages: `make translations` brings the files up to date.
 
-Translators edit `python/memora/locale/LANGUAGE.po`, as in Frappe's own apps. The rest is made:
-`main.pot` has each message that the app shows, and `translations/LANGUAGE.csv` what Frappe reads
-without a compiled catalog, which an app from a wheel does not have.
+Translators edit `python/memora/locale/LANGUAGE.po`, as in Frappe's own apps. The rest is made: the
+isolates around values in a language that is written right to left, `main.pot`, which has each
+message that the app shows, and `translations/LANGUAGE.csv`, which Frappe reads without a compiled
+catalog: an app from a wheel has none.
 
     python -m tests.translations       brings main.pot, the .po and the .csv files up to date
 """
@@ -13,12 +14,13 @@ import ast
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from babel import Locale
 from babel.messages.catalog import Catalog
-from babel.messages.extract import extract_javascript, extract_python
 from babel.messages.pofile import read_po, write_po
 
 ROOT: Final = Path(__file__).parents[1]
@@ -42,6 +44,7 @@ SHOWN_FIELDS: Final = (
     "action_label",
     "button_label",
     "description",
+    "format",
     "group",
     "intro_video_url_label",
     "label",
@@ -50,6 +53,10 @@ SHOWN_FIELDS: Final = (
     "subtitle",
     "success_message",
     "title",
+)
+# A place for a value, a Latin text that has one, or an option of a command.
+_TO_ISOLATE: Final = re.compile(
+    r"(?<![\w.] )--[a-z-]+|[A-Za-z][\w./-]*(?: [\w./-]+)* \{\d*\}|\{\d*\}", re.ASCII
 )
 
 
@@ -69,9 +76,9 @@ def messages() -> list[Message]:
         if not path.is_file() or name.parts[0] in NOT_SHOWN:
             continue
         if path.suffix == ".py":
-            found += _from_code(path, extract_python, ("_", "_lt"))
+            found += _from_python(path)
         elif path.suffix == ".js":
-            found += _from_code(path, extract_javascript, ("__",))
+            found += _from_javascript(path)
         elif path.suffix == ".json":
             document = json.loads(path.read_text("utf-8"))
             found += (
@@ -147,7 +154,27 @@ def up_to_date(language: str) -> Catalog:
     """A language's translations of today's messages; what nobody has translated is empty."""
     made = translations(language)
     made.update(catalog(language), no_fuzzy_matching=True)
+    if Locale.parse(language).text_direction == "rtl":
+        for message in made:
+            if message.id:
+                message.string = isolated(str(message.string))
     return made
+
+
+def isolated(text: str) -> str:
+    """A translation into a language that is written right to left, safe from scrambling.
+
+    A place for a value gets Unicode's isolates: the value has the direction of its own first letter
+    then, and what is around it does not change its order. So does a command with its values, which
+    stays left to right as a whole.
+    """
+    text = re.sub(r"[\u2066-\u2069]", "", text)
+    return _TO_ISOLATE.sub(_isolate, text)
+
+
+def _isolate(found: re.Match[str]) -> str:
+    start = "\u2066" if re.search("[A-Za-z]", found[0]) else "\u2068"
+    return f"{start}{found[0]}\u2069"
 
 
 def files() -> dict[Path, bytes]:
@@ -160,14 +187,19 @@ def files() -> dict[Path, bytes]:
     return made
 
 
-def _from_code(path: Path, extract: Any, keywords: tuple[str, ...]) -> Iterator[Message]:
-    with path.open("rb") as file:
-        for _line, _keyword, found, _comments in extract(file, keywords, (), {}):
-            # `_(text, context=...)` and `__(text, values, context)` have more arguments.
-            given = found if isinstance(found, tuple) else (found,)
-            context = given[2] if len(given) == 3 and path.suffix == ".js" else None
-            if given[0]:
-                yield Message(given[0], context, _shown(path))
+def _from_python(path: Path) -> Iterator[Message]:
+    """The first argument of each `_("...")` and `_lt("...")`, also in an f-string."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("_", "_lt"):
+            text = node.args[0]
+            if isinstance(text, ast.Constant):
+                yield Message(str(text.value), None, _shown(path))
+
+
+def _from_javascript(path: Path) -> Iterator[Message]:
+    """The first argument of each `__("...")`, also where it stands in a template in a template."""
+    for found in re.finditer(r'\b__\(\s*("(?:[^"\\]|\\.)*")', path.read_text("utf-8")):
+        yield Message(json.loads(found[1]), None, _shown(path))
 
 
 def _from_document(value: Any) -> Iterator[str]:
@@ -189,7 +221,8 @@ def _from_document(value: Any) -> Iterator[str]:
         for block in json.loads(value["content"]):
             text = block.get("data", {}).get("text")
             if block.get("type") in ("header", "paragraph") and text:
-                yield text
+                # Frappe looks up a header's words without their tags.
+                yield re.sub(r"<[^>]+>", "", text)
     for each in value.values():
         if isinstance(each, dict | list):
             yield from _from_document(each)

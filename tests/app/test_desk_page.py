@@ -378,10 +378,10 @@ def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
     assert "/app/poison-review?" in str(browser.attribute(".srs-tile a", "href"))
     browser.sees(".srs-seasons tr", SEASON, "Seen by Students", "1", "MB")
     browser.sees(".srs-latency tr", "Cold read", "1", " ms")
-    browser.sees(".srs-latency tr", "Submit", "1", " ms")
+    browser.sees(".srs-latency tr", "Submission", "1", " ms")
     browser.sees(".srs-latency .srs-summary", "Cold read, last 24 hours")
     browser.sees(".srs-latency .srs-chart", "Median: 0 0", "99th Percentile: 0 0")
-    browser.choose(".srs-latency", "Submit")
+    browser.choose(".srs-latency", "Submission")
     browser.sees(".srs-latency .srs-summary", "Submit, last 24 hours")
 
 

@@ -11,6 +11,7 @@ from frappe import _
 from memora.commands.sites import CommandFailed, Terminal, on_sites, yes
 from memora.services import journal_settings
 from memora.services.engine import engine
+from memora.services.messages import translated_warning
 
 if TYPE_CHECKING:
     from memora.services.journal_settings import Fsync, Plan
@@ -40,13 +41,14 @@ def make_durable(terminal: Terminal, fsync: Fsync, is_sure: bool) -> object:
         terminal.confirm(_("Change it?"), is_sure)
         journal_settings.make_durable(planned, fsync)
     status = engine().journal_status()
+    warning = translated_warning(status["warning"])
     if not status["appendonly"] or status["appendfsync"] not in (fsync, "always"):
         message = _("redis_queue was changed, and is not durable all the same: {0}")
-        raise CommandFailed(message.format(status["warning"]), "memora.journal_refused")
+        raise CommandFailed(message.format(warning), "memora.journal_refused")
     if status["durable"]:
         terminal.say(_("Answers outlive a crash of redis_queue, and a power cut."))
-    if status["warning"]:
-        terminal.say(status["warning"], "yellow")
+    if warning:
+        terminal.say(warning, "yellow")
     if planned.is_rewritten_by_bench:
         terminal.say(
             _(
@@ -59,7 +61,7 @@ def make_durable(terminal: Terminal, fsync: Fsync, is_sure: bool) -> object:
         "changed": [asdict(change) for change in planned.live],
         "changed_in_file": [asdict(change) for change in planned.in_file],
         "durable": status["durable"],
-        "warning": status["warning"],
+        "warning": warning,
     }
 
 

@@ -37,7 +37,7 @@ def describe(found: Monitor) -> Iterator[str]:
     yield from describe_journal(found["status"])
     scheduler = found["scheduler"]
     last_run = str(scheduler["last_run"] or _("never"))[:19]
-    yield line("scheduler", _("{0}, last run {1}").format(_(scheduler["state"]), last_run))
+    yield line("scheduler", _("{0}, last run {1}").format(states()[scheduler["state"]], last_run))
     if scheduler["warning"]:
         yield warning(scheduler["warning"])
     yield from describe_seasons(found)
@@ -52,12 +52,35 @@ def describe(found: Monitor) -> Iterator[str]:
         text = _("{0} {1}, p50 {2} ms, p99 {3} ms, in the last hour")
         calls = counted(call["count"], _("1 call"), _("{0} calls"))
         times = f"{call['p50_ms']:.2f}", f"{call['p99_ms']:.2f}"
-        yield line("latency", text.format(f"{_(call['call']):<15}", f"{calls:>16}", *times))
+        name = calls_by_name()[call["call"]]
+        yield line("latency", text.format(f"{name:<15}", f"{calls:>16}", *times))
     for job in found["jobs"][:10]:
         when = str(job["finished_at"] or job["started_at"] or "")[:19]
         season = job["season"] or _("all seasons")
         course = f"{_(job['kind']):<14} {season:<20} {_(job['status']):<11} {job['message'] or ''}"
         yield line("job", f"{when:<19} {job['name']:<10} {course}")
+
+
+def states() -> dict[str, str]:
+    """What each state of the scheduler is called."""
+    return {
+        "running": _("running"),
+        "inactive": _("switched off"),
+        "dormant": _("once a day"),
+        "late": _("late"),
+        "resting": _("waiting for hours"),
+    }
+
+
+def calls_by_name() -> dict[str, str]:
+    """What each kind of call is called."""
+    return {
+        "warm read": _("Warm read"),
+        "cold read": _("Cold read"),
+        "database read": _("Database read"),
+        "safe mode read": _("Safe Mode read"),
+        "submit": _("Submission"),
+    }
 
 
 def describe_cache(status: Health) -> Iterator[str]:

@@ -195,7 +195,7 @@ def time_to_answer() -> Chart:
         "labels": list(hours),
         "datasets": [
             {"name": _("Warm read"), "values": slowest("warm read")},
-            {"name": _("Submit"), "values": slowest("submit")},
+            {"name": _("Submission"), "values": slowest("submit")},
         ],
     }
 

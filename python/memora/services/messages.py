@@ -2,13 +2,14 @@
 
 The engine speaks English, with the values in its sentences. Those that a student of a well-behaved
 client can meet, or an administrator at the Desk, are listed here and translated in
-`memora/locale/`. The others tell a programmer what the client sent wrong, or an operator what is
-wrong with a server.
+`memora/locale/`, with what the SRS Monitor warns of. The others tell a programmer what the client
+sent wrong, or an operator what is wrong with a server.
 """
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Final
 
 from frappe import _
@@ -39,9 +40,32 @@ FROM_THE_ENGINE: Final = (
     "characters",
     "Archived Memory Tracker lacks fields of Player Memory Tracker, whose values would be lost: "
     "{0}. Add them there, then archive again.",
+    "redis_queue may evict answers: set its maxmemory-policy to noeviction.",
+    "redis_queue keeps answers over a crash of Redis, but a power cut can take the last second: "
+    "set appendfsync to always where that matters.",
+    "redis_queue keeps answers over a crash of Redis. Whether a power cut can take the last second "
+    "is not known: memora's user may not ask for appendfsync (CONFIG GET).",
+    "redis_queue leaves it to the system when answers reach the disk: set appendfsync.",
+    "redis_queue loses unsaved answers when it crashes: set appendonly yes.",
+    "redis_queue is a replica, and takes no answers: name its primary.",
+    "redis_queue has replicas ({0}), and {1}. Set srs_journal_replicas to {2}.",
+    "none is asked whether it has an answer: a failover loses what it lacks",
+    "not all are asked whether they have an answer: a failover to another one loses what it lacks",
+    "{0} of the {1} replicas of redis_queue that srs_journal_replicas asks for follow it: until "
+    "they do, answers are kept in MariaDB too, which takes longer.",
+    "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: unsaved "
+    "answers go with it. Give redis_queue a server of its own.",
+    "Hosts use different servers as {0}. {1} Name one server's address for all hosts in "
+    "common_site_config.json.",
+    "Those that do not reach the one that counts read from MariaDB.",
+    "Those that do not reach the one that counts keep answers in MariaDB.",
+    "Database {0} of the cache's Redis has keys of others, such as {1}: name one of memora's own "
+    "in srs_cache_url.",
+    "The cache's Redis Cluster has keys of others, such as {0}: name one of memora's own in "
+    "srs_cache_cluster_nodes.",
 )
 _PATTERNS: Final = {
-    sentence: re.compile(re.sub(r"\\\{\d\\\}", "(.+)", re.escape(sentence)))
+    sentence: re.compile(re.sub(r"\\\{\d\\\}", "(.+?)", re.escape(sentence)))
     for sentence in FROM_THE_ENGINE
 }
 
@@ -50,5 +74,16 @@ def translated(message: str) -> str:
     """A message of the engine in the language of the session, or as it is."""
     for sentence, pattern in _PATTERNS.items():
         if found := pattern.fullmatch(message):
-            return str(_(sentence)).format(*found.groups())
+            return _in_language(sentence, found)
     return message
+
+
+def translated_warning(warning: str | None) -> str | None:
+    """A warning of the engine, of one sentence or several, in the language of the session."""
+    for sentence, pattern in _PATTERNS.items():
+        warning = warning and pattern.sub(partial(_in_language, sentence), warning)
+    return warning
+
+
+def _in_language(sentence: str, found: re.Match[str]) -> str:
+    return str(_(sentence)).format(*map(translated, found.groups()))

@@ -11,6 +11,7 @@ from frappe.utils import now_datetime
 
 from memora._engine import ALARMING_PERCENT, MemoraError
 from memora.services.engine import engine
+from memora.services.messages import translated_warning
 from memora.services.partition_manager import SEASON
 from memora.services.scheduler import SchedulerStatus, scheduler_status
 from memora.services.seasons import active_seasons
@@ -146,11 +147,11 @@ def cache_status() -> Health:
     return {
         "redis_connected": cache["reachable"],
         "is_safe_mode": cache["is_safe_mode"],
-        "cause": cache["cause"],
+        "cause": translated_warning(cache["cause"]),
         "memory_used_mb": megabytes(cache["memory_bytes"]) if cache["reachable"] else None,
         "memory_limit_mb": megabytes(limit) if limit else None,
         "maxmemory_policy": cache["maxmemory_policy"],
-        "cache_warning": cache["warning"],
+        "cache_warning": translated_warning(cache["warning"]),
         "total_keys": sum(found["students"] for found in cached.values()),
         "keys_by_season": {name: found["students"] for name, found in cached.items()},
         "memory_mb_by_season": {
@@ -161,7 +162,7 @@ def cache_status() -> Health:
         "journal": {
             "reachable": journal["reachable"],
             "durable": journal["durable"],
-            "warning": journal["warning"],
+            "warning": translated_warning(journal["warning"]),
             "appendonly": journal["appendonly"],
             "appendfsync": journal["appendfsync"],
             "maxmemory_policy": journal["maxmemory_policy"],
