@@ -1,8 +1,12 @@
 // Figures and times as the SRS Monitor shows them. hooks.py adds this file to it.
 frappe.provide("memora.format");
 
+// Digits as Frappe writes them, in every language: 0 to 9.
 memora.format.number = (value, digits) =>
-	Number(value ?? 0).toLocaleString(undefined, { maximumFractionDigits: digits });
+	Number(value ?? 0).toLocaleString(undefined, {
+		maximumFractionDigits: digits,
+		numberingSystem: "latn",
+	});
 
 memora.format.percent = (value) => `${memora.format.number(value, 3)}%`;
 

@@ -14,7 +14,8 @@ memora.jobs.is_running = (job) => ["Queued", "Running"].includes(job.status);
 memora.jobs.can_be_cancelled = (job) =>
 	memora.jobs.can_manage() && memora.jobs.is_running(job) && job.kind !== "Archive";
 
-memora.jobs.format_count = (number) => Number(number ?? 0).toLocaleString();
+memora.jobs.format_count = (number) =>
+	Number(number ?? 0).toLocaleString(undefined, { numberingSystem: "latn" });
 
 // How far a running job is. The total is an estimate; the message names the step.
 memora.jobs.progress_text = (job) => {

@@ -103,7 +103,7 @@ memora.seasons.jobs = (season, jobs) => {
 				</span>
 			</div>
 			<div class="text-muted small">
-				${memora.jobs.is_running(job) ? memora.jobs.progress_text(job) : job.message}
+				<bdi>${memora.jobs.is_running(job) ? memora.jobs.progress_text(job) : job.message}</bdi>
 			</div>
 		</div>`;
 	return memora.html`

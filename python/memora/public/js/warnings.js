@@ -12,7 +12,10 @@ memora.warnings.html = ({ status, scheduler, seasons }) => {
 		[has_none_seen && __("No season is active: students see no questions.")],
 	];
 	const shown = warnings.filter(([warning]) => warning);
-	return shown.length && shown.map(([warning, steps]) => memora.html`<p>${warning}</p>${steps}`);
+	return (
+		shown.length &&
+		shown.map(([warning, steps]) => memora.html`<p dir="auto">${warning}</p>${steps}`)
+	);
 };
 
 // The steps that mend the journal's settings on a stock bench, if it is they that are unsafe.

@@ -16,7 +16,7 @@ memora.SRSMonitor = class {
 		"cold read": __("Cold read"),
 		"database read": __("Database read"),
 		"safe mode read": __("Safe Mode read"),
-		submit: __("Submit"),
+		submit: __("Submission"),
 	};
 
 	constructor(wrapper) {
@@ -178,14 +178,21 @@ memora.SRSMonitor = class {
 		const tiles = [
 			status.redis_connected
 				? tile(__("Cache"), __("Connected"), memora.format.memory_used(status), "green")
-				: tile(__("Cache"), __("Out of Reach"), status.cause, "red"),
+				: tile(
+						__("Cache"),
+						__("Out of Reach"),
+						memora.html`<bdi>${status.cause}</bdi>`,
+						"red"
+					),
 			journal.reachable
 				? tile(
 						__("Journal"),
 						journal.durable ? __("Durable") : __("Not Durable"),
-						journal.appendonly
-							? `appendfsync ${journal.appendfsync}, ${journal.maxmemory_policy}`
-							: "appendonly no",
+						memora.html`<bdi>${
+							journal.appendonly
+								? `appendfsync ${journal.appendfsync}, ${journal.maxmemory_policy}`
+								: "appendonly no"
+						}</bdi>`,
 						journal.durable ? "green" : "orange"
 					)
 				: tile(__("Journal"), __("Out of Reach"), __("Answers are saved at once"), "red"),
@@ -334,7 +341,7 @@ memora.SRSMonitor = class {
 		const colour = percent > this.monitor.alarming_percent ? "red" : "green";
 		return memora.html`
 			<span class="indicator ${colour}"><b>${memora.format.percent(percent)}</b></span>
-			${of}, ${memora.format.relative_time(at)}`;
+			${of} · ${memora.format.relative_time(at)}`;
 	}
 
 	show_jobs() {
@@ -346,7 +353,9 @@ memora.SRSMonitor = class {
 					this.link("srs-job", job.name, __(job.kind)),
 					job.season || __("All Seasons"),
 					this.pill(__(job.status), memora.jobs.colour(job)),
-					memora.jobs.is_running(job) ? this.progress(job) : job.message,
+					memora.jobs.is_running(job)
+						? this.progress(job)
+						: memora.html`<bdi>${job.message}</bdi>`,
 					memora.format.relative_time(job.finished_at || job.started_at),
 					memora.jobs.can_be_cancelled(job) ? this.cancel_button(job) : "",
 				],
