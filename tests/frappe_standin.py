@@ -44,6 +44,7 @@ PLACES: Final = (
     "frappe.desk.doctype.notification_log.notification_log",
     "frappe.model.document",
     "frappe.model.rename_doc",
+    "frappe.translate",
     "frappe.utils",
     "frappe.utils.background_jobs",
     "frappe.utils.response",
@@ -103,9 +104,10 @@ class Job:
 
 @dataclass
 class Recorded:
-    """What the app asked Frappe to do, and the users' roles. `at_once` runs jobs as they come.
+    """What the app asked Frappe to do, and the users' roles and languages.
 
-    `jobs` wait, `taken` are with a worker: RQ calls those started, also when the worker was killed.
+    `at_once` runs jobs as they come. `jobs` wait, `taken` are with a worker: RQ calls those
+    started, also when the worker was killed.
     `sites` have the configuration of each that was present, `installed_apps` what is installed on
     one that has other apps than all.
     """
@@ -119,6 +121,7 @@ class Recorded:
     hooks: dict[str, list[str]] = field(default_factory=dict)
     sites: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     installed_apps: dict[str, list[str]] = field(default_factory=dict)
+    languages: dict[str, str] = field(default_factory=dict)
     roles: dict[str, list[str]] = field(
         default_factory=lambda: {"manager@school.example": ["System Manager"]}
     )
@@ -315,6 +318,18 @@ def get_translations_from_csv(lang: str, app: str) -> dict[str, str]:
             f"{row[0]}:{row[2]}" if row[2:] and row[2] else row[0]: row[1].strip()
             for row in csv.reader(file)
         }
+
+
+def get_user_lang(user: str) -> str:
+    return recorded.languages.get(user, "en")
+
+
+@contextmanager
+def print_language(language: str) -> Iterator[None]:
+    before = getattr(local, "lang", "en")
+    local.lang = language
+    yield
+    local.lang = before
 
 
 def throw(message: str, exc: type[Exception] = ValidationError) -> None:

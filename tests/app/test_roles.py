@@ -100,6 +100,6 @@ def test_every_workspace_chart_and_card_has_a_decision() -> None:
 def test_memora_managers_are_told_and_nobody_else(app: App) -> None:
     for role in (MANAGER, TEACHER, METRICS):
         frappe.recorded.roles[f"{role}@school.example"] = [role]
-    alert_administrators("A subject", "What to do.", "/app")
+    alert_administrators(lambda: ("A subject", "What to do."), "/app")
     (told,) = frappe.recorded.notifications
     assert told["users"] == [frappe.MANAGER, f"{MANAGER}@school.example"]

@@ -2,39 +2,61 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import frappe
 from frappe.desk.doctype.notification_log.notification_log import enqueue_create_notification
+from frappe.translate import get_user_lang, print_language
 from frappe.utils import now
 
 from memora.services.background import queue_answers
 from memora.services.roles import managers
 
 
-def alert_administrators(subject: str, message: str, link: str, is_good: bool = False) -> None:
+def alert_administrators(
+    write: Callable[[], tuple[str, str]], link: str, is_good: bool = False
+) -> None:
     """Notify all Memora Managers and System Managers, in the Desk and by e-mail if they want that.
 
-    While the queue is down, which sends the e-mails, only in the Desk. Raises nothing: what cannot
-    be told is in the log (logs/memora.log), as everything told here is.
+    Each in their own language. While the queue is down, which sends the e-mails, only in the Desk.
+    Raises nothing: what cannot be told is in the log (logs/memora.log), in English, as everything
+    told here is.
 
     Args:
-        subject: one line.
-        message: what to do.
+        write: the subject, one line, and the message, what to do, in the language of the session.
         link: where to look, a path in the Desk.
         is_good: nothing is wrong; the log has no error then.
     """
     logger = frappe.logger("memora")
-    (logger.info if is_good else logger.error)(f"{subject} {message}")
-    notification = {"type": "Alert", "subject": subject, "email_content": message, "link": link}
     try:
-        names = managers()
-        if names and queue_answers():
-            enqueue_create_notification(names, notification)
-        else:
-            _notify_in_desk(names or ["Administrator"], notification)
+        with print_language("en"):
+            (logger.info if is_good else logger.error)(" ".join(write()))
+        everybody = managers()
+        reaches_queue = everybody and queue_answers()
+        for language, names in _by_language(everybody or ["Administrator"]).items():
+            with print_language(language):
+                subject, message = write()
+            notification = {
+                "type": "Alert",
+                "subject": subject,
+                "email_content": message,
+                "link": link,
+            }
+            if reaches_queue:
+                enqueue_create_notification(names, notification)
+            else:
+                _notify_in_desk(names, notification)
     except Exception as error:
         frappe.logger("memora").error(f"administrators could not be notified: {error}")
+
+
+def _by_language(names: list[str]) -> dict[str, list[str]]:
+    """Users by the language that they read."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(get_user_lang(name), []).append(name)
+    return found
 
 
 def _notify_in_desk(names: list[str], notification: dict[str, Any]) -> None:

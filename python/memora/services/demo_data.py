@@ -21,6 +21,7 @@ from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.engine import engine
 from memora.services.errors import throw
+from memora.services.messages import translated
 from memora.services.partition_manager import SEASON, create_season_partition
 from memora.services.seasons import active_seasons
 from memora.services.srs_jobs import JOB, JobCancelled, Kind, Work, at_work, request_job, unfinished
@@ -99,22 +100,30 @@ def _check_no_job(kind: Kind) -> None:
 
 def make_in_background(season: None = None, job: str | None = None) -> None:
     """Make demo data (background job). It was checked before that it may be."""
-    _tell_failure(_("Demo data could not be made to the end"), lambda: make(job))
+    _tell_failure(lambda: _("Demo data could not be made to the end"), lambda: make(job))
 
 
 def remove_in_background(season: None = None, job: str | None = None) -> None:
     """Remove demo data (background job)."""
-    _tell_failure(_("Demo data could not be removed to the end"), lambda: remove(job))
+    _tell_failure(lambda: _("Demo data could not be removed to the end"), lambda: remove(job))
 
 
-def _tell_failure(subject: str, do: Callable[[], DemoData]) -> None:
+def _tell_failure(subject: Callable[[], str], do: Callable[[], DemoData]) -> None:
     try:
         do()
     except JobCancelled:
         return
     except (MemoraError, frappe.ValidationError) as error:
-        message = _("What was done stays. Ask for it again, and it goes on. The cause: {0}")
-        alert_administrators(subject, message.format(error), "/app/srs-job")
+        cause = str(error)
+        alert_administrators(
+            lambda: (
+                subject(),
+                _("What was done stays. Ask for it again, and it goes on. The cause: {0}").format(
+                    translated(cause)
+                ),
+            ),
+            "/app/srs-job",
+        )
 
 
 def make(job: str | None = None, on_progress: OnProgress | None = None) -> DemoData:

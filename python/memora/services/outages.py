@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import frappe
@@ -35,8 +36,7 @@ def report_outages() -> None:
             if known and news["event"] == "overdue":
                 stand_in_for_scheduler(known)
                 continue
-            subject, message = _words(news)
-            alert_administrators(subject, message, LINK, is_good=news["event"] in GOOD_EVENTS)
+            alert_administrators(partial(_words, news), LINK, is_good=news["event"] in GOOD_EVENTS)
             if news["event"] in ("restarted", "replaced"):
                 request_all_reconciliations()
     except Exception as error:

@@ -14,6 +14,7 @@ from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.counting import counted
 from memora.services.engine import after_commit, engine
+from memora.services.messages import translated
 from memora.services.monitor import POISON, WAITING
 from memora.services.srs_jobs import JobCancelled, at_work, request_job
 
@@ -69,14 +70,21 @@ def replay_in_background(season: None = None, job: str | None = None) -> None:
     except JobCancelled:
         return
     except MemoraError as error:
-        subject = _("Not all Poison Reviews could be replayed")
-        message = _(
-            "Those that were replayed are saved. Replay the others again. The cause: {0}"
-        ).format(error)
-        alert_administrators(subject, message, LINK)
+        cause = str(error)
+        alert_administrators(
+            lambda: (
+                _("Not all Poison Reviews could be replayed"),
+                _(
+                    "Those that were replayed are saved. Replay the others again. The cause: {0}"
+                ).format(translated(cause)),
+            ),
+            LINK,
+        )
         return
     alert_administrators(
-        _("Poison Reviews were replayed"), summary(report), LINK, is_good=not report["failed"]
+        lambda: (_("Poison Reviews were replayed"), summary(report)),
+        LINK,
+        is_good=not report["failed"],
     )
 
 

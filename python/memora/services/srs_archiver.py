@@ -17,6 +17,7 @@ from memora._engine import InvalidInput, MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.counting import counted
 from memora.services.engine import engine
+from memora.services.messages import translated
 from memora.services.partition_manager import SEASON
 from memora.services.srs_jobs import CONTINUED, JobCancelled, at_work, request_job
 
@@ -151,17 +152,19 @@ def archive_in_background(season: str, job: str | None = None) -> None:
         if isinstance(error, InvalidInput):
             frappe.logger("memora").error(f"{season} was not archived: {error}")
             return
+        cause = str(error)
         alert_administrators(
-            _("The archive of {0} was interrupted").format(season),
-            _("Nothing is lost, and memora continues within the hour. The cause: {0}").format(
-                error
+            lambda: (
+                _("The archive of {0} was interrupted").format(season),
+                _("Nothing is lost, and memora continues within the hour. The cause: {0}").format(
+                    translated(cause)
+                ),
             ),
             link,
         )
         return
     alert_administrators(
-        _("{0} is archived").format(season),
-        _moved(archived["done"]),
+        lambda: (_("{0} is archived").format(season), _moved(archived["done"])),
         link,
         is_good=True,
     )
@@ -179,19 +182,29 @@ def delete_in_background(season: str | None = None, job: str | None = None) -> N
     except JobCancelled:
         return
     except MemoraError as error:
+        cause = str(error)
         alert_administrators(
-            _("Not all flagged archived records could be deleted"),
-            _("The others stay flagged: delete them again. The cause: {0}").format(error),
+            lambda: (
+                _("Not all flagged archived records could be deleted"),
+                _("The others stay flagged: delete them again. The cause: {0}").format(
+                    translated(cause)
+                ),
+            ),
             link,
         )
         return
-    subject = counted(
-        deleted, _("1 archived record was deleted"), _("{0} archived records were deleted")
+    alert_administrators(
+        lambda: (
+            counted(
+                deleted, _("1 archived record was deleted"), _("{0} archived records were deleted")
+            ),
+            _("They were flagged as eligible for deletion. Season: {0}.").format(
+                season or _("all seasons")
+            ),
+        ),
+        link,
+        is_good=True,
     )
-    message = _("They were flagged as eligible for deletion. Season: {0}.").format(
-        season or _("all seasons")
-    )
-    alert_administrators(subject, message, link, is_good=True)
 
 
 def process_auto_archive() -> None:

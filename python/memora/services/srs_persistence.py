@@ -173,12 +173,14 @@ def drain(seconds: float) -> DrainReport | None:
         request_drain()
     if report["set_aside"]:
         alert_administrators(
-            counted(
-                report["set_aside"],
-                _("1 review record could not be saved and was set aside"),
-                _("{0} review records could not be saved and were set aside"),
+            lambda: (
+                counted(
+                    report["set_aside"],
+                    _("1 review record could not be saved and was set aside"),
+                    _("{0} review records could not be saved and were set aside"),
+                ),
+                _("The list of Poison Reviews shows them and the reason, and can replay them."),
             ),
-            _("The list of Poison Reviews shows them and the reason, and can replay them."),
             link="/app/poison-review",
         )
     return report

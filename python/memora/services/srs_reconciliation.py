@@ -12,6 +12,7 @@ from memora._engine import MemoraError
 from memora.services.administrators import alert_administrators
 from memora.services.counting import counted, records, students
 from memora.services.engine import engine
+from memora.services.messages import translated
 from memora.services.partition_manager import SEASON
 from memora.services.srs_jobs import FOUND, JOB, JobCancelled, at_work, request_job
 
@@ -134,9 +135,12 @@ def reconcile_in_background(
     except JobCancelled:
         return None
     except MemoraError as error:
+        cause = str(error)
         alert_administrators(
-            _("{0} could not be reconciled").format(season),
-            _("memora tries again tomorrow. The cause: {0}").format(error),
+            lambda: (
+                _("{0} could not be reconciled").format(season),
+                _("memora tries again tomorrow. The cause: {0}").format(translated(cause)),
+            ),
             "/app/srs-monitor",
         )
         return None
@@ -173,15 +177,22 @@ def reconcile_season(
         kept = {name: value for name, value in found.items() if name in {"done", "total", *FOUND}}
         work.end("Done", summary(found), **kept)
     if found["offered"]:
-        lost = _("memora: redis_queue had lost answers of {0}").format(season)
-        alert_administrators(lost, summary(found), "/app/srs-monitor")
+        alert_administrators(
+            lambda: (
+                _("memora: redis_queue had lost answers of {0}").format(season),
+                summary(found),
+            ),
+            "/app/srs-monitor",
+        )
     if found["is_alarming"]:
         alert_administrators(
-            _("memora: the cache of {0} differs from the database").format(season),
-            _(
-                "{0} memora has corrected it. Find what writes to the records past memora. "
-                "If it happens again, rebuild the cache."
-            ).format(summary(found)),
+            lambda: (
+                _("memora: the cache of {0} differs from the database").format(season),
+                _(
+                    "{0} memora has corrected it. Find what writes to the records past memora. "
+                    "If it happens again, rebuild the cache."
+                ).format(summary(found)),
+            ),
             "/app/srs-monitor",
         )
     return found
@@ -203,8 +214,12 @@ def _cached_seasons() -> list[str]:
     status = engine().cache_status(seasons_to_reconcile())
     if not status["reachable"]:
         alert_administrators(
-            _("The caches could not be reconciled"),
-            _("memora tries again tomorrow. The cause: {0}").format(status["cause"]),
+            lambda: (
+                _("The caches could not be reconciled"),
+                _("memora tries again tomorrow. The cause: {0}").format(
+                    translated(str(status["cause"]))
+                ),
+            ),
             "/app/srs-monitor",
         )
     return [name for name, found in status["seasons"].items() if found["students"]]

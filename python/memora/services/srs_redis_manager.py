@@ -17,6 +17,7 @@ from memora.services.administrators import alert_administrators
 from memora.services.counting import counted, students
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
+from memora.services.messages import translated
 from memora.services.partition_manager import SEASON
 from memora.services.site_time import unix_time
 from memora.services.srs_jobs import JobCancelled, at_work, request_job
@@ -175,17 +176,22 @@ def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress
     except JobCancelled:
         return None
     except MemoraError as error:
+        cause = str(error)
         alert_administrators(
-            _("The cache of {0} could not be rebuilt").format(season),
-            _(
-                "Students are not affected: what is not cached is loaded when it is read. "
-                "The cause: {0}"
-            ).format(error),
+            lambda: (
+                _("The cache of {0} could not be rebuilt").format(season),
+                _(
+                    "Students are not affected: what is not cached is loaded when it is read. "
+                    "The cause: {0}"
+                ).format(translated(cause)),
+            ),
             link,
         )
         return None
     alert_administrators(
-        _("The cache of {0} is rebuilt").format(season), summary(rebuilt), link, is_good=True
+        lambda: (_("The cache of {0} is rebuilt").format(season), summary(rebuilt)),
+        link,
+        is_good=True,
     )
     return rebuilt
 

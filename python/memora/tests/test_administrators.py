@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import time
+from functools import partial
 
 import frappe
+from frappe import _
 
 from memora.api.srs import dismiss_poison_reviews, get_poison_reviews, replay_poison_reviews
 from memora.services import outages
@@ -15,6 +17,11 @@ from memora.tests.case import SEASON, STUDENT, TRACKER, ReviewTestCase, insert
 LIST = "memora.api.srs.get_poison_reviews"
 REPLAY = "memora.api.srs.replay_poison_reviews"
 NOWHERE = "redis://127.0.0.1:1"
+
+
+def written(subject: str) -> tuple[str, str]:
+    """What is told."""
+    return subject, "Nothing to do."
 
 
 class TestPoisonReviews(ReviewTestCase):
@@ -85,12 +92,30 @@ class TestAlerts(ReviewTestCase):
             subject = f"memora test {frappe.generate_hash()}"
             before, frappe.local.conf.redis_queue = frappe.local.conf.redis_queue, queue
             try:
-                alert_administrators(subject, "Nothing to do.", "/app")
+                alert_administrators(partial(written, subject), "/app")
             finally:
                 frappe.local.conf.redis_queue = before
             frappe.db.commit()
             self.assertIn(manager, self.notified(subject))
             self.assertNotIn(STUDENT, self.notified(subject))
+
+    def test_each_is_notified_in_their_own_language(self) -> None:
+        subject = f"memora test {frappe.generate_hash()}"
+        managers = {}
+        for language in ("ar", "en"):
+            name = f"memora-test-{language}-{frappe.generate_hash(length=8)}@example.com"
+            user = self.add_user(name)
+            user.language = language
+            user.save()
+            user.add_roles("System Manager")
+            managers[name] = language
+        frappe.db.commit()
+        before = frappe.local.lang
+        alert_administrators(lambda: (f"{subject} {frappe.local.lang}", _("All Seasons")), "/app")
+        self.assertEqual(frappe.local.lang, before)
+        frappe.db.commit()
+        for name, language in managers.items():
+            self.assertIn(name, self.notified(f"{subject} {language}"))
 
     def test_without_an_outage_the_minutes_job_tells_nothing(self) -> None:
         before = frappe.db.count("Notification Log")

@@ -116,7 +116,7 @@ class TestRoles(ReviewTestCase):
 
     def test_memora_managers_are_told(self) -> None:
         subject = f"memora test {frappe.generate_hash()}"
-        alert_administrators(subject, "Nothing to do.", "/app")
+        alert_administrators(lambda: (subject, "Nothing to do."), "/app")
         frappe.db.commit()
         told = frappe.get_all("Notification Log", {"subject": subject}, pluck="for_user")
         self.assertIn(OF_ROLE[MANAGER], told)
