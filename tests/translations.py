@@ -156,7 +156,7 @@ def up_to_date(language: str) -> Catalog:
     made.update(catalog(language), no_fuzzy_matching=True)
     if Locale.parse(language).text_direction == "rtl":
         for message in made:
-            if message.id:
+            if message.id and message.string:
                 message.string = isolated(str(message.string))
     return made
 

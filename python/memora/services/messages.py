@@ -46,7 +46,8 @@ FROM_THE_ENGINE: Final = (
     "redis_queue keeps answers over a crash of Redis. Whether a power cut can take the last second "
     "is not known: memora's user may not ask for appendfsync (CONFIG GET).",
     "redis_queue leaves it to the system when answers reach the disk: set appendfsync.",
-    "redis_queue loses unsaved answers when it crashes: set appendonly yes.",
+    "redis_queue loses unsaved answers when it crashes: set appendonly yes, first with CONFIG SET, "
+    "then in its file.",
     "redis_queue is a replica, and takes no answers: name its primary.",
     "redis_queue has replicas ({0}), and {1}. Set srs_journal_replicas to {2}.",
     "none is asked whether it has an answer: a failover loses what it lacks",
