@@ -557,7 +557,8 @@ class Engine:
         """Write what waits in the journal to MariaDB, until it is empty or the time is over.
 
         Args:
-            seconds: the longest time that it takes.
+            seconds: it begins no other batch of 1,000 submissions after this time, but writes one
+                at least.
         """
 
     def replay(
@@ -810,7 +811,8 @@ class Engine:
 
         Args:
             archived_before: only what was archived before this Unix time; None: three years ago.
-            seconds: the longest time that it takes.
+            seconds: it begins no other piece of 500 records after this time, but looks at one at
+                least.
             share: see above.
 
         Returns: how many it flagged.

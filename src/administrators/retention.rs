@@ -32,6 +32,7 @@ pub struct Walked {
 impl Engine {
     /// Flags archived records as eligible for deletion that were archived before a moment, in Unix
     /// seconds (`None`: [`kept_since`]), and goes on where the last call came to. Returns how many.
+    /// A call looks at one piece at least, and begins no other after the longest time.
     ///
     /// A season is gone through once, when all of it is old enough. So a flag that was removed by
     /// hand stays removed.
@@ -54,9 +55,6 @@ impl Engine {
         while let Some(season) = present {
             let mut next = retention::flagging_from(&mut connection, &season, archived_before)?;
             while let Some(after) = next {
-                if begun.elapsed() >= longest {
-                    return Ok(flagged);
-                }
                 let start = Instant::now();
                 let (flagged_here, until) = in_transaction_again(&mut connection, |connection| {
                     let range = KeyRange::next(connection, Place::Archive, &season, &after, ROWS)?;
@@ -66,6 +64,10 @@ impl Engine {
                 })?;
                 flagged += flagged_here;
                 next = until;
+                // Only after a piece: the next call goes on, however short its time is.
+                if begun.elapsed() >= longest {
+                    return Ok(flagged);
+                }
                 pace.rest(start.elapsed());
             }
             present = retention::next_season(&mut connection, &season)?;

@@ -711,14 +711,12 @@ def test_flagging_goes_on_where_it_stopped_and_passes_over_what_is_young(
     archived_long_ago(site, old)
     site.sql(f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01'")
     cutoff = time.time() - 3 * 365 * 86400
-    flagged: list[int] = []
     with site.listening() as statements:
-        assert engine.flag_for_deletion(cutoff, 0) == 0
-        while sum(flagged) < 4000:
-            flagged.append(site.engine().flag_for_deletion(cutoff, 0.001))
+        # A call that has no time at all goes on by a piece.
+        for _ in range(4000 // 500):
+            assert site.engine().flag_for_deletion(cutoff, 0) == 500
         for _ in range(3):
             assert engine.flag_for_deletion(cutoff, 60) == 0
-    assert len(flagged) > 1
     # Each record was looked at once, in pieces of 500, and those of the season that is young were
     # not.
     pieces = [statement for statement in statements if "SET r.eligible_for_deletion" in statement]
