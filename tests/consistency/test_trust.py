@@ -14,6 +14,7 @@ from tests.support.site_under_test import (
     IMPATIENT_WITH_REDIS,
     PLAYER,
     SEASON,
+    TRACKER,
     Record,
     Site,
     ids,
@@ -117,6 +118,36 @@ def test_a_cache_with_old_data_is_not_believed_without_the_journal(
     for process in (other, site.engine(), engine):
         assert ids(process.due(PLAYER)) == ["r"]
         forget_reads(site)
+
+
+@pytest.mark.parametrize("newest", [None, 5], ids=["lacking", "doubted"])
+def test_very_many_marks_are_settled_some_at_a_time(
+    site: Site, engine: Engine, newest: int | None
+) -> None:
+    """After a long time without the cache no read waits for all of them, and nobody believes what
+    is cached before the last."""
+    site.add(PLAYER, [Record("q"), Record("r")])
+    assert [len(ids(engine.due(PLAYER))) for _ in range(2)] == [2, 2]
+    site.sql(f"DELETE FROM {TRACKER} WHERE question_id = 'q'")
+    site.sql(
+        "INSERT INTO memora_unshown (player, season, newest) "
+        "SELECT CONCAT(seq, '@school.example'), %s, %s FROM seq_1_to_25000 "
+        "UNION ALL SELECT %s, %s, %s",
+        (SEASON, newest, PLAYER, SEASON, newest),
+    )
+    seen = []
+
+    def is_settled() -> bool:
+        answer = engine.due(PLAYER)
+        forget_reads(site)
+        left = site.sql("SELECT COUNT(*) AS n FROM memora_unshown")[0]["n"]
+        if left != 25_001:
+            seen.append((left, ids(answer)))
+        return left == 0 and answer["source"] == "cache"
+
+    assert wait_until(is_settled)
+    assert [left for left, _ in seen][:3] == [15_001, 5_001, 0]
+    assert all(shown == ["r"] for _, shown in seen)
 
 
 @pytest.mark.engines(**IMPATIENT_WITH_REDIS)

@@ -12,7 +12,7 @@ use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use super::registrations;
 use super::statements::{MOST_IN_A_LIST, placeholders, row, rows, run, run_text};
 use super::transaction::{in_transaction, in_transaction_again};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Server};
 use crate::rules::belief::{Look, MOST_UNSHOWN, Unshown};
 use crate::rules::registration::{Registration, Standing};
 use crate::rules::shard::SHARDS;
@@ -47,6 +47,9 @@ pub fn make_rows(connection: &mut Conn) -> Result<()> {
 fn id_of(shard: usize) -> usize {
     shard + 1
 }
+
+/// So many marks are settled at a time: students wait for it.
+const MOST_SETTLED: usize = 10_000;
 
 type Row = (
     bool,
@@ -115,44 +118,67 @@ fn look_at(
 /// Lets `change` look at what stands there and put a shard of the cache right. Where the run that
 /// is reached counts then, the marks that were there are forgotten: from now on it is believed.
 /// Does nothing else when `change` fails.
+///
+/// # Errors
+/// [`Error::Unavailable`], of the cache, when there are more marks than are settled at a time: the
+/// next look goes on with them, and nobody believes it before the last.
 pub fn settle(
     connection: &mut Conn,
     reached: Reached<'_>,
     mut change: impl FnMut(&Look, &Registration) -> Result<Standing>,
 ) -> Result<Standing> {
-    let (standing, was_believed) = settle_once(connection, reached, &mut change)?;
-    if standing.counts() && !was_believed {
+    let mut settled = settle_once(connection, reached, &mut change)?;
+    if settled.standing.counts() && settled.is_all && !settled.was_believed {
         // On another node of Galera, where the lock does not reach, somebody may have marked a
         // student meanwhile, and found that nobody believes the cache. That mark is seen now.
-        return Ok(settle_once(connection, reached, &mut change)?.0);
+        settled = settle_once(connection, reached, &mut change)?;
     }
-    Ok(standing)
+    if settled.is_all {
+        return Ok(settled.standing);
+    }
+    Err(Error::Unavailable {
+        server: Server::Cache,
+        cause: "it lacked many answers, and is put right step by step".to_owned(),
+        broken: false,
+    })
 }
 
-/// What was done, and whether somebody believed the shard before.
+/// What was done about a shard's marks.
+struct Settled {
+    standing: Standing,
+    /// Whether somebody believed the shard before.
+    was_believed: bool,
+    /// Whether no mark is left of those that were there.
+    is_all: bool,
+}
+
 fn settle_once(
     connection: &mut Conn,
     reached: Reached<'_>,
     change: &mut impl FnMut(&Look, &Registration) -> Result<Standing>,
-) -> Result<(Standing, bool)> {
+) -> Result<Settled> {
     let Reached { shard, name, run: run_id, challenge } = reached;
     let id = id_of(shard);
     in_transaction(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = ? FOR UPDATE", (id,))?;
-        // All marks: those that are forgotten are those that it tells of.
-        let (look, registration, ids) = look_at(connection, shard, name, usize::MAX)?;
+        // Those that are forgotten are those that it tells of.
+        let (look, registration, ids) = look_at(connection, shard, name, MOST_SETTLED)?;
         let standing = change(&look, &registration)?;
         registrations::note(connection, name, standing, (run_id, challenge))?;
+        let is_all = !standing.counts() || ids.len() < MOST_SETTLED;
+        let settled = Settled { standing, was_believed: look.is_believed, is_all };
         if !standing.counts() {
-            return Ok((standing, look.is_believed));
+            return Ok(settled);
         }
         for ids in ids.chunks(MOST_IN_A_LIST) {
             let list = placeholders(ids.len());
             let sql = format!("DELETE FROM `memora_unshown` WHERE id IN ({list})");
             run(connection, &sql, ids.iter().map(Value::from).collect::<Vec<_>>())?;
         }
-        run(connection, "UPDATE `memora_belief` SET is_believed = 1 WHERE id = ?", (id,))?;
-        Ok((standing, look.is_believed))
+        if is_all {
+            run(connection, "UPDATE `memora_belief` SET is_believed = 1 WHERE id = ?", (id,))?;
+        }
+        Ok(settled)
     })
 }
 
