@@ -12,7 +12,7 @@ use crate::rules::ladder::HIGHEST_STABILITY;
 use crate::rules::names::{check_player, check_question_id, check_season};
 use crate::rules::review::Review;
 use crate::servers::mariadb::seasons::{self, Link};
-use crate::students::submit::{MOST_CONFLICTS, others_came_first};
+use crate::students::submit::Conflicts;
 
 /// How it is told that something does not exist.
 const LOST: &str = "Nothing was saved: there is";
@@ -108,7 +108,8 @@ impl Engine {
         given: &[&GivenState],
     ) -> Result<()> {
         let ids: Vec<String> = given.iter().map(|state| state.question_id.clone()).collect();
-        for conflicts in 0..MOST_CONFLICTS {
+        let mut conflicts = Conflicts::default();
+        loop {
             let before = self.before_in_season(process, player, season, &ids)?;
             let now = now_us();
             self.notice_clock(process, player, before.head.seconds_ahead(now));
@@ -145,10 +146,9 @@ impl Engine {
                     let head = kept.head(before.head, order);
                     return self.show(process, player, &before, head, &entry.states).map(drop);
                 }
-                None => self.settle_conflict(process, player, &before, conflicts),
+                None => self.settle_conflict(process, player, &before, &mut conflicts)?,
             }
         }
-        Err(others_came_first())
     }
 }
 

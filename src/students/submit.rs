@@ -23,8 +23,38 @@ use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::students::known_state::Before;
 
-/// How often a submission is computed again when another of the same student comes first.
-pub(super) const MOST_CONFLICTS: u32 = 60;
+/// How often a submission is computed again when another of the same student comes first,
+const MOST_CONFLICTS: u32 = 60;
+/// and for how long: whoever waits for it gives up some time.
+const LONGEST_CONFLICT: Duration = Duration::from_secs(10);
+/// So many conflicts of one head say that nobody shows what came after it.
+const STUCK_AFTER: u32 = 5;
+
+/// What came before a submission while it was computed.
+pub(super) struct Conflicts {
+    began: Instant,
+    /// How often something did.
+    count: u32,
+    /// What it was computed from the last time, and how often it was that.
+    head: (Head, u32),
+}
+
+impl Default for Conflicts {
+    fn default() -> Conflicts {
+        Conflicts { began: Instant::now(), count: 0, head: (Head::default(), 0) }
+    }
+}
+
+impl Conflicts {
+    /// Something came after this head. True, now and then, while nobody shows it.
+    fn note(&mut self, head: Head) -> bool {
+        self.count += 1;
+        let times = if self.head.0 == head { self.head.1 + 1 } else { 1 };
+        let is_stuck = times == STUCK_AFTER;
+        self.head = (head, if is_stuck { 0 } else { times });
+        is_stuck
+    }
+}
 
 /// The acknowledgement of a submission.
 #[derive(Debug)]
@@ -106,7 +136,8 @@ impl Engine {
         let began = Instant::now();
         check_player(player)?;
         let process = self.process();
-        for conflicts in 0..MOST_CONFLICTS {
+        let mut conflicts = Conflicts::default();
+        loop {
             let before = self.before(&process, player, submission, &links)?;
             links.clear();
             let now = now_us();
@@ -122,7 +153,7 @@ impl Engine {
                 Entry::new(token, times, before.head, submission, &before.states, states);
             entry.is_sure = before.is_sure;
             let Some(kept) = self.keep(&process, player, &before, &entry)? else {
-                self.settle_conflict(&process, player, &before, conflicts);
+                self.settle_conflict(&process, player, &before, &mut conflicts)?;
                 continue;
             };
             let head = kept.head(before.head, order);
@@ -140,7 +171,6 @@ impl Engine {
                 drain_wanted: kept.in_stream.unwrap_or(false),
             });
         }
-        Err(others_came_first())
     }
 
     /// Keeps an entry where it is safe: in the journal and its replicas, else in MariaDB. Nothing:
@@ -223,30 +253,37 @@ impl Engine {
 
     /// Another submission of the student is in the journal. Either it will be in the cache in a
     /// moment, or whoever made it died before that: then the student's cache is loaded again.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] once that was so too often, or for too long.
     pub(super) fn settle_conflict(
         &self,
         process: &Process,
         player: &str,
         before: &Before,
-        conflicts: u32,
-    ) {
+        conflicts: &mut Conflicts,
+    ) -> Result<()> {
+        let is_stuck = conflicts.note(before.head);
+        if conflicts.count >= MOST_CONFLICTS || conflicts.began.elapsed() >= LONGEST_CONFLICT {
+            return Err(Error::Unavailable {
+                server: Server::Journal,
+                cause: format!(
+                    "{} other submissions of the same student came first",
+                    conflicts.count
+                ),
+                broken: false,
+            });
+        }
         // At random: else those who met would meet again.
-        sleep(Duration::from_micros(process.random() % (1 + u64::from(conflicts.min(5)) * 2_000)));
-        if conflicts >= 2 && before.cached.is_some() {
+        let longest = u64::from(conflicts.count.min(6) - 1) * 2_000;
+        sleep(Duration::from_micros(process.random() % (1 + longest)));
+        if is_stuck && before.cached.is_some() {
             let dropped = process.cache.drop_students([(player, before.season.as_str())]);
             if let Err(error) = dropped {
                 log::warn!("the cache of {player} could not be dropped: {error}");
             }
         }
-    }
-}
-
-/// What is told after that.
-pub(super) fn others_came_first() -> Error {
-    Error::Unavailable {
-        server: Server::Journal,
-        cause: format!("{MOST_CONFLICTS} other submissions of the same student came first"),
-        broken: false,
+        Ok(())
     }
 }
 
@@ -254,4 +291,20 @@ fn links_of(submission: &Submission) -> Vec<(Link, String)> {
     let subject = submission.subject.clone().map(|name| (Link::Subject, name));
     let topic = submission.topic.clone().map(|name| (Link::Topic, name));
     subject.into_iter().chain(topic).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schedule_is_loaded_again_once_nobody_shows_what_came_before() {
+        let head = |order| Head { order, journal: order, table: 0 };
+        let mut conflicts = Conflicts::default();
+        let stuck: Vec<bool> = (0..10).map(|_| conflicts.note(head(1))).collect();
+        assert_eq!(stuck, [[false, false, false, false, true]; 2].concat());
+        let mut conflicts = Conflicts::default();
+        assert!((1..9).all(|order| !conflicts.note(head(order / 2))));
+        assert_eq!(conflicts.count, 8);
+    }
 }
