@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memora._engine import Engine, ServiceUnavailable
+from memora._engine import Engine, EngineFault, ServiceUnavailable
 from tests.consistency.test_alone import BYSTANDERS
 from tests.consistency.test_steps import die_between_journal_and_cache, submit_once
 from tests.soak.ledger import unix
@@ -125,3 +125,18 @@ def test_a_drain_that_can_tell_nobody_writes_nothing(
     site.abandon_taken()
     assert engine.drain()["remaining"] == 0
     assert ids(engine.due(PLAYER)) == ["r"]
+
+
+def test_a_drain_on_the_tables_of_an_older_version_says_what_to_do(
+    site: Site, engine: Engine, blind: Engine
+) -> None:
+    site.add(PLAYER, [Record("q")])
+    engine.submit(PLAYER, session_data=session("q"))
+    site.sql("ALTER TABLE memora_unshown DROP COLUMN newest")
+    try:
+        with pytest.raises(EngineFault, match="run bench migrate"):
+            blind.drain(seconds=0.1)
+    finally:
+        engine.prepare_storage()
+    site.abandon_taken()
+    assert engine.drain()["remaining"] == 0

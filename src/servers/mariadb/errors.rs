@@ -6,6 +6,8 @@ use crate::error::{Error, Result, Server};
 pub const UNKNOWN_VARIABLE: u16 = 1193;
 /// MariaDB's number for a table that is not there.
 pub const NO_SUCH_TABLE: u16 = 1146;
+/// MariaDB's number for a column that is not there.
+const NO_SUCH_COLUMN: u16 = 1054;
 /// MariaDB's number for a column that may not be NULL.
 pub const NOT_NULL: u16 = 1048;
 /// MariaDB's number for a second row with the same key.
@@ -30,6 +32,10 @@ pub const STATEMENT_TIMEOUT: u16 = 1969;
 /// Numbers of a server that takes no writes: a replica, or one that is about to become one.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 
+/// What is told of a table or a column that is not there: a new version runs on the tables of an
+/// older one.
+const OLD_TABLES: &str = ": run bench migrate";
+
 impl Error {
     /// Turns an error of the MariaDB client into ours.
     pub fn from_mariadb(error: mysql::Error) -> Error {
@@ -45,7 +51,10 @@ impl Error {
                     error.code,
                     DEADLOCK | CHANGED | NOT_COMMITTED | LOCK_WAIT_TIMEOUT | STATEMENT_TIMEOUT
                 ) || ENDED.contains(&error.code);
-                Error::Refused { server, cause: error.message, code: error.code, is_transient }
+                let is_old = matches!(error.code, NO_SUCH_TABLE | NO_SUCH_COLUMN);
+                let advice = if is_old { OLD_TABLES } else { "" };
+                let cause = error.message + advice;
+                Error::Refused { server, cause, code: error.code, is_transient }
             }
             mysql::Error::IoError(error) => {
                 let timeout = matches!(
