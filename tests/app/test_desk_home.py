@@ -61,11 +61,33 @@ def test_all_that_the_workspace_shows_is_there() -> None:
         )
     }
     assert shown["number_card"] == documents("number_card").keys()
-    assert shown["chart"] == documents("dashboard_chart").keys()
+    # The Desk finds a chart by its label.
+    assert shown["chart"] == {each["label"] for each in workspace["charts"]}
+    linked = {each["chart_name"] for each in workspace["charts"]}
+    assert linked == documents("dashboard_chart").keys()
     assert shown["onboarding"] == documents("module_onboarding").keys()
     assert shown["shortcut"] == {each["label"] for each in workspace["shortcuts"]}
     breaks = {link["label"] for link in workspace["links"] if link["type"] == "Card Break"}
     assert shown["card"] == breaks
+
+
+def test_frappe_16_keeps_each_filter_of_a_shortcut() -> None:
+    """Where the first has five elements, its `cleanup_filters` drops the last filter."""
+    for shortcut in documents("workspace")["Memora"]["shortcuts"]:
+        filters = json.loads(shortcut.get("stats_filter", "[]"))
+        assert all(len(each) == 4 for each in filters)
+
+
+def test_the_desk_of_frappe_16_has_the_tile_after_an_upgrade_too() -> None:
+    """It makes one from the hook at an install alone."""
+    icon = json.loads((PACKAGE / "desktop_icon/memora.json").read_text())
+    (tile,) = hooks.add_to_apps_screen
+    assert (icon["app"], icon["icon_type"], icon["standard"]) == (tile["name"], "App", 1)
+    assert (icon["label"], icon["link"], icon["logo_url"]) == (
+        tile["title"],
+        tile["route"],
+        tile["logo"],
+    )
 
 
 def test_each_card_and_chart_has_its_method() -> None:
