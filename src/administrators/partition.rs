@@ -4,7 +4,7 @@ use crate::administrators::upgrade::take_over_blind_answers;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::servers::mariadb::storage::Partition;
-use crate::servers::mariadb::{archive, storage};
+use crate::servers::mariadb::{archive, doctypes, storage};
 use crate::servers::pool::Connect;
 
 impl Engine {
@@ -12,10 +12,13 @@ impl Engine {
     /// change.
     ///
     /// # Errors
-    /// When the table has records that fit no primary key, or MariaDB is down.
+    /// When a DocType or a field is missing, the table has records that fit no primary key, or
+    /// MariaDB is down.
     pub fn prepare_storage(&self) -> Result<Vec<String>> {
         let server = &self.settings.background;
         let mut connection = server.connect(false)?;
+        // Before anything is made.
+        doctypes::check(&mut connection)?;
         let _held = storage::lock(server, &mut connection)?;
         let mut changes = storage::prepare(&mut connection)?;
         self.put_back_moved(&self.process())?;

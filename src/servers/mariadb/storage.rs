@@ -13,8 +13,7 @@ use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
 use super::strays::{has_strays, move_strays, put_back};
 use super::{
-    archive, checks, doctypes, journal, limiter, outages, registrations, renames, retention,
-    unshown,
+    archive, checks, journal, limiter, outages, registrations, renames, retention, unshown,
 };
 use crate::error::{Error, Result};
 use crate::rules::names::check_season_name;
@@ -68,10 +67,8 @@ pub fn lock(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
 /// Gives the tables what Frappe's schema cannot express. Returns a line for each change.
 ///
 /// # Errors
-/// [`Error::Fault`] when a DocType or a field is missing, or when records without a season, or
-/// duplicates, have to be cleaned first.
+/// [`Error::Fault`] when records without a season, or duplicates, have to be cleaned first.
 pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
-    doctypes::check(connection)?;
     let mut changes = Vec::new();
     for (table, create) in OWN_TABLES {
         if !table_exists(connection, table)? {

@@ -71,7 +71,11 @@ pub fn known_links(
     keys: &Keys,
     links: &[String],
 ) -> Result<Vec<bool>> {
-    connection.command(redis::cmd("SMISMEMBER").arg(keys.links()).arg(links))
+    let mut pipeline = redis::pipe();
+    for link in links {
+        pipeline.cmd("SISMEMBER").arg(keys.links()).arg(link);
+    }
+    connection.pipeline(&pipeline)
 }
 
 /// Remembers links that exist.
