@@ -137,13 +137,13 @@ memora.SRSMonitor = class {
 
 	on_click(event) {
 		const { action, season, job } = event.target.closest("[data-action]")?.dataset ?? {};
-		if (action === "rebuild") memora.jobs.confirm_rebuild(season, () => this.poll_now());
-		if (action === "reconcile")
-			memora.jobs.prompt_reconciliation(season, () => this.poll_now());
+		const poll = () => this.poll_now();
+		if (action === "rebuild") memora.jobs.confirm_rebuild(season, poll);
+		if (action === "reconcile") memora.jobs.prompt_reconciliation(season, poll);
 		if (action === "cancel")
 			memora.jobs.cancel(job, (cancelled) => this.on_progress(cancelled));
 		if (action === "new-season") frappe.new_doc("Game Subscription Season");
-		if (action === "demo") memora.demo_data.make(() => this.poll_now());
+		if (action === "demo") memora.demo_data.make(poll);
 	}
 
 	// -- showing --------------------------------------------------------------------------------
