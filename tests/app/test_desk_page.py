@@ -382,7 +382,7 @@ def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
     browser.sees(".srs-latency .srs-summary", "Cold read, last 24 hours")
     browser.sees(".srs-latency .srs-chart", "Median: 0 0", "99th Percentile: 0 0")
     browser.choose(".srs-latency", "Submission")
-    browser.sees(".srs-latency .srs-summary", "Submit, last 24 hours")
+    browser.sees(".srs-latency .srs-summary", "Submission, last 24 hours")
 
 
 def test_a_click_rebuilds_the_cache(site: Site, browser: Browser) -> None:

@@ -133,7 +133,8 @@ def test_each_administrator_is_told_in_their_own_language(site: Site, app: App) 
 
 def test_a_warning_of_several_sentences_in_arabic(arabic: None) -> None:
     warning = translated_warning(
-        "redis_queue loses unsaved answers when it crashes: set appendonly yes. redis_queue has "
+        "redis_queue loses unsaved answers when it crashes: set appendonly yes, first with "
+        "CONFIG SET, then in its file. redis_queue has "
         "replicas (2), and none is asked whether it has an answer: a failover loses what it lacks. "
         "Set srs_journal_replicas to 2."
     )

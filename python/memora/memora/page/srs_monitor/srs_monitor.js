@@ -126,10 +126,9 @@ memora.SRSMonitor = class {
 	on_progress(job) {
 		if (!this.monitor) return;
 		this.progress_at = Date.now();
-		const { jobs } = this.monitor;
-		const known = jobs.find(({ name }) => name === job.name);
+		const known = this.monitor.jobs.find(({ name }) => name === job.name);
 		if (known) Object.assign(known, job);
-		else jobs.unshift(job);
+		else this.monitor.jobs.unshift(job);
 		this.show_seasons();
 		this.show_jobs();
 		if (!memora.jobs.is_running(job)) this.poll_now();
