@@ -110,13 +110,19 @@ format: $(VENV)/.lint $(VENV)/.biome
 translations: $(VENV)/.tests
 	$(BIN)/python -m tests.translations
 
-## lint: style, types, the rooms of src/, the direction of imports, and that the stub tells the truth
+# The phrases of .ci/words.txt, each as one word to codespell, else words as it takes them.
+PHRASES = \b(?:$(shell sed -n 's/->.*//p' .ci/words.txt | paste -sd '|'))\b|[\w'-]+
+
+## lint: style, types, the words of the docs, the rooms of src/, the direction of imports, and that the stub tells the truth
 lint: $(VENV)/.lint $(VENV)/.biome
 	cargo fmt --check
 	$(BIN)/python -m tests.structure
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/biome check --error-on-warnings
+	@# Code, in a line or a block, is not prose.
+	$(BIN)/codespell --dictionary - --dictionary .ci/words.txt --regex "$(PHRASES)" \
+	  --ignore-regex '`[^`]+`' --ignore-multiline-regex '(?ms)^ *```.*?^ *```$$' README.md CHANGELOG.md docs/*.md
 	$(BIN)/lint-imports
 	cargo clippy --all-targets -- -D warnings
 	@# mypy reads the libraries that come with the app, and the stub is held against the engine.
