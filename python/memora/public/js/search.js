@@ -1,10 +1,12 @@
 // Who searches the Desk for "memora" finds all of it: no name but the workspace's has that word.
 window.$(document).on("app_ready", () => {
 	const search = frappe.search?.utils;
-	if (!search?.get_workspaces) return;
-	const get_workspaces = search.get_workspaces;
-	search.get_workspaces = function (keywords) {
-		const found = get_workspaces.call(this, keywords);
+	// Frappe 16 finds tiles where 15 finds workspaces.
+	const name = ["get_desktop_icons", "get_workspaces"].find((each) => search?.[each]);
+	if (!name) return;
+	const of_frappe = search[name];
+	search[name] = function (keywords) {
+		const found = of_frappe.call(this, keywords);
 		const typed = keywords.trim().toLowerCase();
 		if (typed.length < 3 || !"memora".startsWith(typed)) return found;
 		const highest = Math.max(1, ...found.map(({ index }) => index));
