@@ -262,7 +262,7 @@ def test_the_command_shows_the_status(manager: Site, engine: Engine) -> None:
         f"{SEASON}: 40 students",
         "0 submissions wait",
         "poison    1",
-        "warm read",
+        "Warm read",
     ):
         assert part in done.output
     assert "Reconciliation" in done.output

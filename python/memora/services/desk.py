@@ -84,7 +84,7 @@ def students_active_today() -> Number | str:
     day = _submissions_of_today()
     if day["submissions"] < SUBMISSIONS:
         return _number(day["students"])
-    return f"{day['students']:,}+"
+    return _at_least(day["students"])
 
 
 def answers_today() -> Number | str:
@@ -92,7 +92,7 @@ def answers_today() -> Number | str:
     day = _submissions_of_today()
     if day["submissions"] < SUBMISSIONS:
         return _number(day["answers"])
-    return f"{day['answers']:,}+"
+    return _at_least(day["answers"])
 
 
 def _submissions_of_today() -> dict[str, int]:
@@ -143,6 +143,11 @@ def waiting_poison_reviews() -> Number:
     number = _number(frappe.db.count(POISON, WAITING), ["List", POISON])
     number["route_options"] = {name: list(condition) for name, condition in WAITING.items()}
     return number
+
+
+def _at_least(value: int) -> str:
+    """A number with a plus, and a left-to-right mark that keeps it behind the number."""
+    return f"{value:,}+\u200e"
 
 
 def _number(value: int, route: list[str] | None = None) -> Number:

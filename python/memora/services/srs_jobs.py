@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any, Final, Literal, TypedDict, TypeVar, cast
 
 import frappe
 from frappe import _
+from frappe.translate import get_user_lang, print_language
 from frappe.utils import now_datetime
 from frappe.utils.background_jobs import get_job as get_rq_job
 from frappe.utils.synchronization import filelock
@@ -200,7 +201,8 @@ def at_work(
 ) -> Iterator[Work]:
     """Do a job: what happens in the body is told in its SRS Job. Commits.
 
-    The body calls `Work.report_progress`, and `Work.end` with status "Done" at its end.
+    The body calls `Work.report_progress`, and `Work.end` with status "Done" at its end. What was
+    requested is told in the language of who requested it.
 
     Args:
         kind: what it is.
@@ -214,23 +216,29 @@ def at_work(
         memora._engine.MemoraError: it failed; so it is told, too, unless it was refused.
     """
     work = Work(name, partial(new_job, kind, season, **values))
-    try:
-        check_exists(season)
-        if name:
-            work.begin()
-        yield work
-    except (JobCancelled, KeyboardInterrupt):
-        if work.name:
-            work.end("Cancelled", _("It was cancelled. What was done until then stays."))
-        raise
-    except MemoraError as error:
-        if work.name or not isinstance(error, InvalidInput | SeasonUnavailable):
-            work.end("Failed", str(error))
-        raise
-    except BaseException as error:
-        if work.name:
-            work.end("Interrupted", f"{type(error).__name__}: {error}")
-        raise
+    with print_language(language_of(name)) if name else nullcontext():
+        try:
+            check_exists(season)
+            if name:
+                work.begin()
+            yield work
+        except (JobCancelled, KeyboardInterrupt):
+            if work.name:
+                work.end("Cancelled", _("It was cancelled. What was done until then stays."))
+            raise
+        except MemoraError as error:
+            if work.name or not isinstance(error, InvalidInput | SeasonUnavailable):
+                work.end("Failed", str(error))
+            raise
+        except BaseException as error:
+            if work.name:
+                work.end("Interrupted", f"{type(error).__name__}: {error}")
+            raise
+
+
+def language_of(name: str) -> str:
+    """The language of who requested a job, or the site's: what is told of the job is in it."""
+    return str(get_user_lang(frappe.db.get_value(JOB, name, "requested_by") or "Administrator"))
 
 
 def check_exists(season: str | None) -> None:

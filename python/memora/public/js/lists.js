@@ -11,3 +11,11 @@ memora.lists.when_empty = (list, text, fields = []) => {
 		return `<div class="msg-box no-border"><p>${frappe.utils.escape_html(text)}</p></div>`;
 	};
 };
+
+// A text in a list's column. What has no room is cut off at its end, also where the list is written
+// in the other direction: Frappe would cut off the beginning.
+memora.lists.cell = (field, value) => {
+	const text = frappe.utils.escape_html(value ?? "");
+	return `<a class="filterable ellipsis" dir="auto" style="display: inline-block; max-width: 100%"
+		title="${text}" data-filter="${field},=,${text}">${text}</a>`;
+};

@@ -7,6 +7,10 @@ frappe.listview_settings["Poison Review"] = {
 		if (doc.dismissed_at) return [__("Dismissed"), "gray", "dismissed_at,is,set"];
 		return [__("Waiting"), "red", "replayed_at,is,not set|dismissed_at,is,not set"];
 	},
+	formatters: {
+		season: (value) => memora.lists.cell("season", value),
+		reason: (value) => memora.lists.cell("reason", value),
+	},
 	// A row's own button, where there is room for it.
 	button: {
 		show: (doc) => !doc.replayed_at && !doc.dismissed_at,

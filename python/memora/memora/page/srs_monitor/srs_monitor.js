@@ -354,7 +354,7 @@ memora.SRSMonitor = class {
 					this.pill(__(job.status), memora.jobs.colour(job)),
 					memora.jobs.is_running(job)
 						? this.progress(job)
-						: memora.html`<bdi>${job.message}</bdi>`,
+						: job.message && memora.html`<bdi>${job.message}</bdi>`,
 					memora.format.relative_time(job.finished_at || job.started_at),
 					memora.jobs.can_be_cancelled(job) ? this.cancel_button(job) : "",
 				],
