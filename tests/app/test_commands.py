@@ -342,6 +342,24 @@ def test_a_student_is_exported_and_erased(site: Site, app: App) -> None:
     assert site.sql(f"SELECT COUNT(*) AS count FROM {TRACKER}")[0]["count"] == 0
 
 
+@pytest.mark.parametrize("given", ["n\n", ""], ids=["no", "nobody to ask"])
+@pytest.mark.parametrize(
+    "words", [("forget", PLAYER), ("delete-eligible",), ("clear-demo-data",)], ids=" ".join
+)
+def test_what_is_not_confirmed_is_not_done(
+    words: tuple[str, ...], given: str, site: Site, app: App
+) -> None:
+    site.add(PLAYER, [Record("q")])
+    said = "Nothing was done, since it was not confirmed."
+    done = run(*words, "--json", given=given)
+    # Click's runner shows what is typed.
+    answer = json.loads(done.stdout.removeprefix(f" {given}"))
+    assert (done.exit_code, answer) == (1, {"error": said, "code": "memora.invalid_input"})
+    done = run(*words, given=given)
+    assert (done.exit_code, done.stderr.endswith(f"Error: {said}\n")) == (1, True)
+    assert len(site.rows(PLAYER)) == 1
+
+
 def test_partitions_that_lack_are_made(site: Site, app: App) -> None:
     site.sql("UPDATE `tabGame Subscription Season` SET partition_created = 0")
     answer = json.loads(run("partitions", "--json").stdout)

@@ -7,7 +7,7 @@ from functools import partial
 import click
 from frappe import _
 
-from memora.commands.sites import Terminal, on_sites
+from memora.commands.sites import Terminal, on_sites, yes
 from memora.services import demo_data
 from memora.services.counting import records, students
 
@@ -28,9 +28,11 @@ def make_demo_data(terminal: Terminal, force: bool) -> object:
 
 
 @click.command("clear-demo-data")
+@yes
 @on_sites
-def clear_demo_data(terminal: Terminal) -> object:
+def clear_demo_data(terminal: Terminal, is_sure: bool) -> object:
     """Remove what demo-data has made: season, students, records, subjects and topics."""
+    terminal.confirm(_("Remove the demo season, its students and all their records?"), is_sure)
     removed = demo_data.remove(None, partial(terminal.show, _("Students")))
     text = _("Removed: {0} of {1}.")
     terminal.say(text.format(records(removed["records"]), students(removed["students"])))

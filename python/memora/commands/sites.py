@@ -73,9 +73,19 @@ class Terminal:
         self._bar, self._label = None, ""
 
     def confirm(self, question: str, is_sure: bool) -> None:
-        """Ask on stderr, unless `--yes` was given; no ends the command."""
+        """Ask on stderr, unless `--yes` was given.
+
+        Raises:
+            CommandRefused: the answer is no, or there is nobody to answer.
+        """
+        if is_sure:
+            return
+        try:
+            is_sure = click.confirm(question, err=True)
+        except click.Abort:
+            click.echo(err=True)
         if not is_sure:
-            click.confirm(question, abort=True, err=True)
+            raise CommandRefused(_("Nothing was done, since it was not confirmed."))
 
 
 yes: Final = click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
