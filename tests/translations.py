@@ -54,9 +54,10 @@ SHOWN_FIELDS: Final = (
     "success_message",
     "title",
 )
-# A place for a value, a Latin text that has one, or an option of a command.
+# A place for a value, a percentage, a Latin text with a value, or an option of a command.
 _TO_ISOLATE: Final = re.compile(
-    r"(?<![\w.] )--[a-z-]+|[A-Za-z][\w./-]*(?: [\w./-]+)* \{\d*\}|\{\d*\}", re.ASCII
+    r"(?<![\w.] )--[a-z-]+|[A-Za-z][\w./-]*(?: [\w./-]+)* \{\d*\}|(?:\{\d*\}|\d+)%|\{\d*\}",
+    re.ASCII,
 )
 
 

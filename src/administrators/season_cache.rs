@@ -32,8 +32,8 @@ impl Engine {
         self.process().database.with(|database| archive::estimated_rows(database, season))
     }
 
-    /// Begins a job on a season's cache. It is this process's until the connection or the lock ends,
-    /// however it ends. A Redis that is away makes it fail at once; later it is waited for.
+    /// Begins a job on a season's cache. It is this process's until the connection or the lock
+    /// ends, however it ends. A Redis that is away makes it fail at once; later it is waited for.
     pub(crate) fn begin_on_cache(
         &self,
         process: &Process,

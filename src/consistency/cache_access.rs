@@ -140,8 +140,8 @@ impl Engine {
         }
     }
 
-    /// Whether a run of a shard may be believed, by what it has said of its confirmation, or by this
-    /// process's own look from before that.
+    /// Whether a run of a shard may be believed, by what it has said of its confirmation, or by
+    /// this process's own look from before that.
     fn is_believed(
         &self,
         shard: &Shard,

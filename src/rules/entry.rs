@@ -37,8 +37,8 @@ pub struct Entry {
     pub base: Head,
     /// False when nobody could look for answers that the cache had missed.
     pub is_sure: bool,
-    /// The answers. None in an entry of the first version, which carries only states, and where states
-    /// were given.
+    /// The answers. None in an entry of the first version, which carries only states, and where
+    /// states were given.
     pub submission: Submission,
     /// What they led to.
     pub states: Vec<Review>,

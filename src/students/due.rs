@@ -222,8 +222,8 @@ impl Engine {
         })
     }
 
-    /// Makes sure that subject and topic exist, of which the cache knows some. Where nobody can tell,
-    /// they are taken for that.
+    /// Makes sure that subject and topic exist, of which the cache knows some. Where nobody can
+    /// tell, they are taken for that.
     ///
     /// # Errors
     /// [`Error::UnknownSubject`], [`Error::UnknownTopic`].

@@ -65,8 +65,8 @@ impl Engine {
         Ok(given.len())
     }
 
-    /// Makes sure that all that is named exists. Returns the user's name as Frappe has it, and whether
-    /// the season uses the cache.
+    /// Makes sure that all that is named exists. Returns the user's name as Frappe has it, and
+    /// whether the season uses the cache.
     fn check_names(
         &self,
         process: &Process,

@@ -11,10 +11,12 @@ window.addEventListener("unhandledrejection", (event) =>
 	window.complaints.push(JSON.stringify(event.reason))
 );
 
-window.__ = (text, values = []) => text.replace(/{(\d+)}/g, (_, index) => values[index]);
+window.__ = (text, values = []) =>
+	(frappe._messages[text] || text).replace(/{(\d+)}/g, (_, index) => values[index]);
 
 window.frappe = {
 	boot: JSON.parse(document.getElementById("boot").textContent),
+	_messages: JSON.parse(document.getElementById("boot").textContent).__messages,
 	pages: {},
 	listview_settings: {},
 	// By DocType and field; a `formatter` makes the HTML that lists and reports show.
@@ -310,7 +312,8 @@ window.desk = {
 	},
 };
 
-// -- a list ----------------------------------------------------------------------------------------
+// -- a list
+// ----------------------------------------------------------------------------------------
 class List {
 	constructor(doctype) {
 		this.doctype = doctype;

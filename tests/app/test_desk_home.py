@@ -198,7 +198,10 @@ def test_of_a_big_day_and_a_big_season_a_part_is_looked_at(
             answers=2,
             modified=site.now(),
         )
-    assert (desk.students_active_today(), desk.answers_today()) == ("3+\u200e", "6+\u200e")
+    assert (desk.students_active_today(), desk.answers_today()) == (
+        "\u20663+\u2069",
+        "\u20666+\u2069",
+    )
     site.add(PLAYER, [Record(f"q{number}") for number in range(10)])
     frappe.local.db.commit()
     # The engine's estimate of the season's records may be off, but not below what was looked at.

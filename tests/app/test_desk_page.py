@@ -59,10 +59,12 @@ T = TypeVar("T")
 # -- the server
 # ---------------------------------------------------------------------------------------
 class Desk(ThreadingHTTPServer):
-    """A web server of the site, in threads of its own; `user` is who is logged in."""
+    """A web server of the site, in threads of its own; `user` is who is logged in, and reads
+    `language`."""
 
     daemon_threads = True
     user = frappe.MANAGER
+    language = "en"
 
     def __init__(self, app: App) -> None:
         super().__init__(("127.0.0.1", 0), Request)
@@ -83,7 +85,7 @@ class Request(BaseHTTPRequestHandler):
         elif url.path.startswith("/script/"):
             self.send(200, "text/javascript", script(SCRIPTS / url.path.removeprefix("/script/")))
         elif url.path == "/":
-            self.send(200, "text/html", blank_page(self.server.user))
+            self.send(200, "text/html", blank_page(self.server.user, self.server.language))
         else:
             self.send(404, "text/plain", "")
 
@@ -94,6 +96,7 @@ class Request(BaseHTTPRequestHandler):
     def call(self, method: str, arguments: dict[str, str]) -> None:
         """Frappe's /api/method (frappe.handler, frappe.app)."""
         self.server.app(user=self.server.user)
+        frappe.local.lang = self.server.language
         try:
             answer, status = {"message": self.do(method, arguments)}, 200
             if self.command == "POST":
@@ -146,16 +149,23 @@ def script(path: Path) -> str:
     return "\n".join(file.read_text() for file in (path, *shared))
 
 
-def blank_page(user: str) -> str:
+def blank_page(user: str, language: str) -> str:
     roles = frappe.recorded.roles.get(user, [])
     # As Frappe has it from the permissions of the DocTypes.
     can_create = ["Game Subscription Season"] if "System Manager" in roles else []
     boot = json.dumps(
-        {"user": {"can_create": can_create}, "roles": roles, "sitename": "school.example"}
+        {
+            "user": {"can_create": can_create},
+            "roles": roles,
+            "sitename": "school.example",
+            "__messages": frappe.get_translations_from_csv(language, "memora"),
+        }
     )
+    direction = "rtl" if language == "ar" else "ltr"
     style = (SCRIPTS / "page/srs_monitor/srs_monitor.css").read_text()
     return (
-        '<!doctype html><title>Desk</title><link rel="icon" href="data:,">'
+        f'<!doctype html><html lang="{language}" dir="{direction}">'
+        '<title>Desk</title><link rel="icon" href="data:,">'
         f"<style>{style}</style><body>"
         f'<script type="application/json" id="boot">{boot}</script>'
         f"<script>{STANDIN.read_text()}</script>"
@@ -420,6 +430,57 @@ def test_a_reconciliation_shows_what_differed(site: Site, browser: Browser) -> N
     browser.sees(".srs-legend", "All that was cached", "Alarm")
     browser.sees_no(".srs-legend", "Sample")
     assert marks(browser) == (0, 2)
+
+
+# Where texts that match are drawn: of each, the place of its first letter, of its last, and whether
+# they are in one line.
+DRAWN: Final = """
+    const [root, pattern] = arguments;
+    const places = [];
+    const walker = document.createTreeWalker(document.querySelector(root), NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+        const node = walker.currentNode;
+        for (const found of node.data.matchAll(new RegExp(pattern, "g"))) {
+            const letter = (index) => {
+                const range = document.createRange();
+                range.setStart(node, index);
+                range.setEnd(node, index + 1);
+                return range.getBoundingClientRect();
+            };
+            const [first, last] = [letter(found.index), letter(found.index + found[0].length - 1)];
+            if (first.width) places.push([first.left, last.left, first.top === last.top]);
+        }
+    }
+    return places;
+"""
+
+
+def test_in_arabic_the_page_is_from_right_to_left_and_its_figures_are_not(
+    site: Site, browser: Browser, desk: Desk
+) -> None:
+    add_job(
+        site, kind="Reconciliation", status="Done", records=1000, message="0.5% differ.",
+        finished_at=site.now(), percent_differing=0.5, percent_low=0.25, percent_high=0.75,
+    )  # fmt: skip
+    site.journal.config_set("appendfsync", "everysec")
+    desk.language = "ar"
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-tile", "دفتر الإجابات", "غير دائم الحفظ")
+    browser.sees(".srs-message.orange", "appendfsync", "كيف تصلح ذلك خطوة بخطوة")
+    browser.sees(".srs-discrepancies .srs-summary", "من عيّنة")
+    for within, pattern, least in (
+        (".srs-monitor", r"\d[\d.,]*%", 4),
+        (".srs-discrepancies", "1,000", 1),
+        (".srs-monitor", r"appendfsync \w+, noeviction", 1),
+        (".srs-seasons", SEASON, 1),
+    ):
+        places = browser.run(DRAWN, within, pattern)
+        assert len(places) >= least, (pattern, places)
+        for first, last, is_one_line in places:
+            assert first < last or not is_one_line, (pattern, first, last)
+    heads = browser.chromium.find_elements(By.CSS_SELECTOR, ".srs-seasons th")
+    assert heads[0].location["x"] > heads[1].location["x"]
+    site.journal.config_set("appendfsync", "always")
 
 
 def marks(browser: Browser) -> tuple[int, int]:

@@ -61,6 +61,7 @@ def test_values_and_commands_keep_their_direction_in_arabic() -> None:
         ("نفّذ: bench --site SITE memora forget {0}",
          "نفّذ: \u2066bench --site SITE memora forget {0}\u2069"),
         ("حدّده بالخيار --site.", "حدّده بالخيار \u2066--site\u2069."),
+        ("بثقة 95% أو {0}%", "بثقة \u206895%\u2069 أو \u2068{0}%\u2069"),
         ("افتح redis_queue", "افتح redis_queue"),
     ):  # fmt: skip
         assert translations.isolated(text) == isolated

@@ -146,8 +146,8 @@ def waiting_poison_reviews() -> Number:
 
 
 def _at_least(value: int) -> str:
-    """A number with a plus, and a left-to-right mark that keeps it behind the number."""
-    return f"{value:,}+\u200e"
+    """A number with a plus, isolated: it stays behind the number in a page from right to left."""
+    return f"\u2066{value:,}+\u2069"
 
 
 def _number(value: int, route: list[str] | None = None) -> Number:

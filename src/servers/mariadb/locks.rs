@@ -23,7 +23,8 @@ use crate::servers::pool::Connect;
 
 /// A row for each lock that was ever taken.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_lock` (\
-    name VARCHAR(255) NOT NULL PRIMARY KEY, taken BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
+    name VARCHAR(255) NOT NULL PRIMARY KEY, taken BIGINT NOT NULL DEFAULT 0) \
+    ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 /// Begins a transaction whose statements other nodes have when they are done.
 const BEGIN: &str = "SET SESSION wsrep_trx_fragment_unit = 'statements', \
     wsrep_trx_fragment_size = 1, autocommit = 0, idle_transaction_timeout = 0, \

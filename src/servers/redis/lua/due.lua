@@ -1,7 +1,7 @@
 -- The student's due questions: one round trip, and few values, each of which costs time on the way.
--- KEYS: active season, sorted set, details, confirmation that the cache may be believed, known links
--- ARGV: active season as the caller knows it, generation, now, most questions, how the details of
--- the
+-- KEYS: active season, sorted set, details, confirmation that the cache may be believed, known
+-- links ARGV: active season as the caller knows it, generation, now, most questions, how the
+-- details of the
 --       wanted subject begin (nothing: every subject), its member of the known links
 -- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or
 -- nothing, total due, ids, details, 1 where the wanted subject is known}, ids and details joined by

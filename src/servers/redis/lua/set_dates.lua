@@ -1,8 +1,7 @@
--- Sets dates of a student in the cache only. What else is cached of a question stays: an answer that
--- is shown at the same time is before this or after it, never half of each.
--- KEYS: sorted set, details, cached students
--- ARGV: seconds to live, Unix time at which they go, student, (date, id, detail of a question that is
--- not cached) ...
+-- Sets dates of a student in the cache only. What else is cached of a question stays: an answer
+-- that is shown at the same time is before this or after it, never half of each. KEYS: sorted set,
+-- details, cached students ARGV: seconds to live, Unix time at which they go, student, (date, id,
+-- detail of a question that is not cached) ...
 for index = 4, #ARGV, 3 do
   local date, id, detail = ARGV[index], ARGV[index + 1], ARGV[index + 2]
   local known = redis.call('HGET', KEYS[2], id)
