@@ -119,6 +119,17 @@ pub enum Error {
         most: usize,
     },
 
+    /// Other submissions of the same student came first, again and again; nothing was saved.
+    #[error(
+        "{count} other submissions of the same student came first, and nothing was saved. Try \
+         again. [{code}]",
+        code = self.code()
+    )]
+    Overtaken {
+        /// How many.
+        count: u32,
+    },
+
     /// The server answered, with an error.
     #[error(
         "the {server} refused a command: {cause}. Check its log and its settings. [{code}]",
@@ -193,6 +204,7 @@ impl Error {
             Error::NotRegistered { server: Cache } => "memora.other_cache",
             Error::NotRegistered { .. } => "memora.other_journal",
             Error::Exhausted { .. } => "memora.connections_in_use",
+            Error::Overtaken { .. } => "memora.too_many_at_once",
             Error::Refused { is_transient: true, server, .. } => match server {
                 Cache => "memora.cache_refused_for_now",
                 Journal => "memora.journal_refused_for_now",
@@ -230,6 +242,7 @@ impl Error {
                 | Error::Elsewhere { .. }
                 | Error::NotRegistered { .. }
                 | Error::Exhausted { .. }
+                | Error::Overtaken { .. }
                 | Error::Unsettled { .. }
                 | Error::Refused { is_transient: true, .. }
         )
@@ -310,6 +323,7 @@ mod tests {
                 "journal_refused",
             ),
             (Error::Exhausted { server, most: 16 }, "connections_in_use"),
+            (Error::Overtaken { count: 60 }, "too_many_at_once"),
             (Error::Unsettled { server, cause: cause() }, "outcome_unknown"),
             (Error::Fault(cause()), "fault"),
         ] {

@@ -77,6 +77,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         | Error::Elsewhere { .. }
         | Error::NotRegistered { .. }
         | Error::Exhausted { .. }
+        | Error::Overtaken { .. }
         | Error::Refused { is_transient: true, .. } => ServiceUnavailable::new_err(message),
         Error::Refused { is_transient: false, .. } | Error::Fault(_) => {
             EngineFault::new_err(message)

@@ -255,7 +255,7 @@ impl Engine {
     /// moment, or whoever made it died before that: then the student's cache is loaded again.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] once that was so too often, or for too long.
+    /// [`Error::Overtaken`] once that was so too often, or for too long.
     pub(super) fn settle_conflict(
         &self,
         process: &Process,
@@ -265,14 +265,7 @@ impl Engine {
     ) -> Result<()> {
         let is_stuck = conflicts.note(before.head);
         if conflicts.count >= MOST_CONFLICTS || conflicts.began.elapsed() >= LONGEST_CONFLICT {
-            return Err(Error::Unavailable {
-                server: Server::Journal,
-                cause: format!(
-                    "{} other submissions of the same student came first",
-                    conflicts.count
-                ),
-                broken: false,
-            });
+            return Err(Error::Overtaken { count: conflicts.count });
         }
         // At random: else those who met would meet again.
         let longest = u64::from(conflicts.count.min(6) - 1) * 2_000;

@@ -28,6 +28,7 @@ FROM_THE_ENGINE: Final = (
     "the {0} has moved what was asked for: {1}. Try again. [{2}]",
     "all {0} connections of this process to the {1} are in use. Try again; where it lasts, see the "
     "part on processes in docs/sizing.md. [{2}]",
+    "{0} other submissions of the same student came first, and nothing was saved. Try again. [{1}]",
     "the {0} refused a command: {1}. Check its log and its settings. [{2}]",
     "the {0} failed while answers were saved: {1}. They may have been saved. Check that it runs; "
     "memora recovers by itself. [{2}]",
