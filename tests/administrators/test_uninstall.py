@@ -8,6 +8,7 @@ import pytest
 
 from memora._engine import Engine
 from memora.services import storage
+from tests import frappe_standin as frappe
 from tests.support.servers import wait_until
 from tests.support.site_under_test import (
     PLAYER,
@@ -25,6 +26,24 @@ App = Callable[..., None]
 
 def own_tables(site: Site) -> list[str]:
     return [next(iter(row.values())) for row in site.sql("SHOW TABLES LIKE 'memora\\_%%'")]
+
+
+def uninstall(site: Site) -> None:
+    """Call the hook as Frappe does, for which the app is not installed any more."""
+    frappe.recorded.installed_apps[site.name] = ["frappe"]
+    try:
+        storage.remove_what_is_left()
+    finally:
+        del frappe.recorded.installed_apps[site.name]
+
+
+def test_a_dry_run_removes_nothing(site: Site, engine: Engine, app: App) -> None:
+    engine.submit(PLAYER, session_data=session("waits"))
+    tables, keys = own_tables(site), lasting_keys(site.cache, site.journal)
+    storage.remove_what_is_left()
+    assert (own_tables(site), lasting_keys(site.cache, site.journal)) == (tables, keys)
+    engine.drain()
+    assert set(site.rows()) == {"waits"}
 
 
 def test_tables_and_keys_of_the_site_go_and_nothing_else(
@@ -46,7 +65,7 @@ def test_tables_and_keys_of_the_site_go_and_nothing_else(
         return lasting_keys(site.cache, site.journal)
 
     before = keys()
-    storage.remove_what_is_left()
+    uninstall(site)
     gone = {key for key in before if key.startswith((f"{site.name}|srs-", f"{site.name}|srs:"))}
     assert len(gone) > 4
     assert keys() == before - gone
@@ -78,7 +97,7 @@ def test_an_archived_season_of_before_takes_answers_after_a_new_install(
     site: Site, app: App
 ) -> None:
     site.sql("INSERT INTO memora_archive (season, step) VALUES (%s, 'done')", [SEASON])
-    storage.remove_what_is_left()
+    uninstall(site)
     storage.prepare_storage()
     engine = site.engine()
     engine.submit(PLAYER, session_data=session("q"))
@@ -91,12 +110,12 @@ def test_what_cannot_be_removed_is_told(
     site: Site, app: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
     site.servers.journal.kill()
-    storage.remove_what_is_left()
+    uninstall(site)
     assert "not everything could be removed" in capsys.readouterr().out
     site.servers.journal.start()
 
     def is_removed() -> bool:
-        storage.remove_what_is_left()
+        uninstall(site)
         return capsys.readouterr().out == ""
 
     wait_until(is_removed, 10.0)

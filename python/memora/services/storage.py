@@ -53,10 +53,13 @@ def prepare_storage() -> None:
 def remove_what_is_left() -> None:
     """Remove memora's own tables and its keys in Redis (hook after_uninstall).
 
-    A later install begins again.
+    A later install begins again. In a dry run, in which Frappe calls this hook, too, the app is
+    still installed, and everything stays.
 
     What cannot be removed now is reported, and does not keep the app from being uninstalled.
     """
+    if "memora" in frappe.get_installed_apps():
+        return
     try:
         engine().uninstall()
     except MemoraError as error:
