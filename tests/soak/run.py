@@ -20,6 +20,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
+import pymysql
+
 from memora._engine import Engine, MemoraError
 from tests.soak.auditor import audit
 from tests.soak.crew import Crew
@@ -39,6 +41,15 @@ RECOVERY_SECONDS: Final = 60.0
 # In engines that have it: what waits in MariaDB for a drain, since the journal did not take it.
 JOURNAL_TABLE: Final = "memora_journal"
 SNAPSHOT_ISOLATION: Final = "--innodb-snapshot-isolation=ON"
+
+
+def make_room(site: Site) -> bool:
+    """Forget the reads that Safe Mode has counted. False: those of this moment stood in the way."""
+    try:
+        site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
+    except pymysql.err.OperationalError:
+        return False
+    return True
 
 
 def soak(
@@ -86,7 +97,7 @@ def soak(
                 if choice.randrange(OVERLAP) or fault.touches & also.touches
                 else [fault, also]
             )
-            site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
+            assert wait_until(lambda: make_room(site))
             told = inflict(both, choice)
             time.sleep(choice.random() * LONGEST_REST)
             report(f"{number + 1:4}/{faults} {told:100.100} {summary(students)}")
