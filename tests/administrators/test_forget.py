@@ -131,6 +131,13 @@ def test_a_name_in_another_case_is_told(erased: Site) -> None:
             call(STUDENT.upper())
 
 
+def test_a_name_that_nobody_has_is_told(erased: Site) -> None:
+    """A slip of the pen does not look like a student who is erased."""
+    for call in (srs.export_student, lambda name: srs.forget_student(name, confirm=name)):
+        with pytest.raises(frappe.DoesNotExistError, match="no user nobody@school"):
+            call("nobody@school.example")
+
+
 @pytest.mark.parametrize("command", ["export", "forget"])
 def test_the_commands_tell_it_too(erased: Site, command: str) -> None:
     refused = run(erased, command, STUDENT.upper(), *(["--yes"] if command == "forget" else []))

@@ -11,7 +11,7 @@ from frappe import _
 from memora.api.documents import as_student
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
-from memora.services.players import KeptRecords, export
+from memora.services.players import KeptRecords, check_known, export
 from memora.services.roles import MANAGERS
 
 if TYPE_CHECKING:
@@ -36,10 +36,13 @@ def export_student(player: str | None = None) -> Export:
 
     Raises:
         frappe.ValidationError: answers that wait cannot be saved now.
+        frappe.DoesNotExistError: there is no such user, and nothing is kept of one.
     """
     frappe.only_for(MANAGERS)
     player = as_student(player)
-    return {"player": player, **export(player)}
+    exported = export(player)
+    check_known(player, any(exported.values()))
+    return {"player": player, **exported}
 
 
 @frappe.whitelist(methods=["POST"])
@@ -59,7 +62,8 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
 
     Raises:
         frappe.ValidationError: not confirmed, or a season is being archived just now.
-        ReviewsUnavailable: a server is down. Calling it again goes on.
+        frappe.DoesNotExistError: there is no such user, and nothing was kept of one.
+        ReviewsUnavailable: a server is down. Calling it again continues.
     """
     frappe.only_for(MANAGERS)
     player = as_student(player)
@@ -68,4 +72,6 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
         throw(
             _("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown)
         )
-    return engine().forget(player)
+    forgotten = engine().forget(player)
+    check_known(player, any(forgotten.values()))
+    return forgotten

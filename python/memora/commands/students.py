@@ -11,7 +11,7 @@ from memora.api.documents import as_student
 from memora.commands.sites import Terminal, on_sites, yes
 from memora.services.counting import records
 from memora.services.engine import engine
-from memora.services.players import export
+from memora.services.players import check_known, export
 
 
 @click.command("export")
@@ -20,7 +20,9 @@ from memora.services.players import export
 def export_player(terminal: Terminal, player: str) -> object:
     """Print all that is kept of the student PLAYER, as JSON."""
     player = as_student(player)
-    exported = {"player": player, **export(player)}
+    kept = export(player)
+    check_known(player, any(kept.values()))
+    exported = {"player": player, **kept}
     terminal.say(json.dumps(exported, indent=1, default=str))
     return exported
 
@@ -35,6 +37,7 @@ def forget(terminal: Terminal, player: str, is_sure: bool) -> object:
     question = _("All data of {0} will be gone for good. Erase it?")
     terminal.confirm(question.format(player), is_sure)
     forgotten = engine().forget(player)
+    check_known(player, any(forgotten.values()))
     text = _(
         "Erased: {0}; of the archive: {1}; audit records: {2}; Poison Reviews: {3}; "
         "waiting submissions: {4}."

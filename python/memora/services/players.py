@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from typing import Any, Final, TypedDict
 
 import frappe
@@ -164,6 +165,17 @@ def export(player: str) -> KeptRecords:
         AUDIT: _all_fields(AUDIT, {"player": player}, "name"),
         POISON: _all_fields(POISON, {"player": player}, "name"),
     }
+
+
+def check_known(player: str, is_kept: bool) -> None:
+    """Make sure that a name was not a slip of the pen: a user has it, or something was kept of it.
+
+    Raises:
+        frappe.DoesNotExistError: neither.
+    """
+    if not is_kept and not frappe.db.exists("User", player):
+        message = _("There is no user {0}, and nothing is kept of one.")
+        throw(message.format(html.escape(player[:140])), frappe.DoesNotExistError)
 
 
 def _season_by_season(table: str, player: str) -> list[dict[str, Any]]:
