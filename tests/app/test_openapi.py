@@ -60,6 +60,7 @@ class Quiet(WSGIRequestHandler):
 def url(site: Site, app: App) -> Iterator[str]:
     """The app over HTTP, and a site with something to tell."""
     site.add(PLAYER, overdue(60, subject="Science", topic="Plants"))
+    site.add_users(frappe.MANAGER)
     site.insert("Poison Review", name="p", player=PLAYER, question_id="q", set_aside_at=site.now())
     frappe.recorded.at_once = True
     frappe.recorded.hooks["after_request"] = [hooks.after_request]
