@@ -9,9 +9,8 @@ import frappe
 from frappe import _
 
 from memora.api.documents import as_student
-from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
-from memora.services.players import KeptRecords, check_known, export
+from memora.services.players import KeptRecords, export, forget
 from memora.services.roles import MANAGERS
 
 if TYPE_CHECKING:
@@ -40,9 +39,7 @@ def export_student(player: str | None = None) -> Export:
     """
     frappe.only_for(MANAGERS)
     player = as_student(player)
-    exported = export(player)
-    check_known(player, any(exported.values()))
-    return {"player": player, **exported}
+    return {"player": player, **export(player)}
 
 
 @frappe.whitelist(methods=["POST"])
@@ -72,6 +69,4 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
         throw(
             _("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown)
         )
-    forgotten = engine().forget(player)
-    check_known(player, any(forgotten.values()))
-    return forgotten
+    return forget(player)

@@ -9,9 +9,9 @@ from frappe import _
 
 from memora.api.documents import as_student
 from memora.commands.sites import Terminal, on_sites, yes
+from memora.services import players
 from memora.services.counting import records
-from memora.services.engine import engine
-from memora.services.players import check_known, export
+from memora.services.players import export
 
 
 @click.command("export")
@@ -20,9 +20,7 @@ from memora.services.players import check_known, export
 def export_player(terminal: Terminal, player: str) -> object:
     """Print all that is kept of the student PLAYER, as JSON."""
     player = as_student(player)
-    kept = export(player)
-    check_known(player, any(kept.values()))
-    exported = {"player": player, **kept}
+    exported = {"player": player, **export(player)}
     terminal.say(json.dumps(exported, indent=1, default=str))
     return exported
 
@@ -36,8 +34,7 @@ def forget(terminal: Terminal, player: str, is_sure: bool) -> object:
     player = as_student(player)
     question = _("All data of {0} will be gone for good. Erase it?")
     terminal.confirm(question.format(player), is_sure)
-    forgotten = engine().forget(player)
-    check_known(player, any(forgotten.values()))
+    forgotten = players.forget(player)
     text = _(
         "Erased: {0}; of the archive: {1}; audit records: {2}; Poison Reviews: {3}; "
         "waiting submissions: {4}."

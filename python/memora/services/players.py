@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from typing import Any, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 import frappe
 from frappe import _
@@ -15,6 +15,9 @@ from memora.services.errors import frappe_errors, throw
 from memora.services.monitor import POISON
 from memora.services.partition_manager import SEASON
 from memora.services.storage import ARCHIVE, AUDIT, TRACKER
+
+if TYPE_CHECKING:
+    from memora._engine import Forgotten
 
 # Tables of which Frappe must not look through every record.
 BIG_TABLES: Final = (TRACKER, ARCHIVE, AUDIT)
@@ -152,6 +155,7 @@ def export(player: str) -> KeptRecords:
 
     Raises:
         frappe.ValidationError: they cannot be saved now.
+        frappe.DoesNotExistError: there is no such user, and nothing is kept of one.
     """
     _drain(player)
     if has_waiting_answers(player):
@@ -159,15 +163,29 @@ def export(player: str) -> KeptRecords:
         throw(message.format(player))
     # A transaction that began before does not see them.
     frappe.db.commit()
-    return {
+    kept: KeptRecords = {
         TRACKER: _season_by_season(TRACKER, player),
         ARCHIVE: _season_by_season(ARCHIVE, player),
         AUDIT: _all_fields(AUDIT, {"player": player}, "name"),
         POISON: _all_fields(POISON, {"player": player}, "name"),
     }
+    _check_known(player, any(kept.values()))
+    return kept
 
 
-def check_known(player: str, is_kept: bool) -> None:
+def forget(player: str) -> Forgotten:
+    """Erase all that is kept of a student.
+
+    Raises:
+        frappe.DoesNotExistError: there is no such user, and nothing was kept of one.
+        memora._engine.MemoraError: a server is down. Calling it again continues.
+    """
+    forgotten = engine().forget(player)
+    _check_known(player, any(forgotten.values()))
+    return forgotten
+
+
+def _check_known(player: str, is_kept: bool) -> None:
     """Make sure that a name was not a slip of the pen: a user has it, or something was kept of it.
 
     Raises:
