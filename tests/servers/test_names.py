@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.consistency.test_drain import kept
-from tests.support.names import SILENT, SLOW, NamedEngine
+from tests.support.names import SILENT, SILENT_SECONDS, SLOW, NamedEngine
 from tests.support.sentinel import watched
 from tests.support.servers import SCHEDULES, wait_until
 from tests.support.site_under_test import IMPATIENT, PLAYER, Record, Site, ids, session
@@ -48,8 +48,7 @@ def test_a_name_server_that_does_not_answer_any_more_costs_nothing(
     assert process.submit(PLAYER, session_data=session("r"))["persistence_job_id"]
     assert process.drain()["remaining"] == 0
     assert process.outage_news() == []
-    # The system waits for 10 s, each time that it is asked.
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < SILENT_SECONDS
     assert len(site.rows()) == 2
 
 
@@ -59,7 +58,7 @@ def test_a_name_server_that_never_answered_is_not_waited_for(site: Site, tmp_pat
     with NamedEngine(tmp_path, settings, redis_cache=SILENT) as process:
         began = time.monotonic()
         assert process.due(PLAYER)["is_degraded"]
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < SILENT_SECONDS
         status = process.cache_status([])
         assert "the name redis-cache: the name server does not answer" in status["cause"]
 
@@ -81,12 +80,12 @@ def test_a_sentinel_whose_name_server_is_silent_costs_nothing(site: Site, tmp_pa
             began = time.monotonic()
             assert process.submit(PLAYER, session_data=answer)["persistence_job_id"]
             assert process.outage_news() == []
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < SILENT_SECONDS
         with NamedEngine(tmp_path, settings, sentinel=SILENT) as process:
             began = time.monotonic()
             taken = process.submit(PLAYER, session_data=answer)["persistence_job_id"]
             assert kept(site) == [taken]
-            assert time.monotonic() - began < 10
+            assert time.monotonic() - began < SILENT_SECONDS
             warning = process.journal_status()["warning"]
             assert "the name sentinel: the name server does not answer" in warning
 

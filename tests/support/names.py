@@ -9,6 +9,8 @@ from tests.support.preloaded import build_library
 from tests.support.processes import RemoteEngine
 
 SILENT: Final = "silent"
+# How long the system waits for such a name server, each time that it asks.
+SILENT_SECONDS: Final = 60
 # Before an address.
 SLOW: Final = "slow:"
 
