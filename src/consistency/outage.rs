@@ -37,8 +37,8 @@ impl Engine {
             return;
         }
         let name = format!(
-            "the newest answer of {player} is {seconds_ahead} seconds ahead of the clock: see that \
-             the clocks of all hosts are right, then run bench memora mend-clock"
+            "the newest answer of {player} is {seconds_ahead} seconds ahead of the clock: check \
+             the clocks of all hosts, then run: bench --site SITE memora mend-clock"
         );
         log::warn!("{name}");
         match process.database.with(|database| outages::see_named(database, outages::CLOCK)) {

@@ -260,7 +260,7 @@ def test_the_command_shows_the_status(manager: Site, engine: Engine) -> None:
     for part in (
         "cache     answers",
         f"{SEASON}: 40 students",
-        "0 submissions wait",
+        "no submission waits",
         "poison    1",
         "Warm read",
     ):

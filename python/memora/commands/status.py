@@ -109,12 +109,14 @@ def describe_memory(status: Health) -> str:
 def describe_journal(status: Health) -> Iterator[str]:
     """redis_queue, what waits in it, and how safe that is."""
     journal = status["journal"]
-    waiting = counted(
-        status["backlog"],
-        _("1 submission waits, for {1} seconds"),
-        _("{0} submissions wait, the oldest for {1} seconds"),
-        f"{status['backlog_age_seconds']:,}",
-    )
+    waiting = _("no submission waits")
+    if status["backlog"]:
+        waiting = counted(
+            status["backlog"],
+            _("1 submission waits, for {1} seconds"),
+            _("{0} submissions wait, the oldest for {1} seconds"),
+            f"{status['backlog_age_seconds']:,}",
+        )
     yield line("journal", f"{_('answers') if journal['reachable'] else _('is down')}, {waiting}")
     for replica in journal["replicas"]:
         if replica["is_online"]:
