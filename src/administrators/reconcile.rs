@@ -21,7 +21,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::progress::OnProgress;
 use crate::rules::alarm::is_alarming;
-use crate::rules::diff::{CachedSchedule, Differences, compare, only_cached};
+use crate::rules::diff::{Comparison, Differences, compare};
 use crate::rules::entry::{Entry, fingerprint};
 use crate::rules::review::Review;
 use crate::rules::sample::{Cluster, Estimate};
@@ -217,17 +217,16 @@ impl Engine {
         Ok(piece)
     }
 
-    /// Keeps again what only the cache still has of a student: a journal that was replaced by an
-    /// older one has lost it. Returns how many records.
+    /// Keeps again the states that only the cache still has of a student: a journal that was replaced
+    /// by an older one has lost them. Returns how many.
     fn offer(
         &self,
         process: &Process,
         season: &str,
         player: &str,
-        cached: &CachedSchedule,
+        mut states: Vec<Review>,
         known: &[Review],
     ) -> Result<u64> {
-        let mut states = only_cached(cached, known);
         if states.is_empty() {
             return Ok(0);
         }
@@ -285,7 +284,9 @@ impl Engine {
         let players: Vec<&str> = waiting.iter().map(|(player, _)| *player).collect();
         let (generation, records) =
             self.load_behind_fence(process, shard, season, &players, &fence)?;
-        let cached = shard.with(|cache| students::read(cache, keys, season, &players))?;
+        let expected: Vec<(&str, usize)> =
+            records.iter().map(|(player, records)| (*player, records.reviews.len())).collect();
+        let cached = shard.with(|cache| students::read(cache, keys, season, &expected))?;
         let (mut wrong, mut again, mut gone, mut present) =
             (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (((player, records), cached), (name, behind)) in
@@ -300,9 +301,9 @@ impl Engine {
                 continue;
             }
             let is_half_filled = cached.marker.is_none() || cached.head.is_none();
-            let differences = compare(&cached, &records.reviews);
+            let Comparison { differences, only_cached } = compare(&cached, &records.reviews);
             if !is_half_filled && cached.fence.as_deref() == Some(&fence) {
-                let offered = self.offer(process, season, player, &cached, &records.reviews)?;
+                let offered = self.offer(process, season, player, only_cached, &records.reviews)?;
                 if offered > 0 {
                     piece.offered += offered;
                     present.push(player);

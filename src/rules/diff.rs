@@ -15,10 +15,10 @@ pub struct CachedSchedule {
     pub marker: Option<f64>,
     /// What it was computed from.
     pub head: Option<Head>,
-    /// The date of each question.
-    pub dates: HashMap<Vec<u8>, f64>,
-    /// What belongs to each question beside its date.
-    pub details: HashMap<Vec<u8>, Vec<u8>>,
+    /// The date of each question, each question once.
+    pub dates: Vec<(Vec<u8>, f64)>,
+    /// What belongs to each question beside its date, each question once.
+    pub details: Vec<(Vec<u8>, Vec<u8>)>,
     /// The fence of a load that nothing has broken through.
     pub fence: Option<String>,
 }
@@ -55,44 +55,74 @@ impl AddAssign for Differences {
     }
 }
 
-/// Compares a schedule with the records of its student.
-pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Differences {
-    let mut found = Differences { records: records.len() as u64, ..Differences::default() };
-    let mut detail = String::new();
-    for review in records {
-        let id = review.question_id.as_bytes();
-        detail.clear();
-        review.push_detail(&mut detail);
-        match cached.dates.get(id) {
-            None => found.missing += 1,
-            // A date in seconds is a whole number, which Redis keeps as it is.
-            Some(date) if *date != review.next_review as f64 => found.wrong_date += 1,
-            Some(_) if cached.details.get(id).is_none_or(|cached| cached != detail.as_bytes()) => {
-                found.wrong_state += 1;
-            }
-            Some(_) => {}
-        }
-    }
-    // Each record is missing or has one of the dates: what dates are left have none.
-    found.ghost = (cached.dates.len() as u64 + found.missing).saturating_sub(found.records);
-    found.records += found.ghost;
-    found
+/// What a comparison found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Comparison {
+    /// What is wrong.
+    pub differences: Differences,
+    /// The states that the schedule has and nothing else, by their ids: newer than what is known of
+    /// their questions.
+    pub only_cached: Vec<Review>,
 }
 
-/// The states that a schedule has and nothing else: newer than what is known of their questions.
-pub fn only_cached(cached: &CachedSchedule, known: &[Review]) -> Vec<Review> {
-    let known: HashMap<&str, i64> =
-        known.iter().map(|review| (review.question_id.as_str(), review.answered_at_us)).collect();
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
-    let states = cached.details.iter().filter_map(|(id, detail)| {
-        let state = Review::from_detail(&text(id)?, &text(detail)?)?;
-        let is_newer =
-            known.get(state.question_id.as_str()).is_none_or(|order| *order < state.answered_at_us);
-        is_newer.then_some(state)
-    });
-    let mut states: Vec<Review> = states.collect();
-    states.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
-    states
+/// What the cache has of a record.
+#[derive(Clone, Copy, Default)]
+struct Seen {
+    /// Whether its date is right; `None`: it has none.
+    is_date_right: Option<bool>,
+    is_state_right: bool,
+}
+
+/// Compares a schedule with the records of its student.
+///
+/// Nearly all of it is right, so that is what costs little: one table, of the records, in which what
+/// is cached is looked up, and details are read only where their text is not the expected one.
+pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Comparison {
+    let ids = records.iter().map(|review| review.question_id.as_bytes());
+    let places: HashMap<&[u8], usize> = ids.zip(0..).collect();
+    let mut seen = vec![Seen::default(); records.len()];
+    let mut found = Differences { records: records.len() as u64, ..Differences::default() };
+    for (id, date) in &cached.dates {
+        match places.get(id.as_slice()) {
+            // A date in seconds is a whole number, which Redis keeps as it is.
+            Some(&place) => {
+                seen[place].is_date_right = Some(*date == records[place].next_review as f64);
+            }
+            None => found.ghost += 1,
+        }
+    }
+    let mut only_cached = Vec::new();
+    let mut expected = String::new();
+    for (id, detail) in &cached.details {
+        let place = places.get(id.as_slice()).copied();
+        if let Some(place) = place {
+            expected.clear();
+            records[place].push_detail(&mut expected);
+            seen[place].is_state_right = expected.as_bytes() == detail.as_slice();
+            if seen[place].is_state_right {
+                continue;
+            }
+        }
+        let known = place.map(|place| records[place].answered_at_us);
+        only_cached.extend(
+            read(id, detail).filter(|state| known.is_none_or(|order| order < state.answered_at_us)),
+        );
+    }
+    for one in seen {
+        match one.is_date_right {
+            None => found.missing += 1,
+            Some(false) => found.wrong_date += 1,
+            Some(true) => found.wrong_state += u64::from(!one.is_state_right),
+        }
+    }
+    found.records += found.ghost;
+    only_cached.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+    Comparison { differences: found, only_cached }
+}
+
+/// A cached state; `None` when it is something else.
+fn read(id: &[u8], detail: &[u8]) -> Option<Review> {
+    Review::from_detail(std::str::from_utf8(id).ok()?, std::str::from_utf8(detail).ok()?)
 }
 
 #[cfg(test)]
@@ -117,41 +147,59 @@ mod tests {
         }
     }
 
+    fn number_of(id: &[u8]) -> usize {
+        String::from_utf8_lossy(&id[1..]).parse().unwrap_or(0)
+    }
+
     #[test]
     fn what_is_the_same_does_not_differ() {
         let records: Vec<Review> = (0..50).map(review).collect();
         let found = compare(&cached(&records), &records);
-        assert_eq!(found, Differences { records: 50, ..Differences::default() });
+        let differences = Differences { records: 50, ..Differences::default() };
+        assert_eq!(found, Comparison { differences, only_cached: Vec::new() });
     }
 
     proptest! {
         /// Whatever is planted is found, each under its name.
         #[test]
-        fn planted_errors_are_counted(kinds in proptest::collection::vec(0..5usize, 0..200)) {
+        fn planted_errors_are_counted(kinds in proptest::collection::vec(0..7usize, 0..200)) {
             let records: Vec<Review> =
                 (0..kinds.len()).filter(|number| kinds[*number] != 1).map(review).collect();
             let mut schedule = cached(&(0..kinds.len()).map(review).collect::<Vec<_>>());
-            schedule.dates.retain(|id, _| {
-                let number: usize = String::from_utf8_lossy(&id[1..]).parse().unwrap_or(0);
-                kinds[number] != 0
-            });
+            schedule.dates.retain(|(id, _)| kinds[number_of(id)] != 0);
             for (id, date) in &mut schedule.dates {
-                let number: usize = String::from_utf8_lossy(&id[1..]).parse().unwrap_or(0);
-                if kinds[number] == 2 {
-                    *date += 86_400.0;
-                } else if kinds[number] == 3 {
-                    schedule.details.insert(id.clone(), b"nonsense".to_vec());
+                *date += if kinds[number_of(id)] == 2 { 86_400.0 } else { 0.0 };
+            }
+            schedule.details.retain(|(id, _)| kinds[number_of(id)] != 4);
+            let newer = |number: usize| Review { answered_at_us: 7, ..review(number) };
+            for (id, detail) in &mut schedule.details {
+                match kinds[number_of(id)] {
+                    3 => *detail = b"nonsense".to_vec(),
+                    5 => *detail = newer(number_of(id)).detail().into_bytes(),
+                    _ => {}
                 }
             }
+            schedule.dates.reverse();
             let count = |kind| kinds.iter().filter(|planted| **planted == kind).count() as u64;
             let expected = Differences {
                 records: kinds.len() as u64,
                 missing: count(0),
                 ghost: count(1),
                 wrong_date: count(2),
-                wrong_state: count(3),
+                wrong_state: count(3) + count(4) + count(5),
             };
-            prop_assert_eq!(compare(&schedule, &records), expected);
+            let found = compare(&schedule, &records);
+            prop_assert_eq!(found.differences, expected);
+            // Of a ghost nothing else knows, and of a newer state.
+            let mut only_cached: Vec<Review> = (0..kinds.len())
+                .filter_map(|number| match kinds[number] {
+                    1 => Some(review(number)),
+                    5 => Some(newer(number)),
+                    _ => None,
+                })
+                .collect();
+            only_cached.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+            prop_assert_eq!(found.only_cached, only_cached);
         }
     }
 }

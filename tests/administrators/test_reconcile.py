@@ -162,6 +162,48 @@ def test_what_is_void_since_an_outage_is_no_error(cached: Site, engine: Engine) 
     assert engine.due(STUDENTS[0])["total_due"] == 11
 
 
+# -- in every form that Redis keeps them
+MANY = 300
+# Redis keeps numbers in a form of their own, and gives long ids with little in them shortened.
+FORMS = {
+    "plain": "G04-U{:03}",
+    "numbers": "{}",
+    "shortened": "{:03}" + 60 * "a",
+    "not ASCII": "سؤال {}",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("may_dump", [True, False])
+def test_large_schedules_are_compared(
+    site: Site, engine: Engine, form: str, may_dump: bool
+) -> None:
+    questions = [FORMS[form].format(number) for number in range(MANY)]
+    for student in STUDENTS[:3]:
+        site.add(student, [Record(question) for question in questions])
+    if not may_dump:
+        # As a user of redis_cache from before memora used it.
+        site.cache.execute_command("ACL", "SETUSER", "default", "-dump")
+    engine.rebuild(SEASON)
+    assert (wrong(engine.reconcile(SEASON)), engine.reconcile(SEASON)["records"]) == ({}, 3 * MANY)
+    forget(site, STUDENTS[0], *questions[7:10])
+    site.cache.zadd(site.key("srs", STUDENTS[1]), {"ghost": 1.5, questions[1]: 5.0})
+    site.cache.hset(site.key("srs-detail", STUDENTS[1]), questions[2], "nonsense")
+    # So few are kept in another form.
+    site.cache.delete(site.key("srs", STUDENTS[2]))
+    site.cache.zadd(site.key("srs", STUDENTS[2]), {questions[0]: 5.0})
+    assert wrong(engine.reconcile(SEASON)) == {
+        "missing": 3,
+        "ghost": 1,
+        "wrong_date": 1,
+        "wrong_state": 1,
+        "half_filled": 1,
+    }
+    assert wrong(engine.reconcile(SEASON)) == {}
+    site.cache.execute_command("ACL", "SETUSER", "default", "+dump")
+    check_truth(site, *STUDENTS[:3])
+
+
 # -- answers on their way
 # -----------------------------------------------------------------------------
 def test_answers_in_the_journal_are_no_errors_and_stay(cached: Site, engine: Engine) -> None:

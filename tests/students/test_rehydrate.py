@@ -46,6 +46,42 @@ def test_loads_the_records_and_says_how_many(site: Site, engine: Engine) -> None
     assert engine.cache_stats("nobody@school.example", SEASON)["complete"]
 
 
+def test_every_record_is_loaded_as_it_stands(site: Site, engine: Engine) -> None:
+    """Names that look like what stands between them, none at all, and dates that are none."""
+    names = ["q", "1,2,3,", "2026-01-01 00:00:00,", "سؤال", "𝛑", "'\\\"", "\n", "q,1"]
+    records = [
+        Record(name, subject=subject, topic=topic, answered_at_us=answered, reviewed_in=reviewed)
+        for name, subject, topic, answered, reviewed in zip(
+            names,
+            [None, "", "Science, 7", "علوم", "1", ",", "a" * 140, "𝛑" * 140],
+            ["Plants", None, "", "1,", "نبات", "𝛑" * 140, None, ","],
+            [0, 1, 1_700_000_000_123_456, 5, 0, 0, 7, 2**62],
+            [None, timedelta(days=-1), *[None] * 5, timedelta(seconds=-1)],
+            strict=True,
+        )
+    ]
+    site.add(PLAYER, records)
+    assert engine.rehydrate(PLAYER, SEASON) == len(names)
+    details = site.cache.hgetall(site.key("srs-detail", PLAYER))
+    for row in site.rows().values():
+        subject, topic = row["subject"] or "", row["topic"] or ""
+        detail = details[row["question_id"]]
+        assert detail.startswith(f"{len(subject.encode())},{subject}{row['stability']},")
+        assert detail.endswith(f",{row['answered_at_us']},{topic}")
+    # The rebuild reads rows, one after the other.
+    engine.rebuild(SEASON)
+    again = site.cache.hgetall(site.key("srs-detail", PLAYER))
+    again.pop(""), details.pop("")
+    assert again == details
+
+
+def test_more_records_than_one_text_holds(site: Site, engine: Engine) -> None:
+    """MariaDB gives a student's records as one text, which it cuts off at a mebibyte."""
+    site.add(PLAYER, [Record(f"{number:04}" + "𝛑" * 130) for number in range(2_100)])
+    assert engine.rehydrate(PLAYER, SEASON) == 2_100
+    assert engine.cache_stats(PLAYER, SEASON)["records"] == 2_100
+
+
 @pytest.mark.parametrize("count", [1, 62, 63, 64, 600, 16_383, 16_384])
 def test_schedules_of_every_size(site: Site, engine: Engine, count: int) -> None:
     records = [

@@ -1,4 +1,5 @@
-//! Whole keys as `RESTORE` takes them: Redis's own serialization, the one of its RDB files.
+//! Whole keys as `RESTORE` takes them and `DUMP` gives them: Redis's own serialization, the one of
+//! its RDB files.
 //!
 //! A thousand members of a sorted set cost Redis two thirds of what they cost it as arguments of
 //! ZADD: nothing is parsed, and it knows in advance how many come. The form is that of RDB version
@@ -55,6 +56,42 @@ impl SortedSetDump {
     }
 }
 
+/// The members of a sorted set and their scores, from what `DUMP` gives. `None`: it is in another
+/// form, as that of few members is, or has a text that Redis has made shorter.
+pub fn sorted_set(dump: &[u8]) -> Option<Vec<(Vec<u8>, f64)>> {
+    let (kind, mut rest) = dump.split_first()?;
+    if *kind != SORTED_SET {
+        return None;
+    }
+    let count = take_length(&mut rest)?;
+    let mut members = Vec::with_capacity(count.min(rest.len()));
+    for _ in 0..count {
+        let length = take_length(&mut rest)?;
+        let member = take(&mut rest, length)?.to_vec();
+        let score = f64::from_le_bytes(take(&mut rest, size_of::<f64>())?.try_into().ok()?);
+        members.push((member, score));
+    }
+    Some(members)
+}
+
+/// What [`push_length`] wrote.
+fn take_length(rest: &mut &[u8]) -> Option<usize> {
+    let first = take(rest, 1)?[0];
+    match (first, first >> 6) {
+        (_, 0) => Some(usize::from(first)),
+        (_, 1) => Some(usize::from(first & 0x3f) << 8 | usize::from(take(rest, 1)?[0])),
+        (0x80, _) => usize::try_from(u32::from_be_bytes(take(rest, 4)?.try_into().ok()?)).ok(),
+        (0x81, _) => usize::try_from(u64::from_be_bytes(take(rest, 8)?.try_into().ok()?)).ok(),
+        _ => None,
+    }
+}
+
+fn take<'a>(rest: &mut &'a [u8], count: usize) -> Option<&'a [u8]> {
+    let (taken, others) = rest.split_at_checked(count)?;
+    *rest = others;
+    Some(taken)
+}
+
 fn begun(kind: u8, count: usize, bytes: usize) -> Vec<u8> {
     let mut dump = Vec::with_capacity(bytes + 16);
     dump.push(kind);
@@ -108,6 +145,30 @@ mod tests {
         assert_eq!(length(0x3fff), [0x7f, 0xff]);
         assert_eq!(length(0x4000), [0x80, 0, 0, 0x40, 0]);
         assert_eq!(length(1 << 32), [0x81, 0, 0, 0, 1, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_sorted_set_is_read_as_it_was_written() {
+        let members: Vec<(String, f64)> = [0, 1, 0x3f, 0x40, 0x4000]
+            .into_iter()
+            .map(|length| ("q".repeat(length), length as f64 - 0.5))
+            .collect();
+        let mut set = SortedSetDump::with_members(members.len(), 0);
+        for (member, score) in &members {
+            set.push(member, *score);
+        }
+        let dump = set.finish();
+        let bytes = |(member, score): &(String, f64)| (member.clone().into_bytes(), *score);
+        assert_eq!(sorted_set(&dump), Some(members.iter().map(bytes).collect()));
+        // Version and checksum come after the members.
+        for end in 0..dump.len() - 10 {
+            assert_eq!(sorted_set(&dump[..end]), None, "{end}");
+        }
+        // A text that is compressed, a hash, a length that promises what is not there.
+        for other in [&[5, 1, 0xc3, 1, 2][..], &[4, 1, 1, b'q', 0], &[5, 0x81, 255, 255, 255, 255]]
+        {
+            assert_eq!(sorted_set(other), None);
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use ::redis::{RedisResult, Value};
 
+use super::dump::sorted_set;
 use super::keys::Keys;
 use super::scan::scan_season;
 use super::{RedisConnection, unexpected};
@@ -15,6 +16,10 @@ use crate::rules::diff::CachedSchedule;
 
 /// Students whose time is over that leave the list at a time: others wait for no more than these.
 const MOST_EXPIRED: usize = 2_000;
+
+/// Redis keeps a sorted set of so few members in a form of its own
+/// (`zset-max-listpack-entries`).
+const COMPACT: usize = 128;
 
 /// What is cached of a season.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -154,48 +159,109 @@ pub fn scan(
 }
 
 /// Reads all that is cached of some students, in their order.
+///
+/// # Arguments
+/// `players`: with how many records each is expected to have.
 pub fn read(
     connection: &mut RedisConnection,
     keys: &Keys,
     season: &str,
-    players: &[&str],
+    players: &[(&str, usize)],
 ) -> Result<Vec<CachedSchedule>> {
+    let (mut schedules, mut others) = (Vec::with_capacity(players.len()), Vec::new());
+    let asked = players.iter().map(|(player, records)| (*player, *records > COMPACT));
+    for (place, found) in ask(connection, keys, season, asked)?.into_iter().enumerate() {
+        if found.is_none() {
+            others.push((place, players[place].0));
+        }
+        schedules.push(found.unwrap_or_default());
+    }
+    if !others.is_empty() {
+        let asked = others.iter().map(|(_, player)| (*player, false));
+        let found = ask(connection, keys, season, asked)?;
+        for ((place, _), found) in others.iter().zip(found) {
+            schedules[*place] = found.ok_or_else(|| unexpected(&Value::Nil))?;
+        }
+    }
+    Ok(schedules)
+}
+
+/// Reads all that is cached of some students, the dates of those with the flag as one text: a number
+/// costs Redis more to write than to find, and whoever asks to take apart. `None`: their dates
+/// cannot be read so.
+fn ask<'a>(
+    connection: &mut RedisConnection,
+    keys: &Keys,
+    season: &str,
+    players: impl Iterator<Item = (&'a str, bool)> + Clone,
+) -> Result<Vec<Option<CachedSchedule>>> {
     let mut pipeline = redis::pipe();
     // A key of another kind in the place of a schedule is no reason not to read the others.
     pipeline.ignore_errors();
-    for player in players {
-        pipeline.cmd("ZRANGE").arg(keys.schedule(player, season)).arg(0).arg(-1).arg("WITHSCORES");
+    for (player, is_dumped) in players.clone() {
+        let key = keys.schedule(player, season);
+        if is_dumped {
+            pipeline.cmd("DUMP").arg(key);
+        } else {
+            pipeline.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES");
+        }
         pipeline.cmd("HGETALL").arg(keys.details(player, season));
         // After the others: as long as it stands, nothing has changed them.
         pipeline.cmd("GET").arg(keys.fence(player, season));
     }
     let answers: Vec<RedisResult<Value>> = connection.pipeline(&pipeline)?;
-    let mut answers = answers.into_iter();
-    let mut schedules = Vec::with_capacity(players.len());
-    while let (Some(dates), Some(details), Some(fence)) =
-        (answers.next(), answers.next(), answers.next())
-    {
-        let is_broken = dates.is_err() || details.is_err();
-        let (dates, details) = (strings(dates)?, strings(details)?);
-        let is_there = is_broken || !dates.is_empty() || !details.is_empty();
-        let mut schedule = CachedSchedule { is_there, ..CachedSchedule::default() };
-        schedule.fence = strings(fence)?.pop().and_then(|fence| String::from_utf8(fence).ok());
-        schedule.dates.reserve(dates.len() / 2);
-        for (id, score) in pairs(dates) {
-            let score = std::str::from_utf8(&score).ok().and_then(|score| score.parse().ok());
-            let score = score.ok_or_else(|| unexpected(&Value::Nil))?;
-            if id.is_empty() {
-                schedule.marker = Some(score)
-            } else {
-                schedule.dates.insert(id, score);
-            }
-        }
-        schedule.details = pairs(details).collect();
-        let head = schedule.details.remove(&b""[..]);
-        schedule.head = head.and_then(|head| std::str::from_utf8(&head).ok()?.parse().ok());
-        schedules.push(schedule);
+    let (mut answers, mut schedules) = (answers.into_iter(), Vec::new());
+    for (_, is_dumped) in players {
+        let mut next = || answers.next().unwrap_or(Ok(Value::Nil));
+        let (dates, details, fence) = (next(), next(), next());
+        schedules.push(schedule(is_dumped, dates, details, fence)?);
     }
     Ok(schedules)
+}
+
+/// What is cached of a student, from the answers.
+fn schedule(
+    is_dumped: bool,
+    dates: RedisResult<Value>,
+    details: RedisResult<Value>,
+    fence: RedisResult<Value>,
+) -> Result<Option<CachedSchedule>> {
+    let is_broken = dates.is_err() || details.is_err();
+    let dates = match dates {
+        Ok(Value::BulkString(dump)) if is_dumped => sorted_set(&dump),
+        // Not every user may.
+        Err(_) if is_dumped => None,
+        dates => Some(scores(strings(dates)?)?),
+    };
+    let Some(mut dates) = dates else { return Ok(None) };
+    let details = strings(details)?;
+    let is_there = is_broken || !dates.is_empty() || !details.is_empty();
+    let mut schedule = CachedSchedule { is_there, ..CachedSchedule::default() };
+    schedule.fence = strings(fence)?.pop().and_then(|fence| String::from_utf8(fence).ok());
+    // The generation that it is complete in stands as the date of no question.
+    if let Some(place) = dates.iter().position(|(id, _)| id.is_empty()) {
+        schedule.marker = Some(dates.swap_remove(place).1);
+    }
+    schedule.dates = dates;
+    schedule.details.reserve(details.len() / 2);
+    for (id, detail) in pairs(details) {
+        if id.is_empty() {
+            schedule.head = std::str::from_utf8(&detail).ok().and_then(|head| head.parse().ok());
+        } else {
+            schedule.details.push((id, detail));
+        }
+    }
+    Ok(Some(schedule))
+}
+
+/// Members and their scores.
+fn scores(members: Vec<Vec<u8>>) -> Result<Vec<(Vec<u8>, f64)>> {
+    pairs(members)
+        .map(|(id, score)| {
+            let score = std::str::from_utf8(&score).ok().and_then(|score| score.parse().ok());
+            Ok((id, score.ok_or_else(|| unexpected(&Value::Nil))?))
+        })
+        .collect()
 }
 
 fn pairs(values: Vec<Vec<u8>>) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
