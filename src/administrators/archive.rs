@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use mysql::Conn;
 
 use crate::administrators::job::Job;
-use crate::administrators::pace::{self, Pace};
+use crate::administrators::pace::Pace;
+use crate::administrators::parallel::in_parallel;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::progress::OnProgress;
@@ -235,7 +236,7 @@ impl Run<'_> {
                 (self.zone, self.season, &self.statements, self.pace, &mut *self.held);
             in_transaction_again(self.connection, |connection| {
                 further = self.progress.clone();
-                for _ in 0..pace::ROWS / pace.rows() {
+                for _ in 0..pace.pieces() {
                     let start = Instant::now();
                     let range = KeyRange::next(
                         connection,
@@ -275,9 +276,9 @@ impl Run<'_> {
         let mut told = Instant::now();
         loop {
             let start = Instant::now();
-            let rows = 2 * self.pace.rows();
-            let range = KeyRange::next(self.connection, Place::Live, self.season, &after, rows)?;
-            let (records, differing_here) = self.statements.compare(self.connection, &range)?;
+            let ranges = self.next_ranges(&after)?;
+            let until = ranges.last().and_then(|range| range.until.clone());
+            let (records, differing_here) = self.compare_ranges(ranges)?;
             self.progress.verified += records;
             differing += differing_here;
             // For those who look on from other processes.
@@ -287,9 +288,42 @@ impl Run<'_> {
             }
             let worked = start.elapsed();
             (self.on_progress)(self.progress)?;
-            let Some(until) = range.until else { return Ok(differing) };
+            let Some(until) = until else { return Ok(differing) };
             after = until;
             self.pace.rest(worked);
         }
+    }
+
+    /// The next ranges to be compared.
+    fn next_ranges(&mut self, after: &Key) -> Result<Vec<KeyRange>> {
+        let (rows, mut after) = (2 * self.pace.rows(), Some(after.clone()));
+        let mut ranges = Vec::new();
+        while let Some(from) = after.filter(|_| ranges.len() < self.pace.at_once()) {
+            let range = KeyRange::next(self.connection, Place::Live, self.season, &from, rows)?;
+            after = range.until.clone();
+            ranges.push(range);
+        }
+        Ok(ranges)
+    }
+
+    /// Compares some ranges, several at a time. Returns how many records they have, and how many
+    /// differ.
+    fn compare_ranges(&mut self, ranges: Vec<KeyRange>) -> Result<(u64, u64)> {
+        if let [range] = ranges.as_slice() {
+            return self.statements.compare(self.connection, range);
+        }
+        let (process, statements) = (self.engine.process(), &self.statements);
+        let (mut records, mut differing) = (0, 0);
+        let mut ranges = ranges.into_iter();
+        in_parallel(
+            || Ok(ranges.next()),
+            |range| process.background.with(|database| statements.compare(database, &range)),
+            |(records_here, differing_here)| {
+                records += records_here;
+                differing += differing_here;
+                Ok(())
+            },
+        )?;
+        Ok((records, differing))
     }
 }

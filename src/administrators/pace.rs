@@ -7,12 +7,17 @@ use crate::error::{Error, Result};
 
 /// The longest that is rested after a piece of work.
 const LONGEST_REST: Duration = Duration::from_secs(10);
-/// Records that are copied in one transaction.
-pub(crate) const ROWS: usize = 1_000;
+/// Records that are copied in one transaction, where students wait.
+const QUIET_TRANSACTION: usize = 1_000;
+/// Records that are copied in one transaction where nobody waits, at a time: a commit costs as much
+/// as to copy hundreds of them. One statement holds nothing for 0.1 seconds.
+const ROWS: usize = 5_000;
 /// Records that are copied at a time where students wait: half a millisecond's work, for which they
 /// wait who need the same processor. Five times as many doubled the 99th percentile of their reads
 /// (`make bench-archive`).
 const QUIET_ROWS: usize = 50;
+/// Pieces that are read at a time where nobody waits.
+const AT_ONCE: usize = 4;
 
 /// Work that others must not notice: it rests after each piece.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +43,16 @@ impl Pace {
     /// small pieces.
     pub(crate) fn rows(self) -> usize {
         if self.share < 1.0 { QUIET_ROWS } else { ROWS }
+    }
+
+    /// Pieces of so many records in one transaction.
+    pub(crate) fn pieces(self) -> usize {
+        if self.share < 1.0 { QUIET_TRANSACTION / QUIET_ROWS } else { 1 }
+    }
+
+    /// Pieces that are read at a time. Whoever rests keeps one processor at most from others.
+    pub(crate) fn at_once(self) -> usize {
+        if self.share < 1.0 { 1 } else { AT_ONCE }
     }
 
     /// Rests as a piece of work of this length asks for.

@@ -561,6 +561,55 @@ def test_records_that_others_change_meanwhile_are_copied_again(
     assert {row["stability"] for row in found if row["question_id"] == "q007"} == {4}
 
 
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_what_is_lost_or_changed_after_it_was_copied_is_copied_again(
+    site: Site, engine: Engine, share: float
+) -> None:
+    """So many records that several ranges are compared at a time where nobody waits."""
+    old = ended_season(site, questions=300)
+    before: list[Rows] = []
+
+    def watch(progress: ArchiveProgress) -> None:
+        if progress["step"] == "verifying" and not before:
+            spoil(site, old)
+            before.append(records(site, TRACKER, old))
+
+    assert engine.archive(old, watch, share)["done"] == len(before[0]) == 12_001
+    assert records(site, ARCHIVE, old) == before[0]
+    assert records(site, TRACKER, old) == []
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_killed_before_the_comparison_it_compares_everything(
+    site: Site, engine: Engine, old: str, share: float
+) -> None:
+    def die(progress: ArchiveProgress) -> None:
+        if progress["step"] == "verifying":
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = fork(lambda: site.engine().archive(old, die, share))  # type: ignore[arg-type]
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    spoil(site, old)
+    before = records(site, TRACKER, old)
+    assert wait_until(lambda: not engine.is_running("Archive", old))
+    engine.archive(old, share=share)
+    assert records(site, ARCHIVE, old) == before
+
+
+def spoil(site: Site, season: str) -> None:
+    """Of what was copied, some is lost and some is not what it was; of the records, too, some are
+    changed, and one is new."""
+    first, last = STUDENTS[0], STUDENTS[-1]
+    for change in (
+        f"DELETE FROM {ARCHIVE} WHERE season = %s AND player = '{last}' AND question_id = 'q099'",
+        f"UPDATE {ARCHIVE} SET topic = 'Plants' WHERE season = %s AND player = '{first}' "
+        "AND question_id = 'q000'",
+        f"UPDATE {TRACKER} SET stability = 4 WHERE season = %s AND question_id = 'q007'",
+    ):
+        assert site.sql(change, (season,)) is not None
+    site.add("late@school.example", [Record("q")], season)
+
+
 def test_a_season_that_never_rests_is_not_dropped(site: Site, engine: Engine, old: str) -> None:
     stability = iter(range(10**6))
 

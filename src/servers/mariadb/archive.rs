@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use mysql::{Conn, Value};
 
 use super::dates::date_value_us;
+use super::errors::DUPLICATE;
 use super::key_range::{Key, KeyRange, Place};
 use super::records::split;
 use super::shape::{ARCHIVE, LIVE};
@@ -242,7 +243,10 @@ pub fn columns(connection: &mut Conn) -> Result<Vec<String>> {
 
 /// The statements that copy and compare the records of one season.
 pub struct Move {
+    /// Of a range that the archive has nothing of.
     copy: String,
+    /// What it ends with where the archive has some of them.
+    over_others: String,
     compare: String,
 }
 
@@ -270,17 +274,24 @@ impl Move {
             })
             .collect();
         let records = Place::Live.records_of(season);
-        let same: Vec<String> =
-            quoted.iter().map(|name| format!("a.{name} <=> r.{name}")).collect();
+        // The join has compared the key.
+        let same: Vec<String> = quoted
+            .iter()
+            .filter(|name| !is_key(name))
+            .map(|name| format!("a.{name} <=> r.{name}"))
+            .collect();
         Move {
             copy: format!(
                 "INSERT INTO {archive} ({}, archived_at, eligible_for_deletion) SELECT {}, ?, 0 \
                  FROM {records} \
-                 WHERE {{range}} ON DUPLICATE KEY UPDATE {}, \
-                 {archive}.answered_at_us = GREATEST(VALUES(answered_at_us), \
-                 {archive}.answered_at_us)",
+                 WHERE {{range}}",
                 list(""),
                 list("r."),
+            ),
+            over_others: format!(
+                " ON DUPLICATE KEY UPDATE {}, \
+                 {archive}.answered_at_us = GREATEST(VALUES(answered_at_us), \
+                 {archive}.answered_at_us)",
                 assignments.join(", ")
             ),
             compare: format!(
@@ -306,7 +317,14 @@ impl Move {
         let (seconds, rest) = split(now_us);
         let mut params = vec![date_value_us(zone, seconds, rest)];
         params.extend(range.params());
-        run(connection, &self.copy.replace("{range}", range.condition()), params)
+        let copy = self.copy.replace("{range}", range.condition());
+        // Nearly always the archive has none of them yet, and not to be ready for others costs less.
+        match run(connection, &copy, params.clone()) {
+            Err(Error::Refused { code: DUPLICATE, .. }) => {
+                run(connection, &(copy + &self.over_others), params)
+            }
+            outcome => outcome,
+        }
     }
 
     /// How many records a range has, and how many of them are not in the archive as they are here,
