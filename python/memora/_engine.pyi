@@ -191,8 +191,10 @@ class LatencySlot(TypedDict):
 class LatencyReport(TypedDict):
     """How long students' calls took, over all processes.
 
-    Kinds: "warm read", "cold read", "database read", "safe mode read", "submit". `series` covers a
-    day, oldest first; `all` begins when the cache was empty.
+    Kinds: "warm read", "cold read", "database read", "safe mode read", "submit", and "persistence",
+    which is no call: how long each submission waited from the journal to the commit in MariaDB, in
+    buckets of up to ten minutes. `series` covers a day, oldest first; `all` begins when the cache
+    was empty.
     """
 
     series: list[LatencySlot]
@@ -611,7 +613,10 @@ class Engine:
         """Whether the cache's Redis answers now. Raises nothing."""
 
     def latency(self) -> LatencyReport:
-        """How long students' calls took. Each process tells what it counted every five seconds."""
+        """How long students' calls took, and how long submissions waited to be in MariaDB.
+
+        Each process tells what it counted every five seconds, and at the end of a drain.
+        """
 
     def check_outages(self) -> None:
         """Look whether cache and journal answer, and note it for all processes. Raises nothing."""

@@ -6,7 +6,7 @@ use super::Engine;
 use super::values::Ordered;
 use crate::administrators::{cache_status, journal_status, latency};
 use crate::engine::outages;
-use crate::rules::latency::{BOUNDS_US, ByCall, Counts};
+use crate::rules::latency::{ByCall, Call, Counts};
 use crate::servers::redis::replication;
 
 #[pymethods]
@@ -167,18 +167,19 @@ impl From<latency::Latency> for LatencyReport {
 }
 
 fn by_name(calls: &ByCall) -> LatencyByCall {
-    Ordered(calls.iter().map(|(call, counts)| (call.name(), counts.into())).collect())
+    let named = calls.iter().map(|(call, counts)| (call.name(), Latency::new(*call, counts)));
+    Ordered(named.collect())
 }
 
-impl From<&Counts> for Latency {
-    fn from(counts: &Counts) -> Latency {
-        let bounds = BOUNDS_US.iter().map(|bound| *bound as f64 / 1e3).chain([f64::INFINITY]);
+impl Latency {
+    fn new(call: Call, counts: &Counts) -> Latency {
+        let bounds = call.bounds_us().iter().map(|bound| *bound as f64 / 1e3);
         Latency {
             count: counts.total(),
             sum_ms: counts.sum_us as f64 / 1e3,
-            p50_ms: counts.quantile_ms(0.5),
-            p99_ms: counts.quantile_ms(0.99),
-            buckets: bounds.zip(counts.places).collect(),
+            p50_ms: counts.quantile_ms(call, 0.5),
+            p99_ms: counts.quantile_ms(call, 0.99),
+            buckets: bounds.chain([f64::INFINITY]).zip(counts.places).collect(),
         }
     }
 }

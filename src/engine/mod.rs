@@ -7,6 +7,7 @@
 pub mod active_season;
 pub mod cache;
 mod late_replicas;
+mod latency;
 pub mod outages;
 mod process;
 pub mod refusals;

@@ -1,4 +1,5 @@
-//! How long students' calls take, over all processes of a site.
+//! How long students' calls take, and how long what they sent waits to be in MariaDB, over all
+//! processes of a site.
 //!
 //! A process counts its calls by kind and duration, and adds what has gathered to the cache's Redis
 //! every few seconds, in passing. What a process counted last is lost when it ends; so is all of it
@@ -13,6 +14,31 @@ use std::time::{Duration, Instant};
 pub const BOUNDS_US: [u64; 22] = [
     100, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000, 20_000,
     30_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000,
+];
+/// The same of [`Call::Persistence`], which takes seconds. 300 s is the promise.
+pub const PERSISTENCE_BOUNDS_US: [u64; BOUNDS_US.len()] = [
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    3_000_000,
+    5_000_000,
+    7_000_000,
+    10_000_000,
+    15_000_000,
+    20_000_000,
+    30_000_000,
+    45_000_000,
+    60_000_000,
+    90_000_000,
+    120_000_000,
+    180_000_000,
+    300_000_000,
+    600_000_000,
 ];
 const PLACES: usize = BOUNDS_US.len() + 1;
 
@@ -36,12 +62,21 @@ pub enum Call {
     SafeModeRead,
     /// A submission.
     Submit,
+    /// No call, but what follows a submission: from the moment that the journal had it to the
+    /// commit that put it into MariaDB.
+    Persistence,
 }
 
 impl Call {
     /// Every kind.
-    pub const ALL: [Call; 5] =
-        [Call::WarmRead, Call::ColdRead, Call::DatabaseRead, Call::SafeModeRead, Call::Submit];
+    pub const ALL: [Call; 6] = [
+        Call::WarmRead,
+        Call::ColdRead,
+        Call::DatabaseRead,
+        Call::SafeModeRead,
+        Call::Submit,
+        Call::Persistence,
+    ];
 
     /// The kind's name for tables and programs.
     pub fn name(self) -> &'static str {
@@ -51,6 +86,15 @@ impl Call {
             Call::DatabaseRead => "database read",
             Call::SafeModeRead => "safe mode read",
             Call::Submit => "submit",
+            Call::Persistence => "persistence",
+        }
+    }
+
+    /// The bounds that its counts are kept by, in microseconds.
+    pub fn bounds_us(self) -> &'static [u64; BOUNDS_US.len()] {
+        match self {
+            Call::Persistence => &PERSISTENCE_BOUNDS_US,
+            _ => &BOUNDS_US,
         }
     }
 }
@@ -58,7 +102,7 @@ impl Call {
 /// How many calls of one kind lasted how long.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// By the bounds.
+    /// By the bounds of the kind.
     pub places: [u64; PLACES],
     /// All of them together, in microseconds.
     pub sum_us: u64,
@@ -70,13 +114,13 @@ impl Counts {
         self.places.iter().sum()
     }
 
-    /// The time in milliseconds within which this share of the calls was done, as exact as the
-    /// bounds are.
-    pub fn quantile_ms(&self, share: f64) -> f64 {
+    /// The time in milliseconds within which this share of the calls of a kind was done, as exact
+    /// as the bounds are.
+    pub fn quantile_ms(&self, call: Call, share: f64) -> f64 {
         let wanted = share * self.total() as f64;
         let (mut passed, mut lower) = (0.0, 0.0);
-        for (count, upper) in self.places.iter().zip(BOUNDS_US) {
-            let (count, upper) = (*count as f64, upper as f64);
+        for (count, upper) in self.places.iter().zip(call.bounds_us()) {
+            let (count, upper) = (*count as f64, *upper as f64);
             if count > 0.0 && passed + count >= wanted {
                 // As if they were spread evenly between the bounds.
                 return (lower + (upper - lower) * (wanted - passed) / count) / 1e3;
@@ -121,7 +165,7 @@ impl Default for Recorder {
 impl Recorder {
     pub(crate) fn count(&self, call: Call, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let place = BOUNDS_US.partition_point(|bound| *bound < micros);
+        let place = call.bounds_us().partition_point(|bound| *bound < micros);
         self.places[call as usize][place].fetch_add(1, Ordering::Relaxed);
         self.sums_us[call as usize].fetch_add(micros, Ordering::Relaxed);
     }
@@ -172,8 +216,9 @@ mod tests {
         let taken = recorder.take();
         let counts = &taken[&Call::WarmRead];
         assert_eq!((counts.total(), counts.sum_us), (100, 98 * 450 + 2 * 40_000));
-        assert!((0.3..=0.5).contains(&counts.quantile_ms(0.5)), "{}", counts.quantile_ms(0.5));
-        assert!((30.0..=50.0).contains(&counts.quantile_ms(0.99)), "{}", counts.quantile_ms(0.99));
+        let quantile = |share| counts.quantile_ms(Call::WarmRead, share);
+        assert!((0.3..=0.5).contains(&quantile(0.5)), "{}", quantile(0.5));
+        assert!((30.0..=50.0).contains(&quantile(0.99)), "{}", quantile(0.99));
         assert!(recorder.take().is_empty());
     }
 
@@ -183,6 +228,19 @@ mod tests {
         recorder.count(Call::Submit, Duration::MAX);
         let taken = recorder.take();
         assert_eq!(taken[&Call::Submit].places[PLACES - 1], 1);
-        assert_eq!(taken[&Call::Submit].quantile_ms(0.99), 5_000.0);
+        assert_eq!(taken[&Call::Submit].quantile_ms(Call::Submit, 0.99), 5_000.0);
+    }
+
+    #[test]
+    fn whether_a_submission_was_saved_in_five_minutes_is_told_exactly() {
+        let recorder = Recorder::default();
+        for seconds in [4, 299, 300, 301] {
+            recorder.count(Call::Persistence, Duration::from_secs(seconds));
+        }
+        let places = recorder.take()[&Call::Persistence].places;
+        let in_time = PERSISTENCE_BOUNDS_US.iter().zip(places);
+        let in_time = in_time.filter(|(bound, _)| **bound <= 300_000_000);
+        assert_eq!(in_time.map(|(_, count)| count).sum::<u64>(), 3);
+        assert!(PERSISTENCE_BOUNDS_US.is_sorted() && PERSISTENCE_BOUNDS_US.contains(&300_000_000));
     }
 }

@@ -395,6 +395,16 @@ def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
     browser.sees(".srs-latency .srs-summary", "Submission, last 24 hours")
 
 
+def test_how_long_submissions_wait_is_shown(site: Site, app: App, browser: Browser) -> None:
+    site.add(PLAYER, [Record("q")])
+    app(user=PLAYER)
+    reviews.submit_review_session(session_data=session("q"))
+    site.engine().drain()
+    browser.open("page", "srs-monitor")
+    browser.sees(".srs-tile", "Waiting to Be Saved", "0", "100% of the last hour's were saved")
+    browser.sees(".srs-latency tr", "Until saved", "1", " ms")
+
+
 def test_a_click_rebuilds_the_cache(site: Site, browser: Browser) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
     browser.open("page", "srs-monitor")

@@ -188,10 +188,48 @@ def test_reads_in_safe_mode_are_counted_when_the_cache_is_back(
 ) -> None:
     manager.servers.cache.kill()
     assert engine.due(STUDENTS[0])["is_degraded"]
-    assert monitor.latency() == {"calls": [], "series": []}
+    assert monitor.latency() == {"calls": [], "series": [], "saved_in_time_percent": None}
     manager.servers.cache.start()
     assert wait_until(engine.cache_available)
     assert engine.latency()["all"]["safe mode read"]["count"] == 1
+
+
+def test_how_long_submissions_wait_to_be_saved_is_counted_once(
+    manager: Site, engine: Engine
+) -> None:
+    assert monitor.latency()["saved_in_time_percent"] is None
+    for question in ("q1", "q2"):
+        engine.submit(STUDENTS[0], session_data=session(question))
+    assert "persistence" not in engine.latency()["all"]
+    assert engine.drain()["submissions"] == 2
+    # The process that drains tells at once: a job's process ends with it.
+    assert manager.engine().latency()["all"]["persistence"]["count"] == 2
+    assert engine.drain()["submissions"] == 0
+    waited = engine.latency()["all"]["persistence"]
+    assert waited["count"] == 2
+    assert 0 < waited["sum_ms"] < 300_000
+    assert monitor.latency()["saved_in_time_percent"] == 100
+    families = text_string_to_metric_families(metrics.metrics_text())
+    samples = [each for family in families for each in family.samples]
+    named = [each for each in samples if each.name.startswith("memora_persistence_seconds")]
+    buckets = {each.labels["le"]: each.value for each in named if "le" in each.labels}
+    assert buckets["300"] == buckets["+Inf"] == 2
+    assert "persistence" not in {each.labels.get("call") for each in samples}
+
+
+def test_a_submission_that_waited_longer_was_not_saved_in_time(
+    manager: Site, engine: Engine
+) -> None:
+    engine.submit(STUDENTS[0], session_data=session("q1"))
+    engine.drain()
+    manager.servers.journal.kill()
+    engine.submit(STUDENTS[0], session_data=session("q2"))
+    manager.servers.journal.start()
+    manager.sql("UPDATE memora_journal SET kept_at_us = kept_at_us - 301000000")
+    assert wait_until(lambda: engine.journal_status()["reachable"])
+    assert engine.drain()["submissions"] == 1
+    assert monitor.latency()["saved_in_time_percent"] == 50
+    assert "50.00% of the submissions were saved" in run(manager, "status").output
 
 
 # -- Prometheus

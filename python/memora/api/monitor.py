@@ -38,7 +38,9 @@ def get_monitor() -> Monitor:
 
     Returns: time; status as of get_cache_status; scheduler {state, last_run, warning} of Frappe;
         latency {calls [{call, count, p50_ms, p99_ms}] of the last hour, series [{at, calls {call:
-        {count, p50_ms, p99_ms}}}] of each ten minutes of a day};
+        {count, p50_ms, p99_ms}}}] of each ten minutes of a day; its call "persistence" is how long
+        submissions waited to be in MariaDB; saved_in_time_percent: how many of the last hour's were
+        there within five minutes, None: there were none};
         discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of
         each season's last reconciliations, oldest first; alarming_percent, of which administrators
         are told when more differs; jobs as of get_job, newest first; seasons [{name, is_active,

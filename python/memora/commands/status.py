@@ -10,7 +10,7 @@ from frappe import _
 from memora.commands.sites import CommandRefused, Terminal, on_sites
 from memora.services.counting import counted, students
 from memora.services.metrics import metrics_text
-from memora.services.monitor import Health, Monitor, monitor
+from memora.services.monitor import IN_TIME_PERCENT, PERSISTENCE, Health, Monitor, monitor
 
 
 @click.command("status")
@@ -54,6 +54,10 @@ def describe(found: Monitor) -> Iterator[str]:
         times = f"{call['p50_ms']:.2f}", f"{call['p99_ms']:.2f}"
         name = calls_by_name()[call["call"]]
         yield line("latency", text.format(f"{name:<15}", f"{calls:>16}", *times))
+    in_time = found["latency"]["saved_in_time_percent"]
+    if in_time is not None:
+        text = _("{0} of the submissions were saved within five minutes, in the last hour")
+        yield line("", text.format(f"{in_time:.2f}%"), "red" if in_time < IN_TIME_PERCENT else None)
     for job in found["jobs"][:10]:
         when = str(job["finished_at"] or job["started_at"] or "")[:19]
         season = job["season"] or _("all seasons")
@@ -80,6 +84,7 @@ def calls_by_name() -> dict[str, str]:
         "database read": _("Database read"),
         "safe mode read": _("Safe Mode read"),
         "submit": _("Submission"),
+        PERSISTENCE: _("Until saved"),
     }
 
 

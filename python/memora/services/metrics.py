@@ -12,11 +12,19 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from memora._engine import MemoraError
 from memora.services.engine import engine
-from memora.services.monitor import MEGABYTE, Health, cache_status, discrepancies
+from memora.services.monitor import (
+    MEGABYTE,
+    PERSISTENCE,
+    Health,
+    cache_status,
+    discrepancies,
+)
 from memora.services.scheduler import scheduler_status
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
+
+    from memora._engine import Latency
 
 CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
@@ -50,7 +58,7 @@ class _Site(Collector):
             "Share of cached records that the last reconciliation found wrong",
             latest,
         )
-        yield _latency()
+        yield from _latency()
 
 
 def _gauges(status: Health) -> Iterator[Metric]:
@@ -93,19 +101,29 @@ def _by_season(name: str, meaning: str, values: Mapping[str, float]) -> Metric:
     return family
 
 
-def _latency() -> Metric:
+def _latency() -> Iterator[Metric]:
     meaning = "How long students' calls took in the engine, since redis_cache was empty"
-    family = HistogramMetricFamily("memora_call_seconds", meaning, labels=["call"])
+    calls = HistogramMetricFamily("memora_call_seconds", meaning, labels=["call"])
+    meaning = "How long acknowledged submissions waited to be in MariaDB, since then"
+    persistence = HistogramMetricFamily("memora_persistence_seconds", meaning)
     try:
-        calls = engine().latency()["all"]
+        found = engine().latency()["all"]
     except MemoraError:
-        return family
-    for name, call in calls.items():
-        bounds = [_bound(milliseconds) for milliseconds, _count in call["buckets"]]
-        counts = accumulate(count for _milliseconds, count in call["buckets"])
-        buckets = list(zip(bounds, counts, strict=True))
-        family.add_metric([name], buckets, sum_value=call["sum_ms"] / 1e3)
-    return family
+        found = {}
+    for name, call in found.items():
+        seconds = call["sum_ms"] / 1e3
+        if name == PERSISTENCE:
+            persistence.add_metric([], _buckets(call), sum_value=seconds)
+        else:
+            calls.add_metric([name], _buckets(call), sum_value=seconds)
+    yield calls
+    yield persistence
+
+
+def _buckets(call: Latency) -> list[tuple[str, float]]:
+    bounds = [_bound(milliseconds) for milliseconds, _count in call["buckets"]]
+    counts = accumulate(count for _milliseconds, count in call["buckets"])
+    return list(zip(bounds, counts, strict=True))
 
 
 def _bound(milliseconds: float) -> str:

@@ -30,6 +30,11 @@ LATEST_JOBS: Final = 20
 RECONCILIATIONS: Final = 60
 MOST_RECONCILIATIONS: Final = 1_200
 RECONCILED_DAYS: Final = 60
+# Of the engine's latencies, the one that is no call.
+PERSISTENCE: Final = "persistence"
+# Within which 99% of the submissions should be in MariaDB.
+IN_TIME_MS: Final = 300_000
+IN_TIME_PERCENT: Final = 99
 
 
 class JournalHealth(TypedDict):
@@ -94,10 +99,15 @@ class LatencyPoint(TypedDict):
 
 
 class LatencyChart(TypedDict):
-    """Calls of the last hour, and of each ten minutes of a day."""
+    """Calls of the last hour, and of each ten minutes of a day.
+
+    `saved_in_time_percent`: how many of the submissions that were saved in the last hour were in
+    MariaDB within five minutes. None: there was none.
+    """
 
     calls: list[NamedCallLatency]
     series: list[LatencyPoint]
+    saved_in_time_percent: float | None
 
 
 class Discrepancy(TypedDict):
@@ -204,11 +214,14 @@ def monitor() -> Monitor:
 
 
 def latency() -> LatencyChart:
-    """How long students' calls took, in the last hour and day; empty while the cache is away."""
+    """How long students' calls took, and how long submissions waited to be saved.
+
+    In the last hour and day; empty while the cache is away.
+    """
     try:
         found = engine().latency()
     except MemoraError:
-        return {"calls": [], "series": []}
+        return {"calls": [], "series": [], "saved_in_time_percent": None}
     return {
         "calls": [{"call": name, **_brief(call)} for name, call in found["last_hour"].items()],
         "series": [
@@ -218,7 +231,15 @@ def latency() -> LatencyChart:
             }
             for slot in found["series"]
         ],
+        "saved_in_time_percent": _in_time_percent(found["last_hour"].get(PERSISTENCE)),
     }
+
+
+def _in_time_percent(saved: Latency | None) -> float | None:
+    if saved is None:
+        return None
+    in_time = sum(count for milliseconds, count in saved["buckets"] if milliseconds <= IN_TIME_MS)
+    return 100 * in_time / saved["count"]
 
 
 def discrepancies() -> list[Discrepancy]:

@@ -14,6 +14,7 @@ mod complete;
 mod hand_over;
 mod overtaken;
 mod persist;
+mod persistence_times;
 mod replaced;
 mod report;
 mod set_aside;
@@ -27,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, BlockingRetryable, ExponentialBuilder};
 
+use self::persistence_times::count_persisted;
 pub use self::report::DrainReport;
 use self::take::{BATCH, take};
 use self::waiting::Waiting;
@@ -78,6 +80,7 @@ impl Engine {
         })?;
         let in_both = self.in_both_places(&process, &process.drain, (in_stream, in_table))?;
         report.remaining = (in_stream + in_table).saturating_sub(in_both);
+        self.tell_latency(&process);
         Ok(report)
     }
 
@@ -180,6 +183,9 @@ impl Engine {
             .map(|(_, token)| *token)
             .collect();
         report.submissions += written.done.len() - before.len();
+        count_persisted(process, &waiting, |token| {
+            written.done.contains(token) && !before.contains(token)
+        });
         self.acknowledge(process, &done)?;
         let is_early = |student: &Waiting| {
             student.entries.iter().any(|entry| written.early.contains(&entry.token))

@@ -31,6 +31,23 @@ memora.format.duration = (seconds) => {
 	return __("{0} hours", [memora.format.number(seconds / 3600, 0)]);
 };
 
+// What stands beside the number of submissions that wait to be saved, and its colour.
+memora.format.saving = ({ backlog, backlog_age_seconds }, { saved_in_time_percent }) => {
+	const percent = saved_in_time_percent ?? 100;
+	const colour = percent < memora.format.IN_TIME_PERCENT ? "red" : "";
+	if (backlog) {
+		return [__("The oldest for {0}", [memora.format.duration(backlog_age_seconds)]), colour];
+	}
+	if (saved_in_time_percent === null) return [__("Submissions in the journal"), colour];
+	const saved = __("{0} of the last hour's were saved within five minutes", [
+		memora.format.percent(percent),
+	]);
+	return [saved, colour];
+};
+
+// So many submissions should be saved within five minutes.
+memora.format.IN_TIME_PERCENT = 99;
+
 // A time of the server in the user's time zone; `format` is moment's.
 memora.format.time = (at, format) => frappe.datetime.convert_to_user_tz(at, false).format(format);
 

@@ -17,6 +17,7 @@ memora.SRSMonitor = class {
 		"database read": __("Database read"),
 		"safe mode read": __("Safe Mode read"),
 		submit: __("Submission"),
+		persistence: __("Until saved"),
 	};
 
 	constructor(wrapper) {
@@ -165,7 +166,7 @@ memora.SRSMonitor = class {
 	}
 
 	show_health() {
-		const { status } = this.monitor;
+		const { status, latency } = this.monitor;
 		const { journal } = status;
 		const count = (number, is_known) => (is_known ? memora.jobs.format_count(number) : "–");
 		const tile = (label, value, note, colour) => memora.html`
@@ -206,9 +207,7 @@ memora.SRSMonitor = class {
 			tile(
 				__("Waiting to Be Saved"),
 				count(status.backlog, journal.reachable),
-				status.backlog
-					? __("The oldest for {0}", [memora.format.duration(status.backlog_age_seconds)])
-					: __("Submissions in the journal")
+				...memora.format.saving(status, latency)
 			),
 			tile(
 				__("Poison Reviews"),
