@@ -22,6 +22,7 @@ SUBJECTS: Final = ("Mathematics", "Science", "Arabic", "English")
 TOPICS_A_SUBJECT: Final = 5
 TRACKER: Final = "`tabPlayer Memory Tracker`"
 CHUNK_ROWS: Final = 50_000
+ANSWERS_A_SESSION: Final = 50
 
 # `seq` counts the records from 0; `s` is the student, `q` the question, both from 0.
 RECORDS: Final = """
@@ -125,6 +126,40 @@ def load(
             advance(last - first + 1)
 
 
+def load_season(
+    connection: pymysql.Connection[Any], season: str, students: int, questions: int, first: int
+) -> None:
+    """Fill a season's empty partition in key order, with one statement.
+
+    Without checks MariaDB sorts the rows of an empty partition and builds each index once, several
+    times as fast as row by row.
+
+    Args:
+        questions: records of each student.
+        first: where the records' names begin; two seasons have none in common.
+    """
+    columns = (
+        "name, creation, modified, modified_by, owner, player, season, question_id, stability, "
+        "next_review_date, last_review_date, subject, topic, answered_at_us"
+    )
+    records = RECORDS.format(
+        name_length=18,
+        season=season,
+        student=f"(seq - {first}) DIV {questions}",
+        question=f"(seq - {first}) MOD {questions}",
+        subjects=len(SUBJECTS),
+        topics=TOPICS_A_SUBJECT,
+        subject_names=", ".join(f"'{subject}'" for subject in SUBJECTS),
+        more=", 0",
+        first=first,
+        last=first + students * questions - 1,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("SET unique_checks = 0, foreign_key_checks = 0")
+        cursor.execute(f"INSERT INTO {TRACKER} ({columns}) {records}")
+        cursor.execute("SET unique_checks = 1, foreign_key_checks = 1")
+
+
 def answers(choice: random.Random, count: int, questions: int) -> list[Answer]:
     """The answers of one review session: `count` different questions of `questions`."""
     return [
@@ -140,22 +175,21 @@ def answers(choice: random.Random, count: int, questions: int) -> list[Answer]:
 def plain_rows(
     choice: random.Random, count: int, students: int, questions: int
 ) -> list[plain_python.Row]:
-    """New states of records chosen at random, in random order, as rows for
-    `plain_python.UPSERT`."""
+    """New states of records, as rows for `plain_python.UPSERT`.
+
+    They are of sessions of `ANSWERS_A_SESSION` answers of students chosen at random, one session
+    after the other, as memora's journal has them.
+    """
     now = plain_python.naive_now()
     rows = []
-    for _ in range(count):
-        subject = choice.choice(SUBJECTS)
-        stability = choice.randint(1, 4)
-        next_review = now + timedelta(days=DAYS_AFTER_ANSWER[stability])
-        state = (
-            question_id(choice.randrange(questions)),
-            stability,
-            next_review,
-            subject,
-            f"{subject} 1",
-        )
-        rows.append(plain_python.upsert_row(player(choice.randrange(students)), SEASON, state, now))
+    for _ in range(count // ANSWERS_A_SESSION):
+        student = player(choice.randrange(students))
+        for number in choice.sample(range(questions), ANSWERS_A_SESSION):
+            subject = choice.choice(SUBJECTS)
+            stability = choice.randint(1, 4)
+            next_review = now + timedelta(days=DAYS_AFTER_ANSWER[stability])
+            state = (question_id(number), stability, next_review, subject, f"{subject} 1")
+            rows.append(plain_python.upsert_row(student, SEASON, state, now))
     return rows
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 Item = TypeVar("Item")
+Leaf = tuple[tuple[str, ...], float]
 
 BAR_WIDTH: Final = 30
 
@@ -195,6 +197,71 @@ class Report:
         path.with_suffix(".md").write_text("\n\n".join(self.sections) + "\n")
         content = {"title": self.title, "numbers": self.numbers, "failures": self.failures}
         path.with_suffix(".json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+# -- several runs -------------------------------------------------------------------------------
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """The options that `repeat` reads."""
+    parser.add_argument("--runs", type=int, default=1, help="of the whole bench; then their median")
+    parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
+
+
+def repeat(
+    title: str,
+    options: argparse.Namespace,
+    run: Callable[[argparse.Namespace, Report], object],
+) -> Report:
+    """Run a whole bench several times, and show the median and the spread of each of its numbers.
+
+    Args:
+        title: the report's title.
+        options: `runs` is how often, `out` where the report is written.
+        run: one run; it adds to a report of its own.
+
+    Returns: the report of the only run, or of all of them: its `numbers` have the median, least and
+        most of each number, by the words that lead to it, and those of each run. A claim holds if
+        the median does.
+    """
+    reports = []
+    for count in range(options.runs):
+        which = f", run {count + 1} of {options.runs}" if options.runs > 1 else ""
+        reports.append(Report(title + which))
+        run(options, reports[-1])
+        # A run takes long: what is done is kept if the next one fails.
+        report = reports[0] if len(reports) == 1 else _of_runs(title, reports)
+        report.write(options.out)
+    return report
+
+
+def _of_runs(title: str, reports: Sequence[Report]) -> Report:
+    report = Report(f"{title}, median of {len(reports)} runs")
+    runs = [dict(_leaves(each.numbers)) for each in reports]
+    spread: dict[str, dict[str, float]] = {}
+    rows = []
+    for words in runs[0]:
+        values = [run[words] for run in runs if words in run]
+        found = {"median": statistics.median(values), "least": min(values), "most": max(values)}
+        spread[", ".join(words)] = found
+        if words[-1] in ("ratio", "value"):
+            rows.append([": ".join(words[:-1]), *map(number, found.values())])
+    report.add(table(["what", "median", "least", "most"], rows))
+    for text, asked in reports[0].numbers.items():
+        if isinstance(asked, dict) and "held" in asked:
+            aims = {name: asked[name] for name in ("at_least", "at_most")}
+            report.claim(text, spread[f"{text}, value"]["median"], **aims)
+    report.numbers = {"spread": spread, "runs": [each.numbers for each in reports]}
+    for each in reports:
+        report.sections += each.sections
+    return report
+
+
+def _leaves(numbers: Mapping[str, Any], words: tuple[str, ...] = ()) -> Iterator[Leaf]:
+    """Each number, by the words that lead to it."""
+    for name, found in numbers.items():
+        if isinstance(found, Mapping):
+            yield from _leaves(found, (*words, str(name)))
+        elif isinstance(found, int | float) and not isinstance(found, bool):
+            yield (*words, str(name)), float(found)
 
 
 def memory_mib(name: str) -> float:
