@@ -16,7 +16,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --n
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
 .PHONY: all setup venv servers more-servers browser build-dev build format translations lint docs test test-binaries test-rust test-python test-servers soak demo bench \
-  bench-scale bench-outage bench-servers bench-archive bench-administrator wheel clean help
+  bench-scale bench-http bench-outage bench-servers bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
 all: lint docs test
@@ -167,13 +167,17 @@ soak: setup
 demo: setup
 	$(BIN)/python -m benches.demo $(ARGS)
 
-## bench: what memora promises, as ratios of one run (ARGS="--students 100" for a short one)
+## bench: what memora promises, as ratios (ARGS="--runs 3 --out FILE.json" for the medians of three runs and their spread, ARGS="--students 100" for a short one)
 bench: setup $(VENV)/.bench
 	$(BIN)/python -m benches.compare $(ARGS)
 
-## bench-scale: reads on tables of 100,000 to 10,000,000 rows (ARGS="--rows 20000 100000" for a short one)
+## bench-scale: everything on 10,000,000 rows beside 1,000,000 (ARGS="--rows 50000000", or ARGS="--rows 10000 50000 --rounds 20" for a short one)
 bench-scale: setup
 	$(BIN)/python -m benches.scale $(ARGS)
+
+## bench-http: students' calls over HTTP, with what does nothing beside (ARGS="--bench URL --user EMAIL --password PASSWORD --read-only" for a real bench)
+bench-http: setup $(VENV)/.bench
+	$(BIN)/python -m benches.http $(ARGS)
 
 ## bench-outage: how long students wait while servers are dead or hang
 bench-outage: setup

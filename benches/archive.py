@@ -31,7 +31,7 @@ from benches.students import (
     serve,
     write,
 )
-from benches.workplace import Workplace, open_workplace
+from benches.workplace import Workplace, open_workplace, show_persistence
 
 if TYPE_CHECKING:
     from memora._engine import ArchiveProgress
@@ -404,6 +404,7 @@ def main() -> None:
         }
         show_calls(report, phases, ratios)
         show_archivers(report, archived, ratios)
+        show_persistence(report, place.engine())
     report.write(options.out)
     raise SystemExit(1 if report.failures else 0)
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import pymysql
 
 from benches import dataset, plain_python
+from benches.report import Report, number
 from tests import frappe_standin
 from tests.support.servers import MariaDB, Redis
 
@@ -19,6 +20,8 @@ for place in frappe_standin.PLACES:
     sys.modules[place] = frappe_standin
 
 from memora._engine import Engine, Settings  # noqa: E402
+
+IN_TIME_MS: Final = 300_000
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,23 @@ class Workplace:
     database: MariaDB
     connection: pymysql.Connection[Any]
 
+    @property
+    def site_config(self) -> dict[str, Any]:
+        """As in site_config.json."""
+        server = self.database
+        return {
+            "db_name": server.database,
+            "db_user": server.user,
+            "db_password": server.password,
+            "db_host": server.host,
+            "db_port": server.port,
+            "redis_cache": self.cache.server_url,
+            "redis_queue": self.journal.url,
+        }
+
     def log_in(self, user: str) -> None:
         """Make the site the present one in this thread, and this student its user."""
-        server = self.database
-        frappe_standin.make_present(
-            {
-                "db_name": server.database,
-                "db_user": server.user,
-                "db_password": server.password,
-                "db_host": server.host,
-                "db_port": server.port,
-                "redis_cache": self.cache.server_url,
-                "redis_queue": self.journal.url,
-            },
-            user=user,
-        )
+        frappe_standin.make_present(self.site_config, user=user)
 
     def engine(self, database: str | None = None, **changes: Any) -> Engine:
         """A new engine of the site, or of another one whose database is `database`."""
@@ -66,6 +71,25 @@ class Workplace:
             name: way(self.database.connect(), self.cache.client(), dataset.SEASON)
             for name, way in OPPONENTS.items()
         }
+
+
+def show_persistence(report: Report, engine: Engine) -> None:
+    """How long acknowledged submissions waited to be in MariaDB, and whether it was not too long.
+
+    After submissions and drains.
+    """
+    waited = engine.latency()["all"]["persistence"]
+    in_time = sum(count for bound, count in waited["buckets"] if bound <= IN_TIME_MS)
+    p50, p99 = waited["p50_ms"] / 1e3, waited["p99_ms"] / 1e3
+    report.add(
+        f"{waited['count']:,} submissions waited to be in MariaDB: p50 {number(p50)} s, "
+        f"p99 {number(p99)} s."
+    )
+    report.claim(
+        "submissions that were in MariaDB within five minutes, %",
+        100 * in_time / waited["count"],
+        at_least=99,
+    )
 
 
 OPPONENTS: Final = {"good Python": plain_python.GoodPython, "row by row": plain_python.RowByRow}

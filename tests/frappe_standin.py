@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timezone
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
@@ -359,6 +360,11 @@ def whitelist(methods: Sequence[str] | None = None) -> Callable[[AnyCallable], A
 
 
 allowed_http_methods_for_whitelisted_func: Final[dict[Callable[..., Any], Sequence[str]]] = {}
+
+
+@whitelist()
+def ping() -> str:
+    return "pong"
 
 
 def enqueue(
@@ -923,14 +929,19 @@ def enqueue_create_notification(users: Iterable[str], doc: Mapping[str, Any]) ->
 # -------------------------
 
 
-def application(site_config: Mapping[str, Any], passwords: Mapping[str, str]) -> WSGIApplication:
-    """A site that answers /api/method/... and /api/method/login, in one thread.
+def application(
+    site_config: Mapping[str, Any],
+    passwords: Mapping[str, str],
+    logged_in: Mapping[str, str] = MappingProxyType({}),
+) -> WSGIApplication:
+    """A site that answers /api/method/... and /api/method/login.
 
     Args:
         site_config: as for `make_present`.
         passwords: of the users who may log in.
+        logged_in: users who need not, by the sid of their session.
     """
-    sessions: dict[str, str] = {}
+    sessions = dict(logged_in)
 
     @Request.application
     def answer(request: Request) -> Response:

@@ -1,0 +1,321 @@
+"""How long students wait over HTTP, with a method that does nothing beside: `make bench-http`.
+
+Without `--bench`, gunicorn serves memora's app on private servers and on the stand-in for Frappe
+(`tests/frappe_standin.py`), which does less for each request than Frappe. With `--bench` the same
+calls go to a real bench, whose own share is what the method that does nothing takes:
+
+    make bench-http ARGS="--bench URL --user EMAIL --password PASSWORD --read-only"
+
+Without `--read-only` it answers made-up questions in the active season of that student: only for a
+site for tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode, urlsplit
+
+from benches import dataset
+from benches.report import Report, add_run_options, number, percentile, progress, repeat, table
+from benches.workplace import Workplace, open_workplace, show_persistence
+from tests import frappe_standin
+from tests.support.servers import ServerError, dies_with_parent, free_port
+
+from memora._engine import Engine  # isort: skip
+from memora import hooks  # isort: skip
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+SEED: Final = 2026
+SITE: Final = "MEMORA_BENCH_SITE"
+# As in Frappe's containers.
+GUNICORN: Final = ("--workers", "2", "--worker-class", "gthread", "--threads", "4")
+START_SECONDS: Final = 120.0
+CALL_SECONDS: Final = 60.0
+QUESTIONS: Final = 1000
+NOTHING: Final = "frappe.ping"
+DUE: Final = "get_review_session"
+AIM_MS: Final = 100
+
+JSON: Final = "application/json"
+
+Headers = Mapping[str, str]
+
+
+def site_application() -> WSGIApplication:
+    """What gunicorn serves: the site that the environment names, its students logged in."""
+    site = json.loads(os.environ[SITE])
+    frappe_standin.recorded.hooks["after_request"] = [hooks.after_request]
+    sessions = {player: player for player in map(dataset.player, range(site["students"]))}
+    return frappe_standin.application(site["config"], {}, sessions)
+
+
+def session_of(player: str) -> Headers:
+    """The headers of a student whom `site_application` knows: the sid is their name."""
+    return {"Cookie": f"sid={player}"}
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the calls go, and as whom: the headers of each student's session."""
+
+    url: str
+    sessions: Sequence[Headers]
+    is_read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call by its name: method, and the body that it is sent with, if any."""
+
+    name: str
+    method: str
+    body: Callable[[random.Random], dict[str, Any] | None] = lambda _choice: None
+
+
+def submission(choice: random.Random, count: int) -> dict[str, Any]:
+    """So many answers."""
+    answers = dataset.answers(choice, count, QUESTIONS)
+    return {"session_data": {"answers": answers, "total_combo": 3}}
+
+
+CALLS: Final = (
+    Call(NOTHING, NOTHING),
+    Call(DUE, f"memora.api.reviews.{DUE}"),
+    *(
+        Call(
+            f"submit_review_session, {count} answers",
+            "memora.api.reviews.submit_review_session",
+            partial(submission, count=count),
+        )
+        for count in (10, 50)
+    ),
+)
+
+
+@dataclass
+class Measured:
+    """Milliseconds of each call, how many failed, and how long all of it took."""
+
+    times: list[float] = field(default_factory=list)
+    failed: int = 0
+    seconds: float = 0.0
+
+
+class Client:
+    """One student's browser: a connection that stays open where the server lets it."""
+
+    def __init__(self, url: str, headers: Headers) -> None:
+        address = urlsplit(url)
+        kind = (
+            http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+        )
+        self.connection: Final = kind(address.netloc, timeout=CALL_SECONDS)
+        self.headers: Final = {"Accept": "application/json", **headers}
+
+    def call(self, call: Call, choice: random.Random) -> bool:
+        """Make a call; whether it succeeded."""
+        sent = call.body(choice)
+        body = None if sent is None else json.dumps(sent)
+        headers = self.headers if body is None else self.headers | {"Content-Type": JSON}
+        try:
+            self.connection.request(
+                "GET" if body is None else "POST", f"/api/method/{call.method}", body, headers
+            )
+            answer = self.connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException):
+            self.connection.close()
+            return False
+        return answer.status == http.HTTPStatus.OK
+
+
+def measure(site: Site, call: Call, clients: int, seconds: float) -> Measured:
+    """So many clients, each of which calls again as soon as it is answered."""
+    measured, lock = Measured(), threading.Lock()
+    ready = threading.Barrier(clients + 1)
+    end = 0.0
+
+    def work(number: int) -> None:
+        client = Client(site.url, site.sessions[number % len(site.sessions)])
+        choice = random.Random(f"{SEED} {call.name} {number}")
+        # The first call connects, and loads the student.
+        client.call(call, choice)
+        times, failed = [], 0
+        ready.wait()
+        ready.wait()
+        while time.perf_counter() < end:
+            start = time.perf_counter()
+            is_answered = client.call(call, choice)
+            times.append((time.perf_counter() - start) * 1e3)
+            failed += not is_answered
+        client.connection.close()
+        with lock:
+            measured.times += times
+            measured.failed += failed
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    start = time.perf_counter()
+    end = start + seconds
+    ready.wait()
+    for thread in threads:
+        thread.join()
+    measured.seconds = time.perf_counter() - start
+    return measured
+
+
+def measure_all(report: Report, site: Site, options: argparse.Namespace) -> None:
+    """Each call with each number of clients, what does nothing first."""
+    calls = [each for each in CALLS if not (site.is_read_only and each.name.startswith("submit"))]
+    turns = [(clients, each) for clients in options.clients for each in calls]
+    lines, failed = [], 0
+    nothing: dict[int, float] = {}
+    for clients, each in progress(turns, "calls"):
+        found = measure(site, each, clients, options.seconds)
+        failed += found.failed
+        p50, p99 = (percentile(found.times, percent) for percent in (50, 99))
+        nothing.setdefault(clients, p50)
+        rate = len(found.times) / found.seconds
+        numbers = {"calls a second": rate, "p50": p50, "p99": p99, "ratio": p50 / nothing[clients]}
+        report.numbers[f"{each.name}, clients: {clients}"] = numbers
+        over = "" if each.name == NOTHING else number(p50 - nothing[clients])
+        cells = [number(rate), number(p50), number(p99), over, str(found.failed)]
+        lines.append([each.name, str(clients), *cells])
+    headings = ["call", "clients", "calls a second", "p50 ms", "p99", "p50 over nothing", "failed"]
+    report.add(table(headings, lines))
+    report.add(
+        f"`{NOTHING}` does nothing: it takes what HTTP and the framework take. The clients are "
+        "threads of one Python process on the same cores."
+    )
+    report.claim("calls that failed", failed, at_most=0)
+    fewest = f"{DUE}, clients: {min(options.clients)}"
+    report.claim(f"{fewest}, p99 ms", report.numbers[fewest]["p99"], at_most=AIM_MS)
+
+
+# -- where ----------------------------------------------------------------------------------------
+@contextmanager
+def private_site(options: argparse.Namespace, report: Report) -> Iterator[Site]:
+    """gunicorn, servers of its own, and a worker that drains."""
+    with open_workplace() as place:
+        shape = dataset.Shape(options.students, QUESTIONS)
+        dataset.load(place.connection, dataset.TRACKER, shape, "loading records")
+        with gunicorn(place, options.students) as url, draining(place.engine()):
+            sessions = [session_of(dataset.player(each)) for each in range(options.students)]
+            yield Site(url, sessions)
+        show_persistence(report, place.engine())
+
+
+@contextmanager
+def draining(engine: Engine) -> Iterator[None]:
+    """A worker that drains every second, as the jobs do that submissions queue."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(1.0):
+            engine.drain(1.0)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        worker.join()
+
+
+@contextmanager
+def gunicorn(place: Workplace, students: int) -> Iterator[str]:
+    """gunicorn with memora's app; its URL."""
+    port = free_port()
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", *GUNICORN]
+    command += ["--log-level", "warning", "benches.http:site_application()"]
+    served = {"config": place.site_config, "students": students}
+    process = subprocess.Popen(
+        [*dies_with_parent(), *command], env=os.environ | {SITE: json.dumps(served)}
+    )
+    try:
+        wait_for(process, port)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
+    """Until gunicorn answers."""
+    deadline = time.monotonic() + START_SECONDS
+    client = Client(f"http://127.0.0.1:{port}", session_of(dataset.player(0)))
+    while not client.call(CALLS[0], random.Random(SEED)):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise ServerError("gunicorn did not start: its message is above")
+        time.sleep(0.1)
+
+
+def real_site(options: argparse.Namespace) -> Site:
+    """A bench, as one student."""
+    if options.cookie:
+        return Site(options.bench, [{"Cookie": options.cookie}], options.read_only)
+    address = urlsplit(options.bench)
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    connection = kind(address.netloc, timeout=CALL_SECONDS)
+    given = urlencode({"usr": options.user, "pwd": options.password})
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    connection.request("POST", "/api/method/login", given, form)
+    answer = connection.getresponse()
+    answer.read()
+    cookies = [value.split(";")[0] for value in answer.headers.get_all("Set-Cookie") or ()]
+    connection.close()
+    if answer.status != http.HTTPStatus.OK:
+        raise SystemExit(f"{options.bench} refuses {options.user}: HTTP {answer.status}.")
+    return Site(options.bench, [{"Cookie": "; ".join(cookies)}], options.read_only)
+
+
+def run(options: argparse.Namespace, report: Report) -> None:
+    """Every call, once."""
+    if options.bench:
+        measure_all(report, real_site(options), options)
+    else:
+        with private_site(options, report) as site:
+            measure_all(report, site, options)
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 50], help="at once")
+    parser.add_argument("--seconds", type=float, default=10, help="of each call")
+    parser.add_argument("--students", type=int, default=200, help=f"each has {QUESTIONS} records")
+    parser.add_argument("--bench", metavar="URL", help="a real bench instead of the stand-in")
+    parser.add_argument("--user", help="a student of that bench")
+    parser.add_argument("--password")
+    parser.add_argument("--cookie", help='instead of both: "sid=..."')
+    parser.add_argument("--read-only", action="store_true", help="submit nothing there")
+    add_run_options(parser)
+    options = parser.parse_args()
+    if options.bench and not (options.cookie or (options.user and options.password)):
+        parser.error("--bench needs --user and --password, or --cookie")
+    where = options.bench or "gunicorn and the stand-in for Frappe"
+    repeat(f"memora over HTTP: {where}", options, run)
+
+
+if __name__ == "__main__":
+    main()
