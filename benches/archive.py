@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from benches import dataset
-from benches.report import Report, bar, memory_mib, number, percentile, progress, table
+from benches.report import (
+    Report,
+    add_run_options,
+    bar,
+    memory_mib,
+    number,
+    percentile,
+    progress,
+    repeat,
+    table,
+)
 from benches.students import (
     ACTIVE,
     READERS,
@@ -366,17 +376,8 @@ def show_archivers(
         report.claim(f"memora: p99 of a {kind}, times quiet", times_quiet, at_most=NOT_NOTICED)
 
 
-def main() -> None:
-    """Parse the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--rows", type=int, default=2_000_000, help="records of each season that has ended"
-    )
-    parser.add_argument("--seconds", type=int, default=20, help="of the quiet phase")
-    parser.add_argument("--share", type=float, default=0.5, help="of the time that memora works")
-    parser.add_argument("--out", type=Path, help="also write the report here (.md and .json)")
-    options = parser.parse_args()
-    report = Report(f"memora: {options.rows:,} records go to the archive")
+def run(options: argparse.Namespace, report: Report) -> None:
+    """The whole bench once."""
     with open_workplace("1G") as place:
         dataset.load(place.connection, dataset.TRACKER, ACTIVE, f"loading {dataset.SEASON}")
         for count, season in enumerate(SEASONS.values()):
@@ -405,8 +406,20 @@ def main() -> None:
         show_calls(report, phases, ratios)
         show_archivers(report, archived, ratios)
         show_persistence(report, place.engine())
-    report.write(options.out)
-    raise SystemExit(1 if report.failures else 0)
+
+
+def main() -> None:
+    """Parse the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--rows", type=int, default=2_000_000, help="records of each season that has ended"
+    )
+    parser.add_argument("--seconds", type=int, default=20, help="of the quiet phase")
+    parser.add_argument("--share", type=float, default=0.5, help="of the time that memora works")
+    add_run_options(parser)
+    options = parser.parse_args()
+    title = f"memora: {options.rows:,} records go to the archive"
+    raise SystemExit(1 if repeat(title, options, run).failures else 0)
 
 
 if __name__ == "__main__":
