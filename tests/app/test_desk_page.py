@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,17 +17,16 @@ from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
-from selenium.webdriver import ChromeOptions, Remote
+from selenium.webdriver import Remote
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import Select
 
 from memora import hooks
 from memora.api import reviews
 from memora.services import srs_jobs, srs_reconciliation
 from tests import frappe_standin as frappe
-from tests.support.servers import Server, find_program, wait_until
+from tests.support.browser import Page
+from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, SEASON, Record, Site, session
 
 APP: Final = Path(hooks.__file__).parent
@@ -36,21 +34,6 @@ SCRIPTS: Final = APP / "memora"
 STANDIN: Final = Path(__file__).with_name("desk_standin.js")
 EVIL: Final = "<img src=x onerror=\"document.title = 'hacked'\">"
 JOB: Final = "SRS Job"
-
-FLAGS: Final = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-    # It ends with chromedriver, however that ends.
-    "--remote-debugging-pipe",
-    "--window-size=1400,1000",
-)
 
 App = Callable[..., None]
 T = TypeVar("T")
@@ -183,35 +166,11 @@ def desk(site: Site, app: App) -> Iterator[Desk]:
 
 # -- the browser
 # --------------------------------------------------------------------------------------
-class Chromedriver(Server):
-    name = "chromedriver"
-
-    def command(self) -> list[str]:
-        return [find_program("chromedriver"), f"--port={self.port}"]
-
-    def check(self) -> None:
-        urllib.request.urlopen(f"http://{self.host}:{self.port}/status", timeout=5).close()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Remote]:
-    options = ChromeOptions()
-    options.binary_location = find_program("chromium", "chromium-browser", "google-chrome")
-    with Chromedriver() as driver:
-        for flag in (*FLAGS, f"--user-data-dir={driver.folder / 'profile'}"):
-            options.add_argument(flag)
-        browser = Remote(f"http://{driver.host}:{driver.port}", options=options)
-        try:
-            yield browser
-        finally:
-            browser.quit()
-
-
-class Browser:
-    """What a person sees and does."""
+class Browser(Page):
+    """The Desk in the browser."""
 
     def __init__(self, chromium: Remote, desk: Desk) -> None:
-        self.chromium: Final = chromium
+        super().__init__(chromium)
         self.desk: Final = desk
 
     def open(self, what: str, *arguments: str) -> None:
@@ -223,64 +182,6 @@ class Browser:
             "memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 100"
         )
         self.run("if (memora.jobs) memora.jobs.POLL_AFTER_MS = 100")
-
-    def run(self, code: str, *arguments: object) -> Any:
-        return self.chromium.execute_script(code, *arguments)
-
-    def when_seen(self, selector: str, texts: Sequence[str], do: Callable[[WebElement], T]) -> T:
-        """Do something with the first shown element that has all these texts, now or soon."""
-        done: list[T] = []
-
-        def try_it() -> bool:
-            try:
-                for element in self.chromium.find_elements(By.CSS_SELECTOR, selector):
-                    if element.is_displayed() and all(text in element.text for text in texts):
-                        done.append(do(element))
-                        return True
-            except (NoSuchElementException, StaleElementReferenceException):
-                # It was written again at this moment.
-                pass
-            return False
-
-        assert wait_until(try_it), f"no {selector} shows {texts}; the page:\n{self.text()}"
-        return done[0]
-
-    def sees(self, selector: str, *texts: str) -> None:
-        self.when_seen(selector, texts, lambda _element: None)
-
-    def sees_no(self, selector: str, text: str = "") -> None:
-        def is_gone() -> bool:
-            try:
-                found = self.chromium.find_elements(By.CSS_SELECTOR, selector)
-                return not any(each.is_displayed() and text in each.text for each in found)
-            except StaleElementReferenceException:
-                return False
-
-        assert wait_until(is_gone), f"{selector} still shows {text!r}; the page:\n{self.text()}"
-
-    def click(self, label: str, within: str = "body") -> None:
-        self.when_seen(f"{within} button", [label], lambda button: button.click())
-
-    def click_in(self, row: str, text: str, label: str) -> None:
-        """Click a button of the row that has this text."""
-
-        def click(element: WebElement) -> None:
-            element.find_element(By.XPATH, f".//button[. = '{label}']").click()
-
-        self.when_seen(row, [text], click)
-
-    def choose(self, within: str, option: str) -> None:
-        self.when_seen(
-            f"{within} select",
-            [option],
-            lambda select: Select(select).select_by_visible_text(option),
-        )
-
-    def attribute(self, selector: str, name: str, *texts: str) -> str | None:
-        return self.when_seen(selector, texts, lambda element: element.get_attribute(name))
-
-    def text(self) -> str:
-        return self.chromium.find_element(By.TAG_NAME, "body").text
 
     def complaints(self) -> list[str]:
         """What the scripts did wrong."""
