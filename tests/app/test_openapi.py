@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -17,7 +16,6 @@ if importlib.util.find_spec("schemathesis") is None:
 
 import jsonschema_rs
 import schemathesis
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 import memora
 from memora import hooks
@@ -28,6 +26,7 @@ from tests.app import api_contract
 from tests.app.api_contract import CONFORMANCE, METHODS, Contract, case_of, name_of
 from tests.students.test_due import overdue
 from tests.support.site_under_test import PLAYER, Site
+from tests.support.web_server import served
 
 App = Callable[..., None]
 
@@ -49,13 +48,6 @@ def resolved(part: dict[str, Any]) -> dict[str, Any]:
     return part
 
 
-class Quiet(WSGIRequestHandler):
-    """Of a thousand requests nobody wants a line each."""
-
-    def log(self, *_args: object, **_more: object) -> None:
-        pass
-
-
 @pytest.fixture
 def url(site: Site, app: App) -> Iterator[str]:
     """The app over HTTP, and a site with something to tell."""
@@ -65,13 +57,8 @@ def url(site: Site, app: App) -> Iterator[str]:
     frappe.recorded.at_once = True
     frappe.recorded.hooks["after_request"] = [hooks.after_request]
     application = frappe.application(frappe.local.conf, PASSWORDS)
-    server = make_server("127.0.0.1", 0, application, request_handler=Quiet)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(application) as url:
+        yield url
 
 
 def test_the_app_keeps_to_the_description(site: Site, url: str) -> None:
