@@ -4,4 +4,4 @@
 `memora._engine` the engine, which does the work.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
