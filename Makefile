@@ -47,10 +47,10 @@ more-servers:
 	$(HAVE) wsrep_sst_rsync >/dev/null || missing+=" mariadb-server"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
 
-## browser: Chromium, where it is missing (for the tests of the Desk page)
+## browser: Chromium, curl and jq, where they are missing (for the tests of pages, and of what the docs show)
 browser:
-	@{ $(HAVE) chromium && $(HAVE) chromedriver; } >/dev/null \
-	  || { $(SUDO) apt-get update && $(APT_INSTALL) chromium chromium-driver; }
+	@{ $(HAVE) chromium && $(HAVE) chromedriver && $(HAVE) curl && $(HAVE) jq; } >/dev/null \
+	  || { $(SUDO) apt-get update && $(APT_INSTALL) chromium chromium-driver curl jq; }
 
 # Debian's Python comes without the venv module.
 $(BIN)/python:

@@ -933,6 +933,7 @@ def application(
     site_config: Mapping[str, Any],
     passwords: Mapping[str, str],
     logged_in: Mapping[str, str] = MappingProxyType({}),
+    api_keys: Mapping[str, str] = MappingProxyType({}),
 ) -> WSGIApplication:
     """A site that answers /api/method/... and /api/method/login.
 
@@ -940,6 +941,7 @@ def application(
         site_config: as for `make_present`.
         passwords: of the users who may log in.
         logged_in: users who need not, by the sid of their session.
+        api_keys: whose each API key with its secret is, as KEY:SECRET.
     """
     sessions = dict(logged_in)
 
@@ -947,6 +949,7 @@ def application(
     def answer(request: Request) -> Response:
         make_present(site_config, sessions.get(request.cookies.get("sid", ""), "Guest"))
         try:
+            validate_auth_via_api_keys(request, api_keys)
             local.form_dict = make_form_dict(request)
             cmd = request.path.removeprefix("/api/method/")
             response = login(sessions, passwords) if cmd == "login" else handle(cmd, request.method)
@@ -964,6 +967,15 @@ def application(
         return response
 
     return answer
+
+
+def validate_auth_via_api_keys(request: Request, api_keys: Mapping[str, str]) -> None:
+    """Of frappe.auth: `Authorization: token KEY:SECRET`."""
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "token":
+        if token not in api_keys:
+            raise AuthenticationError
+        set_user(api_keys[token])
 
 
 def make_form_dict(request: Request) -> _dict:

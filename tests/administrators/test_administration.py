@@ -379,6 +379,12 @@ def test_the_hooks_lead_to_functions() -> None:
         assert callable(frappe.get_attr(path)), path
 
 
+def test_seasons_are_archived_daily_and_old_records_flagged_weekly() -> None:
+    archiver = "memora.services.srs_archiver"
+    assert f"{archiver}.process_auto_archive" in hooks.scheduler_events["daily_long"]
+    assert f"{archiver}.flag_eligible_for_deletion" in hooks.scheduler_events["weekly_long"]
+
+
 # -- an existing site -----------------------------------------------------------------------------
 def test_an_existing_sites_records_are_cleaned_and_kept(
     fresh_tables: Site, app: App, capsys: pytest.CaptureFixture[str]

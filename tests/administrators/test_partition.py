@@ -272,6 +272,11 @@ def test_rows_that_fit_no_primary_key_are_not_thrown_away(fresh_tables: Site, di
     assert site.sql(f"SELECT COUNT(*) AS n FROM {TRACKER}")[0]["n"] == 2
 
 
+def test_the_table_takes_no_record_without_a_season(site: Site) -> None:
+    with pytest.raises(pymysql.err.IntegrityError, match="'season' cannot be null"):
+        site.insert("Player Memory Tracker", name="q", player=PLAYER, season=None, question_id="q")
+
+
 def test_a_missing_table_is_explained(fresh_tables: Site) -> None:
     fresh_tables.sql(f"DROP TABLE {TRACKER}")
     with pytest.raises(EngineFault, match=r"there is no Player Memory Tracker\. .* install"):

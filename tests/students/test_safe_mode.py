@@ -23,6 +23,7 @@ from tests.support.site_under_test import (
     IMPATIENT_WITH_REDIS,
     PLAYER,
     SEASON,
+    TRACKER,
     Record,
     Site,
     ids,
@@ -77,6 +78,19 @@ def test_the_composite_index_serves_it(site: Site) -> None:
         "WHERE Key_name = 'player_season_next_review_date'"
     )
     assert [row["Column_name"] for row in index] == ["player", "season", "next_review_date"]
+
+
+def test_its_reads_use_the_composite_index_and_sort_nothing(site: Site) -> None:
+    site.add(PLAYER, overdue(40))
+    site.servers.cache.kill()
+    with site.listening() as statements:
+        assert site.engine().due(PLAYER)["source"] == "safe_mode"
+    reads = [each for each in statements if "SELECT" in each and TRACKER in each]
+    assert reads
+    for statement in reads:
+        (plan,) = site.sql(f"EXPLAIN {statement}")
+        assert plan["key"] == "player_season_next_review_date", statement
+        assert "filesort" not in plan["Extra"]
 
 
 # -- limits -------------------------------------------------------------------------------------

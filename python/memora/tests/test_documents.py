@@ -133,6 +133,13 @@ class TestRecord(ReviewTestCase):
         ids = {question["question_id"] for question in self.due()}
         self.assertEqual(ids, {"x" * 140, "<b>q</b>:é😀"})
 
+    def test_whose_record_it_is_must_be_said(self) -> None:
+        whole = {"player": STUDENT, "season": SEASON, "question_id": "q"}
+        for field in whole:
+            values = {"next_review_date": "2026-01-01", **whole, field: None}
+            with self.assertRaises(frappe.MandatoryError, msg=field):
+                insert("Player Memory Tracker", **values)
+
     def test_one_record_for_each_question(self) -> None:
         self.add_record("q")
         self.add_record("Q")
