@@ -17,7 +17,8 @@ if importlib.util.find_spec("schemathesis") is None:
 
 import jsonschema_rs
 
-from tests.app.test_openapi import DESCRIPTION, METHODS, paths, resolved
+from tests.app.api_contract import METHODS
+from tests.app.test_openapi import DESCRIPTION, paths, resolved
 
 PAGE: Final = Path(__file__).parents[2] / "docs/api.md"
 # The others can come from every method, as the page says above them.
