@@ -3,6 +3,5 @@ app_title = "Lesson App"
 app_publisher = "memora contributors"
 app_description = "An example of an app with lessons that memora schedules"
 app_license = "MIT"
-required_apps = ["memora"]
 
 srs_question_loader = "lesson_app.lessons.load_cards"
