@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -46,7 +47,8 @@ class School:
         self.url = ""
 
     def page(self) -> Response:
-        html, script = ((WWW / f"reviews.{kind}").read_text() for kind in ("html", "js"))
+        template, script = ((WWW / f"reviews.{kind}").read_text() for kind in ("html", "js"))
+        (html,) = re.findall("{% block page_content %}(.*){% endblock %}", template, re.DOTALL)
         return Response(FRAME.format(html=html, script=script), mimetype="text/html")
 
     def wsgi(self) -> WSGIApplication:
