@@ -137,7 +137,7 @@ class TestRecord(ReviewTestCase):
         whole = {"player": STUDENT, "season": SEASON, "question_id": "q"}
         for field in whole:
             values = {"next_review_date": "2026-01-01", **whole, field: None}
-            with self.assertRaises(frappe.MandatoryError, msg=field):
+            with self.assertRaises(frappe.ValidationError, msg=field):
                 insert("Player Memory Tracker", **values)
 
     def test_one_record_for_each_question(self) -> None:
