@@ -53,6 +53,24 @@ def test_what_gathered_over_all_students_is_written(site: Site, engine: Engine) 
     assert engine.journal_status()["backlog"] == 0
 
 
+def test_many_states_of_a_student_are_written_in_their_name(site: Site, engine: Engine) -> None:
+    """More than are sent at a time."""
+    questions = [f"q{number:04}" for number in range(2_500)]
+    for first in range(0, len(questions), 50):
+        engine.submit(PLAYER, session("twice", *questions[first : first + 49]))
+        engine.submit(PLAYER, session("twice", questions[first + 49], subject="Science"))
+    assert engine.drain() == NOTHING | {"submissions": 100, "answers": 2_600}
+    rows = site.rows()
+    assert sorted(rows) == [*questions, "twice"]
+    assert len({row["name"] for row in rows.values()}) == len(rows)
+    for row in rows.values():
+        assert {row["player"], row["owner"], row["modified_by"]} == {PLAYER}
+        assert row["creation"] == row["modified"] == row["last_review_date"]
+    assert {rows[name]["subject"] for name in questions[49::50]} == {"Science"}
+    assert {audit["owner"] for audit in audits(site).values()} == {PLAYER}
+    assert all(audit["creation"] == audit["persisted_at"] for audit in audits(site).values())
+
+
 def test_a_drain_that_died_after_its_commit_is_repeated_without_effect(
     site: Site, engine: Engine
 ) -> None:

@@ -87,23 +87,20 @@ pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) 
         let persisted = date(audit.persisted_at_us);
         let row: Vec<Value> = vec![
             audit.job_id.into(),
-            persisted.clone(),
-            persisted.clone(),
-            cut(audit.player).into(),
-            cut(audit.player).into(),
+            persisted,
             cut(audit.player).into(),
             cut(audit.season).into(),
             u64::try_from(audit.answers).unwrap_or(u64::MAX).into(),
             date(audit.answered_at_us),
-            persisted,
             audit.checksum.as_str().into(),
         ];
         row
     });
     let into = "INSERT INTO `tabMemory Review Audit` \
-        (name, creation, modified, modified_by, owner, player, season, answers, answered_at, \
-        persisted_at, checksum)";
-    Insert { into, columns: 11, update: "" }.run(connection, writing, rows)
+        (name, persisted_at, creation, modified, player, modified_by, owner, season, answers, \
+        answered_at, checksum)";
+    let values = "(?, ?, persisted_at, persisted_at, ?, player, player, ?, ?, ?, ?)";
+    Insert { into, values, update: "" }.run(connection, writing, rows)
 }
 
 /// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was

@@ -4,13 +4,14 @@ use mysql::Conn;
 use mysql::Value;
 use mysql::prelude::Queryable;
 
-use super::statements::placeholders;
 use crate::error::{Error, Result};
 use crate::rules::clock::SiteZone;
 
+/// Rows that are sent at a time: what they take is used again for the next ones.
+const ROWS: usize = 1_000;
 /// Rows of a statement without the bulk protocol: their conditions make it longer than their
 /// number.
-const ROWS: usize = 100;
+const ROWS_TOGETHER: usize = 100;
 
 /// How a site's rows are written.
 #[derive(Clone, Copy, Debug)]
@@ -26,8 +27,9 @@ pub struct Writing<'a> {
 pub struct Insert<'a> {
     /// `INSERT INTO table (columns)`. The first column names the row.
     pub into: &'a str,
-    /// How many columns.
-    pub columns: usize,
+    /// What each column gets, with a `?` for each value of a row. A column's name stands for what
+    /// that column got, if it comes earlier: values that are sent twice are paid for twice.
+    pub values: &'a str,
     /// `ON DUPLICATE KEY UPDATE ...`, or nothing. A `?` stands for a value that each row has after
     /// those of its columns.
     pub update: &'a str,
@@ -44,7 +46,13 @@ impl Insert<'_> {
         if writing.is_over_tls {
             return self.run_together(connection, rows);
         }
-        connection.exec_batch(self.sql(1, self.update), rows).map_err(Error::from_mariadb)
+        let statement = connection.prep(self.sql(1, self.update)).map_err(Error::from_mariadb)?;
+        let mut rows = rows.peekable();
+        while rows.peek().is_some() {
+            let some = rows.by_ref().take(ROWS);
+            connection.exec_batch(&statement, some).map_err(Error::from_mariadb)?;
+        }
+        Ok(())
     }
 
     fn run_together(
@@ -52,11 +60,12 @@ impl Insert<'_> {
         connection: &mut Conn,
         rows: impl Iterator<Item = Vec<Value>>,
     ) -> Result<()> {
+        let of_columns = self.values.matches('?').count();
         let mut rows = rows.peekable();
         while rows.peek().is_some() {
             let (mut values, mut cases, mut count) = (Vec::new(), Vec::new(), 0);
-            for mut row in rows.by_ref().take(ROWS) {
-                for value in row.split_off(self.columns) {
+            for mut row in rows.by_ref().take(ROWS_TOGETHER) {
+                for value in row.split_off(of_columns) {
                     cases.extend([row[0].clone(), value]);
                 }
                 values.append(&mut row);
@@ -72,7 +81,6 @@ impl Insert<'_> {
     }
 
     fn sql(&self, rows: usize, update: &str) -> String {
-        let marks = vec![format!("({})", placeholders(self.columns)); rows].join(",");
-        format!("{} VALUES {marks} {update}", self.into)
+        format!("{} VALUES {} {update}", self.into, vec![self.values; rows].join(","))
     }
 }

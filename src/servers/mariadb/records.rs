@@ -8,7 +8,7 @@ use super::dates::{date_value, date_value_us, unix_value};
 use super::key_range::Place;
 use super::packed::{PACKED, Row, unpacked};
 use super::row_names::Names;
-use super::shape::{ARCHIVE, LIVE};
+use super::shape::LIVE;
 use super::statements::{placeholders, row, rows};
 use crate::error::{Error, Result};
 use crate::rules::clock::{SiteZone, now_us};
@@ -294,8 +294,11 @@ impl NewState<'_> {
 /// no record.
 pub const NO_RECORD: i64 = -1;
 
-const STATE_COLUMNS: &str = "name, creation, modified, modified_by, owner, player, season, \
+const STATE_COLUMNS: &str = "name, creation, modified, player, modified_by, owner, season, \
 question_id, stability, next_review_date, last_review_date, subject, topic, answered_at_us";
+
+/// What they get: a state is written by its student when it was answered.
+const STATE_VALUES: &str = "?, ?, creation, ?, player, player, ?, ?, ?, ?, ?, ?, ?, ?";
 
 /// The columns that a state changes in a record that is there. The first is the one that may be
 /// refused.
@@ -315,20 +318,16 @@ pub fn upsert(
         return Ok(());
     }
     let update = format!("ON DUPLICATE KEY UPDATE stability = VALUES(stability), {CHANGED}");
-    let (into, columns) = match place {
-        Place::Live => (format!("INSERT INTO `{}` ({STATE_COLUMNS})", LIVE.table), 14),
+    let (more, value) = match place {
+        Place::Live => ("", ""),
         // Archived when it was answered: the answer came after its season's end.
-        Place::Archive => {
-            (format!("INSERT INTO `{}` ({STATE_COLUMNS}, archived_at)", ARCHIVE.table), 15)
-        }
+        Place::Archive => (", archived_at", ", creation"),
     };
+    let into = format!("INSERT INTO `{}` ({STATE_COLUMNS}{more})", place.shape().table);
+    let values = format!("({STATE_VALUES}{value})");
     let (names, now_us) = (Names::new(), now_us());
-    let rows = states.iter().map(|state| {
-        let mut row = state_values(writing.zone, &names, now_us, state);
-        row.extend((place == Place::Archive).then(|| row[1].clone()));
-        row
-    });
-    Insert { into: &into, columns, update: &update }.run(connection, writing, rows)
+    let rows = states.iter().map(|state| state_values(writing.zone, &names, now_us, state));
+    Insert { into: &into, values: &values, update: &update }.run(connection, writing, rows)
 }
 
 /// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`].
@@ -351,27 +350,25 @@ pub fn upsert_expecting(
          stability = IF(COALESCE(answered_at_us, 0) = ?, VALUES(stability), NULL), {CHANGED}"
     );
     let into = format!("INSERT INTO `{}` ({STATE_COLUMNS})", LIVE.table);
+    let values = format!("({STATE_VALUES})");
     let (names, now_us) = (Names::new(), now_us());
     let rows = states.iter().map(|(state, from)| {
         let mut row = state_values(writing.zone, &names, now_us, state);
         row.push((*from).into());
         row
     });
-    Insert { into: &into, columns: 14, update: &update }.run(connection, writing, rows)
+    Insert { into: &into, values: &values, update: &update }.run(connection, writing, rows)
 }
 
-/// The values of [`STATE_COLUMNS`].
+/// The values of [`STATE_VALUES`], with room for one more.
 fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_>) -> Vec<Value> {
     let review = state.review;
     // An order can be ahead of every clock.
     let (seconds, microseconds) = split(review.answered_at_us.min(now_us));
-    let answered = date_value_us(zone, seconds, microseconds);
-    vec![
-        names.next().into(),
-        answered.clone(),
-        answered,
-        state.player.into(),
-        state.player.into(),
+    let mut values = Vec::with_capacity(12);
+    values.extend([
+        Value::Bytes(names.next()),
+        date_value_us(zone, seconds, microseconds),
         state.player.into(),
         state.season.into(),
         review.question_id.as_str().into(),
@@ -381,7 +378,8 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
         review.subject.as_deref().into(),
         review.topic.as_deref().into(),
         review.answered_at_us.into(),
-    ]
+    ]);
+    values
 }
 
 /// The date of the last review. The student's own answer keeps its microseconds; Frappe's other
