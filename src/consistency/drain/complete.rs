@@ -1,6 +1,6 @@
 //! Taking what waits from both places, the journal's stream and `memora_journal`, as of one moment.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rayon::ThreadPool;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
@@ -17,6 +17,9 @@ use crate::servers::redis::written;
 /// How often both places are read until they are of one moment.
 const MOST_READS: u32 = 100;
 
+/// What waits of some students beside the entries that were taken, in the stream and in the table.
+type Beside = (Vec<StreamEntry>, Vec<TableEntry>);
+
 impl Engine {
     /// Everything that waits of the students of a batch, in both places. Where an entry came early,
     /// so that its token is in `lost`, also what was written of its student lately: the database
@@ -24,41 +27,20 @@ impl Engine {
     pub(super) fn complete(
         &self,
         process: &Process,
-        threads: &ThreadPool,
         stream: &[StreamEntry],
         table: &[TableEntry],
         lost: &HashSet<String>,
-    ) -> Result<Vec<Waiting>> {
-        let mut students: BTreeMap<(String, String), (Vec<StreamEntry>, Vec<TableEntry>)> =
-            BTreeMap::new();
-        for entry in stream {
-            let student = (entry.player.clone(), entry.season.clone());
-            students.entry(student).or_default().0.push(entry.clone());
-        }
-        for entry in table {
-            students.entry((entry.player.clone(), entry.season.clone())).or_default();
-        }
-        let names: Vec<(&str, &str)> =
-            students.keys().map(|(player, season)| (player.as_str(), season.as_str())).collect();
-        let mut players: Vec<&str> = names.iter().map(|(player, _)| *player).collect();
+    ) -> Result<Beside> {
+        let of_stream = stream.iter().map(StreamEntry::student);
+        let students: BTreeSet<(&str, &str)> =
+            of_stream.chain(table.iter().map(TableEntry::student)).collect();
+        let students: Vec<(&str, &str)> = students.into_iter().collect();
+        let mut players: Vec<&str> = students.iter().map(|(player, _)| *player).collect();
         players.dedup();
         let (others, mut kept) =
-            self.read_both(process, &names, &players, stream, !lost.is_empty())?;
+            self.read_both(process, &students, &players, stream, !lost.is_empty())?;
         kept.extend(self.keep_lacking(process, stream, &others, &kept)?);
-        for entry in others {
-            if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
-                student.0.push(entry);
-            }
-        }
-        for entry in kept {
-            if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
-                student.1.push(entry);
-            }
-        }
-        // To read an entry takes as long as to write it.
-        Ok(threads.install(|| {
-            students.into_par_iter().map(|(name, found)| Waiting::new(name, found)).collect()
-        }))
+        Ok((others, kept))
     }
 
     /// Keeps in `memora_journal` what was found in the journal alone, and what it has no more or
@@ -151,4 +133,35 @@ impl Engine {
             broken: false,
         })
     }
+}
+
+/// What waits of each student of a batch, in the order of their names.
+pub(super) fn by_student(
+    threads: &ThreadPool,
+    stream: Vec<StreamEntry>,
+    table: &[TableEntry],
+    (others, kept): Beside,
+) -> Vec<Waiting> {
+    let mut students: BTreeMap<(String, String), Beside> = BTreeMap::new();
+    for entry in stream {
+        let student = (entry.player.clone(), entry.season.clone());
+        students.entry(student).or_default().0.push(entry);
+    }
+    for entry in table {
+        students.entry((entry.player.clone(), entry.season.clone())).or_default();
+    }
+    for entry in others {
+        if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
+            student.0.push(entry);
+        }
+    }
+    for entry in kept {
+        if let Some(student) = students.get_mut(&(entry.player.clone(), entry.season.clone())) {
+            student.1.push(entry);
+        }
+    }
+    // To read an entry takes as long as to write it.
+    threads.install(|| {
+        students.into_par_iter().map(|(name, found)| Waiting::new(name, found)).collect()
+    })
 }

@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, BlockingRetryable, ExponentialBuilder};
 
+use self::complete::by_student;
 use self::persistence_times::count_persisted;
 pub use self::report::DrainReport;
 use self::take::{BATCH, take};
@@ -159,11 +160,9 @@ impl Engine {
         report: &mut DrainReport,
     ) -> Result<(HashSet<String>, Vec<StreamEntry>, Vec<TableEntry>)> {
         let (waiting, written) = with_threads(WRITERS, |threads| {
-            let waiting = with_patience(deadline, || {
-                let waiting = self.complete(process, threads, &stream, &table, lost)?;
-                self.drop_lacking(process, &waiting)?;
-                Ok(waiting)
-            })?;
+            let beside = with_patience(deadline, || self.complete(process, &stream, &table, lost))?;
+            let waiting = by_student(threads, stream, &table, beside);
+            with_patience(deadline, || self.drop_lacking(process, &waiting))?;
             let written = with_patience(deadline, || {
                 self.persist_in_parallel(process, threads, &waiting, lost)
             })?;

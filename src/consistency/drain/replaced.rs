@@ -18,13 +18,15 @@ impl Engine {
     pub(super) fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
         // In this order: what another drain has seen since is newer, and no sign of a loss.
         let known = process.drain.with(kept::last_run)?;
-        let (run_id, newest, uptime_us) = process.journal.with(|journal| {
+        let met = process.journal.with(|journal| {
             let newest = journal::newest_id(journal, &self.settings.keys)?;
-            Ok((journal.run_id.clone(), newest, journal::uptime_us(journal)?))
+            let run_id = journal.run_id.clone();
+            if known.as_ref().is_some_and(|met| met.run_id == run_id && met.last_id == newest) {
+                return Ok(None);
+            }
+            Ok(Some((run_id, newest, journal::uptime_us(journal)?)))
         })?;
-        if known.as_ref().is_some_and(|met| met.run_id == run_id && met.last_id == newest) {
-            return Ok(());
-        }
+        let Some((run_id, newest, uptime_us)) = met else { return Ok(()) };
         let is_first = process
             .drain
             .with(|database| kept::remember_run(database, known.as_ref(), &run_id, &newest))?;

@@ -23,11 +23,19 @@ pub(super) struct Waiting {
     unreadable: Vec<(String, String, String)>,
     /// The token of each entry of the stream.
     pub stream_tokens: Vec<String>,
-    /// Where each of them is, by its token: its order, if it is in the stream, and its id in
-    /// `memora_journal`, if it is there.
-    places: HashMap<String, (Option<i64>, Option<i64>)>,
-    /// SHA-256 over the text of each entry, by its token.
-    checksums: HashMap<String, String>,
+    /// What is known of each entry beside what it says, by its token.
+    known: HashMap<String, Known>,
+}
+
+/// What is known of an entry beside what it says.
+#[derive(Default)]
+struct Known {
+    /// Its order, if it is in the stream.
+    order: Option<i64>,
+    /// Its id in `memora_journal`, if it is there.
+    id: Option<i64>,
+    /// SHA-256 over its text.
+    checksum: String,
 }
 
 /// Entries of one student that are written together: all that wait, or one.
@@ -71,8 +79,7 @@ impl Waiting {
         (mut stream, table): (Vec<StreamEntry>, Vec<TableEntry>),
     ) -> Waiting {
         stream.sort_by_key(|entry| place(&entry.id));
-        let mut checksums = HashMap::new();
-        let mut places: HashMap<String, (Option<i64>, Option<i64>)> = HashMap::new();
+        let mut known: HashMap<String, Known> = HashMap::new();
         let (mut of_stream, mut of_table) = (Vec::new(), Vec::new());
         let (mut unreadable, mut stream_tokens) = (Vec::new(), Vec::new());
         let is_named = !player.is_empty() && !season.is_empty();
@@ -85,9 +92,9 @@ impl Waiting {
         for entry in &stream {
             match read(&entry.text, &entry.id) {
                 Ok(read) => {
-                    checksums.insert(read.token.clone(), checksum(&entry.text));
+                    let known = known.entry(read.token.clone()).or_default();
+                    (known.order, known.checksum) = (Some(read.order), checksum(&entry.text));
                     stream_tokens.push(read.token.clone());
-                    places.entry(read.token.clone()).or_default().0 = Some(read.order);
                     of_stream.push(read.kept_at(kept_at_us(&entry.id)));
                 }
                 Err(reason) => {
@@ -99,25 +106,15 @@ impl Waiting {
         for entry in &table {
             match read(&entry.text, &entry.token) {
                 Ok(read) => {
-                    checksums.insert(read.token.clone(), checksum(&entry.text));
-                    places.entry(read.token.clone()).or_default().1 = Some(entry.id);
+                    let known = known.entry(read.token.clone()).or_default();
+                    (known.id, known.checksum) = (Some(entry.id), checksum(&entry.text));
                     of_table.push((entry.id, read.kept_at(entry.kept_at_us)));
                 }
                 Err(reason) => unreadable.push((entry.token.clone(), entry.text.clone(), reason)),
             }
         }
         let entries = in_order(of_stream, of_table);
-        Waiting {
-            player,
-            season,
-            stream,
-            table,
-            entries,
-            unreadable,
-            stream_tokens,
-            places,
-            checksums,
-        }
+        Waiting { player, season, stream, table, entries, unreadable, stream_tokens, known }
     }
 
     /// Whether each entry was computed from the one before it, as those of the stream are.
@@ -145,13 +142,16 @@ impl Waiting {
     }
 
     fn knows(&self, head: Head, entry: &Entry) -> bool {
-        let (order, id) = self.places.get(&entry.token).copied().unwrap_or_default();
-        order.is_some_and(|order| head.journal >= order) || id.is_some_and(|id| head.table >= id)
+        self.known.get(&entry.token).is_some_and(|known| {
+            known.order.is_some_and(|order| head.journal >= order)
+                || known.id.is_some_and(|id| head.table >= id)
+        })
     }
 
     /// What the audit record of an entry says.
     pub fn audit<'a>(&'a self, entry: &'a Entry) -> Audit<'a> {
-        let checksum = self.checksums.get(&entry.token).cloned().unwrap_or_default();
+        let known = self.known.get(&entry.token);
+        let checksum = known.map(|known| known.checksum.clone()).unwrap_or_default();
         audit(&entry.token, self.name(), entry, checksum)
     }
 

@@ -1,7 +1,7 @@
 //! The drain's transaction: students' entries, counted on what stands in the table, and their audit
 //! records.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::Duration;
 
 use backon::{BlockingRetryable, ConstantBuilder};
@@ -19,8 +19,9 @@ use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
 use crate::servers::mariadb::transaction::in_transaction;
 use crate::servers::mariadb::{archive, audits, journal};
 
-/// States on their way to the table, each with what it was computed from.
-type Chain<'a> = HashMap<&'a str, (i64, &'a Review)>;
+/// States on their way to the table, in the order of their questions, each with the order of what it
+/// was computed from.
+type Chain<'a> = Vec<(i64, &'a Review)>;
 
 /// What some entries of a student lead to.
 pub(super) struct Settled {
@@ -92,7 +93,7 @@ impl Engine {
                     .flatten();
                 let counted = match chain {
                     Some(states) => {
-                        expected.extend(states.into_values().map(|(from, review)| {
+                        expected.extend(states.into_iter().map(|(from, review)| {
                             (
                                 NewState {
                                     player: &student.player,
@@ -242,23 +243,35 @@ pub(super) fn archived_of(database: &mut Conn, parts: &[Part<'_>]) -> Result<Has
 /// The last state of each question, with what the first one was computed from, where each entry was
 /// computed from the one before.
 fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
-    let mut states: Chain<'a> = HashMap::new();
+    let mut steps: Vec<(&str, Option<From>, Option<&Review>)> = Vec::new();
     for entry in entries {
-        let holds = |(id, from): &(String, Option<From>)| {
-            states.get(id.as_str()).is_none_or(|(_, state)| Some(from_of(state)) == *from)
-        };
-        if !entry.from.iter().all(holds) {
+        // Both are in the order of the questions, and each state is of one of them.
+        let mut states = entry.states.iter().peekable();
+        for (id, from) in &entry.from {
+            steps.push((id, *from, states.next_if(|state| state.question_id == *id)));
+        }
+        if states.next().is_some() {
             return None;
         }
-        // Both are in the order of the questions, and each state is of one of them.
-        let mut from = entry.from.iter();
-        for state in &entry.states {
-            let (id, from) = from.find(|(id, _)| *id == state.question_id)?;
-            let first = from.map_or(NO_RECORD, |(order, _)| order);
-            states.entry(id).and_modify(|known| known.1 = state).or_insert((first, state));
-        }
     }
-    Some(states)
+    // One after the other of each question.
+    steps.sort_by_key(|(id, ..)| *id);
+    let mut last_states = Chain::with_capacity(steps.len());
+    for of_question in steps.chunk_by(|one, other| one.0 == other.0) {
+        let mut known: Option<(i64, &Review)> = None;
+        for (_, from, state) in of_question {
+            if known.is_some_and(|(_, state)| Some(from_of(state)) != *from) {
+                return None;
+            }
+            if let Some(state) = state {
+                let first = known
+                    .map_or_else(|| from.map_or(NO_RECORD, |(order, _)| order), |(first, _)| first);
+                known = Some((first, state));
+            }
+        }
+        last_states.extend(known);
+    }
+    Some(last_states)
 }
 
 pub(super) fn new_states<'a>(
@@ -266,4 +279,68 @@ pub(super) fn new_states<'a>(
     changed: &'a [Review],
 ) -> Vec<NewState<'a>> {
     changed.iter().map(|review| NewState { player, season, review }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::clock::SiteZone;
+    use crate::rules::head::Head;
+    use crate::rules::plan::{by_question, plan};
+    use crate::rules::submission::Submission;
+    use proptest::prelude::*;
+
+    /// Entries, each computed from all before it; and what stands there once they are written.
+    fn entries(given: &[Vec<(usize, u8)>]) -> (Vec<Entry>, Vec<Review>) {
+        let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
+        let mut known = by_question(vec![Review { answered_at_us: 7, ..Review::new("s") }]);
+        let answer = |(id, quality): &(usize, u8)| {
+            let id = ["s", "s:1", "q", "r"][*id];
+            format!(r#"{{"question_id": "{id}", "quality": {quality}}}"#)
+        };
+        let entries = given.iter().zip(10..).map(|(answers, order)| {
+            let answers: Vec<String> = answers.iter().map(answer).collect();
+            let submission = Submission::from_responses(&format!("[{}]", answers.join(",")));
+            let submission = submission.unwrap_or_default();
+            let states = plan(&zone, &submission, &known, order, order).reviews;
+            let (token, base) = (order.to_string(), Head::default());
+            let entry =
+                Entry::new(token, (order, order), base, &submission, &known, states.clone());
+            known.extend(by_question(states));
+            entry
+        });
+        let entries: Vec<Entry> = entries.collect();
+        let mut states: Vec<Review> = known.into_values().collect();
+        states.retain(|state| state.answered_at_us > 7);
+        states.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
+        (entries, states)
+    }
+
+    proptest! {
+        /// The last state of each question is written, in the order of the questions, where what
+        /// the first one was computed from stands.
+        #[test]
+        fn a_chain_leads_to_its_last_states(
+            given in proptest::collection::vec(
+                proptest::collection::vec((0usize..4, 0u8..6), 1..4), 1..5,
+            ),
+        ) {
+            let (entries, states) = entries(&given);
+            let found = chain(&entries.iter().collect::<Vec<_>>()).unwrap_or_default();
+            let last: Vec<&Review> = found.iter().map(|(_, state)| *state).collect();
+            prop_assert_eq!(last, states.iter().collect::<Vec<_>>());
+            for (from, state) in found {
+                prop_assert_eq!(from, if state.question_id == "s" { 7 } else { NO_RECORD });
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_computed_from_something_else_is_no_chain() {
+        let (entries, _) = entries(&[vec![(2, 5)], vec![(2, 5)], vec![(2, 5), (3, 5)]]);
+        assert!(chain(&[&entries[0], &entries[2]]).is_none());
+        let later = [&entries[1], &entries[2]];
+        let orders = |states: Chain<'_>| states.iter().map(|(from, _)| *from).collect::<Vec<_>>();
+        assert_eq!(chain(&later).map(orders), Some(vec![10, NO_RECORD]));
+    }
 }

@@ -81,7 +81,8 @@ impl Engine {
         report: &mut DrainReport,
     ) -> Result<()> {
         let keys = &self.settings.keys;
-        let newest = process.journal.with(|journal| written::newest(journal, keys, NEWEST))?;
+        let newest =
+            process.journal.with(|journal| self.written_scripts.newest(journal, keys, NEWEST))?;
         if self.told_apart(process, newest)?.1.is_empty() {
             return Ok(());
         }

@@ -38,6 +38,13 @@ pub struct TableEntry {
     pub kept_at_us: i64,
 }
 
+impl TableEntry {
+    /// Player and season.
+    pub fn student(&self) -> (&str, &str) {
+        (&self.player, &self.season)
+    }
+}
+
 type Row = (i64, String, String, String, String, i64);
 
 fn table_entry((id, token, player, season, text, kept_at_us): Row) -> TableEntry {

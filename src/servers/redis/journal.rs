@@ -86,6 +86,13 @@ pub struct StreamEntry {
     pub written: Option<String>,
 }
 
+impl StreamEntry {
+    /// Player and season.
+    pub fn student(&self) -> (&str, &str) {
+        (&self.player, &self.season)
+    }
+}
+
 impl JournalScripts {
     /// Appends a submission, and asks replicas whether they have it. Safe to repeat: the token is
     /// recognised. What comes when nobody waits for it any more is refused.
@@ -274,55 +281,36 @@ pub fn after(
     entries(connection.command(&command)?)
 }
 
-/// Takes new entries for this consumer.
-pub fn take_new(
-    connection: &mut RedisConnection,
-    keys: &Keys,
-    consumer: &str,
-    most: usize,
-) -> Result<Vec<StreamEntry>> {
-    let mut command = redis::cmd("XREADGROUP");
-    command
-        .arg("GROUP")
-        .arg(GROUP)
-        .arg(consumer)
-        .arg("COUNT")
-        .arg(most)
-        .arg("STREAMS")
-        .arg(keys.stream())
-        .arg(">");
-    match connection.command(&command)? {
-        Value::Nil => Ok(Vec::new()),
-        Value::Array(mut streams) => match streams.pop() {
-            Some(Value::Array(mut stream)) => entries(stream.pop().unwrap_or(Value::Nil)),
-            other => Err(unexpected(&other.unwrap_or(Value::Nil))),
-        },
-        other => Err(unexpected(&other)),
-    }
-}
-
-/// Takes over entries that another consumer took and did not finish within `idle_ms` milliseconds.
-pub fn take_over(
+/// Takes entries for this consumer, `most` of each kind: those that another one took and did not
+/// finish within `idle_ms` milliseconds, and new ones.
+pub fn take(
     connection: &mut RedisConnection,
     keys: &Keys,
     consumer: &str,
     idle_ms: u64,
     most: usize,
 ) -> Result<Vec<StreamEntry>> {
-    let mut command = redis::cmd("XAUTOCLAIM");
-    command
-        .arg(keys.stream())
-        .arg(GROUP)
-        .arg(consumer)
-        .arg(idle_ms)
-        .arg("0")
-        .arg("COUNT")
-        .arg(most);
-    let mut answer: Vec<Value> = connection.command(&command)?;
-    if answer.len() < 2 {
-        return Ok(Vec::new());
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("XAUTOCLAIM").arg(keys.stream()).arg(GROUP).arg(consumer).arg(idle_ms);
+    pipeline.arg("0").arg("COUNT").arg(most);
+    pipeline.cmd("XREADGROUP").arg("GROUP").arg(GROUP).arg(consumer).arg("COUNT").arg(most);
+    pipeline.arg("STREAMS").arg(keys.stream()).arg(">");
+    let (mut abandoned, new): (Vec<Value>, Value) = connection.pipeline(&pipeline)?;
+    let mut taken = match abandoned.len() {
+        0 | 1 => Vec::new(),
+        _ => entries(abandoned.swap_remove(1))?,
+    };
+    match new {
+        Value::Nil => {}
+        Value::Array(mut streams) => match streams.pop() {
+            Some(Value::Array(mut stream)) => {
+                taken.extend(entries(stream.pop().unwrap_or(Value::Nil))?);
+            }
+            other => return Err(unexpected(&other.unwrap_or(Value::Nil))),
+        },
+        other => return Err(unexpected(&other)),
     }
-    entries(answer.swap_remove(1))
+    Ok(taken)
 }
 
 /// Removes consumers that hold nothing and were idle for `idle_ms` milliseconds.
@@ -433,13 +421,16 @@ pub(super) fn entries(value: Value) -> Result<Vec<StreamEntry>> {
         if let Some(Value::Array(fields)) = parts.next() {
             let mut fields = fields.into_iter();
             while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
-                let Value::BulkString(value) = value else { continue };
-                let value = String::from_utf8_lossy(&value).into_owned();
-                match text(field).unwrap_or_default().as_str() {
-                    "player" => entry.player = value,
-                    "season" => entry.season = value,
+                let (Value::BulkString(field), Value::BulkString(value)) = (field, value) else {
+                    continue;
+                };
+                let value = String::from_utf8(value)
+                    .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned());
+                match field.as_slice() {
+                    b"player" => entry.player = value,
+                    b"season" => entry.season = value,
                     // `answers` in entries of the first version.
-                    "entry" | "answers" => entry.text = value,
+                    b"entry" | b"answers" => entry.text = value,
                     _ => {}
                 }
             }

@@ -50,14 +50,14 @@ pub struct Written {
 /// The scripts.
 pub struct WrittenScripts {
     keep: Script,
-    past: Script,
+    without_texts: Script,
 }
 
 impl Default for WrittenScripts {
     fn default() -> Self {
         WrittenScripts {
             keep: Script::new(include_str!("lua/keep.lua")),
-            past: Script::new(include_str!("lua/written.lua")),
+            without_texts: Script::new(include_str!("lua/written.lua")),
         }
     }
 }
@@ -92,15 +92,35 @@ impl WrittenScripts {
         keys: &Keys,
         kept: Duration,
     ) -> Result<Vec<Written>> {
-        let mut call = self.past.key(keys.written());
-        call.arg(kept.as_millis().to_string()).arg(MOST_KEPT).arg(AT_ONCE);
+        self.without_texts(connection, keys, &kept.as_millis().to_string(), AT_ONCE)
+    }
+
+    /// The newest, the newest first, without their texts.
+    pub fn newest(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        most: usize,
+    ) -> Result<Vec<Written>> {
+        self.without_texts(connection, keys, "", most)
+    }
+
+    fn without_texts(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        kept_ms: &str,
+        most: usize,
+    ) -> Result<Vec<Written>> {
+        let mut call = self.without_texts.key(keys.written());
+        call.arg(kept_ms).arg(MOST_KEPT).arg(most);
         let found: Vec<[String; 5]> = connection.script(&call)?;
-        let past = found.into_iter().map(|[place, id, token, player, season]| {
+        let found = found.into_iter().map(|[place, id, token, player, season]| {
             let written = Some(place);
             let entry = StreamEntry { id, player, season, text: String::new(), written };
             Written { entry, token }
         });
-        Ok(past.collect())
+        Ok(found.collect())
     }
 }
 
@@ -108,13 +128,6 @@ impl WrittenScripts {
 /// audit record. Nobody may have let go of others, whose audit records may have been cleared.
 pub fn is_told_by_audit(place: &str) -> bool {
     now_us() - kept_at_us(place) < TOLD_BY_AUDIT_US
-}
-
-/// The newest of them, the newest first.
-pub fn newest(connection: &mut RedisConnection, keys: &Keys, most: usize) -> Result<Vec<Written>> {
-    let mut command = redis::cmd("XREVRANGE");
-    command.arg(keys.written()).arg("+").arg("-").arg("COUNT").arg(most);
-    Ok(written(connection.command(&command)?)?.into_iter().map(|(_, found)| found).collect())
 }
 
 /// Those after a place, each with its own, the oldest first; empty means from the beginning.
