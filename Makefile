@@ -16,7 +16,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --n
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
 .PHONY: all setup venv servers more-servers browser build-dev build format translations lint docs test test-binaries test-rust test-python test-servers soak demo bench \
-  bench-scale bench-http bench-outage bench-servers bench-archive bench-administrator wheel clean help
+  bench-scale bench-http bench-drain bench-outage bench-servers bench-archive bench-administrator wheel clean help
 
 ## all: what CI runs
 all: lint docs test
@@ -178,6 +178,10 @@ bench-scale: setup
 ## bench-http: students' calls over HTTP, with what does nothing beside (ARGS="--bench URL --user EMAIL --password PASSWORD --read-only" for a real bench)
 bench-http: setup $(VENV)/.bench
 	$(BIN)/python -m benches.http $(ARGS)
+
+## bench-drain: CPU an answer, and the rate into 1,000,000 and 10,000,000 rows (ARGS="--rows 100000 --answers 10000" for a short one)
+bench-drain: setup
+	$(BIN)/python -m benches.drain $(ARGS)
 
 ## bench-outage: how long students wait while servers are dead or hang
 bench-outage: setup
