@@ -4,6 +4,7 @@ pub mod alarm;
 pub mod answer;
 pub mod archive_step;
 pub mod belief;
+pub mod by_subject;
 pub mod clock;
 pub mod diff;
 pub mod entry;

@@ -16,7 +16,7 @@ use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
 use crate::servers::mariadb::records;
 use crate::servers::mariadb::seasons::{self, Link};
-use crate::servers::redis::cache::{Student, Wanted};
+use crate::servers::redis::cache::Student;
 use crate::servers::redis::notes;
 
 /// The most questions in one answer.
@@ -185,7 +185,15 @@ impl Engine {
         let now = now_us() / 1_000_000;
         let links = query.links();
         let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
-        let asked = if query.topic.is_none() {
+        let asked = if let Some(topic) = query.topic.as_deref() {
+            self.ask_cache(process, shard, active, |cache| {
+                self.cache_scripts.of_topic(cache, student, topic, &members)
+            })?
+            .and_then(|asked| {
+                let warm = asked.value.map(|all| (self.select(all.reviews, query, now), all.links));
+                Ok((warm, asked.is_sure))
+            })?
+        } else {
             let subject = query.subject.as_deref();
             let subject = subject.zip(members.first().map(String::as_str));
             self.ask_cache(process, shard, active, |cache| {
@@ -194,14 +202,6 @@ impl Engine {
             .and_then(|asked| {
                 let warm =
                     asked.value.map(|due| ((due.total, due.reviews), vec![due.knows_subject]));
-                Ok((warm, asked.is_sure))
-            })?
-        } else {
-            self.ask_cache(process, shard, active, |cache| {
-                self.cache_scripts.lookup(cache, student, &members, &Wanted::All)
-            })?
-            .and_then(|asked| {
-                let warm = asked.value.map(|all| (self.select(all.reviews, query, now), all.links));
                 Ok((warm, asked.is_sure))
             })?
         };

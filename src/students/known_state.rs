@@ -14,7 +14,7 @@ use crate::rules::plan::by_question;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::seasons::Link;
-use crate::servers::redis::cache::{Lookup, Student, Wanted};
+use crate::servers::redis::cache::{Lookup, Student};
 
 /// What is known of the student before their answers count.
 pub(crate) struct Before {
@@ -131,7 +131,7 @@ impl Engine {
             generation: active.generation,
         };
         self.ask_cache(process, shard, active, |cache| {
-            self.cache_scripts.lookup(cache, student, members, &Wanted::Questions(ids))
+            self.cache_scripts.lookup(cache, student, members, ids)
         })
     }
 

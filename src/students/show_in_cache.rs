@@ -49,6 +49,7 @@ impl Engine {
                 };
                 let heads = (before.head, head);
                 let ttl = self.settings.cache_ttl_seconds;
+                let states = (&before.states, states);
                 let shown = self.cache_scripts.apply(cache, student, heads, states, now, ttl)?;
                 Ok((cache.run_id.clone(), shown))
             }),

@@ -33,7 +33,15 @@ from tests.app.test_api import answers, ids
 from tests.consistency.test_alone import cut_off, process, shown
 from tests.students.test_due import MINUTE, overdue
 from tests.support.servers import wait_until
-from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, TOPICS, Record, Site
+from tests.support.site_under_test import (
+    BELIEVING,
+    PLAYER,
+    SCHEDULE,
+    SEASON,
+    TOPICS,
+    Record,
+    Site,
+)
 from tests.support.wire import Wires
 
 App = Callable[..., None]
@@ -294,7 +302,7 @@ def test_an_item_expires(site: Site, app: App, ttl: int | None) -> None:
     assert manager.add_item(PLAYER, SEASON, "q", now - 5, ttl=ttl) is True
     assert manager.add_batch(PLAYER, SEASON, {"r": now - 4}, ttl) is True
     assert manager.add_batch(PLAYER, SEASON, {}) is True
-    for family in ("srs", "srs-detail"):
+    for family in SCHEDULE:
         left = site.cache.ttl(site.key(family, PLAYER))
         assert left <= 60 if ttl else left > 60
 

@@ -22,7 +22,15 @@ from tests.administrators.test_jobs import manager, rows
 from tests.administrators.test_rebuild import STUDENTS, check_truth, school
 from tests.administrators.test_reconcile import forget
 from tests.support.servers import wait_until
-from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, Record, Site, session
+from tests.support.site_under_test import (
+    BELIEVING,
+    PLAYER,
+    SCHEDULE,
+    SEASON,
+    Record,
+    Site,
+    session,
+)
 
 __all__ = ["manager", "school"]
 
@@ -57,7 +65,7 @@ def test_the_estimated_memory_is_about_what_it_is(manager: Site, engine: Engine)
     actual = sum(
         manager.cache.memory_usage(manager.key(family, student)) or 0
         for student in STUDENTS
-        for family in ("srs", "srs-detail")
+        for family in SCHEDULE
     )
     found = engine.cache_status([SEASON])["seasons"][SEASON]
     assert found["memory_bytes"] == pytest.approx(actual, rel=0.1)

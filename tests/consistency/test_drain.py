@@ -16,7 +16,16 @@ import redis
 
 from memora._engine import Engine, MemoraError, ServiceUnavailable
 from tests.servers.test_fork import kill
-from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, ids, session
+from tests.support.site_under_test import (
+    PLAYER,
+    SCHEDULE,
+    SEASON,
+    TRACKER,
+    Record,
+    Site,
+    ids,
+    session,
+)
 
 # A Redis of any version has more than this.
 FULL: Final = "100kb"
@@ -165,9 +174,7 @@ def test_an_answer_that_does_not_know_what_was_saved_meanwhile_counts_after_it(
     """The journal no longer tells that it came too late; what it was computed from does."""
     site.add(PLAYER, [Record("q", stability=1)])
     engine.due(PLAYER)
-    schedule = {
-        name: raw(site, "cache").dump(site.key(name, PLAYER)) for name in ("srs", "srs-detail")
-    }
+    schedule = {name: raw(site, "cache").dump(site.key(name, PLAYER)) for name in SCHEDULE}
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
     for name, dump in schedule.items():

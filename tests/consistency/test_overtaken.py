@@ -13,6 +13,7 @@ from tests.support.site_under_test import (
     BELIEVING,
     IMPATIENT,
     PLAYER,
+    SCHEDULE,
     SEASON,
     Record,
     Site,
@@ -84,7 +85,7 @@ def test_a_later_answer_in_the_other_place_does_not_speak_for_it(
     site.add(PLAYER, [Record("q"), Record("r")])
     believing = site.engine(**BELIEVING)
     assert [len(ids(believing.due(PLAYER))) for _ in range(2)] == [2, 2]
-    keys = [site.key(family, PLAYER) for family in ("srs", "srs-detail")]
+    keys = [site.key(family, PLAYER) for family in SCHEDULE]
     with site.servers.cache.client() as client, Wires(site.servers) as wires:
         client.connection_pool.connection_kwargs["decode_responses"] = False
         before = {key: client.dump(key) for key in keys}

@@ -18,6 +18,7 @@ from tests.support.site_under_test import (
     BELIEVING,
     IMPATIENT,
     PLAYER,
+    SCHEDULE,
     SEASON,
     TRACKER,
     Record,
@@ -122,7 +123,7 @@ def test_a_read_is_right_wherever_its_connection_breaks(
 def die_between_journal_and_cache(site: Site, engine: Engine, question: str = "q") -> None:
     """The cache as it was before stands for a process that never came to tell it."""
     engine.due(PLAYER)
-    keys = [site.key(family, PLAYER) for family in ("srs", "srs-detail")]
+    keys = [site.key(family, PLAYER) for family in SCHEDULE]
     with site.servers.cache.client() as client:
         client.connection_pool.connection_kwargs["decode_responses"] = False
         before = {key: client.dump(key) for key in keys}

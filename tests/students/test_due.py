@@ -7,7 +7,16 @@ from datetime import timedelta
 import pytest
 
 from memora._engine import Engine, InvalidInput
-from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, TRACKER, Record, Site, ids
+from tests.support.site_under_test import (
+    BELIEVING,
+    PLAYER,
+    SCHEDULE,
+    SEASON,
+    TRACKER,
+    Record,
+    Site,
+    ids,
+)
 
 MINUTE = timedelta(minutes=1)
 
@@ -195,7 +204,7 @@ def test_a_partly_filled_cache_is_not_believed(site: Site, engine: Engine) -> No
     assert (ids(answer), answer["total_due"]) == ([f"q{number:03}" for number in range(5)], 5)
 
 
-@pytest.mark.parametrize("family", ["srs", "srs-detail"])
+@pytest.mark.parametrize("family", SCHEDULE)
 def test_half_of_a_cache_is_not_believed(site: Site, engine: Engine, family: str) -> None:
     site.add(PLAYER, overdue(5, subject="Science", topic="Plants"))
     engine.due(PLAYER)

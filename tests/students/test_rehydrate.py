@@ -14,6 +14,7 @@ from tests.support.site_under_test import (
     BELIEVING,
     IMPATIENT_WITH_REDIS,
     PLAYER,
+    SCHEDULE,
     SEASON,
     TRACKER,
     Record,
@@ -103,7 +104,9 @@ def test_schedules_of_every_size(site: Site, engine: Engine, count: int) -> None
     first = engine.due(PLAYER, limit=1)
     assert first["total_due"] == count
     assert first["questions"][0]["question_id"] == min(rows, key=lambda name: (scores[name], name))
-    assert engine.due(PLAYER, subject="Science")["total_due"] == count
+    for wanted in ({"subject": "Science"}, {"topic": "Plants"}):
+        answer = engine.due(PLAYER, **wanted)  # type: ignore[arg-type]
+        assert (answer["total_due"], answer["source"]) == (count, "cache")
     found = engine.reconcile(SEASON)
     wrong = found["missing"] + found["ghost"] + found["wrong_date"] + found["wrong_state"]
     assert (found["students"], found["records"], wrong) == (1, count, 0)
@@ -159,14 +162,13 @@ def test_a_record_without_a_question_does_not_pass_for_the_marker(
     assert costs[0].statements == 0
 
 
-@pytest.mark.parametrize("family", ["srs-new", "srs-new-detail"])
+@pytest.mark.parametrize("family", ["srs-new", "srs-new-detail", "srs-new-subject"])
 def test_what_a_failed_fill_left_is_in_nobodys_way(site: Site, engine: Engine, family: str) -> None:
     site.add(PLAYER, [Record("q")])
     site.cache.hset(site.key(family, PLAYER), "ghost", "9")
     assert ids(engine.due(PLAYER)) == ["q"]
     assert set(site.cache.keys(f"{site.name}|srs*:{PLAYER}:*")) == {
-        site.key("srs", PLAYER),
-        site.key("srs-detail", PLAYER),
+        site.key(family, PLAYER) for family in SCHEDULE
     }
     assert engine.cache_scores(PLAYER, SEASON).keys() == {"q"}
 
@@ -193,11 +195,11 @@ def test_a_cache_lives_as_long_as_set(site: Site) -> None:
     site.add(PLAYER, [Record("q")])
     engine = site.engine(cache_ttl_seconds=1000)
     engine.due(PLAYER)
-    for family in ("srs", "srs-detail"):
+    for family in SCHEDULE:
         assert 0 < site.cache.ttl(site.key(family, PLAYER)) <= 1000
         site.cache.expire(site.key(family, PLAYER), 100)
     engine.submit(PLAYER, session_data=session("q"))
-    for family in ("srs", "srs-detail"):
+    for family in SCHEDULE:
         assert 100 < site.cache.ttl(site.key(family, PLAYER)) <= 1000
 
 
@@ -220,12 +222,12 @@ def test_what_the_journal_adds_has_its_subject(site: Site, engine: Engine) -> No
     assert ids(engine.due(PLAYER, topic="Plants")) == ["q"]
 
 
-@pytest.mark.parametrize("family", ["srs", "srs-detail", "srs-fence", "srs-season", "srs-links"])
+@pytest.mark.parametrize("family", [*SCHEDULE, "srs-fence", "srs-season", "srs-links"])
 def test_an_evicted_key_undoes_nothing(
     site: Site, engine: Engine, other: Engine, family: str
 ) -> None:
     engine.submit(PLAYER, session_data=session("q", subject="Science"))
-    player = PLAYER if family in ("srs", "srs-detail", "srs-fence") else None
+    player = PLAYER if family in (*SCHEDULE, "srs-fence") else None
     site.cache.delete(site.key(family, player))
     check_shown(site, engine, other)
 

@@ -25,6 +25,8 @@ SEASON: Final = "SEASON-2026"
 PLAYER: Final = "amal@school.example"
 SUBJECTS: Final = ("Mathematics", "Science", "Arabic")
 TOPICS: Final = ("Fractions", "Plants")
+# What a cached schedule is in.
+SCHEDULE: Final = ("srs", "srs-detail", "srs-subject")
 TRACKER: Final = "`tabPlayer Memory Tracker`"
 
 # What engines under test are set to. A busy machine is no outage: they wait long,

@@ -1,20 +1,26 @@
 //! What is asked of the cache by scripts: a student's due questions, what a submission must know,
 //! showing it.
 
-use ::redis::{Script, ScriptInvocation, Value};
+use std::collections::{BTreeMap, HashMap};
+
+use ::redis::{Script, Value};
 
 use super::answer::Answer;
 use super::keys::Keys;
 use super::notes::{self, generation_text};
 use super::{RedisConnection, confirm};
 use crate::error::{Error, Result};
+use crate::rules::by_subject;
 use crate::rules::head::Head;
-use crate::rules::review::{Review, detail_start};
+use crate::rules::review::Review;
 
 /// Redis searches a small hash from end to end, and makes it a real one only when it has hundreds
 /// of fields or one value of more than 64 bytes. A head of this width spares a load of a thousand
 /// records most of its time.
 const HEAD_WIDTH: usize = 65;
+
+/// The field of details that counts those of topics, and names the head that they are of.
+pub(super) const TOPICS: &str = "\0";
 
 /// Dates that are set at a time.
 const DATES: usize = 500;
@@ -25,6 +31,8 @@ const SEPARATOR: char = '\0';
 /// The cache's scripts.
 pub struct CacheScripts {
     due: Script,
+    due_of_subject: Script,
+    of_topic: Script,
     lookup: Script,
     apply: Script,
     set_dates: Script,
@@ -37,6 +45,8 @@ impl Default for CacheScripts {
     fn default() -> Self {
         CacheScripts {
             due: Script::new(include_str!("lua/due.lua")),
+            due_of_subject: Script::new(include_str!("lua/due_of_subject.lua")),
+            of_topic: Script::new(include_str!("lua/of_topic.lua")),
             lookup: Script::new(include_str!("lua/lookup.lua")),
             apply: Script::new(include_str!("lua/apply.lua")),
             set_dates: Script::new(include_str!("lua/set_dates.lua")),
@@ -69,6 +79,10 @@ impl Student<'_> {
 
     pub(super) fn details(&self) -> String {
         self.keys.details(self.player, self.season)
+    }
+
+    fn by_subject(&self) -> String {
+        self.keys.by_subject(self.player, self.season)
     }
 
     pub(super) fn fence(&self) -> String {
@@ -104,6 +118,14 @@ pub struct Due {
     pub knows_subject: bool,
 }
 
+/// All questions of a topic in a warm cache.
+pub struct OfTopic {
+    /// Whether each link asked for is known to exist.
+    pub links: Vec<bool>,
+    /// The questions, and perhaps some that were of the topic before.
+    pub reviews: Vec<Review>,
+}
+
 /// What a warm cache tells a submission.
 pub struct Lookup {
     /// Whether each link asked for is known to exist.
@@ -125,14 +147,6 @@ pub struct Shown {
     pub remaining: Option<u64>,
 }
 
-/// What a lookup asks for.
-pub enum Wanted<'a> {
-    /// These questions only.
-    Questions(&'a [String]),
-    /// Every record.
-    All,
-}
-
 impl CacheScripts {
     /// The first `limit` due questions and how many there are, of all subjects or of one: its name,
     /// and its member of the set of known links.
@@ -144,19 +158,21 @@ impl CacheScripts {
         limit: u32,
         subject: Option<(&str, &str)>,
     ) -> Result<Found<Due>> {
-        let mut call = self.due.key(&[
+        let script = if subject.is_some() { &self.due_of_subject } else { &self.due };
+        let mut call = script.key(&[
             student.keys.active_season(),
             student.schedule(),
             student.details(),
             student.keys.confirmation(),
-            student.keys.links(),
         ]);
-        call.arg(student.season_token)
-            .arg(student.generation)
-            .arg(now)
-            .arg(limit)
-            .arg(subject.map(|(name, _)| detail_start(Some(name))).unwrap_or_default())
-            .arg(subject.map(|(_, member)| member).unwrap_or_default());
+        call.arg(student.season_token).arg(student.generation);
+        match subject {
+            None => call.arg(now).arg(limit),
+            Some((name, link)) => {
+                call.key(student.by_subject()).key(student.keys.links());
+                call.arg(limit).arg(by_subject::member(name)).arg(by_subject::place(now)).arg(link)
+            }
+        };
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
             "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
@@ -174,13 +190,44 @@ impl CacheScripts {
         }
     }
 
-    /// What a submission must know; `links` are members of the set of known links.
+    /// All questions of a topic, due or not; `links` are members of the set of known links.
+    pub fn of_topic(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        topic: &str,
+        links: &[String],
+    ) -> Result<Found<OfTopic>> {
+        let mut call = self.of_topic.key(&[
+            student.keys.active_season(),
+            student.schedule(),
+            student.details(),
+            student.keys.confirmation(),
+            student.keys.links(),
+        ]);
+        call.arg(student.season_token).arg(student.generation);
+        call.arg(by_subject::member(topic)).arg(links);
+        let mut answer = Answer::of(connection.script(&call)?)?;
+        match answer.kind.as_str() {
+            "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
+            "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
+            "warm" => {
+                let confirmation = answer.text()?;
+                let links = known(answer.list()?);
+                let value = OfTopic { links, reviews: pairs(&answer.text()?)? };
+                Ok(Found::Warm { confirmation, value })
+            }
+            _ => Err(answer.unknown()),
+        }
+    }
+
+    /// What a submission must know of these questions; `links` are members of the set of known links.
     pub fn lookup(
         &self,
         connection: &mut RedisConnection,
         student: Student<'_>,
         links: &[String],
-        wanted: &Wanted<'_>,
+        ids: &[String],
     ) -> Result<Found<Lookup>> {
         let keys = student.keys;
         let mut call = self.lookup.key(&[
@@ -190,36 +237,30 @@ impl CacheScripts {
             keys.links(),
             keys.confirmation(),
         ]);
-        call.arg(student.season_token).arg(student.generation).arg(links.len()).arg(links);
-        if let Wanted::Questions(ids) = wanted {
-            call.arg(ids);
-        }
+        call.arg(student.season_token).arg(student.generation).arg(links.len()).arg(links).arg(ids);
         let mut answer = Answer::of(connection.script(&call)?)?;
         match answer.kind.as_str() {
             "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
             "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
             "warm" => {
                 let confirmation = answer.text()?;
-                let links = answer.list()?.iter().map(|known| *known == Value::Int(1)).collect();
+                let links = known(answer.list()?);
                 let head = answer.head()?;
                 let records = answer.number()?;
-                let found = answer.text()?;
-                let mut parts = found.split(SEPARATOR);
-                let pairs = std::iter::from_fn(|| Some((parts.next()?, parts.next()?)));
-                let value = Lookup { links, head, records, reviews: reviews(pairs)? };
+                let value = Lookup { links, head, records, reviews: pairs(&answer.text()?)? };
                 Ok(Found::Warm { confirmation, value })
             }
             _ => Err(answer.unknown()),
         }
     }
 
-    /// Shows a submission that was kept.
+    /// Shows a submission that was kept; `before` has what was known of its questions.
     pub fn apply(
         &self,
         connection: &mut RedisConnection,
         student: Student<'_>,
         heads: (Head, Head),
-        reviews: &[Review],
+        (before, reviews): (&HashMap<String, Review>, &[Review]),
         now: i64,
         seconds_to_live: u64,
     ) -> Result<Shown> {
@@ -229,14 +270,34 @@ impl CacheScripts {
             student.fence(),
             student.keys.students(student.season),
             student.keys.confirmation(),
+            student.by_subject(),
         ]);
+        let mut subjects: Vec<&str> = reviews.iter().map(Review::cached_subject).collect();
+        subjects.retain(|subject| !subject.is_empty());
+        subjects.sort_unstable();
+        subjects.dedup();
+        let topics = new_of_topics(before, reviews);
         call.arg(student.generation)
             .arg(head_text(heads.0))
             .arg(head_text(heads.1))
             .arg(seconds_to_live)
             .arg(now)
-            .arg(student.player);
-        push_reviews(&mut call, reviews);
+            .arg(student.player)
+            .arg(subjects.len())
+            .arg(topics.len());
+        for subject in &subjects {
+            call.arg(by_subject::member(subject));
+        }
+        for (topic, ids) in &topics {
+            call.arg(by_subject::member(topic)).arg(ids);
+        }
+        for review in reviews {
+            call.arg(review.next_review)
+                .arg(by_subject::place(review.next_review))
+                .arg(subjects.partition_point(|subject| *subject <= review.cached_subject()))
+                .arg(&review.question_id)
+                .arg(review.detail());
+        }
         let (confirmation, remaining): (String, Option<u64>) = connection.script(&call)?;
         Ok(Shown { confirmation, remaining })
     }
@@ -257,11 +318,12 @@ impl CacheScripts {
                 keys.schedule(player, season),
                 keys.details(player, season),
                 keys.students(season),
+                keys.by_subject(player, season),
             ]);
             call.arg(seconds_to_live).arg(until).arg(player);
             for (id, date) in dates {
                 let new = Review { next_review: *date, ..Review::new(id) };
-                call.arg(date).arg(id).arg(new.detail());
+                call.arg(date).arg(by_subject::place(*date)).arg(id).arg(new.detail());
             }
             connection.script::<()>(&call)?;
         }
@@ -309,10 +371,35 @@ impl CacheScripts {
     }
 }
 
-fn push_reviews(call: &mut ScriptInvocation<'_>, reviews: &[Review]) {
+/// The ids that each topic gets by a change of states, as details hold them.
+fn new_of_topics<'a>(
+    before: &HashMap<String, Review>,
+    reviews: &'a [Review],
+) -> BTreeMap<&'a str, String> {
+    let mut topics: BTreeMap<&str, String> = BTreeMap::new();
     for review in reviews {
-        call.arg(review.next_review).arg(&review.question_id).arg(review.detail());
+        let topic = review.cached_topic();
+        let known = before.get(&review.question_id).map_or("", Review::cached_topic);
+        if !topic.is_empty() && topic != known {
+            push_id(topics.entry(topic).or_default(), &review.question_id);
+        }
     }
+    topics
+}
+
+/// Adds a question to those of a topic.
+pub(super) fn push_id(ids: &mut String, id: &str) {
+    ids.push_str(id);
+    ids.push(SEPARATOR);
+}
+
+fn known(links: Vec<Value>) -> Vec<bool> {
+    links.iter().map(|known| *known == Value::Int(1)).collect()
+}
+
+fn pairs(found: &str) -> Result<Vec<Review>> {
+    let mut parts = found.split(SEPARATOR);
+    reviews(std::iter::from_fn(|| Some((parts.next()?, parts.next()?))))
 }
 
 /// A head as details hold it.

@@ -1,12 +1,15 @@
 //! Caching all records of students at once.
 
+use std::collections::HashMap;
+
 use ::redis::Value;
 
 use super::RedisConnection;
-use super::cache::{Student, head_text};
+use super::cache::{Student, TOPICS, head_text, push_id};
 use super::dump::{HashDump, SortedSetDump};
 use super::keys::Keys;
 use crate::error::Result;
+use crate::rules::by_subject::{self, MOST_SUBJECTS};
 use crate::rules::head::Head;
 use crate::rules::review::Review;
 
@@ -61,10 +64,13 @@ pub fn fill(
     let mut pipeline = redis::pipe();
     for schedule in loaded {
         let Student { keys, player, season, .. } = schedule.student;
-        let (scores, states) =
-            (keys.new_schedule(player, season), keys.new_details(player, season));
+        let new = [
+            keys.new_schedule(player, season),
+            keys.new_details(player, season),
+            keys.new_by_subject(player, season),
+        ];
         pipeline.cmd("MULTI").ignore();
-        for (key, dump) in [(&scores, schedule.scores()), (&states, schedule.states())] {
+        for (key, dump) in new.iter().zip(schedule.dumps()) {
             // Whatever a fill that failed has left there.
             pipeline
                 .cmd("RESTORE")
@@ -75,9 +81,8 @@ pub fn fill(
                 .ignore();
         }
         // Not by its hash: a script that Redis does not know would leave the keys where they are.
-        pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(6);
-        pipeline.arg(schedule.student.fence());
-        pipeline.arg(&[schedule.student.schedule(), schedule.student.details(), scores, states]);
+        pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(8);
+        pipeline.arg(schedule.student.fence()).arg(&keys.all_of(player, season)).arg(&new);
         pipeline.arg(keys.students(season)).arg(fence).arg(player).arg(until).ignore();
         pipeline.cmd("EXEC");
     }
@@ -86,40 +91,94 @@ pub fn fill(
 }
 
 impl Loaded<'_> {
-    /// The records. One without a question, which only a script past memora can write, would be the
-    /// marker.
+    /// The records. One without a question, or with NUL in its name, which only a script past
+    /// memora can write, would pass for the marker, or for a subject.
     fn named(&self) -> impl Iterator<Item = &Review> {
-        self.reviews.iter().filter(|review| !review.question_id.is_empty())
+        let is_name = |id: &str| !id.is_empty() && !id.contains('\0');
+        self.reviews.iter().filter(move |review| is_name(&review.question_id))
     }
 
-    /// The sorted set, as Redis takes a whole key.
-    fn scores(&self) -> Vec<u8> {
-        let mut scores: Vec<(i64, &str)> =
-            self.named().map(|review| (review.next_review, review.question_id.as_str())).collect();
+    /// Sorted set, details, and sorted set by subject, as Redis takes whole keys.
+    fn dumps(&self) -> [Vec<u8>; 3] {
+        let mut dated: Vec<(i64, &Review)> =
+            self.named().map(|review| (review.next_review, review)).collect();
         // Latest first: Redis then adds each at the beginning of its list, and searches no place
         // for it.
-        scores.sort_unstable_by_key(|(next_review, _)| std::cmp::Reverse(*next_review));
-        let count = scores.len() + 1;
+        dated.sort_unstable_by_key(|(next_review, _)| std::cmp::Reverse(*next_review));
+        let reviews: Vec<&Review> = dated.into_iter().map(|(_, review)| review).collect();
+        [self.schedule(&reviews), self.details(&reviews), self.by_subject(&reviews)]
+    }
+
+    fn schedule(&self, reviews: &[&Review]) -> Vec<u8> {
+        let count = reviews.len() + 1;
         let mut dump = SortedSetDump::with_members(count, 32 * count);
         // The marker is part of the key: whoever sees it sees a complete set.
         dump.push("", self.student.generation as f64);
-        for (next_review, question_id) in scores {
-            dump.push(question_id, next_review as f64);
+        for review in reviews {
+            dump.push(&review.question_id, review.next_review as f64);
         }
         dump.finish()
     }
 
-    /// The details, as Redis takes a whole key.
-    fn states(&self) -> Vec<u8> {
-        let count = self.named().count() + 1;
-        let mut dump = HashDump::with_fields(count, 96 * count);
-        dump.push("", &head_text(self.head));
+    fn details(&self, reviews: &[&Review]) -> Vec<u8> {
+        let mut topics: HashMap<&str, String> = HashMap::new();
+        for review in reviews {
+            let topic = review.cached_topic();
+            if !topic.is_empty() {
+                push_id(topics.entry(topic).or_default(), &review.question_id);
+            }
+        }
+        let count = reviews.len() + topics.len() + 2;
+        let mut dump = HashDump::with_fields(count, 112 * count);
+        let head = head_text(self.head);
+        dump.push("", &head);
+        dump.push(TOPICS, &format!("{} {head}", topics.len()));
+        for (topic, ids) in &topics {
+            dump.push(&by_subject::member(topic), ids);
+        }
         let mut detail = String::new();
-        for review in self.named() {
+        for review in reviews {
             detail.clear();
             review.push_detail(&mut detail);
             dump.push(&review.question_id, &detail);
         }
+        dump.finish()
+    }
+
+    fn by_subject(&self, reviews: &[&Review]) -> Vec<u8> {
+        let mut numbers: HashMap<&str, usize> = HashMap::new();
+        let mut subjects: Vec<(&str, Vec<&Review>)> = Vec::new();
+        for review in reviews {
+            let subject = review.cached_subject();
+            if subject.is_empty() {
+                continue;
+            }
+            let number = *numbers.entry(subject).or_insert_with(|| {
+                subjects.push((subject, Vec::new()));
+                subjects.len()
+            });
+            if let Some((_, of_subject)) = subjects.get_mut(number - 1) {
+                of_subject.push(review);
+            }
+        }
+        if subjects.len() > MOST_SUBJECTS {
+            // Without the order of the head nobody believes it, and each read loads the records.
+            let mut dump = SortedSetDump::with_members(1, 0);
+            dump.push(&by_subject::member(""), -1.0);
+            return dump.finish();
+        }
+        let placed: usize = subjects.iter().map(|(_, of_subject)| of_subject.len()).sum();
+        let count = placed + subjects.len() + 1;
+        let mut dump = SortedSetDump::with_members(count, 32 * count);
+        for (index, (_, of_subject)) in subjects.iter().enumerate().rev() {
+            for review in of_subject {
+                dump.push(&review.question_id, by_subject::score(index + 1, review.next_review));
+            }
+        }
+        for (index, (subject, _)) in subjects.iter().enumerate() {
+            dump.push(&by_subject::member(subject), -((index + 1) as f64));
+        }
+        dump.push("", -(self.head.order as f64));
         dump.finish()
     }
 }

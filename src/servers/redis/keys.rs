@@ -61,6 +61,20 @@ impl Keys {
         self.of_student("srs-detail", player, season)
     }
 
+    /// Cache: the sorted set of a student's questions by subject, then by next review.
+    pub fn by_subject(&self, player: &str, season: &str) -> String {
+        self.of_student("srs-subject", player, season)
+    }
+
+    /// Cache: all that a student's schedule is in.
+    pub fn all_of(&self, player: &str, season: &str) -> [String; 3] {
+        [
+            self.schedule(player, season),
+            self.details(player, season),
+            self.by_subject(player, season),
+        ]
+    }
+
     /// Cache: a sorted set that is about to become the student's, within one transaction.
     pub fn new_schedule(&self, player: &str, season: &str) -> String {
         self.of_student("srs-new", player, season)
@@ -69,6 +83,11 @@ impl Keys {
     /// Cache: details that are about to become the student's.
     pub fn new_details(&self, player: &str, season: &str) -> String {
         self.of_student("srs-new-detail", player, season)
+    }
+
+    /// Cache: a sorted set by subject that is about to become the student's.
+    pub fn new_by_subject(&self, player: &str, season: &str) -> String {
+        self.of_student("srs-new-subject", player, season)
     }
 
     /// Cache: who is loading the student's records.
@@ -116,7 +135,7 @@ impl Keys {
             let rest = self.rest(key).and_then(|rest| rest.strip_prefix(family)?.strip_prefix(':'));
             rest.and_then(|rest| rest.strip_suffix(season)).is_some_and(|rest| rest.ends_with(':'))
         };
-        ["srs", "srs-detail", "srs-fence"].into_iter().any(of_student)
+        ["srs", "srs-detail", "srs-subject", "srs-fence"].into_iter().any(of_student)
     }
 
     /// Cache: how long calls took, of ten minutes, or of all time.
@@ -215,7 +234,11 @@ mod tests {
     fn a_seasons_keys_are_told_from_all_others() {
         let keys = Keys::of_site("a*b");
         for player in ["amal@school.example", "x:SEASON-2025", ""] {
-            for key in [keys.schedule(player, "SEASON-2026"), keys.details(player, "SEASON-2026")] {
+            for key in [
+                keys.schedule(player, "SEASON-2026"),
+                keys.details(player, "SEASON-2026"),
+                keys.by_subject(player, "SEASON-2026"),
+            ] {
                 assert!(keys.is_of_season(&key, "SEASON-2026"), "{key}");
                 assert!(!keys.is_of_season(&key, "SEASON-2025"), "{key}");
                 assert!(!Keys::of_site("a").is_of_season(&key, "SEASON-2026"), "{key}");

@@ -20,6 +20,7 @@ pub fn drop_students<'a>(
         let names = [
             keys.schedule(player, season),
             keys.details(player, season),
+            keys.by_subject(player, season),
             keys.fence(player, season),
         ];
         pipeline.cmd("UNLINK").arg(&names);
@@ -92,6 +93,7 @@ pub fn remove(
     let mut pipeline = redis::pipe();
     pipeline.atomic();
     pipeline.cmd("ZREM").arg(keys.schedule(player, season)).arg(question_id);
+    pipeline.cmd("ZREM").arg(keys.by_subject(player, season)).arg(question_id).ignore();
     pipeline.cmd("HDEL").arg(keys.details(player, season)).arg(question_id).ignore();
     let (removed,): (u32,) = connection.pipeline(&pipeline)?;
     Ok(removed > 0)
@@ -103,12 +105,12 @@ pub fn weigh(
     keys: &Keys,
     (player, season): (&str, &str),
 ) -> Result<(Option<u64>, u64)> {
-    let (schedule, details) = (keys.schedule(player, season), keys.details(player, season));
     let mut pipeline = redis::pipe();
-    pipeline.cmd("ZSCORE").arg(&schedule).arg("");
-    pipeline.cmd("MEMORY").arg("USAGE").arg(&schedule);
-    pipeline.cmd("MEMORY").arg("USAGE").arg(&details);
-    let (marker, schedule, details): (Option<u64>, Option<u64>, Option<u64>) =
-        connection.pipeline(&pipeline)?;
-    Ok((marker, schedule.unwrap_or(0) + details.unwrap_or(0)))
+    pipeline.cmd("ZSCORE").arg(keys.schedule(player, season)).arg("");
+    for key in keys.all_of(player, season) {
+        pipeline.cmd("MEMORY").arg("USAGE").arg(key);
+    }
+    let found: Vec<Option<u64>> = connection.pipeline(&pipeline)?;
+    let marker = found.first().copied().flatten();
+    Ok((marker, found.into_iter().skip(1).flatten().sum()))
 }

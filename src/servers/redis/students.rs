@@ -63,8 +63,9 @@ pub fn season_cache(
     }
     for (player, _) in &some {
         pipeline.cmd("ZSCORE").arg(keys.schedule(player, season)).arg("");
-        pipeline.cmd("MEMORY").arg("USAGE").arg(keys.schedule(player, season));
-        pipeline.cmd("MEMORY").arg("USAGE").arg(keys.details(player, season));
+        for key in keys.all_of(player, season) {
+            pipeline.cmd("MEMORY").arg("USAGE").arg(key);
+        }
     }
     if pipeline.is_empty() {
         return Ok(SeasonCache { students, memory_bytes: 0 });
@@ -74,8 +75,8 @@ pub fn season_cache(
         let is_void = generation.is_some() && found[0].is_some() && found[0] != generation;
         found[1].is_some() && !is_void
     };
-    let present = found.chunks_exact(3).filter(is_of_now).count() as u64;
-    let bytes: u64 = found.chunks_exact(3).flat_map(|found| &found[1..]).flatten().sum();
+    let present = found.chunks_exact(4).filter(is_of_now).count() as u64;
+    let bytes: u64 = found.chunks_exact(4).flat_map(|found| &found[1..]).flatten().sum();
     let asked = (some.len() as u64).max(1);
     Ok(SeasonCache { students: students * present / asked, memory_bytes: students * bytes / asked })
 }
@@ -247,7 +248,8 @@ fn schedule(
     for (id, detail) in pairs(details) {
         if id.is_empty() {
             schedule.head = std::str::from_utf8(&detail).ok().and_then(|head| head.parse().ok());
-        } else {
+        } else if !id.starts_with(b"\0") {
+            // What begins with NUL belongs to a topic, or to all.
             schedule.details.push((id, detail));
         }
     }

@@ -1,28 +1,72 @@
 -- Shows an acknowledged submission in the cache, or drops the student's cache if it is not the one
 -- that the submission was computed from.
--- KEYS: sorted set, details, fence, cached students, confirmation that the cache may be believed
--- ARGV: generation, head before, head after, seconds to live, now, student, (next review, id,
--- detail) ...
+-- KEYS: sorted set, details, fence, cached students, confirmation that the cache may be believed,
+-- sorted set by subject
+-- ARGV: generation, head before, head after, seconds to live, now, student, how many subjects, how
+-- many topics get questions, subjects' members of the sorted set by subject ..., (topic's field of
+-- the details, ids that it gets, each with NUL at its end) ..., (next review, its place in a
+-- subject, which of the subjects from 1 or 0 for none, id, detail) ...
 -- Returns {confirmation or nothing, how many are due then; nothing when dropped}
-redis.call('DEL', KEYS[3])
-local head = redis.call('HGET', KEYS[2], '')
-local confirmation = redis.call('GET', KEYS[5]) or ''
-local current = redis.call('ZSCORE', KEYS[1], '') == ARGV[1]
+local call = redis.call
+local subjects, topics = tonumber(ARGV[7]), tonumber(ARGV[8])
+call('DEL', KEYS[3])
+local confirmation = call('GET', KEYS[5]) or ''
+local head, lists = unpack(call('HMGET', KEYS[2], '', '\0'))
+local count, of_head = string.match(lists or '', '^(%d+) (.*)$')
+-- The first is not a subject but the order of the head.
+local numbers = call('ZMSCORE', KEYS[6], '', unpack(ARGV, 9, 8 + subjects))
+local current = call('ZSCORE', KEYS[1], '') == ARGV[1]
   and (head == ARGV[2] or head == ARGV[3])
-if not current then
-  redis.call('DEL', KEYS[1], KEYS[2])
-  redis.call('ZREM', KEYS[4], ARGV[6])
+  and head == of_head
+  and numbers[1] and tonumber(numbers[1]) == -string.match(head, '%d+')
+local places, firsts, next_number = {-string.match(ARGV[3], '%d+'), ''}, {}, nil
+for index = 1, subjects do
+  if current and not numbers[index + 1] then
+    next_number = next_number or call('ZCOUNT', KEYS[6], '-inf', 0)
+    places[#places + 1], places[#places + 2] = -next_number, ARGV[8 + index]
+    numbers[index + 1] = -next_number
+    next_number = next_number + 1
+  end
+  firsts[tostring(index)] = -(numbers[index + 1] or 0) * 2 ^ 39
+end
+-- Beyond this number scores are not exact.
+if not current or (next_number or 0) > 2 ^ 13 then
+  call('DEL', KEYS[1], KEYS[2], KEYS[6])
+  call('ZREM', KEYS[4], ARGV[6])
   return {confirmation, false}
 end
-local scores, details = {}, {'', ARGV[3]}
-for index = 7, #ARGV, 3 do
-  local at = #scores
-  scores[at + 1], scores[at + 2] = ARGV[index], ARGV[index + 1]
-  details[at + 3], details[at + 4] = ARGV[index + 1], ARGV[index + 2]
+local at = 9 + subjects
+local details = {'', ARGV[3]}
+for index = at, at + 2 * topics - 1, 2 do
+  local list = call('HGET', KEYS[2], ARGV[index])
+  if not list then
+    count = count + 1
+  end
+  local known, parts = '\0' .. (list or ''), {list or ''}
+  for id in string.gmatch(ARGV[index + 1], '%Z+') do
+    if not string.find(known, '\0' .. id .. '\0', 1, true) then
+      parts[#parts + 1] = id .. '\0'
+    end
+  end
+  details[#details + 1], details[#details + 2] = ARGV[index], table.concat(parts)
 end
-redis.call('ZADD', KEYS[1], unpack(scores))
-redis.call('HSET', KEYS[2], unpack(details))
-redis.call('EXPIRE', KEYS[1], ARGV[4])
-redis.call('EXPIRE', KEYS[2], ARGV[4])
-redis.call('ZADD', KEYS[4], ARGV[5] + ARGV[4], ARGV[6])
-return {confirmation, redis.call('ZCOUNT', KEYS[1], '-inf', ARGV[5])}
+details[#details + 1], details[#details + 2] = '\0', string.format('%d %s', count, ARGV[3])
+local scores = {}
+for index = at + 2 * topics, #ARGV, 5 do
+  local date, place, subject, id, detail = unpack(ARGV, index, index + 4)
+  local score, state = #scores, #details
+  scores[score + 1], scores[score + 2] = date, id
+  local first = firsts[subject]
+  if first then
+    places[#places + 1], places[#places + 2] = first + place, id
+  end
+  details[state + 1], details[state + 2] = id, detail
+end
+call('ZADD', KEYS[1], unpack(scores))
+call('ZADD', KEYS[6], unpack(places))
+call('HSET', KEYS[2], unpack(details))
+call('EXPIRE', KEYS[1], ARGV[4])
+call('EXPIRE', KEYS[2], ARGV[4])
+call('EXPIRE', KEYS[6], ARGV[4])
+call('ZADD', KEYS[4], ARGV[5] + ARGV[4], ARGV[6])
+return {confirmation, call('ZCOUNT', KEYS[1], '-inf', ARGV[5])}

@@ -1,8 +1,7 @@
--- What a submission or a filtered read needs to know of one student.
+-- What a submission needs to know of one student.
 -- KEYS: active season, sorted set, details, known links, confirmation that the cache may be
 -- believed
 -- ARGV: active season as the caller knows it, generation, number of links, links ..., ids ...
---       (no id: every record)
 -- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or
 -- nothing, links, head, records, found} where links says 1 for each known one, and found is id,
 -- detail, id, ... joined by NUL
@@ -16,9 +15,12 @@ if season ~= ARGV[1] then
   return {'season', season}
 end
 local records = redis.call('ZCARD', KEYS[2])
-local head = redis.call('HGET', KEYS[3], '')
+local head, lists = unpack(redis.call('HMGET', KEYS[3], '', '\0'))
 local marker = redis.call('ZSCORE', KEYS[2], '')
-if marker ~= ARGV[2] or not head or redis.call('HLEN', KEYS[3]) ~= records then
+-- The details have a field for each topic, and one that counts these.
+local topics = string.match(lists or '', '^%d+')
+if marker ~= ARGV[2] or not head or not topics
+  or redis.call('HLEN', KEYS[3]) ~= records + 1 + topics then
   return {'cold', confirmation}
 end
 local links = {}
@@ -27,9 +29,7 @@ for index = 4, first_id - 1 do
   links[#links + 1] = redis.call('SISMEMBER', KEYS[4], ARGV[index])
 end
 local found = {}
-if first_id > #ARGV then
-  found = redis.call('HGETALL', KEYS[3])
-else
+if first_id <= #ARGV then
   local details = redis.call('HMGET', KEYS[3], unpack(ARGV, first_id))
   for index = 1, #details do
     if details[index] then

@@ -1,10 +1,12 @@
 -- Sets dates of a student in the cache only. What else is cached of a question stays: an answer
--- that is shown at the same time is before this or after it, never half of each. KEYS: sorted set,
--- details, cached students ARGV: seconds to live, Unix time at which they go, student, (date, id,
+-- that is shown at the same time is before this or after it, never half of each.
+-- KEYS: sorted set, details, cached students, sorted set by subject
+-- ARGV: seconds to live, Unix time at which they go, student, (date, its place in a subject, id,
 -- detail of a question that is not cached) ...
-for index = 4, #ARGV, 3 do
-  local date, id, detail = ARGV[index], ARGV[index + 1], ARGV[index + 2]
-  local known = redis.call('HGET', KEYS[2], id)
+local call = redis.call
+for index = 4, #ARGV, 4 do
+  local date, place, id, detail = unpack(ARGV, index, index + 3)
+  local known = call('HGET', KEYS[2], id)
   -- Length of the subject, the subject, stability, date, and the rest.
   local length, rest = string.match(known or '', '^(%d+),(.*)$')
   if length then
@@ -14,10 +16,16 @@ for index = 4, #ARGV, 3 do
       detail = length .. ',' .. subject .. stability .. ',' .. date .. after
     end
   end
-  redis.call('ZADD', KEYS[1], date, id)
-  redis.call('HSET', KEYS[2], id, detail)
+  call('ZADD', KEYS[1], date, id)
+  call('HSET', KEYS[2], id, detail)
+  -- None: it has no subject.
+  local score = call('ZSCORE', KEYS[4], id)
+  if score then
+    call('ZADD', KEYS[4], math.floor(score / 2 ^ 39) * 2 ^ 39 + place, id)
+  end
 end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-redis.call('EXPIRE', KEYS[2], ARGV[1])
-redis.call('ZADD', KEYS[3], ARGV[2], ARGV[3])
+for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4]}) do
+  call('EXPIRE', key, ARGV[1])
+end
+call('ZADD', KEYS[3], ARGV[2], ARGV[3])
 return 1

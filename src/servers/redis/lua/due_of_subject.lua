@@ -1,0 +1,40 @@
+-- The student's due questions of one subject, as due.lua has those of all.
+-- KEYS: active season, sorted set, details, confirmation that the cache may be believed, sorted set
+-- by subject, known links
+-- ARGV: active season as the caller knows it, generation, most questions, the subject's member of
+-- the sorted set by subject, now's place in a subject, the subject's member of the known links
+-- Returns as due.lua, and at the end 1 where the subject is known to exist
+local call, by_subject = redis.call, KEYS[5]
+local known = call('MGET', KEYS[1], KEYS[4])
+local season, confirmation = known[1], known[2] or ''
+-- Redis 6.2 that is a replica shows to scripts what is over.
+if confirmation ~= '' and call('PTTL', KEYS[4]) <= 0 then
+  confirmation = ''
+end
+if season ~= ARGV[1] then
+  return {'season', season}
+end
+if call('ZSCORE', KEYS[2], '') ~= ARGV[2] then
+  return {'cold', confirmation}
+end
+local order, subject = unpack(call('ZMSCORE', by_subject, '', ARGV[4]))
+local ids, total = {}, 0
+-- Else the student has nothing of this subject.
+if subject then
+  local first = -subject * 2 ^ 39
+  local now = first + ARGV[5]
+  ids = call('ZRANGEBYSCORE', by_subject, first, now, 'LIMIT', 0, ARGV[3])
+  total = call('ZCOUNT', by_subject, first, now)
+end
+local details = call('HMGET', KEYS[3], '', unpack(ids))
+local head = details[1]
+-- Each of the keys may have been evicted apart from the others.
+if not order or not head or tonumber(order) ~= -string.match(head, '%d+') then
+  return {'cold', confirmation}
+end
+local whole, joined = pcall(table.concat, details, '\0', 2)
+if not whole then
+  return {'cold', confirmation}
+end
+local is_known = call('SISMEMBER', KEYS[6], ARGV[6])
+return {'warm', confirmation, total, table.concat(ids, '\0'), joined, is_known}
