@@ -97,6 +97,10 @@ class PlainPython(ABC):
             f":{subject}" if subject else ""
         )
 
+    def topic_key(self, player: str, topic: str) -> str:
+        """The set of a student's questions of one topic."""
+        return f"{self.schedule_key(player)}:topic {topic}"
+
     def detail_key(self, player: str) -> str:
         """The hash of what belongs to each question beside its date."""
         return f"{type(self).__name__}:detail:{player}:{self.season}"
@@ -117,6 +121,10 @@ class PlainPython(ABC):
         self, player: str, subject: str, limit: int = 20
     ) -> tuple[list[dict[str, Any]], int]:
         """The same of one subject."""
+
+    @abstractmethod
+    def practise(self, player: str, topic: str) -> tuple[list[dict[str, Any]], int]:
+        """Focus mode: a tenth of a topic, wrong ones first, and how many of it are due."""
 
     @abstractmethod
     def load(self, player: str) -> int:
@@ -163,6 +171,10 @@ class RowByRow(PlainPython):
             )
             total: int = cursor.fetchone()[0]
         return found, total
+
+    def practise(self, player: str, topic: str) -> tuple[list[dict[str, Any]], int]:
+        """frappe.get_all of the topic."""
+        return picked(self._get_all("AND topic = %s", [player, self.season, topic]), naive_now())
 
     def load(self, player: str) -> int:
         """frappe.get_all of the student's records, then a ZADD for each."""
@@ -273,6 +285,11 @@ class GoodPython(PlainPython):
         """The same on the sorted set that is kept for each subject."""
         return self._due(player, self.schedule_key(player, subject), limit)
 
+    def practise(self, player: str, topic: str) -> tuple[list[dict[str, Any]], int]:
+        """Two round trips: the set that is kept for each topic, then the details."""
+        ids = list(self.cache.smembers(self.topic_key(player, topic)))
+        return picked(self._details(player, ids), naive_text(unix_now()))
+
     def load(self, player: str) -> int:
         """The needed columns as tuples, written in one pipeline."""
         with self.database.cursor() as cursor:
@@ -308,36 +325,50 @@ class GoodPython(PlainPython):
             pipeline.zrangebyscore(key, "-inf", now, start=0, num=limit)
             pipeline.zcount(key, "-inf", now)
             ids, total = pipeline.execute()
+        return self._details(player, ids), total
+
+    def _details(self, player: str, ids: list[str]) -> list[dict[str, Any]]:
         details = self.cache.hmget(self.detail_key(player), ids) if ids else []
         questions = []
         for question_id, detail in zip(ids, details, strict=True):
             stability, score, subject, topic = json.loads(detail or "null")
-            date = datetime.fromtimestamp(score, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
             questions.append(
                 {
                     "question_id": question_id,
                     "stability": stability,
-                    "next_review_date": date,
+                    "next_review_date": naive_text(score),
                     "subject": subject,
                     "topic": topic,
                 }
             )
-        return questions, total
+        return questions
 
     def _cache(self, player: str, states: Sequence[Row]) -> None:
         schedules: dict[str, dict[str | bytes, float | str]] = {self.schedule_key(player): {}}
+        topics: dict[str, list[str]] = {}
         details = {}
         for question_id, stability, next_review, subject, topic in states:
             score = unix(next_review)
             schedules[self.schedule_key(player)][question_id] = score
             if subject:
                 schedules.setdefault(self.schedule_key(player, subject), {})[question_id] = score
+            if topic:
+                topics.setdefault(self.topic_key(player, topic), []).append(question_id)
             details[question_id] = json.dumps((stability, score, subject, topic))
         with self.cache.pipeline(transaction=True) as pipeline:
             for key, scores in schedules.items():
                 pipeline.zadd(key, scores)
+            for key, ids in topics.items():
+                pipeline.sadd(key, *ids)
             pipeline.hset(self.detail_key(player), mapping=details)
             pipeline.execute()
+
+
+def picked(topic: list[dict[str, Any]], now: object) -> tuple[list[dict[str, Any]], int]:
+    """A tenth of a topic's questions, 10 to 30, wrong ones first; how many are due."""
+    due = sum(question["next_review_date"] <= now for question in topic)
+    topic.sort(key=lambda question: (question["stability"] != 1, question["next_review_date"]))
+    return topic[: min(max(len(topic) // 10, 10), 30)], due
 
 
 def upsert_row(player: str, season: str, state: Row, now: datetime) -> Row:
@@ -399,6 +430,11 @@ def new_name() -> str:
 def naive_now() -> datetime:
     """The present as Frappe stores it on a site whose time zone is UTC."""
     return datetime.now(timezone.utc).replace(tzinfo=None)
+
+
+def naive_text(seconds: int) -> str:
+    """Unix seconds as the naive date that clients are shown."""
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def unix(naive: datetime) -> int:
