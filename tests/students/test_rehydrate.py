@@ -69,18 +69,11 @@ def test_every_record_is_loaded_as_it_stands(site: Site, engine: Engine) -> None
         detail = details[row["question_id"]]
         assert detail.startswith(f"{len(subject.encode())},{subject}{row['stability']},")
         assert detail.endswith(f",{row['answered_at_us']},{topic}")
-    # The rebuild reads rows, one after the other.
+    # The rebuild reads the whole season.
     engine.rebuild(SEASON)
     again = site.cache.hgetall(site.key("srs-detail", PLAYER))
     again.pop(""), details.pop("")
     assert again == details
-
-
-def test_more_records_than_one_text_holds(site: Site, engine: Engine) -> None:
-    """MariaDB gives a student's records as one text, which it cuts off at a mebibyte."""
-    site.add(PLAYER, [Record(f"{number:04}" + "𝛑" * 130) for number in range(2_100)])
-    assert engine.rehydrate(PLAYER, SEASON) == 2_100
-    assert engine.cache_stats(PLAYER, SEASON)["records"] == 2_100
 
 
 @pytest.mark.parametrize("count", [1, 62, 63, 64, 600, 16_383, 16_384])

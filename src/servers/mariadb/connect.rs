@@ -10,7 +10,7 @@ use mysql::{Conn, OptsBuilder, SslOpts};
 
 use super::errors::UNKNOWN_VARIABLE;
 use super::statements::run_text;
-use super::{packed, tls};
+use super::tls;
 use crate::error::{Error, Result};
 use crate::servers::KEEPALIVE;
 use crate::servers::host::{BRIEFLY, Host};
@@ -110,11 +110,9 @@ impl DatabaseServer {
                 "SET SESSION sql_mode='STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION', \
                      innodb_lock_wait_timeout={}, lock_wait_timeout={}, \
                      max_statement_time={statement_seconds}, \
-                     group_concat_max_len={}, \
                      time_zone='+00:00'",
                 row_wait.as_secs(),
-                table_wait.as_secs(),
-                packed::LONGEST
+                table_wait.as_secs()
             ),
             // Locks rows only, no gaps between them; each statement sees what is committed.
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),

@@ -17,7 +17,6 @@ pub mod limiter;
 pub mod locks;
 pub mod old_blind_answers;
 pub mod outages;
-pub mod packed;
 pub mod poison;
 pub mod records;
 pub mod registrations;

@@ -6,7 +6,6 @@ use mysql::{Binary, Conn, QueryResult, Value};
 use super::bulk::{Insert, Writing};
 use super::dates::{date_value, date_value_us, unix_value};
 use super::key_range::Place;
-use super::packed::{PACKED, Row, unpacked};
 use super::row_names::Names;
 use super::shape::LIVE;
 use super::statements::{placeholders, row, rows};
@@ -15,12 +14,13 @@ use crate::rules::clock::{SiteZone, now_us};
 use crate::rules::lineage::Record;
 use crate::rules::review::Review;
 
-/// What [`Row`] has.
 const COLUMNS: &str =
     "question_id, stability, next_review_date, last_review_date, answered_at_us, subject, topic";
 
 /// Clocks go back by less than this, in seconds.
 const SECOND_TIME: i64 = 3 * 3600;
+
+type Row = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>);
 
 fn review(zone: &SiteZone, row: Row) -> Review {
     let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = row;
@@ -47,8 +47,6 @@ fn review(zone: &SiteZone, row: Row) -> Review {
 
 /// All records of some students in a season, in their order: for each one range of the primary key.
 /// None of a season that is archived or on its way there.
-///
-/// As one text of each student, see [`PACKED`].
 pub fn of_students(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -56,23 +54,23 @@ pub fn of_students(
     season: &str,
 ) -> Result<Vec<Vec<Review>>> {
     // One statement a student: of several at once MariaDB compares each row with all of them.
-    let condition = "FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
-         AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)";
-    let (packed, single) =
-        (format!("SELECT COUNT(*), {PACKED} {condition}"), format!("SELECT {COLUMNS} {condition}"));
+    let sql = format!(
+        "SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
+         AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
+    );
     let mut records = Vec::with_capacity(players.len());
     for player in players {
-        let student = (player, season, season);
-        let found: Option<(usize, Option<Vec<u8>>)> = row(connection, &packed, student)?;
-        let (count, text) = found.unwrap_or_default();
-        let text = text.unwrap_or_default();
-        let reviews: Vec<Review> = unpacked(&text).map(|row| review(zone, row)).collect();
-        // MariaDB cuts off a text that is too long.
-        records.push(if reviews.len() == count {
-            reviews
-        } else {
-            rows(connection, &single, student)?.into_iter().map(|row| review(zone, row)).collect()
-        });
+        let rows =
+            connection.exec_iter(&sql, (player, season, season)).map_err(Error::from_mariadb)?;
+        let mut reviews = Vec::new();
+        for row in rows {
+            let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
+            let row = row.map_err(|error| {
+                Error::Fault(format!("a record of {player} cannot be read: {error}"))
+            })?;
+            reviews.push(review(zone, row));
+        }
+        records.push(reviews);
     }
     Ok(records)
 }
