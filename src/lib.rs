@@ -10,7 +10,7 @@
 //! - `engine`: one site's connections and what a process remembers.
 //! - `servers`: connections, the breaker, Redis (only `redis` speaks it), MariaDB (only `mariadb`
 //!   speaks SQL).
-//! - `rules`: what touches no server: the ladder, lineage, when the cache is believed.
+//! - `rules`: pure rules: the ladder, lineage, when the cache is believed.
 #![deny(unsafe_code)]
 
 pub mod administrators;

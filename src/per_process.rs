@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// A value of which each process has its own.
+/// A value that each process has for itself.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T>(ArcSwap<Own<T>>);
 
@@ -23,12 +23,12 @@ impl<T> Own<T> {
 }
 
 impl<T> PerProcess<T> {
-    /// That of the process that makes it.
+    /// The value of the process that makes it.
     pub(crate) fn new(value: T) -> PerProcess<T> {
         PerProcess(ArcSwap::from_pointee(Own::new(value)))
     }
 
-    /// What belongs to the process that asks; made when it asks for the first time after a fork.
+    /// The calling process's value; made at its first call after a fork.
     pub(crate) fn get(&self, make: impl FnOnce() -> T) -> Arc<T> {
         let current = self.0.load();
         if current.process == id() {
@@ -47,7 +47,7 @@ impl<T> PerProcess<T> {
 }
 
 impl<T> Drop for PerProcess<T> {
-    /// A child that drops what it inherited leaks its parent's part, used or not.
+    /// A child that drops an inherited value leaks its parent's part, used or not.
     fn drop(&mut self) {
         let current = self.0.load_full();
         if current.process != id() {

@@ -1,6 +1,6 @@
-//! Work that tells how far it is.
+//! Work that reports its progress.
 
 use crate::error::Result;
 
-/// Called with how far the work is, after each piece. An error of its own ends the work there.
+/// Called with the progress after each piece. An error from it ends the work.
 pub type OnProgress<'a, P> = &'a mut dyn FnMut(&P) -> Result<()>;

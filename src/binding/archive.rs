@@ -1,4 +1,4 @@
-//! The archive of seasons, and what leaves it.
+//! The archive of seasons, and deletion from it.
 
 use pyo3::prelude::*;
 

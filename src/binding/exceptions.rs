@@ -1,5 +1,5 @@
-//! Errors as Python sees them: a class for each thing that a caller can do about one, and on each
-//! exception what programs want to know of it.
+//! Errors as Python sees them: a class for each possible reaction of a caller, with attributes for
+//! programs on each exception.
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
@@ -29,7 +29,7 @@ pub(crate) fn classes(py: Python<'_>) -> [Bound<'_, PyType>; 7] {
     ]
 }
 
-/// Describes the classes, for exceptions that Python code raises: the engine describes each of its
+/// Sets class defaults, for exceptions that Python code raises: the engine sets them on each of its
 /// own.
 pub(crate) fn describe_classes(py: Python<'_>) -> PyResult<()> {
     let nothing = String::new;
@@ -39,12 +39,12 @@ pub(crate) fn describe_classes(py: Python<'_>) -> PyResult<()> {
     describe(py.get_type::<RateLimited>().as_any(), &Error::RateLimited { retry_after: 0 })?;
     let (server, cause) = (Server::Database, nothing());
     describe(py.get_type::<OutcomeUnknown>().as_any(), &Error::Unsettled { server, cause })?;
-    // Which server it is only the engine knows.
+    // Only the engine knows which server it is.
     py.get_type::<ServiceUnavailable>().setattr(intern!(py, "is_transient"), true)
 }
 
-/// Sets what programs want to know of an error. Under abi3 an exception has fields of its own from
-/// Python 3.12 on only, attributes always.
+/// Sets an error's attributes for programs. Under abi3, exceptions can have fields only from Python
+/// 3.12 on, but attributes always.
 fn describe(exception: &Bound<'_, PyAny>, error: &Error) -> PyResult<()> {
     let py = exception.py();
     exception.setattr(intern!(py, "code"), error.code())?;

@@ -1,4 +1,4 @@
-//! Answers on their way from the journal to the table.
+//! Moving answers from the journal to the table.
 
 use std::collections::HashSet;
 

@@ -23,7 +23,7 @@ pub(crate) use self::exceptions::{
 };
 pub(crate) use self::settings::Settings;
 
-/// Tells the classes which module they are in: this library is `memora._engine` in one wheel and
+/// Sets the classes' module: this library is `memora._engine` in one wheel and
 /// `memora_engine._engine` in the other.
 pub(crate) fn name_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let (py, name) = (module.py(), module.name()?);
@@ -33,7 +33,7 @@ pub(crate) fn name_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
         .try_for_each(|class| class.setattr(intern!(py, "__module__"), &name))
 }
 
-/// One site's engine. Its methods are in the files of what they are about.
+/// One site's engine. Its methods are in the files of their subjects.
 #[pyclass(module = "_engine", frozen)]
 pub struct Engine(crate::engine::Engine);
 

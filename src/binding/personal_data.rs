@@ -1,4 +1,4 @@
-//! A student erased or renamed.
+//! Erasing and renaming a student.
 
 use pyo3::prelude::*;
 

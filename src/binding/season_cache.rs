@@ -1,4 +1,4 @@
-//! What is cached of whole seasons: rebuilt, reconciled, given up.
+//! The cache of whole seasons: rebuilding, reconciling, dropping it.
 
 use pyo3::prelude::*;
 

@@ -15,7 +15,7 @@ use crate::servers::redis::sentinel::SentinelAddress;
 #[pyclass(module = "_engine", frozen)]
 pub struct Settings(pub(super) crate::engine::settings::Settings);
 
-/// Where sentinels are, as a dict.
+/// The sentinels' addresses, as a dict.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 struct Sentinel {
@@ -70,7 +70,7 @@ impl Settings {
         trust_lease_ms=320,
         connection_idle_seconds=60,
     ))]
-    // One argument for each setting, all by keyword: that is what a settings value is.
+    // One keyword argument for each setting.
     #[allow(clippy::too_many_arguments)]
     fn new(
         site: &str,

@@ -1,4 +1,4 @@
-//! How a site does: its servers, its outages, how long calls take.
+//! The health of a site: its servers, its outages, how long calls take.
 
 use pyo3::prelude::*;
 

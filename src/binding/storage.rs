@@ -1,4 +1,4 @@
-//! The shape of the tables, and records from before memora's keys.
+//! Preparing the tables, and cleaning records from before memora's keys.
 
 use pyo3::prelude::*;
 

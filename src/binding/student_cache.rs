@@ -1,4 +1,4 @@
-//! What is cached of one student, for `memora.services.srs_redis_manager`.
+//! The cache of one student, for `memora.services.srs_redis_manager`.
 
 use pyo3::prelude::*;
 

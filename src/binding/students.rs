@@ -1,4 +1,4 @@
-//! What students call, and the jobs that write what they did: see `students`.
+//! The calls of students, and of jobs that write their answers: see `students`.
 
 use pyo3::prelude::*;
 
@@ -183,7 +183,7 @@ struct SubmitAnswer {
     drain_wanted: bool,
 }
 
-/// How many answers led to each stability.
+/// The number of answers that led to each stability.
 #[derive(IntoPyObject)]
 struct StabilityCounts {
     #[pyo3(item("1"))]

@@ -1,4 +1,4 @@
-//! Values from Python that need a check, and a dict that no type here has.
+//! Values from Python that need a check, and dicts without a type of their own.
 
 use std::time::Duration;
 

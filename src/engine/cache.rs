@@ -23,11 +23,11 @@ pub struct Cache {
     nodes: Arc<Nodes>,
 }
 
-/// A part of the cache: all keys of its students, and what tells whether they may be believed.
+/// A part of the cache: all keys of its students, and what shows whether they may be believed.
 pub struct Shard {
-    /// Its place among all.
+    /// Its number.
     pub(crate) place: usize,
-    /// What the names of keys in the journal that are about it end with: nothing for the only one.
+    /// The suffix of its keys in the journal: empty if there is only one shard.
     pub(crate) name: String,
     /// The names of its keys.
     pub(crate) keys: Keys,
@@ -35,13 +35,13 @@ pub struct Shard {
     nodes: Arc<Nodes>,
     /// The active season as it knows it.
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
-    /// Its confirmation that was seen last.
+    /// The confirmation that was seen last.
     pub(crate) confirmation: Mutex<Sighting>,
-    /// When this process last looked whether it may be believed, and for which run of it.
+    /// This process's last look whether it may be believed, and for which run.
     looked_at: Mutex<Option<(String, Instant)>>,
-    /// The look at MariaDB that the journal shared last.
+    /// The last look at MariaDB that the journal shared.
     pub(crate) database_look: Mutex<Sighting>,
-    /// Whether the run of it that is reached counts, and the challenge that was seen last.
+    /// Whether the run that is reached is registered, and the last challenge that was seen.
     pub(crate) reached: Mutex<Reached>,
     pub(crate) challenge: Mutex<Challenge>,
 }
@@ -81,7 +81,7 @@ impl Cache {
         &self.shards[shard_of(player, self.shards.len())]
     }
 
-    /// The shard that has what is of the whole site: how long calls took.
+    /// The shard with the data of the whole site: how long calls took.
     pub(crate) fn of_site(&self) -> &Shard {
         &self.shards[0]
     }
@@ -91,7 +91,7 @@ impl Cache {
         &self.shards
     }
 
-    /// What is asked for many students, by their shards; in each in the order given.
+    /// Groups many students by their shards, each group in the given order.
     pub(crate) fn by_shard<T>(
         &self,
         items: impl IntoIterator<Item = T>,
@@ -106,13 +106,13 @@ impl Cache {
         parts
     }
 
-    /// Does something with each shard, whatever becomes of the others. Returns the first error.
+    /// Runs `work` on each shard, even if others fail. Returns the first error.
     pub(crate) fn in_each(&self, mut work: impl FnMut(&Shard) -> Result<()>) -> Result<()> {
         self.shards.iter().map(&mut work).fold(Ok(()), Result::and)
     }
 
-    /// Drops the schedules of some students, players and seasons, of all that can be reached. True:
-    /// there was something of one of them.
+    /// Drops schedules, given by player and season, in all shards that can be reached. True: one of
+    /// them was cached.
     pub(crate) fn drop_students<'a>(
         &self,
         students: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -163,13 +163,12 @@ impl Shard {
         format!("cache{}", self.name)
     }
 
-    /// Remembers that this process began to look at a moment whether a run of it may be believed.
+    /// Remembers when this process began to look whether a run of the shard may be believed.
     pub(crate) fn note_look(&self, run: String, began: Instant) {
         *lock(&self.looked_at) = Some((run, began));
     }
 
-    /// Until when the last look of this process at a run of it serves: it says as much as a
-    /// confirmation, for as long.
+    /// Until when this process's last look at a run serves: like a confirmation, and as long.
     pub(crate) fn believed_until(&self, run: &str, lease: Duration) -> Option<Instant> {
         let looked_at = lock(&self.looked_at);
         let (_, began) = looked_at.as_ref().filter(|(looked_for, _)| looked_for == run)?;

@@ -47,8 +47,8 @@ impl Engine {
         }
     }
 
-    /// Says goodbye on all connections of this process that are not in use. A process that ends
-    /// without it leaves it to the servers to notice, which MariaDB logs as aborted connections.
+    /// Says goodbye on all connections of this process that are not in use. Otherwise MariaDB logs
+    /// them as aborted connections when the process ends.
     pub fn close(&self) {
         let process = self.process();
         process.cache.close();
@@ -58,7 +58,7 @@ impl Engine {
         }
     }
 
-    /// What belongs to the process that asks.
+    /// What belongs to the calling process.
     pub(crate) fn process(&self) -> Arc<Process> {
         self.process.get(|| Process::new(&self.settings))
     }

@@ -1,4 +1,4 @@
-//! What a process knows of outages, and what it has not told yet.
+//! What a process knows of outages, and what it has not reported yet.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,25 +10,25 @@ use crate::lock::lock;
 /// A process notes an outage at most this often.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Something that administrators want to know.
+/// News for administrators.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutageNews {
-    /// The server is out of reach.
+    /// The server cannot be reached.
     Began(Server),
-    /// The server answers again, after so many seconds.
+    /// The server answers again, after this many seconds.
     Ended(Server, u64),
     /// Hosts use different servers side by side.
     Several(Server),
-    /// Answers bear an order that is so many seconds ahead of the clock.
+    /// Answers have an order that is this many seconds ahead of the clock.
     ClockAhead(u64),
-    /// Answers have waited for so many seconds to be written to the table.
+    /// Answers have waited this many seconds to be written to the table.
     BacklogIsOld(u64),
-    /// Answers wait, and nobody writes them: a drain is to be queued.
+    /// Answers wait, and no drain writes them: one must be queued.
     DrainIsOverdue,
-    /// The journal's Redis is another run than before. It may have lost answers; true: it surely
+    /// The journal's Redis is another run than before. It may have lost answers; true: it certainly
     /// has.
     JournalReplaced(bool),
-    /// The database lacked so many submissions that had been written to it, and has them again.
+    /// The database lacked this many submissions that had been written to it, and has them again.
     WrittenAgain(usize),
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Noticed {
 }
 
 impl Noticed {
-    /// Whether it is time to ask MariaDB; the caller then does.
+    /// Whether it is time for the caller to ask MariaDB.
     pub(crate) fn is_time(&self) -> bool {
         let mut noted_at = lock(&self.noted_at);
         let is_time = noted_at.is_none_or(|noted| noted.elapsed() >= PAUSE);
@@ -76,7 +76,7 @@ impl Outages {
         self.has_news.store(true, Ordering::Release);
     }
 
-    /// What was not told yet.
+    /// What was not reported yet.
     pub(crate) fn take_news(&self) -> Vec<OutageNews> {
         if !self.has_news.swap(false, Ordering::AcqRel) {
             return Vec::new();

@@ -25,12 +25,13 @@ pub struct Process {
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
     pub(crate) background: Pool<DatabaseServer>,
-    /// The connections of the look whether the cache may be believed: what hangs there holds up
-    /// nothing else.
+    /// The connections for looks whether the cache may be believed: if they hang, nothing else
+    /// waits.
     pub(crate) look: Pool<DatabaseServer>,
     /// The background connections of the drain, which does not wait for locks.
     pub(crate) drain: Pool<DatabaseServer>,
-    /// Whether the run of the journal that it reaches counts, and the challenge that it saw last.
+    /// Whether the run of the journal that it reaches is registered, and the last challenge that it
+    /// saw.
     pub(crate) journal_reached: Mutex<Reached>,
     pub(crate) journal_challenge: Mutex<Challenge>,
     /// When this process last looked whether answers wait for too long.
@@ -65,25 +66,25 @@ impl Process {
         }
     }
 
-    /// A text that no other call, process or machine makes: a UUID, which begins with the time.
+    /// A text that is unique over calls, processes and machines: a UUID, which begins with the
+    /// time.
     pub(crate) fn token(&self) -> String {
         unique().simple().to_string()
     }
 
-    /// Any number. Its source was made with this process, from the system's randomness: a thread's
-    /// own would repeat after a fork what it said before.
+    /// A random number. Its source is made for this process, from the system's randomness: a
+    /// thread's own source would repeat its numbers after a fork.
     pub(crate) fn random(&self) -> u64 {
         lock(&self.random).u64(..)
     }
 
-    /// A number that was no generation yet: so large that the cache keeps it exactly, and never
-    /// used twice.
+    /// A new generation: random, so never used twice, and one that the cache keeps exactly.
     pub(crate) fn random_generation(&self) -> u64 {
         self.random() >> 12 | 1 << 51
     }
 }
 
-/// A UUID of version 7. Uuid::now_v7 has a lock, which a fork could leave locked for ever.
+/// A UUID of version 7. Uuid::now_v7 has a lock, which a fork could leave locked forever.
 fn unique() -> Uuid {
     let now = now_us().unsigned_abs();
     let nanoseconds = u32::try_from(now % 1_000_000 * 1_000).unwrap_or(0);

@@ -1,12 +1,12 @@
-//! Students whom Safe Mode has refused, as this process remembers them.
+//! Students that Safe Mode has refused, in this process's memory.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-/// Students that a process remembers to have refused; more than these ask MariaDB again.
+/// How many refused students a process remembers; others ask MariaDB again.
 const MOST_REMEMBERED: usize = 20_000;
 
-/// The students who were refused, and until when; they are refused again without asking MariaDB.
+/// The refused students, and until when to refuse them without asking MariaDB.
 #[derive(Default)]
 pub struct Refusals {
     until: HashMap<String, Instant>,

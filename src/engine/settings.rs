@@ -11,14 +11,14 @@ use crate::servers::redis::keys::Keys;
 use crate::servers::redis::nodes::Servers;
 use crate::servers::redis::sentinel::SentinelAddress;
 
-/// Everything the engine must be told.
+/// All settings of the engine.
 #[derive(Clone)]
 pub struct Settings {
     /// The names of the site's keys.
     pub keys: Keys,
     /// The cache's servers.
     pub cache: Servers,
-    /// Where Frappe keeps its own cache, with keys that memora's older versions left there.
+    /// Frappe's own cache, where memora's older versions left keys.
     pub frappe_cache: Option<RedisServer>,
     /// The journal's Redis.
     pub journal: RedisServer,
@@ -30,7 +30,7 @@ pub struct Settings {
     pub look: DatabaseServer,
     /// The database, for work in the background: long waits.
     pub background: DatabaseServer,
-    /// The database, for the drain: it leaves what others have locked.
+    /// The database, for the drain, which skips what others have locked.
     pub drain: DatabaseServer,
     /// The site's time zone.
     pub zone: SiteZone,
@@ -38,7 +38,7 @@ pub struct Settings {
     pub max_questions: u64,
     /// Seconds that a student's cache lives without an answer.
     pub cache_ttl_seconds: u64,
-    /// How long the cache is believed after somebody has looked whether it lacks an answer.
+    /// How long the cache is believed after a process has looked whether it lacks an answer.
     pub trust_lease: Duration,
     /// Seconds after which MariaDB closes a connection that is kept and idle.
     pub connection_idle_seconds: u64,
@@ -55,11 +55,11 @@ pub struct PlainSettings<'a> {
     pub cache_cluster_nodes: &'a [String],
     /// URL of Frappe's own cache.
     pub frappe_cache_url: Option<&'a str>,
-    /// Those who know where Frappe's own cache is, instead of its URL.
+    /// The sentinels that know where Frappe's own cache is, instead of its URL.
     pub frappe_cache_sentinel: Option<&'a SentinelAddress>,
     /// URL of the journal's Redis.
     pub journal_url: Option<&'a str>,
-    /// Those who know where the journal's Redis is, where there is no URL.
+    /// The sentinels that know where the journal's Redis is, if there is no URL.
     pub journal_sentinel: Option<&'a SentinelAddress>,
     /// How many replicas of the journal must have an entry.
     pub journal_replicas: u64,
@@ -73,7 +73,7 @@ pub struct PlainSettings<'a> {
     pub redis_timeout_ms: u64,
     /// Seconds that a student's cache lives without an answer.
     pub cache_ttl_seconds: u64,
-    /// Milliseconds that the cache is believed after somebody has looked whether it lacks an
+    /// Milliseconds that the cache is believed after a process has looked whether it lacks an
     /// answer.
     pub trust_lease_ms: u64,
     /// Seconds after which MariaDB closes a connection that is kept and idle.
@@ -89,16 +89,16 @@ const BACKGROUND_TIMEOUT: Duration = Duration::from_secs(6 * 3600);
 const BACKGROUND_LOCK_WAIT: Duration = Duration::from_secs(20);
 /// How long the drain waits for one reply: its largest transaction takes seconds.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(60);
-/// Seconds that the drain waits for a row or a table that others have locked, before it leaves
-/// those students for later.
+/// Seconds that the drain waits for a row or a table that others have locked, before it postpones
+/// those students.
 pub const DRAIN_LOCK_WAIT_SECONDS: u32 = 1;
-/// A schedule that nobody has touched for so long is not worth its memory.
+/// A schedule untouched for this long is not worth its memory.
 const LONGEST_CACHE_TTL_SECONDS: u64 = 29 * 24 * 3600;
-/// More replicas than anybody runs.
+/// More replicas than any site has.
 const MOST_REPLICAS: u64 = 15;
 
 impl Settings {
-    /// How the site's rows are written.
+    /// How the site's dates are written.
     pub fn writing(&self) -> Writing<'_> {
         Writing { zone: &self.zone, is_over_tls: self.database.is_over_tls() }
     }
@@ -137,9 +137,9 @@ impl Settings {
             None => plain.frappe_cache_url.map(|url| cache_at("redis_cache", url)),
         };
         let frappe_cache = match of_frappe {
-            // Then only what older versions left there is.
+            // Then only keys of older versions cannot be found.
             Some(Err(error)) if is_elsewhere => {
-                log::warn!("what is left of memora in Frappe's cache cannot be found: {error}");
+                log::warn!("memora's old keys in Frappe's cache cannot be found: {error}");
                 None
             }
             read => read.transpose()?,
@@ -154,7 +154,7 @@ impl Settings {
                 return refuse("srs_cache_url and srs_cache_cluster_nodes: name one of them");
             }
             (Some(_), ..) if plain.site.contains(['{', '}']) => {
-                return refuse("with a Redis Cluster, the site's db_name has no braces");
+                return refuse("with a Redis Cluster, the site's db_name must not have braces");
             }
             (Some((first, others)), ..) => Servers::Cluster(first.clone(), others.to_vec()),
             (None, Some(url), _) => Servers::One(cache_at("srs_cache_url", url)?),
@@ -167,8 +167,8 @@ impl Settings {
         };
         if frappe_cache.as_ref().is_some_and(is_same) {
             return refuse(
-                "srs_cache_url names the database of redis_cache that Frappe looks through at each \
-                 login: name another one, such as .../13",
+                "srs_cache_url names the database of redis_cache that Frappe scans at each login: \
+                 name another one, such as .../13",
             );
         }
         let journal = match (plain.journal_url, plain.journal_sentinel) {

@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 /// to lose; `work` itself runs on the caller's thread.
 ///
 /// # Errors
-/// [`Error::Fault`] where the host has no room for threads, or when one of them panics; else what
-/// `work` returned.
+/// [`Error::Fault`] if the host cannot start threads, or one of them panics; otherwise the error of
+/// `work`.
 pub fn with_threads<T>(count: usize, work: impl FnOnce(&ThreadPool) -> Result<T>) -> Result<T> {
     let pool = ThreadPoolBuilder::new().num_threads(count);
     let run = || pool.build_scoped(|thread| thread.run(), work);
