@@ -1,4 +1,4 @@
-//! How many submissions wait, in whichever of the two places.
+//! How many submissions wait, in either place.
 
 use crate::engine::{Engine, Process};
 use crate::error::Result;
@@ -8,10 +8,10 @@ use crate::servers::pool::Pool;
 use crate::servers::redis::journal;
 
 impl Engine {
-    /// How many of those in `memora_journal` wait in the stream, too: they count once.
+    /// How many of those in `memora_journal` also wait in the stream: they count once.
     ///
     /// # Arguments
-    /// `waiting`: how many wait in the stream, and how many in the table.
+    /// `waiting`: the number in the stream, and the number in the table.
     pub(crate) fn in_both_places(
         &self,
         process: &Process,

@@ -1,5 +1,5 @@
-//! Using the cache: with the season that it knows, in the run and generation that count, and only
-//! while it may be believed.
+//! Using the cache: with the season that it knows, in the registered run and the valid generation,
+//! and only while it may be believed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,30 +13,30 @@ use crate::servers::redis::RedisConnection;
 use crate::servers::redis::cache::Found;
 use crate::servers::redis::notes;
 
-/// How often a look begins again because somebody was marked meanwhile.
+/// How often a look starts over because a student was marked meanwhile.
 const MOST_LOOKS: u32 = 3;
 
-/// What the cache said of a student.
+/// The cache's answer about a student.
 pub(crate) struct Asked<T> {
-    /// Nothing when it is cold.
+    /// `None` if it is cold.
     pub value: Option<T>,
-    /// False when nobody could look whether it lacks an answer.
+    /// False if no process could look whether it lacks an answer.
     pub is_sure: bool,
 }
 
-/// What became of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to
+/// The outcome of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to
 /// settle.
 pub(crate) enum Attempt<T> {
     /// It worked.
     Done(T),
-    /// The cache is another run than the season is known for.
+    /// The cache is another run than the one for which the season is known.
     Restarted,
     /// The cache remembers another active season: this token.
     OtherSeason(Option<String>),
 }
 
 impl<T> Attempt<T> {
-    /// Goes on with the value of a try that worked.
+    /// Continues with the value of a try that worked.
     pub(crate) fn and_then<U>(self, next: impl FnOnce(T) -> Result<U>) -> Result<Attempt<U>> {
         Ok(match self {
             Attempt::Done(value) => Attempt::Done(next(value)?),
@@ -47,7 +47,7 @@ impl<T> Attempt<T> {
 }
 
 impl Engine {
-    /// Runs `work` with the active season that a shard of the cache knows, and tries again when it
+    /// Runs `work` with the active season that a shard of the cache knows. Tries again if the shard
     /// restarted or another season became active.
     pub(crate) fn with_cache<T>(
         &self,
@@ -75,7 +75,7 @@ impl Engine {
         })
     }
 
-    /// Does something with a shard in the run that the season is known for.
+    /// Runs `work` on a shard in the run for which the season is known.
     pub(crate) fn on_cache<T>(
         shard: &Shard,
         season: &ActiveSeason,
@@ -89,7 +89,7 @@ impl Engine {
         })
     }
 
-    /// As [`Engine::on_cache`], and only while the season's generation is the one that counts.
+    /// As [`Engine::on_cache`], but only while the season's generation is valid.
     pub(crate) fn on_current_cache<T>(
         &self,
         process: &Process,
@@ -109,11 +109,11 @@ impl Engine {
         })
     }
 
-    /// Makes sure that a run of a shard, which has said this of its confirmation a moment ago, is
-    /// the one that counts. Where nobody can look, it is taken for that.
+    /// Makes sure that a run of a shard, which has just returned this about its confirmation, is
+    /// the registered one. If no process can look, it is taken for registered.
     ///
     /// # Errors
-    /// When the shard cannot be asked, or another run of it is reached by now.
+    /// When the shard cannot be asked, or is another run by now.
     pub(crate) fn ensure_counts(
         &self,
         process: &Process,
@@ -134,14 +134,14 @@ impl Engine {
             }
             Err(error) if error.is_without(Server::Cache) => Err(error),
             Err(error) => {
-                log::debug!("nobody can tell which cache counts: {error}");
+                log::debug!("which cache is registered is unknown: {error}");
                 Ok(())
             }
         }
     }
 
-    /// Whether a run of a shard may be believed, by what it has said of its confirmation, or by
-    /// this process's own look from before that.
+    /// Whether a run of a shard may be believed: because of its confirmation, or of this process's
+    /// own earlier look.
     fn is_believed(
         &self,
         shard: &Shard,
@@ -155,11 +155,11 @@ impl Engine {
                 && lock(&shard.confirmation).is_fresh(confirmation, self.settings.trust_lease, now)
     }
 
-    /// Asks a shard about a student; looks first whether it may be believed, where nobody has
+    /// Asks a shard about a student. First looks whether it may be believed, unless a process has
     /// lately.
     ///
     /// # Errors
-    /// [`Error::NotRegistered`]: another cache is the one that counts.
+    /// [`Error::NotRegistered`]: another cache is registered.
     pub(crate) fn ask_cache<T>(
         &self,
         process: &Process,
@@ -172,7 +172,8 @@ impl Engine {
             return Err(Error::NotRegistered { server: Server::Cache });
         }
         for _ in 0..MOST_LOOKS {
-            // Before the cache is asked: a look that ended since may have dropped what it said.
+            // Taken before asking the cache: a look that ends later may drop what the cache
+            // returned.
             let believed_until = shard.believed_until(&season.run_id, lease);
             let found = match Self::on_cache(shard, season, &mut ask)? {
                 Attempt::Done(found) => found,
@@ -190,25 +191,26 @@ impl Engine {
             }
             let is_cold = value.is_none();
             match self.look_for_unshown(process, shard) {
-                // What is loaded needs nobody's confirmation.
+                // A loaded schedule needs no confirmation.
                 Ok(run) if is_cold && run == season.run_id => {
                     let known = lock(&shard.season).as_ref().map(|known| known.generation);
                     if known != Some(season.generation) {
-                        // All that was cached has become void: what is loaded now is of a new one.
+                        // All cached schedules have become void: the next load is of a new
+                        // generation.
                         return Ok(Attempt::Restarted);
                     }
                     return Ok(Attempt::Done(Asked { value: None, is_sure: true }));
                 }
-                // What was read before the look may have been dropped since, by whoever looked.
+                // A look may have dropped what was read before it.
                 Ok(run) => shard.note_look(run, now),
                 Err(error) if error.is_without(Server::Cache) => return Err(error),
                 Err(error) => {
-                    log::debug!("nobody can tell whether cached schedules lack an answer: {error}");
+                    log::debug!("whether cached schedules lack an answer is unknown: {error}");
                     return Ok(Attempt::Done(Asked { value, is_sure: is_cold }));
                 }
             }
         }
-        // Each look took longer than it lasts: what is loaded is right in any case.
+        // Each look took longer than its lease. A loaded schedule is always right.
         Ok(Attempt::Done(Asked { value: None, is_sure: true }))
     }
 }

@@ -1,11 +1,11 @@
-//! What is remembered of Frappe's documents: which exist, and forgetting it once they have changed.
+//! Remembers which of Frappe's documents exist, and forgets it once they change.
 
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::notes;
 
-/// What is told of a subject, a topic or a user that does not exist. `lost` begins the sentence.
+/// The message about a subject, a topic or a user that does not exist. `lost` begins the sentence.
 pub(crate) fn unknown(lost: &str, link: Link, name: &str) -> Error {
     let shown: String = name.chars().filter(|letter| !letter.is_control()).take(60).collect();
     let message = format!("{lost} no {link} \"{shown}\".");
@@ -17,8 +17,7 @@ pub(crate) fn unknown(lost: &str, link: Link, name: &str) -> Error {
 }
 
 impl Engine {
-    /// Whether a subject, a topic or a user exists. The shard that has a student remembers those
-    /// that do.
+    /// Whether a subject, a topic or a user exists. The student's shard remembers those that do.
     ///
     /// # Errors
     /// When MariaDB is down.
@@ -40,7 +39,7 @@ impl Engine {
             log::debug!("the {link} {name} could not be remembered: {error}");
             return Ok(true);
         }
-        // Deleted, and forgotten, before it was remembered?
+        // Was it deleted, and forgotten, before it was remembered?
         let is_there = look();
         if !matches!(is_there, Ok(true)) {
             let forgotten = shard.with(|cache| notes::forget_link(cache, keys, &member[0]));
@@ -52,7 +51,7 @@ impl Engine {
     }
 
     /// Forgets which season is active. With `cache_is_void`, also everything that is cached: a
-    /// season that begins to use the cache again may find sets from before.
+    /// season that uses the cache again may find old schedules.
     ///
     /// # Errors
     /// When a server cannot be told.
@@ -66,7 +65,7 @@ impl Engine {
             .cache
             .in_each(|shard| shard.with(|cache| notes::forget_season(cache, &shard.keys)))?;
         if !cache_is_void && !self.cache_counts(&process)? {
-            // The one that counts remembers it, too, and this process cannot tell it so.
+            // The registered cache remembers it too, and this process cannot reach that one.
             self.make_nothing_believed(&process)?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Keeps cache, journals and table in agreement, whichever server a process cannot reach.
+//! Keeps cache, journals and table in agreement, whichever servers fail.
 
 pub mod backlog;
 pub mod cache_access;

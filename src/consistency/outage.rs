@@ -1,8 +1,8 @@
-//! Outages of cache and journal: told to administrators once when they begin and once when they
-//! end.
+//! Outages of cache and journal: administrators are told once when one begins and once when it
+//! ends.
 //!
-//! All processes see an outage; MariaDB knows which one saw it first, and which one saw its end. A
-//! process looks there at most once a second, and not at all while nothing is amiss.
+//! All processes see an outage; MariaDB records which one saw it first, and which one saw its end.
+//! A process looks there at most once a second, and not at all while all servers answer.
 
 use std::sync::atomic::Ordering;
 
@@ -11,12 +11,12 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Server};
 use crate::servers::mariadb::outages::{self, Ending};
 
-/// An order that is further ahead of the clock is told.
+/// An order that is further ahead of the clock is reported.
 const MOST_SECONDS_AHEAD: u64 = 60;
 
 impl Engine {
-    /// Cache or journal could not be used. The cause is logged once an outage. That this process
-    /// has no connection free is none.
+    /// Notes that cache or journal could not be used. Logs the cause once an outage. A lack of free
+    /// connections is no outage.
     pub(crate) fn notice_outage(&self, process: &Process, server: Server, cause: &Error) {
         if !cause.is_failure_of(server) {
             return;
@@ -30,8 +30,8 @@ impl Engine {
         }
     }
 
-    /// A student's newest answer is ahead of the clock by so many seconds: a host's clock was
-    /// wrong, or is.
+    /// Notes that a student's newest answer is this many seconds ahead of the clock: a host's clock
+    /// was wrong, or is.
     pub(crate) fn notice_clock(&self, process: &Process, player: &str, seconds_ahead: u64) {
         if seconds_ahead <= MOST_SECONDS_AHEAD || !process.outages.clock.is_time() {
             return;
@@ -44,22 +44,22 @@ impl Engine {
         match process.database.with(|database| outages::see_named(database, outages::CLOCK)) {
             Ok(true) => process.outages.tell(OutageNews::ClockAhead(seconds_ahead)),
             Ok(false) => {}
-            Err(error) => log::debug!("{name}: this could not be noted: {error}"),
+            Err(error) => log::debug!("{name}: the event could not be noted: {error}"),
         }
     }
 
-    /// Cache or journal answered.
+    /// Notes that cache or journal answered.
     pub(crate) fn notice_recovery(&self, process: &Process, server: Server) {
         let noticed = process.outages.noticed(server);
         let is_noticed = noticed.is_noticed.load(Ordering::Acquire);
-        // Another node of the cluster may be the one that is away.
+        // Another node of the cluster may be down.
         let is_there = || server != Server::Cache || !process.cache.is_away();
         if is_noticed && is_there() && noticed.is_time() {
             self.note_recovery(process, server);
         }
     }
 
-    /// What administrators were not told yet. This process is the one that must tell them.
+    /// The news for administrators that this process must report.
     pub fn outage_news(&self) -> Vec<OutageNews> {
         self.process().outages.take_news()
     }

@@ -1,6 +1,6 @@
-//! Answers that wait though a drain was queued for them: its job was lost, it came to no end, or
-//! they are in `memora_journal`, for which nobody queues one. The scheduler drains them each
-//! minute; where it does not run, the next call of any student notices.
+//! Answers that wait although a drain was queued for them: its job was lost or did not finish, or
+//! they are in `memora_journal`, for which no drain is queued. The scheduler drains them each
+//! minute; if it does not run, the next call of any student notices.
 
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,14 @@ use crate::engine::{Engine, Process};
 use crate::error::Server;
 use crate::lock::lock;
 
-/// A process looks at most this often: one round trip to the journal.
+/// How often a process looks, at most: one round trip to the journal.
 const PAUSE: Duration = Duration::from_secs(20);
 /// The scheduler's jobs are done each minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Looks now and then whether answers have waited for a minute. One caller a minute has a drain
-    /// queued.
+    /// Looks now and then whether answers have waited for a minute. One caller a minute requests a
+    /// drain.
     pub(crate) fn notice_overdue(&self, process: &Process) {
         let is_time = {
             let mut looked_at = lock(&process.overdue_looked_at);
@@ -37,7 +37,7 @@ impl Engine {
             self.notice_recovery(process, Server::Journal);
         }
         if looked.is_err() || process.outages.is_noticed(Server::Journal) {
-            // What this process keeps in `memora_journal` meanwhile waits for the end of the
+            // Entries that this process keeps in `memora_journal` meanwhile wait for the end of the
             // outage.
             *lock(&process.overdue_looked_at) = None;
         }

@@ -1,9 +1,9 @@
 //! Loading a student's records from MariaDB and the journal, and caching them.
 //!
 //! The journal is read before the table: an answer that has left the journal by then is in the
-//! table. Where anything waits, or was written to a database that this one is older than, the table
-//! is read at one moment together with what has been written to it. A fence, set before anything is
-//! read, keeps a load from undoing an answer that comes in meanwhile.
+//! table. If entries wait, or were written to a newer database than this one, one snapshot gives
+//! the table and which entries it has. A fence, set before anything is read, keeps a load from
+//! undoing an answer that arrives meanwhile.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -34,17 +34,17 @@ use crate::servers::redis::journal::{is_replicated, kept_at_us};
 use crate::servers::redis::pending::{Pending, pending, pending_ids};
 use crate::servers::redis::written::{self, WrittenId};
 
-/// A load that takes longer fills nothing.
+/// A load that takes longer does not fill the cache.
 pub(crate) const FENCE_SECONDS: u64 = 60;
 
-/// All that is known of a student in a season.
+/// A student's whole state in a season.
 #[derive(Default)]
 pub struct Records {
     /// Every tracked question.
     pub reviews: Vec<Review>,
-    /// How far the student's answers are known.
+    /// The newest answers that this state includes.
     pub head: Head,
-    /// False when the journal could not be asked: answers on their way to MariaDB may be missing.
+    /// False if the journal could not be asked: answers on their way to MariaDB may be missing.
     pub is_whole: bool,
 }
 
@@ -64,7 +64,7 @@ impl Engine {
         Ok(records.reviews.len())
     }
 
-    /// Loads a student's records, and caches them if nothing came in between.
+    /// Loads a student's records, and caches them if no answer arrived meanwhile.
     pub(crate) fn load_and_fill(
         &self,
         process: &Process,
@@ -81,15 +81,15 @@ impl Engine {
             log::debug!("the records of {player} will not be cached: {error}");
         }
         let loaded = [(player, self.load_records(process, player, season)?)];
-        // Without the journal the set could lack answers; it must not be taken for complete later.
-        // A fence whose setting was not confirmed may be set later than it says.
+        // Without the journal the schedule could lack answers, and must not count as complete. A
+        // fence that was not confirmed may have been set too late.
         if loaded[0].1.is_whole && fenced.is_ok() {
             match self.fill(shard, active.generation, season, &fence, &loaded) {
                 Ok(filled) if filled == [true] => {}
                 Ok(_) => log::debug!(
                     "the records of {player} changed while they were loaded; not cached"
                 ),
-                // An outage has been told of already.
+                // An outage was reported already.
                 Err(error @ Error::Unavailable { .. }) => {
                     log::debug!("{player} is not cached: {error}")
                 }
@@ -100,8 +100,8 @@ impl Engine {
         Ok(records)
     }
 
-    /// Caches records of a shard's students that were loaded behind a fence. False for each who
-    /// changed meanwhile.
+    /// Caches records of a shard's students that were loaded behind a fence. False for each student
+    /// who changed meanwhile.
     pub(crate) fn fill<P: AsRef<str>>(
         &self,
         shard: &Shard,
@@ -129,7 +129,7 @@ impl Engine {
         shard.with(|cache| fill::fill(cache, &loaded, fence, until, seconds_to_live))
     }
 
-    /// When a schedule goes that is cached now, Unix seconds.
+    /// When a schedule cached now expires, in Unix seconds.
     pub(crate) fn end_of_life(&self) -> i64 {
         now_us() / 1_000_000 + i64::try_from(self.settings.cache_ttl_seconds).unwrap_or(i64::MAX)
     }
@@ -137,8 +137,8 @@ impl Engine {
     /// Loads a student's records of a season: the table's, and over them what waits in the journal.
     ///
     /// # Errors
-    /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is not its
-    /// last word.
+    /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is no
+    /// longer the authority.
     pub(crate) fn load_records(
         &self,
         process: &Process,
@@ -150,7 +150,7 @@ impl Engine {
         Ok(Records { is_whole, ..loaded.unwrap_or_default() })
     }
 
-    /// Loads the records of some students and lays over them what waits, in their order.
+    /// Loads the records of some students, in their order, and applies the waiting entries.
     ///
     /// # Errors
     /// As [`Engine::load_records`].
@@ -163,7 +163,7 @@ impl Engine {
     ) -> Result<Vec<Records>> {
         let zone = &self.settings.zone;
         let (loaded, has_nobody) = database.with(|database| {
-            // Before the records: what has left it by then is among them.
+            // Read before the records: entries that have left it by then are among them.
             let is_settled = match (players, pending.as_slice()) {
                 ([player], [pending]) => is_settled(database, (player, season), pending)?,
                 _ => false,
@@ -205,7 +205,7 @@ impl Engine {
         Ok(loaded)
     }
 
-    /// What waits of some students, and what was written of them lately that this database lacks.
+    /// The waiting entries of some students, and those written lately that this database lacks.
     fn with_lacking<'a>(
         &self,
         database: &mut Conn,
@@ -217,7 +217,7 @@ impl Engine {
         }
         let keys = &self.settings.keys;
         let places: Vec<&str> = lacking.iter().map(|one| one.place.as_str()).collect();
-        // One that is there no more has been written again meanwhile: the records are read later.
+        // A missing one has been written again meanwhile, and the records are read later.
         let found = self.process().journal.with(|journal| written::at(journal, keys, &places))?;
         let mut texts: HashMap<String, String> =
             found.into_iter().map(|entry| (entry.id, entry.text)).collect();
@@ -238,9 +238,8 @@ impl Engine {
         Ok(Cow::Owned(pending))
     }
 
-    /// Loads the records of a student who has answers that wait: all of it as of one moment, since
-    /// an answer must not count twice that is written meanwhile. The flag says that the table has
-    /// none.
+    /// Loads the records of a student who has waiting answers, in one snapshot, because an answer
+    /// that is written meanwhile must not count twice. The flag says that the table has none.
     fn load_with_waiting(
         &self,
         database: &mut Conn,
@@ -264,8 +263,8 @@ impl Engine {
         let of_stream = pending.entries.iter().map(|entry| entry.order).max().unwrap_or(0);
         records.head.journal = records.head.journal.max(of_stream);
         records.head.table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
-        // Either place may still have what is written: the table is given an entry that replicas of
-        // the journal lack, perhaps after a drain has met it in the stream.
+        // Either place may still have a written entry: the table gets an entry that replicas of the
+        // journal lack, perhaps after a drain has seen it in the stream.
         let waits = |entry: &Entry| !written.contains(&entry.token);
         let stream = pending.entries.iter().filter(|entry| waits(entry)).cloned().collect();
         table.retain(|(_, entry)| waits(entry));
@@ -276,8 +275,7 @@ impl Engine {
         Ok((records, is_empty))
     }
 
-    /// What of a student waits in the journal; false when it cannot be asked, or is not the one
-    /// that counts.
+    /// A student's entries in the journal; false if it cannot be asked, or is not registered.
     pub(crate) fn pending(
         &self,
         process: &Process,
@@ -296,9 +294,9 @@ impl Engine {
         }
     }
 
-    /// What of some students waits in the journal, in their order. What its replicas lack of it
-    /// goes into `memora_journal` first: whatever becomes of the journal, nothing is shown, or
-    /// computed from, that nobody else has.
+    /// The entries of some students in the journal, in their order. First puts those that its
+    /// replicas lack into `memora_journal`: so if the journal is lost, no entry is lost that was
+    /// shown or computed from.
     pub(crate) fn pending_of(
         &self,
         process: &Process,
@@ -348,8 +346,8 @@ impl Engine {
 }
 
 impl Records {
-    /// The table's records of a student, and the head that the journal knows. What has left the
-    /// journal is among the records, so the newest of them says as much.
+    /// The table's records of a student, and the head that the journal knows. Entries that have
+    /// left the journal are among the records, so the newest record gives their head.
     pub(crate) fn of(reviews: Vec<Review>, journal: i64) -> Records {
         let newest =
             reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0).max(journal);
@@ -358,7 +356,7 @@ impl Records {
     }
 }
 
-/// Whether nothing is to be laid over a student's records, as one statement tells.
+/// Whether no entry must be applied to a student's records, by one statement.
 pub(crate) fn is_settled(
     database: &mut Conn,
     student: (&str, &str),
@@ -369,8 +367,8 @@ pub(crate) fn is_settled(
     Ok(pending.entries.is_empty() && journal::is_settled(database, student, &written)?)
 }
 
-/// Those of some submissions that were written lately, and that this database lacks: it is older
-/// than the one that they were written to.
+/// The submissions that were written lately but that this database lacks: it is older than the one
+/// to which they were written.
 fn lacking<'a>(
     database: &mut Conn,
     written: impl IntoIterator<Item = &'a WrittenId>,
@@ -381,14 +379,14 @@ fn lacking<'a>(
     Ok(written.into_iter().filter(|one| !audited.contains(&one.token)).collect())
 }
 
-/// Those of some submissions of which audit records tell whether they are written.
+/// The submissions whose audit records tell whether they are written.
 fn told_by_audit<'a>(
     written: impl IntoIterator<Item = &'a WrittenId>,
 ) -> impl Iterator<Item = &'a WrittenId> {
     written.into_iter().filter(|one| written::is_told_by_audit(&one.place))
 }
 
-/// Those of some students who have entries in `memora_journal`.
+/// The students who have entries in `memora_journal`.
 pub(crate) fn students_in_table(
     database: &mut Conn,
     players: &[&str],
@@ -398,8 +396,8 @@ pub(crate) fn students_in_table(
     Ok(found.into_iter().filter(|entry| entry.season == season).map(|entry| entry.player).collect())
 }
 
-/// Entries with their ids. An unreadable one is the drain's to set aside; the student's other
-/// answers still count.
+/// Entries with their ids. The drain sets an unreadable one aside; the student's other answers
+/// still count.
 pub(crate) fn read_entries(found: Vec<TableEntry>) -> Vec<(i64, Entry)> {
     let read = |found: TableEntry| {
         let entry = Entry::read(&found.text, &found.token).ok()?;
@@ -408,7 +406,7 @@ pub(crate) fn read_entries(found: Vec<TableEntry>) -> Vec<(i64, Entry)> {
     found.into_iter().filter_map(read).collect()
 }
 
-/// Has [`Engine::with_cache`] look which season is active now, when the one that was is archived.
+/// Makes [`Engine::with_cache`] look up the active season again, when the known one is archived.
 pub(crate) fn other_season_if_archived<T>(error: Error) -> Result<Attempt<T>> {
     match error {
         Error::SeasonArchived(_) => Ok(Attempt::OtherSeason(None)),

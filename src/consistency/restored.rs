@@ -1,5 +1,5 @@
-//! Noticing what happened to the cache or the database as a whole while nobody looked: a database
-//! that was restored from a backup or killed while rows moved, a cache that was emptied.
+//! Notices what happened to the whole cache or database: a database that was restored from a backup
+//! or killed while rows moved, a cache that was emptied.
 
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
@@ -9,15 +9,14 @@ use crate::servers::redis::notes;
 
 impl Engine {
     /// Makes all cached schedules void when the database was restored from a backup since the last
-    /// check. True: nobody's schedule is there, since that was so, or since the cache has been
-    /// emptied.
+    /// check. True: no schedule is cached, because of that, or because the cache was emptied.
     ///
     /// # Errors
     /// When a server is down: then the next check notices it.
     pub fn check_cache(&self) -> Result<bool> {
         let process = self.process();
         if let Err(error) = self.put_back_moved(&process) {
-            log::warn!("records that no query finds are put back with the next check: {error}");
+            log::warn!("records that no query finds will be restored by the next check: {error}");
         }
         let is_void = self.is_void(&process)?;
         let checks = process.background.with(checks::add)?;
@@ -27,33 +26,32 @@ impl Engine {
         Ok(is_void)
     }
 
-    /// As [`Engine::check_cache`], and leaves it to that to tell whether schedules are to be loaded
+    /// As [`Engine::check_cache`], but leaves it to that to report whether schedules must be loaded
     /// again.
     pub(crate) fn notice_restored(&self) -> Result<()> {
         self.is_void(&self.process()).map(drop)
     }
 
-    /// Puts back what was out of the big table when MariaDB was killed. Since then, reads have
-    /// found students without records, and cached that: so all that is cached is void. A process
-    /// that dies before that leaves it to the next.
+    /// Restores rows that were outside the big table when MariaDB was killed. Since then, reads
+    /// have found students without records, and cached that, so all cached schedules become void.
+    /// If this process dies first, the next check does it.
     pub(crate) fn put_back_moved(&self, process: &Process) -> Result<()> {
         let tables = process.background.with(storage::put_back_moved)?;
         if tables.is_empty() {
             return Ok(());
         }
-        log::warn!("records that no query had found were put back: all schedules are loaded again");
+        log::warn!("records that no query had found were restored: all schedules are loaded again");
         self.renew_generation(process)?;
         process.background.with(|database| storage::drop_moved(database, &tables))
     }
 
-    /// Whether nobody's schedule is there: the cache knows of no check, or of more than the
-    /// database.
+    /// Whether no schedule is valid: the cache knows of no check, or of more than the database.
     fn is_void(&self, process: &Process) -> Result<bool> {
         let ask = |shard: &Shard| shard.with(|cache| notes::known_checks(cache, &shard.keys));
-        // In this order: a check that is made meanwhile is one more in the database.
+        // In this order, because a check made meanwhile is one more in the database.
         let known: Vec<_> = process.cache.shards().iter().map(ask).collect();
         let checks = process.background.with(checks::count)?;
-        // Those that answer are enough to tell.
+        // The shards that answer are enough.
         if known.iter().flatten().flatten().all(|known| *known <= checks) {
             return known
                 .into_iter()
@@ -67,7 +65,7 @@ impl Engine {
         {
             return told.map(|()| true);
         }
-        // A shard that is away still knows of more when it is back, and it is noticed again.
+        // A shard that is down still knows of more when it is back, which is noticed then.
         let forget = |shard: &Shard| shard.with(|cache| notes::forget_checks(cache, &shard.keys));
         told.and(process.cache.in_each(forget)).map(|()| true)
     }

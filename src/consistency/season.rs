@@ -1,5 +1,5 @@
 //! Which season is active. The cache remembers it, so that a warm read needs no SQL; each process
-//! remembers what the cache said, and every read checks it in passing.
+//! remembers the cache's answer, and every read checks it without an extra round trip.
 
 use std::sync::Arc;
 
@@ -13,11 +13,11 @@ use crate::servers::mariadb::seasons;
 
 /// Saving a season forgets it at once; this only bounds how long a missed one can stay.
 const REMEMBERED_SECONDS: u64 = 300;
-/// How often a season is looked up again that changes meanwhile.
+/// How often a season that changes meanwhile is looked up again.
 const MOST_CHANGES: u32 = 20;
 
 impl Engine {
-    /// The active season as this process knows it of a shard of the cache.
+    /// The active season that this process knows for a shard of the cache.
     pub(crate) fn active_season(
         &self,
         process: &Process,
@@ -30,7 +30,7 @@ impl Engine {
         }
     }
 
-    /// The active season as this process knows it of each shard, in their order.
+    /// The active season that this process knows for each shard, in their order.
     pub(crate) fn active_seasons(&self, process: &Process) -> Result<Vec<Arc<ActiveSeason>>> {
         process.cache.shards().iter().map(|shard| self.active_season(process, shard)).collect()
     }
@@ -68,8 +68,8 @@ impl Engine {
                 let known = (generation, run_id.as_str());
                 scripts.remember_season(cache, keys, known, &season.token, REMEMBERED_SECONDS)
             })?;
-            // A process that changes the season has it forgotten after its commit. If that came
-            // between the look at MariaDB and the word to the cache, the change is seen now.
+            // A process that changes the season makes the cache forget it after its commit. If that
+            // happened between reading MariaDB and telling the cache, the change is visible now.
             let now = self.season_from_database(process)?;
             if is_remembered && now == found {
                 *lock(&shard.season) = Some(Arc::clone(&season));

@@ -1,21 +1,19 @@
 //! Whether the cache may be believed.
 //!
 //! Cached schedules count in one generation only, which the cache itself keeps together with the
-//! run of its server: a cache that was restarted may have loaded old schedules, and begins a new
-//! generation.
+//! run of its server: a restarted cache may have loaded old schedules, and begins a new generation.
 //!
-//! A cache that is well can still lack an answer that was acknowledged: one that its process could
-//! not show there. Such a process marks the student in MariaDB. So schedules are believed only
-//! while a *confirmation* stands in the cache, which lives for a lease. Whoever finds none *looks*:
-//! asks the journal whether somebody looked at MariaDB lately, and if not, looks there, drops the
-//! schedules of those who are marked, and confirms. What the marking process must wait for
-//! follows from this: until its mark is gone, or until no confirmation from before it can be left.
-//! A drain that writes an answer, and cannot look whether the cache was shown it, marks its
-//! student, too. It waits for nothing: that answer was shown, or not acknowledged.
-//! See docs/how-it-works.md.
+//! A healthy cache can still lack an acknowledged answer, if its process could not show it there.
+//! Such a process marks the student in MariaDB. So schedules are believed only while the cache has
+//! a *confirmation*, which lives for a lease. A process that finds none *looks*: it asks the
+//! journal whether a process looked at MariaDB lately, and if not, looks there, drops the schedules
+//! of marked students, and confirms. So the marking process must wait until its mark is gone, or
+//! until no earlier confirmation can be left. A drain that writes an answer, and cannot check
+//! whether the cache shows it, marks its student too. It does not wait, because that answer was
+//! shown, or not acknowledged. See docs/how-it-works.md.
 //!
-//! A look also tells whether this run of the cache is the one that counts (`registration`). Another
-//! one is never confirmed.
+//! A look also tells whether this run of the cache is registered (`registration`). Another one is
+//! never confirmed.
 //!
 //! A warm read costs one round trip, and never shows less than the last acknowledged answer.
 
@@ -36,7 +34,7 @@ use crate::servers::redis::look::{self, LookNote};
 use crate::servers::redis::notes;
 use crate::servers::redis::schedules;
 
-/// How often a process looks whether its mark is settled.
+/// How often a process checks whether its mark is settled.
 const POLL: Duration = Duration::from_millis(20);
 
 /// The run of a shard of the cache that a process reaches.
@@ -86,11 +84,11 @@ impl Run for ShardRun<'_> {
 }
 
 impl Engine {
-    /// Looks whether cached schedules lack an answer, puts right what does, and confirms that the
+    /// Looks whether cached schedules lack an answer, repairs those that do, and confirms that the
     /// shard may be believed. Returns the run of it for which that is so.
     ///
     /// # Errors
-    /// [`Error::NotRegistered`]: another cache is the one that counts. Else when nobody can look.
+    /// [`Error::NotRegistered`]: another cache is registered. Otherwise when no process can look.
     /// Then the shard is not confirmed.
     pub(crate) fn look_for_unshown(&self, process: &Process, shard: &Shard) -> Result<String> {
         let (keys, token) = (&self.settings.keys, process.token());
@@ -110,18 +108,18 @@ impl Engine {
                 noted.inspect_err(|error| log::debug!("a look is not shared: {error}")).ok();
             }
         }
-        // Where that comes too late for the others, or the cache is full, this process has looked
-        // all the same.
+        // Even if that is too late for other processes, or the cache is full, this process has
+        // looked.
         match shard.with(|cache| self.cache_scripts.confirm(cache, &shard.keys, &run, &token)) {
             Err(Error::Refused { cause, .. }) => {
-                log::debug!("the cache takes no note of a look: {cause}");
+                log::debug!("the cache does not store a look: {cause}");
             }
             confirmed => drop(confirmed?),
         }
         Ok(run)
     }
 
-    /// Whether the last look of anybody at MariaDB still serves everybody.
+    /// Whether the last look of any process at MariaDB still serves all.
     fn is_look_shared(&self, process: &Process, shard: &Shard, run: &str) -> bool {
         let keys = &self.settings.keys;
         match process.journal.with(|journal| look::last_look(journal, keys, &shard.name, run)) {
@@ -133,7 +131,7 @@ impl Engine {
         }
     }
 
-    /// Looks at MariaDB, and puts a shard of the cache right where that is needed.
+    /// Looks at MariaDB, and repairs a shard of the cache if needed.
     fn look_at_database(&self, process: &Process, shard: &Shard, run: &str) -> Result<()> {
         let name = shard.registered_as();
         let run = ShardRun { engine: self, process, shard, name: &name, id: run };
@@ -143,7 +141,7 @@ impl Engine {
         Err(Error::NotRegistered { server: Server::Cache })
     }
 
-    /// Puts this run of a shard right, if it is the one that counts.
+    /// Repairs this run of a shard, if it is registered.
     fn put_right(
         &self,
         process: &Process,
@@ -156,7 +154,7 @@ impl Engine {
         if !standing.counts() {
             return Ok(standing);
         }
-        // It takes another one's place: what it had before counts no more, whatever it lacks.
+        // It replaces another run, so its old schedules are void, whatever they lack.
         let is_new = standing == Standing::Takes && !registration.run.is_empty();
         match if is_new { Repair::Renew } else { look.repair() } {
             Repair::Nothing => return Ok(standing),
@@ -178,19 +176,19 @@ impl Engine {
                 renew(process, shard)?;
             }
         }
-        // Whatever this process reaches now, what it looked for must be what it put right.
+        // The run that it looked for must be the run that it repaired, whichever it reaches now.
         if shard.with(|cache| Ok(cache.run_id == run))? {
             return Ok(standing);
         }
         Err(Error::NotRegistered { server: Server::Cache })
     }
 
-    /// Sees to it that nobody believes what is cached of a student now. Returns once that is so: an
-    /// answer that the cache does not show may be acknowledged then.
+    /// Makes sure that no process believes a student's cached schedule. Returns once that is so:
+    /// then an answer that the cache does not show may be acknowledged.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: MariaDB cannot be told. Others may show what is older than the
-    /// answer.
+    /// [`Error::Unavailable`]: MariaDB cannot be told. Other processes may show schedules older
+    /// than the answer.
     pub(crate) fn make_unbelieved(
         &self,
         process: &Process,
@@ -200,7 +198,7 @@ impl Engine {
         self.make_all_unbelieved(process, &[(process.cache.of(player), player, season)])
     }
 
-    /// Makes sure that nobody believes what is cached by whoever reaches the cache that counts.
+    /// Makes sure that no process that reaches the registered cache believes what it has.
     ///
     /// # Errors
     /// As [`Engine::make_unbelieved`].
@@ -209,8 +207,8 @@ impl Engine {
         self.make_all_unbelieved(process, &all)
     }
 
-    /// As [`Engine::make_unbelieved`], of some students in some shards. Nobody's name means all of
-    /// a shard.
+    /// As [`Engine::make_unbelieved`], for some students in some shards. An empty name means a
+    /// whole shard.
     fn make_all_unbelieved(
         &self,
         process: &Process,
@@ -229,8 +227,8 @@ impl Engine {
             return Ok(());
         }
         let lease = self.settings.trust_lease;
-        // Every look that served before the marks has ended by then, or, where the journal is told,
-        // a lease later.
+        // Every look from before the marks has ended by then or, if the journal is told, a lease
+        // later.
         let marked = Instant::now();
         let names: Vec<&str> = waiting.iter().map(|(_, (shard, ..))| &*shard.name).collect();
         let is_told = self.revoke_looks(process, &names, true);
@@ -254,8 +252,8 @@ impl Engine {
         })
     }
 
-    /// Whether nobody believes any more what a mark speaks of: by what others did or, where the
-    /// cache answers again, by this process.
+    /// Whether no process believes any more what a mark covers: because other processes repaired it
+    /// or, if the cache answers again, this one.
     fn is_settled(
         &self,
         process: &Process,
@@ -281,7 +279,7 @@ impl Engine {
         Ok(!process.database.with(|database| unshown::is_needed(database, mark))?)
     }
 
-    /// Drops students' schedules, and sees to it that nobody believes another cache's.
+    /// Drops students' schedules, and makes sure that no process believes another cache's.
     ///
     /// # Errors
     /// When neither the cache nor MariaDB can be told.
@@ -323,7 +321,7 @@ impl Engine {
     }
 }
 
-/// Those whose schedules lack an answer, or may lack it, as far as the schedules themselves tell.
+/// The students whose schedules lack an answer, or may lack it, judged by the schedules.
 fn to_drop<'a>(process: &Process, look: &'a Look) -> Result<Vec<(&'a str, &'a str)>> {
     fn name(one: &Unshown) -> (&str, &str) {
         (&one.player, &one.season)

@@ -1,5 +1,5 @@
-//! A journal that does not count: its host has a redis_queue of its own, or it came back after
-//! another took its place.
+//! An unregistered journal: its host has its own redis_queue, or it came back after another
+//! replaced it.
 
 use std::time::Instant;
 
@@ -10,9 +10,9 @@ use crate::rules::entry::Entry;
 use crate::servers::mariadb::journal as kept;
 
 impl Engine {
-    /// Hands what such a journal has to the drains of the one that counts: keeps it in
-    /// `memora_journal`. Nothing is written here: what it was computed from may be where this
-    /// process does not see it, and would be taken for lost.
+    /// Hands the entries of such a journal to the drains of the registered one, in
+    /// `memora_journal`. Writes nothing to the table: an entry's predecessor may be in the other
+    /// journal, and would count as lost.
     pub(super) fn hand_over(
         &self,
         process: &Process,
@@ -27,7 +27,7 @@ impl Engine {
             }
             let mut tokens = Vec::with_capacity(stream.len());
             for found in &stream {
-                // What cannot be read is set aside once this journal counts.
+                // Unreadable entries are set aside once this journal is registered.
                 let Ok(entry) = Entry::read(&found.text, &found.id) else { continue };
                 process.drain.with(|database| {
                     let student = (found.player.as_str(), found.season.as_str());

@@ -1,7 +1,7 @@
-//! Cached schedules that what is drained overtakes. They are dropped before it is committed: a
-//! drain that dies after that could tell nobody. The next read loads them, with what waits laid
-//! over them. A drain that cannot reach the cache that counts marks their students instead, for
-//! those who reach it; where it can do neither, it writes nothing.
+//! Cached schedules that lack entries being drained. They are dropped before the commit, because a
+//! drain that dies after it could tell no process. The next read loads them, and applies the
+//! waiting entries. A drain that cannot reach the registered cache marks their students instead,
+//! for processes that reach it; if it can do neither, it writes nothing.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::error::{Result, Server};
 use crate::servers::mariadb::unshown;
 use crate::servers::redis::schedules;
 
-/// Longer than a process takes from the journal to the cache.
+/// Longer than a process needs from the journal to the cache.
 const A_MOMENT: Duration = Duration::from_millis(10);
 
 /// What is known of students' cached schedules.
@@ -20,17 +20,17 @@ const A_MOMENT: Duration = Duration::from_millis(10);
 struct Known<'a> {
     /// They lack an answer.
     older: Vec<&'a Waiting>,
-    /// There is none: a load that is under way may have read everything before that answer, and
-    /// goes into the cache no more.
+    /// There is none. A load that is under way may have read everything before that answer, and is
+    /// kept out of the cache.
     cold: Vec<&'a Waiting>,
-    /// The cache that counts did not tell.
+    /// The registered cache did not answer.
     unseen: Vec<&'a Waiting>,
 }
 
 impl Engine {
     /// Drops the cached schedules that lack an answer which is about to be written: its process
-    /// died between the journal and the cache, or did not learn that the journal had it. Once it
-    /// has left the journal, nobody could tell.
+    /// died between the journal and the cache, or did not learn that the journal had it. Once the
+    /// answer has left the journal, this is unknown.
     ///
     /// # Errors
     /// When neither the cache nor MariaDB can be told.
@@ -38,7 +38,7 @@ impl Engine {
         let Known { mut older, mut cold, mut unseen } =
             self.lacking(process, waiting.iter().collect())?;
         if !older.is_empty() {
-            // As a rule it lives, and shows its answer now.
+            // Usually it is alive, and is just showing its answer.
             sleep(A_MOMENT);
             let now = self.lacking(process, older)?;
             older = now.older;
@@ -47,7 +47,7 @@ impl Engine {
         }
         for (shard, unseen) in process.cache.by_shard(unseen, |student| &student.player) {
             log::debug!("the schedules of {} students are marked, unseen", unseen.len());
-            // Most of them were shown all: the others' schedules are dropped by whoever can look.
+            // Most schedules were shown all answers; processes that can look drop the others.
             let marks: Vec<_> = unseen
                 .iter()
                 .filter(|student| !student.entries.is_empty())
@@ -61,7 +61,7 @@ impl Engine {
         self.drop_schedules(process, &names)
     }
 
-    /// Those whose cached schedules may lack their newest answer.
+    /// The students whose cached schedules may lack their newest answer.
     fn lacking<'a>(&self, process: &Process, waiting: Vec<&'a Waiting>) -> Result<Known<'a>> {
         let mut known = Known::default();
         for (shard, waiting) in process.cache.by_shard(waiting, |student| &student.player) {
@@ -89,8 +89,8 @@ impl Engine {
         Ok(known)
     }
 
-    /// Drops students' cached schedules: the next read loads them, with what waits laid over them.
-    /// Where this process does not reach the cache that counts, those who reach it do so.
+    /// Drops students' cached schedules: the next read loads them, and applies the waiting entries.
+    /// If this process does not reach the registered cache, others that reach it do so.
     ///
     /// # Errors
     /// When neither the cache nor MariaDB can be told.
@@ -100,7 +100,8 @@ impl Engine {
         students: &[(&str, &str)],
     ) -> Result<()> {
         if students.is_empty() {
-            // As a rule: the cache is not asked, least of all in a transaction that holds locks.
+            // The usual case does not ask the cache, especially not in a transaction that holds
+            // locks.
             return Ok(());
         }
         for (shard, students) in process.cache.by_shard(students.iter().copied(), |one| one.0) {

@@ -1,5 +1,5 @@
-//! Writing a batch on several connections: whole parts of it in one transaction each, and halves of
-//! a part where a record of it cannot be written.
+//! Writing a batch on several connections: whole parts in one transaction each, and halves of a
+//! part if one of its records cannot be written.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ impl Engine {
         let parts = in_parts(waiting, threads.current_num_threads());
         let write =
             |part: &&[Waiting]| process.drain.with(|database| self.persist(database, part, lost));
-        // All are waited for, so that none still writes when the first error is seen.
+        // Waits for all, so that none still writes when the first error is seen.
         let outcomes: Vec<_> =
             threads.install(|| parts.par_iter().with_max_len(1).map(write).collect());
         let mut written = Written::default();
@@ -63,7 +63,7 @@ impl Engine {
             .map(|student| Part { student, entries: &student.entries })
             .collect();
         let outcome = self.write(database, &parts, lost);
-        // A server that does not answer is not waited for once more; the connection is not kept.
+        // Does not wait again for a server that does not answer, and does not keep the connection.
         if !outcome.as_ref().is_err_and(Error::spoils_connection) {
             set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
         }
@@ -71,8 +71,8 @@ impl Engine {
         Ok(written)
     }
 
-    /// Writes students' entries in one transaction. Where the data is at fault, or somebody has
-    /// locked a row, halves them until those concerned stand alone.
+    /// Writes students' entries in one transaction. If the data is at fault, or a row is locked,
+    /// halves them until the affected students are alone.
     fn write(
         &self,
         database: &mut Conn,
@@ -88,7 +88,7 @@ impl Engine {
             [part] => self.write_one_by_one(database, part.student, lost),
             _ => {
                 if is_locked_out(&error) {
-                    // It was waited for once; now it is only looked for.
+                    // It waited for the lock once; now it only tries.
                     set_lock_wait(database, 0)?;
                 }
                 let (left, right) = parts.split_at(parts.len() / 2);
@@ -100,7 +100,7 @@ impl Engine {
     }
 }
 
-/// Cuts students into about `count` parts of like size.
+/// Cuts students into about `count` parts of similar size.
 fn in_parts(waiting: &[Waiting], count: usize) -> Vec<&[Waiting]> {
     let all: usize = waiting.iter().map(|student| student.entries.len().max(1)).sum();
     let size = all.div_ceil(count).max(1);

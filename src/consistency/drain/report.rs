@@ -1,4 +1,4 @@
-//! What a drain says that it did.
+//! The report of a drain.
 
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub struct DrainReport {
     pub answers: usize,
     /// Records that could not be written and were set aside.
     pub set_aside: usize,
-    /// Submissions that had been written before, and that the database did not have.
+    /// Submissions that had been written before, but that the database no longer had.
     pub written_again: usize,
     /// Submissions that are still in the journal.
     pub remaining: u64,

@@ -35,7 +35,7 @@ impl Engine {
             };
             match tried {
                 Ok(one) => written.add(one),
-                // The student's later answers follow from this one.
+                // The student's later answers depend on this one.
                 Err(error) if is_locked_out(&error) => {
                     written.add(Written::locked(&student.player));
                     break;
@@ -65,7 +65,7 @@ impl Engine {
             let settled = self.settle(database, student.name(), &[entry], is_archived, &done)?;
             let mut set_aside = 0;
             for (ordinal, review) in settled.changed.iter().enumerate() {
-                // A statement that fails undoes itself alone.
+                // A failed statement rolls back only itself.
                 let state = new_states(student.name(), std::slice::from_ref(review));
                 match records::upsert(database, writing, settled.place, &state) {
                     Err(error) if is_data_error(&error) => {
@@ -85,7 +85,7 @@ impl Engine {
         })
     }
 
-    /// Sets aside what of a student cannot be read.
+    /// Sets aside a student's unreadable entries.
     pub(super) fn set_aside_unreadable(
         &self,
         database: &mut Conn,

@@ -13,7 +13,7 @@ use crate::servers::mariadb::registrations;
 use crate::servers::redis::RedisConnection;
 
 impl Engine {
-    /// What is to be done for the run of the cache that this process reaches.
+    /// What must be done for the run of the cache that this process reaches.
     pub(in crate::consistency) fn cache_standing(
         &self,
         shard: &Shard,
@@ -28,8 +28,8 @@ impl Engine {
         registration.standing(run, look.is_believed, known_for, longest)
     }
 
-    /// Remembers a challenge of the cache that this process has not seen before. Of one for its own
-    /// run it tells the journal: less has to be waited for then.
+    /// Remembers a challenge of the cache that this process has not seen before. Tells the journal
+    /// of a challenge for its own run, which shortens the wait.
     pub(in crate::consistency) fn notice_challenge(
         &self,
         process: &Process,
@@ -47,12 +47,12 @@ impl Engine {
         lock(known).remember(challenge, Instant::now(), longest);
     }
 
-    /// Whether a process has found lately that this run of the cache does not count.
+    /// Whether a process has lately found that this run of the cache is not registered.
     pub(in crate::consistency) fn is_other_cache(shard: &Shard, run: &str) -> bool {
         lock(&shard.reached).counts(run, Instant::now(), LOOK_AGAIN) == Some(false)
     }
 
-    /// Whether the cache that this process reaches is the one that counts.
+    /// Whether the cache that this process reaches is registered.
     ///
     /// # Errors
     /// When the cache or MariaDB cannot be asked.
@@ -65,7 +65,7 @@ impl Engine {
         Ok(true)
     }
 
-    /// Whether the run of a shard that this process reaches is the one that counts.
+    /// Whether the run of a shard that this process reaches is registered.
     ///
     /// # Errors
     /// When the shard or MariaDB cannot be asked.

@@ -1,5 +1,5 @@
-//! Making sure that a job which fills or compares a cache, or reads a journal, does so with the one
-//! that counts.
+//! Makes sure that a job which fills or compares a cache, or reads a journal, uses the registered
+//! one.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,18 +9,18 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::belief::longest_belief;
 
-/// How often a job looks whether the cache's run counts.
+/// How often a job looks whether the cache's run is registered.
 const POLL: Duration = Duration::from_millis(50);
 
 impl Engine {
-    /// Makes the cache that this process reaches the one that counts, unless another one is in use.
-    /// Waits for as long as it takes to know that: none that was restarted counts before.
+    /// Registers the cache that this process reaches, unless another one is in use. Waits for as
+    /// long as it takes to know that, because a restarted one is not registered before.
     ///
     /// # Errors
     /// [`Error::NotRegistered`]: another one is in use.
     pub(crate) fn register_cache(&self, process: &Process) -> Result<()> {
         let mut others: Vec<&Shard> = process.cache.shards().iter().collect();
-        // Of a challenge whose process is gone, and of one of this process's own.
+        // Enough for a dead process's challenge, and then for this process's own.
         let longest = 4 * longest_belief(self.settings.trust_lease, false);
         let began = Instant::now();
         loop {
@@ -42,8 +42,7 @@ impl Engine {
         }
     }
 
-    /// Refuses what would fill or compare a cache, or read a journal, beside another one that is in
-    /// use.
+    /// Refuses to fill or compare a cache, or to read a journal, while another one is in use.
     ///
     /// # Errors
     /// [`Error::NotRegistered`].

@@ -12,9 +12,9 @@ use crate::rules::registration::{Registration, Standing};
 use crate::servers::mariadb::registrations::{self, JOURNAL};
 use crate::servers::redis::look;
 
-/// How long a process takes its journal's run for the registered one, once it has looked.
+/// How long a process assumes that its journal's run is registered, once it has looked.
 const JOURNAL_COUNTS_FOR: Duration = Duration::from_secs(30);
-/// A journal that nobody has looked for in so long is used by nobody.
+/// A journal at which no process has looked for this long is not in use.
 const LONGEST_USE: Duration = Duration::from_secs(31);
 
 /// The run of the journal that a process reaches.
@@ -58,8 +58,8 @@ impl Run for JournalRun<'_> {
 }
 
 impl Engine {
-    /// Whether the journal that this process reaches is the one that counts. True where nobody can
-    /// tell: it is kept to what it has.
+    /// Whether the journal that this process reaches is registered. True if that is unknown: the
+    /// process then keeps the journal that it has.
     pub(crate) fn journal_counts(&self, process: &Process) -> bool {
         let known = |run: &str| {
             let (reached, now) = (lock(&process.journal_reached), Instant::now());
@@ -70,7 +70,7 @@ impl Engine {
         };
         let asked = process.journal.with(|journal| match known(&journal.run_id) {
             Some(counts) => Ok(Err(counts)),
-            // One that is gone must not challenge the present one.
+            // A replaced run must not challenge the present one.
             None => journal.run_id_now().map(Ok),
         });
         let run = match asked {
@@ -83,14 +83,14 @@ impl Engine {
         match self.look_after(process, server, &run) {
             Ok(standing) => standing.counts(),
             Err(error) => {
-                log::debug!("nobody can tell which journal counts: {error}");
+                log::debug!("which journal is registered is unknown: {error}");
                 true
             }
         }
     }
 
-    /// Ends the looks that the journal shares, for some shards. False: they may go on somewhere,
-    /// for as long as such a look lasts.
+    /// Ends the looks that the journal shares, for some shards. False: they may still serve
+    /// somewhere, for as long as such a look lasts.
     pub(in crate::consistency) fn revoke_looks(
         &self,
         process: &Process,
