@@ -1,10 +1,10 @@
-//! One answer, and what it leads to.
+//! One answer, and its result.
 
 use serde::{Deserialize, Serialize};
 
 use super::ladder;
 
-/// One answer, whatever form it came in.
+/// One answer, from any form of input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The question.
@@ -13,7 +13,7 @@ pub struct Answer {
     pub observed: Observed,
 }
 
-/// What was seen of the student, and by which rule it counts.
+/// What was seen of the student, with the rule by which it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Observed {
     /// In a review session.

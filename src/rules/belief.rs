@@ -1,5 +1,5 @@
-//! The rules by which cached schedules are believed, without any server. What carries them out is
-//! in [`crate::consistency::trust`].
+//! The rules by which cached schedules are believed, without any server.
+//! [`crate::consistency::trust`] applies them.
 
 use std::time::{Duration, Instant};
 
@@ -7,40 +7,40 @@ use std::time::{Duration, Instant};
 /// it is renewed at the third confirmation, once a second, and no belief outlives a mark by more
 /// than a second.
 pub const LONGEST_LOOK: Duration = Duration::from_millis(660);
-/// Beyond so many students whose answers the cache was not shown, all schedules are given up
-/// instead of theirs.
+/// If the cache lacks answers of more students than this, all schedules become void instead of
+/// theirs.
 pub const MOST_UNSHOWN: usize = 1_000;
-/// A confirmation that a process has known for so many leases is too old, whatever the server's
+/// A confirmation that a process has known for this many leases is too old, whatever the server's
 /// clock says.
 const MOST_LEASES: u32 = 2;
 
 /// A student whose cached schedule lacks an answer that counts, or may lack one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unshown {
-    /// The student; empty: everybody.
+    /// The student; empty: all students.
     pub player: String,
     /// The season.
     pub season: String,
-    /// The order of the newest answer, where nobody knows whether the schedule has it; nothing: the
+    /// The order of the newest answer, if it is unknown whether the schedule has it; `None`: the
     /// schedule lacks one.
     pub newest: Option<i64>,
 }
 
 impl Unshown {
-    /// Whether a schedule whose head is of this order has to be dropped. What was shown the newest
-    /// answer last has all before it. A later answer may have been computed from a schedule that
-    /// lacks it.
+    /// Whether a schedule whose head has this order must be dropped. A schedule that was shown the
+    /// newest answer last has all answers before it. A later answer may have been computed from a
+    /// schedule that lacks it.
     pub fn is_dropped(&self, order: Option<i64>) -> bool {
         self.newest.is_none() || self.newest != order
     }
 }
 
-/// What a look at MariaDB found.
+/// The result of a look at MariaDB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// False once nobody believes what is cached.
+    /// False once no process believes the cache.
     pub is_believed: bool,
-    /// Whose schedules lack something.
+    /// The students whose schedules lack an answer.
     pub unshown: Vec<Unshown>,
 }
 
@@ -49,16 +49,15 @@ pub struct Look {
 pub enum Repair {
     /// Nothing.
     Nothing,
-    /// The schedules of these students are dropped, as far as they lack an answer; nothing for
-    /// nobody.
+    /// Drop the schedules of these students that lack an answer.
     Drop,
-    /// A new generation begins: all schedules are void.
+    /// Begin a new generation: all schedules are void.
     Renew,
 }
 
 impl Look {
-    /// Distrust of some students costs the others nothing; only when many lack an answer, all are
-    /// given up.
+    /// Marks of some students do not affect the others; all schedules become void only if many lack
+    /// an answer.
     pub fn repair(&self) -> Repair {
         let lacking = self.unshown.iter().filter(|one| one.newest.is_none()).count();
         if lacking > MOST_UNSHOWN || self.unshown.iter().any(|one| one.player.is_empty()) {
@@ -71,14 +70,14 @@ impl Look {
     }
 }
 
-/// How long what is cached may still be believed once MariaDB was told that it lacks an answer: as
-/// long as a confirmation lives, and before that as long as a look is shared, unless the journal
-/// was told that it no longer is.
+/// How long cached schedules may still be believed once a mark is in MariaDB: as long as a
+/// confirmation lives, plus as long as a look is shared, unless the journal was told that it no
+/// longer is.
 pub fn longest_belief(lease: Duration, is_journal_told: bool) -> Duration {
     if is_journal_told { lease } else { LONGEST_LOOK + lease }
 }
 
-/// The confirmation that a process saw last, and since when it has known it.
+/// The last confirmation that a process saw, and since when it has known it.
 #[derive(Debug, Default)]
 pub struct Sighting {
     token: String,
@@ -86,8 +85,7 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// Whether a confirmation counts. A server whose clock is set back would keep it for longer
-    /// than it lasts.
+    /// Whether a confirmation counts. A server whose clock is set back would keep it for too long.
     pub fn is_fresh(&mut self, token: &str, lease: Duration, now: Instant) -> bool {
         if token.is_empty() {
             return false;

@@ -60,8 +60,8 @@ impl SiteZone {
     pub fn text(&self, unix_seconds: i64) -> String {
         let naive = self.naive(unix_seconds);
         let mut text = String::with_capacity(19);
-        // By hand: forty of these are in every answer, and format! takes longer than all the rest
-        // of them.
+        // By hand: every answer has forty of these, and format! would take longer than all the
+        // rest.
         push_digits(&mut text, naive.year().unsigned_abs(), 4);
         for (separator, part) in [
             ('-', naive.month()),
@@ -110,7 +110,7 @@ mod tests {
     }
 
     proptest! {
-        /// What `add_days` gives survives the way through a naive column unchanged.
+        /// The result of `add_days` survives a naive column unchanged.
         #[test]
         fn scores_round_trip(seconds in 1_500_000_000i64..2_500_000_000, days in 0i32..30) {
             for name in ["UTC", "Asia/Amman", "America/New_York", "Australia/Lord_Howe"] {

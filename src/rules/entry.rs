@@ -1,9 +1,8 @@
-//! An entry: one submission on its way to the table, in the one form that every place has that
-//! keeps it. Pure.
+//! An entry: one submission on its way to the table, in the form that both journals use. Pure.
 //!
-//! It carries the answers as they were given, the states that they led to, and what those states
-//! were computed from. So whoever brings entries together can tell which states still hold, and
-//! compute the others again (see [`crate::rules::lineage`]).
+//! It has the answers as they were given, the states that they led to, and what those states were
+//! computed from. So code that merges entries knows which states are still valid, and can compute
+//! the others again (see [`crate::rules::lineage`]).
 
 use std::collections::HashMap;
 
@@ -18,29 +17,29 @@ use crate::rules::submission::Submission;
 /// The version of the form that is written.
 const VERSION: u8 = 2;
 
-/// Which state of a question was known: its order and its stability.
+/// The known state of a question: its order and its stability.
 pub type From = (i64, u8);
 
 /// One submission.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Unlike any other submission's: its job id, and the name of its audit record.
+    /// Unique: its job id, and the name of its audit record.
     pub token: String,
     /// When the answers were given, Unix microseconds by the clock of the process that took them.
     pub at_us: i64,
     /// When it was kept, Unix microseconds by the clock of the server that keeps it. Not part of
     /// its text.
     pub kept_at_us: i64,
-    /// The order that the new states bear.
+    /// The order of the new states.
     pub order: i64,
     /// What was known of the student.
     pub base: Head,
-    /// False when nobody could look for answers that the cache had missed.
+    /// False if no process could look for answers that the cache had missed.
     pub is_sure: bool,
-    /// The answers. None in an entry of the first version, which carries only states, and where
-    /// states were given.
+    /// The answers. Empty in an entry of the first version, which has only states, and for states
+    /// that were set.
     pub submission: Submission,
-    /// What they led to.
+    /// Their results.
     pub states: Vec<Review>,
     /// Each question that the answers may change, with the state that was known of it; `None`:
     /// there was none.
@@ -94,19 +93,18 @@ impl Entry {
         }
     }
 
-    /// States of which nobody says what they were computed from: each counts where nothing newer
-    /// stands.
+    /// States without what they were computed from: each counts if the table has nothing newer.
     pub fn speaks_alone(&self) -> bool {
         self.submission.answers.is_empty() && self.from.is_empty()
     }
 
-    /// The same, kept at a moment.
+    /// The same, kept at this time.
     pub fn kept_at(mut self, kept_at_us: i64) -> Entry {
         self.kept_at_us = kept_at_us;
         self
     }
 
-    /// The same with the answers to one question only, and nothing of its stage.
+    /// The same with only the answers to one question, without its stage.
     pub fn only(&self, question_id: &str) -> Entry {
         let mut part = self.clone();
         part.submission.answers.retain(|answer| answer.question_id == question_id);
@@ -124,11 +122,11 @@ impl Entry {
         serde_json::to_string(&Written::of(self))
     }
 
-    /// Reads an entry, in the form that is written now or in an older one. `id` is the name of one
-    /// that has none of its own.
+    /// Reads an entry, in the present form or an older one. `id` is the name for one without its
+    /// own.
     ///
     /// # Errors
-    /// The reason, for the administrator, when the text is not what memora writes.
+    /// The reason, for the administrator, if memora did not write the text.
     pub fn read(text: &str, id: &str) -> Result<Entry, String> {
         let refuse = |error: serde_json::Error| format!("the entry cannot be read: {error}");
         match text.trim_start().as_bytes().first() {
@@ -142,7 +140,7 @@ impl Entry {
     }
 }
 
-/// Tells students' tokens apart that are made from what they answered: 16 hexadecimal digits.
+/// Distinguishes students in tokens that are made from their answers: 16 hexadecimal digits.
 pub fn fingerprint(player: &str, season: &str) -> String {
     format!("{:.16x}", Sha256::digest(format!("{player}\0{season}").as_bytes()))
 }
@@ -152,8 +150,8 @@ pub fn from_of(review: &Review) -> From {
     (review.answered_at_us, review.stability)
 }
 
-/// What places keep: each question's name once, everything else by its number. Short names, since
-/// there are millions of them.
+/// The stored form: each question's name once, everything else by its number. The names are short,
+/// because there are millions of entries.
 #[derive(Deserialize)]
 struct Wire {
     v: u8,

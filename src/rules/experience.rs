@@ -3,8 +3,8 @@
 const XP_A_RIGHT_ANSWER: u64 = 10;
 const XP_A_COMBO: u64 = 2;
 
-/// The XP of a session with so many questions answered right, and so long a combo as the client
-/// says. A combo is right answers in a row, so there is none longer than all right answers.
+/// The XP of a session with this many questions answered right, and the client's combo. A combo is
+/// right answers in a row, so it is at most the number of right answers.
 pub fn xp_earned(correct: usize, total_combo: u64) -> u64 {
     let correct = correct as u64;
     XP_A_RIGHT_ANSWER * correct + XP_A_COMBO * total_combo.min(correct)

@@ -1,12 +1,12 @@
-//! What is known of a student's answers when new ones are computed: how far the two places reach
-//! that keep answers until they are in the table. Pure.
+//! What is known of a student's answers when new ones are computed: the newest entry in each of the
+//! two places that keep answers until they are in the table. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// How far a student's answers of a season are known.
+/// The newest answers of a student in a season that are known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "(i64, i64, i64)", into = "(i64, i64, i64)")]
 pub struct Head {
@@ -18,21 +18,21 @@ pub struct Head {
     pub table: i64,
 }
 
-/// Two places that both count on from one head hardly ever meet.
+/// So two processes that compute from one head hardly ever choose the same order.
 const SPREAD: u64 = 1 << 10;
 
 impl Head {
     /// The order of new answers: the time, but always after everything that is known. `now_us` is
     /// Unix time in microseconds; `random` is any number.
     ///
-    /// It names a state and says which of two came later where one was computed from the other.
-    /// Dates never come from it.
+    /// It names a state, and says which of two came later if one was computed from the other. Dates
+    /// never come from it.
     pub fn next_order(self, now_us: i64, random: u64) -> i64 {
         let spread = i64::try_from(random % SPREAD).unwrap_or(0);
         now_us.max(self.order.saturating_add(1 + spread))
     }
 
-    /// By how many seconds the newest known state is ahead of the clock; 0 where it is not.
+    /// By how many seconds the newest known state is ahead of the clock; 0 if it is not.
     pub fn seconds_ahead(self, now_us: i64) -> u64 {
         u64::try_from(self.order.saturating_sub(now_us) / 1_000_000).unwrap_or(0)
     }
@@ -59,8 +59,8 @@ impl fmt::Display for Head {
 impl FromStr for Head {
     type Err = std::num::ParseIntError;
 
-    /// Reads what [`Head`] shows, padded or not; a number alone, as older versions cached it, is an
-    /// order.
+    /// Reads what [`Head`] displays, padded or not; a single number, as older versions cached it,
+    /// is an order.
     fn from_str(text: &str) -> Result<Head, Self::Err> {
         let mut parts = text.trim().split(':');
         let mut next = || parts.next().map_or(Ok(0), str::parse);

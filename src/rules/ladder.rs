@@ -4,7 +4,7 @@
 pub const LOWEST_STABILITY: u8 = 1;
 /// The highest stability.
 pub const HIGHEST_STABILITY: u8 = 4;
-/// What an answer without a duration is taken to have lasted, in milliseconds.
+/// The assumed duration of an answer without one, in milliseconds.
 pub const DEFAULT_DURATION_MS: u64 = 3_000;
 
 const FAST_ANSWER_MS: u64 = 2_000;

@@ -1,9 +1,9 @@
-//! Bringing a student's entries together: in which order they count, and which of their states
-//! still hold. Pure.
+//! Merging a student's entries: in which order they count, and which of their states are still
+//! valid. Pure.
 //!
-//! No clock decides. An entry says what it was computed from. One that was computed from what
-//! stands there is taken as it is; any other is computed again, from its answers, on what stands
-//! there.
+//! No clock decides. An entry says what it was computed from. An entry that was computed from the
+//! present states is taken unchanged; any other is computed again, from its answers, on the present
+//! states.
 
 use std::collections::{HashMap, HashSet};
 
@@ -12,7 +12,7 @@ use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::plan::plan;
 use crate::rules::review::Review;
 
-/// What stands there of a student: states by question.
+/// A student's present states, by question.
 #[derive(Clone, Debug, Default)]
 pub struct States {
     of: HashMap<String, State>,
@@ -21,16 +21,16 @@ pub struct States {
 /// One state.
 #[derive(Clone, Debug)]
 struct State {
-    /// It bears the order of the entry that made it, whatever that was computed on.
+    /// It has the order of the entry that made it, even if that was computed again.
     review: Review,
-    /// At least the order of every entry that has counted: so what is missing is told from what
-    /// came in between.
+    /// At least the order of every entry that has counted, which distinguishes a missing state from
+    /// one that came in between.
     rank: i64,
     is_edited: bool,
 }
 
 impl States {
-    /// Adds what the table has.
+    /// Adds the table's records.
     pub fn extend(&mut self, records: Vec<Record>) {
         for Record { review, is_edited } in records {
             let rank = review.answered_at_us;
@@ -44,7 +44,8 @@ impl States {
     }
 
     /// The states of some questions as they are written, in the order of the questions: each with
-    /// its rank, so that nothing in the table ever bears a lower order than what has counted.
+    /// its rank, so that no record in the table ever has a lower order than an entry that has
+    /// counted.
     pub fn to_write(self, ids: &HashSet<String>) -> Vec<Review> {
         let chosen = self.of.into_values().filter(|state| ids.contains(&state.review.question_id));
         let mut states: Vec<Review> =
@@ -70,24 +71,23 @@ impl States {
     }
 }
 
-/// A record as the table has it.
+/// A record of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
     /// Its state.
     pub review: Review,
-    /// Somebody else than the student was the last to change it: an edit settles what answers from
-    /// before it say.
+    /// Not the student, but an edit changed it last: an edit overrides earlier answers.
     pub is_edited: bool,
 }
 
-/// Puts the entries that wait in both places in the order in which they count: those of the
+/// Sorts the entries that wait in both places by the order in which they count: those of the
 /// journal's stream in its order, those of `memora_journal` by their ids.
 ///
-/// A process writes to the table only what it could not give the stream. So an entry of the stream
-/// that does not know one of the table came before it, or at the same time. A submission that is in
-/// both places, since the stream took it too late to say so, counts once, and was kept when the
-/// first of the two took it. So does one that is in the stream twice: it was sent again once a
-/// drain had taken it away.
+/// A process writes to the table only entries that the stream did not take. So an entry of the
+/// stream that does not know one of the table came before it, or at the same time. A submission
+/// that is in both places, because the stream's reply came too late, counts once, from the time
+/// when the first of the two took it. So does one that is in the stream twice, because it was sent
+/// again after a drain had removed it.
 pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
     let mut seen = HashSet::with_capacity(stream.len());
     stream.retain(|entry| seen.insert(entry.token.clone()));
@@ -113,38 +113,37 @@ pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Ent
     ordered
 }
 
-/// Whether an entry of the table counts before one of the stream: that one knows it. Only where
-/// nobody could look, and neither knows the other, is there nothing but the clocks of the two
-/// servers to go by.
+/// Whether an entry of the table counts before one of the stream: that one knows it. Only if no
+/// process could look, and neither knows the other, the clocks of the two servers decide.
 fn comes_before(id: i64, of_table: &Entry, of_stream: &Entry) -> bool {
     let knows_it = of_table.base.journal >= of_stream.order;
     id <= of_stream.base.table
         || (!of_stream.is_sure && !knows_it && of_table.kept_at_us < of_stream.kept_at_us)
 }
 
-/// How what stands there relates to what an entry was computed from.
+/// How the present states relate to what an entry was computed from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
     /// It is the same.
     Same,
     /// Something came in between.
     Newer,
-    /// What the entry was computed from has not arrived yet, or is gone.
+    /// What the entry was computed from has not arrived yet, or is lost.
     Missing,
 }
 
 /// Whether an entry was computed from something that is neither in the states nor came before it:
-/// it must wait for that, as long as there is hope of it.
+/// it must wait for that, as long as it can still arrive.
 pub fn is_early(states: &States, entry: &Entry) -> bool {
     entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
 }
 
-/// Whether an entry's states can be taken as they are.
+/// Whether an entry's states can be taken unchanged.
 pub fn holds(states: &States, entry: &Entry) -> bool {
     entry.from.iter().all(|(id, from)| states.standing(id, *from) != Standing::Newer)
 }
 
-/// Lets an entry count on these states. Returns the questions that it changed.
+/// Applies an entry to these states. Returns the questions that it changed.
 pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
     let (changed, bump) = if entry.speaks_alone() {
         let is_newer = |state: &&Review| {
@@ -154,7 +153,7 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     } else if holds(states, entry) {
         (entry.states.clone(), 0)
     } else if entry.submission.answers.is_empty() {
-        // States that were given lead to themselves, whatever they are computed on.
+        // States that were set do not depend on earlier ones.
         let stands = |state: &&Review| !is_settled(states, &state.question_id, entry.order);
         (entry.states.iter().filter(stands).cloned().collect(), 1)
     } else {
@@ -171,12 +170,12 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     ids
 }
 
-/// Whether an edit stands against answers of this order.
+/// Whether an edit overrides answers of this order.
 fn is_settled(states: &States, id: &str, order: i64) -> bool {
     states.of.get(id).is_some_and(|state| state.is_edited && state.rank > order)
 }
 
-/// Computes an entry again, from its answers, on the states that stand there.
+/// Computes an entry again, from its answers, on the present states.
 fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     let mut base: HashMap<String, Review> = HashMap::new();
     let mut settled = HashSet::new();
@@ -199,14 +198,14 @@ fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     plan(zone, &submission, &base, entry.order, entry.at_us / 1_000_000).reviews
 }
 
-/// A state that an entry was computed from and that is gone, as far as the entry tells.
+/// A lost state that an entry was computed from, as far as the entry tells.
 fn before(entry: &Entry, id: &str, (order, stability): From) -> Option<Review> {
     let after = entry.states.iter().find(|state| state.question_id == id)?;
     Some(Review { answered_at_us: order, stability, ..after.clone() })
 }
 
-/// A student's records with what waits laid over them, and the highest rank. The entries are in
-/// their order, and none of them is among the records yet.
+/// A student's records with the waiting entries applied, and the highest rank. The entries are in
+/// their order, and none of them is in the records yet.
 pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> (Vec<Review>, i64) {
     let mut states = States::default();
     states.extend(records);
@@ -240,18 +239,18 @@ mod tests {
         Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default()
     }
 
-    /// What befalls a student.
+    /// An event of a student.
     #[derive(Clone, Debug)]
     enum Event {
-        /// Answers that are computed from all there is, and go to the stream, by a clock that is so
-        /// many seconds wrong.
+        /// Answers that are computed from everything, and are kept in the stream, by a clock that
+        /// is this many seconds wrong.
         Stream(Submission, i64),
-        /// Answers that are computed from all there is, and go to the table: the journal fails
+        /// Answers that are computed from everything, and are kept in the table: the journal fails
         /// after the look-up.
         Table(Submission, i64),
-        /// Answers that are computed without the stream, and go to the table.
+        /// Answers that are computed without the stream, and are kept in the table.
         Blind(Submission, i64),
-        /// So many of what waits, in order, is written; the rest waits on.
+        /// This many of the waiting entries, in order, are written; the rest still waits.
         Drain(usize),
     }
 
@@ -340,9 +339,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-        /// Wherever they are kept, whatever they were computed from and whatever the clocks
-        /// say: answers count once
-        /// and in the order in which they were given, in what is read and in what is written.
+        /// Wherever they are kept, whatever they were computed from and whatever the clocks say:
+        /// answers count once, in the order in which they were given, in reads and in writes.
         #[test]
         fn answers_count_in_order(events in events()) {
             let mut world = World::default();
@@ -412,7 +410,7 @@ mod tests {
         let second = entry("b", "q", &first.states, 6_000_000);
         let mut states = States::default();
         assert!(is_early(&states, &second) && !is_early(&states, &first));
-        // Where it is lost, what it had led to is in the later one.
+        // If it is lost, its result is in the later one.
         apply(&zone(), &mut states, &second);
         assert_eq!(states.into_reviews()[0].stability, 2);
     }

@@ -10,11 +10,11 @@ use crate::rules::submission::{Submission, stage_of};
 /// What a submission changes.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The last state of each question that changes, by question.
+    /// The final state of each changed question, by question.
     pub reviews: Vec<Review>,
     /// How many questions are new to the student.
     pub added: u64,
-    /// How many questions were answered right; one that was so twice counts once.
+    /// How many questions were answered right, each once.
     pub correct: usize,
     /// How many answers led to stability 1, 2, 3 and 4.
     pub stability_counts: [u32; 4],
@@ -26,7 +26,7 @@ pub fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
 }
 
 /// Computes what the answers change, given the states before them. `seconds` is when they were
-/// given, Unix time: all dates come from it. Every new state bears `order`.
+/// given, Unix time: all dates come from it. Every new state has `order`.
 pub fn plan(
     zone: &SiteZone,
     submission: &Submission,

@@ -1,36 +1,35 @@
-//! Which run of a server the site agrees on, where hosts may reach different ones: one run is
-//! *registered*. Pure.
+//! Which run of a server the site uses, if hosts reach different ones: one run is *registered*.
+//! Pure.
 //!
-//! Another run takes its place only when nobody uses the registered one any more. So a process that
-//! reaches another run *challenges*; whoever looks next through the registered one *defends* it. A
-//! challenge that stands for as long as a belief may last has nobody left to believe. Where MariaDB
-//! says that nobody believes the cache there is nobody to ask.
+//! Another run replaces it only when no process uses the registered one any more. So a process that
+//! reaches another run *challenges*; the next process that looks through the registered one
+//! *defends* it. Once a challenge has stood for as long as a belief may last, no process believes
+//! the registered run. If MariaDB says that no process believes the cache, no challenge is needed.
 
 use std::time::{Duration, Instant};
 
-/// How long a challenge must stand where two runs were in use side by side a moment ago, and how
-/// long nobody challenges after a defence.
+/// How long a challenge must stand if two runs were just in use side by side, and how long no
+/// process challenges after a defence.
 pub const PATIENCE: Duration = Duration::from_secs(5);
-/// For so long after a defence two runs are taken to be in use.
+/// For this long after a defence, two runs count as in use.
 pub const CONTESTED: Duration = Duration::from_secs(60);
 
 /// What is registered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registration {
-    /// The run that counts; empty: none does yet.
+    /// The registered run; empty: none yet.
     pub run: String,
-    /// The runs that counted before it, the last one first, with spaces between them.
+    /// The runs registered before it, the last one first, with spaces between them.
     pub previous: String,
-    /// The challenge that stands: the run that is to count, and what makes it unlike any other;
-    /// empty: none.
+    /// The present challenge: the run that it is for, and a unique part; empty: none.
     pub challenge: String,
     /// How long it has stood by MariaDB's clock.
     pub challenged: Duration,
-    /// How long ago the run was last defended, where that is not long ago.
+    /// How long ago the run was last defended, if recently.
     pub defended: Option<Duration>,
 }
 
-/// What a process has to do that reaches a run.
+/// What a process that reaches a run must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Nothing: it is the registered one.
@@ -39,14 +38,14 @@ pub enum Standing {
     Defends,
     /// Nobody uses another one: it is registered.
     Takes,
-    /// Another one is registered: it is asked whether anybody uses it.
+    /// Another one is registered: challenge it, to learn whether any process uses it.
     Challenges,
-    /// Another one is registered, and nothing can be done for the moment.
+    /// Another one is registered, and nothing can be done now.
     Waits,
 }
 
 impl Standing {
-    /// Whether the run counts once that is done.
+    /// Whether the run is registered once that is done.
     pub fn counts(self) -> bool {
         matches!(self, Standing::Holds | Standing::Defends | Standing::Takes)
     }
@@ -58,8 +57,8 @@ pub fn challenge_of(run: &str, token: &str) -> String {
 }
 
 impl Registration {
-    /// What a process has to do that reaches this run, and has known the present challenge for so
-    /// long. No belief in another run outlives a challenge by more than `longest`; without
+    /// What a process must do that reaches this run and has known the present challenge for this
+    /// long. No belief in another run lasts longer than `longest` after a challenge; without
     /// `is_believed` there is none.
     pub fn standing(
         &self,
@@ -70,8 +69,8 @@ impl Registration {
     ) -> Standing {
         let challenger = self.challenge.split('|').next().unwrap_or_default();
         let patience = if self.defended.is_some() { longest.max(PATIENCE) } else { longest };
-        // Processes that live for one call know none: where it has stood for long, its clock is
-        // believed.
+        // Processes that live for one call remember no challenge: if one has stood for long, its
+        // own clock counts.
         let is_old = self.challenged >= PATIENCE;
         let known_for = if is_old { known_for.max(self.challenged) } else { known_for };
         if self.run == run {
@@ -81,14 +80,15 @@ impl Registration {
                 Standing::Defends
             };
         }
-        // Of two that were in use a moment ago one stays, though nobody believes it now.
+        // Of two runs that were just in use, the registered one stays, although no process believes
+        // it now.
         if self.run.is_empty() || !is_believed && self.defended.is_none() {
             return Standing::Takes;
         }
         if challenger == run {
             return if known_for >= patience { Standing::Takes } else { Standing::Waits };
         }
-        // A run that is gone leaves its challenge behind.
+        // A dead run leaves its challenge behind.
         let is_free = if challenger.is_empty() {
             self.defended.is_none_or(|defended| defended >= PATIENCE)
         } else {
@@ -99,9 +99,9 @@ impl Registration {
 }
 
 impl Registration {
-    /// As [`Registration::standing`], for a server that others believe nothing of: a run that is
-    /// new counts at once. One that counted before, and comes back, is in use beside the one that
-    /// took its place, however many have since: a server that was restarted has a new run.
+    /// As [`Registration::standing`], for a server without beliefs: a new run is registered at
+    /// once. A run that was registered before, and comes back, is in use beside its replacement,
+    /// because a restarted server would have a new run.
     pub fn standing_of_new(&self, run: &str, known_for: Duration, longest: Duration) -> Standing {
         let is_known = run == self.run || self.previous.split(' ').any(|one| one == run);
         if !is_known && self.defended.is_none() && self.challenge.is_empty() {
@@ -111,17 +111,17 @@ impl Registration {
     }
 }
 
-/// The challenge that a process saw last.
+/// The last challenge that a process saw.
 #[derive(Debug, Default)]
 pub struct Challenge {
     token: String,
     since: Option<Instant>,
-    /// No belief in another run outlives the challenge by more than this.
+    /// No belief in another run lasts longer than this after the challenge.
     pub longest: Duration,
 }
 
 impl Challenge {
-    /// For how long this process has known a challenge; nothing where it is new to it.
+    /// For how long this process has known a challenge; `None` if it is new.
     pub fn known_for(&self, token: &str, now: Instant) -> Option<Duration> {
         if self.token != token {
             return None;
@@ -137,7 +137,7 @@ impl Challenge {
     }
 }
 
-/// What a process last found of the run of a server that it reaches.
+/// What a process last found about the run of a server that it reaches.
 #[derive(Debug, Default)]
 pub struct Reached {
     run: String,
@@ -146,7 +146,7 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// Whether a run counts, as far as that was found not long ago.
+    /// Whether a run is registered, if that was found recently.
     pub fn counts(&self, run: &str, now: Instant, longest: Duration) -> Option<bool> {
         let is_recent = |at: Instant| now.saturating_duration_since(at) < longest;
         (self.run == run && self.at.is_some_and(is_recent)).then_some(self.counts)

@@ -6,8 +6,8 @@ use crate::rules::clock::SiteZone;
 
 const KEPT_YEARS: i64 = 3;
 
-/// What was archived before this moment may be deleted: the same day and time three years ago, as
-/// the site's clocks showed it. Unix seconds.
+/// Records archived before this may be deleted: the same day and time three years ago by the site's
+/// clocks, in Unix seconds.
 pub fn kept_since(zone: &SiteZone, now: i64) -> i64 {
     let naive = zone.naive(now);
     zone.unix(naive.checked_sub(KEPT_YEARS.years()).unwrap_or(naive))

@@ -2,12 +2,12 @@
 
 /// Most Safe Mode reads of the whole site in a minute.
 pub const READS_A_MINUTE: u64 = 500;
-/// In which they are counted, in microseconds.
+/// The window in which they are counted, in microseconds.
 pub const WINDOW_US: i64 = 60_000_000;
 /// A student's next Safe Mode read comes this long after the last, in microseconds.
 pub const PAUSE_US: i64 = 30_000_000;
 
-/// How many microseconds a read must wait; nothing: not at all. `mine` is the student's last read,
+/// How many microseconds a read must wait; `None`: not at all. `mine` is the student's last read,
 /// `count` and `oldest` those of the whole site in the last minute.
 pub fn wait_us(now: i64, mine: Option<i64>, count: u64, oldest: Option<i64>) -> Option<i64> {
     let own = mine.map(|last| last + PAUSE_US - now).filter(|wait| *wait > 0);

@@ -1,13 +1,13 @@
 //! What a sample of whole students tells about all of them.
 //!
-//! Errors may come in clusters: one student's schedule is lost, another's is perfect. So students
-//! are what is sampled, and how much their shares differ decides how much is known (the linearized
+//! Errors may come in clusters: one student's schedule is lost, another's is perfect. So the sample
+//! is of students, and the differences between their shares decide the precision (the linearized
 //! variance of a ratio of a cluster sample; Cochran, Sampling Techniques, 3rd edition, section
 //! 9A.1). The interval is Wilson's, for the size that a sample of single records with this variance
-//! would have: it stays right near 0, where nearly all schedules are, and says something where no
-//! error was found (Korn and Graubard, 1998, make it so, too).
+//! would have: it stays right near 0, where nearly all schedules are, and is useful even without
+//! errors (as in Korn and Graubard, 1998).
 
-/// Of a normal distribution, 95% lie within so many standard deviations.
+/// Of a normal distribution, 95% lie within this many standard deviations.
 const DEVIATIONS: f64 = 1.96;
 
 /// One student of a sample.
@@ -19,7 +19,7 @@ pub struct Cluster {
     pub differing: u64,
 }
 
-/// A share of all records, and between which bounds it lies with 95% confidence.
+/// A share of all records, with the bounds of 95% confidence.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Estimate {
     /// 0 to 1.
@@ -31,7 +31,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of everything: no doubt is left.
+    /// Of all records: exact.
     pub fn exact(records: u64, differing: u64) -> Estimate {
         let share = if records == 0 { 0.0 } else { differing as f64 / records as f64 };
         Estimate { share, low: share, high: share }
@@ -55,8 +55,8 @@ impl Estimate {
     }
 }
 
-/// How many times the variance is what it would be if errors fell on single records. At least 1; as
-/// if each student were one record, where there are too few students to tell.
+/// The ratio of the variance to that of errors on single records. At least 1; as if each student
+/// were one record, if there are too few students.
 fn design_effect(sample: &[Cluster], share: f64) -> f64 {
     let (students, records) =
         (sample.len() as f64, sample.iter().map(|one| one.records).sum::<u64>() as f64);
@@ -138,8 +138,7 @@ mod tests {
             prop_assert!(0.0 <= low && low <= share && share <= high && high <= 1.0);
         }
 
-        /// What a 95% interval promises, for schools where some students' schedules are worse than
-        /// others'.
+        /// A 95% interval holds for schools where some students' schedules are worse than others'.
         #[test]
         fn the_truth_is_mostly_within(seed in any::<u64>()) {
             let mut state = seed | 1;

@@ -1,25 +1,25 @@
 //! Which shard of the cache a student is in, and which slot of a Redis Cluster a shard is in. Pure.
 //!
-//! Processes of one site must agree: what is here never changes.
+//! Processes of one site must agree, so these rules never change.
 
-/// How many shards a cache has that is a Redis Cluster. Each is a slot, which is on one node: with
-/// more of them nodes are more alike, with fewer each look serves more students.
+/// How many shards a Redis Cluster as cache has. Each is one slot, on one node: with more shards
+/// the nodes are more evenly loaded, with fewer each look serves more students.
 pub const SHARDS: usize = 32;
 /// The slots of a Redis Cluster.
 const SLOTS: usize = 16_384;
 
-/// The shard that a student is in, in all seasons, where there are so many.
+/// The student's shard in all seasons, if there are this many.
 pub fn shard_of(player: &str, shards: usize) -> usize {
     if shards == 1 { 0 } else { usize::from(crc16(player.as_bytes())) % shards }
 }
 
-/// The hash tag of a shard's keys: `site/shard.number`, with the least number that leads to a slot
-/// of the shard's own part of all slots. So nodes that have ranges of slots of like size have as
-/// many shards each, as a cluster does that `redis-cli --cluster create` makes.
+/// The hash tag of a shard's keys: `site/shard.number`, with the lowest number that gives a slot in
+/// the shard's own range of slots. So nodes with equal ranges of slots, as `redis-cli --cluster
+/// create` makes them, have equally many shards.
 pub fn tag(site: &str, shard: usize) -> String {
     let tags = (0_u32..).map(|number| format!("{site}/{shard}.{number}"));
     let is_own = |tag: &String| usize::from(slot_of(tag)) * SHARDS / SLOTS == shard;
-    // Each number has a chance of one in as many as there are shards.
+    // Each number succeeds with a chance of one in the number of shards.
     tags.take(1 << 16).find(is_own).unwrap_or_else(|| format!("{site}/{shard}"))
 }
 
