@@ -1,4 +1,4 @@
-//! Who is cached of a season, over all shards and servers of the cache.
+//! The cached students of a season, over all shards and servers of the cache.
 
 use std::sync::Arc;
 
@@ -15,8 +15,8 @@ pub(crate) fn count(process: &Process, season: &str) -> Result<u64> {
     Ok(counts(process, season)?.iter().sum())
 }
 
-/// So many students of the lists, at random, none twice; all where there are fewer. Of each shard
-/// as many as it has of all.
+/// This many random students of the lists, none twice; all if there are fewer. Each shard gives its
+/// share.
 pub(crate) fn at_random(process: &Process, season: &str, most: usize) -> Result<Vec<String>> {
     let [shard] = process.cache.shards() else {
         let counts = counts(process, season)?;
@@ -26,7 +26,7 @@ pub(crate) fn at_random(process: &Process, season: &str, most: usize) -> Result<
             let share = (most as u64).saturating_mul(count).div_ceil(all).min(count);
             drawn.extend(draw(shard, season, usize::try_from(share).unwrap_or(most))?);
         }
-        // What was rounded up goes at random.
+        // Removes at random what rounding up added.
         Rng::with_seed(process.random()).shuffle(&mut drawn);
         drawn.truncate(most);
         return Ok(drawn);
@@ -43,9 +43,9 @@ fn counts(process: &Process, season: &str) -> Result<Vec<u64>> {
     process.cache.shards().iter().map(count).collect()
 }
 
-/// A look through all keys of all servers.
+/// A scan of all keys of all servers.
 pub(crate) struct Scan {
-    /// Those that are left, the last of them first.
+    /// The remaining ones, in reverse order.
     nodes: Vec<Arc<Node>>,
     cursor: u64,
 }
@@ -56,8 +56,7 @@ impl Scan {
         Ok(Scan { nodes: process.cache.nodes()?, cursor: 0 })
     }
 
-    /// The next students that the cache has anything of, those in no list included. Some may come
-    /// twice.
+    /// The next students with anything cached, including those in no list. Some may come twice.
     pub(crate) fn next(&mut self, process: &Process, season: &str) -> Result<Option<Vec<String>>> {
         let keys = &process.cache.of_site().keys;
         while let Some(node) = self.nodes.last() {

@@ -23,8 +23,8 @@ impl Engine {
     /// Gives records without a season this one. Returns how many there were.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`] for a name that no season has. Running it again goes
-    /// on.
+    /// [`crate::error::Error::InvalidInput`] for a name that no season has. Running it again
+    /// continues.
     pub fn give_season(&self, season: &str, on_progress: OnProgress<'_, u64>) -> Result<u64> {
         check_season_name(season)?;
         let mut connection = self.settings.background.connect(false)?;
@@ -43,7 +43,7 @@ impl Engine {
     /// Removes all but the newest record of each student, season and question. Returns how many.
     ///
     /// # Errors
-    /// When DocTypes or fields are missing, or MariaDB is down. Running it again goes on.
+    /// When DocTypes or fields are missing, or MariaDB is down. Running it again continues.
     pub fn remove_duplicates(&self, on_progress: OnProgress<'_, u64>) -> Result<u64> {
         let mut connection = self.settings.background.connect(false)?;
         doctypes::check(&mut connection)?;

@@ -1,8 +1,7 @@
-//! Putting right what a host's clock has left that was ahead: states whose order lies in the
-//! future.
+//! Repairs what a host whose clock was ahead has left: states whose order is in the future.
 //!
-//! Nothing is wrong with what they say, and later answers count all the same. But an edit in the
-//! Desk, or an answer computed where nobody knew of them, would come before them.
+//! Their content is right, and later answers still count. But an edit in the Desk, or an answer
+//! computed without knowing them, would come before them.
 
 use std::time::Duration;
 
@@ -10,23 +9,23 @@ use crate::engine::Engine;
 use crate::error::Result;
 use crate::servers::mariadb::{outages, records};
 
-/// Orders that are further ahead than this, in microseconds, are put right.
+/// Orders that are further ahead than this, in microseconds, are corrected.
 const MOST_AHEAD_US: i64 = 60_000_000;
-/// How long answers that wait are drained before.
+/// How long to drain waiting answers first.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Records that are changed at a time.
 const BATCH: usize = 5_000;
 
 impl Engine {
     /// Gives states whose order is more than a minute ahead of MariaDB's clock the present as their
-    /// order. Returns how many records it changed. Running it again goes on.
+    /// order. Returns how many records it changed. Running it again continues.
     ///
     /// # Errors
     /// When a server that is needed is down.
     pub fn mend_clock(&self) -> Result<u64> {
         let process = self.process();
         self.ensure_registered(&process)?;
-        // What waits would bring its order back.
+        // Waiting answers would bring their order back.
         self.drain(PATIENCE)?;
         let mut mended = 0;
         loop {
@@ -42,9 +41,9 @@ impl Engine {
             process.cache.drop_students(students())?;
             mended +=
                 process.background.with(|database| records::put_back(database, &ahead, now))?;
-            // Loaded meanwhile, a schedule would have the old order.
+            // A schedule that was loaded meanwhile has the old order.
             if let Err(error) = process.cache.drop_students(students()) {
-                log::warn!("all schedules are given up, since some could not be dropped: {error}");
+                log::warn!("all schedules become void, because some could not be dropped: {error}");
                 self.renew_generation(&process)?;
             }
         }

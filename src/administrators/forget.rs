@@ -1,9 +1,9 @@
 //! Erasing a student: records, archived records, audit records, Poison Reviews, answers that wait,
 //! schedules.
 //!
-//! It is done twice. What is computed from records that the first time removed comes too late for
-//! the journal, or is removed by the second time. So a submission of that moment is erased too, or
-//! counts as a new student's first.
+//! It runs two passes. An answer computed from records that the first pass removed is refused by
+//! the journal, or removed by the second pass. So a concurrent submission is erased too, or counts
+//! as a new student's first.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,7 @@ use crate::servers::redis::journal::entries_of;
 use crate::servers::redis::pending::{PendingIds, pending_ids};
 use crate::servers::redis::written;
 
-/// How long what was computed before is refused: longer than any call lasts.
+/// How long answers computed before are refused: longer than any call lasts.
 const VOID_SECONDS: u64 = 600;
 
 /// What was erased.
@@ -45,8 +45,8 @@ impl Engine {
     /// Erases a student, whether there is a user of that name or not.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`] while a season is being archived; else when a server
-    /// is down. Running it again goes on.
+    /// [`crate::error::Error::InvalidInput`] while a season is being archived; otherwise when a
+    /// server is down. Running it again continues.
     pub fn forget(&self, player: &str) -> Result<Forgotten> {
         check_player(player)?;
         let process = self.process();
@@ -54,12 +54,12 @@ impl Engine {
         process.journal.with(|journal| journal.ping())?;
         let server = &self.settings.background;
         let mut connection = server.connect(false)?;
-        // What MariaDB has left where no statement finds it, when it was killed, would come back.
+        // Rows that no statement finds, since MariaDB was killed, would come back.
         self.put_back_moved(&process)?;
         let seasons = forget::seasons(&mut connection, player)?;
         let mut held = Vec::new();
         for season in &seasons {
-            // What is being copied would come back.
+            // Rows that are being copied would come back.
             if archive::progress(&mut connection, season)?
                 .is_none_or(|progress| progress.finished_at_us.is_none())
             {
@@ -71,7 +71,7 @@ impl Engine {
                 self.give_partition(&process, season)?;
             }
         }
-        // What was computed from any of it is void, whatever clocks have said.
+        // Answers computed from any of it are void, whatever the clocks say.
         let mut orders = Vec::with_capacity(seasons.len());
         for season in &seasons {
             let newest = forget::newest_order(&mut connection, player, season)?;
@@ -109,7 +109,7 @@ impl Engine {
                 Ok(found)
             })?);
         }
-        // What was written lately under another name, before the student was renamed.
+        // Written lately under another name, before the student was renamed.
         let audited = forget::tokens(connection, player)?;
         let known: HashSet<String> = waiting.iter().map(|found| found.id.clone()).collect();
         let written =
@@ -136,7 +136,7 @@ impl Engine {
         self.drop_everywhere(process, students)?;
         self.player_changed(player)?;
         forgotten.audits += forget::remove_traces(connection, player)?;
-        // What is left there is the order that makes void.
+        // Only the order that makes answers void is left there.
         for &(season, order) in orders {
             process.journal.with(|journal| {
                 scripts.void(journal, keys, (player, season), (order, VOID_SECONDS))

@@ -9,9 +9,9 @@ use crate::lock::lock;
 /// Pieces that are worked on at a time: one more than keep two servers busy.
 const WORKERS: usize = 3;
 
-/// Works on one piece after another, and tells of each. `next` may have more once a piece is done:
-/// each worker asks until there is none for it. The first error ends it all: of `next`, of `work`,
-/// or of whoever is told.
+/// Works on one piece after another, and reports each. `next` may have more once a piece is done:
+/// each worker asks until there is none for it. The first error of `next`, `work` or `told` ends
+/// the work.
 ///
 /// `next` and `work` run on threads of this call, `told` on the caller's.
 pub fn in_parallel<P: Send, R: Send>(
@@ -28,7 +28,7 @@ pub fn in_parallel<P: Send, R: Send>(
             scope.spawn_broadcast(move |_, _| {
                 while let Some(done) = work_on_next().transpose() {
                     let failed = done.is_err();
-                    // Nobody hears of what is done after the first error.
+                    // Results after the first error are not reported.
                     if sender.send(done).is_err() || failed {
                         break;
                     }

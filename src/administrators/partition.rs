@@ -27,12 +27,15 @@ impl Engine {
             format!("took over {count} answers of memora_blind_answer into memora_journal")
         }));
         if let Err(error) = self.notice_restored() {
-            log::debug!("it is seen within a minute whether the database was restored: {error}");
+            log::debug!(
+                "the check whether the database was restored is repeated within a minute: \
+                 {error}"
+            );
         }
         Ok(changes)
     }
 
-    /// Makes a season's partition. False: it was there.
+    /// Makes a season's partition. False: it existed.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one

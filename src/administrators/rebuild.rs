@@ -1,10 +1,10 @@
 //! Loading a whole season into the cache again (spec section 7).
 //!
-//! A load of everybody at once, in the order of every load: first a fence for each student, then
-//! who of them has answers that wait, then the records, in one statement. Students who have, and
-//! those who answer meanwhile and so break through the fence, are loaded again alone. The old
-//! schedule serves until the new one takes its place. Nothing is kept of how far it came: killed,
-//! it is started again from the beginning.
+//! Loads all students at once, in the order of every load: first a fence for each student, then the
+//! students with waiting answers, then the records, in one statement. Those students, and students
+//! who answer meanwhile and so remove their fence, are loaded again alone. The old schedule serves
+//! until the new one replaces it. Progress is not stored: a killed rebuild starts from the
+//! beginning.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -33,17 +33,17 @@ use crate::servers::redis::fill;
 use crate::servers::redis::pending::{PendingIds, pending_ids};
 use crate::servers::redis::students;
 
-/// Students for whom a fence is set at a time, and who are dropped at a time.
+/// Students whose fences are set, or whose schedules are dropped, at a time.
 const STUDENTS: usize = 200;
-/// Students who are loaded at a time, and records, for others not to wait long for Redis.
+/// Students who are loaded at a time, and records, so that others do not wait long for Redis.
 const PIECE_STUDENTS: usize = 10;
 const PIECE_RECORDS: usize = 4_000;
-/// A rebuild is done by then, or what it did not come to is left as it is.
+/// A rebuild is done by then, or leaves the rest unchanged.
 const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
 /// How often to load a student who answers during every load.
 const MOST_TRIES: u32 = 3;
 
-/// How far a rebuild is, and what it did.
+/// A rebuild's progress, and what it did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rebuilt {
     /// Students whose schedules were loaded.
@@ -52,7 +52,7 @@ pub struct Rebuilt {
     pub records: u64,
     /// How many records there are, as MariaDB estimates.
     pub total: u64,
-    /// Students whose schedules were dropped: they have no records, or answered whenever they were
+    /// Students whose schedules were dropped: they have no records, or answered each time they were
     /// loaded.
     pub dropped: u64,
 }
@@ -62,7 +62,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
-    /// is at it; else what a server said. Running it again begins again.
+    /// does it; otherwise a server's error. Running it again starts over.
     pub fn rebuild(
         &self,
         season: &str,
@@ -71,7 +71,7 @@ impl Engine {
     ) -> Result<Rebuilt> {
         let process = self.process();
         let mut lock = self.begin_on_cache(&process, Job::Rebuild, season)?;
-        // Records of a season without a partition are among those of others.
+        // Without a partition, the season's records are among those of others.
         self.give_partition(&process, season)?;
         let total = archive::estimated_rows(&mut lock.0, season)?;
         let done = patiently(|| {
@@ -135,7 +135,7 @@ impl Engine {
             on_progress(&done)
         });
         if outcome.is_err() {
-            // To drop the scan is to read it to its end, unless MariaDB ends it.
+            // Dropping the scan would read it to its end, unless MariaDB ends it.
             let stopped = stop_statement(&mut lock.0, reader_id);
             if stopped.is_err() {
                 stop_statement(&mut self.settings.background.connect(false)?, reader_id)?;
@@ -154,8 +154,8 @@ impl Engine {
         Ok(done)
     }
 
-    /// Sets a fence for each student of a season. Returns those of whom answers wait, or were
-    /// written lately: they were looked for after the fences, and the records are read after that.
+    /// Sets a fence for each student of a season. Returns the students whose answers wait, or were
+    /// written lately. Looks for them after setting the fences, and before the records are read.
     fn fence_season(
         &self,
         process: &Process,
@@ -195,8 +195,7 @@ impl Engine {
         }
     }
 
-    /// Puts loaded schedules in their place, and loads those students again who answered since the
-    /// fence was set.
+    /// Caches loaded schedules, and loads students again who answered since the fence was set.
     fn rebuild_piece(
         &self,
         process: &Process,
@@ -209,7 +208,7 @@ impl Engine {
         let mut rebuilt = Rebuilt::default();
         for (shard, piece) in process.cache.by_shard(piece, |(player, _)| player) {
             let active = &active[shard.place];
-            // All of the waiting ones must be seen as of one moment.
+            // The waiting answers and the records must come from one snapshot.
             let (apart, piece): (Vec<_>, Vec<_>) =
                 piece.into_iter().partition(|(player, _)| waiting.contains(player));
             let loaded: Vec<(String, Records)> = piece
@@ -254,8 +253,8 @@ impl Engine {
         Ok(changed)
     }
 
-    /// Loads some students by themselves; those who answer whenever they are loaded are left to the
-    /// next read.
+    /// Loads some students alone; those who answer each time they are loaded are left to the next
+    /// read.
     fn rebuild_alone(
         &self,
         process: &Process,
@@ -281,7 +280,7 @@ impl Engine {
         Ok(())
     }
 
-    /// The active season as each shard knows it, in their order, in the generation that counts.
+    /// The active season of each shard, in their order, in the valid generation.
     fn current_seasons(&self, process: &Process) -> Result<Vec<Arc<ActiveSeason>>> {
         let current = |shard| {
             self.with_cache(process, shard, |active| {
@@ -292,11 +291,10 @@ impl Engine {
         process.cache.shards().iter().map(current).collect()
     }
 
-    /// Checks that a shard of the cache is the one that was there before, and in the same
-    /// generation.
+    /// Checks that a shard of the cache is the same run as before, in the same generation.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: what was put into it before is gone, or believed by nobody.
+    /// [`Error::Unavailable`]: what was cached before is lost or void.
     fn check_generation(
         &self,
         process: &Process,
@@ -306,12 +304,12 @@ impl Engine {
         if let Attempt::Done(()) = self.on_current_cache(process, shard, active, |_| Ok(()))? {
             return Ok(());
         }
-        let cause = "it was away meanwhile".to_owned();
+        let cause = "it was down meanwhile".to_owned();
         Err(Error::Unavailable { server: Server::Cache, cause, broken: false })
     }
 
-    /// Drops the schedules that were to go before a moment: no load or answer has touched them
-    /// since the rebuild began, so they belong to no records. Returns how many.
+    /// Drops the schedules that expire before a given time: no load or answer has touched them
+    /// since the rebuild began, so they have no records. Returns how many.
     fn drop_unseen(&self, process: &Process, season: &str, until: i64) -> Result<u64> {
         let mut dropped = 0;
         for shard in process.cache.shards() {

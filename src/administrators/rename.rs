@@ -1,5 +1,5 @@
-//! Students who are renamed. Frappe renames a user in one transaction, with what the student has by
-//! then. What is answered until its commit comes under the old name, and is carried after it.
+//! Students who are renamed. Frappe renames a user in one transaction, with the student's records
+//! so far. Answers until its commit arrive under the old name, and are carried after it.
 
 use mysql::Conn;
 
@@ -10,7 +10,7 @@ use crate::servers::mariadb::renames::{self, Rename};
 use crate::servers::mariadb::seasons;
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
 
-/// Calls that began before a user was renamed have ended by then, and the drains that took their
+/// By then, calls that began before a user was renamed have ended, and so have the drains of their
 /// answers.
 const FOLLOWED_FOR_US: i64 = 10 * 60 * 1_000_000;
 
@@ -25,18 +25,18 @@ impl Engine {
         self.process().database.with(|database| renames::note(database, old, new))
     }
 
-    /// Gives renamed students what was written under their old names since. Drain first. Returns
+    /// Gives renamed students the records written under their old names since. Drain first. Returns
     /// how many records.
     ///
     /// # Errors
-    /// When MariaDB is down. Running it again goes on.
+    /// When MariaDB is down. Running it again continues.
     pub fn carry_renamed(&self) -> Result<u64> {
         let process = self.process();
         let noted = process.background.with(renames::noted)?;
         let mut carried = 0;
         for rename in &noted {
             let bearer = process.background.with(|database| bearer(database, &noted, rename))?;
-            // In this order: what is written in between is carried the next time.
+            // In this order, so that what is written in between is carried the next time.
             let is_over =
                 rename.age_us > FOLLOWED_FOR_US && !self.waits_anywhere(&process, &rename.old)?;
             if let Some(new) = bearer {
@@ -64,7 +64,7 @@ impl Engine {
         if carried > 0 {
             log::info!("{carried} records of {} go to {}, who was renamed", rename.old, rename.new);
         }
-        // Also where nothing was carried: the run that did may have died before this.
+        // Even if nothing was carried: an earlier run may have died before this.
         let students = seasons.iter().flat_map(|season| {
             [&rename.old, &rename.new].map(|player| (player.as_str(), season.as_str()))
         });
@@ -78,8 +78,8 @@ impl Engine {
     }
 }
 
-/// The name that a renamed user bears now, who may have been renamed again since. `None`: nobody
-/// was renamed.
+/// The present name of a renamed user, who may have been renamed again since. `None`: the user was
+/// not renamed.
 fn bearer(database: &mut Conn, noted: &[Rename], rename: &Rename) -> Result<Option<String>> {
     let mut is_user =
         |name: &str| Ok(seasons::user_named(database, name)?.as_deref() == Some(name));

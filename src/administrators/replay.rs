@@ -1,4 +1,4 @@
-//! Writing Poison Reviews after all, once an administrator has removed what was in their way.
+//! Writes Poison Reviews after all, once an administrator has removed the obstacle.
 
 use mysql::Conn;
 
@@ -18,7 +18,7 @@ use crate::servers::mariadb::storage;
 use crate::servers::mariadb::transaction::in_transaction_again;
 use crate::servers::pool::Connect;
 
-/// Poison Reviews that are looked at, at a time.
+/// Poison Reviews that are processed at a time.
 const BATCH: usize = 500;
 
 /// What a replay did.
@@ -34,7 +34,7 @@ pub struct ReplayReport {
     pub total: u64,
 }
 
-/// What became of one Poison Review.
+/// The outcome of one Poison Review.
 enum Outcome {
     /// It is in the table: player and season.
     Replayed(String, String),
@@ -44,12 +44,12 @@ enum Outcome {
 
 impl Engine {
     /// Writes Poison Reviews to the table: those of these names, or all that wait. A newer state of
-    /// a record stays. One that cannot be written keeps waiting with its reason, and is in no
-    /// other's way.
+    /// a record stays. One that cannot be written keeps waiting with its reason, and does not block
+    /// others.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] while another process replays all; else when MariaDB is down. What
-    /// was replayed by then stays so.
+    /// [`Error::InvalidInput`] while another process replays all; otherwise when MariaDB is down.
+    /// What was replayed by then stays replayed.
     pub fn replay(
         &self,
         names: Option<&[String]>,
@@ -115,8 +115,7 @@ impl Engine {
                 return Ok(Err(reason));
             }
             let entry = match entry(&found) {
-                // Answers from after it were computed from it, where the student saw it: what is
-                // newer stays.
+                // Later answers were computed from it, if the student saw it, so newer states stay.
                 Ok(entry) => Entry::of_states(entry.token, entry.states),
                 Err(reason) => return Ok(Err(reason)),
             };
@@ -137,13 +136,10 @@ impl Engine {
             Ok(Ok(outcome)) => return Ok(outcome),
             Ok(Err(reason)) => reason,
             Err(error) if is_locked_out(&error) => {
-                log::warn!(
-                    "the Poison Review {name} was not replayed: somebody has locked it, or its \
-                     record"
-                );
+                log::warn!("the Poison Review {name} was not replayed: it or its record is locked");
                 return Ok(Outcome::Failed);
             }
-            // Whatever MariaDB says of this record, it may take the next.
+            // MariaDB may accept the next record, even if it refused this one.
             Err(error @ (Error::Refused { .. } | Error::Fault(_))) if !is_ended(&error) => {
                 error.to_string()
             }
@@ -156,16 +152,16 @@ impl Engine {
         Ok(Outcome::Failed)
     }
 
-    /// Has a student's cache loaded again: it may lack what was just replayed, or retired.
+    /// Drops a student's cache: it may lack what was just replayed, or retired.
     pub(crate) fn reload(&self, player: &str, season: &str) {
         let process = self.process();
         if let Err(error) = self.drop_everywhere(&process, [(player, season)]) {
-            log::error!("{player} may see what is older, until reconciliation: {error}");
+            log::error!("{player} may see an older state until reconciliation: {error}");
         }
     }
 }
 
-/// Why a record is nobody's, or of no season.
+/// Why a record has no user or no season.
 fn nobody(database: &mut Conn, found: &SetAside) -> Result<Option<String>> {
     if found.player.is_empty() || found.season.is_empty() {
         return Ok(Some("the record names no player or no season".to_owned()));

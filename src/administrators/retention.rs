@@ -17,13 +17,13 @@ use crate::servers::mariadb::retention;
 use crate::servers::mariadb::transaction::in_transaction_again;
 use crate::servers::pool::Connect;
 
-/// Records that are looked at in one transaction.
+/// Records that are checked in one transaction.
 const ROWS: usize = 500;
 
-/// How far a walk through the archive is.
+/// The progress of a walk through the archive.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Walked {
-    /// How many records were looked at.
+    /// How many records were checked.
     pub done: u64,
     /// How many there are, as MariaDB estimates.
     pub total: u64,
@@ -31,14 +31,14 @@ pub struct Walked {
 
 impl Engine {
     /// Flags archived records as eligible for deletion that were archived before a moment, in Unix
-    /// seconds (`None`: [`kept_since`]), and goes on where the last call came to. Returns how many.
-    /// A call looks at one piece at least, and begins no other after the longest time.
+    /// seconds (`None`: [`kept_since`]), and continues where the last call stopped. Returns how
+    /// many. A call checks at least one piece, and begins no other after `longest`.
     ///
-    /// A season is gone through once, when all of it is old enough. So a flag that was removed by
-    /// hand stays removed.
+    /// Processes a season once, when all of it is old enough. So a flag that was removed by hand
+    /// stays removed.
     ///
     /// # Errors
-    /// When MariaDB is down; running it again goes on.
+    /// When MariaDB is down; running it again continues.
     pub fn flag_for_deletion(
         &self,
         archived_before: Option<i64>,
@@ -64,7 +64,7 @@ impl Engine {
                 })?;
                 flagged += flagged_here;
                 next = until;
-                // Only after a piece: the next call goes on, however short its time is.
+                // Only after a piece, so that each call makes progress, however short its time is.
                 if begun.elapsed() >= longest {
                     return Ok(flagged);
                 }
@@ -78,8 +78,8 @@ impl Engine {
     /// Deletes archived records that are flagged, of one season or of all. Returns how many.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) when another process is at it;
-    /// else when MariaDB is down, and running it again goes on.
+    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) when another process does it;
+    /// otherwise when MariaDB is down. Running it again continues.
     pub fn delete_flagged(
         &self,
         season: Option<&str>,

@@ -1,4 +1,4 @@
-//! Questions that the site has given up: their students are not asked them any more.
+//! Questions that the site has retired: students are no longer asked them.
 
 use std::collections::HashSet;
 
@@ -12,16 +12,16 @@ use crate::rules::review::Review;
 use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::servers::redis::replicas::Replicas;
 
-/// The next review of a question that is not asked any more, Unix time: the year 2200.
+/// The next review of a retired question, Unix time: the year 2200.
 const NEVER: i64 = 7_258_118_400;
 
 impl Engine {
-    /// Puts off the next review of some questions of a student for ever. Their records stay, and an
-    /// answer brings them back. Returns how many were put off. It is an entry of the journal like
-    /// any other.
+    /// Postpones the next review of some questions of a student indefinitely. Their records stay,
+    /// and an answer brings them back. Returns how many were postponed. Writes an ordinary entry of
+    /// the journal.
     ///
     /// # Errors
-    /// When MariaDB or the journal is down; nothing is put off then.
+    /// When MariaDB or the journal is down; nothing is postponed then.
     pub fn retire(
         &self,
         player: &str,
@@ -61,7 +61,7 @@ impl Engine {
             text: &text,
         };
         let keys = &self.settings.keys;
-        // Where a failover loses it, the next read asks again.
+        // If a failover loses it, the next read asks again.
         let replicas = Replicas::NONE;
         let append = |journal: &mut _| self.journal_scripts.append(journal, keys, &new, replicas);
         match process.journal.with(append)? {
@@ -70,7 +70,7 @@ impl Engine {
                 queue_drain(&process, Ok(drain_wanted));
                 Ok(count)
             }
-            // An answer came in between: the next read asks again.
+            // An answer arrived in between: the next read asks again.
             Appended::Conflict => Ok(0),
         }
     }

@@ -32,8 +32,9 @@ impl Engine {
         self.process().database.with(|database| archive::estimated_rows(database, season))
     }
 
-    /// Begins a job on a season's cache. It is this process's until the connection or the lock
-    /// ends, however it ends. A Redis that is away makes it fail at once; later it is waited for.
+    /// Begins a job on a season's cache. This process owns it until the connection or the lock
+    /// ends, for any reason. If Redis is down now, the job fails at once; later the job waits for
+    /// it.
     pub(crate) fn begin_on_cache(
         &self,
         process: &Process,
@@ -50,9 +51,8 @@ impl Engine {
         Ok((connection, held))
     }
 
-    /// Loads all that is known of some students of a shard, and the generation that counts. Nothing
-    /// that is computed from it goes into the cache through the fence once one of them has
-    /// answered.
+    /// Loads all that is known of some students of a shard, and the valid generation. Once a
+    /// student has answered, the fence keeps results computed from this load out of the cache.
     pub(crate) fn load_behind_fence<'a>(
         &self,
         process: &Process,
@@ -90,17 +90,16 @@ impl Engine {
     }
 }
 
-/// Checks that a job is still this process's: the lock goes with the connections that
-/// hold it.
+/// Checks that this process still owns a job: the lock ends with the connections that hold it.
 ///
 /// # Errors
-/// [`Error::Unavailable`]: it is gone, and another process may have it.
+/// [`Error::Unavailable`]: the lock is lost, and another process may have it.
 pub(crate) fn check_lock((connection, held): &mut (Conn, Held)) -> Result<()> {
     connection.ping().map_err(Error::from_mariadb)?;
     held.check()
 }
 
-/// Refuses a season whose schedules nobody reads from the cache.
+/// Refuses a season that does not use the cache.
 fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
     names::check_season_name(season)?;
     match seasons::uses_cache(connection, season)? {
@@ -115,8 +114,8 @@ fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
     }
 }
 
-/// Tries again, in ever longer intervals, while a server does not answer: one moment need not end
-/// the work of minutes.
+/// Tries again, with growing pauses, while a server does not answer, so that a short outage does
+/// not end the work of minutes.
 pub(crate) fn patiently<T>(work: impl FnMut() -> Result<T>) -> Result<T> {
     work.retry(PAUSES)
         .when(|error| {

@@ -1,15 +1,15 @@
-//! How large a season is, in a few milliseconds whatever its size.
+//! The size of a season, in a few milliseconds however large it is.
 
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules::names::check_season_name;
 use crate::servers::mariadb::season_size;
 
-/// Up to so many records all are counted.
+/// Up to this many records are counted.
 const COUNTED_RECORDS: u64 = 10_000;
-/// Up to so many students all are counted.
+/// Up to this many students are counted.
 const COUNTED_STUDENTS: usize = 1_000;
-/// Of more, the records of so many tell how many there are.
+/// Of more, the records of this many give an estimate.
 const SAMPLED_STUDENTS: usize = 32;
 
 /// A season's records in the big table.
@@ -21,7 +21,7 @@ pub struct SeasonSize {
     pub are_records_estimated: bool,
     /// How many students they belong to.
     pub students: u64,
-    /// Whether that is concluded from some of them.
+    /// Whether that is an estimate from some of them.
     pub are_students_estimated: bool,
     /// Of the partition, as MariaDB estimates.
     pub bytes: u64,
@@ -33,7 +33,7 @@ impl Engine {
     /// # Errors
     /// When MariaDB is down.
     pub fn season_size(&self, season: &str) -> Result<Option<SeasonSize>> {
-        // MariaDB would find the partition of a season in lower case, too.
+        // MariaDB would also find the partition of a season in lower case.
         if check_season_name(season).is_err() {
             return Ok(None);
         }
@@ -44,7 +44,7 @@ impl Engine {
             let (counted, students) = if estimate <= 2 * COUNTED_RECORDS {
                 season_size::first_records(database, season, COUNTED_RECORDS + 1)?
             } else {
-                // It is never so wrong that the count could end.
+                // The estimate is never so wrong that the count could not finish.
                 (COUNTED_RECORDS + 1, 0)
             };
             if counted <= COUNTED_RECORDS {

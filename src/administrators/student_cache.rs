@@ -1,5 +1,5 @@
-//! One student's cache by hand, for code that uses `SRSRedisManager`. Only the cache is asked and
-//! changed: what belongs in the table goes through a submission.
+//! One student's cache by hand, for code that uses `SRSRedisManager`. Only the cache is read and
+//! changed: changes of the table need a submission.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -7,13 +7,13 @@ use crate::rules::clock::now_us;
 use crate::rules::names::{check_question_id, check_season};
 use crate::servers::redis::schedules;
 
-/// The longest time that something stays in the cache without an answer, in seconds: a year.
+/// The longest life in the cache without an answer, in seconds: a year.
 const LONGEST_LIFE: u64 = 366 * 86_400;
 
 /// A student's cache in numbers.
 #[derive(Debug)]
 pub struct CacheStats {
-    /// The set says of itself that it is complete, and is believed.
+    /// The schedule is marked as complete, and is believed.
     pub is_complete: bool,
     /// Questions in it.
     pub records: u64,
@@ -29,12 +29,11 @@ impl Engine {
         self.process().cache.ping().is_ok()
     }
 
-    /// Sets dates (Unix seconds). All that is cached of the student lives for so many seconds then;
-    /// nothing: as long as after an answer. Returns how many were set.
+    /// Sets dates (Unix seconds). The student's whole cache then lives for this many seconds;
+    /// `None`: as long as after an answer. Returns how many were set.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for an id that no question has, or a life that is none; nothing is
-    /// set then.
+    /// [`Error::InvalidInput`] for an invalid id or life; nothing is set then.
     pub fn cache_add(
         &self,
         player: &str,
@@ -47,7 +46,7 @@ impl Engine {
         let life = seconds_to_live.unwrap_or(self.settings.cache_ttl_seconds);
         if !(1..=LONGEST_LIFE).contains(&life) {
             return Err(Error::InvalidInput(format!(
-                "a life in the cache is 1 to {LONGEST_LIFE} seconds, not {life}"
+                "a life in the cache must be 1 to {LONGEST_LIFE} seconds, not {life}"
             )));
         }
         if dates.is_empty() {
@@ -76,7 +75,7 @@ impl Engine {
         shard.with(|cache| schedules::remove(cache, keys, (player, season), question_id))
     }
 
-    /// Questions that the cache alone knows to be due, most overdue first.
+    /// Questions that are due by the cache alone, most overdue first.
     ///
     /// # Errors
     /// When the cache is out of reach.
@@ -100,7 +99,7 @@ impl Engine {
         shard.with(|cache| schedules::scores(cache, keys, (player, season), None, None))
     }
 
-    /// How many questions the cache alone knows to be due.
+    /// How many questions are due by the cache alone.
     ///
     /// # Errors
     /// When the cache is out of reach.

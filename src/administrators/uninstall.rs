@@ -1,5 +1,5 @@
-//! Removing what Frappe does not know of, once the app is uninstalled: a later install begins
-//! again.
+//! Removes what Frappe does not know of, once the app is uninstalled, so that a later install
+//! starts fresh.
 
 use crate::engine::Engine;
 use crate::error::{Result, Server};
@@ -12,7 +12,7 @@ impl Engine {
     /// Frappe's cache.
     ///
     /// # Errors
-    /// When the server is down. Running it again goes on.
+    /// When the server is down. Running it again continues.
     pub fn free_old_cache(&self) -> Result<()> {
         let Some(frappe_cache) = &self.settings.frappe_cache else { return Ok(()) };
         let server = Pool::new(Server::Cache, frappe_cache.clone());
@@ -21,10 +21,10 @@ impl Engine {
     }
 
     /// Removes the tables that are no DocTypes, and the site's keys in both Redis servers: also
-    /// answers that wait in the journal, which have no table to go to any more.
+    /// answers that wait in the journal, which no longer have a table.
     ///
     /// # Errors
-    /// When a server is down. Running it again goes on.
+    /// When a server is down. Running it again continues.
     pub fn uninstall(&self) -> Result<()> {
         let (keys, process) = (&self.settings.keys, self.process());
         storage::drop_own_tables(&mut self.settings.background.connect(false)?)?;

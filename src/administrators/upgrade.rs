@@ -1,9 +1,9 @@
-//! Taking over what version 0.1 kept of answers that were taken while both Redis were away
+//! Takes over answers that version 0.1 took while both Redis servers were down
 //! (`memora_blind_answer`).
 //!
-//! It wrote them to the table of records at once, and kept them to be replayed once the journal had
-//! told what came before them. Here the records go back to what was known then, and the answers
-//! become entries of `memora_journal`.
+//! It wrote them to the table of records at once, and kept them for a replay once the journal
+//! showed what came before them. This module restores the records' earlier states, and turns the
+//! answers into entries of `memora_journal`.
 
 use std::collections::HashMap;
 
@@ -38,7 +38,7 @@ struct BlindSubmission {
 /// there is no such table.
 ///
 /// # Errors
-/// When MariaDB is down, or a row cannot be read. Running it again goes on.
+/// When MariaDB is down, or a row cannot be read. Running it again continues.
 pub fn take_over_blind_answers(database: &mut Conn, writing: Writing<'_>) -> Result<Option<usize>> {
     if !old_blind_answers::exists(database)? {
         return Ok(None);
@@ -77,7 +77,7 @@ pub fn take_over_blind_answers(database: &mut Conn, writing: Writing<'_>) -> Res
     Ok(Some(taken))
 }
 
-/// Puts the records that blind answers have changed back to what was known before them.
+/// Restores records that blind answers have changed to their states before.
 fn put_back(
     database: &mut Conn,
     writing: Writing<'_>,

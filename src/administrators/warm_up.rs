@@ -1,5 +1,5 @@
-//! Loading the students of the last day into a cache that was emptied, as by each `bench build`:
-//! else they all come cold at once.
+//! Loads the students of the last day into an emptied cache, for example after `bench build`:
+//! otherwise all their next reads are cold.
 
 use std::collections::HashSet;
 use std::time::Instant;
@@ -20,9 +20,9 @@ const DAY_US: i64 = 24 * 3600 * 1_000_000;
 const PAGE: usize = 5_000;
 
 impl Engine {
-    /// Loads the schedules of those who answered in the last 24 hours, the latest first, as far as
-    /// they are not cached. Returns how many it loaded; none where another process is at it, or the
-    /// active season does not use the cache, or another cache is in use.
+    /// Loads the schedules of those who answered in the last 24 hours, the latest first, unless
+    /// they are cached. Returns how many it loaded; none if another process does it, the active
+    /// season does not use the cache, or another cache is in use.
     ///
     /// # Errors
     /// When a server that is needed is down. What was loaded by then stays.
@@ -45,7 +45,7 @@ impl Engine {
                 return Ok(loaded);
             };
             loaded += self.load_those_of(&process, &mut connection, &season, pace)?;
-            // Emptied again meanwhile, the cache lacks those who were loaded before.
+            // If the cache was emptied again meanwhile, it lacks the students loaded before.
             let now = self.active_seasons(&process)?;
             if now.iter().zip(&active).all(|(now, then)| now.generation == then.generation) {
                 return Ok(loaded);
@@ -73,7 +73,7 @@ impl Engine {
                 let began = Instant::now();
                 match self.load_if_cold(process, &player, season) {
                     Ok(was_cold) => loaded += usize::from(was_cold),
-                    // It ended meanwhile.
+                    // The season ended meanwhile.
                     Err(Error::SeasonArchived(_)) => return Ok(loaded),
                     Err(error) => return Err(error),
                 }

@@ -1,16 +1,16 @@
-//! What the scheduler looks at each minute, for sites where nobody calls.
+//! The scheduler's checks of each minute, for sites without calls.
 
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
 use crate::error::{Result, Server};
 use crate::servers::mariadb::outages;
 
-/// Answers that have waited for so many seconds are told: they are written within a minute, as a
-/// rule.
+/// Answers that have waited for this many seconds are reported: usually they are written within a
+/// minute.
 const OLD_BACKLOG_SECONDS: u64 = 300;
 
 impl Engine {
-    /// Looks whether cache and journal answer, and notes it. For sites where nobody calls.
+    /// Looks whether cache and journal answer, and notes it. For sites without calls.
     pub fn check_outages(&self) {
         let process = self.process();
         let journal = process.journal.with(|journal| journal.ping());
@@ -22,14 +22,14 @@ impl Engine {
             }
         }
         if let Err(error) = self.check_several(&process) {
-            log::debug!("nobody can tell whether hosts use different servers: {error}");
+            log::debug!("whether hosts use different servers is unknown: {error}");
         }
         if let Err(error) = self.check_backlog(&process) {
-            log::debug!("nobody can tell how long answers have waited: {error}");
+            log::debug!("how long answers have waited is unknown: {error}");
         }
     }
 
-    /// Has administrators told when answers wait for too long.
+    /// Notifies administrators when answers wait too long.
     fn check_backlog(&self, process: &Process) -> Result<()> {
         let seconds = self.journal_status()?.oldest_age_seconds;
         // A number of seconds, rounded down.
