@@ -1,4 +1,5 @@
-//! Safe Mode (spec section 4): reads from MariaDB while the cache is out of reach, a few at a time.
+//! Safe Mode (spec section 4): reads from MariaDB while the cache cannot be reached, a few at a
+//! time.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use crate::rules::names::check_player;
 use crate::servers::mariadb::limiter;
 
 impl Engine {
-    /// Whether a student may read in Safe Mode now; where so, it counts as such a read.
+    /// Whether a student may read in Safe Mode now; if so, it counts as such a read.
     ///
     /// # Errors
     /// When MariaDB is down.

@@ -1,5 +1,5 @@
-//! States that the site's own code has computed: they count as they are, in the order in which they
-//! are given, like the answers of a session.
+//! States that the site's own code has computed: they count unchanged, in the given order, like the
+//! answers of a session.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::rules::review::Review;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::students::submit::Conflicts;
 
-/// How it is told that something does not exist.
+/// The beginning of the message that something does not exist.
 const LOST: &str = "Nothing was saved: there is";
 /// States in one entry.
 const STATES: usize = 50;
@@ -28,19 +28,19 @@ pub struct GivenState {
     pub stability: u8,
     /// Unix time in seconds of the next review.
     pub next_review: i64,
-    /// Its Game Subject; nothing: the one that it has.
+    /// Its Game Subject; `None`: keep the present one.
     pub subject: Option<String>,
-    /// Its Game Topic; nothing: the one that it has.
+    /// Its Game Topic; `None`: keep the present one.
     pub topic: Option<String>,
 }
 
 impl Engine {
-    /// Gives questions of a student these states, as if they had been answered now. Of several of
-    /// one question the last counts. When this returns they are durable, and the next read shows
-    /// them. Returns how many there are.
+    /// Gives questions of a student these states, as if they had been answered now. Of several
+    /// states of one question the last counts. When this returns they are durable, and the next
+    /// read shows them. Returns how many there are.
     ///
     /// # Errors
-    /// As [`Engine::submit`]. Of more than 50, some may be kept then: it can be done again.
+    /// As [`Engine::submit`]. Of more than 50, some may be saved then: the call can be repeated.
     pub fn set_states(&self, user: &str, season: &str, given: &[GivenState]) -> Result<usize> {
         check_player(user)?;
         check_season(season)?;
@@ -48,7 +48,7 @@ impl Engine {
             check_question_id(&state.question_id)?;
             if state.stability > HIGHEST_STABILITY {
                 return Err(Error::InvalidInput(format!(
-                    "Nothing was saved: a stability is 0 to {HIGHEST_STABILITY}, not {}.",
+                    "Nothing was saved: a stability must be 0 to {HIGHEST_STABILITY}, not {}.",
                     state.stability
                 )));
             }
@@ -65,7 +65,7 @@ impl Engine {
         Ok(given.len())
     }
 
-    /// Makes sure that all that is named exists. Returns the user's name as Frappe has it, and
+    /// Makes sure that everything named exists. Returns the user's name as Frappe has it, and
     /// whether the season uses the cache.
     fn check_names(
         &self,
@@ -165,7 +165,7 @@ mod tests {
         SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// A right answer to a question of which these states were known.
+    /// A right answer to a question with these known states.
     fn answer(token: &str, known: &[Review], order: i64) -> Entry {
         let right = Submission::from_responses(r#"[{"question_id": "q", "quality": 5}]"#);
         let right = right.unwrap_or_default();
@@ -175,7 +175,7 @@ mod tests {
         Entry::new(token.to_owned(), times, Head::default(), &right, &known, planned.reviews)
     }
 
-    /// A state that was given to it.
+    /// A state that was set.
     fn given(token: &str, stability: u8, known: &[Review], order: i64) -> Entry {
         let state = Review { stability, answered_at_us: order, ..Review::new("q") };
         let from = vec![("q".to_owned(), known.first().map(from_of))];
@@ -193,10 +193,10 @@ mod tests {
     #[test]
     fn a_state_that_was_given_counts_in_its_place_whatever_its_order() {
         let first = answer("a", &[], 5_000_000);
-        // Neither knows the other, and the clock that gave it was behind.
+        // Neither includes the other, and the clock of this one was behind.
         let blind = given("b", 3, &[], 3_000_000);
         assert_eq!(stability_after(&[first.clone(), blind.clone()]), 3);
-        // The answer is computed again on what was given.
+        // The answer is computed again from the set state.
         assert_eq!(stability_after(&[blind, first.clone()]), 4);
         let knowing = given("c", 2, &first.states, 6_000_000);
         let next = answer("d", &knowing.states, 7_000_000);

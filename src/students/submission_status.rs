@@ -21,7 +21,7 @@ pub enum Persistence {
 }
 
 impl Engine {
-    /// Where a submission of this player is. `None`: it is none of theirs.
+    /// Where a submission of this player is. `None`: this player has none of that id.
     ///
     /// # Errors
     /// When a server that is needed is down.
@@ -41,7 +41,7 @@ impl Engine {
         if in_journal.is_some_and(|entry| entry.written.is_none()) {
             return Ok(Some(Persistence::Pending));
         }
-        // What has left either place by now is in the table.
+        // Read last: an entry that has left either place by now is in the table.
         let (is_kept, outcome) = process.database.with(|database| {
             let is_kept = kept::is_waiting(database, player, job_id)?;
             Ok((is_kept, audits::outcome(database, player, job_id)?))
@@ -49,7 +49,7 @@ impl Engine {
         match outcome {
             Some(true) => Ok(Some(Persistence::Persisted)),
             Some(false) => Ok(Some(Persistence::Failed)),
-            // It was written to a database that this one is older than, and is written again.
+            // It was written to a newer database than this one, and is written again.
             None if is_kept || in_journal.is_some() => Ok(Some(Persistence::Pending)),
             // It may be in a journal that cannot be asked.
             None => found.map(|_| None),

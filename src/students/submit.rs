@@ -1,9 +1,9 @@
 //! Taking a student's answers (spec section 3).
 //!
-//! The new states are computed from what the student's last submission left. The entry is appended
-//! to the journal only if no other submission came first, then shown in the cache. An entry that
-//! the journal does not take goes into `memora_journal` as it is. Before an answer that the cache
-//! was not shown is acknowledged, nobody believes what is cached of its student.
+//! The new states are computed from the student's last ones. The entry is appended to the journal
+//! only if no other submission came first, then shown in the cache. An entry that the journal does
+//! not take is kept unchanged in `memora_journal`. An answer that the cache was not shown is
+//! acknowledged only once no process believes its student's cached schedule.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,11 +23,11 @@ use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::students::known_state::Before;
 
-/// How often a submission is computed again when another of the same student comes first,
+/// How often a submission is computed again if another of the same student comes first,
 const MOST_CONFLICTS: u32 = 60;
-/// and for how long: whoever waits for it gives up some time.
+/// and for how long, because its caller gives up some time.
 const LONGEST_CONFLICT: Duration = Duration::from_secs(10);
-/// So many conflicts of one head say that nobody shows what came after it.
+/// This many conflicts of one head mean that no process shows what came after it.
 const STUCK_AFTER: u32 = 5;
 
 /// What came before a submission while it was computed.
@@ -35,7 +35,7 @@ pub(super) struct Conflicts {
     began: Instant,
     /// How often something did.
     count: u32,
-    /// What it was computed from the last time, and how often it was that.
+    /// The last head that it was computed from, and how often.
     head: (Head, u32),
 }
 
@@ -46,7 +46,7 @@ impl Default for Conflicts {
 }
 
 impl Conflicts {
-    /// Something came after this head. True, now and then, while nobody shows it.
+    /// Notes that something came after this head. True, now and then, while no process shows it.
     fn note(&mut self, head: Head) -> bool {
         self.count += 1;
         let times = if self.head.0 == head { self.head.1 + 1 } else { 1 };
@@ -65,7 +65,7 @@ pub struct SubmitAnswer {
     pub season: String,
     /// How many answers were taken.
     pub processed: usize,
-    /// How many questions were answered right; one that was so twice counts once.
+    /// How many questions were answered right, each once.
     pub correct: usize,
     /// What a review session earns.
     pub xp_earned: u64,
@@ -106,8 +106,7 @@ impl Engine {
         self.take(player, submission, links_of(submission))
     }
 
-    /// As [`Engine::submit`], of a student for whom no session vouches: a user whom Frappe has,
-    /// named in any case.
+    /// As [`Engine::submit`], for a student without a session: an existing user, named in any case.
     ///
     /// # Errors
     /// As [`Engine::submit`].
@@ -173,8 +172,8 @@ impl Engine {
         }
     }
 
-    /// Keeps an entry where it is safe: in the journal and its replicas, else in MariaDB. Nothing:
-    /// another submission of the student came first.
+    /// Keeps an entry where it is safe: in the journal and its replicas, otherwise in MariaDB.
+    /// `None`: another submission of the student came first.
     pub(super) fn keep(
         &self,
         process: &Process,
@@ -194,8 +193,8 @@ impl Engine {
             token: &entry.token,
             text: &text,
         };
-        // What was computed without the journal never goes into it, though it may be back by now:
-        // nobody could tell that it does not know what waits there.
+        // An entry computed without the journal is never appended to it, although it may be back by
+        // now: nothing would show that the entry does not know what waits there.
         let mut was_sent = false;
         let mut kept = Kept::default();
         let replicas = self.replicas(process);
@@ -218,8 +217,8 @@ impl Engine {
             Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
             Some(Err(error)) => {
                 self.notice_outage(process, Server::Journal, &error);
-                // A server that answered with an error has not taken it, unless the error is of the
-                // question what its replicas have.
+                // A server that answered with an error has not taken it, unless the error is about
+                // its replicas.
                 was_sent &= matches!(error, Error::Unavailable { .. }) || replicas.count > 0;
             }
             None => {}
@@ -228,7 +227,7 @@ impl Engine {
         let in_table = process.database.with(|database| {
             let (token, student) = (entry.token.as_str(), (player, season));
             let id = journal::append_in_time(database, token, student, &text, patience);
-            // Perhaps it was, and only the reply was lost.
+            // Perhaps it was taken, and only the reply was lost.
             was_sent |= matches!(id, Err(Error::Unavailable { .. }));
             id
         });
@@ -251,11 +250,11 @@ impl Engine {
         Ok(())
     }
 
-    /// Another submission of the student is in the journal. Either it will be in the cache in a
-    /// moment, or whoever made it died before that: then the student's cache is loaded again.
+    /// Another submission of the student is in the journal. Either it will be in the cache soon, or
+    /// its process died before that: then the student's cache is loaded again.
     ///
     /// # Errors
-    /// [`Error::Overtaken`] once that was so too often, or for too long.
+    /// [`Error::Overtaken`] once that happened too often, or for too long.
     pub(super) fn settle_conflict(
         &self,
         process: &Process,
@@ -267,7 +266,7 @@ impl Engine {
         if conflicts.count >= MOST_CONFLICTS || conflicts.began.elapsed() >= LONGEST_CONFLICT {
             return Err(Error::Overtaken { count: conflicts.count });
         }
-        // At random: else those who met would meet again.
+        // At random, so that submissions that conflicted do not conflict again.
         let longest = u64::from(conflicts.count.min(6) - 1) * 2_000;
         sleep(Duration::from_micros(process.random() % (1 + longest)));
         if is_stuck && before.cached.is_some() {
