@@ -11,9 +11,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub enum Permit {
     /// The server worked last time.
     Normal,
-    /// The pause is over: this caller, and no other, may look whether the server is back.
+    /// The pause is over: only this caller may check whether the server is back.
     Probe,
-    /// The server is taken to be down.
+    /// The server counts as down.
     Refused,
 }
 
@@ -72,8 +72,8 @@ impl Breaker {
         self.elapsed_ms()
     }
 
-    /// The server did not answer an attempt that began at a moment. Of several that failed side by
-    /// side, one counts: pauses grow with failures in a row.
+    /// Notes that the server did not answer an attempt that began at this time. Of several
+    /// concurrent failures, one counts, because pauses grow with failures in a row.
     pub fn failed(&self, began: u64) {
         let last = self.failed_at_ms.fetch_max(self.elapsed_ms() + 1, Ordering::AcqRel);
         if began + 1 > last {
@@ -82,7 +82,7 @@ impl Breaker {
         self.closed_again_at_ms.store(self.elapsed_ms() + self.pause_ms(), Ordering::Release);
     }
 
-    /// Whether the server is taken to be down.
+    /// Whether the server counts as down.
     pub fn is_open(&self) -> bool {
         self.failures.load(Ordering::Acquire) != 0
     }

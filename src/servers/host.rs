@@ -1,7 +1,6 @@
-//! A host that a server runs on: the addresses that its name stands for, and how far away it is.
+//! A host that a server runs on: the addresses of its name, and its distance.
 //!
-//! A name server that is silent holds nobody up for long, and the addresses that it gave before
-//! still count.
+//! A silent name server delays calls only briefly, and its earlier addresses still count.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,8 +14,8 @@ use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use crate::lock::lock;
 use crate::per_process::PerProcess;
 
-/// How long a call waits where it may wait in vain: for a server nearby that was down or is not
-/// known to be there, and for a name server once there are addresses from before.
+/// How long a call waits that may wait in vain: for a nearby server that was down or is not known
+/// to be up, and for a name server once it gave addresses.
 pub const BRIEFLY: Duration = Duration::from_millis(30);
 
 /// A host and a port.
@@ -24,18 +23,18 @@ pub const BRIEFLY: Duration = Duration::from_millis(30);
 pub struct Host {
     name: String,
     port: u16,
-    /// The host's address, where it is not a name.
+    /// The host's address, if it is not a name.
     literal: Option<IpAddr>,
-    /// What the name server said last, the address that worked first.
+    /// The name server's last answer, with the address that worked first.
     last: ArcSwapOption<Vec<SocketAddr>>,
-    /// The thread and the lock of another process are not here.
+    /// Threads and locks do not survive a fork.
     lookup: PerProcess<Lookup>,
-    /// How long it took to connect the last time, in microseconds; 0: nobody has yet.
+    /// How long the last connect took, in microseconds; 0: none yet.
     distance_us: AtomicU64,
 }
 
-/// The lookup of one process: the system's call cannot be ended, so a thread makes it, and is left
-/// behind where it takes too long.
+/// The lookup of one process: the system's call cannot be cancelled, so a thread makes it, and is
+/// left behind if it takes too long.
 #[derive(Debug)]
 struct Lookup {
     state: Mutex<State>,
@@ -44,13 +43,13 @@ struct Lookup {
 
 #[derive(Debug)]
 enum State {
-    /// A thread has been waiting for the name server since then.
+    /// Since when a thread has been waiting for the name server.
     Asked(Instant),
     Answered(io::Result<Vec<SocketAddr>>),
 }
 
 impl Host {
-    /// Of a name, or an address, which is never looked up.
+    /// From a name, or an address, which is never looked up.
     pub fn new(name: &str, port: u16) -> Host {
         Host {
             name: name.to_owned(),
@@ -77,8 +76,8 @@ impl Host {
         self.port
     }
 
-    /// How long a call waits for each answer where it may wait in vain, of the patience that it has
-    /// for a server that is there: as long as a server at this distance needs, and no longer.
+    /// How long a call waits for each answer if it may wait in vain, out of its patience for a
+    /// server that is up: only as long as a server at this distance needs.
     pub fn brief(&self, patience: Duration) -> Duration {
         match self.distance_us.load(Ordering::Relaxed) {
             0 => patience,
@@ -86,18 +85,18 @@ impl Host {
         }
     }
 
-    /// Notes how long it took to connect.
+    /// Notes how long connecting took.
     pub fn learn_distance(&self, connecting: Duration) {
         let distance = u64::try_from(connecting.as_micros()).unwrap_or(u64::MAX / 2).max(1);
         self.distance_us.store(distance, Ordering::Relaxed);
     }
 
-    /// Connects to the host's addresses one after the other, until one can be connected to; that
-    /// one comes first the next time.
+    /// Connects to the host's addresses one after the other, until one works; that one comes first
+    /// the next time.
     ///
     /// # Errors
-    /// What the last attempt returned; or that the name is not known, or that the name server has
-    /// not answered in time and never did.
+    /// The last attempt's error; or the name is unknown, or the name server did not answer in time
+    /// and never has.
     pub fn connect<T, E: From<io::Error>>(
         &self,
         patience: Duration,
@@ -128,7 +127,7 @@ impl Host {
     /// Waits until the name server answers now; for clients that ask it themselves.
     ///
     /// # Errors
-    /// The name is not known, or the name server has not answered in time.
+    /// The name is unknown, or the name server did not answer in time.
     pub fn ask(&self, patience: Duration) -> io::Result<()> {
         match self.literal {
             Some(_) => Ok(()),
@@ -143,14 +142,14 @@ impl Host {
         self.note_late_answer();
         let Some(last) = self.last.load_full() else { return self.look_up(patience) };
         match self.look_up(patience.min(BRIEFLY)) {
-            // The name server has failed, and not said that there is no such name.
+            // The name server failed; it did not answer that the name does not exist.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(last.to_vec()),
             answer => answer,
         }
     }
 
-    /// What came too late for the call that asked counts for the next one: a name server may
-    /// always take longer than calls wait for it.
+    /// An answer too late for its call serves the next one: a name server may always take longer
+    /// than calls wait for it.
     fn note_late_answer(&self) {
         match &*lock(&self.lookup().state) {
             State::Asked(_) => {}
@@ -160,7 +159,7 @@ impl Host {
         }
     }
 
-    /// Asks the name server, unless a thread of this process does so already, and waits for so long
+    /// Asks the name server, unless a thread of this process does so already, and waits this long
     /// after it was asked.
     fn look_up(&self, patience: Duration) -> io::Result<Vec<SocketAddr>> {
         let lookup = self.lookup();
@@ -190,7 +189,7 @@ impl Host {
         let mut addresses = answer.map_err(|error| {
             io::Error::new(error.kind(), format!("the name {}: {error}", self.name))
         })?;
-        // The one that worked last stays the first.
+        // The address that worked last stays first.
         if let Some(first) = self.last.load().as_ref().and_then(|last| last.first().copied())
             && let Some(place) = addresses.iter().position(|address| *address == first)
         {

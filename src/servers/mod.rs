@@ -9,17 +9,17 @@ pub mod tls;
 
 use std::time::Duration;
 
-/// When the system asks after a connection that is idle: what lies between is to see it at work,
-/// and forgets idle ones after 240 s at the earliest.
+/// TCP keepalive for idle connections, so that firewalls see traffic: they forget idle ones after
+/// 240 s at the earliest.
 pub(crate) struct Keepalive {
     /// How long it must have been idle.
     pub idle: Duration,
     /// The pause before asking again.
     pub interval: Duration,
-    /// How often it is asked in vain before it is broken.
+    /// How many unanswered probes break it.
     pub retries: u32,
 }
 
-/// Of all connections.
+/// For all connections.
 pub(crate) const KEEPALIVE: Keepalive =
     Keepalive { idle: Duration::from_secs(60), interval: Duration::from_secs(10), retries: 3 };

@@ -15,8 +15,8 @@ use crate::error::{Error, Result};
 use crate::rules::archive_step::Step;
 use crate::rules::clock::SiteZone;
 
-/// A row for each season that is archived or on its way there, and one, without a name, that all
-/// who write records lock.
+/// A row for each season that is archived or on its way there, and one without a name, which every
+/// transaction that writes records locks.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_archive` (\
     season VARCHAR(140) NOT NULL PRIMARY KEY, step VARCHAR(20) NOT NULL, total BIGINT NOT NULL \
     DEFAULT 0, \
@@ -25,13 +25,13 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_archive` (\
     '', \
     started_at_us BIGINT NOT NULL DEFAULT 0, finished_at_us BIGINT) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
-/// The row that all who write records lock.
+/// The row that every transaction that writes records locks.
 pub const ROWS: &str = "INSERT IGNORE INTO `memora_archive` (season, step) VALUES ('', '')";
 
-/// What is known of a season's way to the archive.
+/// The state of a season's archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// What is being done.
+    /// The present step.
     pub step: Step,
     /// How many records there are, as MariaDB estimates.
     pub total: u64,
@@ -39,7 +39,7 @@ pub struct Progress {
     pub copied: u64,
     /// How many were compared.
     pub verified: u64,
-    /// Where copying or comparing has come to.
+    /// The last key copied or compared.
     pub after: Key,
     /// Unix microseconds.
     pub started_at_us: i64,
@@ -59,8 +59,8 @@ impl Progress {
         self.step = step;
     }
 
-    /// How many records the present step is done with, and of how many. Of copying, MariaDB
-    /// estimates how many.
+    /// How many records the present step has processed, and of how many. While copying, MariaDB
+    /// estimates the total.
     pub fn done_of_total(&self) -> (u64, u64) {
         match self.step {
             Step::Copying => (self.copied, self.total.max(self.copied)),
@@ -70,7 +70,7 @@ impl Progress {
     }
 }
 
-/// What is known of a season; `None`: it was never archived.
+/// A season's state; `None`: it was never archived.
 pub fn progress(connection: &mut Conn, season: &str) -> Result<Option<Progress>> {
     type Row = (String, u64, u64, u64, String, String, i64, Option<i64>);
     let sql = "SELECT step, total, copied, verified, after_player, after_question, started_at_us, \
@@ -88,7 +88,7 @@ pub fn progress(connection: &mut Conn, season: &str) -> Result<Option<Progress>>
     Ok(Some(Progress { step, total, copied, verified, after, started_at_us, finished_at_us }))
 }
 
-/// Notes how far a season is.
+/// Notes a season's progress.
 pub fn save(connection: &mut Conn, season: &str, progress: &Progress) -> Result<()> {
     let sql = "UPDATE memora_archive SET step = ?, total = ?, copied = ?, verified = ?, \
     after_player = ?, \
@@ -106,8 +106,8 @@ pub fn save(connection: &mut Conn, season: &str, progress: &Progress) -> Result<
     run(connection, sql, params)
 }
 
-/// Begins, or finds what was begun. From the commit on, whoever writes records of the season sees
-/// it.
+/// Begins an archive, or finds one that was begun. From the commit on, every transaction that
+/// writes the season's records sees it.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for a season that does not exist or is active.
@@ -152,14 +152,14 @@ pub fn begin(
     })
 }
 
-/// Waits for all who are writing records now; those who come later wait, and then see what this
-/// transaction has written. Those on other nodes of Galera, where a lock does not reach, are ended
-/// by the change, and come again.
+/// Waits for all transactions that are writing records; later ones wait, and then see this
+/// transaction's changes. On other nodes of Galera, where the lock does not reach, the change ends
+/// them, and they are retried.
 pub fn wait_for_writers(connection: &mut Conn) -> Result<()> {
     run(connection, "UPDATE memora_archive SET total = total + 1 WHERE season = ''", ())
 }
 
-/// Ends: the season is archived.
+/// Ends the archive: the season is archived.
 pub fn finish(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -173,8 +173,8 @@ pub fn finish(
     })
 }
 
-/// The seasons that have been archived since before a moment (Unix microseconds), of which a
-/// partition is left.
+/// The seasons that were archived before a given time (Unix microseconds) and still have a
+/// partition.
 pub fn left_partitions(connection: &mut Conn, before_us: i64) -> Result<Vec<String>> {
     let sql = "SELECT a.season FROM memora_archive AS a JOIN information_schema.PARTITIONS AS p \
         ON p.TABLE_SCHEMA = DATABASE() AND p.TABLE_NAME = ? AND p.PARTITION_NAME = a.season \
@@ -182,12 +182,12 @@ pub fn left_partitions(connection: &mut Conn, before_us: i64) -> Result<Vec<Stri
     rows(connection, sql, (LIVE.table, Step::Done.name(), before_us))
 }
 
-/// Forgets a season that was deleted, with no record left in the archive.
+/// Forgets a deleted season that has no record left in the archive.
 pub fn forget(connection: &mut Conn, season: &str) -> Result<()> {
     run(connection, "DELETE FROM memora_archive WHERE season = ? AND season <> ''", (season,))
 }
 
-/// A form that was opened before must be loaded again: its saving would undo this.
+/// A form that was opened before must be reloaded: saving it would undo this.
 fn tell_season(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -201,8 +201,8 @@ fn tell_season(
     run(connection, sql, (status, date_value_us(zone, seconds, rest), status == "Archived", season))
 }
 
-/// Which of these seasons are archived or on their way there. Nobody can begin to archive one of
-/// the others until the transaction ends, so this comes first in each that writes records.
+/// Which of these seasons are archived or on their way there. No process can begin to archive the
+/// others until the transaction ends, so each transaction that writes records does this first.
 pub fn lock_archived(connection: &mut Conn, seasons: &[&str]) -> Result<HashSet<String>> {
     let sql = "SELECT season FROM memora_archive WHERE season = '' LOCK IN SHARE MODE";
     row::<String>(connection, sql, ())?;
@@ -229,7 +229,7 @@ pub fn columns(connection: &mut Conn) -> Result<Vec<String>> {
     let live = LIVE.columns(connection)?;
     let (columns, missing): (Vec<_>, Vec<_>) =
         live.into_iter().partition(|name| archive.contains(name));
-    // Frappe's own optional columns say nothing of the student.
+    // Frappe's own optional columns have no data of the student.
     let missing: Vec<_> = missing.into_iter().filter(|name| !name.starts_with('_')).collect();
     if missing.is_empty() {
         return Ok(columns);
@@ -260,7 +260,7 @@ impl Move {
         };
         let archive = format!("`{}`", ARCHIVE.table);
         let is_key = |name: &str| ARCHIVE.primary_key.iter().any(|key| name == format!("`{key}`"));
-        // An answer that was archived behind the copy's back stays; `answered_at_us` is compared
+        // A late answer that was written to the archive itself stays; `answered_at_us` is compared
         // last of all.
         let assignments: Vec<String> = quoted
             .iter()
@@ -327,8 +327,8 @@ impl Move {
         }
     }
 
-    /// How many records a range has, and how many of them are not in the archive as they are here,
-    /// or newer.
+    /// How many records a range has, and how many of them the archive lacks in this state or a
+    /// newer one.
     pub fn compare(&self, connection: &mut Conn, range: &KeyRange) -> Result<(u64, u64)> {
         let sql = self.compare.replace("{range}", range.condition());
         Ok(row(connection, &sql, range.params())?.unwrap_or_default())

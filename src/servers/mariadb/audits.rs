@@ -1,4 +1,4 @@
-//! Memory Review Audits: each ties an acknowledgement to what was written.
+//! Memory Review Audits: each links an acknowledgement to the states written.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use super::statements::{MOST_IN_A_LIST, placeholders, row, rows};
 use crate::error::Result;
 use crate::rules::clock::now_us;
 
-/// What ties an acknowledgement to what was persisted.
+/// A link between an acknowledgement and the persisted states.
 pub struct Audit<'a> {
     /// The job id that the student was given.
     pub job_id: &'a str,
@@ -29,7 +29,7 @@ pub struct Audit<'a> {
     pub checksum: String,
 }
 
-/// Those of some submissions that have been written: their audit records are there.
+/// The submissions that have been written: they have audit records.
 pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>> {
     let mut names = HashSet::new();
     for tokens in tokens.chunks(MOST_IN_A_LIST) {
@@ -52,7 +52,7 @@ pub fn submitted_since(
     before: Option<&str>,
     most: usize,
 ) -> Result<Vec<(String, String)>> {
-    // Nothing is named as if it came a day after now, but what older versions named otherwise.
+    // Only older versions' names can look like times more than a day ahead.
     let newest_us = now_us() + 24 * 3600 * 1_000_000;
     let in_milliseconds = |us: i64| format!("{:012x}", us / 1_000);
     // Older versions' begin with microseconds.
@@ -76,7 +76,7 @@ pub fn submitted_since(
 /// Writes audit records.
 ///
 /// # Errors
-/// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: one is there, so that
+/// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: the record exists, so the
 /// submission has been written.
 pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) -> Result<()> {
     let date = |microseconds| {
@@ -103,8 +103,8 @@ pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) 
     Insert { into, values, update: "" }.run(connection, writing, rows)
 }
 
-/// What MariaDB knows of a submission of this player: `None` nothing, else whether all of it was
-/// written.
+/// What MariaDB has of a submission of this player: `None`: nothing; otherwise whether all of it
+/// was written.
 pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<bool>> {
     let poisoned: Option<u8> = row(
         connection,

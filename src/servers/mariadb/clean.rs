@@ -1,5 +1,5 @@
-//! Records of a site from before memora's keys: without a season, or there twice. Found and changed
-//! in small transactions, in the order of their names.
+//! Records of a site from before memora's keys: without a season, or duplicate. Finds and changes
+//! them in small transactions, in the order of their names.
 
 use mysql::Conn;
 
@@ -8,7 +8,7 @@ use super::statements::{row, run, run_text};
 use crate::error::Result;
 use crate::progress::OnProgress;
 
-/// Records that are looked at in one statement.
+/// Records that one statement reads.
 const ROWS: usize = 2_000;
 
 /// Whether a record has no season. A table with its primary key has none.
@@ -45,8 +45,7 @@ pub fn give_season(
 
 /// Removes all but the newest record of each student, season and question. Returns how many.
 ///
-/// Newest is what was answered last, then what was changed last; a table with its primary key has
-/// no other.
+/// The newest was answered last, then changed last. A table with its primary key has no duplicates.
 pub fn remove_duplicates(
     connection: &mut Conn,
     shape: &Shape,
@@ -55,8 +54,8 @@ pub fn remove_duplicates(
     if shape.has_primary_key(connection)? {
         return Ok(0);
     }
-    // It goes with the connection: the next process finds the duplicates again. With the season:
-    // in a table that was partitioned before, a name need not be unique.
+    // It ends with the connection: the next process finds the duplicates again. It has the season,
+    // because in a table that was partitioned before, a name need not be unique.
     run_text(connection, "DROP TEMPORARY TABLE IF EXISTS memora_duplicate")?;
     let find = format!(
         "CREATE TEMPORARY TABLE memora_duplicate (PRIMARY KEY (name, season)) ENGINE=InnoDB \
@@ -89,7 +88,7 @@ pub fn remove_duplicates(
     Ok(removed)
 }
 
-/// The name so many rows after another; `None` when there are fewer.
+/// The name this many rows after another; `None` if there are fewer.
 fn name_after(connection: &mut Conn, table: &str, after: &str) -> Result<Option<String>> {
     let sql = format!(
         "SELECT name FROM `{table}` WHERE name > ? ORDER BY name LIMIT 1 OFFSET {}",

@@ -50,7 +50,7 @@ pub struct DatabaseServer {
     timeout: Duration,
 }
 
-/// Where the site's database is, and who asks.
+/// The address of the site's database, and the user.
 pub struct DatabaseAddress<'a> {
     /// Host and TCP port.
     pub host: Arc<Host>,
@@ -70,14 +70,14 @@ pub struct DatabaseAddress<'a> {
 
 impl DatabaseServer {
     /// For calls that students wait for: `timeout` bounds the wait for each reply. A statement ends
-    /// by itself before, so that none goes on in the server whose caller has given up.
+    /// by itself before that, so that none continues in the server after its caller has given up.
     pub fn for_students(address: &DatabaseAddress<'_>, timeout: Duration) -> DatabaseServer {
         let statement = timeout.mul_f64(STATEMENT_SHARE).as_secs_f64();
         DatabaseServer::at(address, timeout, (Duration::from_secs(1), TABLE_WAIT), statement)
     }
 
-    /// For work in the background: a statement takes as long as it takes, whatever the server's own
-    /// limit is. It waits for `lock_wait` for a row or a table that others have locked.
+    /// For work in the background: a statement may take any time, whatever the server's own limit
+    /// is. It waits for `lock_wait` for a row or a table that others have locked.
     pub fn for_background(
         address: &DatabaseAddress<'_>,
         timeout: Duration,
@@ -124,7 +124,7 @@ impl DatabaseServer {
     }
 
     /// For connections that are kept between calls: the server closes them when they have been idle
-    /// for so long. The process may make no call any more that would.
+    /// for this long, because the process may never call again.
     pub fn kept(&self, idle_seconds: u64) -> DatabaseServer {
         let mut server = self.clone();
         if let Some(settings) = server.session.first_mut() {
@@ -143,7 +143,7 @@ impl DatabaseServer {
         reply_patience(self.timeout)
     }
 
-    /// How long a call waits for each answer where it may wait in vain.
+    /// How long a call waits for each answer if it may wait in vain.
     fn brief(&self) -> Duration {
         match &self.host {
             Some(host) => host.brief(self.of_students),
@@ -172,11 +172,11 @@ impl Connect for DatabaseServer {
 
     fn test(&self, mut connection: Conn) -> Option<Conn> {
         // A connection keeps its timeouts. A thread waits for the reply, and is left behind with
-        // the connection where none comes.
+        // the connection if none comes.
         let (sender, receiver) = mpsc::sync_channel(1);
         let ping = move || {
             let tested = connection.ping().is_ok().then_some(connection);
-            // Who asked may have gone on without it.
+            // The caller may have continued without it.
             sender.send(tested).ok();
         };
         thread::Builder::new().spawn(ping).ok()?;
@@ -198,7 +198,7 @@ impl DatabaseServer {
             .read_timeout(Some(reply))
             .write_timeout(Some(reply));
         let connected = match &self.host {
-            // Whose name is in the certificate, the client looks up itself.
+            // The client itself resolves the name that the certificate must have.
             Some(host) if self.is_over_tls => {
                 host.ask(connect).map_err(Into::into).and_then(|()| {
                     let options = options.clone().ip_or_hostname(Some(host.name()));
@@ -216,8 +216,8 @@ impl DatabaseServer {
             Ok(connection)
         });
         ready.map_err(|error| match error {
-            // A server that refuses us (too many connections, shutting down, wrong password) is of
-            // no use now.
+            // A server that refuses connections (too many, shutting down, wrong password) is
+            // unusable now.
             Error::Refused { server, cause, .. } => {
                 Error::Unavailable { server, cause, broken: false }
             }
@@ -234,9 +234,9 @@ impl DatabaseServer {
     }
 }
 
-/// Has a node of Galera catch up with the others before each read, and before each INSERT: an entry
-/// of `memora_journal` gets a higher id than all that were there before it, on whichever node.
-/// Other servers do nothing of the kind, or know no such variable.
+/// Makes a node of Galera catch up with the others before each read, and before each INSERT, so
+/// that an entry of `memora_journal` gets a higher id than all earlier ones, on any node. Other
+/// servers ignore the variable or do not have it.
 fn see_what_all_nodes_have(connection: &mut Conn) -> Result<()> {
     match run_text(connection, "SET SESSION wsrep_sync_wait = 5") {
         Err(Error::Refused { code: UNKNOWN_VARIABLE, .. }) => Ok(()),
@@ -244,7 +244,8 @@ fn see_what_all_nodes_have(connection: &mut Conn) -> Result<()> {
     }
 }
 
-/// Connects. The client panics where the server asks for a way to sign in that was not built in.
+/// Connects. The client panics if the server asks for an authentication method that was not built
+/// in.
 fn open(options: OptsBuilder) -> std::result::Result<Conn, mysql::Error> {
     catch_unwind(AssertUnwindSafe(|| Conn::new(options))).unwrap_or_else(|panic| {
         let words = match panic.downcast::<String>() {

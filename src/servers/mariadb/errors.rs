@@ -4,9 +4,9 @@ use crate::error::{Error, Result, Server};
 
 /// MariaDB's number for a variable that it does not have.
 pub const UNKNOWN_VARIABLE: u16 = 1193;
-/// MariaDB's number for a table that is not there.
+/// MariaDB's number for a missing table.
 pub const NO_SUCH_TABLE: u16 = 1146;
-/// MariaDB's number for a column that is not there.
+/// MariaDB's number for a missing column.
 const NO_SUCH_COLUMN: u16 = 1054;
 /// MariaDB's number for a column that may not be NULL.
 pub const NOT_NULL: u16 = 1048;
@@ -14,26 +14,25 @@ pub const NOT_NULL: u16 = 1048;
 pub const DUPLICATE: u16 = 1062;
 /// MariaDB's number for a transaction that lost a deadlock.
 const DEADLOCK: u16 = 1213;
-/// MariaDB's number for a COMMIT that a node of Galera could not make good.
+/// MariaDB's number for a COMMIT that a node of Galera could not certify.
 const NOT_COMMITTED: u16 = 1180;
-/// MariaDB's number for a savepoint that is not there.
+/// MariaDB's number for a missing savepoint.
 const NO_SAVEPOINT: u16 = 1305;
 /// MariaDB's number for a node of Galera that has lost the others. It keeps its connections.
 const NOT_READY: u16 = 1047;
-/// Numbers of a statement or a connection that somebody has ended, or a server that is stopping.
+/// Numbers for a statement or a connection that was killed, or a server that is stopping.
 const ENDED: [u16; 4] = [1317, 1053, 1927, 1412];
 /// MariaDB's number for a record that has changed since the transaction's snapshot
 /// (`innodb_snapshot_isolation`).
 const CHANGED: u16 = 1020;
-/// MariaDB's number for a lock that was not had in time.
+/// MariaDB's number for a lock wait timeout.
 pub const LOCK_WAIT_TIMEOUT: u16 = 1205;
 /// MariaDB's number for a statement that took longer than `max_statement_time`.
 pub const STATEMENT_TIMEOUT: u16 = 1969;
 /// Numbers of a server that takes no writes: a replica, or one that is about to become one.
 const READ_ONLY: [u16; 3] = [1290, 1792, 1836];
 
-/// What is told of a table or a column that is not there: a new version runs on the tables of an
-/// older one.
+/// The advice for a missing table or column: a new version runs on the tables of an older one.
 const OLD_TABLES: &str = ": run bench migrate";
 
 impl Error {
@@ -68,7 +67,7 @@ impl Error {
     }
 }
 
-/// Whether an error means that another transaction was in the way, and nothing was done.
+/// Whether an error means that another transaction conflicted, and nothing was done.
 pub fn is_contention(error: &Error) -> bool {
     matches!(
         error,
@@ -76,8 +75,8 @@ pub fn is_contention(error: &Error) -> bool {
     )
 }
 
-/// What an error of a transaction means, once it is undone: one whose savepoint had gone was undone
-/// before, by the server itself, since another was in its way.
+/// What an error of a transaction means, once it is rolled back. A missing savepoint means that the
+/// server itself had rolled it back, because of a conflict.
 pub fn contention_if_undone(error: Error) -> Error {
     match error {
         Error::Refused { server: Server::Database, code: NO_SAVEPOINT, .. } => Error::Refused {
@@ -90,7 +89,7 @@ pub fn contention_if_undone(error: Error) -> Error {
     }
 }
 
-/// Whether an error means that a row is locked by others for longer than was waited.
+/// Whether an error means that others locked a row for longer than the wait.
 pub fn is_locked_out(error: &Error) -> bool {
     matches!(
         error,
@@ -102,7 +101,7 @@ pub fn is_locked_out(error: &Error) -> bool {
     )
 }
 
-/// Whether an error means that somebody has ended the statement: it may be tried again.
+/// Whether an error means that the statement was killed: it may be tried again.
 pub fn is_ended(error: &Error) -> bool {
     matches!(error, Error::Refused { server: Server::Database, code, .. } if ENDED.contains(code))
 }
@@ -112,12 +111,12 @@ pub fn is_read_only(code: u16) -> bool {
     READ_ONLY.contains(&code)
 }
 
-/// Whether the server takes no writes: a number, which belongs to a statement that is sent in any
-/// case. Newer versions name what older ones number.
+/// Whether the server takes no writes: a number, as part of a statement that is sent anyway. Newer
+/// versions return a name where older ones return a number.
 pub const IS_READ_ONLY: &str = "CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')";
 
-/// Leaves a server that takes no writes: another took its place, and this one may lack what that
-/// has.
+/// Leaves a server that takes no writes: another one replaced it, and this one may lack its latest
+/// data.
 pub fn leave_if_read_only(is_read_only: bool) -> Result<()> {
     if !is_read_only {
         return Ok(());
@@ -129,14 +128,13 @@ pub fn leave_if_read_only(is_read_only: bool) -> Result<()> {
     })
 }
 
-/// The numbers of errors that the data itself causes, wherever and whenever it is written: NULL
-/// where none may be, out of range, not a date, not text, too long, no partition, a CHECK, a
-/// foreign key, a trigger.
+/// The numbers of errors that the data itself always causes: NULL in a NOT NULL column, out of
+/// range, not a date, not text, too long, no partition, a CHECK, a foreign key, a trigger.
 const DATA_ERRORS: [u16; 13] =
     [1048, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1452, 1526, 1644, 4025];
 
-/// Whether an error means that this data can never be written. All others pass by themselves or by
-/// an administrator's hand, and the data waits for that.
+/// Whether an error means that this data can never be written. All other errors end by themselves
+/// or after an administrator's repair, and the data waits for that.
 pub fn is_data_error(error: &Error) -> bool {
     match error {
         Error::Refused { server: Server::Database, code, .. } => DATA_ERRORS.contains(code),

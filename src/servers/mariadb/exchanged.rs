@@ -1,5 +1,5 @@
-//! Tables that a partition of the big table changes places with: what is in one of them is out of
-//! the big table. A process, or MariaDB itself, that is killed meanwhile leaves one behind.
+//! Tables that are exchanged with a partition of the big table: rows in them are outside the big
+//! table. If the process or MariaDB is killed meanwhile, such a table is left behind.
 
 use mysql::Conn;
 
@@ -8,15 +8,15 @@ use super::shape::LIVE;
 use super::statements::{row, rows, run_text};
 use crate::error::{Error, Result};
 
-/// An empty one that is older is of a process that died.
+/// An older empty one belongs to a dead process.
 const OLD: &str = "INTERVAL 1 HOUR";
 
 /// What such a table is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Rows of the default partition, which go into the partitions that they belong to. Each
-    /// process has one of its own: that of a process on another node of Galera is none of its
-    /// business, whatever is locked here. One with rows says that reads may have lacked rows.
+    /// Rows of the default partition, which move to their own partitions. Each process has its own
+    /// table, because locks here do not cover processes on other nodes of Galera. A table with rows
+    /// means that reads may have lacked rows.
     Moving,
     /// The records of an archived season, from the moment they leave the big table until they are
     /// removed.
@@ -26,7 +26,7 @@ pub enum Purpose {
 impl Purpose {
     const ALL: [Purpose; 2] = [Purpose::Moving, Purpose::Freed];
 
-    /// What the names of these tables begin with. Older versions had one that is called so.
+    /// The prefix of these tables' names. Older versions had one table of exactly this name.
     fn beginning(self) -> &'static str {
         match self {
             Purpose::Moving => "memora_moving",
@@ -45,13 +45,13 @@ pub struct Exchanged {
     pub is_old: bool,
 }
 
-/// Makes an empty one. Returns its name, which no table ever had: MariaDB killed while it makes or
-/// removes a table can leave a file that keeps its name taken.
+/// Makes an empty one. Returns its name, which is always new: if MariaDB is killed while it makes
+/// or removes a table, a file can be left that keeps the name taken.
 pub fn make(connection: &mut Conn, purpose: Purpose) -> Result<String> {
     let unique: Option<String> = row(connection, "SELECT REPLACE(UUID(), '-', '')", ())?;
     let name = format!("{}_{}", purpose.beginning(), unique.unwrap_or_default());
-    // Not LIKE and REMOVE PARTITIONING: MariaDB killed while it makes or removes many files can
-    // leave some of them.
+    // Not LIKE and REMOVE PARTITIONING: if MariaDB is killed while it makes or removes many files,
+    // some can be left.
     let shown: Option<(String, String)> =
         row(connection, &format!("SHOW CREATE TABLE `{}`", LIVE.table), ())?;
     let (_, create) = shown.unwrap_or_default();
@@ -79,14 +79,14 @@ pub fn all(connection: &mut Conn) -> Result<Vec<Exchanged>> {
     Ok(all)
 }
 
-/// Drops some, as far as they are there.
+/// Drops those that exist.
 pub fn drop<'a>(connection: &mut Conn, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
     names
         .into_iter()
         .try_for_each(|name| run_text(connection, &format!("DROP TABLE IF EXISTS {name}")))
 }
 
-/// Whether there is something in one. False also where it is not there.
+/// Whether one has rows. False also if it does not exist.
 pub fn has_rows(connection: &mut Conn, name: &str) -> Result<bool> {
     match row::<u8>(connection, &format!("SELECT 1 FROM {name} LIMIT 1"), ()) {
         Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => Ok(false),

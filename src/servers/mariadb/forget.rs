@@ -1,4 +1,5 @@
-//! Erasing a student: each statement finds the student's rows by an index, and takes some of them.
+//! Erasing a student: each statement finds the student's rows by an index, and removes some of
+//! them.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,7 @@ const ROWS: u64 = 1_000;
 /// In Frappe's tables: found by the index, which takes `é` for `E`, then exactly.
 const OF_PLAYER: &str = "player = ? AND BINARY player = ?";
 
-/// The seasons that there are, and those that a student has records of all the same.
+/// All seasons, and any others of which the student has records.
 pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> {
     let mut found: BTreeSet<String> = seasons::names(connection)?.into_iter().collect();
     let sql = format!("SELECT DISTINCT season FROM `{}` WHERE player = ?", LIVE.table);
@@ -46,9 +47,9 @@ pub fn tokens(connection: &mut Conn, player: &str) -> Result<Vec<String>> {
     rows(connection, &sql, (player, player))
 }
 
-/// Makes submissions count as written, without a word of their student, and removes the student's
-/// entries from `memora_journal`. A drain that has them in hand writes nothing of them. Returns how
-/// many had not been written, and how many had been.
+/// Marks submissions as written, without their student's name, and removes the student's entries
+/// from `memora_journal`. A drain that is processing them then writes nothing. Returns how many had
+/// not been written, and how many had been.
 pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<(u64, u64)> {
     in_transaction_again(connection, |connection| {
         archive::wait_for_writers(connection)?;
@@ -85,7 +86,7 @@ pub fn remove_records(connection: &mut Conn, player: &str, season: &str) -> Resu
     Ok((remove(connection, LIVE.table)?, remove(connection, ARCHIVE.table)?))
 }
 
-/// Removes the student's Poison Reviews. Waits for a replay that is at one of them.
+/// Removes the student's Poison Reviews. Waits for a replay that is processing one of them.
 pub fn remove_poison(connection: &mut Conn, player: &str) -> Result<u64> {
     remove_all(
         connection,
@@ -94,7 +95,7 @@ pub fn remove_poison(connection: &mut Conn, player: &str) -> Result<u64> {
     )
 }
 
-/// Removes the student's audit records, and what else bears the name. Returns how many audit
+/// Removes the student's audit records, and other rows with the name. Returns how many audit
 /// records.
 pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
     let sql = format!("DELETE FROM `tabMemory Review Audit` WHERE {OF_PLAYER} LIMIT {ROWS}");

@@ -1,5 +1,5 @@
 //! `memora_journal`: entries that the journal's Redis could not take, until the drain writes them.
-//! It is only inserted into, so nobody waits for another's lock.
+//! Calls only insert, so none waits for another's lock.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_journal` (\
 
 const COLUMNS: &str = "id, token, player, season, entry, kept_at_us";
 
-/// An entry as it stands in the table.
+/// An entry in the table.
 #[derive(Clone, Debug)]
 pub struct TableEntry {
     /// Its id.
@@ -61,9 +61,9 @@ pub fn append(
     append_until(connection, token, student, text, i64::MAX)
 }
 
-/// As [`append`], of a student who waits for it, no longer than this from now on. What is held up
-/// on the way, and comes when they have been told that it failed, is refused: it would count after
-/// all that they have answered since.
+/// As [`append`], for a student who waits at most this long. A statement that was delayed, and
+/// arrives after the student was told that it failed, is refused: it would count after all their
+/// later answers.
 pub fn append_in_time(
     connection: &mut Conn,
     token: &str,
@@ -82,7 +82,7 @@ pub fn append_in_time(
     })
 }
 
-/// Keeps an entry, unless the server's clock is past this moment: then it has no time.
+/// Keeps an entry, unless it is later than this by the server's clock: then its time would be NULL.
 fn append_until(
     connection: &mut Conn,
     token: &str,
@@ -109,9 +109,9 @@ pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<V
     Ok(rows::<Row>(connection, &sql, (player, season))?.into_iter().map(table_entry).collect())
 }
 
-/// The entries of some students, of whatever season.
+/// The entries of some students, in all seasons.
 pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableEntry>> {
-    // As good as always there is none at all, which is quickly told.
+    // Almost always the table is empty, which is quick to check.
     if players.is_empty() || !has_any(connection)? {
         return Ok(Vec::new());
     }
@@ -123,14 +123,14 @@ pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableE
     Ok(rows::<Row>(connection, &sql, params)?.into_iter().map(table_entry).collect())
 }
 
-/// Whether any entry is kept. It leaves a server that takes no writes.
+/// Whether any entry is kept. Leaves a server that takes no writes.
 pub fn has_any(connection: &mut Conn) -> Result<bool> {
     ask_writable(connection, "EXISTS (SELECT 1 FROM `memora_journal`)", ())
 }
 
-/// Whether MariaDB knows of nothing that a student's records of a season lack: no entry is kept
-/// here, and each of these submissions, which were written lately, has its audit record. Reads
-/// begin with it: it leaves a server that takes no writes.
+/// Whether a student's records of a season are complete: no entry is kept here, and each of these
+/// lately written submissions has its audit record. Reads begin with it, because it leaves a server
+/// that takes no writes.
 pub fn is_settled(
     connection: &mut Conn,
     (player, season): (&str, &str),
@@ -200,11 +200,11 @@ pub struct MetRun {
     pub run_id: String,
     /// The newest id that its stream had given then.
     pub last_id: String,
-    /// For how many microseconds nothing new was met.
+    /// For how many microseconds the drain has met nothing new.
     pub age_us: i64,
 }
 
-/// Notes that the journal may have lost what it took in the last so many microseconds.
+/// Notes that the journal may have lost what it took in this many last microseconds.
 pub fn note_loss(connection: &mut Conn, since_us: i64) -> Result<()> {
     let sql = format!(
         "UPDATE `memora_journal_run` SET lost_from_us = {NOW_US} - ?, lost_until_us = {NOW_US} \
@@ -213,8 +213,8 @@ pub fn note_loss(connection: &mut Conn, since_us: i64) -> Result<()> {
     run(connection, &sql, (since_us,))
 }
 
-/// The time, Unix microseconds by the server's clock, in which the journal last may have lost what
-/// it had taken.
+/// The last period, in Unix microseconds by the server's clock, whose entries the journal may have
+/// lost.
 pub fn last_loss(connection: &mut Conn) -> Result<(i64, i64)> {
     let sql = "SELECT lost_from_us, lost_until_us FROM `memora_journal_run` WHERE id = 1";
     Ok(row(connection, sql, ())?.unwrap_or((0, 0)))
@@ -228,7 +228,7 @@ pub fn last_run(connection: &mut Conn) -> Result<Option<MetRun>> {
     Ok(found.map(|(run_id, last_id, age_us)| MetRun { run_id, last_id, age_us }))
 }
 
-/// Remembers a run. False: another process did, which has noticed as much.
+/// Remembers a run. False: another process has noticed it and did.
 pub fn remember_run(
     connection: &mut Conn,
     known: Option<&MetRun>,

@@ -24,8 +24,8 @@ impl Place {
         }
     }
 
-    /// What a statement about a season reads from, under the name `r`. The season's name has been
-    /// checked.
+    /// The table that a statement about a season reads, under the name `r`. The season's name has
+    /// been checked.
     ///
     /// The index is forced: for MariaDB's optimizer a range of the key is as good as any other way
     /// to the season, and it would sort the season again for each step.
@@ -42,7 +42,7 @@ impl Place {
 /// A record's place in its season: player and question.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Key {
-    /// The student; before all others when empty.
+    /// The student; an empty name comes before all others.
     pub player: String,
     /// The question.
     pub question_id: String,
@@ -59,7 +59,7 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// The next range: of so many records, or of all that are left when those are fewer.
+    /// The next range: of this many records, or of all that are left if there are fewer.
     pub fn next(
         connection: &mut Conn,
         place: Place,

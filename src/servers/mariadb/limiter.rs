@@ -22,7 +22,7 @@ pub const KEY: &str = "ALTER TABLE `memora_safe_mode_read` ADD COLUMN IF NOT EXI
 /// Takes room for one read. `Some(microseconds to wait)` when there is none.
 ///
 /// All processes take turns by locking the row of the cache's outage: one row of a primary key, so
-/// that nobody's lock reaches further and waits for another one's.
+/// that no lock covers other rows.
 pub fn admit(connection: &mut Conn, player: &str) -> Result<Option<i64>> {
     in_transaction_again(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_outage` WHERE server = 'cache' FOR UPDATE", ())?;

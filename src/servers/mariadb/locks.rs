@@ -1,13 +1,13 @@
 //! Locks of a site by their names.
 //!
-//! MariaDB's own (`GET_LOCK`) are of one server. Where that is a node of Galera, a connection of
-//! its own changes the row of the lock's name, in a transaction that never commits. It is one of
-//! *streaming replication*: all nodes have locked the row when the statement is done. So a process
-//! on any node waits for that row. It is free when the connection ends that changed it, however
-//! that ends, or when the others leave out that connection's node.
+//! MariaDB's own locks (`GET_LOCK`) hold on one server. On a node of Galera, a separate connection
+//! changes the row of the lock's name, in a transaction that never commits. It uses *streaming
+//! replication*: all nodes have locked the row when the statement is done. So a process on any node
+//! waits for that row. It is released when the connection ends for any reason, or when the others
+//! leave out its node.
 //!
-//! The rows are there before: one that is inserted and rolled back leaves whoever waited for it
-//! with the gap that it stood in, where others want to insert theirs.
+//! The rows exist before: if one were inserted and rolled back, a waiting process would get a gap
+//! lock, which blocks other inserts.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,28 +25,28 @@ use crate::servers::pool::Connect;
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_lock` (\
     name VARCHAR(255) NOT NULL PRIMARY KEY, taken BIGINT NOT NULL DEFAULT 0) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
-/// Begins a transaction whose statements other nodes have when they are done.
+/// Begins a transaction whose statements reach the other nodes when they are done.
 const BEGIN: &str = "SET SESSION wsrep_trx_fragment_unit = 'statements', \
     wsrep_trx_fragment_size = 1, autocommit = 0, idle_transaction_timeout = 0, \
     wait_timeout = 604800; START TRANSACTION";
 const TAKE: &str = "UPDATE memora_lock SET taken = taken + 1 WHERE name = ?";
-/// A node that undoes the transaction, since it was without the others for a while, may say nothing
-/// of it. The savepoint goes with it.
+/// A node that rolls back the transaction, because it was without the others for a while, may not
+/// report it. The savepoint is lost with it.
 const MARK: &str = "SAVEPOINT memora";
 const CHECK: &str = "RELEASE SAVEPOINT memora; SAVEPOINT memora";
-/// A pause before trying again after another process that came at the same moment.
+/// A pause before the next try, after a conflict with another process.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// A lock of this site. It is free when this ends, or the connection that it was taken with: have
-/// both end together.
+/// A lock of this site. It is released when this value or its connection is dropped: drop both
+/// together.
 #[must_use]
 pub struct Held {
-    /// Holds the lock where there are nodes. Elsewhere the connection does that it was taken with.
+    /// Holds the lock if there are nodes. Otherwise the connection that took it does.
     row: Option<Conn>,
 }
 
 impl Held {
-    /// Takes a lock by its name. None: another connection has it, and kept it for so many seconds.
+    /// Takes a lock by its name. `None`: another connection kept it for this many seconds.
     pub fn take(
         server: &DatabaseServer,
         connection: &mut Conn,
@@ -62,12 +62,12 @@ impl Held {
         Ok(taken.then_some(Held { row: None }))
     }
 
-    /// Gives a row free, to be taken again by another connection.
+    /// Releases a row, so that another connection can lock it.
     pub fn release(&mut self) {
         self.row = None;
     }
 
-    /// Checks that no process on another node can have it.
+    /// Checks that no process on another node can have the lock.
     ///
     /// # Errors
     /// [`Error::Unavailable`]: the node was without the others, or is, and another process may have
@@ -85,7 +85,7 @@ impl Held {
     }
 }
 
-/// Whether some connection has a lock of this site.
+/// Whether any connection has a lock of this site.
 pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
     if !is_node(connection)? {
         let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-', ?, '|', DATABASE()))";
@@ -103,7 +103,7 @@ fn is_node(connection: &mut Conn) -> Result<bool> {
     Ok(found.is_some_and(|(_, value)| value == "ON"))
 }
 
-/// Makes the row of a name, if it is not there. It waits for nobody who has it.
+/// Makes the row of a name, unless it exists. Does not wait for a process that has locked it.
 fn make_row(connection: &mut Conn, name: &str) -> Result<()> {
     if row::<u8>(connection, "SELECT 1 FROM memora_lock WHERE name = ?", (name,))?.is_none() {
         in_transaction_again(connection, |connection| {
@@ -113,7 +113,7 @@ fn make_row(connection: &mut Conn, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// A connection whose transaction has the row. None: another kept it for so many seconds.
+/// A connection whose transaction has the row. `None`: another one kept it for this many seconds.
 fn take_row(server: &DatabaseServer, name: &str, seconds: u32) -> Result<Option<Conn>> {
     let mut connection = server.connect(false)?;
     set_lock_wait(&mut connection, seconds)?;
@@ -126,7 +126,7 @@ fn take_row(server: &DatabaseServer, name: &str, seconds: u32) -> Result<Option<
                 return Ok(Some(connection));
             }
             Err(error) if is_locked_out(&error) => return Ok(None),
-            // Two came at once; this one was undone.
+            // Two processes came at once; this transaction was rolled back.
             Err(error) if is_contention(&error) => {
                 if began.elapsed() > Duration::from_secs(seconds.into()) + PAUSE {
                     return Ok(None);

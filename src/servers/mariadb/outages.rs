@@ -1,4 +1,4 @@
-//! What all processes know of outages: kept in MariaDB, which no dead Redis takes along.
+//! What all processes know of outages: kept in MariaDB, which survives a dead Redis.
 
 use mysql::Conn;
 
@@ -6,8 +6,8 @@ use super::statements::{row, run};
 use super::transaction::in_transaction_again;
 use crate::error::{Result, Server};
 
-/// An outage is over when nobody has seen it for this long, in microseconds: one that comes and
-/// goes is one.
+/// An outage is over when no process has seen it for this long, in microseconds: a flickering
+/// outage counts once.
 const QUIET_US: i64 = 5_000_000;
 
 /// A row for each Redis.
@@ -32,34 +32,35 @@ pub fn of_several(server: Server) -> &'static str {
 /// The server's clock, Unix microseconds.
 pub const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
 
-/// The present by the server's clock, Unix microseconds: what one host writes and another compares.
+/// The present by the server's clock, Unix microseconds, so that hosts can compare each other's
+/// times.
 pub fn now_us(connection: &mut Conn) -> Result<i64> {
     Ok(row(connection, &format!("SELECT {NOW_US}"), ())?.unwrap_or(0))
 }
 
-/// What became of the try to end an outage.
+/// The outcome of a try to end an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// This call ended it. It lasted so many seconds.
+    /// This call ended it. It lasted this many seconds.
     Ended(u64),
-    /// Somebody else ended it, or there was none.
+    /// Another process ended it, or there was none.
     NoOutage,
-    /// It was seen only a moment ago.
+    /// A process has just seen it.
     TooEarly,
 }
 
-/// Notes that a server is out of reach. True for the one call that is the first to see the outage.
+/// Notes that a server cannot be reached. True for the first call that sees the outage.
 pub fn see(connection: &mut Conn, server: Server) -> Result<bool> {
     see_named(connection, server.id())
 }
 
-/// Whether something that is no outage of a server was seen and has not ended.
+/// Whether a named condition was seen and has not ended.
 pub fn is_open(connection: &mut Conn, name: &str) -> Result<bool> {
     let sql = "SELECT is_open FROM `memora_outage` WHERE server = ?";
     Ok(row(connection, sql, (name,))?.unwrap_or(false))
 }
 
-/// Ends what [`see_named`] has seen.
+/// Ends a condition that [`see_named`] noted.
 pub fn end_named(connection: &mut Conn, name: &str) -> Result<()> {
     run(
         connection,
@@ -68,7 +69,7 @@ pub fn end_named(connection: &mut Conn, name: &str) -> Result<()> {
     )
 }
 
-/// Notes something by its name. True for the first to see it.
+/// Notes a condition by its name. True for the first call that sees it.
 pub fn see_named(connection: &mut Conn, name: &str) -> Result<bool> {
     in_transaction_again(connection, |connection| {
         let sql =

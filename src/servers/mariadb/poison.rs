@@ -20,7 +20,7 @@ pub struct Poison<'a> {
     pub player: &'a str,
     /// The season.
     pub season: &'a str,
-    /// The question, or nothing when not even that can be read.
+    /// The question; empty if not even that can be read.
     pub question_id: &'a str,
     /// Why it cannot be written.
     pub reason: &'a str,
@@ -73,15 +73,15 @@ pub fn count(connection: &mut Conn) -> Result<u64> {
     Ok(row(connection, sql, ())?.unwrap_or(0))
 }
 
-/// What of a record's student and season there is, as Frappe writes their names: a User, a Game
-/// Subscription Season.
+/// Whether a record's student and season exist, exactly as named: a User, a Game Subscription
+/// Season.
 pub fn known(connection: &mut Conn, player: &str, season: &str) -> Result<(bool, bool)> {
     let sql = "SELECT EXISTS (SELECT 1 FROM `tabUser` WHERE name = ? AND BINARY name = ?), \
         EXISTS (SELECT 1 FROM `tabGame Subscription Season` WHERE name = ? AND BINARY name = ?)";
     Ok(row(connection, sql, (player, player, season, season))?.unwrap_or_default())
 }
 
-/// The questions of a student of which something was not replayed.
+/// The questions of a student with records that were not replayed.
 pub fn questions(connection: &mut Conn, player: &str, season: &str) -> Result<HashSet<String>> {
     let sql = "SELECT COALESCE(question_id, '') FROM `tabPoison Review` \
         WHERE player = ? AND season = ? AND replayed_at IS NULL";
@@ -90,7 +90,7 @@ pub fn questions(connection: &mut Conn, player: &str, season: &str) -> Result<Ha
 
 /// A record as it was set aside.
 pub struct SetAside {
-    /// The student; nothing when the journal did not tell.
+    /// The student; empty if the journal's entry had none.
     pub player: String,
     /// The season; likewise.
     pub season: String,
@@ -101,7 +101,7 @@ pub struct SetAside {
 }
 
 /// One record that was set aside, locked until the transaction ends. `None`: there is none of that
-/// name, or it was replayed, or dismissed where only those are wanted that wait.
+/// name, or it was replayed, or it was dismissed and only waiting ones are wanted.
 pub fn lock(connection: &mut Conn, name: &str, must_wait: bool) -> Result<Option<SetAside>> {
     let sql = "SELECT COALESCE(player, ''), COALESCE(season, ''), COALESCE(job_id, ''), \
     COALESCE(payload, '') \

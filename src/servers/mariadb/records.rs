@@ -26,8 +26,8 @@ fn review(zone: &SiteZone, row: Row) -> Review {
     let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = row;
     let answered_at_us = answered_at_us.unwrap_or(0);
     let answered = answered_at_us.div_euclid(1_000_000);
-    // When clocks go back, a date of the second time reads as one of the first: the answer's own
-    // time tells.
+    // When clocks go back, a date of the second hour reads as one of the first; the answer's own
+    // time decides.
     let is_second_time = |last: i64| {
         last != answered
             && (last - answered).abs() < SECOND_TIME
@@ -77,8 +77,8 @@ pub fn of_students(
 
 /// All records of a season, student after student, from one moment.
 ///
-/// One statement without a condition: to look where a student's records end costs MariaDB as much
-/// again as to read them. So it takes a partition of the season's own.
+/// One statement without a condition: finding where a student's records end costs MariaDB as much
+/// as reading them. So the season needs its own partition.
 pub struct Scan<'c> {
     rows: QueryResult<'c, 'c, 'c, Binary>,
     zone: &'c SiteZone,
@@ -155,7 +155,8 @@ pub fn students(
     Ok(found)
 }
 
-/// Some records of a student, where their season's records are, locked until the transaction ends.
+/// Some records of a student, in the table of their season's records, locked until the transaction
+/// ends.
 pub fn lock(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -174,7 +175,7 @@ pub fn lock(
     Ok(rows(connection, &sql, params)?.into_iter().map(|row| record(zone, row)).collect())
 }
 
-/// All records of a student in a season, with what is needed to lay answers over them.
+/// All records of a student in a season, with what is needed to apply answers to them.
 pub fn standing(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -213,7 +214,7 @@ pub struct Ahead {
     pub order: i64,
 }
 
-/// Some records with an order after this one. Reads the table, and locks nothing.
+/// Some records with an order after this one. Reads the whole table without locks.
 pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead>> {
     let sql = format!(
         "SELECT player, season, question_id, answered_at_us FROM `{}` WHERE answered_at_us > ? \
@@ -225,7 +226,7 @@ pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead
     Ok(found.into_iter().map(ahead).collect())
 }
 
-/// Gives records another order, where they still have the one they had. Returns how many.
+/// Gives records another order, if they still have their old one. Returns how many.
 pub fn put_back(connection: &mut Conn, records: &[Ahead], order: i64) -> Result<u64> {
     let sql = format!(
         "UPDATE `{}` SET answered_at_us = ? \
@@ -260,8 +261,8 @@ pub fn due(
         &format!("SELECT COUNT(*) FROM {table} WHERE {condition}"),
         params.clone(),
     )?;
-    // Those of one moment come in the order of their ids: InnoDB's indexes end with the primary
-    // key. To ask for it would make MariaDB sort.
+    // Records due at the same time come in the order of their ids, because InnoDB's indexes end
+    // with the primary key. Asking for that order would make MariaDB sort.
     let sql = format!(
         "SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date LIMIT {limit}"
     );
@@ -304,8 +305,8 @@ const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modifie
     next_review_date = VALUES(next_review_date), last_review_date = VALUES(last_review_date), \
     subject = VALUES(subject), topic = VALUES(topic), answered_at_us = VALUES(answered_at_us)";
 
-/// Writes states with MariaDB's bulk protocol over whatever stands there: the caller has locked it.
-/// Sort them by their key first: the table is then written in its own order.
+/// Writes states with MariaDB's bulk protocol over existing records, which the caller has locked.
+/// Sort them by their key first, so that the table is written in its own order.
 pub fn upsert(
     connection: &mut Conn,
     writing: Writing<'_>,
@@ -332,8 +333,8 @@ pub fn upsert(
 /// Sorted as for [`upsert`].
 ///
 /// # Errors
-/// [`Error::Refused`] with the code [`super::errors::NOT_NULL`]: another state stands
-/// somewhere. Nothing was written then, once the transaction is rolled back.
+/// [`Error::Refused`] with the code [`super::errors::NOT_NULL`]: a record has another state.
+/// Nothing is written then, once the transaction is rolled back.
 pub fn upsert_expecting(
     connection: &mut Conn,
     writing: Writing<'_>,
@@ -380,8 +381,8 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
     values
 }
 
-/// The date of the last review. The student's own answer keeps its microseconds; Frappe's other
-/// dates have none.
+/// The date of the last review. It keeps the microseconds of the student's own answer; Frappe's
+/// other dates have none.
 pub fn last_review_value(zone: &SiteZone, review: &Review) -> Value {
     let (seconds, microseconds) = split(review.answered_at_us);
     match review.last_review {
@@ -397,7 +398,7 @@ pub fn split(microseconds: i64) -> (i64, u32) {
     (microseconds.div_euclid(1_000_000), rest)
 }
 
-/// What fits into a column of Frappe's: a record is poison for its data, its traces never are.
+/// Cuts a text to fit a column of Frappe's: such a text must never make a record fail.
 pub fn cut(text: &str) -> String {
     text.chars().take(140).collect()
 }

@@ -18,7 +18,7 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_registration` (\
     NULL DEFAULT 0, defended_at_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 \
     COLLATE utf8mb4_nopad_bin";
 
-/// What older versions lack: they knew one run of before.
+/// Older versions knew only one earlier run.
 pub const WIDEN: &str =
     "ALTER TABLE `memora_registration` MODIFY previous VARCHAR(1000) NOT NULL DEFAULT ''";
 
@@ -34,7 +34,7 @@ pub(super) fn columns() -> String {
     )
 }
 
-/// What [`columns`] say.
+/// Reads [`columns`].
 pub(super) fn registration(
     (run, previous, challenge, challenged_us, defended_us): (String, String, String, i64, i64),
 ) -> Registration {
@@ -50,8 +50,8 @@ pub fn look(connection: &mut Conn, name: &str) -> Result<Registration> {
     Ok(row(connection, &sql, (name,))?.map(registration).unwrap_or_default())
 }
 
-/// Does for a run what `decide` says of what is registered then, while nobody else changes it; a
-/// challenge is made with these words.
+/// Does for a run what `decide` returns, under a lock on the registration; a new challenge has this
+/// text.
 pub fn settle(
     connection: &mut Conn,
     name: &str,

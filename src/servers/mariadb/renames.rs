@@ -1,4 +1,5 @@
-//! `memora_rename`: users who are being renamed, and what came under their old names meanwhile.
+//! `memora_rename`: users who are being renamed, and the records that arrived under their old names
+//! meanwhile.
 
 use mysql::{Conn, Value};
 
@@ -8,7 +9,7 @@ use super::statements::{rows, run};
 use super::transaction::in_transaction_again;
 use crate::error::Result;
 
-/// A row for each renaming of late.
+/// A row for each recent renaming.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_rename` (\
     old_name VARCHAR(140) NOT NULL PRIMARY KEY, new_name VARCHAR(140) NOT NULL, noted_at_us BIGINT \
     NOT NULL) \

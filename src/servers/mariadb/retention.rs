@@ -15,8 +15,8 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_retention` (\
     after_question VARCHAR(140) NOT NULL, is_flagged TINYINT NOT NULL) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
-/// For so long after a season was archived, in seconds, records are added to it: an answer that is
-/// late bears the moment at which it was given.
+/// For this long after a season was archived, in seconds, records may be added to it: a late answer
+/// has the time at which it was given.
 const LATE_SECONDS: i64 = 86_400;
 
 /// The next season in the archive, in the order of names: one step in its index.
@@ -28,14 +28,14 @@ pub fn next_season(connection: &mut Conn, after: &str) -> Result<Option<String>>
     row(connection, &sql, (after,))
 }
 
-/// The record after which a season's records are to be flagged that were archived before a moment
-/// (Unix seconds). `None`: they are, or none can be that old.
+/// The record after which a season's records that were archived before a given time (Unix seconds)
+/// must be flagged. `None`: all are flagged, or none can be that old.
 pub fn flagging_from(
     connection: &mut Conn,
     season: &str,
     archived_before: i64,
 ) -> Result<Option<Key>> {
-    // Records from before memora's archive are of a season that it does not know: of any age.
+    // Records from before memora's archive have a season unknown to it, and any age.
     let is_young = "SELECT 1 FROM memora_archive WHERE season = ? AND season <> '' \
         AND (finished_at_us IS NULL OR finished_at_us >= ?)";
     let last_us = (archived_before - LATE_SECONDS) * 1_000_000;
@@ -71,8 +71,8 @@ pub fn flag(
     Ok(connection.affected_rows())
 }
 
-/// Notes that flagging has come to the end of a range. A season that memora archived is done with
-/// at its end; another begins again.
+/// Notes that flagging has reached the end of a range. A season that memora archived is finished at
+/// its end; any other starts over.
 pub fn note_flagged(connection: &mut Conn, range: &KeyRange) -> Result<()> {
     let after = range.until.clone().unwrap_or_default();
     let sql = "INSERT INTO memora_retention (season, after_player, after_question, is_flagged) \

@@ -1,4 +1,4 @@
-//! How large a season is, by what can be known without reading all of it.
+//! The size of a season, without reading all of it.
 
 use mysql::{Conn, Value};
 
@@ -7,7 +7,7 @@ use super::shape::LIVE;
 use super::statements::{placeholders, row, rows_of_text};
 use crate::error::Result;
 
-/// The first records of a season, up to `most`: how many they are, and of how many students.
+/// How many of the first `most` records a season has, and of how many students.
 pub fn first_records(connection: &mut Conn, season: &str, most: u64) -> Result<(u64, u64)> {
     let records = Place::Live.records_of(season);
     let sql = format!(
@@ -17,7 +17,7 @@ pub fn first_records(connection: &mut Conn, season: &str, most: u64) -> Result<(
     Ok(rows_of_text(connection, &sql)?.pop().unwrap_or_default())
 }
 
-/// The first students of a season, up to `most`. One look at the key for each, however many records
+/// The first students of a season, up to `most`. One step in the key for each, however many records
 /// they have.
 pub fn first_students(connection: &mut Conn, season: &str, most: usize) -> Result<Vec<String>> {
     let records = Place::Live.records_of(season);

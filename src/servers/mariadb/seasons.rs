@@ -1,4 +1,4 @@
-//! Which seasons, subjects, topics and users there are.
+//! Which seasons, subjects, topics and users exist.
 
 use mysql::Conn;
 
@@ -6,7 +6,7 @@ use super::statements::{row, rows};
 use crate::error::Result;
 
 /// The active season and whether it uses the cache; none that is archived or on its way there. Of
-/// several, the one that today lies in wins, then the one that began last. `today` is the site's
+/// several, the one that includes today wins, then the one that began last. `today` is the site's
 /// day as `YYYY-MM-DD`.
 pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool)>> {
     row(
@@ -30,8 +30,8 @@ pub fn names(connection: &mut Conn) -> Result<Vec<String>> {
     rows(connection, "SELECT name FROM `tabGame Subscription Season` ORDER BY name", ())
 }
 
-/// A User's name as Frappe has it. MariaDB finds it in any case; what differs by more than case is
-/// another's.
+/// A User's name as Frappe has it. MariaDB ignores case and more; a name that differs by more than
+/// case is another user's.
 pub fn user_named(connection: &mut Conn, name: &str) -> Result<Option<String>> {
     let found: Option<String> =
         row(connection, "SELECT name FROM `tabUser` WHERE name = ?", (name,))?;

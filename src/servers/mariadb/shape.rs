@@ -1,5 +1,5 @@
 //! What shape a table of records has on disk: key, collation, indexes. Read from the schema,
-//! brought about with one ALTER TABLE.
+//! changed with one ALTER TABLE.
 
 use mysql::Conn;
 
@@ -10,11 +10,11 @@ use crate::error::{Error, Result};
 const COLLATION: &str = "utf8mb4_nopad_bin";
 const SAFE_MODE_INDEX: &str = "player_season_next_review_date";
 
-/// A table of records. No two of its rows are of the same player, season and question.
+/// A table of records. No two of its rows have the same player, season and question.
 pub struct Shape {
     /// The table's name.
     pub table: &'static str,
-    /// The columns of its primary key, which its rows lie in the order of.
+    /// The columns of its primary key, in whose order the rows are stored.
     pub primary_key: [&'static str; 3],
     /// Whether Safe Mode reads it.
     has_safe_mode_index: bool,
@@ -40,7 +40,7 @@ impl Shape {
         Ok(self.index_columns(connection, "PRIMARY")? == self.primary_key)
     }
 
-    /// The parts of an ALTER TABLE that bring the table to its shape; none when it has it.
+    /// The parts of an ALTER TABLE that give the table its shape; none if it has it.
     pub fn missing(&self, connection: &mut Conn) -> Result<Vec<String>> {
         let mut parts = Vec::new();
         let primary_key = self.index_columns(connection, "PRIMARY")?;
@@ -67,8 +67,8 @@ impl Shape {
         if self.has_safe_mode_index && self.index_columns(connection, SAFE_MODE_INDEX)?.is_empty() {
             parts.push(format!("ADD KEY `{SAFE_MODE_INDEX}` (player, season, next_review_date)"));
         }
-        // Frappe's (15: modified, 16: creation). Every answer would be written there, too, and
-        // nothing reads them.
+        // Frappe's (15: modified, 16: creation). Every answer would also change them, and nothing
+        // reads them.
         for unused in ["modified", "creation"] {
             if !self.index_columns(connection, unused)?.is_empty() {
                 parts.push(format!("DROP KEY `{unused}`"));
@@ -77,11 +77,11 @@ impl Shape {
         Ok(parts)
     }
 
-    /// The primary key takes no NULL and no duplicate: what the patches cannot clean is an
-    /// administrator's.
+    /// The primary key takes no NULL and no duplicate: an administrator must clean what the patches
+    /// cannot.
     ///
     /// # Errors
-    /// [`Error::Fault`] says how many records are in the way.
+    /// [`Error::Fault`] says how many records violate it.
     pub fn check_is_clean(&self, connection: &mut Conn) -> Result<()> {
         if self.has_primary_key(connection)? {
             return Ok(());

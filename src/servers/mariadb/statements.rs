@@ -1,4 +1,4 @@
-//! Statements, and what becomes of them.
+//! Statements, and their results.
 
 use mysql::prelude::{FromRow, Queryable};
 use mysql::{Conn, Params};
@@ -24,10 +24,10 @@ pub fn row<T: FromRow>(
     connection.exec_first(sql, params).map_err(Error::from_mariadb)
 }
 
-/// Whether a condition holds, as a server says that takes writes. Another one is left.
+/// Whether a condition holds. Leaves a server that takes no writes.
 ///
-/// Both in one row, of no table: to join a table to the first takes MariaDB a temporary one, and
-/// with it as long as a small load.
+/// Both are in one row without a table: joining a table would need a temporary one, which takes
+/// MariaDB as long as a small load.
 pub fn ask_writable(
     connection: &mut Conn,
     condition: &str,
@@ -71,7 +71,7 @@ pub fn stop_statement(connection: &mut Conn, id: u32) -> Result<()> {
     run_text(connection, &format!("KILL QUERY {id}"))
 }
 
-/// Values in one list: MariaDB takes 65,535 in a statement.
+/// Most values in one list: MariaDB takes 65,535 in a statement.
 pub const MOST_IN_A_LIST: usize = 1_000;
 
 /// A list of `count` placeholders.

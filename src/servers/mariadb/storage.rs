@@ -1,4 +1,4 @@
-//! How the tables lie on disk: keys, collation, partitions. All of it can be run again and again.
+//! The tables on disk: keys, collation, partitions. Everything here can be run repeatedly.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,15 +21,15 @@ use crate::rules::names::check_season_name;
 const TABLE: &str = LIVE.table;
 const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
 const NO_SUCH_PARTITION: u16 = 1507;
-/// How long another process that prepares the tables is waited for, in seconds.
+/// How long to wait for another process that prepares the tables, in seconds.
 const LOCK_SECONDS: u32 = 5 * 3600;
-/// How long the partitions of a table in use are tried to be changed.
+/// How long to try to change the partitions of a table in use.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// For so long, only a table that is free at that very moment is taken.
+/// For this long, the table is locked only if it is free at once.
 const QUIET_TIME: Duration = Duration::from_secs(60);
 const QUIET_PAUSE: Duration = Duration::from_millis(10);
 const LOUD_PAUSE: Duration = Duration::from_secs(5);
-/// How long it is waited for then, with everybody behind it.
+/// How long each try then waits, with all other statements behind it.
 const LOUD_SECONDS: f64 = 0.05;
 
 /// The tables that are no DocTypes, and how they are made.
@@ -49,12 +49,12 @@ const OWN_TABLES: [(&str, &str); 12] = [
 ];
 
 /// Makes this connection the only one that prepares the tables, until it or the lock ends. An ALTER
-/// TABLE goes on when whoever asked for it is killed; the next one waits for it.
+/// TABLE continues after its process is killed; the next one waits for it.
 ///
 /// # Errors
-/// [`Error::Fault`] when another is at it for hours.
+/// [`Error::Fault`] if another process takes hours.
 pub fn lock(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
-    // On a node of Galera a lock is a row of it.
+    // On a node of Galera a lock is a row of this table.
     run_text(connection, locks::CREATE)?;
     Held::take(server, connection, "prepare", LOCK_SECONDS)?.ok_or_else(|| {
         Error::Fault(
@@ -67,7 +67,7 @@ pub fn lock(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
 /// Gives the tables what Frappe's schema cannot express. Returns a line for each change.
 ///
 /// # Errors
-/// [`Error::Fault`] when records without a season, or duplicates, have to be cleaned first.
+/// [`Error::Fault`] when records without a season, or duplicates, must be cleaned first.
 pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     let mut changes = Vec::new();
     for (table, create) in OWN_TABLES {
@@ -118,8 +118,8 @@ fn bring_to_shape(connection: &mut Conn, shape: &Shape, partitions: &str) -> Res
     Ok(parts)
 }
 
-/// Refuses to write while a record could be there twice: an upsert would then add rows instead of
-/// changing them.
+/// Refuses to write while duplicates are possible: an upsert would add rows instead of changing
+/// them.
 ///
 /// # Errors
 /// [`Error::Fault`] until [`prepare`] has given the table its primary key.
@@ -135,25 +135,25 @@ pub fn check_primary_key(connection: &mut Conn, shape: &Shape) -> Result<()> {
 }
 
 /// Makes a season's partition, and moves rows of the season there from the default one. False: it
-/// was there, and nothing was to be moved.
+/// existed, and nothing had to be moved.
 ///
-/// Nobody reads or writes the table between the two: who saw a partition without its rows would
-/// take its students for new ones. A process that is killed there does not stop it. A server that
-/// is killed there leaves rows in a table of their own: [`put_back_moved`] puts them back.
+/// No process reads or writes the table between the two steps: one that saw a partition without its
+/// rows would take its students for new ones. Killing the process does not stop the statement. If
+/// the server is killed, rows are left in another table: [`put_back_moved`] restores them.
 ///
-/// REORGANIZE PARTITION would do both at once, but MariaDB (10.11.19) killed meanwhile can leave a
-/// table that cannot be opened: it replaces `p_default` by a file of the same name. ADD PARTITION
-/// never did, in 200 tries.
+/// REORGANIZE PARTITION would do both at once, but if MariaDB (10.11.19) is killed meanwhile, it
+/// can leave a table that cannot be opened: it replaces `p_default` by a file of the same name. ADD
+/// PARTITION never did, in 200 tries.
 pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     check_season_name(season)?;
     if partition_exists(connection, season)? && !has_strays(connection, season)? {
         return Ok(false);
     }
     let moving = exchanged::make(connection, Purpose::Moving)?;
-    // Of all tables this locks no third one: MariaDB would wait for itself.
+    // This must not lock a third table: MariaDB would wait for itself.
     let is_new = with_table(connection, &format!(", {moving} WRITE"), |connection| {
         let is_there = partition_exists(connection, season)?;
-        // Another node of Galera may make it at this moment.
+        // Another node of Galera may be making it.
         let add = format!("ADD PARTITION IF NOT EXISTS ({})", partition(season));
         let has_strays = has_strays(connection, season)?;
         if has_strays {
@@ -169,15 +169,16 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     if !exchanged::has_rows(connection, &moving)? {
         exchanged::drop(connection, [moving.as_str()])?;
     }
-    // Another node of Galera, which this lock is none of, may have written some meanwhile.
+    // Another node of Galera, where this lock does not hold, may have written some meanwhile.
     if has_strays(connection, season)? {
         create_partition(connection, season)?;
     }
     Ok(is_new)
 }
 
-/// Puts back what was out of the big table when the server was killed. Returns the tables that it
-/// is in still, for [`drop_moved`]: reads may have found students without records, and cached that.
+/// Restores rows that were outside the big table when the server was killed. Returns the tables
+/// that still have them, for [`drop_moved`]: reads may have found students without records, and
+/// cached that.
 pub fn put_back_moved(connection: &mut Conn) -> Result<Vec<String>> {
     let mut found = Vec::new();
     for Exchanged { name, purpose, is_old } in exchanged::all(connection)? {
@@ -189,7 +190,7 @@ pub fn put_back_moved(connection: &mut Conn) -> Result<Vec<String>> {
                 put_back(connection, &name)
             });
             match put_back {
-                // Another process did.
+                // Another process has restored them.
                 Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => {}
                 put_back => put_back.map(|()| found.push(name))?,
             }
@@ -200,8 +201,7 @@ pub fn put_back_moved(connection: &mut Conn) -> Result<Vec<String>> {
     Ok(found)
 }
 
-/// Drops tables whose rows [`put_back_moved`] put back, once nothing is cached any more that lacks
-/// them.
+/// Drops tables whose rows [`put_back_moved`] restored, once no cached schedule lacks them.
 pub fn drop_moved(connection: &mut Conn, tables: &[String]) -> Result<()> {
     exchanged::drop(connection, tables.iter().map(String::as_str))
 }
@@ -214,15 +214,15 @@ fn seasons_with_partition(connection: &mut Conn) -> Result<Vec<String>> {
 
 /// Takes the records of a season out of the big table. [`remove_freed`] removes them.
 ///
-/// The partition changes places with an empty table. That renames files, so it takes as long for a
-/// billion records as for none; TRUNCATE and DROP PARTITION keep all readers waiting while the disk
-/// frees a file. And a transaction that began before, as that of a backup, finds a table that is
-/// newer than itself and fails (1412); with DROP PARTITION it would find no records, neither here
-/// nor in the archive, and believe it. The empty table is made when every record is in the archive:
-/// a transaction that began after that sees them there.
+/// Exchanges the partition with an empty table. That renames files, so it takes as long for a
+/// billion records as for none; TRUNCATE and DROP PARTITION make all readers wait while the disk
+/// frees a file. And an older transaction, such as a backup's, finds a table that is newer than
+/// itself and fails (1412); with DROP PARTITION it would silently find no records, neither here nor
+/// in the archive. The empty table is made when every record is in the archive: a transaction that
+/// began after that sees them there.
 ///
 /// # Errors
-/// When the table was in use all the time.
+/// If the table was never free.
 pub fn free_partition(
     server: &DatabaseServer,
     connection: &mut Conn,
@@ -240,13 +240,13 @@ pub fn free_partition(
     })
 }
 
-/// Removes what [`free_partition`] took out, also in a run that was killed. One process at a time:
-/// the others wait until the lock ends.
+/// Removes the tables that [`free_partition`] took out, also in a run that was killed. One process
+/// at a time: the others wait until the lock ends.
 ///
 /// # Errors
-/// [`Error::Fault`] when another is at it for hours.
+/// [`Error::Fault`] if another process takes hours.
 pub fn remove_freed(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
-    // Nobody removes what another is about to put in the partition's place.
+    // No process must remove a table that another is about to exchange.
     let held = Held::take(server, connection, "freeing", LOCK_SECONDS)?.ok_or_else(|| {
         Error::Fault(
             "another process has been freeing a partition for hours: see SHOW PROCESSLIST"
@@ -262,7 +262,7 @@ pub fn remove_freed(server: &DatabaseServer, connection: &mut Conn) -> Result<He
 /// Removes a season's partition if nothing is in it. False: there was none, or something is.
 ///
 /// # Errors
-/// When the table was in use all the time.
+/// If the table was never free.
 pub fn drop_empty_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     if !partition_exists(connection, season)? || !is_empty(connection, season)? {
         return Ok(false);
@@ -284,7 +284,7 @@ pub fn is_empty(connection: &mut Conn, season: &str) -> Result<bool> {
     Ok(row::<u8>(connection, &sql, ())?.is_none())
 }
 
-/// Does something with the table while nobody else uses it; `more` are other tables of LOCK TABLES.
+/// Runs `work` while no other process uses the table; `more` are other tables of LOCK TABLES.
 fn with_table<T>(
     connection: &mut Conn,
     more: &str,
@@ -292,17 +292,17 @@ fn with_table<T>(
 ) -> Result<T> {
     take_table(connection, more)?;
     let outcome = work(connection);
-    // A connection that broke has no locks any more.
+    // A broken connection no longer has locks.
     if !matches!(outcome, Err(Error::Unavailable { .. })) {
         set_right(connection, "UNLOCK TABLES")?;
     }
     outcome
 }
 
-/// Takes a table that students use for itself. A statement that waits for it behind a long
-/// transaction makes everybody after it wait, too: so it is tried only when nobody is in its way,
-/// and after a minute of that for a moment in five seconds. The moment is so short that nobody
-/// waits longer than 0.1 seconds for it and for what is done then.
+/// Locks a table that students use. A statement that waits for it behind a long transaction makes
+/// every later statement wait too. So each try succeeds only if the table is free; after a minute,
+/// a try every five seconds waits briefly, so briefly that no student waits longer than 0.1 seconds
+/// for it and for the work under the lock.
 ///
 /// # Errors
 /// [`Error::Fault`] when the table was in use all the time.
@@ -333,8 +333,8 @@ fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
     )))
 }
 
-/// Takes back what was set for a connection. One that could not, since somebody ended the
-/// statement, is of no use to others: it is closed, and its locks go with it.
+/// Resets a connection's settings. If that fails, because the statement was killed, the connection
+/// must not be used again: it is closed, which releases its locks.
 fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
     run_text(connection, sql).map_err(|error| match error {
         Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: true },
@@ -344,7 +344,7 @@ fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
 
 /// A partition of the big table.
 pub struct Partition {
-    /// Its season; `p_default` of all seasons without one.
+    /// Its season; `p_default` is for all seasons without one.
     pub name: String,
     /// How many records are in it, as MariaDB estimates.
     pub rows: u64,
@@ -364,7 +364,7 @@ pub fn partitions(connection: &mut Conn) -> Result<Vec<Partition>> {
 
 /// Whether a season has its partition.
 pub fn partition_exists(connection: &mut Conn, season: &str) -> Result<bool> {
-    // MariaDB would find the partition of a season in lower case, too.
+    // MariaDB would also find the partition of a season in lower case.
     if check_season_name(season).is_err() {
         return Ok(false);
     }
@@ -398,7 +398,7 @@ fn table_exists(connection: &mut Conn, table: &str) -> Result<bool> {
     Ok(row::<u8>(connection, sql, (table,))?.is_some())
 }
 
-/// Whether the table has a default partition, and each other one bears the name of its only season.
+/// Whether the table has a default partition, and each other one has the name of its only season.
 fn is_partitioned(connection: &mut Conn) -> Result<bool> {
     let sql = "SELECT PARTITION_NAME, PARTITION_METHOD, PARTITION_DESCRIPTION FROM \
     information_schema.PARTITIONS \

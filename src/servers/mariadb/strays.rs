@@ -1,16 +1,15 @@
-//! Rows of a season that stand in the default partition though the season has one of its own.
+//! Rows of a season that are in the default partition although the season has its own.
 //!
-//! MariaDB (10.11.19) leaves them there when the partition is added, and no statement that names
-//! the season looks there: it reads the season's partition alone. So the condition here hides the
-//! season from MariaDB.
+//! MariaDB (10.11.19) leaves them there when the partition is added, and a statement that names the
+//! season reads only the season's partition. So the condition here hides the season from MariaDB.
 //!
 //! To DELETE them there would be wrong on a replica that is sent rows (`binlog_format=ROW`): it
 //! looks for each by its key, in the season's partition, and deletes the row that was copied there.
-//! So the default partition changes places with a table that has the rows of all other seasons,
-//! which every replica does by itself, and what was in it is inserted again, each row into the
-//! partition that it belongs to: the rows of other seasons are there all the time. All that is one
-//! statement, which MariaDB goes on with when whoever sent it is killed. MariaDB itself may be
-//! killed in it: then rows of the season are in the other table only, until [`put_back`] is called.
+//! So the default partition is exchanged with a table that has the rows of all other seasons, which
+//! every replica does by itself, and its old rows are inserted again, each into its own partition:
+//! the rows of other seasons are always there. All this is one statement, which MariaDB finishes
+//! even if its process is killed. If MariaDB itself is killed, rows of the season are only in the
+//! other table, until [`put_back`] is called.
 
 use mysql::Conn;
 
@@ -18,8 +17,8 @@ use super::shape::LIVE;
 use super::statements::{row, run_text};
 use crate::error::Result;
 
-/// Whether the default partition has rows of a season. It is read as a whole: it is all but empty
-/// where seasons get their partitions within seconds.
+/// Whether the default partition has rows of a season. Reads the whole partition, which is almost
+/// empty if seasons get their partitions within seconds.
 pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
     let table = LIVE.table;
     let sql = format!(
@@ -28,10 +27,10 @@ pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
     Ok(row::<u8>(connection, &sql, (season,))?.is_some())
 }
 
-/// Moves rows out of the default partition, each into the partition that it belongs to.
+/// Moves rows out of the default partition, each into its own.
 ///
 /// `seasons` are all that have a partition, or get it by `add`, a part of an ALTER TABLE. With
-/// `is_kept`, what was moved is left in the table `moving`, too.
+/// `is_kept`, the moved rows also stay in the table `moving`.
 pub fn move_strays(
     connection: &mut Conn,
     seasons: &[String],
@@ -47,7 +46,7 @@ pub fn move_strays(
              WHERE CONCAT(season, '') NOT IN ({})",
             names.join(", ")
         ),
-        // First of the two: wherever the server is killed from now on, that table has rows.
+        // This comes first, so that the table has rows whenever the server is killed from now on.
         format!("ALTER TABLE `{table}` EXCHANGE PARTITION p_default WITH TABLE {moving}"),
         format!("ALTER TABLE `{table}` {add}"),
         insertion(connection, moving)?,
@@ -58,19 +57,19 @@ pub fn move_strays(
     run_text(connection, &format!("BEGIN NOT ATOMIC {}; END", statements.join("; ")))
 }
 
-/// Puts the rows of such a table where they belong. It can be done again.
+/// Moves the rows of such a table to their partitions. Safe to repeat.
 pub fn put_back(connection: &mut Conn, moving: &str) -> Result<()> {
     let sql = insertion(connection, moving)?;
-    // In no transaction of ours: to begin one would give the table free.
+    // Without a transaction: beginning one would release the table.
     run_text(connection, &sql)
 }
 
-/// Of two rows of one question the newer wins: one was written while the other could not be seen.
+/// Of two rows of one question the newer wins: one was written while the other could not be found.
 fn insertion(connection: &mut Conn, moving: &str) -> Result<String> {
     let table = LIVE.table;
     let columns = columns(connection)?;
     let is_key = |name: &str| LIVE.primary_key.iter().any(|key| name == format!("`{key}`"));
-    // The assignments run from left to right: what all others compare with comes last.
+    // Assignments run from left to right, so the column that all others compare comes last.
     let newer_wins: Vec<String> = columns
         .iter()
         .filter(|name| !is_key(name) && *name != "`answered_at_us`")

@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::error::{Error, Result};
 use crate::servers::tls::TlsKeys;
 
-/// Where they are in a site's configuration.
+/// Their keys in a site's configuration.
 pub const KEYS: TlsKeys =
     TlsKeys { address: "db_host", ca: "db_ssl_ca", own: "db_ssl_cert and db_ssl_key" };
 
@@ -18,14 +18,14 @@ pub const KEYS: TlsKeys =
 pub struct DatabaseTls<'a> {
     /// The CAs that sign the server's certificate.
     pub ca: &'a str,
-    /// The certificate that we show.
+    /// The client's certificate.
     pub cert: &'a str,
     /// Its key.
     pub key: &'a str,
 }
 
 impl DatabaseTls<'_> {
-    /// As Frappe means them: the server's certificate must be of its name.
+    /// As Frappe uses them: the server's certificate must have its name.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] names the key whose file cannot be used.

@@ -9,8 +9,8 @@ use super::errors::{contention_if_undone, is_contention};
 use super::statements::{run_text, run_texts};
 use crate::error::{Error, Result, Server};
 
-/// The pauses before a transaction that others came in the way of is run again. Two processes that
-/// met do not meet again: the pauses of each are its own.
+/// The pauses before a transaction is run again after a conflict. Each process has its own random
+/// pauses, so that two do not conflict again.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(2))
     .with_max_times(5)
@@ -18,9 +18,9 @@ const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
 
 /// What begins a transaction and marks it. See [`END`].
 const BEGIN: &str = "SET autocommit = 0; START TRANSACTION; SAVEPOINT memora";
-/// What ends it, if it is the one that was marked. A node of Galera whose transaction was in the
-/// way of another node's undoes it, and answers as if nothing were amiss, even to COMMIT. The mark
-/// goes with it. Without autocommit, nothing that came after it was kept either.
+/// What ends it, if it is the one that was marked. A node of Galera rolls back a transaction that
+/// conflicts with another node's, and reports no error, even for COMMIT. The savepoint is lost with
+/// it. Without autocommit, later statements are not kept either.
 const END: &str = "RELEASE SAVEPOINT memora; COMMIT; SET autocommit = 1";
 const UNDO: &str = "ROLLBACK; SET autocommit = 1";
 
@@ -32,8 +32,8 @@ pub fn in_transaction<T>(
     within(connection, BEGIN, work)
 }
 
-/// As [`in_transaction`], and again after a short rest when others came in its way: then nothing of
-/// it was done.
+/// As [`in_transaction`], but tries again after a short pause if it conflicted with others, and so
+/// was rolled back.
 pub fn in_transaction_again<T>(
     connection: &mut Conn,
     mut work: impl FnMut(&mut Conn) -> Result<T>,
@@ -41,8 +41,8 @@ pub fn in_transaction_again<T>(
     (|| in_transaction(connection, &mut work)).retry(PAUSES).when(is_contention).call()
 }
 
-/// Runs `work` in a transaction whose statements all see the same moment; it only reads. Again when
-/// the server has ended it.
+/// Runs `work` in a read-only transaction whose statements all see one snapshot. Tries again if the
+/// server has ended it.
 pub fn at_one_moment<T>(
     connection: &mut Conn,
     mut work: impl FnMut(&mut Conn) -> Result<T>,
@@ -61,7 +61,7 @@ fn within<T>(
     let outcome = done.and_then(|value| run_texts(connection, END).map(|()| value));
     outcome.map_err(|error| match error {
         Error::Unavailable { .. } => error,
-        // A connection without autocommit would keep nothing of what it is used for next.
+        // A connection without autocommit would lose the next user's changes.
         _ => match run_texts(connection, UNDO) {
             Ok(()) => contention_if_undone(error),
             Err(undo) => Error::Unavailable {

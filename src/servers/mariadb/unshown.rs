@@ -1,9 +1,9 @@
-//! Students whose cached schedules lack an answer that counts, or may lack one, and whether anybody
-//! believes the cache.
+//! Students whose cached schedules lack an answer that counts, or may lack one, and whether any
+//! process believes the cache.
 //!
 //! Each shard of the cache has a row of `memora_belief`. A process that marks a student holds a
-//! shared lock on it, one that settles the shard's marks an exclusive one: so no mark comes in
-//! unseen.
+//! shared lock on it; one that settles the shard's marks holds an exclusive one, so it misses no
+//! mark.
 
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
@@ -17,7 +17,7 @@ use crate::rules::belief::{Look, MOST_UNSHOWN, Unshown};
 use crate::rules::registration::{Registration, Standing};
 use crate::rules::shard::SHARDS;
 
-/// A row for each answer that the cache was not shown, or of which nobody knows whether it was.
+/// A row for each answer that the cache was not shown, or may not have been shown.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_unshown` (\
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, player VARCHAR(140) NOT NULL, \
     season VARCHAR(140) NOT NULL, shard TINYINT NOT NULL DEFAULT 1, newest BIGINT, \
@@ -33,7 +33,7 @@ pub const ADD_COLUMNS: &str = "ALTER TABLE `memora_unshown` ADD COLUMN IF NOT EX
 pub const CREATE_BELIEF: &str = "CREATE TABLE IF NOT EXISTS `memora_belief` (\
     id TINYINT NOT NULL PRIMARY KEY, is_believed TINYINT NOT NULL) ENGINE=InnoDB";
 
-/// Makes the rows, which are never removed. At first nobody believes the cache.
+/// Makes the rows, which are never removed. At first no process believes the cache.
 pub fn make_rows(connection: &mut Conn) -> Result<()> {
     let rows: Vec<String> = (0..SHARDS).map(|shard| format!("({}, 0)", id_of(shard))).collect();
     let rows = rows.join(", ");
@@ -43,12 +43,12 @@ pub fn make_rows(connection: &mut Conn) -> Result<()> {
     )
 }
 
-/// A shard's row. That of the first is also that of a cache of one.
+/// A shard's row. A cache of one shard uses the first.
 fn id_of(shard: usize) -> usize {
     shard + 1
 }
 
-/// So many marks are settled at a time: students wait for it.
+/// How many marks are settled at a time, because students wait for it.
 const MOST_SETTLED: usize = 10_000;
 
 type Row = (
@@ -65,7 +65,7 @@ type Row = (
     Option<i64>,
 );
 
-/// A run of a shard, and what is to be noted of it.
+/// A run of a shard, and what to note of it.
 #[derive(Clone, Copy)]
 pub struct Reached<'a> {
     /// The shard's place.
@@ -74,18 +74,18 @@ pub struct Reached<'a> {
     pub name: &'a str,
     /// The run.
     pub run: &'a str,
-    /// The words of a challenge for it.
+    /// The text of a challenge for it.
     pub challenge: &'a str,
 }
 
 /// Looks whether a shard of the cache may be believed, and which run of it: one small statement.
 pub fn look(connection: &mut Conn, shard: usize, name: &str) -> Result<(Look, Registration)> {
-    // One more than are dropped one by one: the rest need not be known.
+    // One more than are dropped singly: the rest need not be known.
     let (look, registration, _) = look_at(connection, shard, name, MOST_UNSHOWN + 1)?;
     Ok((look, registration))
 }
 
-/// As [`look`], and the ids of so many marks at most.
+/// As [`look`], with the ids of at most this many marks.
 fn look_at(
     connection: &mut Conn,
     shard: usize,
@@ -115,13 +115,13 @@ fn look_at(
     Ok((look, registration, ids))
 }
 
-/// Lets `change` look at what stands there and put a shard of the cache right. Where the run that
-/// is reached counts then, the marks that were there are forgotten: from now on it is believed.
-/// Does nothing else when `change` fails.
+/// Lets `change` read the marks and repair a shard of the cache. If the run that is reached is
+/// registered then, the marks are deleted, and from now on it is believed. Changes nothing if
+/// `change` fails.
 ///
 /// # Errors
-/// [`Error::Unavailable`], of the cache, when there are more marks than are settled at a time: the
-/// next look goes on with them, and nobody believes it before the last.
+/// [`Error::Unavailable`], of the cache, if there are more marks than are settled at a time: the
+/// next look continues, and no process believes the shard before the last mark is settled.
 pub fn settle(
     connection: &mut Conn,
     reached: Reached<'_>,
@@ -129,8 +129,9 @@ pub fn settle(
 ) -> Result<Standing> {
     let mut settled = settle_once(connection, reached, &mut change)?;
     if settled.standing.counts() && settled.is_all && !settled.was_believed {
-        // On another node of Galera, where the lock does not reach, somebody may have marked a
-        // student meanwhile, and found that nobody believes the cache. That mark is seen now.
+        // On another node of Galera, where the lock does not reach, a process may have marked a
+        // student meanwhile, and found that no process believes the cache. That mark is visible
+        // now.
         settled = settle_once(connection, reached, &mut change)?;
     }
     if settled.is_all {
@@ -138,17 +139,17 @@ pub fn settle(
     }
     Err(Error::Unavailable {
         server: Server::Cache,
-        cause: "it lacked many answers, and is put right step by step".to_owned(),
+        cause: "it lacked many answers, and is being repaired step by step".to_owned(),
         broken: false,
     })
 }
 
-/// What was done about a shard's marks.
+/// The outcome of settling a shard's marks.
 struct Settled {
     standing: Standing,
-    /// Whether somebody believed the shard before.
+    /// Whether processes believed the shard before.
     was_believed: bool,
-    /// Whether no mark is left of those that were there.
+    /// Whether none of the marks is left.
     is_all: bool,
 }
 
@@ -161,7 +162,7 @@ fn settle_once(
     let id = id_of(shard);
     in_transaction(connection, |connection| {
         run(connection, "SELECT 1 FROM `memora_belief` WHERE id = ? FOR UPDATE", (id,))?;
-        // Those that are forgotten are those that it tells of.
+        // Exactly the marks that it returns are deleted.
         let (look, registration, ids) = look_at(connection, shard, name, MOST_SETTLED)?;
         let standing = change(&look, &registration)?;
         registrations::note(connection, name, standing, (run_id, challenge))?;
@@ -189,11 +190,11 @@ pub struct Mark {
     pub id: u64,
     /// The shard that the student is in.
     pub shard: usize,
-    /// Whether somebody may believe what is cached.
+    /// Whether a process may believe the cache.
     pub is_believed: bool,
 }
 
-/// Marks a student of a shard (nobody's name: all of it): what is cached of them lacks an
+/// Marks a student of a shard (an empty name: the whole shard): the cached schedule lacks an
 /// acknowledged answer.
 pub fn mark(connection: &mut Conn, shard: usize, player: &str, season: &str) -> Result<Mark> {
     const IS_BELIEVED: &str = "SELECT is_believed FROM `memora_belief` WHERE id = ?";
@@ -205,14 +206,14 @@ pub fn mark(connection: &mut Conn, shard: usize, player: &str, season: &str) -> 
             connection.exec_iter(sql, (player, season, row_id)).map_err(Error::from_mariadb)?;
         Ok(result.last_insert_id().unwrap_or(0))
     })?;
-    // Once the mark is there: somebody who settles marks on another node of Galera may have missed
-    // it, and is seen now.
+    // Read after the mark is committed: a process that settles marks on another node of Galera may
+    // have missed it, which is visible now.
     let is_believed = row(connection, IS_BELIEVED, (row_id,))?.unwrap_or(true);
     Ok(Mark { id, shard, is_believed })
 }
 
-/// Marks students of a shard, players and seasons, without waiting for anybody. With an order: what
-/// is cached may lack the answer of this order; without: it lacks one.
+/// Marks students of a shard, players and seasons, without waiting. With an order: the cached
+/// schedule may lack the answer of this order; without: it lacks one.
 pub fn mark_several(
     connection: &mut Conn,
     shard: usize,
@@ -236,16 +237,16 @@ pub fn mark_several(
     })
 }
 
-/// Whether somebody may still believe what a mark speaks of: it is there, and nobody has found that
-/// no process believes the cache.
+/// Whether a process may still believe a marked schedule: the mark exists, and the shard is still
+/// believed.
 pub fn is_needed(connection: &mut Conn, mark: Mark) -> Result<bool> {
     let sql = "SELECT 1 FROM `memora_unshown` JOIN `memora_belief` ON memora_belief.id = shard \
     WHERE is_believed = 1 AND memora_unshown.id = ?";
     Ok(row::<u8>(connection, sql, (mark.id,))?.is_some())
 }
 
-/// Takes a mark back, if the student's schedule was dropped in the run of the shard that counts:
-/// the name of the shard, and the run. False: it is another one.
+/// Removes a mark, if the student's schedule was dropped in the registered run of the shard, given
+/// by the shard's name and the run. False: another run is registered.
 pub fn unmark(connection: &mut Conn, mark: Mark, (name, run_id): (&str, &str)) -> Result<bool> {
     in_transaction_again(connection, |connection| {
         let lock = "SELECT 1 FROM `memora_belief` WHERE id = ? LOCK IN SHARE MODE";
@@ -258,8 +259,8 @@ pub fn unmark(connection: &mut Conn, mark: Mark, (name, run_id): (&str, &str)) -
     })
 }
 
-/// Notes that nobody believes a shard of the cache any more, for nobody has settled this mark in
-/// time.
+/// Notes that no process believes a shard of the cache any more, because this mark was not settled
+/// in time.
 pub fn give_up(connection: &mut Conn, mark: Mark) -> Result<()> {
     in_transaction_again(connection, |connection| {
         let id = id_of(mark.shard);

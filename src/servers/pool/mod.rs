@@ -18,17 +18,17 @@ const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// How a pool makes its connections.
 pub trait Connect {
-    /// A connection that is ready for commands.
+    /// A connection, ready for commands.
     type Connection;
 
-    /// Connects. With `probe`, waits only briefly: the server was down a moment ago.
+    /// Connects. With `probe`, waits only briefly, because the server was just down.
     fn connect(&self, probe: bool) -> Result<Self::Connection>;
 
-    /// Asks the server over a connection that was idle, and waits only briefly: what lies between
-    /// may have forgotten the connection without a word. None: nothing came back.
+    /// Pings the server over an idle connection, and waits only briefly: a firewall may have
+    /// silently dropped the connection. `None`: no answer.
     fn test(&self, connection: Self::Connection) -> Option<Self::Connection>;
 
-    /// Whether a connection still leads to where the server is.
+    /// Whether a connection still leads to the present server.
     fn leads_there(&self, _connection: &Self::Connection) -> bool {
         true
     }
@@ -37,8 +37,8 @@ pub trait Connect {
     fn patience(&self) -> Duration;
 }
 
-/// How long one reply is waited for, of the patience for the server: the rest is for a look, over a
-/// new connection, whether it is the server that is silent.
+/// How long to wait for one reply, out of the patience for the server: the rest is for checking,
+/// over a new connection, whether the server itself is silent.
 pub fn reply_patience(patience: Duration) -> Duration {
     patience - BRIEFLY.min(patience / 5)
 }
@@ -52,16 +52,16 @@ pub struct Pool<C: Connect> {
     /// Wakes calls that wait for a connection: one was freed, or the breaker has opened.
     freed: Condvar,
     breaker: Breaker,
-    /// Why the server could not be used the last time.
+    /// The last failure of the server.
     cause: Mutex<String>,
 }
 
 struct Connections<T> {
-    /// The one that was used last is the last.
+    /// The most recently used one comes last.
     idle: Vec<Kept<T>>,
-    /// Calls that have a connection, or are making one.
+    /// The number of calls that have a connection, or are making one.
     in_use: usize,
-    /// Calls that wait for one.
+    /// The number of calls that wait for one.
     waiting: usize,
 }
 
@@ -101,12 +101,12 @@ impl<C: Connect> Pool<C> {
     /// Runs `work` on a connection. Waits for one while all are in use, so `work` must not ask the
     /// same pool for another.
     ///
-    /// `work` runs a second time, on a fresh connection, when a kept one turns out to be broken or
-    /// silent: it must be safe to repeat.
+    /// `work` runs a second time, on a fresh connection, if a kept one turns out to be broken or
+    /// silent, so it must be safe to repeat.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] without waiting while the breaker is open, [`Error::Exhausted`] when
-    /// no connection was free in time; else what `work` returned.
+    /// [`Error::Unavailable`] without waiting while the breaker is open, [`Error::Exhausted`] if no
+    /// connection was free in time; otherwise the error of `work`.
     pub fn with<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         let permit = self.breaker.permit();
         if permit == Permit::Refused {
@@ -121,7 +121,7 @@ impl<C: Connect> Pool<C> {
     }
 
     /// As [`Pool::with`], but asks the server even while the breaker is open, and waits for it as
-    /// long as for one that was never away.
+    /// long as for a healthy one.
     pub fn insist<T>(&self, work: impl FnMut(&mut C::Connection) -> Result<T>) -> Result<T> {
         let _slot = self.acquire(false, true)?;
         let began = (!self.breaker.is_open()).then(|| self.breaker.begin());
@@ -133,7 +133,7 @@ impl<C: Connect> Pool<C> {
     /// Closes the connections that are kept; the next call makes a new one.
     pub fn close(&self) {
         let idle = std::mem::take(&mut self.lock().idle);
-        // To say goodbye takes a while.
+        // Closing takes a while.
         drop(idle);
     }
 
@@ -142,8 +142,8 @@ impl<C: Connect> Pool<C> {
         self.breaker.is_open()
     }
 
-    /// Waits until a connection is free. That none is says nothing of the server: the breaker does
-    /// not learn from it.
+    /// Waits until a connection is free. A full pool says nothing about the server, so the breaker
+    /// ignores it.
     fn acquire(&self, probe: bool, despite_breaker: bool) -> Result<Slot<'_, C>> {
         let patience = if probe { BRIEFLY } else { self.connector.patience() };
         let mut began = None;
@@ -160,7 +160,7 @@ impl<C: Connect> Pool<C> {
             connections = waited.unwrap_or_else(PoisonError::into_inner).0;
             connections.waiting -= 1;
             if !despite_breaker && self.breaker.is_open() {
-                // What this call was woken for is for another one.
+                // Passes on a wake-up that this call does not use.
                 self.freed.notify_one();
                 return Err(self.refusal());
             }
@@ -193,8 +193,8 @@ impl<C: Connect> Pool<C> {
             }
             outcome => return outcome,
         };
-        // The connection may be at fault, and not the server: what lies between has forgotten it,
-        // or the server has closed it. A new one tells. It is not waited for as long again.
+        // The connection may be at fault, not the server: a firewall dropped it, or the server
+        // closed it. A new one shows which. Its wait is shorter.
         self.close();
         let made_at = Instant::now();
         let is_late = made_at.duration_since(start) >= AT_ONCE;
@@ -225,7 +225,7 @@ impl<C: Connect> Pool<C> {
         outcome
     }
 
-    /// The connection that was used last, so that the others grow old. It is tested if that was
+    /// The most recently used connection, so that the others expire. It is tested if that use was
     /// long ago.
     fn take(&self, now: Instant) -> Option<Kept<C::Connection>> {
         let mut connections = self.lock();
@@ -246,15 +246,15 @@ impl<C: Connect> Pool<C> {
         }
         let Kept { connection, made_at, idle_since } = kept;
         let Some(connection) = self.connector.test(connection) else {
-            // It is gone, and with it all that were idle for longer.
+            // It is dead, and so are all that were idle for longer.
             self.close();
             return None;
         };
         Some(Kept { connection, made_at, idle_since })
     }
 
-    /// Has the breaker learn from an outcome of what began at a moment; none: the server was known
-    /// to be away, and a failure is no news.
+    /// Reports the outcome of an attempt that began at this time to the breaker; `None`: the server
+    /// was known to be down, so a failure is no news.
     fn note<T>(&self, outcome: &Result<T>, began: Option<u64>) {
         match outcome {
             Err(Error::Unavailable { server, cause, .. }) if *server == self.server => {

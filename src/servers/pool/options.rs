@@ -2,25 +2,24 @@
 
 use std::time::Duration;
 
-/// What a pool keeps to. The names are those of sqlx's `PoolOptions`.
+/// A pool's limits, named as in sqlx's `PoolOptions`.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolOptions {
-    /// Most connections at a time, those that are idle among them. A process with more threads than
-    /// this is one that waits for its own Python; MariaDB takes 151 of all processes together.
+    /// Most connections at a time, including idle ones. A process with more threads than this waits
+    /// for its own Python; MariaDB takes 151 from all processes together.
     pub max_connections: usize,
-    /// How long a call waits for one of them, if its patience for the server is not over before.
+    /// How long a call waits for one, unless its patience for the server ends before.
     pub acquire_timeout: Duration,
     /// One that was idle for longer is closed when the pool is used again; MariaDB has closed it by
-    /// then. Firewalls and balancers forget it without a word, the earliest after 350 s.
+    /// then. Firewalls and load balancers silently drop it, after 350 s at the earliest.
     pub idle_timeout: Duration,
-    /// One that is older is closed after use: it leads to where the server was, which may be
-    /// another host by now.
+    /// An older one is closed after use: the server may be on another host by now.
     pub max_lifetime: Duration,
     /// One that was idle for longer is tested before it is used. A busy process never pays for it.
     pub test_after: Duration,
 }
 
-/// What all pools keep to.
+/// The limits of all pools.
 pub const OPTIONS: PoolOptions = PoolOptions {
     max_connections: 16,
     acquire_timeout: Duration::from_secs(30),

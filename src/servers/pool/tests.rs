@@ -5,7 +5,7 @@ use std::thread::{scope, sleep};
 
 use super::*;
 
-/// What a server without a network has seen.
+/// What an in-memory server has seen.
 #[derive(Default)]
 struct Seen {
     made: AtomicUsize,
@@ -62,7 +62,7 @@ fn lost(broken: bool) -> Error {
     Error::Unavailable { server: Server::Cache, cause: "it is away".to_owned(), broken }
 }
 
-/// A pool whose calls wait as long as the test takes, unless it says otherwise.
+/// A pool whose calls wait as long as the test takes, by default.
 fn pool(options: PoolOptions) -> (Pool<TestServer>, Arc<Seen>) {
     let seen = Arc::new(Seen::default());
     let server = TestServer(Arc::clone(&seen), Duration::from_secs(600));
@@ -107,7 +107,7 @@ fn a_call_that_waits_for_too_long_is_told_why() {
     pool.connector.1 = Duration::from_millis(1);
     let inner = pool.with(|_| Ok(number(&pool))).unwrap_or_else(Err);
     assert!(matches!(&inner, Err(Error::Exhausted { most: 1, .. })), "{inner:?}");
-    // The server is well: nobody is told of an outage.
+    // The server is healthy: no outage is reported.
     assert!(inner.is_err_and(|error| error.is_transient() && !error.is_failure_of(Server::Cache)));
     assert!(!pool.is_away());
     assert!(matches!(number(&pool), Ok(1)));

@@ -6,7 +6,7 @@ use super::{text, unexpected};
 use crate::error::{Error, Result};
 use crate::rules::head::Head;
 
-/// A script's answer: what kind it is, then its parts in order.
+/// A script's answer: its kind, then its parts in order.
 pub(super) struct Answer {
     pub(super) kind: String,
     parts: std::vec::IntoIter<Value>,

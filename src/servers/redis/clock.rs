@@ -1,4 +1,4 @@
-//! A server's own clock: by it, not by a host's, is compared when something was kept there.
+//! A server's own clock: ages of its data are measured by it, not by a host's clock.
 
 use super::RedisConnection;
 use crate::error::Result;

@@ -1,7 +1,7 @@
 //! The nodes of a Redis Cluster, and which of them has which slot.
 //!
-//! A call that meets a node that has a slot no more, or that is away, asks a node for the map of
-//! slots, and tries once more where that has changed.
+//! A call that reaches a node which no longer has the slot, or is down, asks a node for the map of
+//! slots, and tries once more if that has changed.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,14 +13,14 @@ use super::{RedisConnection, RedisServer, text, unexpected};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
 
-/// While a node is away, the map is asked for at most this often.
+/// While a node is down, the map is asked for at most this often.
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// A Redis Cluster.
 pub struct Cluster {
     /// The nodes that the configuration names.
     named: Vec<Arc<Node>>,
-    /// How its nodes are reached: as the first that is named.
+    /// How to reach its nodes: like the first named one.
     server: RedisServer,
     map: Mutex<Arc<Map>>,
     /// Held by the one call that asks for the map.
@@ -43,7 +43,7 @@ struct Range {
 }
 
 impl Cluster {
-    /// The cluster that some nodes belong to. They are asked when the first slot is looked for.
+    /// The cluster that some nodes belong to. They are asked on the first use of a slot.
     pub(super) fn of(first: &RedisServer, others: &[RedisServer]) -> Cluster {
         let servers = std::iter::once(first).chain(others);
         Cluster {
@@ -78,7 +78,7 @@ impl Cluster {
             outcome => return outcome,
         };
         let fresh = match &error {
-            // It knows where the slot is now.
+            // That node knows where the slot is now.
             Error::Elsewhere { .. } => self.ask(began, Some((node, true))),
             _ => self.ask(began.checked_sub(PAUSE).unwrap_or(began), Some((node, false))),
         };
@@ -88,7 +88,7 @@ impl Cluster {
         }
     }
 
-    /// All nodes that have slots, by a map that is new.
+    /// All nodes that have slots, by a new map.
     pub(super) fn nodes(&self) -> Result<Vec<Arc<Node>>> {
         Ok(self.ask(Instant::now(), None)?.nodes())
     }
@@ -109,8 +109,8 @@ impl Cluster {
         Arc::clone(&lock(&self.map))
     }
 
-    /// The map of slots, if it is newer than a moment; else as a node knows it now: the one that
-    /// has just answered, or any but the one that has not.
+    /// The map of slots, if it is newer than a given time; otherwise a node's present map: of the
+    /// node that has just answered, or of any but the one that has not.
     fn ask(&self, since: Instant, last: Option<(&Arc<Node>, bool)>) -> Result<Arc<Map>> {
         let _asking = lock(&self.asking);
         let known = self.known();
@@ -120,7 +120,7 @@ impl Cluster {
         let nodes = known.nodes();
         let answering = last.filter(|(_, answers)| *answers).map(|(node, _)| node);
         let is_other = |node: &&Arc<Node>| last.is_none_or(|(last, _)| node.name != last.name);
-        // One that is known to be away is asked last.
+        // A node that is known to be down is asked last.
         let mut others: Vec<_> = nodes.iter().chain(&self.named).filter(is_other).collect();
         others.sort_by_key(|node| node.is_away());
         let mut failure = None;
@@ -135,7 +135,7 @@ impl Cluster {
                 Err(error) => failure = Some(error),
             }
         }
-        // Nobody need ask again at once.
+        // No other call needs to ask again at once.
         let asked_at = Some(Instant::now());
         *lock(&self.map) = Arc::new(Map { ranges: known.ranges.clone(), asked_at });
         Err(failure.map_or_else(|| unavailable("it has no other node".to_owned()), settled))
@@ -145,7 +145,7 @@ impl Cluster {
     fn map_of(&self, nodes: &[Arc<Node>], asked: &Node, ranges: Vec<Range>) -> Map {
         let mut known: Vec<Arc<Node>> = nodes.iter().chain(&self.named).cloned().collect();
         let ranges = ranges.into_iter().map(|Range { first, last, host, port }| {
-            // A node that does not know its own address is the one that was asked.
+            // A node without an address is the one that was asked.
             let host = if host.is_empty() { asked.host().to_owned() } else { host };
             let server = self.server.moved_to(&host, port);
             let name = server.name();
@@ -179,7 +179,7 @@ impl Map {
     }
 }
 
-/// Which node has which slots, as the one that is asked knows it.
+/// Which node has which slots, according to the node asked.
 fn slots(connection: &mut RedisConnection) -> Result<Vec<Range>> {
     let found: Vec<Vec<Value>> = connection.command(redis::cmd("CLUSTER").arg("SLOTS"))?;
     found.into_iter().map(range).collect()
@@ -215,7 +215,7 @@ fn unavailable(cause: String) -> Error {
     Error::Unavailable { server: Server::Cache, cause, broken: false }
 }
 
-/// What a slot that moves means for who asks: it cannot be used at the moment.
+/// The error for a moving slot: it cannot be used now.
 fn settled(error: Error) -> Error {
     match error {
         Error::Elsewhere { cause, .. } => unavailable(cause),

@@ -4,16 +4,16 @@ use ::redis::{RedisError, RetryMethod, ServerErrorKind};
 
 use crate::error::{Error, Server};
 
-// Codes that the client does not know and takes for final.
+// Codes that the client does not know, and treats as permanent.
 
-/// A script or a module holds the server up. It answers again when that ends.
+/// A script or a module blocks the server. It answers again when that ends.
 const HELD_UP: &str = "BUSY";
-/// The connection leads to a server that does not know it, or that takes no writes: a new one may
-/// know the password, or lead elsewhere.
+/// The server does not know the connection, or takes no writes: a new one may have the password, or
+/// lead elsewhere.
 const OF_NO_USE: [&str; 4] = ["NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"];
-/// The server is full, for the moment.
+/// The server is full now.
 const FULL: &str = "OOM";
-// Redis 6.2 says of a script in the detail of an ERR what was refused in it.
+// Redis 6.2 reports what a script was refused in the detail of an ERR.
 const FULL_IN_SCRIPT: &str = "-OOM ";
 const DEMOTED_IN_SCRIPT: &str = "-READONLY ";
 
@@ -30,7 +30,8 @@ impl Error {
             || cause.contains(DEMOTED_IN_SCRIPT);
         let broken =
             error.is_unrecoverable_error() || is_demoted || OF_NO_USE.contains(&code.as_str());
-        // It loads its data, has lost its master or its cluster: LOADING, MASTERDOWN, CLUSTERDOWN.
+        // It is loading its data, or has lost its master or its cluster: LOADING, MASTERDOWN,
+        // CLUSTERDOWN.
         let must_wait = matches!(error.retry_method(), RetryMethod::WaitAndRetry);
         if broken || must_wait || error.is_io_error() || code == HELD_UP {
             Error::Unavailable { server, cause, broken }
@@ -42,7 +43,7 @@ impl Error {
 }
 
 /// Whether another node of the cluster has the keys, or they are on their way there: MOVED, ASK,
-/// TRYAGAIN. Of several commands it is enough that one was told so.
+/// TRYAGAIN. Of several commands, one such answer is enough.
 fn is_elsewhere(error: &RedisError) -> bool {
     use ServerErrorKind::{Ask, Moved, TryAgain};
     let refused = error.clone().into_server_errors().unwrap_or_default();

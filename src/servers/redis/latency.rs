@@ -1,4 +1,4 @@
-//! Counts of calls by duration, in the cache's Redis: a hash for each ten minutes and one of all
+//! Counts of calls by duration, in the cache's Redis: a hash for each ten minutes, and one for all
 //! time.
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use super::keys::Keys;
 use crate::error::Result;
 use crate::rules::latency::{ByCall, Call, Counts, SLOT_SECONDS, SLOTS};
 
-/// Adds counts to those of a slot and to all.
+/// Adds counts to those of a slot and of all time.
 pub fn add(connection: &mut RedisConnection, keys: &Keys, slot: i64, calls: &ByCall) -> Result<()> {
     let (slot, all) = (keys.latency(Some(slot)), keys.latency(None));
     let mut pipeline = redis::pipe();

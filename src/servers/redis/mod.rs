@@ -1,4 +1,4 @@
-//! The only place that speaks Redis: connections and scripts. What is asked is in `cache` and
+//! The only place that speaks Redis: connections and scripts. The commands are in `cache` and
 //! `journal`.
 
 mod answer;
@@ -47,11 +47,10 @@ use crate::servers::host::{BRIEFLY, Host};
 use crate::servers::pool::{Connect, reply_patience};
 use crate::servers::tls::{TlsKeys, advice as tls_advice};
 
-/// The number of the database that schedules are in: of a server's sixteen, one that few others
-/// use.
+/// The number of the database for schedules: one of a server's sixteen that few others use.
 const OWN_DATABASE: i64 = 13;
 
-/// Where the parts of TLS are in the URL of a Redis.
+/// The options of TLS in the URL of a Redis.
 fn tls_keys(server: Server) -> TlsKeys {
     let address = match server {
         Server::Journal => "redis_queue (or srs_journal_url)",
@@ -60,7 +59,7 @@ fn tls_keys(server: Server) -> TlsKeys {
     TlsKeys { address, ca: "ssl_ca_certs in the URL", own: "ssl_certfile in the URL" }
 }
 
-/// What to do where a user may not even connect.
+/// The advice if a user may not even connect.
 const RIGHTS: &str = ": give memora's user the rights that docs/configuration.md lists";
 
 /// How to reach one Redis.
@@ -68,9 +67,9 @@ const RIGHTS: &str = ": give memora's user the rights that docs/configuration.md
 pub struct RedisServer {
     server: Server,
     info: ConnectionInfo,
-    /// None: it is reached by a socket, or where sentinels say.
+    /// `None`: it is reached by a socket, or by sentinels.
     host: Option<Arc<Host>>,
-    /// Those who know its address; the one of `info` counts where there are none.
+    /// The sentinels that know its address; without them, `info` has it.
     sentinels: Option<Arc<Sentinels>>,
     /// How long a call waits for the server.
     timeout: Duration,
@@ -86,7 +85,7 @@ impl RedisServer {
     /// `key`: where the URL is in the site's configuration, for messages.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when it cannot be read, or asks for what memora does not do.
+    /// [`Error::InvalidInput`] when it cannot be read, or has options that memora does not support.
     pub fn at(server: Server, key: &str, url: &str, timeout: Duration) -> Result<RedisServer> {
         let url = RedisUrl::read(key, url)?;
         let (address, host) = match url.place {
@@ -102,7 +101,7 @@ impl RedisServer {
             }
             Place::Socket(path) => (ConnectionAddr::Unix(path), None),
         };
-        // Nothing is sent while connecting but what is needed: a probe of a hanging server waits
+        // Sends only what is needed while connecting, so that a probe of a hanging server waits
         // only once.
         let mut settings = RedisConnectionInfo::default()
             .set_protocol(redis::ProtocolVersion::RESP2)
@@ -141,8 +140,8 @@ impl RedisServer {
         Ok(RedisServer { server, info, host, sentinels, timeout, connect_timeout, is_in_cluster })
     }
 
-    /// The database on the same server that memora uses where nothing else is said: Frappe runs
-    /// KEYS over its own.
+    /// The database on the same server that memora uses by default, because Frappe runs KEYS over
+    /// its own.
     pub fn beside(&self) -> RedisServer {
         let settings = self.info.redis_settings().clone();
         let database = if settings.db() == OWN_DATABASE { OWN_DATABASE - 1 } else { OWN_DATABASE };
@@ -182,7 +181,7 @@ impl RedisServer {
         Ok(RedisServer { is_in_cluster: true, ..self })
     }
 
-    /// `host:port`; nothing where it is reached by a socket.
+    /// `host:port`; `None` if it is reached by a socket.
     pub fn name(&self) -> Option<String> {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
@@ -209,7 +208,7 @@ impl RedisServer {
         self.info.redis_settings().db()
     }
 
-    /// How long a call waits for each answer where it may wait in vain.
+    /// How long a call waits for each answer if it may wait in vain.
     fn brief(&self) -> Duration {
         match self.sentinels.as_ref().and_then(|all| all.primary()).or_else(|| self.host.clone()) {
             Some(host) => host.brief(self.timeout),
@@ -223,7 +222,7 @@ impl RedisServer {
 
     fn open(&self, host: Option<&Host>, patience: Duration) -> RedisResult<Connection> {
         match host {
-            // Whose name is in the certificate, the client looks up itself.
+            // The client itself resolves the name that the certificate must have.
             Some(host) if self.is_over_tls() => {
                 host.ask(patience)?;
                 open(self.info.clone(), patience)
@@ -234,7 +233,7 @@ impl RedisServer {
     }
 }
 
-/// A kept connection that the way there may forget.
+/// Keepalive for a kept connection, which a firewall may drop.
 fn kept_alive() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.idle);
     let keepalive = keepalive.with_interval(KEEPALIVE.interval).with_retries(KEEPALIVE.retries);
@@ -245,14 +244,13 @@ fn kept_alive() -> TcpSettings {
 pub struct RedisConnection {
     server: Server,
     inner: Connection,
-    /// Where it leads; nothing for a socket.
+    /// The address that it leads to; `None` for a socket.
     host: Option<Arc<Host>>,
     /// The server's `run_id`: another one means that it restarted and may have old data.
     pub run_id: String,
-    /// The server's clock, Unix microseconds, no later than at this moment; nothing where it does
-    /// not say.
+    /// The server's clock, Unix microseconds, at most the present; `None` if it is unknown.
     clock: Option<(i64, Instant)>,
-    /// How long each reply is waited for.
+    /// How long to wait for each reply.
     patience: Duration,
 }
 
@@ -260,7 +258,7 @@ impl Connect for RedisServer {
     type Connection = RedisConnection;
 
     fn connect(&self, probe: bool) -> Result<RedisConnection> {
-        // A server that does not let us in (too many clients, wrong password) is of no use now.
+        // A server that refuses connections (too many clients, wrong password) is unusable now.
         let fail = |error: redis::RedisError| match Error::from_redis(self.server, &error) {
             Error::Refused { server, cause, .. } if cause.contains("cluster mode") => {
                 Error::Unavailable { server, cause: of_cluster(server).to_owned(), broken: false }
@@ -306,7 +304,7 @@ impl Connect for RedisServer {
         if let Some(host) = &host {
             host.learn_distance(began.elapsed());
         }
-        // Valkey calls it otherwise.
+        // Valkey has another name for it.
         let mode = said("redis_mode:").or_else(|| said("server_mode:"));
         if !self.is_in_cluster && mode == Some("cluster") {
             return Err(Error::Unavailable {
@@ -339,7 +337,7 @@ impl Connect for RedisServer {
     fn test(&self, mut connection: RedisConnection) -> Option<RedisConnection> {
         connection.inner.set_read_timeout(Some(self.brief())).ok()?;
         match connection.ping() {
-            // It may be there, and let nobody ping.
+            // It may be up, but not permit PING.
             Ok(()) | Err(Error::Refused { .. }) => {}
             Err(_) => return None,
         }
@@ -352,7 +350,7 @@ impl Connect for RedisServer {
     }
 }
 
-/// What to do about a server in cluster mode that is taken for one Redis.
+/// The advice for a server in cluster mode that is configured as one Redis.
 fn of_cluster(server: Server) -> &'static str {
     match server {
         Server::Journal => {
@@ -369,13 +367,13 @@ impl RedisConnection {
         command.query(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }
 
-    /// Asks whether the server is there; a connection that was idle does not know otherwise.
+    /// Pings the server: otherwise an idle connection cannot know that it is up.
     pub fn ping(&mut self) -> Result<()> {
         self.command(&redis::cmd("PING"))
     }
 
-    /// Until when by the server's clock, Unix microseconds, it may do what is asked now: then
-    /// nobody waits for it any more.
+    /// Until when, by the server's clock in Unix microseconds, a command may run: afterwards its
+    /// caller no longer waits.
     fn until_us(&self) -> i64 {
         let microseconds =
             |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
@@ -385,14 +383,14 @@ impl RedisConnection {
         })
     }
 
-    /// The server does not do what came too late. Its clock may have been set, so another
-    /// connection is made.
+    /// The server refuses late commands. Its clock may have been set, so another connection is
+    /// made.
     fn too_late(&self) -> Error {
         let cause = "it was reached too late".to_owned();
         Error::Unavailable { server: self.server, cause, broken: true }
     }
 
-    /// Which run of the server answers now: a connection that was idle may be to one that is gone.
+    /// Which run of the server answers now: an idle connection may belong to an earlier one.
     pub fn run_id_now(&mut self) -> Result<String> {
         self.ping()?;
         Ok(self.run_id.clone())
@@ -403,13 +401,13 @@ impl RedisConnection {
         pipeline.query(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }
 
-    /// Runs a script; loads it first where the server does not have it.
+    /// Runs a script; loads it first if the server does not have it.
     pub fn script<T: FromRedisValue>(&mut self, call: &ScriptInvocation<'_>) -> Result<T> {
         call.invoke(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }
 }
 
-/// Claims a look, for so long. Whoever claims it later takes it over.
+/// Claims a look, for this long. A later claim takes it over.
 fn claim(
     connection: &mut RedisConnection,
     key: &str,
@@ -420,8 +418,8 @@ fn claim(
     connection.command(redis::cmd("SET").arg(key).arg(token).arg("PX").arg(milliseconds))
 }
 
-/// Notes that a look is done that was claimed before it began. False: the claim is another's, or
-/// over.
+/// Notes that a look is done that was claimed before it began. False: the claim was taken over, or
+/// expired.
 fn confirm(
     connection: &mut RedisConnection,
     script: &Script,
@@ -434,10 +432,10 @@ fn confirm(
 /// Reads a value as text; anything that is not valid UTF-8 text is a fault.
 fn text(value: Value) -> Result<String> {
     String::from_redis_value(value)
-        .map_err(|error| Error::Fault(format!("Redis sent what is not text: {error}")))
+        .map_err(|error| Error::Fault(format!("Redis sent a value that is not text: {error}")))
 }
 
-/// An answer that no script of ours gives.
+/// The error for an answer that none of memora's scripts gives.
 fn unexpected(what: &Value) -> Error {
     Error::Fault(format!("Redis sent an answer that memora does not know: {what:?}"))
 }

@@ -1,4 +1,4 @@
-//! One server that the cache is on.
+//! One server of the cache.
 
 use super::{RedisConnection, RedisServer};
 use crate::error::{Error, Result, Server};
@@ -22,13 +22,13 @@ impl Node {
         Node { name: server.name(), pool: Pool::new(Server::Cache, server.clone()) }
     }
 
-    /// As [`Pool::with`]. A failure names the node, where there are several.
+    /// As [`Pool::with`]. A failure names the node, if there are several.
     pub(crate) fn with<T>(
         &self,
         mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
     ) -> Result<T> {
         let outcome = self.pool.with(|redis| match work(redis) {
-            // The node is well.
+            // The node is healthy.
             Err(error @ Error::Elsewhere { .. }) => Ok(Err(error)),
             outcome => outcome.map(Ok),
         });

@@ -1,4 +1,4 @@
-//! The servers that the cache is on: one Redis, or a Redis Cluster.
+//! The servers of the cache: one Redis, or a Redis Cluster.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::node::Node;
 use super::{RedisConnection, RedisServer};
 use crate::error::Result;
 
-/// The servers that the cache is on.
+/// The servers of the cache.
 pub enum Nodes {
     /// One Redis.
     One(Arc<Node>),
@@ -15,7 +15,7 @@ pub enum Nodes {
     Cluster(Box<Cluster>),
 }
 
-/// Where the servers are.
+/// The addresses of the servers.
 #[derive(Clone, Debug)]
 pub enum Servers {
     /// One Redis.
@@ -25,7 +25,7 @@ pub enum Servers {
 }
 
 impl Nodes {
-    /// The servers at some places.
+    /// The servers at these addresses.
     pub fn at(servers: &Servers) -> Nodes {
         match servers {
             Servers::One(server) => Nodes::One(Arc::new(Node::only(server))),

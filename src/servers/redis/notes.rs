@@ -7,8 +7,8 @@ use super::keys::Keys;
 use super::{RedisConnection, claim};
 use crate::error::{Error, Result};
 
-/// What confirms a run of the cache. It names the run: another one may have a copy of it, as a
-/// replica of it, or started from its file.
+/// The text that confirms a run of the cache. It names the run, because another run may have a
+/// copy: a replica, or a server started from the same file.
 pub fn confirmation(run: &str, token: &str) -> String {
     format!("{run}|{token}")
 }
@@ -18,8 +18,7 @@ pub fn confirms(note: &str, run: &str) -> bool {
     note.strip_prefix(run).is_some_and(|rest| rest.starts_with('|'))
 }
 
-/// Makes it known that somebody looks whether the cache may be believed. Returns the run of the
-/// server.
+/// Announces a look whether the cache may be believed. Returns the run of the server.
 pub fn claim_belief(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -28,9 +27,9 @@ pub fn claim_belief(
 ) -> Result<String> {
     let note = confirmation(&connection.run_id, token);
     match claim(connection, &keys.claim(), &note, lease) {
-        // A cache that is full takes no notes, and can be read all the same.
+        // A full cache stores no notes, but can still be read.
         Err(Error::Refused { cause, .. }) => {
-            log::debug!("the cache takes no note of a look: {cause}")
+            log::debug!("the cache does not store a look: {cause}")
         }
         claimed => claimed?,
     }
@@ -98,18 +97,17 @@ pub fn forget_links(connection: &mut RedisConnection, keys: &Keys) -> Result<()>
     connection.command(redis::cmd("UNLINK").arg(keys.links()))
 }
 
-/// How many checks the database had seen at the last one; nothing where the cache was emptied
-/// since.
+/// How many checks the database had counted at the last one; `None` if the cache was emptied since.
 pub fn known_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<u64>> {
     connection.command(redis::cmd("GET").arg(keys.checks()))
 }
 
-/// Remembers how many checks the database has seen.
+/// Remembers how many checks the database has counted.
 pub fn remember_checks(connection: &mut RedisConnection, keys: &Keys, checks: u64) -> Result<()> {
     connection.command(redis::cmd("SET").arg(keys.checks()).arg(checks))
 }
 
-/// Forgets it: the next check finds nobody's schedule.
+/// Forgets it, so that the next check finds that no schedule is valid.
 pub fn forget_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.checks()))
 }

@@ -6,7 +6,7 @@ use ::redis::{Client, Connection, ConnectionAddr, ConnectionInfo, RedisResult};
 
 use crate::servers::host::Host;
 
-/// Connects to a host in this way, whatever address `info` has.
+/// Connects to this host, whatever address `info` has.
 pub fn open_at(host: &Host, info: &ConnectionInfo, patience: Duration) -> RedisResult<Connection> {
     host.connect(patience, |address| {
         let address = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
@@ -14,7 +14,7 @@ pub fn open_at(host: &Host, info: &ConnectionInfo, patience: Duration) -> RedisR
     })
 }
 
-/// Connects to where `info` says.
+/// Connects to the address in `info`.
 pub fn open(info: ConnectionInfo, patience: Duration) -> RedisResult<Connection> {
     Client::open(info)?.get_connection_with_timeout(patience)
 }

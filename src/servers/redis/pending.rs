@@ -1,5 +1,4 @@
-//! What the journal has of some students: submissions that wait, and those that were written
-//! lately.
+//! Some students' submissions in the journal: those that wait, and those that were written lately.
 
 use std::collections::HashMap;
 
@@ -10,13 +9,13 @@ use super::written::{self, WrittenId};
 use crate::error::{Error, Result};
 use crate::rules::entry::Entry;
 
-/// How often a student's submissions are read again that leave the stream meanwhile.
+/// How often to read a student's submissions again if some leave the stream meanwhile.
 const MOST_READS: u32 = 3;
 
 /// A student's submissions that are still in the journal.
 #[derive(Clone, Debug, Default)]
 pub struct Pending {
-    /// The order of the student's newest entry; 0 where the journal knows none.
+    /// The order of the student's newest entry; 0 if the journal knows none.
     pub head: i64,
     /// The entries that wait, in the order of the stream.
     pub entries: Vec<Entry>,
@@ -27,7 +26,7 @@ pub struct Pending {
 /// Which submissions of a student are still in the journal.
 #[derive(Clone, Debug, Default)]
 pub struct PendingIds {
-    /// The order of the student's newest entry; 0 where the journal knows none.
+    /// The order of the student's newest entry; 0 if the journal knows none.
     pub head: i64,
     /// The ids of those that wait, in the order of the stream.
     pub waiting: Vec<String>,
@@ -65,8 +64,8 @@ pub fn pending_ids(
 }
 
 /// What of some students is still on its way to MariaDB, in their order, and what was written there
-/// lately. What leaves the journal meanwhile is in MariaDB: whoever reads both reads the journal
-/// first.
+/// lately. What leaves the journal meanwhile is in MariaDB, so callers that read both must read the
+/// journal first.
 pub fn pending(
     connection: &mut RedisConnection,
     keys: &Keys,

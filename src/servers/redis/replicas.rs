@@ -1,4 +1,4 @@
-//! Asking replicas whether they have what was written.
+//! Asking replicas whether they have a write.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::errors::code;
 use super::replication::Replication;
 use crate::error::{Error, Result};
 
-/// How many replicas must have what was written before it counts, and how long they are waited for.
+/// How many replicas must have a write before it counts, and how long to wait for them.
 #[derive(Clone, Copy, Debug)]
 pub struct Replicas {
     /// How many; 0: none is asked.
     pub count: u32,
-    /// How long they are waited for.
+    /// How long to wait for them.
     pub patience: Duration,
 }
 
@@ -23,7 +23,7 @@ impl Replicas {
     pub const NONE: Replicas = Replicas { count: 0, patience: Duration::ZERO };
 }
 
-/// The server's part in replication; nothing where it may not be asked.
+/// The server's role in replication; `None` if memora's user may not ask.
 pub fn replication(connection: &mut RedisConnection) -> Result<Replication> {
     match connection.command::<String>(redis::cmd("INFO").arg("replication")) {
         Ok(text) => Ok(Replication::read(&text)),
@@ -33,8 +33,8 @@ pub fn replication(connection: &mut RedisConnection) -> Result<Replication> {
 }
 
 impl RedisConnection {
-    /// Runs a script that writes, and asks in the same round trip whether enough replicas have what
-    /// it wrote, and all that was written before.
+    /// Runs a script that writes, and asks in the same round trip whether enough replicas have this
+    /// and all earlier writes.
     pub(super) fn replicated_script<T: FromRedisValue>(
         &mut self,
         call: &ScriptInvocation<'_>,
@@ -55,8 +55,8 @@ impl RedisConnection {
         Ok((value, count >= replicas.count))
     }
 
-    /// Runs commands whose answers are ignored, and of which the last one writes, and asks in the
-    /// same round trip whether enough replicas have what was written.
+    /// Runs commands, of which the last one writes, ignores their answers, and asks in the same
+    /// round trip whether enough replicas have the writes.
     pub(super) fn replicated(
         &mut self,
         pipeline: &mut Pipeline,
@@ -70,7 +70,7 @@ impl RedisConnection {
     }
 }
 
-/// With the question how many replicas have what was written.
+/// Adds the question how many replicas have the writes.
 fn replicated(pipeline: &mut Pipeline, Replicas { count, patience }: Replicas) -> &mut Pipeline {
     let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
     pipeline.cmd("WAIT").arg(count).arg(milliseconds)

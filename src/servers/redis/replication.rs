@@ -3,7 +3,7 @@
 /// What a server says of its part in replication.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replication {
-    /// `master` or `slave`, in Redis' words; empty where it may not be asked.
+    /// `master` or `slave`, in Redis' words; empty if memora's user may not ask.
     pub role: String,
     /// The replicas that are connected.
     pub replicas: Vec<Replica>,
@@ -14,11 +14,11 @@ pub struct Replication {
 pub struct Replica {
     /// Host and port.
     pub address: String,
-    /// Whether it follows; else it is still being copied to.
+    /// Whether it follows; otherwise it is still being copied to.
     pub is_online: bool,
-    /// How much of what was written it has not confirmed yet.
+    /// How many written bytes it has not confirmed yet.
     pub lag_bytes: u64,
-    /// Seconds since it last confirmed anything; each second it does.
+    /// Seconds since its last confirmation; it sends one each second.
     pub lag_seconds: u64,
 }
 

@@ -1,11 +1,11 @@
-//! Looking through a Redis as a whole, a part at a time.
+//! Scanning a whole Redis, a part at a time.
 
 use super::RedisConnection;
 use super::keys::Keys;
 use crate::error::Result;
 
-/// Looks through a part of the cache for keys of a season, and perhaps others. Returns where to go
-/// on, 0 when all was looked through, and the keys.
+/// Scans a part of the cache for keys of a season, and perhaps others. Returns the next cursor, 0
+/// at the end, and the keys.
 pub fn scan_season(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -15,7 +15,7 @@ pub fn scan_season(
     scan(connection, &keys.season_pattern(season), cursor)
 }
 
-/// Looks through a whole Redis, a part at a time, each from where the last one left off.
+/// Scans a whole Redis, a part at a time, each from the last cursor.
 pub fn look_through(mut part: impl FnMut(u64) -> Result<u64>) -> Result<()> {
     let mut cursor = 0;
     loop {
@@ -34,20 +34,20 @@ fn scan(
     let mut command = redis::cmd("SCAN");
     command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(1_000);
     let (cursor, found): (u64, Vec<Vec<u8>>) = connection.command(&command)?;
-    // A key that is no text is none of ours.
+    // A key that is not text is not memora's.
     Ok((cursor, found.into_iter().filter_map(|key| String::from_utf8(key).ok()).collect()))
 }
 
-/// Looks through a part of either Redis for keys of memora's on this site, and removes them.
-/// Returns where to go on; 0: all was looked through.
+/// Scans a part of either Redis for memora's keys of this site, and removes them. Returns the next
+/// cursor; 0: the end.
 pub fn clear_site(connection: &mut RedisConnection, keys: &Keys, cursor: u64) -> Result<u64> {
     let (cursor, found) = scan(connection, &keys.own_pattern(), cursor)?;
     remove(connection, &found)?;
     Ok(cursor)
 }
 
-/// Looks through a part of the cache for keys of a season's students, and removes them. Returns
-/// where to go on; 0: all was looked through.
+/// Scans a part of the cache for keys of a season's students, and removes them. Returns the next
+/// cursor; 0: the end.
 pub fn clear_season(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -69,8 +69,7 @@ fn remove(connection: &mut RedisConnection, keys: &[String]) -> Result<()> {
     if pipeline.is_empty() { Ok(()) } else { connection.pipeline(&pipeline) }
 }
 
-/// A key of the cache's database that is none of memora's, if there is one among the first that are
-/// looked at.
+/// A key of the cache's database that is not memora's, if the first part of a scan has one.
 pub fn stranger(connection: &mut RedisConnection) -> Result<Option<String>> {
     let (_, found) = scan(connection, "*", 0)?;
     Ok(found.into_iter().find(|key| !Keys::is_own(key)))

@@ -1,15 +1,16 @@
-//! Students' cached schedules, without a script: dropping, looking, and what is taken out by hand.
+//! Students' cached schedules, without a script: dropping and reading them, and removing questions
+//! by hand.
 
 use super::RedisConnection;
 use super::keys::Keys;
 use crate::error::Result;
 use crate::rules::head::Head;
 
-/// The latest moment that a score can mean; the completeness marker lies far behind it.
+/// The latest time that a score can mean; the completeness marker is far behind it.
 const END_OF_TIME: i64 = 99_999_999_999;
 
 /// Drops the schedules of some students, players and seasons, and makes loads that are under way
-/// void. True: there was something of one of them.
+/// void. True: one of them was cached.
 pub fn drop_students<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -33,8 +34,7 @@ pub fn drop_students<'a>(
     Ok(dropped.iter().any(|count| *count > 0))
 }
 
-/// What the cached schedules of some students were computed from, in their order; nothing of those
-/// who have none.
+/// The heads of some students' cached schedules, in their order; `None` for those who have none.
 pub fn heads<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -51,8 +51,8 @@ pub fn heads<'a>(
     Ok(found.into_iter().map(|head| head?.parse().ok()).collect())
 }
 
-/// Cached dates of a student, by question, up to a moment, most overdue first. The cache alone is
-/// asked, complete or not.
+/// Cached dates of a student, by question, up to a given time, most overdue first. Reads only the
+/// cache, complete or not.
 pub fn scores(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -72,7 +72,7 @@ pub fn scores(
     connection.command(&command)
 }
 
-/// How many cached dates of a student lie at or before a moment.
+/// How many cached dates of a student are at or before a given time.
 pub fn count(
     connection: &mut RedisConnection,
     keys: &Keys,

@@ -13,24 +13,23 @@ use crate::servers::host::Host;
 
 /// The port of a sentinel that is named without one.
 const SENTINEL_PORT: u16 = 26_379;
-/// A kept connection leads to where the primary was; whether it is there still, is asked this
-/// often.
+/// How often to ask whether the primary is still where a kept connection leads.
 const LONGEST_KNOWN: Duration = Duration::from_secs(1);
-/// What lies behind is asked in this part of the patience: the rest is for the primary.
+/// The part of the patience for a silent sentinel: the rest is for the primary.
 const PART: u32 = 3;
 
-/// Where the sentinels are, and what they are to be asked, by the names of Frappe's keys.
+/// The sentinels' addresses, and what to ask them, by the names of Frappe's keys.
 #[derive(Clone, Debug, Default)]
 pub struct SentinelAddress {
     /// Each as `host:port`.
     pub sentinels: Vec<String>,
     /// The name under which they know the primary.
     pub master_service: String,
-    /// The user whom they know.
+    /// The user at the sentinels.
     pub sentinel_username: Option<String>,
     /// That user's password.
     pub sentinel_password: Option<String>,
-    /// The user whom the primary knows.
+    /// The user at the primary.
     pub master_username: Option<String>,
     /// That user's password.
     pub master_password: Option<String>,
@@ -42,9 +41,9 @@ pub(super) struct Sentinels {
     server: Server,
     service: String,
     all: Vec<Sentinel>,
-    /// The one that answered last. No lock: one could be held while the process forks.
+    /// The one that answered last. Not a lock, which could be held while the process forks.
     first: AtomicUsize,
-    /// Where the primary is, as far as they have said.
+    /// Where the primary is, by their last answer.
     primary: ArcSwapOption<Host>,
     /// When they were asked last, in milliseconds after `start`.
     asked_at_ms: AtomicU64,
@@ -55,7 +54,7 @@ pub(super) struct Sentinels {
 #[derive(Debug)]
 struct Sentinel {
     host: Host,
-    /// How it is reached, but for its address.
+    /// How to reach it, without its address.
     info: ConnectionInfo,
 }
 
@@ -75,7 +74,7 @@ impl SentinelAddress {
         for sentinel in &self.sentinels {
             let Some(host) = host(sentinel) else {
                 return refuse(format!(
-                    "\"{sentinel}\" is no host:port of a sentinel (as in Frappe, without TLS)"
+                    "\"{sentinel}\" is not the host:port of a sentinel (as in Frappe, without TLS)"
                 ));
             };
             let (user, password) = (&self.sentinel_username, &self.sentinel_password);
@@ -92,7 +91,7 @@ impl SentinelAddress {
         })
     }
 
-    /// How the primary is reached, but for its address.
+    /// How to reach the primary, without its address.
     pub(super) fn primary(&self) -> Result<ConnectionInfo> {
         reached_as(self.master_username.as_deref(), self.master_password.as_deref())
     }
@@ -105,7 +104,7 @@ fn host(sentinel: &str) -> Option<Host> {
     (!name.is_empty() && !name.contains('/')).then(|| Host::new(name, port))
 }
 
-/// Says who we are, to a server whose address is not known yet.
+/// The credentials for a server whose address is not known yet.
 fn reached_as(user: Option<&str>, password: Option<&str>) -> Result<ConnectionInfo> {
     let info = ConnectionAddr::Tcp(String::new(), 0)
         .into_connection_info()
@@ -135,7 +134,7 @@ impl Sentinels {
             let sentinel = &self.all[index];
             match self.ask(sentinel, patience / PART) {
                 Ok(Some((name, port))) => {
-                    // What is known of its host stays known.
+                    // Keeps what is known of its host.
                     let primary = self
                         .primary()
                         .filter(|last| last.is_at(&name, port))
@@ -155,7 +154,7 @@ impl Sentinels {
         Err(Error::Unavailable { server: self.server, cause, broken: false })
     }
 
-    /// Where the primary is, as far as they have said.
+    /// Where the primary is, by their last answer.
     pub(super) fn primary(&self) -> Option<Arc<Host>> {
         self.primary.load_full()
     }
@@ -166,7 +165,7 @@ impl Sentinels {
         let (asked_at, now) = (self.asked_at_ms.load(Ordering::Relaxed), self.now_ms());
         let longest = u64::try_from(LONGEST_KNOWN.as_millis()).unwrap_or(u64::MAX);
         let is_time = now.saturating_sub(asked_at) >= longest;
-        // One thread asks; the others go on with what is known.
+        // One thread asks; the others continue with what is known.
         let swap = |to| {
             self.asked_at_ms.compare_exchange(asked_at, to, Ordering::Relaxed, Ordering::Relaxed)
         };
@@ -184,7 +183,7 @@ impl Sentinels {
         sentinel: &Sentinel,
         patience: Duration,
     ) -> redis::RedisResult<Option<(String, u16)>> {
-        // One that is silent, and was not, is not waited for as long.
+        // Only a short wait, because the sentinel may be silent.
         let patience = sentinel.host.brief(patience);
         let began = Instant::now();
         let mut connection = open_at(&sentinel.host, &sentinel.info, patience)?;
@@ -201,7 +200,7 @@ impl Sentinels {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether these are the same as others, asked for the same.
+    /// Whether these are the same sentinels for the same primary.
     pub(super) fn are_same(&self, other: &Sentinels) -> bool {
         let addresses = |of: &Sentinels| -> Vec<String> {
             let mut all: Vec<_> = of.all.iter().map(|one| one.host.to_string()).collect();

@@ -1,9 +1,9 @@
-//! Who is cached: each season's students, by the time at which their schedules go, and what is
-//! cached of many.
+//! The cached students: each season's, by the time at which their schedules expire, and the
+//! schedules of many.
 //!
-//! Redis tells nobody which keys it has of a season but by looking at all of them, those of others
-//! included. So who is cached is kept beside the schedules. A schedule that Redis evicted stays in
-//! this list until its time is over, or until somebody looks for it.
+//! Redis can find the keys of a season only by a scan of all keys, other programs' included. So a
+//! list of the cached students is kept beside the schedules. A schedule that Redis evicted stays in
+//! this list until it would have expired, or until a read misses it.
 
 use ::redis::{RedisResult, Value};
 
@@ -14,7 +14,7 @@ use super::{RedisConnection, unexpected};
 use crate::error::{Error, Result, Server};
 use crate::rules::diff::CachedSchedule;
 
-/// Students whose time is over that leave the list at a time: others wait for no more than these.
+/// How many expired students leave the list at a time, so that others do not wait long.
 const MOST_EXPIRED: usize = 2_000;
 
 /// Redis keeps a sorted set of so few members in a form of its own
@@ -24,15 +24,15 @@ const COMPACT: usize = 128;
 /// What is cached of a season.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeasonCache {
-    /// Students with a schedule, an estimate where Redis has evicted some, or where some are of
-    /// another generation.
+    /// Students with a schedule; an estimate if Redis has evicted some, or some have another
+    /// generation.
     pub students: u64,
     /// Bytes of their schedules, estimated from some of them.
     pub memory_bytes: u64,
 }
 
-/// Counts the students of a season, those of this generation where it is known, and weighs so many.
-/// The same few steps however many there are.
+/// Counts the students of a season, of this generation if it is known, and measures the memory of
+/// some. Takes the same few steps however many there are.
 pub fn season_cache(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -57,8 +57,8 @@ pub fn season_cache(
     some.retain(|(_, until)| *until > now as f64);
     let mut pipeline = redis::pipe();
     if !expired.is_empty() {
-        // One who comes back at this moment leaves it, too: the counts lack them until their next
-        // answer.
+        // A student who is just being cached again is removed too, and missing in the counts until
+        // the next answer.
         pipeline.cmd("ZREM").arg(&list).arg(expired).ignore();
     }
     for (player, _) in &some {
@@ -96,7 +96,7 @@ pub fn at_random(
     connection.command(redis::cmd("ZRANDMEMBER").arg(keys.students(season)).arg(most))
 }
 
-/// Some students of the list whose schedules go before a moment.
+/// Some students of the list whose schedules expire before a given time.
 pub fn until(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -115,7 +115,7 @@ pub fn until(
     connection.command(&command)
 }
 
-/// Puts students into the list who are cached and not in it.
+/// Adds cached students that are missing in the list.
 pub fn remember(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -131,7 +131,7 @@ pub fn remember(
     connection.command(&command)
 }
 
-/// Takes students out of the list: nothing is cached of them.
+/// Removes students from the list: nothing of them is cached.
 pub fn forget(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -146,8 +146,8 @@ pub fn clear(connection: &mut RedisConnection, keys: &Keys, season: &str) -> Res
     connection.command(redis::cmd("UNLINK").arg(keys.students(season)))
 }
 
-/// Looks through a part of the whole cache for schedules of a season, those of no list included.
-/// Returns where to go on, 0 at the end, and the students.
+/// Scans a part of the whole cache for schedules of a season, including those in no list. Returns
+/// the next cursor, 0 at the end, and the students.
 pub fn scan(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -197,7 +197,7 @@ fn ask<'a>(
     players: impl Iterator<Item = (&'a str, bool)> + Clone,
 ) -> Result<Vec<Option<CachedSchedule>>> {
     let mut pipeline = redis::pipe();
-    // A key of another kind in the place of a schedule is no reason not to read the others.
+    // A schedule's key of the wrong type must not prevent reading the others.
     pipeline.ignore_errors();
     for (player, is_dumped) in players.clone() {
         let key = keys.schedule(player, season);
@@ -207,7 +207,7 @@ fn ask<'a>(
             pipeline.cmd("ZRANGE").arg(key).arg(0).arg(-1).arg("WITHSCORES");
         }
         pipeline.cmd("HGETALL").arg(keys.details(player, season));
-        // After the others: as long as it stands, nothing has changed them.
+        // Read after the others: while it exists, nothing has changed them.
         pipeline.cmd("GET").arg(keys.fence(player, season));
     }
     let answers: Vec<RedisResult<Value>> = connection.pipeline(&pipeline)?;
@@ -271,7 +271,7 @@ fn pairs(values: Vec<Vec<u8>>) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
     std::iter::from_fn(move || Some((values.next()?, values.next()?)))
 }
 
-/// An answer's strings; none for a key of another kind.
+/// An answer's strings; none for a key of the wrong type.
 fn strings(answer: RedisResult<Value>) -> Result<Vec<Vec<u8>>> {
     match answer {
         Ok(Value::Array(values)) => values.into_iter().map(string).collect(),

@@ -1,4 +1,4 @@
-//! TLS to Redis: redis-py's options, as the client wants them.
+//! TLS to Redis: redis-py's options, converted for the client.
 
 use std::fs;
 use std::path::Path;
@@ -14,10 +14,10 @@ use rustls::pki_types::pem::PemObject;
 
 use super::url::TlsOptions;
 
-/// The address of a host that is spoken to over TLS. Its files are read now.
+/// The address of a host with TLS. Its files are read now.
 ///
 /// # Errors
-/// The option that cannot be used, and why.
+/// The option that cannot be used, with the reason.
 pub fn address(host: &str, port: u16, options: &TlsOptions) -> Result<ConnectionAddr, String> {
     let bare = ConnectionAddr::TcpTls {
         host: host.to_owned(),
@@ -50,7 +50,7 @@ fn roots(options: &TlsOptions) -> Result<Vec<u8>, String> {
     }
     let mut checked = RootCertStore::empty();
     for certificate in rustls_native_certs::load_native_certs().certs {
-        // Some systems have one that nobody can read.
+        // Some systems have an unreadable one.
         if checked.add(certificate.clone()).is_ok() {
             roots.extend(pem(&certificate));
         }

@@ -1,8 +1,7 @@
--- Takes submissions out of the journal, and out of those that were written lately.
--- KEYS: stream, submissions by token, those written lately, then for each submission its student's
--- pending submissions
--- ARGV: group, then each submission's id, token, and place among those written lately as far as it
--- is known
+-- Removes submissions from the journal, and from those that were written lately. KEYS: stream,
+-- submissions by token, those written lately, then for each submission its student's pending
+-- submissions ARGV: group, then each submission's id, token, and place among those written lately,
+-- if known
 for index = 4, #KEYS do
   local id, token, place = unpack(ARGV, 3 * index - 10, 3 * index - 8)
   local pending = KEYS[index]
@@ -17,11 +16,11 @@ for index = 4, #KEYS do
   if place ~= '' then
     redis.call('XDEL', KEYS[3], place)
   end
-  -- The field `id` is of older versions.
+  -- Older versions wrote the field `id`.
   redis.call('HDEL', pending, id, 'id')
   redis.call('HDEL', KEYS[2], token)
-  -- Once nothing is left, the table knows as much as the head and the last tokens, but for a
-  -- student who was erased.
+  -- Once nothing is left, the table has the same information as the head and the last tokens,
+  -- except for an erased student.
   local left = redis.call('HLEN', pending)
   for _, field in ipairs({'head', 'token', 'void'}) do
     left = left - redis.call('HEXISTS', pending, field)

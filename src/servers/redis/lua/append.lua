@@ -1,19 +1,19 @@
 -- Adds a submission to the journal, if it was computed from the student's last one.
 -- KEYS: stream, the student's pending submissions, drain flag, submissions by token
 -- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry, until
--- when somebody waits for it, Unix microseconds by this server's clock
--- Returns {'added', id, 1 when a drain is to be queued} | {'conflict'} | {}, when it comes too late
+-- when the caller waits for it, Unix microseconds by this server's clock Returns {'added', id, 1 if
+-- a drain must be queued} | {'conflict'} | {}, when it comes too late
 local time = redis.call('TIME')
 if time[1] * 1000000 + time[2] > tonumber(ARGV[7]) then
   return {}
 end
 local last = redis.call('HMGET', KEYS[2], 'head', 'token')
--- A process whose connection broke before the answer asks again, perhaps behind others: the last
--- tokens tell, newest first, each with what it became.
+-- A process whose connection broke before the answer asks again, perhaps after others: the last
+-- tokens are kept, newest first, each with its result.
 local tokens = last[2] or ''
 local _, found = string.find(' ' .. tokens, ' ' .. ARGV[3] .. '=', 1, true)
 if found then
-  -- Only what is written now has replicas asked for it, and for all that came before.
+  -- Replicas are asked only after a write, which covers all earlier ones.
   redis.call('HSET', KEYS[2], 'token', tokens)
   return {'added', string.match(tokens, '^%d+%-%d+', found), 0}
 end

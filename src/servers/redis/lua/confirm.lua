@@ -2,7 +2,7 @@
 -- before the look.
 -- KEYS: claim, note
 -- ARGV: token of the claim
--- Returns 1 when it is noted, else 0: somebody has claimed the look since, or revoked it, or it
+-- Returns 1 if it is noted, else 0: another process has claimed or revoked the look since, or it
 -- took too long
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
   return 0

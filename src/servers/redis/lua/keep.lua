@@ -1,9 +1,7 @@
--- Takes submissions that are in MariaDB out of the stream, and keeps them among those that were
--- written lately. One that is there already is kept from now on.
--- KEYS: stream, submissions by token, those written lately, then for each submission its student's
--- pending submissions
--- ARGV: group, then each submission's id, token, and place among those written lately; empty: it is
--- in the stream
+-- Moves submissions that are in MariaDB from the stream to those that were written lately. One that
+-- is there already is kept from now on. KEYS: stream, submissions by token, those written lately,
+-- then for each submission its student's pending submissions ARGV: group, then each submission's
+-- id, token, and place among those written lately; empty: it is in the stream
 for index = 4, #KEYS do
   local id, token, place = unpack(ARGV, 3 * index - 10, 3 * index - 8)
   local pending, from = KEYS[index], KEYS[3]
@@ -12,7 +10,7 @@ for index = 4, #KEYS do
   end
   local found = redis.call('XRANGE', from, place, place)[1]
   if found then
-    -- First of all: a Redis that is full refuses this, and then has done nothing.
+    -- This comes first: a full Redis refuses it, and then has done nothing.
     local written
     if from == KEYS[1] then
       written = redis.call('XADD', KEYS[3], '*', 'id', id, 'token', token, unpack(found[2]))
@@ -25,8 +23,8 @@ for index = 4, #KEYS do
   end
   redis.call('XACK', KEYS[1], ARGV[1], id)
 end
--- Once nothing waits, the table knows as much as the head and the last tokens, but for a student
--- who was erased. A student may have many: each is looked at once.
+-- Once nothing waits, the table has the same information as the head and the last tokens, except
+-- for an erased student. A student may have many submissions; each student is checked once.
 local seen = {}
 for index = 4, #KEYS do
   local pending = KEYS[index]

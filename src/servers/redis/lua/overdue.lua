@@ -1,13 +1,11 @@
--- Whether submissions have waited for too long. The caller that is told so queues a drain, and for
--- a minute no other is.
--- KEYS: stream, drain flag
--- ARGV: longest wait in milliseconds
--- Returns 1 when a drain is to be queued, else 0
+-- Whether submissions have waited for too long. The caller that gets 1 queues a drain, and for a
+-- minute no other caller does. KEYS: stream, drain flag ARGV: longest wait in milliseconds Returns
+-- 1 if a drain must be queued, else 0
 local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
 if not oldest then
   return 0
 end
--- The stream's ids are from this clock, too.
+-- The stream's ids come from the same clock.
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
 if now - tonumber(string.match(oldest[1], '^%d+')) < tonumber(ARGV[1]) then

@@ -1,7 +1,6 @@
--- Makes void what was computed from a student's submissions so far: an append that does not know
--- this is a conflict.
--- KEYS: the student's pending submissions
--- ARGV: an order, seconds that it is kept once nothing is pending
+-- Voids everything computed from a student's submissions so far: an append that does not know this
+-- order is a conflict. KEYS: the student's pending submissions ARGV: an order, seconds to keep it
+-- once nothing is pending
 local head, order = tonumber(redis.call('HGET', KEYS[1], 'head') or '0'), tonumber(ARGV[1])
 if head >= order then
   order = head + 1
