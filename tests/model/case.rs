@@ -1,4 +1,4 @@
-//! A case: who does what, who reaches what, what fails.
+//! A case: what each process does, what it reaches, what fails.
 
 use stateright::{Model, Property};
 
@@ -22,14 +22,14 @@ pub enum Job {
     Drain,
 }
 
-/// From some moment on a process reaches other servers.
+/// From some time on a process reaches other servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     /// The processes that it befalls.
     pub places: Set,
     /// What they reach then.
     pub reach: Set,
-    /// The run of the cache that they reach then, where it is another one.
+    /// The run of the cache that they reach then, if it is another one.
     pub run: Option<Run>,
 }
 
@@ -40,11 +40,11 @@ pub struct Case {
     pub begins_with: u8,
     /// What is answered.
     pub answers: Vec<Given>,
-    /// Each process: what it reaches, by how much its clock is ahead, and what it does.
+    /// For each process: what it reaches, by how much its clock is ahead, and what it does.
     pub processes: Vec<(Set, i64, Vec<Job>)>,
     /// By how much the journal's clock is ahead of MariaDB's.
     pub journal_ahead: i64,
-    /// What happens to the processes, in this order, each at any moment.
+    /// What happens to the processes, in this order, each at any time.
     pub faults: Vec<Fault>,
     /// How many processes may die.
     pub deaths: u8,
@@ -52,19 +52,19 @@ pub struct Case {
     pub may_stall: bool,
     /// A replica of MariaDB that is behind may take over.
     pub may_fall_back: bool,
-    /// The journal has a replica, which may be promoted while the journal goes on.
+    /// The journal has a replica, which may be promoted while the journal continues.
     pub fails_over: bool,
     /// The cache has the student's schedule.
     pub is_warm: bool,
-    /// The cache is believed, and somebody has looked lately.
+    /// The cache is believed, and a process has looked lately.
     pub is_believed: bool,
-    /// Processes that reach another run of the cache than the one that counts.
+    /// Processes that reach another run of the cache than the registered one.
     pub apart: Set,
-    /// The other run of the cache begins with what the first one has at some moment.
+    /// The other run of the cache begins with the content of the first one at some time.
     pub copies: bool,
-    /// What was noted of looks outlives the case: nobody looks again.
+    /// The notes of looks outlive the case: no process looks again.
     pub looks_last: bool,
-    /// Orders of events are told apart that lead to the same, too (see `reduce`).
+    /// Also distinguishes orders of events that lead to the same state (see `reduce`).
     pub is_whole: bool,
     /// The rules.
     pub rules: Rules,
@@ -99,25 +99,25 @@ impl Case {
         self
     }
 
-    /// From some moment on, some processes reach other servers.
+    /// From some time on, some processes reach other servers.
     pub fn fault(mut self, places: Set, reach: Set) -> Case {
         self.faults.push(Fault { places, reach, run: None });
         self
     }
 
-    /// From some moment on, some processes reach another run of the cache.
+    /// From some time on, some processes reach another run of the cache.
     pub fn switch(mut self, places: Set, run: Run) -> Case {
         self.faults.push(Fault { places, reach: ALL, run: Some(run) });
         self
     }
 
-    /// Some processes reach another run of the cache than the one that counts.
+    /// Some processes reach another run of the cache than the registered one.
     pub fn apart(mut self, places: Set) -> Case {
         self.apart = places;
         self
     }
 
-    /// A process's clock is ahead by so many microseconds.
+    /// A process's clock is ahead by this many microseconds.
     pub fn ahead(mut self, place: Place, microseconds: i64) -> Case {
         self.processes[usize::from(place)].1 = microseconds;
         self
@@ -129,7 +129,7 @@ impl Case {
         self
     }
 
-    /// What tells it from other cases.
+    /// A name that distinguishes it from other cases.
     pub fn name(&self) -> String {
         let name_of = |reach: Set| {
             let servers = [(C, 'C'), (J, 'J'), (D, 'D'), (N, 'N')].into_iter();
@@ -152,10 +152,10 @@ impl Case {
 /// All that can be reached.
 pub const ALL: Set = C | J | D;
 
-/// A moment, as clocks tell it, when the first answer is given.
+/// The time by the clocks when the first answer is given.
 const NOW: i64 = 10_000_000;
 
-/// What the student begins with was answered then.
+/// When the student's initial record was answered.
 const LONG_AGO: i64 = 1_000;
 
 /// Something that happens.
@@ -179,23 +179,23 @@ pub enum Action {
     MarkGone(Place),
     /// A process has known a challenge for long enough.
     ChallengeOld(Place),
-    /// What a run of the cache has noted of a look is over.
+    /// A run of the cache's note of a look expires.
     CacheNoteEnds(Run),
     /// A claim in a run of the cache is over.
     CacheClaimEnds(Run),
-    /// What the journal has noted of a look is over; true: the one that was promoted.
+    /// The journal's note of a look expires; true: of the promoted journal.
     JournalNoteEnds(bool),
-    /// A claim in the journal is over; true: the one that was promoted.
+    /// A claim in the journal expires; true: in the promoted journal.
     JournalClaimEnds(bool),
     /// The next fault.
     Fault,
-    /// The other run of the cache begins with what the first one has.
+    /// The other run of the cache begins with the content of the first one.
     Copy,
     /// A replica of MariaDB falls behind.
     FallBehind,
     /// It takes over.
     TakeOver,
-    /// A process dies; it goes on with its next job.
+    /// A process dies; it continues with its next job.
     Die(Place),
 }
 
@@ -215,7 +215,7 @@ impl Protocol {
         Protocol { case, product }
     }
 
-    /// The job that a process has to do now.
+    /// The job that a process must do now.
     pub fn job(&self, state: &State, place: Place) -> Option<Job> {
         let at = usize::from(place);
         self.case.processes[at].2.get(usize::from(state.processes[at].done)).copied()
@@ -226,7 +226,7 @@ impl Protocol {
         self.time(state) + self.case.processes[usize::from(place)].1
     }
 
-    /// The time as MariaDB knows it. It goes on with each entry.
+    /// MariaDB's time. It advances with each entry.
     pub fn time(&self, state: &State) -> i64 {
         NOW + 10 * i64::try_from(state.entries.len()).unwrap_or(0)
     }
@@ -316,7 +316,7 @@ impl Model for Protocol {
         let looks = |run: Run| &state.caches[usize::from(run)].looks;
         let promoted = state.promoted.as_ref();
         let may_end = !self.case.looks_last;
-        // Whoever reaches it finds it so.
+        // Processes that reach it find it so.
         let next = self.case.faults.get(usize::from(state.faults));
         let waits_for_copy =
             self.case.copies && !state.is_copied && next.is_some_and(|fault| fault.run == Some(1));
@@ -458,7 +458,7 @@ impl Model for Protocol {
 /// That the case shows anything at all.
 pub const ALL_ARE_TOLD: &str = "every answer is acknowledged";
 
-/// That another cache comes into use where it is reached.
+/// Another cache comes into use if it is reached.
 pub const OTHER_COUNTS: &str = "the other run of the cache counts";
 
 /// The promise that was broken.

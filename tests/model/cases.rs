@@ -5,7 +5,7 @@ use crate::checking::holds;
 use crate::product::Given;
 use crate::state::{C, D, J, Set};
 
-/// What one process may be left with. Without MariaDB and one more server it can take nothing.
+/// What one process may still reach. Without MariaDB and one more server it can take nothing.
 const CUT_OFF: [Set; 4] = [J | D, C | D, D, C | J];
 
 /// By how much clocks differ: more than anything in a case takes.

@@ -5,7 +5,7 @@ use crate::state::{C, D, J, Journal, Place, Set, State, Token, has, only, waiter
 use crate::step::{Batch, Step};
 
 impl Protocol {
-    /// Does a step of a drain. One that lacks a server ends; what it took stays where it is.
+    /// Does a step of a drain. A drain that lacks a server ends; its entries stay.
     pub fn drain_step(&self, state: &mut State, place: Place) -> bool {
         let reaches = |server| state.reaches(place, server);
         let (journal, database) = (reaches(J), reaches(D));
@@ -89,7 +89,7 @@ impl Protocol {
                 Step::DrainStream(Batch { table: state.database.table.clone(), ..batch })
             }
             Step::DrainKeep(mut batch) => {
-                // What the journal still has, and its replica now, too.
+                // What the journal still has, and now its replica too.
                 let confirmed = if state.follower.is_some() {
                     state.replicate();
                     state.journal_of(place).stream.clone()
@@ -107,7 +107,7 @@ impl Protocol {
             Step::DrainDrop(batch) => {
                 let newest = batch.all().map(|token| state.entries[usize::from(token)].order).max();
                 let is_cold = state.cache(place).schedule.is_none();
-                // A load that is under way may lack it, too: its fence goes.
+                // A load that is under way may lack it too, so its fence is removed.
                 let lacks = state.cache(place).schedule.is_none_or(|it| Some(it.head.0) < newest);
                 if lacks && drops && !(rules.drain_leaves_loads && is_cold) {
                     state.cache(place).drop_student(rules.drop_keeps_fence);
@@ -138,7 +138,7 @@ impl Protocol {
                 let places = (batch.stream.as_slice(), batch.table.as_slice());
                 let (result, counted, early, is_replayed) =
                     self.product.settle(row, &state.entries, places, (batch.before, batch.lost));
-                // Before it is committed: nobody could tell afterwards.
+                // Before it is committed, because it is unknown afterwards.
                 if is_replayed && marks {
                     if state.database.belief_lock.is_some() {
                         return false;
@@ -183,7 +183,7 @@ impl Protocol {
                 }
                 let journal = state.journal_of(place);
                 journal.stream.retain(|token| !has(done, *token));
-                // What never falls back has been found there a second time as soon as it is
+                // In a database that never falls back, an entry counts as found again once it is
                 // written.
                 if self.case.may_fall_back && !rules.forgets_what_is_written {
                     let written = (0..8).filter(|token| has(done, *token));

@@ -1,5 +1,5 @@
-//! A journal that fails over: its replica is promoted while the old one goes on, and some processes
-//! still use that.
+//! A journal that fails over: its replica is promoted while the old one continues, and some
+//! processes still use that.
 
 use crate::case::{ALL, Case, Job};
 use crate::checking::{breaks, holds};

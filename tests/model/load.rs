@@ -85,8 +85,8 @@ impl Protocol {
         true
     }
 
-    /// What a load finds in MariaDB, and what it makes of it. With `is_waiting`, all of it is of
-    /// one moment.
+    /// What a load finds in MariaDB, and the result. With `is_waiting`, all of it is from one
+    /// snapshot.
     fn loaded(&self, state: &State, load: &Load, is_waiting: bool) -> (Option<From>, Base) {
         let database = &state.database;
         if self.case.rules.writes_at_once {

@@ -149,8 +149,8 @@ impl Protocol {
                 Step::Confirm(asked, is_repaired)
             }
             Step::Confirm(asked, is_repaired) => {
-                // Another run that is reached by now may have the claim: what is noted names the
-                // one for which it was looked.
+                // By now another run may be reached and have the claim: the note names the run that
+                // was looked for.
                 let looks = &mut state.cache(place).looks;
                 if self.confirm(looks, place) {
                     looks.run = asked.era.run;
@@ -172,7 +172,7 @@ impl Protocol {
                     }
                     Why::Asked(_) => {}
                 }
-                // What was read before may be what somebody has dropped since.
+                // A process may have dropped what was read before.
                 Step::Ask(Some(asked.era.run))
             }
             _ => return false,
@@ -190,7 +190,7 @@ impl Protocol {
         state.database.marks != 0 || doubts.any(is_dropped)
     }
 
-    /// What is to be done for the run of the cache that a look is for.
+    /// What must be done for the run of the cache that a look is for.
     fn standing(&self, state: &mut State, place: Place, asked: Asked) -> Standing {
         let rules = &self.case.rules;
         if rules.believes_any_run {
@@ -214,7 +214,7 @@ impl Protocol {
         looks.confirm(run) || looks.note.is_some() && self.case.rules.confirms_any_run
     }
 
-    /// Notes that a look is done, if its claim still stands.
+    /// Notes that a look is done, if its claim is still valid.
     fn confirm(&self, looks: &mut Looks, place: Place) -> bool {
         let rules = &self.case.rules;
         if rules.confirms_without_claim {
@@ -249,7 +249,7 @@ impl Protocol {
         }
     }
 
-    /// MariaDB does not answer. What the cache has is read all the same, and what it was shown is
+    /// MariaDB does not answer. The cache is still read, and answers that it was shown are
     /// acknowledged.
     fn nobody_can_look(&self, state: &mut State, place: Place, asked: Asked) {
         match asked.why {
@@ -260,17 +260,17 @@ impl Protocol {
         }
     }
 
-    /// The cache that a process reaches does not count, or went away: it does without.
+    /// The cache that a process reaches is not registered, or went down: the process does without.
     fn cannot_be_told(&self, state: &mut State, place: Place, asked: Asked) {
         state.process(place).step = match asked.why {
             Why::Shown(_) => Step::Mark,
-            // Where the cache went away, Safe Mode says that it is degraded: no less is checked of
-            // what it shows.
+            // If the cache went down, Safe Mode says that it is degraded: its reads are checked no
+            // less.
             Why::Asked(_) => Step::LoadJournal(Load::default()),
         };
     }
 
-    /// A process has known a challenge: true, if nothing is left of what was there before.
+    /// A process has known a challenge; true, if nothing earlier is left.
     pub fn challenge_is_old(&self, state: &mut State, place: Place) -> bool {
         let registered = usize::from(state.database.registered);
         let known = state.process(place).known;
@@ -293,7 +293,7 @@ impl Protocol {
         true
     }
 
-    /// A process has waited: true, if nothing is left of what was there when it began.
+    /// A process has waited; true, if nothing is left from when it began.
     pub fn wait_is_over(&self, state: &mut State, place: Place) -> bool {
         let Step::Wait(is_journal) = state.process(place).step else { return false };
         let is_over = if is_journal {
@@ -315,8 +315,7 @@ impl Protocol {
         true
     }
 
-    /// A waiting process sees that somebody has settled its mark, or has found that nobody believes
-    /// the cache.
+    /// A waiting process sees that its mark is settled, or that no process believes the cache.
     pub fn mark_is_gone(&self, state: &mut State, place: Place) -> bool {
         let is_needed = has(state.database.marks, place) && state.database.is_believed;
         if !state.reaches(place, D) || is_needed {
@@ -327,7 +326,7 @@ impl Protocol {
     }
 }
 
-/// A process begins to wait for what the journal shares, or for what each run of the cache has.
+/// A process begins to wait for the journal's shared look, or for each run's confirmation.
 pub fn begin_wait(state: &mut State, place: Place, is_journal: bool) {
     if is_journal {
         state.journals().for_each(|journal| journal.looks.begin_wait(place));

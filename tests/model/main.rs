@@ -1,9 +1,9 @@
 //! memora's protocol as a state machine, checked over all interleavings of small cases: a few
 //! processes, each of which reaches only some servers, one student, one question.
 //!
-//! What decides is memora's own: ladder, plan, head, entry, lineage, belief (see [`product`]). What
-//! the servers and the processes do around it is in `look`, `load`, `submit` and `drain`, one step
-//! for each round trip.
+//! The decisions are memora's own functions: ladder, plan, head, entry, lineage, belief (see
+//! [`product`]). The servers and processes around them are in `look`, `load`, `submit` and `drain`,
+//! one step for each round trip.
 
 mod case;
 mod cases;

@@ -6,7 +6,7 @@ use crate::state::{C, Place, State, waiter};
 use crate::step::{Load, Step};
 
 impl Protocol {
-    /// Does a process's next step. False: it has to wait for another one.
+    /// Does a process's next step. False: it must wait for another process.
     pub fn step(&self, state: &mut State, place: Place) -> bool {
         match state.process(place).step.clone() {
             Step::Idle => self.begin(state, place),
@@ -99,7 +99,7 @@ impl Protocol {
         self.end_job(state, place);
     }
 
-    /// The submission at which a process works is safe, and the student is told so.
+    /// A process's submission is safe, and the student is told so.
     pub fn acknowledge(&self, state: &mut State, place: Place) {
         if let Some(Job::Submit(submission)) = self.job(state, place) {
             state.given[usize::from(submission)].is_acknowledged = true;
@@ -107,7 +107,7 @@ impl Protocol {
         self.end_job(state, place);
     }
 
-    /// A process dies, and with it what it knows.
+    /// A process dies, and loses what it knows.
     pub fn die(&self, state: &mut State, place: Place) {
         self.end_job(state, place);
         state.process(place).known = None;

@@ -1,4 +1,4 @@
-//! What has to be true: of each read, and of everything once all is done.
+//! What must be true: of each read, and of everything once all is done.
 
 use memora_engine::rules::belief::Repair;
 use memora_engine::rules::entry::From;
@@ -8,8 +8,8 @@ use crate::product::Product;
 use crate::state::{Broken, Database, Given, Place, Schedule, Set, State, has, only, waiter};
 use crate::step::Step;
 
-/// The stabilities that some order of submissions leads to, as a set: all that have to count,
-/// perhaps those that may, each after those that were acknowledged before it began.
+/// The possible stabilities, as a set, over the orders of submissions: all that must count, perhaps
+/// those that may, each after those that were acknowledged before it began.
 pub fn possible(protocol: &Protocol, state: &State, must: Set, may: Set) -> Set {
     let mut found = 0;
     extend(protocol, state, (must, must | may), (0, protocol.case.begins_with), &mut found);
@@ -31,7 +31,7 @@ fn extend(
             continue;
         }
         let comes_too_soon = |(other, given): (u8, &Given)| {
-            // Whatever comes after it would come before one that it has to follow.
+            // Any later one would come before one that it must follow.
             has(given.after, at) && has(counted, other)
         };
         let given = &state.given[usize::from(at)];
@@ -44,16 +44,16 @@ fn extend(
     }
 }
 
-/// What is wrong with what a read shows that does not say that it is degraded.
+/// Errors in a read that does not say that it is degraded.
 pub fn of_read(protocol: &Protocol, state: &State, must: Set, stability: u8) -> Option<Broken> {
     let possible = possible(protocol, state, must, state.begun());
     (!has(possible, stability)).then_some(Broken::Read)
 }
 
-/// What is wrong when all processes are done, and one that reaches everything drains both places.
+/// Errors once all processes are done, and one that reaches everything has drained both places.
 pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     let mut drained = state.clone();
-    // What only the old journal has is gone.
+    // Entries that only the old journal has are lost.
     drained.demote();
     let place: Place = 0;
     drained.process(place).reach = ALL;
@@ -78,7 +78,7 @@ pub fn at_rest(protocol: &Protocol, state: &State) -> Option<Broken> {
     let registered = usize::from(state.database.registered);
     let is_confirmed = protocol.is_confirmed(state, state.database.registered);
     let needs_no_repair = Product::repair(&state.database) == Repair::Nothing;
-    // Whoever looks next puts right what a drain could not, which waits for nobody.
+    // The next look repairs what a drain could not, because drains do not wait.
     let is_left = |_: &Schedule| {
         if marked_by_drains(&state.database) {
             !protocol.lacks(&drained, state.database.registered)

@@ -1,4 +1,4 @@
-//! Where the model asks memora's own rules: ladder, plan, entry, head, lineage and belief.
+//! The model's calls of memora's own rules: ladder, plan, entry, head, lineage and belief.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -152,8 +152,7 @@ impl Product {
         lineage::in_order(stream, table)
     }
 
-    /// What stands there with what waits laid over it, and the highest order of anything that
-    /// counts.
+    /// The record with the waiting entries applied, and the highest order of anything that counts.
     pub fn lay_over(
         &self,
         row: Option<From>,
@@ -166,8 +165,8 @@ impl Product {
         (state(&reviews), newest)
     }
 
-    /// Lets the entries of a batch count as a drain does, but those with an audit record: the state
-    /// after them, those that count, the one that came early, and whether one was computed again.
+    /// Applies the entries of a batch as a drain does, except those with an audit record. Returns
+    /// the final state, those that count, the early one, and whether one was computed again.
     pub fn settle(
         &self,
         row: Option<From>,
@@ -194,7 +193,7 @@ impl Product {
         (written(standing), counted, 0, is_replayed)
     }
 
-    /// What has to be repaired when somebody looks.
+    /// What a look must repair.
     pub fn repair(database: &Database) -> Repair {
         let marks = (0..database.marks.count_ones()).map(|_| unshown(None));
         let doubts = (0..database.doubts.count_ones()).map(|_| unshown(Some(0)));
@@ -202,14 +201,13 @@ impl Product {
         Look { is_believed: database.is_believed, unshown }.repair()
     }
 
-    /// Whether a schedule with a head of this order is dropped, where nobody knows whether it has
-    /// the newest answer.
+    /// Whether a schedule with a head of this order is dropped, if it may lack the newest answer.
     pub fn is_dropped(newest: i64, order: Option<i64>) -> bool {
         unshown(Some(newest)).is_dropped(order)
     }
 
-    /// What a process has to do that reaches a run of the cache, and has waited or not since it
-    /// knows the challenge, where another run, or this one, is registered and believed or not.
+    /// What a process must do that reaches a run of the cache: depends on whether it has waited
+    /// since it knows the challenge, which run is registered, and whether that is believed.
     pub fn standing(
         (registered, is_believed): (Run, bool),
         challenge: Option<Run>,

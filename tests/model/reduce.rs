@@ -1,11 +1,10 @@
-//! What need not be told apart. Each rule here leaves out an order of events where another one,
-//! which is kept, leads to the same: what befalls a server happens just before somebody asks that
-//! server, and what nobody asks for any more is forgotten. So there are as many ways to break a
-//! promise as with all orders, and half to a quarter of the states. `nothing_is_left_out` checks
-//! that.
+//! States that need not be distinguished. Each rule here leaves out an order of events if another
+//! one, which is kept, leads to the same state: faults of a server happen just before a process
+//! asks that server, and facts that no process will ask for are forgotten. So every broken promise
+//! is still found, in half to a quarter of the states. `nothing_is_left_out` checks that.
 //!
-//! Nothing else is bounded but by the cases themselves: so many processes and answers, one student,
-//! one question, and each fault as often as the case says.
+//! Only the cases themselves bound the rest: this many processes and answers, one student, one
+//! question, and each fault as often as the case says.
 
 use std::collections::HashSet;
 
@@ -23,9 +22,9 @@ use crate::state::{
 use crate::step::{Load, Step};
 
 impl Protocol {
-    /// Whether it makes a difference that what a run of the cache notes of a look ends now, and not
-    /// later: somebody asks for the note next, or waits for its end. It may end before each of
-    /// these, and all else that happens is the same before and after.
+    /// Whether it matters that a run of the cache's note of a look expires now, and not later: a
+    /// process asks for the note next, or waits for its end. It may expire before each of these;
+    /// everything else is the same before and after.
     pub fn cache_note_matters(&self, state: &State, run: Run) -> bool {
         let asks = |place: Place| {
             let process = &state.processes[usize::from(place)];
@@ -39,7 +38,7 @@ impl Protocol {
         self.note_matters(&state.caches[usize::from(run)].looks, state, asks)
     }
 
-    /// As [`Protocol::cache_note_matters`], of the journal, or of the one that was promoted.
+    /// As [`Protocol::cache_note_matters`], for the journal, or the promoted one.
     pub fn journal_note_matters(&self, state: &State, is_promoted: bool) -> bool {
         let Some(journal) =
             (if is_promoted { state.promoted.as_ref() } else { Some(&state.journal) })
@@ -56,9 +55,8 @@ impl Protocol {
         self.note_matters(&journal.looks, state, asks)
     }
 
-    /// Whether the end of a claim makes a difference now: somebody waits for it, or a note from
-    /// before stays then. Else a look that comes too late is the same as one whose note is over at
-    /// once.
+    /// Whether the end of a claim matters now: a process waits for it, or an earlier note stays
+    /// then. Otherwise a late look is the same as one whose note expires at once.
     pub fn claim_matters(&self, looks: &Looks) -> bool {
         let is_whole = self.case.is_whole;
         looks.claim.is_some_and(|(_, waiting)| is_whole || waiting != 0 || looks.note.is_some())
@@ -79,8 +77,8 @@ impl Protocol {
             || processes.any(|(place, process)| self.asks(state, place, process) & servers != 0)
     }
 
-    /// As [`Protocol::is_next`], of what makes a difference to how all ends, too: it may happen
-    /// before the last process ends.
+    /// As [`Protocol::is_next`], for events that also matter to the end: they may happen before the
+    /// last process ends.
     pub fn is_next_or_last(&self, state: &State, servers: Set) -> bool {
         let places = (0u8..).take(state.processes.len());
         let at_work = places.filter(|place| !self.is_done(state, *place)).count();
@@ -154,7 +152,7 @@ impl Protocol {
     }
 
     /// A process whose next step neither changes anything for the others nor asks what they may
-    /// change: it makes no difference whether they do something before it, so it does this first.
+    /// change: it does not matter what they do before it, so it does this first.
     pub fn alone(&self, state: &State) -> Option<Place> {
         let mut places = (0u8..).take(state.processes.len());
         places.find(|place| !self.case.is_whole && self.is_alone(state, *place))
@@ -184,7 +182,7 @@ impl Protocol {
         }
     }
 
-    /// Forgets what nobody asks for any more.
+    /// Forgets what no process asks for any more.
     pub fn tidy(&self, state: &mut State) {
         if self.case.is_whole {
             return;
@@ -201,7 +199,7 @@ impl Protocol {
             }
         }
         let State { caches, journal, promoted, processes, .. } = state;
-        // A claim of a process that has stopped looking is as good as over, and so is the fence of
+        // A claim of a process that has stopped looking no longer matters, nor does the fence of
         // one that has stopped loading.
         for (run, cache) in (0u8..).zip(caches) {
             let Cache { fence, looks, .. } = cache;
@@ -273,8 +271,8 @@ fn loads_for(step: &Step) -> Option<Run> {
     }
 }
 
-/// How a case may end: what the table has, what it knows of each entry, which cache counts and what
-/// it has, and who was told what.
+/// How a case may end: what the table has, what it knows of each entry, which cache is registered
+/// and what it has, and what students were told.
 type End = (Option<From>, Set, usize, Run, Option<Option<From>>, Vec<Given>);
 
 fn ends(case: Case) -> HashSet<End> {

@@ -24,7 +24,7 @@ fn without_a_fence_a_load_undoes_an_answer() {
 fn without_waiting_others_believe_what_lacks_an_answer() {
     let rules = Rules { does_not_wait: true, ..Rules::default() };
     breaks(&one_and_two_reads(J | D, ALL).with(rules), Broken::Read);
-    // Who cannot tell the journal has to wait for what it shares.
+    // A process that cannot tell the journal must wait for its shared look.
     let rules = Rules { waits_for_a_lease_only: true, ..Rules::default() };
     breaks(&two_and_a_read(D, ALL).with(rules), Broken::Read);
     let rules = Rules { does_not_revoke: true, ..Rules::default() };
@@ -72,7 +72,7 @@ fn without_audit_records_an_entry_counts_twice() {
 
 #[test]
 fn an_entry_waits_for_what_it_was_computed_from() {
-    // Seen only where a drain does not read both places as of one moment.
+    // Seen only if a drain does not read both places in one snapshot.
     let rules = Rules { drains_stream_first: true, ignores_early: true, ..Rules::default() };
     breaks(&three_and_a_drain(ALL, C | D).with(rules), Broken::Table);
 }
@@ -114,11 +114,11 @@ fn a_drain_breaks_the_fence_of_a_load_that_it_overtakes() {
 
 #[test]
 fn a_drain_reads_both_places_as_of_one_moment() {
-    // What comes into the stream after that was read is older than what comes into the table after
-    // that.
+    // An entry that enters the stream after it was read is older than one that enters the table
+    // after that.
     let rules = Rules { drains_stream_first: true, ..Rules::default() };
     breaks(&three_and_a_drain(ALL, D).with(rules), Broken::Table);
-    // Nobody vouches for the entry of the stream, so it does not say that it came later.
+    // The entry of the stream is not confirmed, so it does not claim that it came later.
     let rules = Rules { drains_table_first: true, ..Rules::default() };
     breaks(&three_and_a_drain(D, C | J).with(rules), Broken::Table);
 }
@@ -127,7 +127,7 @@ fn a_drain_reads_both_places_as_of_one_moment() {
 fn what_was_written_is_kept_for_an_older_database() {
     let rules = Rules { forgets_what_is_written: true, ..Rules::default() };
     breaks(&one_after_the_other().with(rules), Broken::Table);
-    // It comes before what was computed from it.
+    // It comes before the entry computed from it.
     let rules = Rules { takes_written_for_lost: true, ..Rules::default() };
     breaks(&one_after_the_other().with(rules), Broken::Table);
 }
@@ -145,7 +145,7 @@ fn a_load_lays_over_an_older_database_what_that_lacks() {
     holds(&case);
 }
 
-/// A limit of the protocol, not a protection: where nobody could look, the servers' clocks decide.
+/// A limit of the protocol, not a protection: if no process could look, the servers' clocks decide.
 #[test]
 fn where_nobody_vouches_the_clocks_of_servers_have_to_agree() {
     breaks(&Case { journal_ahead: -APART, ..two_and_a_drain(D, C | J) }, Broken::Table);
@@ -160,7 +160,7 @@ fn one_run_of_the_cache_is_believed() {
     breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
     let rules = Rules { shares_looks_of_any_run: true, ..Rules::default() };
     breaks(&apart_and_reads(ALL, ALL).with(rules), Broken::Read);
-    // A replica has what the primary noted.
+    // A replica has the primary's notes.
     let rules = Rules { confirms_any_run: true, ..Rules::default() };
     breaks(&copied(0b10, 0b01).with(rules), Broken::Read);
 }

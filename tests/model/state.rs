@@ -1,4 +1,4 @@
-//! What there is: three servers, the cache perhaps twice, and processes that are each at some step.
+//! The state: three servers, the cache perhaps twice, and processes that are each at some step.
 
 use memora_engine::rules::entry::From;
 
@@ -22,8 +22,8 @@ pub const C: Set = 1;
 pub const J: Set = 2;
 /// MariaDB.
 pub const D: Set = 4;
-/// The journal that is promoted in a failover: who reaches it, uses it from then on. Others use the
-/// old one.
+/// The journal that is promoted in a failover: processes that reach it use it from then on. Others
+/// use the old one.
 pub const N: Set = 8;
 
 /// The set of one number.
@@ -56,7 +56,7 @@ pub struct Taken {
     pub base: Base,
     /// As in an entry.
     pub is_sure: bool,
-    /// What it led to.
+    /// Its result.
     pub stability: u8,
     /// What it was computed from.
     pub from: Option<From>,
@@ -66,7 +66,7 @@ pub struct Taken {
 /// begun to wait since it was claimed: they wait at least as long as it lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Looks {
-    /// Who claimed it.
+    /// The process that claimed it.
     pub claim: Option<(Place, Set)>,
     /// What is noted.
     pub note: Option<Set>,
@@ -90,7 +90,7 @@ impl Looks {
         }
     }
 
-    /// Nobody waits there any more.
+    /// No process waits there any more.
     pub fn end_wait(&mut self, place: Place) {
         if let Some((_, waiting)) = &mut self.claim {
             *waiting &= !only(place);
@@ -137,7 +137,7 @@ pub struct Cache {
     pub schedule: Option<Schedule>,
     /// The process that loads.
     pub fence: Option<Place>,
-    /// Who looked whether it may be believed.
+    /// The look whether it may be believed.
     pub looks: Looks,
 }
 
@@ -156,14 +156,14 @@ impl Cache {
     }
 }
 
-/// How far a process has waited since it knows the challenge that stands.
+/// How far a process has waited since it knows the present challenge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Known {
-    /// What the journal shares may not be over.
+    /// The journal's shared look may still serve.
     Journal,
-    /// What the cache has may not be over.
+    /// The cache's confirmation may still be valid.
     Cache,
-    /// Nobody believes another run any more, unless they have defended it.
+    /// No process believes another run any more, unless it has defended it.
     Waited,
 }
 
@@ -176,7 +176,7 @@ pub struct Journal {
     pub stream: Vec<Token>,
     /// What was written lately.
     pub written: Vec<Token>,
-    /// Who looked at MariaDB.
+    /// The look at MariaDB.
     pub looks: Looks,
     /// An entry that it takes once it no longer stalls.
     pub stalled: Option<Token>,
@@ -209,20 +209,20 @@ pub struct Database {
     pub marks: Set,
     /// Entries that drains have written, and could not look whether the cached schedule has them.
     pub doubts: Set,
-    /// Whether somebody believes the cache.
+    /// Whether a process believes the cache.
     pub is_believed: bool,
     /// The process that settles the marks.
     pub belief_lock: Option<Place>,
     /// The run of the cache that counts.
     pub registered: Run,
-    /// The run that is to count instead.
+    /// The challenging run.
     pub challenge: Option<Run>,
     /// Only under the rules of the commit before.
     pub blind: Blind,
 }
 
 impl Database {
-    /// Keeps an entry in `memora_journal`; one that is there stays as it is. Returns its id.
+    /// Keeps an entry in `memora_journal`; an existing one stays. Returns its id.
     pub fn keep(&mut self, token: Token) -> i64 {
         if let Some((id, _)) = self.table.iter().find(|(_, other)| *other == token) {
             return *id;
@@ -233,10 +233,10 @@ impl Database {
     }
 }
 
-/// What became of a submission.
+/// The outcome of a submission.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Given {
-    /// Somebody works or worked on it.
+    /// A process works or worked on it.
     pub has_begun: bool,
     /// The student was told that it is safe.
     pub is_acknowledged: bool,
@@ -255,11 +255,11 @@ pub struct Process {
     pub step: Step,
     /// How often another submission came first.
     pub conflicts: u8,
-    /// The submissions that a read has to show.
+    /// The submissions that a read must show.
     pub must_show: Set,
-    /// The run of the cache that it reaches, where it does.
+    /// The run of the cache that it reaches, if any.
     pub run: Run,
-    /// What it knows of the challenge that stands.
+    /// What it knows of the present challenge.
     pub known: Option<Known>,
 }
 
@@ -273,13 +273,13 @@ impl Process {
 /// How a promise was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Broken {
-    /// The table has not what the answers say in any order that was told.
+    /// The table's state fits no possible order of the answers.
     Table,
-    /// A read that did not say that it is degraded lacked what was acknowledged before it.
+    /// A read that was not marked as degraded lacked an answer acknowledged before it.
     Read,
     /// Something stays in the journal or in `memora_journal` for ever.
     Left,
-    /// The cache is believed and says something else than the table, when all is done.
+    /// The cache is believed but differs from the table, when all is done.
     Cache,
 }
 
@@ -292,7 +292,7 @@ pub struct State {
     pub journal: Journal,
     /// The replica that follows it, as far as it has come.
     pub follower: Option<Journal>,
-    /// The replica that was promoted, while the old journal takes itself for the primary.
+    /// The promoted replica, while the old journal considers itself the primary.
     pub promoted: Option<Journal>,
     /// MariaDB.
     pub database: Database,
@@ -308,7 +308,7 @@ pub struct State {
     pub processes: Vec<Process>,
     /// The replica was promoted, once.
     pub has_failed_over: bool,
-    /// The other run of the cache has what the first one had at some moment.
+    /// The other run of the cache has the first one's content at some time.
     pub is_copied: bool,
     /// How many faults have happened.
     pub faults: u8,
@@ -352,7 +352,7 @@ impl State {
         self.cache(place).generation = newest + 1;
     }
 
-    /// The other run of the cache begins with what the first one has: it is its replica, or was
+    /// The other run of the cache begins with the first one's content: it is its replica, or was
     /// started from its file. It is another run, so it has another generation.
     pub fn copy_cache(&mut self) {
         let generation = self.caches[1].generation;
@@ -360,7 +360,7 @@ impl State {
         self.is_copied = true;
     }
 
-    /// Another challenge stands, or none: nobody knows it yet.
+    /// There is another challenge, or none: no process knows it yet.
     pub fn set_challenge(&mut self, challenge: Option<Run>) {
         if self.database.challenge == challenge {
             return;
@@ -393,7 +393,7 @@ impl State {
         }
     }
 
-    /// The journal, or the one that was promoted.
+    /// The journal, or the promoted one.
     pub fn either(&mut self, is_promoted: bool) -> Option<&mut Journal> {
         if is_promoted { self.promoted.as_mut() } else { Some(&mut self.journal) }
     }
@@ -416,7 +416,7 @@ impl State {
         self.has_failed_over = true;
     }
 
-    /// The old journal follows the promoted one, and has nothing else any more.
+    /// The old journal follows the promoted one, and loses everything else.
     pub fn demote(&mut self) {
         if let Some(promoted) = self.promoted.take() {
             self.journal = promoted;
@@ -430,7 +430,7 @@ impl State {
         self.given_that(|given| given.is_acknowledged)
     }
 
-    /// Those that somebody has begun.
+    /// The submissions that a process has begun.
     pub fn begun(&self) -> Set {
         self.given_that(|given| given.has_begun)
     }
@@ -440,8 +440,8 @@ impl State {
         self.entries[usize::from(token)].order
     }
 
-    /// The replica takes over. What was under way with the database is rolled back: a process asks
-    /// the new one from the beginning.
+    /// The replica takes over. Transactions under way are rolled back: a process starts over with
+    /// the new one.
     pub fn take_over(&mut self) -> bool {
         let Some(replica) = self.replica.take() else { return false };
         self.database = Database { row_lock: None, belief_lock: None, ..replica };

@@ -16,11 +16,11 @@ pub struct Before {
     pub cached: Option<Era>,
     /// The journal was asked.
     pub is_whole: bool,
-    /// Somebody vouches for it.
+    /// A confirmation covers it.
     pub is_sure: bool,
 }
 
-/// Why somebody looks.
+/// Why a process looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Why {
     /// The cache said this.
@@ -45,7 +45,7 @@ pub struct Batch {
     pub stream: Vec<Token>,
     /// Of `memora_journal`.
     pub table: Vec<(i64, Token)>,
-    /// What was written lately, and the database lacks.
+    /// What was written lately, but the database lacks.
     pub again: Vec<Token>,
     /// Entries that wait for nothing any more.
     pub lost: Set,
@@ -77,7 +77,7 @@ pub struct Load {
     pub written: Vec<Token>,
 }
 
-/// Where a process is.
+/// A process's step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Between two jobs.
@@ -86,13 +86,13 @@ pub enum Step {
     Ask(Option<Run>),
     /// Claims a look in the cache.
     Claim(Asked),
-    /// Asks the journal whether somebody has looked at MariaDB.
+    /// Asks the journal whether a process has looked at MariaDB.
     AskJournal(Asked),
     /// Claims a look in the journal.
     ClaimJournal(Asked),
     /// Looks at MariaDB; true: claimed in the journal.
     Look(Asked, bool),
-    /// Has seen a challenge for its run for the first time, and revokes what the journal shares.
+    /// Has seen a challenge for its run for the first time, and revokes the journal's shared look.
     Sight(Asked),
     /// Locks the marks and repairs the cache.
     Repair(Asked, bool),
@@ -106,11 +106,11 @@ pub enum Step {
     Fence(Era),
     /// Reads what waits in the journal.
     LoadJournal(Load),
-    /// Keeps in `memora_journal` what waits in the journal and its replica lacks.
+    /// Keeps entries of the journal that its replica lacks in `memora_journal`.
     LoadKeep(Load),
     /// Looks whether something waits in `memora_journal`.
     LoadTable(Load),
-    /// Reads the record; true: and what waits, as of one moment.
+    /// Reads the record; true: and what waits, in one snapshot.
     LoadRow(Load, bool),
     /// Caches what was loaded.
     Fill(Before),
@@ -124,16 +124,17 @@ pub enum Step {
     Mark,
     /// Tells the journal.
     Revoke,
-    /// Waits until what the journal shares is over, if true, and then until what the cache has is.
+    /// Waits until the journal's shared look ends, if true, and then until the cache's confirmation
+    /// does.
     Wait(bool),
-    /// Has dropped the schedule in this run of the cache, and takes its mark back if that run
-    /// counts; else waits on.
+    /// Has dropped the schedule in this run of the cache, and removes its mark if that run is
+    /// registered; otherwise keeps waiting.
     Unmark(Run, bool),
-    /// Notes that nobody believes the cache.
+    /// Notes that no process believes the cache.
     GiveUp,
     /// Looks whether something waits in the journal.
     DrainTake,
-    /// Looks whether the database has what was written lately.
+    /// Checks whether the database has what was written lately.
     DrainLook(Vec<Token>),
     /// Looks whether something waits in `memora_journal`.
     DrainTakeTable,
@@ -141,9 +142,9 @@ pub enum Step {
     DrainTable(Batch),
     /// Reads what waits in the journal.
     DrainStream(Batch),
-    /// Looks whether `memora_journal` is still as it was: then all that was read is of one moment.
+    /// Checks whether `memora_journal` is unchanged: then all that was read is one snapshot.
     DrainCheck(Batch),
-    /// Keeps in `memora_journal` what it took from the journal and the replica lacks.
+    /// Keeps entries that it took from the journal, but the replica lacks, in `memora_journal`.
     DrainKeep(Batch),
     /// Begins a transaction.
     DrainBegin(Batch),
@@ -151,11 +152,11 @@ pub enum Step {
     DrainLock(Batch),
     /// Writes: the state, the entries that count, the one that is early.
     DrainCommit { batch: Batch, state: Option<From>, counted: Set, early: Set },
-    /// Drops the cached schedule, where it lacks one of the entries.
+    /// Drops the cached schedule, if it lacks one of the entries.
     DrainDrop(Batch),
-    /// Marks the student, whose cached schedule it could not look at.
+    /// Marks the student, whose cached schedule it could not check.
     DrainMark(Batch),
-    /// Takes entries out of the journal; then goes on with the early ones.
+    /// Removes entries from the journal; then continues with the early ones.
     DrainAcknowledge { done: Set, early: Set },
     /// Takes entries out of the journal before they are written, against the rules.
     DrainForget(Batch),

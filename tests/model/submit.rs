@@ -1,4 +1,5 @@
-//! Keeping a submission, showing it, and making sure that nobody believes what does not show it.
+//! Keeping a submission, showing it, and making sure that no process believes a schedule that lacks
+//! it.
 
 use crate::case::{Job, Protocol};
 use crate::look::begin_wait;
@@ -47,7 +48,7 @@ impl Protocol {
                     state.process(place).step = Step::Claim(Asked { why: Why::Shown(run), era });
                 }
             }
-            // Neither can be done: the student is told that nobody knows.
+            // Neither can be done: the student is told that the outcome is unknown.
             Step::Mark | Step::Unmark(..) | Step::GiveUp if !database => self.end_job(state, place),
             Step::Mark => {
                 if state.database.belief_lock.is_some() {
@@ -164,7 +165,7 @@ impl Protocol {
         true
     }
 
-    /// The journal takes the entry that it did not answer for.
+    /// The journal takes the entry, but its reply was lost.
     pub fn take_late(&self, state: &mut State) {
         let Some(token) = state.journal.stalled.take() else { return };
         let (base, order) =
@@ -178,7 +179,7 @@ impl Protocol {
         }
     }
 
-    /// Whether the journal refuses what was computed from this head.
+    /// Whether the journal refuses an entry computed from this head.
     fn is_in_conflict(&self, state: &mut State, place: Place, (_, journal, _): Base) -> bool {
         state.journal_of(place).head > journal && !self.case.rules.has_no_conflicts
     }

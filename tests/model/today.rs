@@ -1,6 +1,6 @@
-//! The rules of the commit before (0c0f89c), as far as a model of them needs it: an answer that the
-//! journal does not take goes into the table of records at once, and the newer of two states wins.
-//! What was taken without knowing the journal is kept beside it, for a drain to replay.
+//! The rules of the commit before (0c0f89c), as far as a model needs them: an answer that the
+//! journal does not take is written to the table of records at once, and the newer of two states
+//! wins. Answers taken without the journal are kept beside it, for a drain to replay.
 
 use memora_engine::rules::entry::From;
 
@@ -120,7 +120,7 @@ impl Protocol {
 }
 
 impl Blind {
-    /// Takes over a state from before these answers, if it is newer than what was known.
+    /// Takes over a state from before these answers, if it is newer than the known one.
     fn learn(&mut self, state: Option<From>) {
         if !self.answers.iter().any(|(order, _)| *order == order_of(state)) {
             self.base = newer(self.base, state);
