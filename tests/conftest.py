@@ -54,14 +54,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The soak first: it rests much, and is not what another process waits for at the end."""
+    """The soak first: it is mostly idle, and other processes do not wait for it at the end."""
     items.sort(key=lambda item: item.path.stem != "test_soak")
 
 
 OTHER_DATABASE = "memora_other"
-# A folder in memory, where there is one.
+# A folder in memory, if there is one.
 MEMORY = Path("/dev/shm")
-# How a Redis goes: where it hangs, engines do not wait long.
+# The ways a Redis fails: if it hangs, engines do not wait long.
 ENDS = ["kill", pytest.param("pause", marks=pytest.mark.engines(**IMPATIENT_WITH_REDIS))]
 
 
@@ -71,12 +71,12 @@ def started_servers(
 ) -> Iterator[Servers]:
     """Redis for cache and journal, and MariaDB with the tables of two sites.
 
-    Tests cut no power, so there nobody need wait for a disk that others use, too.
+    Tests cut no power, so by default no test waits for a shared disk.
 
     Args:
-        survives_power_cut: what was acknowledged does, in the journal and in MariaDB.
+        survives_power_cut: acknowledged answers do, in the journal and in MariaDB.
         extra: of `MariaDB`.
-        has_tls: both Redis can be spoken to over TLS.
+        has_tls: both Redis servers accept TLS.
     """
     mariadb = MariaDB(survives_power_cut=survives_power_cut, extra=extra)
     parent = MEMORY if MEMORY.is_dir() and not survives_power_cut else None
@@ -121,7 +121,7 @@ def servers(private_servers: Servers) -> Iterator[Servers]:
 
 @pytest.fixture
 def limits(request: pytest.FixtureRequest) -> dict[str, int]:
-    """What the site's engines are set to: `@pytest.mark.engines(**IMPATIENT)` has them wait
+    """The settings of the site's engines: with `@pytest.mark.engines(**IMPATIENT)` they wait
     little."""
     own: dict[str, int] = {}
     for mark in request.node.iter_markers("engines"):
@@ -156,7 +156,7 @@ def engine(site: Site) -> Engine:
 
 @pytest.fixture
 def other(site: Site, engine: Engine) -> Engine:
-    """Another process of the site, which has read the student's two due questions a moment ago."""
+    """Another process of the site, which has just read the student's two due questions."""
     site.add(PLAYER, [Record("q"), Record("r")])
     another = site.engine()
     assert [process.due(PLAYER)["total_due"] for process in (engine, another)] == [2, 2]
@@ -199,7 +199,7 @@ def app(site: Site) -> Iterator[Callable[..., None]]:
 
 
 def clean_site(site: Site) -> Site:
-    """Empty the site's tables and put in what every test needs."""
+    """Empty the site's tables and insert what every test needs."""
     with (
         site.servers.database.connect(database=site.name) as connection,
         connection.cursor() as cursor,
@@ -213,7 +213,7 @@ def clean_site(site: Site) -> Site:
     )  # fmt: skip
     site.engine().prepare_storage()
     site.add_users(PLAYER)
-    # Somebody is at the Desk, and the scheduler runs.
+    # A user is at the Desk, and the scheduler runs.
     site.insert("Activity Log", name="login")
     minutely = "memora.services.srs_persistence.drain_safety_net"
     site.insert("Scheduled Job Type", name="net", method=minutely, last_execution=datetime.now())

@@ -1,8 +1,8 @@
-"""The stand-in for `frappe` outside a bench: what memora uses of it, and nothing else.
+"""The stand-in for `frappe` outside a bench: only what memora uses.
 
-Everything bears the name and does the work of its original in Frappe 15, only smaller: the database
-is a real MariaDB, jobs are recorded. `make_present` makes a site the present one in this thread and
-puts this module in the place of `frappe`; do that before memora's modules are imported.
+Everything has the name and does the work of its original in Frappe 15, only smaller: the database
+is a real MariaDB, jobs are recorded. `make_present` connects this thread to a site and replaces
+`frappe` by this module; do that before memora's modules are imported.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def __getattr__(name: str) -> Any:
 
 @dataclass
 class Job:
-    """A job as `enqueue` got it, with what memora uses of RQ's."""
+    """A job as passed to `enqueue`, with the part of RQ's job that memora uses."""
 
     method: str | Callable[..., Any]
     queue: str
@@ -108,9 +108,8 @@ class Recorded:
     """What the app asked Frappe to do, and the users' roles and languages.
 
     `at_once` runs jobs as they come. `jobs` wait, `taken` are with a worker: RQ calls those
-    started, also when the worker was killed.
-    `sites` have the configuration of each that was present, `installed_apps` what is installed on
-    one that has other apps than all.
+    started, even if the worker was killed. `sites` has the configuration of each connected site,
+    `installed_apps` the apps of a site with other apps than the rest.
     """
 
     at_once: bool = False
@@ -204,7 +203,7 @@ def create_statement(doctype: Mapping[str, Any]) -> str:
     )
 
 
-# What memora writes of a DocType of Frappe's own.
+# The columns of Frappe's own DocType that memora writes.
 NOTIFICATION_LOG: Final = {
     "name": "Notification Log",
     "fields": [
@@ -215,7 +214,7 @@ NOTIFICATION_LOG: Final = {
         {"fieldname": "link", "fieldtype": "Data"},
     ],
 }
-# What memora reads of a user.
+# The columns of a user that memora reads.
 USER: Final = {"name": "User", "fields": [{"fieldname": "email", "fieldtype": "Data"}]}
 # What memora reads and writes of the scheduler's jobs.
 SCHEDULED_JOB_TYPE: Final = {
@@ -225,7 +224,7 @@ SCHEDULED_JOB_TYPE: Final = {
         {"fieldname": "last_execution", "fieldtype": "Datetime"},
     ],
 }
-# Who does something in the Desk leaves a row.
+# Every action in the Desk leaves a row.
 ACTIVITY_LOG: Final[dict[str, Any]] = {"name": "Activity Log", "fields": []}
 COLUMN_TYPES: Final = {
     "Check": "int(1)",
@@ -457,7 +456,7 @@ def get_roles() -> list[str]:
 
 
 def has_permission(doctype: str, ptype: str, throw: bool = False) -> bool:
-    """By what a DocType of memora's says of the user's roles."""
+    """By the permissions of memora's DocType for the user's roles."""
     place = doctype.lower().replace(" ", "_")
     rules = json.loads((DOCTYPES / place / f"{place}.json").read_text())["permissions"]
     roles = recorded.roles.get(local.session.user, ())
@@ -581,7 +580,7 @@ class Database:
     def sql(
         self, query: str, values: Sequence[Any] = (), as_dict: bool = True
     ) -> list[dict[str, Any]]:
-        """Rows as dicts; Frappe's are tuples unless it is told."""
+        """Rows as dicts; Frappe's are tuples by default."""
         if self.connection is None:
             conf = local.conf
             self.connection = pymysql.connect(
@@ -653,7 +652,7 @@ class Database:
         self.sql(statement.replace("select `name` from", "delete from", 1), values)
 
     def get_tables(self, cached: bool = True) -> list[str]:
-        """Those of every database that the user may see, under their bare names."""
+        """The tables of every database that the user may see, under their bare names."""
         found = self.sql("select table_name as name from information_schema.tables "
                          "where table_schema != 'information_schema'")  # fmt: skip
         return [row["name"] for row in found]
@@ -767,7 +766,7 @@ class Document:
         return self
 
     def run_before_save_methods(self) -> None:
-        """And what Frappe itself checks after them: the options of Select fields."""
+        """Then Frappe's own checks: the options of Select fields."""
         for method in ("before_validate", "validate", "before_save"):
             self.run_method(method)
         for docfield in get_meta(self.doctype):
@@ -810,14 +809,14 @@ def rename_doc(doctype: str, old: str, new: str, merge: bool = False) -> str:
 
 
 def run_hooks(document: Document, event: str, *arguments: Any) -> None:
-    """What memora's hooks say of a document (Document.run_method)."""
+    """Run memora's hooks of a document (Document.run_method)."""
     hooks = importlib.import_module("memora.hooks").doc_events.get(document.doctype, {})
     if event in hooks:
         get_attr(hooks[event])(document, event, *arguments)
 
 
 def get_link_fields(doctype: str) -> list[_dict]:
-    """Those of memora's DocTypes; asked once in a request."""
+    """The links of memora's DocTypes; read once in a request."""
     if not local.flags.link_fields:
         local.flags.link_fields = {}
     if doctype not in local.flags.link_fields:
@@ -833,7 +832,7 @@ def get_link_fields(doctype: str) -> list[_dict]:
 
 
 def after_rename(old_name: str, new_name: str) -> None:
-    """User.after_rename: whatever has an owner is looked through, in every table."""
+    """User.after_rename: updates the owner in every table that has one."""
     for tab in dict.fromkeys(local.db.get_tables()):
         desc = local.db.get_table_columns_description(tab)
         for name in {d["name"] for d in desc if d["name"] in ["owner", "modified_by"]}:
@@ -1044,7 +1043,7 @@ def as_json() -> Response:
 
 
 def json_handler(obj: Any) -> Any:
-    """Of frappe.utils.response: what JSON has no form for."""
+    """From frappe.utils.response: values that JSON cannot represent."""
     if isinstance(obj, date):
         return str(obj)
     if isinstance(obj, Iterable):

@@ -1,8 +1,8 @@
-"""Checks that the engine's source is a house to live in: `make lint` runs it.
+"""Checks the structure of the engine's source: `make lint` runs it.
 
 Rooms are the folders of src/. Imports, and calls of `Engine`'s methods, run one way: from the door
-inwards between rooms, and in no circle between files. A file can be read at a sitting, and what the
-documentation names is there.
+inwards between rooms, and without circles between files. A file is short enough to read at once,
+and what the documentation names exists.
 
     python -m tests.structure          says what is wrong, and fails then
     python -m tests.structure --draw   shows what each file uses
@@ -21,7 +21,7 @@ from typing import Final
 ROOT: Final = Path(__file__).parents[1]
 SOURCE: Final = ROOT / "src"
 MOST_LINES: Final = 450
-# Where a file is at most so long.
+# Folders whose files have at most this many lines.
 SIZED: Final = ("src", "python/memora", "benches")
 # From the door inwards: each room knows those after it.
 ROOMS: Final = (
@@ -121,7 +121,7 @@ def used_files(files: Files) -> Uses:
 
 
 def room(file: str) -> int:
-    """Where a file's room stands in the order of rooms."""
+    """The place of a file's room in the order of rooms."""
     return ROOMS.index(file.split("::")[0])
 
 
@@ -141,7 +141,7 @@ def faults(files: Files, uses: Uses) -> Iterator[str]:
         for other in sorted(others):
             if room(other) < room(file):
                 yield f"{file} uses {other}, which is nearer to the door"
-    # A folder's mod.rs declares its files, and is no more than what they share.
+    # A folder's mod.rs declares its files, and contains only what they share.
     try:
         TopologicalSorter(uses).prepare()
     except CycleError as error:

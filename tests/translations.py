@@ -1,7 +1,7 @@
-"""What memora says, and in which languages: `make translations` brings the files up to date.
+"""memora's messages in all languages: `make translations` updates the files.
 
-Translators edit `python/memora/locale/LANGUAGE.po`, as in Frappe's own apps. The rest is made: the
-isolates around values in a language that is written right to left, `main.pot`, which has each
+Translators edit `python/memora/locale/LANGUAGE.po`, as in Frappe's own apps. The rest is generated:
+the isolates around values in a language that is written right to left, `main.pot`, which has each
 message that the app shows, and `translations/LANGUAGE.csv`, which Frappe reads without a compiled
 catalog: an app from a wheel has none.
 
@@ -70,7 +70,7 @@ class Message(NamedTuple):
 
 
 def messages() -> list[Message]:
-    """All that memora shows to anybody, from its Python, its scripts and its documents."""
+    """All messages that memora shows, from its Python, its scripts and its documents."""
     found: list[Message] = []
     for path in sorted(PACKAGE.rglob("*")):
         name = path.relative_to(PACKAGE)
@@ -120,13 +120,13 @@ def languages() -> list[str]:
 
 
 def translations(language: str) -> Catalog:
-    """What translators wrote."""
+    """The translators' texts."""
     with (LOCALE / f"{language}.po").open("rb") as file:
         return read_po(file, locale=language)
 
 
 def as_po(made: Catalog) -> bytes:
-    """A catalog as a file, the same for the same messages: nothing in it tells the time."""
+    """A catalog as a file, equal for equal messages: it has no time in it."""
     out = io.BytesIO()
     write_po(
         out,
@@ -152,7 +152,7 @@ def as_csv(made: Catalog) -> str:
 
 
 def up_to_date(language: str) -> Catalog:
-    """A language's translations of today's messages; what nobody has translated is empty."""
+    """A language's translations of today's messages; missing ones are empty."""
     made = translations(language)
     made.update(catalog(language), no_fuzzy_matching=True)
     if Locale.parse(language).text_direction == "rtl":
@@ -165,9 +165,9 @@ def up_to_date(language: str) -> Catalog:
 def isolated(text: str) -> str:
     """A translation into a language that is written right to left, safe from scrambling.
 
-    A place for a value gets Unicode's isolates: the value has the direction of its own first letter
-    then, and what is around it does not change its order. So does a command with its values, which
-    stays left to right as a whole.
+    A place for a value gets Unicode's isolates: it then has the direction of its own first letter,
+    and the text around it keeps its order. A command with its values gets them too, and stays left
+    to right as a whole.
     """
     text = re.sub(r"[\u2066-\u2069]", "", text)
     return _TO_ISOLATE.sub(_isolate, text)
@@ -179,7 +179,7 @@ def _isolate(found: re.Match[str]) -> str:
 
 
 def files() -> dict[Path, bytes]:
-    """What `make translations` writes."""
+    """The files that `make translations` writes."""
     made = {LOCALE / "main.pot": as_po(catalog())}
     for language in languages():
         now = up_to_date(language)
@@ -198,7 +198,7 @@ def _from_python(path: Path) -> Iterator[Message]:
 
 
 def _from_javascript(path: Path) -> Iterator[Message]:
-    """The first argument of each `__("...")`, also where it stands in a template in a template."""
+    """The first argument of each `__("...")`, also in a template within a template."""
     for found in re.finditer(r'\b__\(\s*("(?:[^"\\]|\\.)*")', path.read_text("utf-8")):
         yield Message(json.loads(found[1]), None, _shown(path))
 
@@ -234,7 +234,7 @@ def _shown(path: Path) -> str:
 
 
 def main() -> None:
-    """Bring the files up to date, and say what is not translated."""
+    """Update the files, and list what is not translated."""
     for path, content in files().items():
         path.write_bytes(content)
     for language in languages():

@@ -153,7 +153,7 @@ def killed_at(last: str) -> Any:
 
 
 def a_minute_later(site: Site) -> None:
-    """Whatever was heard of jobs is a minute older."""
+    """Make every report of jobs a minute older."""
     frappe.local.db.commit()
     site.sql("UPDATE `tabSRS Job` SET modified = modified - INTERVAL 61 SECOND")
     for job in frappe.recorded.taken:
@@ -167,13 +167,13 @@ def a_minute_later(site: Site) -> None:
 def test_after_a_death_an_archive_goes_on_at_once(
     site: Site, app: App, old: str, is_requested_again: bool
 ) -> None:
-    """RQ calls a job started for hours whose worker was killed."""
+    """RQ calls a job whose worker was killed started for hours."""
     app(user=MANAGER)
     before = records(site, TRACKER, old)
     requested = srs.archive_season(old, confirm=1)
     killed = killed_at("Comparing")
     assert frappe.is_job_enqueued(killed.job_id)
-    # It could be beginning or ending this moment, and is heard of within a minute.
+    # It could be just beginning or ending, and reports within a minute.
     assert srs.archive_season(old, confirm=1) == requested
     srs_jobs.look_after_jobs()
     assert frappe.recorded.jobs == []

@@ -1,4 +1,4 @@
-"""Archiving a season: every record once, nothing else touched, whatever is killed."""
+"""Archiving a season: every record once, nothing else touched, even if processes are killed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 ARCHIVE = "`tabArchived Memory Tracker`"
 STUDENTS = [f"student{number}@school.example" for number in range(40)]
 STEPS = ["copying", "verifying", "freeing", "clearing", "done"]
-# What makes two records the same; all that students can see, and who and when.
+# The columns that make two records equal: all that students can see, and metadata.
 SAME = (
     "name, creation, modified, owner, player, season, question_id, stability, next_review_date, "
     "last_review_date, subject, topic, answered_at_us"
@@ -316,8 +316,7 @@ def test_a_cache_that_is_away_is_cleared_later(site: Site, engine: Engine, old: 
 # -- answers that are late ------------------------------------------------------------------------
 @pytest.fixture
 def ended(site: Site, engine: Engine) -> Iterator[str]:
-    """The season that was active a moment ago, with answers of PLAYER in the journal; they are
-    cached."""
+    """The season that was just active, with answers of PLAYER in the journal, who is cached."""
     site.add(PLAYER, [Record("q", stability=1), Record("r")])
     engine.due(PLAYER)
     engine.submit(PLAYER, session_data=session("q"))
@@ -374,13 +373,13 @@ def test_a_new_question_that_is_late_is_archived_too(site: Site, engine: Engine,
 def test_a_student_who_still_answers_is_refused_or_archived(
     site: Site, engine: Engine, ended: str, step: str
 ) -> None:
-    """A process that has not heard of the season's end: what it acknowledges is in the archive."""
+    """A process that misses the season's end: the answers that it takes are archived."""
     late = site.engine()
     taken: list[str] = []
 
     def watch(progress: ArchiveProgress) -> None:
         if progress["step"] == step and not taken:
-            # As another process would have it that asked a moment before the season ended.
+            # Like another process that asked just before the season ended.
             site.cache.set(site.key("srs-season"), token)
             for question in ("r", "new"):
                 try:
@@ -435,7 +434,7 @@ def test_nothing_is_computed_from_a_table_that_is_not_the_last_word(
 def test_an_archive_begins_after_those_who_are_writing(
     site: Site, engine: Engine, ended: str
 ) -> None:
-    """They found the season open, and write where its records were."""
+    """They found the season open, and write to its old partition."""
     holder = site.servers.database.connect(database=site.name, autocommit=False)
     with holder, holder.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {TRACKER} WHERE player = %s FOR UPDATE", (PLAYER,))
@@ -465,7 +464,7 @@ def waits_for(site: Site, statement: str) -> bool:
 
 
 def late_read(site: Site, late: Engine) -> None:
-    """A read of the season, as if it were active still."""
+    """A read of the season, as if it were still active."""
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 1 WHERE name = %s", (SEASON,))
     late.due(PLAYER)
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0 WHERE name = %s", (SEASON,))
@@ -542,8 +541,8 @@ def test_a_season_that_is_archived_gets_no_partition_again(
 def test_records_that_others_change_meanwhile_are_copied_again(
     site: Site, engine: Engine, old: str
 ) -> None:
-    """A script that writes past memora, after its record was copied and before the partition
-    goes."""
+    """A script that writes past memora, after its record was copied and before the partition is
+    freed."""
     changed: list[str] = []
 
     def watch(progress: ArchiveProgress) -> None:
@@ -628,8 +627,7 @@ def test_a_season_that_never_rests_is_not_dropped(site: Site, engine: Engine, ol
 # -- other students do not notice
 # -------------------------------------------------------------------
 def test_a_long_transaction_holds_up_nobody(site: Site, engine: Engine, old: str) -> None:
-    """It keeps the partition from being dropped; whoever comes after the waiting archiver does not
-    wait."""
+    """It blocks dropping the partition; statements after the waiting archiver do not wait."""
     site.add(PLAYER, [Record("q")])
     holder = site.servers.database.connect(database=site.name, autocommit=False)
     with holder, holder.cursor() as cursor:
@@ -678,8 +676,7 @@ def test_killed_at_a_step_it_goes_on(site: Site, engine: Engine, old: str, step:
 
 
 def test_killed_at_random_moments_it_ends_right(site: Site, engine: Engine) -> None:
-    """Twenty times, the archiver or MariaDB; some run to their end, which has to be right as
-    well."""
+    """Kills the archiver or MariaDB twenty times; some runs finish, and must also be right."""
     choice = random.Random(4)
     site.add(PLAYER, [Record("q")])
     kills = 0
@@ -761,20 +758,19 @@ def test_flagging_goes_on_where_it_stopped_and_passes_over_what_is_young(
     site.sql(f"UPDATE {ARCHIVE} SET archived_at = '2020-01-01'")
     cutoff = time.time() - 3 * 365 * 86400
     with site.listening() as statements:
-        # A call that has no time at all goes on by a piece.
+        # A call without any time still processes a piece.
         for _ in range(4000 // 500):
             assert site.engine().flag_for_deletion(cutoff, 0) == 500
         for _ in range(3):
             assert engine.flag_for_deletion(cutoff, 60) == 0
-    # Each record was looked at once, in pieces of 500, and those of the season that is young were
-    # not.
+    # Each record was checked once, in pieces of 500; those of the young season were not.
     pieces = [statement for statement in statements if "SET r.eligible_for_deletion" in statement]
     assert len(pieces) == 4000 // 500 + 1
     site.sql(f"UPDATE {ARCHIVE} SET eligible_for_deletion = 0 WHERE question_id = 'q001'")
     assert engine.flag_for_deletion(cutoff, 60) == 0
     for season in (old, young):
         engine.forget_archive(season)
-    # As a season is whose records are from before memora's archive: looked at each time.
+    # Like a season with records from before memora's archive: checked each time.
     assert [engine.flag_for_deletion(cutoff, 60) for _ in range(2)] == [40 + 200, 0]
 
 

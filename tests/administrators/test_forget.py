@@ -1,4 +1,4 @@
-"""A student who is erased, and one who is given all data, with the stand-in for frappe."""
+"""Erasing a student, and exporting all data of one, with the stand-in for frappe."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NEIGHBOUR = STUDENTS[4]
 
 @pytest.fixture
 def erased(site: Site, app: App, old: str, engine: Engine) -> Site:
-    """A site where STUDENT has something everywhere, and NEIGHBOUR too."""
+    """A site where STUDENT and NEIGHBOUR have data everywhere."""
     srs_archiver.SRSArchiver().archive_season(old)
     site.add_users(STUDENT, NEIGHBOUR)
     site.sql(f"ALTER TABLE {TRACKER} ADD CONSTRAINT no_bad CHECK (question_id <> 'bad')")
@@ -99,7 +99,7 @@ def test_nothing_is_left_of_an_erased_student(erased: Site, engine: Engine) -> N
         "records": 3, "archived_records": 100, "audit_records": 1, "poison_reviews": 1,
         "waiting_submissions": 1,
     }  # fmt: skip
-    # The order that makes void what was computed before: for ten minutes.
+    # The order that voids earlier computations, for ten minutes.
     left = everything(erased, STUDENT)
     assert set(left) == {"srs-pending"}
     assert all(erased.journal.ttl(key) <= 600 for key in erased.journal.keys(f"*{STUDENT}*"))
@@ -204,7 +204,7 @@ def test_an_answer_of_the_very_moment_is_erased_or_begins_anew(site: Site, engin
     def answer(first: int) -> int:
         own = site.engine()
         for number in range(first, 240, 4):
-            # Four at a time are in each other's way; what was refused is answered again.
+            # Four at a time conflict; refused answers are given again.
             while True:
                 with suppress(ServiceUnavailable):
                     own.submit(PLAYER, session_data=session(f"q{number}"))
@@ -239,8 +239,7 @@ def test_an_answer_of_the_very_moment_is_erased_or_begins_anew(site: Site, engin
 def test_what_was_computed_from_records_of_a_fast_clock_is_void(
     site: Site, engine: Engine, wires: Wires
 ) -> None:
-    """A host whose clock is ahead has left an order that is; another answer of the moment knows
-    it."""
+    """A host whose clock is ahead has left such an order; a concurrent answer knows it."""
     ahead = int((time.time() + 300) * 1_000_000)
     site.add(PLAYER, [Record("q", stability=3, answered_at_us=ahead)])
     slow = site.engine(**wires.settings, redis_timeout_ms=60_000)
@@ -300,7 +299,7 @@ def test_a_student_is_given_everything(erased: Site, old: str) -> None:
         "Player Memory Tracker": 4, "Archived Memory Tracker": 100, "Memory Review Audit": 2,
         "Poison Review": 1,
     }  # fmt: skip
-    # What waited was saved first.
+    # Waiting answers were saved first.
     assert {row["question_id"] for row in found["Player Memory Tracker"]} == {
         "q",
         "r",
@@ -369,7 +368,7 @@ def test_what_a_process_that_died_has_left_is_erased_too(site: Site, engine: Eng
 def test_what_was_written_under_an_old_name_is_erased_too(
     site: Site, app: App, engine: Engine
 ) -> None:
-    """Else a database without its audit record would be taken for an older one, and given it."""
+    """Otherwise a database without its audit record would count as an older one."""
     new = "amal.new@school.example"
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()

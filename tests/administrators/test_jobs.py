@@ -1,4 +1,4 @@
-"""What administrators start and watch: rebuilds, reconciliations, and what is told of them."""
+"""What administrators start and watch: rebuilds, reconciliations, and their reports."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CALLS: dict[str, Callable[[], object]] = {
 
 @pytest.fixture
 def manager(school: Site, app: App, monkeypatch: pytest.MonkeyPatch) -> Site:
-    """The season of 40 students, an administrator logged in, who is told of every piece of work."""
+    """The season of 40 students, with an administrator logged in who sees every piece of work."""
     monkeypatch.setattr(srs_jobs, "NEWS_SECONDS", 0.0)
     app(user=MANAGER)
     return school
@@ -156,7 +156,7 @@ def test_a_job_whose_process_was_killed_is_interrupted(manager: Site, engine: En
     name = srs_jobs.new_job("Rebuild", SEASON)
     frappe.local.db.set_value("SRS Job", name, {"status": "Running", "done": 5})
     frappe.local.db.commit()
-    # It could be beginning or ending this moment.
+    # It could be just beginning or ending.
     assert srs.get_job(name)["status"] == "Running"
     long_ago = manager.now() - timedelta(seconds=srs_jobs.SILENT_SECONDS + 1)
     manager.sql("UPDATE `tabSRS Job` SET modified = %s", (long_ago,))
@@ -250,7 +250,7 @@ def test_what_is_refused_leaves_no_job(manager: Site, engine: Engine) -> None:
 
     refuse_all()
     refused[:] = [lambda: srs_redis_manager.rebuild_season(SEASON)]
-    # Another process is at it.
+    # Another process does it.
     engine.rebuild(SEASON, refuse_all)
     with pytest.raises(TypeError):
         srs_redis_manager.rebuild_season(SEASON, share="much")  # type: ignore[arg-type]
@@ -340,7 +340,7 @@ def test_one_season_that_fails_keeps_no_other_from_it(manager: Site) -> None:
     lock = threading.Event()
 
     def hold(_news: object) -> None:
-        # Somebody else reconciles the ended season at this moment.
+        # Another process is reconciling the ended season.
         if not lock.is_set():
             lock.set()
             tries.extend(srs_reconciliation.reconcile_cache_with_database()["seasons"])
@@ -517,7 +517,7 @@ def test_jobs_can_be_told_to_programs(manager: Site) -> None:
 
 
 def test_more_records_change_nothing_about_a_job(manager: Site) -> None:
-    """A student who is new when the rebuild has passed them is loaded when they read."""
+    """A new student whom the rebuild has already passed is loaded at their first read."""
     frappe.recorded.at_once = True
     srs.rebuild_season_cache(SEASON)
     manager.add("aaa@school.example", [Record("q")])

@@ -1,4 +1,4 @@
-"""The table on disk: keys, collation, partitions; idempotent, and whatever state it is found in."""
+"""The table on disk: keys, collation, partitions; idempotent, from any state."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_hundreds_of_seasons(site: Site, engine: Engine) -> None:
 
 
 def test_a_new_partition_holds_up_nobody(site: Site, engine: Engine) -> None:
-    """A long transaction is in its way; whoever comes after it does not wait for the two."""
+    """A long transaction blocks it; later statements do not wait for the two."""
     season = new_season()
     site.add(PLAYER, [Record("q")])
     holder = site.servers.database.connect(database=site.name, autocommit=False)
@@ -173,7 +173,7 @@ def test_a_new_partition_holds_up_nobody(site: Site, engine: Engine) -> None:
                 assert engine.due(PLAYER)["total_due"] == 1
             assert not made.done()
         finally:
-            # Else a failure would wait for the partition, and that for this.
+            # Otherwise a failure would wait for the partition, and that for this.
             holder.commit()
         assert made.result()
     assert engine.partition_exists(season)
@@ -248,7 +248,10 @@ def test_what_a_migration_added_is_taken_back(site: Site, engine: Engine) -> Non
 
 
 def test_all_tables_of_ours_have_a_primary_key(site: Site) -> None:
-    """Replicas and nodes of Galera, which are sent rows, find them by it. One had none."""
+    """Replicas and nodes of Galera, which receive rows, find them by their key.
+
+    One table had none.
+    """
     site.sql("ALTER TABLE memora_safe_mode_read DROP COLUMN id")
     site.engine().prepare_storage()
     without = site.sql(
@@ -319,7 +322,7 @@ def test_students_who_answer_while_a_partition_is_made_find_their_records(
             if stop.is_set():
                 return
             site.cache.delete(site.key("srs", student, season))
-            # Who waits for the table too long is told so.
+            # A process that waits too long for the table is told so.
             with suppress(ServiceUnavailable):
                 seen.add(process.due(student)["total_due"])
             with suppress(ServiceUnavailable):
@@ -344,7 +347,7 @@ def test_a_partition_whose_maker_was_killed_gets_its_rows(site: Site, engine: En
     names = [Record(name, stability=3, answered_at_us=7) for name in ("old", "answered", "late")]
     site.add(PLAYER, names, season=season)
     site.sql(f"ALTER TABLE {TRACKER} ADD PARTITION (PARTITION `{season}` VALUES IN ('{season}'))")
-    # Nobody found them, and students answered.
+    # No query found them, and students answered.
     site.add(PLAYER, [Record("answered", stability=4, answered_at_us=8)], season=season)
     site.add(PLAYER, [Record("late", stability=1, answered_at_us=6)], season=season)
     reader = site.engine()
@@ -358,15 +361,14 @@ def test_a_partition_whose_maker_was_killed_gets_its_rows(site: Site, engine: En
     }
     assert strays(site, season) == 0
     assert not engine.create_partition(season)
-    # What was cached without them is void.
+    # Schedules cached without them are void.
     assert len(reader.due_in_season(PLAYER, season)) == 3
 
 
 def test_a_maker_that_is_cut_off_at_any_step_leaves_nothing_behind(
     site: Site, wires: Wires
 ) -> None:
-    """Whatever reply it does not get any more, no read lacks a row, and the next process moves
-    them."""
+    """Whichever reply it misses, no read lacks a row, and the next process moves them."""
     database, without = wires.to["database"], new_season()
     site.add(PLAYER, [Record("elsewhere")], season=without)
     for step in count(1):
@@ -394,7 +396,7 @@ def test_a_maker_that_is_cut_off_at_any_step_leaves_nothing_behind(
     assert step > 8
 
 
-# What finds rows that were out of the table; each is given another season.
+# The ways to find rows outside the table; each gets another season.
 CALLERS: dict[str, Callable[[Engine, str], object]] = {
     "the check of each minute": lambda engine, _: engine.check_cache(),
     "a partition": lambda engine, other: engine.create_partition(other),
@@ -409,7 +411,7 @@ CALLERS: dict[str, Callable[[Engine, str], object]] = {
 def test_what_was_out_when_mariadb_was_killed_is_read_again(
     site: Site, engine: Engine, caller: str
 ) -> None:
-    """Whoever comes first puts it back, and makes void what was cached without it."""
+    """The first one restores it, and voids schedules cached without it."""
     season, other = new_season(), new_season()
     for name in (season, other):
         site.insert(
@@ -432,8 +434,8 @@ def test_what_was_out_when_mariadb_was_killed_is_read_again(
     "moment", ["INSERT INTO memora_moving_", "ALTER TABLE", f"INSERT INTO {TRACKER}"]
 )
 def test_mariadb_is_killed_while_it_moves_rows(site: Site, engine: Engine, moment: str) -> None:
-    """It goes through several statements; wherever it was, the check of each minute brings back
-    what was out."""
+    """It runs several statements; wherever it was killed, the check of each minute restores the
+    rows."""
     database, students = site.servers.database, [f"p{number}@school.example" for number in range(4)]
     questions = {f"q{number:04}" for number in range(2_000)}
     without = new_season()

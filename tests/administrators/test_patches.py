@@ -1,5 +1,4 @@
-"""Cleaning the records of a site from before memora's keys: the right ones stay, whatever is
-killed."""
+"""Cleaning records from before memora's keys: the right ones stay, even after kills."""
 
 from __future__ import annotations
 
@@ -31,7 +30,7 @@ __all__ = ["fresh_tables"]
 Rows = dict[str, dict[str, Any]]
 
 OTHER_SEASON: Final = "SEASON-2025"
-# As many as a season of a school; what kills runs is shown with fewer.
+# As many as a season of a school has; tests that kill runs use fewer.
 MANY: Final = 200_000
 FEW: Final = 20_000
 
@@ -52,7 +51,7 @@ def fill(site: Site, count: int, originals: int, table: str = TRACKER) -> None:
     """
     is_second = f"seq > {originals}"
     columns = {
-        # Of one question's records, names differ in what all collations sort alike.
+        # Names of one question's records differ only in what all collations sort alike.
         "name": "CONCAT(ELT(1 + MOD(k, 4), '', 'Ä', 'أمل', '😀'), LEFT(MD5(seq), 16))",
         "creation": one_of("'2025-01-01'", "'2025-01-02'"),
         "modified": one_of("NULL", "'2025-03-01'", "'2025-03-01 00:00:00.000001'"),
@@ -95,7 +94,7 @@ def rows_of(site: Site, table: str = TRACKER) -> Rows:
 
 
 def survivors(rows: Rows, season: str = SEASON) -> Rows:
-    """What has to be left of records: with a season, and the newest of each student, season and
+    """The records that must be left: with a season, and the newest of each student, season and
     question."""
     newest: dict[tuple[str, str, str], dict[str, Any]] = {}
     for row in rows.values():
@@ -116,7 +115,7 @@ def without_season(rows: Rows) -> int:
 
 
 def clean(engine: Engine) -> None:
-    """What `bench migrate` has the engine do."""
+    """The engine's work in `bench migrate`."""
     engine.give_season(SEASON)
     engine.remove_duplicates()
     engine.prepare_storage()
@@ -172,7 +171,7 @@ def test_200_000_records_are_cleaned(fresh_tables: Site) -> None:
 
 
 def test_duplicates_may_go_first(unclean: Site) -> None:
-    """Those that are none before they have a season go the next time."""
+    """Duplicates that show only once they have a season are removed the next time."""
     engine, expected = unclean.engine(), survivors(rows_of(unclean))
     engine.remove_duplicates()
     left = rows_of(unclean)
@@ -219,7 +218,7 @@ def test_one_record_without_a_season_is_found(
 
 
 def test_records_without_a_student_or_a_question_are_no_duplicates(fresh_tables: Site) -> None:
-    """An administrator has to look at them."""
+    """An administrator must check them."""
     site, engine = fresh_tables, fresh_tables.engine()
     for number, (player, question) in enumerate(
         [(None, "q"), ("", "q"), (PLAYER, None), (PLAYER, "")] * 2
@@ -393,8 +392,7 @@ def test_what_the_caller_raises_comes_out_and_it_goes_on(unclean: Site) -> None:
 
 
 def test_killed_while_the_table_is_altered_it_goes_on(unclean: Site) -> None:
-    """MariaDB does not notice and alters to the end; who comes meanwhile waits and finds it
-    done."""
+    """MariaDB does not notice and finishes the ALTER; other processes wait for it."""
     expected = survivors(rows_of(unclean))
     child = fork(cleaner(unclean))
     assert wait_until(lambda: is_altering(unclean))
@@ -426,7 +424,7 @@ def test_two_prepare_the_table_at_once(unclean: Site, first: str) -> None:
 
 
 def test_killed_at_random_moments_it_ends_right(fresh_tables: Site) -> None:
-    """Some run to their end, which has to be right as well."""
+    """Some runs finish, and must also be right."""
     site, choice = fresh_tables, random.Random(7)
     make_anew(site)
     expected = survivors(rows_of(site))

@@ -46,7 +46,7 @@ def test_a_renamed_student_keeps_what_waited_in_the_journal(
     site: Site, app: App, engine: Engine
 ) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
-    # Somebody read under the new name before there was a student of that name.
+    # A read under the new name came before there was a student of that name.
     assert ids(engine.due(NEW)) == []
     engine.submit(PLAYER, session_data=session("q", "new"))
     rename(NEW)
@@ -65,7 +65,7 @@ def test_who_cannot_be_saved_now_is_not_renamed(site: Site, app: App, engine: En
 
 
 def test_an_administrator_is_told_which_server_is_down(site: Site, app: App) -> None:
-    """Not what a student is told of their reviews."""
+    """Not the message for students."""
     site.servers.journal.kill()
     with pytest.raises(ReviewsUnavailable, match="redis_queue") as refusal:
         players.check_no_records(USER)
@@ -166,8 +166,7 @@ def rows_read(site: Site) -> int:
 
 
 def check_nobody_waits(site: Site, engine: Engine, season: str) -> None:
-    """Everybody's answers are saved, late ones too, and those of whoever comes next in the
-    table."""
+    """All answers are saved, late ones too, and those of the next student in the table."""
     others = [*NEIGHBOURS, *(f"other{number}@school.example" for number in range(20))]
     for player in others:
         engine.submit(player, session_data=session("q1", "new"))
@@ -288,7 +287,7 @@ def test_who_is_renamed_again_is_followed(site: Site, engine: Engine) -> None:
     site.add(first, [Record("q")])
     assert engine.carry_renamed() == 1
     assert list(site.rows(last)) == ["q"]
-    # And back: of two that name each other none has an end.
+    # And back: two renames that name each other form a circle.
     site.sql("DELETE FROM `tabUser` WHERE name = %s", (last,))
     engine.note_rename(last, slip)
     assert engine.carry_renamed() == 0

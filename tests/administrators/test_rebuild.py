@@ -44,7 +44,7 @@ def school(site: Site) -> Site:
 def add_students(site: Site, season: str = SEASON) -> None:
     for student in STUDENTS:
         records = [
-            # A second earlier: MariaDB is asked what is due in whole seconds.
+            # A second earlier, because MariaDB is asked in whole seconds.
             Record(
                 f"q{number}",
                 timedelta(hours=number - 10, seconds=-1),
@@ -68,7 +68,7 @@ def snapshot(
 
 
 def check_truth(site: Site, *students: str) -> None:
-    """What is cached of each is what a load from nothing would give now, and is believed."""
+    """Each cached schedule equals a fresh load, and is believed."""
     for student in students:
         assert site.engine().cache_stats(student, SEASON)["complete"], student
         cached = snapshot(site, student)
@@ -78,8 +78,7 @@ def check_truth(site: Site, *students: str) -> None:
 
 
 def check_progress(told: Sequence[RebuildProgress | Reconciliation]) -> list[int]:
-    """What was told of a thousand records grows to its end; the records that were done each
-    time."""
+    """The reported progress grows to a thousand records. Returns the records done each time."""
     done = [news["done"] for news in told]
     assert (done[0], done[-1]) == (0, 1000)
     assert done == sorted(done)
@@ -117,7 +116,7 @@ def test_what_was_wrong_is_right_then(school: Site, engine: Engine) -> None:
     assert (done["students"], done["done"]) == (40, 1000)
     check_truth(school, *STUDENTS)
     assert done["dropped"] == 0
-    # A schedule that has no records goes, unless somebody has touched it a moment ago.
+    # A schedule without records is dropped, unless it was just touched.
     school.cache.zadd(
         f"{school.name}|srs-students:{SEASON}", {"has@no.records": time.time() + 1000}
     )
@@ -203,7 +202,7 @@ def test_killed_and_started_again_it_ends_right(school: Site, engine: Engine) ->
         time.sleep(choice.uniform(0.0, 0.03))
         kill(child)
         assert wait_until(lambda: not engine.is_running("Rebuild", SEASON))
-        # Half of a rebuild is no harm: whoever is not cached is loaded.
+        # Half a rebuild does no harm: reads load students who are not cached.
         for student in STUDENTS[::7]:
             assert engine.due(student)["total_due"] == 11
         assert engine.rebuild(SEASON)["done"] == 1000
@@ -223,7 +222,7 @@ def test_a_cache_that_is_away_for_a_moment_does_not_end_it(school: Site, engine:
 
     engine.rebuild(SEASON, watch)
     assert is_killed
-    # What was cached before the cache went is void; nobody may see it.
+    # Schedules cached before the cache went down are void; no read may show them.
     for student in STUDENTS:
         assert school.engine().due(student)["total_due"] == 11
     check_truth(school, *STUDENTS)
@@ -294,7 +293,7 @@ def test_it_works_in_a_child_too(school: Site, engine: Engine) -> None:
 def test_a_cache_that_is_restarted_meanwhile_is_whole_in_the_end(
     school: Site, engine: Engine
 ) -> None:
-    """What was loaded before is gone with it: the rebuild begins again."""
+    """The schedules loaded before are lost with it: the rebuild starts over."""
     restarted: list[int] = []
 
     def watch(news: RebuildProgress) -> None:
@@ -391,8 +390,7 @@ def test_an_answer_between_load_and_fill_is_not_undone(school: Site, wires: Wire
 
 
 def test_a_student_who_answers_whenever_he_is_loaded_is_left_to_the_next_read(school: Site) -> None:
-    # Whoever sets the fence again, as a cold read does, wins; the rebuild gives up after some
-    # tries.
+    # A cold read sets the fence again and wins; the rebuild gives up after some tries.
     is_over = threading.Event()
     fence = school.key("srs-fence", STUDENTS[0])
 

@@ -1,5 +1,4 @@
-"""Comparing the cache with the database: what is wrong is found and corrected, what is on its way
-is left."""
+"""Comparing the cache with the database: finds and corrects errors, leaves answers on their way."""
 
 from __future__ import annotations
 
@@ -32,13 +31,13 @@ WRONG = ("missing", "ghost", "wrong_date", "wrong_state", "half_filled")
 
 
 def wrong(found: Reconciliation) -> dict[str, int]:
-    """What was found, without what was not."""
+    """What was found, without zeros."""
     return {name: found[name] for name in WRONG if found[name]}  # type: ignore[literal-required]
 
 
 @pytest.fixture
 def cached(school: Site) -> Site:
-    """The season with everybody cached."""
+    """The season with all students cached."""
     school.engine().rebuild(SEASON)
     return school
 
@@ -231,7 +230,7 @@ def test_a_correction_keeps_answers_in_the_journal(cached: Site, engine: Engine)
 
 
 def test_an_answer_that_never_reached_the_cache_is_found(cached: Site, engine: Engine) -> None:
-    """Whoever took it died between the journal and the cache: nobody was told that it was taken."""
+    """Its process died between the journal and the cache: no student was told that it was taken."""
     old = {
         key: cached.cache.dump(key)
         for key in (cached.key("srs", STUDENTS[0]), cached.key("srs-detail", STUDENTS[0]))

@@ -1,4 +1,4 @@
-"""What is left once the app is uninstalled: nothing that a later install would take for its own."""
+"""After the app is uninstalled, nothing is left that a later install would take for its own."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_tables_and_keys_of_the_site_go_and_nothing_else(
 def test_a_new_site_has_nothing_of_an_old_one_of_its_name(
     site: Site, engine: Engine, app: App, is_new: bool
 ) -> None:
-    """`bench drop-site` leaves what is in Redis; to install the app again on a site keeps it."""
+    """`bench drop-site` leaves keys in Redis; reinstalling the app on a site keeps them."""
     engine.submit(PLAYER, session_data=session("written"))
     engine.drain()
     engine.submit(PLAYER, session_data=session("waits"))

@@ -1,4 +1,4 @@
-"""What version 0.1 has left on its way is taken over."""
+"""Answers that version 0.1 left on their way are taken over."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_entries_of_the_stream_are_read_drained_and_built_upon(site: Site, engin
 def test_blind_answers_count_on_top_of_what_waits_in_the_stream(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
     now = time.time_ns() // 1000
-    # Both Redis were away after this one: it waits.
+    # Both Redis servers were down after this one: it waits.
     old_entry(site, old_state("q", 2, now - 60 * SECOND))
     order = now - 30 * SECOND
     right = {"Review": {"is_correct": True, "duration_ms": 3000}}

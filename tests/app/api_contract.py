@@ -41,8 +41,8 @@ CONFORMANCE: Final = (
 )
 # How Frappe refuses; a ValidationError is 417.
 REFUSALS: Final = ("400", "401", "403", "404", "417")
-# Here whatever fits the description is taken. Elsewhere a season, a job or a subject has to exist,
-# too.
+# These operations accept all input that fits the description. Others also need an existing season,
+# job or subject.
 ALWAYS_TAKEN: Final = (
     "get_poison_reviews", "get_cache_status", "get_monitor", "get_metrics", "get_active_seasons",
 )  # fmt: skip
@@ -56,7 +56,7 @@ Check = Callable[[CheckContext, Response, Case], bool | None]
 
 @dataclass(frozen=True)
 class Site:
-    """A site, and who is there.
+    """A site and its users.
 
     Args:
         url: of its web server.
@@ -88,12 +88,12 @@ class Contract:
         self.calls = 0
         schema = schemathesis.openapi.from_path(str(DESCRIPTION))
         schema.config.update(base_url=site.url)
-        # The headers here say who calls.
+        # These headers say who calls.
         schema.config.generation = GenerationConfig(with_security_parameters=False)
         schema.config.checks = ChecksConfig.from_dict(
             {"negative_data_rejection": {"expected-statuses": REFUSALS}}
         )
-        # Its guess of what is secret takes session_data for a password.
+        # Its guess of secrets takes session_data for a password.
         schema.config.output.sanitization = SanitizationConfig(sensitive_markers=("password",))
         # Frappe refuses them before it asks memora.
         schema.config.phases.coverage.unexpected_methods = set()
@@ -105,8 +105,8 @@ class Contract:
         ]
 
     def check(self) -> list[str]:
-        """Call everything as everybody; what went against the description, each with a curl to
-        repeat it."""
+        """Call every method as every user. Returns what violated the description, each with a curl
+        to repeat it."""
         student, manager = self.log_in(*self.site.student), self.log_in(*self.site.manager)
         story = self.go_through(student, manager)
         for operation in self.operations:
@@ -131,7 +131,7 @@ class Contract:
         return {"Cookie": f"sid={answer.cookies['sid']}"}
 
     def go_through(self, student: Headers, manager: Headers) -> dict[str, dict[str, Any]]:
-        """Call every method with what it has an answer to; what each was called with."""
+        """Call every method with valid arguments. Returns the arguments of each."""
         told: dict[str, dict[str, Any]] = {}
 
         def call(name: str, who: Headers, **given: Any) -> Any:
@@ -166,7 +166,7 @@ class Contract:
         call("archive_season", manager, season=self.site.season, confirm=True)
         call("get_archive_status", manager, season=self.site.season)
         call("delete_eligible_archived_records", manager, season=self.site.season, confirm=True)
-        # Of a user without a record: what is erased is nobody's.
+        # A user without a record, so nothing is erased.
         email, _password = self.site.manager
         call("export_student", manager, player=email)
         call("forget_student", manager, player=email, confirm=email)
@@ -181,8 +181,8 @@ class Contract:
         return told
 
     def try_out(self, operation: Operation, who: Headers) -> None:
-        """Call an operation with everything at the limits of its description, and with what is made
-        up."""
+        """Call an operation with everything at the limits of its description, and with random
+        input."""
         for mode in (GenerationMode("positive"), GenerationMode("negative")):
             extra = self.checks_of(operation, mode)
             for case in self.schema.iter_coverage_cases(
@@ -215,13 +215,13 @@ class Contract:
             try_one()
 
     def checks_of(self, operation: Operation, mode: GenerationMode) -> list[Check]:
-        """What holds of arguments that fit the description, or do not."""
+        """Checks for arguments that fit the description, or do not."""
         if mode == GenerationMode.NEGATIVE:
             return [checks.negative_data_rejection]
         return [is_answered] if name_of(operation) in ALWAYS_TAKEN else []
 
     def call(self, case: Case, who: Headers, *extra: Check) -> Response | None:
-        """Call, check, and note what is wrong; None then."""
+        """Call, check, and note failures; returns None then."""
         with self.noting():
             return self.send(case, who, *extra)
         return None
@@ -240,7 +240,7 @@ class Contract:
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note what is wrong, the same once only, and go on."""
+        """Note a failure, each only once, and continue."""
         try:
             yield
         except FailureGroup as found:
@@ -267,18 +267,17 @@ def case_of(operation: Operation, given: Mapping[str, Any]) -> Case:
 
 
 def reaches_memora(case: Case) -> bool:
-    """Frappe reads the body: what is no JSON is an error 500 of its own, and a list is nobody's
-    argument."""
+    """Frappe reads the body: invalid JSON is its own error 500, and no method takes a list."""
     return isinstance(case.body, dict | NotSet)
 
 
 def is_forbidden(_context: CheckContext, response: Response, _case: Case) -> None:
-    """Who may not call it gets 403."""
+    """Users who may not call it get 403."""
     assert response.status_code == 403, f"403 expected, not {response.status_code}"
 
 
 def is_answered(_context: CheckContext, response: Response, _case: Case) -> None:
-    """What is right gets an answer."""
+    """Valid input gets an answer."""
     assert response.status_code == 200, f"200 expected, not {response.status_code}"
 
 

@@ -1,4 +1,4 @@
-// The stand-in for Frappe's Desk: what memora's scripts use of it, and nothing else.
+// The stand-in for Frappe's Desk: only what memora's scripts use.
 //
 // Each function has the name of its original in Frappe 15 and does the same, only smaller, without
 // jQuery and without socket.io: `frappe.realtime.deliver` brings events. What Frappe shows as HTML
@@ -168,7 +168,7 @@ window.frappe = {
 				const body = add(this.place, "div", "modal-body");
 				const inputs = fields.map((field) => add_field(body, field)).filter(Boolean);
 				this.primary = add(this.place, "button", "btn-primary", primary_action_label);
-				// Frappe asks again for what is required.
+				// Frappe asks again for required fields.
 				this.primary.onclick = () =>
 					inputs.every(({ required, value }) => value || !required) &&
 					primary_action(
@@ -182,7 +182,7 @@ window.frappe = {
 			hide() {
 				this.place.remove();
 			}
-			// Of jQuery, what memora uses.
+			// The part of jQuery that memora uses.
 			get_primary_btn() {
 				const { primary } = this;
 				const button = {

@@ -31,7 +31,7 @@ OLD_SEASON = "SEASON-2025"
 DATABASE = "memora_adopted"
 LATER = timedelta(days=3)
 
-# Runs code on the site, with what it leaves as `result` for its only output.
+# Runs code on the site; its only output is the variable `result`.
 DRIVER = """
 import contextlib, json, sys
 
@@ -55,7 +55,7 @@ class AdoptedApp:
         self.site = site
 
     def run(self, code: str) -> Any:
-        """What the code leaves as `result`."""
+        """The code's variable `result`."""
         database = self.site.servers.database
         config = {
             "db_name": self.site.name, "db_user": database.user, "db_password": database.password,
@@ -65,8 +65,8 @@ class AdoptedApp:
             "srs_redis_timeout_ms": PATIENT["redis_timeout_ms"],
             "srs_database_timeout_ms": PATIENT["database_timeout_ms"],
         }  # fmt: skip
-        # Libraries of Frappe's are in site-packages; -S leaves out what is installed there by a
-        # link, as memora is.
+        # Frappe's libraries are in site-packages; -S leaves out packages that are installed by a
+        # link, like memora.
         path = [str(self.folder), *python_site.getsitepackages()]
         given = json.dumps({"path": path, "config": config, "code": code})
         command = [sys.executable, "-I", "-S", "-c", DRIVER]
@@ -87,7 +87,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def new_site(servers: Servers, folder: Path) -> Iterator[AdoptedApp]:
-    """The app on a site whose tables are as Frappe makes them."""
+    """The app on a site with tables as Frappe makes them."""
     with new_database(servers, f"{DATABASE}_new") as site:
         site.insert("Game Subscription Season", name=SEASON, season_name=SEASON, is_active=1)
         yield AdoptedApp(folder, site)

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["old"]
 
-# A dump reads the tables in the order of their names, and waits for one that is locked: for the
-# first with nothing read, but its snapshot taken; for the other with the archive read, and the big
-# table not.
+# A dump reads the tables in the order of their names, and waits for a locked one: at the first, it
+# has taken its snapshot and read nothing; at the other, it has read the archive, but not the big
+# table.
 HOLDS: Final = {"nothing read": "aaa", "archive read": "tabHold"}
-# Moments of an archive at which a dump begins, and goes on. At "exchanging" the empty table is
-# made, and has not taken the partition's place yet.
+# Steps of an archive at which a dump begins, and continues. At "exchanging" the empty table exists,
+# but is not exchanged with the partition yet.
 MOMENTS: Final = (
     "copying",
     "copied half",
@@ -42,8 +42,7 @@ MOMENTS: Final = (
     "clearing",
     "done",
 )
-# What a dump complains of: a table newer than its snapshot, or one that it has listed and that is
-# gone.
+# Errors of a dump: a table newer than its snapshot, or one that it has listed and that was dropped.
 NEWER: Final = "1412"
 GONE: Final = "memora_freed"
 QUESTIONS: Final = 30
@@ -83,13 +82,13 @@ class Dump:
         assert wait_until(lambda: bool(site.sql(waits, (f"%`{hold}`%",))))
 
     def complaints(self) -> str:
-        """Let it end. What it complains of; nothing when it succeeds."""
+        """Let it end. Returns its errors; empty if it succeeds."""
         self.lock.close()
         _, complaints = self.process.communicate()
         return complaints if self.process.returncode else ""
 
     def records(self, season: str) -> int:
-        """How many records of a season are in it, in whichever table."""
+        """How many records of a season it has, in any table."""
         return len(set(re.findall(rf"'[^'|]+\|{season}\|[^']+'", self.file.read_text("utf-8"))))
 
 
@@ -104,7 +103,7 @@ def held(site: Site) -> Iterator[Site]:
 
 
 def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
-    """Archive a season; `at` is told of each moment, once."""
+    """Archive a season; calls `at` once at each step."""
     told: set[str] = set()
     exchanging = threading.Thread(target=lambda: None)
 
@@ -123,7 +122,7 @@ def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
             assert wait_until(is_in_use.is_set)
 
     def hold_exchange() -> None:
-        # A transaction that has read the table keeps everybody from changing it.
+        # A transaction that has read the table keeps others from altering it.
         with site.servers.database.connect(database=site.name, autocommit=False) as reader:
             with reader.cursor() as cursor:
                 cursor.execute(f"SELECT 1 FROM {TRACKER} LIMIT 1")
@@ -143,8 +142,8 @@ def archive(site: Site, season: str, at: Callable[[str], None]) -> None:
 
 
 def dump_beside_archive(site: Site, file: Path, hold: str, begins: str, ends: str) -> str:
-    """Archive a season, and dump the site from one moment to another: what the dump has of it, or
-    why not."""
+    """Archive a season, and dump the site from one step to another. Returns what the dump has of
+    it, or its errors."""
     season = ended_season(site, questions=QUESTIONS)
     dumps: list[Dump] = []
     outcomes: list[str] = []
@@ -174,7 +173,7 @@ def test_a_dump_beside_an_archive_has_every_record_or_fails(
     assert all(NEWER in complaints or GONE in complaints for complaints in failed.values()), (
         outcomes
     )
-    # Until then nobody has taken anything away.
+    # Until then no record was removed.
     assert set(failed) <= {"clearing", "done"}
     # With nothing of it in the archive, or only half, there is no way but to fail.
     assert begins not in ("copying", "copied half") or set(failed) == {"clearing", "done"}
@@ -189,7 +188,7 @@ def test_an_empty_partition_is_dropped_when_no_backup_can_know_it(
     assert engine.partition_exists(old)
     site.sql("UPDATE memora_archive SET finished_at_us = finished_at_us - 7 * 86400 * 1000000 - 1")
     site.add(PLAYER, [Record("q")], old)
-    # Somebody has written past memora.
+    # A script has written past memora.
     assert engine.drop_left_partitions() == []
     site.sql(f"DELETE FROM {TRACKER} WHERE season = %s", (old,))
     assert engine.drop_left_partitions() == [old]

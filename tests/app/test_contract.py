@@ -1,7 +1,7 @@
-"""The contract that callers of the app hold, a test for each of its rows.
+"""The contract of the app's callers, a test for each of its rows.
 
-Code was written against these names, arguments and fields. It runs unchanged: whatever is added,
-they stay.
+Code was written against these names, arguments and fields, and must run unchanged: additions are
+possible, but these stay.
 """
 
 from __future__ import annotations
@@ -321,7 +321,7 @@ def test_what_is_set_is_not_believed_where_the_rest_is_missing(site: Site, app: 
     manager.add_item(PLAYER, SEASON, "q000", now + 600)
     assert not manager.get_cache_stats(PLAYER, SEASON)["complete"]
     assert ids(reviews.get_review_session()) == ["q000", "q001", "q002"]
-    # Now it is complete, and what is set stands until the student answers.
+    # Now it is complete, and a date that is set stays until the student answers.
     manager.add_item(PLAYER, SEASON, "q000", now + 600)
     assert ids(reviews.get_review_session()) == ["q001", "q002"]
     reviews.submit_review_session(responses=[{"question_id": "q000", "quality": 4}])
@@ -346,7 +346,7 @@ def test_an_answer_and_a_date_at_the_same_time_undo_nothing(site: Site, engine: 
         responses = json.dumps([{"question_id": "q", "quality": quality}])
         taken = engine.submit(PLAYER, responses=responses)
         expected = 2 if number % 2 else 1
-        # Due only where the date was set after the answer.
+        # Due only if the date was set after the answer.
         for question in engine.due(PLAYER)["questions"]:
             assert (question["stability"], question["subject"]) == (expected, "Science")
             assert taken["new_stability_counts"][str(expected)] == 1
@@ -404,7 +404,7 @@ def test_computed_answers_count_in_the_order_in_which_they_were_given(
     reviews.submit_review_session(responses=right)
     if away != "nothing":
         {"journal": site.servers.journal, "cache": site.servers.cache}[away].kill()
-    # What was answered before it waits still, and is older.
+    # The earlier answer still waits, and is older.
     assert persist_review_batch([computed("q", 1, -1)], PLAYER, SEASON) == 1
     session = reviews.get_review_session()
     assert [(each["question_id"], each["stability"]) for each in session["questions"]] == [("q", 1)]
@@ -413,7 +413,7 @@ def test_computed_answers_count_in_the_order_in_which_they_were_given(
     frappe.recorded.run_jobs()
 
     def is_saved() -> bool:
-        # Nobody asks a server again at once that was away.
+        # A server that was down is not asked again at once.
         persist_review_batch()
         status = site.engine().journal_status()
         return status["reachable"] and not status["backlog"]
@@ -477,7 +477,7 @@ def test_a_callers_own_transaction_stays_its_own(site: Site, app: App) -> None:
     count = "SELECT COUNT(*) AS many FROM `tabPlayer Memory Tracker`"
     assert frappe.local.db.sql(count) == [{"many": 0}]
     persist_review_batch([computed("q")], PLAYER, SEASON)
-    # One that has only read sees what was written.
+    # A transaction that has only read sees the written records.
     assert frappe.local.db.sql(count) == [{"many": 1}]
     frappe.local.db.sql("update `tabGame Topic` set modified = modified")
     persist_review_batch([computed("r")], PLAYER, SEASON)
@@ -610,7 +610,7 @@ def test_what_safe_mode_shows(site: Site, app: App) -> None:
     site.add(PLAYER, overdue(3, prefix="a", subject="Arabic"))
     site.add(OTHER, overdue(1, prefix="o"))
     reviews.submit_review_session(responses=[{"question_id": "q000", "quality": 5}])
-    # What waits in the journal is laid over what the database has.
+    # Entries that wait in the journal are applied to the database's records.
     shown = reviews.get_reviews_safe_mode(PLAYER, SEASON)
     assert len(shown) == 10
     assert (shown[0]["question_id"], shown[0]["stage_id"]) == ("q001", "q001")
@@ -667,7 +667,7 @@ def test_what_exists_is_known_without_sql(site: Site, app: App, asked: dict[str,
     with site.counting() as costs:
         reviews.get_review_session(**asked)
     assert costs[0].statements == 0
-    # One of them at most tells how long calls took.
+    # At most one of them reports how long calls took.
     assert costs[0].cache_round_trips + costs[0].journal_round_trips <= 2
 
 

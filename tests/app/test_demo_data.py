@@ -1,4 +1,4 @@
-"""Demo data as it is asked for. The app's own tests make it, since it is Frappe's documents."""
+"""Requests for demo data. The app's own tests make it, because it needs Frappe's documents."""
 
 from __future__ import annotations
 

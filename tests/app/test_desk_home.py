@@ -72,7 +72,7 @@ def test_all_that_the_workspace_shows_is_there() -> None:
 
 
 def test_frappe_16_keeps_each_filter_of_a_shortcut() -> None:
-    """Where the first has five elements, its `cleanup_filters` drops the last filter."""
+    """If the first has five elements, its `cleanup_filters` drops the last filter."""
     for shortcut in documents("workspace")["Memora"]["shortcuts"]:
         filters = json.loads(shortcut.get("stats_filter", "[]"))
         assert all(len(each) == 4 for each in filters)
@@ -204,7 +204,7 @@ def test_of_a_big_day_and_a_big_season_a_part_is_looked_at(
     )
     site.add(PLAYER, [Record(f"q{number}") for number in range(10)])
     frappe.local.db.commit()
-    # The engine's estimate of the season's records may be off, but not below what was looked at.
+    # The engine's estimate of the season's records may be wrong, but not below the number counted.
     assert desk.reviews_due()["value"] >= 3
 
 

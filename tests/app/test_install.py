@@ -101,7 +101,7 @@ def installed(wheel: Path, engine_wheel: Path, tmp_path_factory: pytest.TempPath
 
 
 def told_by(folder: Path, code: str) -> list[str]:
-    """The lines that Python code prints that sees what is installed, and not the sources."""
+    """The lines that Python code prints when it sees the installed package, not the sources."""
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=os.environ | {"PYTHONPATH": str(folder)},
         check=True, capture_output=True, text=True,
@@ -171,7 +171,7 @@ def test_what_the_engines_wheel_cannot_be_made_of_is_refused(
 
 
 def test_each_engine_says_which_package_it_is_of(installed: Path) -> None:
-    """Also where both are loaded, and when an exception was on its way to another process."""
+    """Also if both are loaded, and for an exception that was sent to another process."""
     lines = told_by(
         installed,
         """

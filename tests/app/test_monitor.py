@@ -1,4 +1,4 @@
-"""What administrators and Prometheus are told of how the site does."""
+"""The site's health, as administrators and Prometheus see it."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_the_status_takes_the_same_few_steps_with_any_number_of_keys(
 def test_a_server_that_is_down_is_part_of_the_status(
     manager: Site, engine: Engine, server: str
 ) -> None:
-    # While the journal is away, processes believe the cache that believed it before.
+    # While the journal is down, processes that believed the cache before still do.
     engine.due(STUDENTS[0])
     getattr(manager.servers, server).kill()
     status = srs.get_cache_status()
@@ -289,7 +289,7 @@ def run(site: Site, *arguments: str) -> Any:
 
 
 def shown(site: Site, *arguments: str) -> dict[str, Any]:
-    """What a command prints with --json."""
+    """A command's output with --json."""
     done = run(site, *arguments, "--json")
     assert done.exit_code == 0, done.output
     return dict(json.loads(done.output))
@@ -387,7 +387,7 @@ def test_a_command_without_a_server_says_so_in_one_line(manager: Site) -> None:
         done = run(manager, *command)
         assert done.exit_code == 1, command
         assert "Traceback" not in done.output
-    # The cache's part is shown all the same.
+    # The cache's part is still shown.
     assert "journal   is down" in run(manager, "status").output
 
 

@@ -1,4 +1,4 @@
-"""docs/openapi.yaml tells the truth: of the code, and of the running app."""
+"""docs/openapi.yaml is true: of the code, and of the running app."""
 
 from __future__ import annotations
 
@@ -93,18 +93,18 @@ def test_outages_are_told_as_described(site: Site, url: str) -> None:
 
 
 def test_every_method_is_described_and_nothing_else() -> None:
-    """Also a new one: whoever adds it describes it."""
+    """Also a new one: adding it requires describing it."""
     for module in pkgutil.walk_packages(memora.__path__, "memora."):
         # Frappe runs those on a bench.
         if not module.name.startswith("memora.tests"):
             importlib.import_module(module.name)
-    # The paths that are promised, whichever file the code is in.
+    # The stable paths, whichever file has the code.
     promised = {getattr(srs, name): srs.__name__ for name in srs.__all__}
     whitelisted = {}
     for function, methods in frappe.allowed_http_methods_for_whitelisted_func.items():
         path = promised.get(function, function.__module__)
         whitelisted[f"{METHODS}{path}.{function.__name__}"] = sorted(methods)
-    # What Number Cards, Dashboard Charts and buttons of the Desk call, and nobody else.
+    # Methods that only Number Cards, Dashboard Charts and buttons of the Desk call.
     whitelisted = {
         path: methods
         for path, methods in whitelisted.items()

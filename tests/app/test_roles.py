@@ -1,4 +1,4 @@
-"""Who may call what: each method and each DocType has a decision, and keeps to it."""
+"""Who may call what: each method and each DocType has a decision, and follows it."""
 
 from __future__ import annotations
 

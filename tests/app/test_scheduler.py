@@ -1,5 +1,4 @@
-"""Where Frappe's scheduler does not run: answers are written all the same, and administrators are
-told."""
+"""Without Frappe's scheduler, answers are still written, and administrators are told."""
 
 from __future__ import annotations
 
@@ -26,7 +25,7 @@ TYPES = "`tabScheduled Job Type`"
 
 
 def lose_the_drain(site: Site, waited: timedelta) -> None:
-    """What is in the journal has waited there for so long, and no drain is queued for it."""
+    """Make the journal's entries this old, with no drain queued for them."""
     entries = site.journal.xrange(site.key("srs-journal"))
     site.journal.flushall()
     for place, (_id, fields) in enumerate(entries):
@@ -118,7 +117,7 @@ def test_administrators_are_told_of_an_old_backlog_without_a_scheduler(
 # -- its state
 # --------------------------------------------------------------------------------------
 def let_run(site: Site, ago: timedelta | None) -> None:
-    """The job of each minute ran so long ago, or never."""
+    """The job of each minute ran this long ago, or never."""
     last_run = None if ago is None else site.now() - ago
     site.sql(
         f"UPDATE {TYPES} SET last_execution = %s, creation = %s",

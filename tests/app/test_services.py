@@ -1,4 +1,4 @@
-"""What other apps and background jobs use: memora.services, with the stand-in for frappe."""
+"""memora.services, as other apps and background jobs use it, with the stand-in for frappe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What programs and operators are told of an error: its code, the server, whether to try again."""
+"""An error's information for programs and operators: its code, the server, whether to try again."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def called(value: object) -> str | None:
 
 
 def process(site: Site, wires: Wires, lost: tuple[str, ...] = (), how: str = "refuse") -> Engine:
-    """A process on wires, which does not wait long for what will hang."""
+    """A process on wires, with short timeouts."""
     hanging = [PATIENCE[name] for name in lost if how == "hang"]
     return site.engine(**wires.settings, **{name: IMPATIENT[name] for name in hanging})
 
@@ -61,7 +61,7 @@ def cut_off(site: Site, wires: Wires, lost: tuple[str, ...], how: str) -> Iterat
     with ExitStack() as ends:
         for name in lost:
             if how == "no room":
-                # Those who have a connection keep it.
+                # Existing connections stay.
                 client = getattr(site, name)
                 ends.callback(
                     client.config_set, "maxclients", client.config_get("maxclients")["maxclients"]
@@ -121,7 +121,7 @@ def check_warm(site: Site, engine: Engine, players: list[str]) -> None:
     assert {(answer["source"], answer["is_degraded"]) for answer in answers} == {("cache", False)}
     # A new connection asks for settings, from no table.
     selects = [text for text in statements if text.startswith("SELECT") and " FROM " in text]
-    # One that finds two caches in use notes it.
+    # A process that finds two caches in use notes it.
     looks = ("memora_belief", "memora_registration", "memora_unshown", "memora_outage")
     assert [text for text in selects if not any(name in text for name in looks)] == []
 
@@ -161,8 +161,7 @@ def test_answers_count_in_their_order_whoever_comes_first(
 def test_each_answer_counts_in_its_order_whatever_its_process_reaches(
     site: Site, seed: int
 ) -> None:
-    """Each answer is given to another process than the last one, of several that lack something
-    else."""
+    """Each answer goes to another process, and each process lacks another server."""
     choice = random.Random(seed)
     troubles = [((), ""), *choice.sample(TROUBLES, 5)]
     players = [f"student{number}@school.example" for number in range(12)]

@@ -1,4 +1,4 @@
-"""Wall clocks that are wrong: they decide dates, and nothing else."""
+"""Wrong wall clocks: they decide only dates."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MINUTE: Final = timedelta(minutes=1)
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What gives a process a clock of its own."""
+    """Gives a process its own clock."""
     return build_library(tmp_path_factory.mktemp("clock"))
 
 
@@ -99,7 +99,7 @@ def test_answers_after_one_by_a_wrong_clock_have_the_dates_of_today(
 def test_a_record_of_the_future_dates_no_other(
     site: Site, engine: Engine, lost: tuple[str, ...]
 ) -> None:
-    """What a host left there whose clock was a year ahead."""
+    """The journal of a host whose clock was a year ahead."""
     add(site, PLAYER)
     future = int((datetime.now().timestamp() + YEAR) * 1_000_000)
     site.sql(f"UPDATE {TRACKER} SET answered_at_us = %s WHERE question_id = 'r'", (future,))
@@ -121,7 +121,7 @@ def test_a_record_of_the_future_dates_no_other(
 def test_answers_of_hosts_whose_clocks_differ_count_in_their_order(
     site: Site, engine: Engine, host: ClockedEngine, offset: float
 ) -> None:
-    """One of the two answers of each student is given while both Redis servers are away."""
+    """Each student gives one of two answers while both Redis servers are down."""
     wrong_first = {f"wrong{number}@school.example": pair for number, pair in enumerate(PAIRS)}
     right_first = {f"right{number}@school.example": pair for number, pair in enumerate(PAIRS)}
     add(site, *wrong_first, *right_first)

@@ -1,4 +1,4 @@
-"""Draining the journal: everything arrives once, whatever dies, whatever cannot be written."""
+"""Draining the journal: every answer arrives once, despite crashes and unwritable entries."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.support.site_under_test import (
 
 # A Redis of any version has more than this.
 FULL: Final = "100kb"
-# What a drain says that finds nothing.
+# The report of a drain that finds nothing.
 NOTHING: Final = {
     "submissions": 0, "answers": 0, "set_aside": 0, "written_again": 0, "remaining": 0,
 }  # fmt: skip
@@ -83,8 +83,8 @@ def test_many_states_of_a_student_are_written_in_their_name(site: Site, engine: 
 def test_a_drain_that_died_after_its_commit_is_repeated_without_effect(
     site: Site, engine: Engine
 ) -> None:
-    """The journal as it was before the drain stands for a drain that never came to take its entries
-    out."""
+    """Restoring the journal from before the drain simulates a drain that died before removing its
+    entries."""
     site.add(PLAYER, [Record("q", stability=0)])
     job = engine.submit(PLAYER, session_data=session("q", "r"))["persistence_job_id"]
     stream = site.key("srs-journal")
@@ -117,7 +117,7 @@ def test_an_older_answer_never_overwrites_a_newer_one(site: Site, engine: Engine
 def test_nothing_of_a_student_stays_in_the_journal_once_it_is_saved(
     site: Site, engine: Engine, of_older_version: bool
 ) -> None:
-    """Whatever they do in a season, and however many they are."""
+    """Whatever students do in a season, and however many there are."""
     for number in range(3):
         for player in (PLAYER, "other@school.example"):
             engine.submit(player, session_data=session("q", f"r{number}"))
@@ -133,7 +133,7 @@ def test_nothing_of_a_student_stays_in_the_journal_once_it_is_saved(
 
 
 def test_what_waits_does_not_expire(site: Site, engine: Engine) -> None:
-    """Older versions let what they had kept of a student expire."""
+    """Older versions let a student's pending hash expire."""
     pending = site.key("srs-pending", PLAYER)
     site.journal.hset(pending, "head", "1")
     site.journal.expire(pending, 1000)
@@ -163,7 +163,7 @@ def test_what_waits_of_a_student_who_was_erased_does_not_expire(site: Site, engi
     assert site.journal.ttl(pending) == -1
     age_written(site)
     engine.drain()
-    # What is left is the order that makes void, for as long as erasing said.
+    # Only the order that voids earlier computations is left, for as long as erasing set.
     assert set(site.journal.hgetall(pending)) == {"head", "void"}
     assert site.journal.ttl(pending) > 0
 
@@ -171,7 +171,7 @@ def test_what_waits_of_a_student_who_was_erased_does_not_expire(site: Site, engi
 def test_an_answer_that_does_not_know_what_was_saved_meanwhile_counts_after_it(
     site: Site, engine: Engine
 ) -> None:
-    """The journal no longer tells that it came too late; what it was computed from does."""
+    """The journal can no longer tell that it came too late, but its lineage can."""
     site.add(PLAYER, [Record("q", stability=1)])
     engine.due(PLAYER)
     schedule = {name: raw(site, "cache").dump(site.key(name, PLAYER)) for name in SCHEDULE}
@@ -205,7 +205,7 @@ def test_the_newest_of_many_answers_to_one_question_is_written(site: Site, engin
 
 # -- poison -------------------------------------------------------------------------------------
 def poison(site: Site, engine: Engine) -> dict[str, str]:
-    """Entries that cannot be written, put between good ones; job id by what is wrong."""
+    """Entries that cannot be written, between good ones; job ids by what is wrong."""
     engine.submit(PLAYER, session_data=session("good1"))
     # In the first version's form, which has no token of its own.
     payload = json.dumps(
@@ -431,7 +431,7 @@ def test_one_student_with_many_that_were_saved_lately_is_looked_at_once(
 
 
 def age_written(site: Site, minutes: int = 10) -> None:
-    """Have everything that was written be written so long ago."""
+    """Make everything that was written this old."""
     time_ms = int(time.time() * 1_000) - minutes * 60_000
     stream = site.key("srs-written")
     entries = site.journal.xrange(stream)
@@ -483,7 +483,7 @@ def test_a_journal_that_was_full_before_its_first_drain_is_drained(
 
 
 def drain_all(site: Site, engine: Engine) -> None:
-    """Drain until both journals are empty, what dead drains took included."""
+    """Drain until both journals are empty, including what dead drains took."""
     for _ in range(100):
         with suppress(MemoraError):
             site.abandon_taken()
@@ -500,7 +500,7 @@ def tolerant(work: Callable[[], object]) -> None:
 
 
 def kill_a_drain(site: Site, after: float) -> None:
-    """Start a drain in a process of its own and kill it after so many seconds."""
+    """Start a drain in its own process and kill it after this many seconds."""
     child = os.fork()
     if child == 0:
         try:

@@ -20,7 +20,7 @@ OTHERS: Final = [f"classmate{number}@school.example" for number in range(30)]
 
 @contextmanager
 def forgotten(site: Site, player: str | None = None) -> Iterator[None]:
-    """What is written within is not there afterwards: everything, or what is this student's."""
+    """Undo what is written within: everything, or this student's."""
     tables = (TRACKER, "`tabMemory Review Audit`")
     before = {table: site.sql(f"SELECT * FROM {table}") for table in tables}
     yield
@@ -73,7 +73,7 @@ def test_reconciliation_and_rebuild_find_nothing_to_differ(site: Site, student: 
 
 
 def many_more(engine: Engine) -> None:
-    """Others answer, and are written: so many that a drain looks for none from before."""
+    """So many others answer, and are written, that a drain checks none from before."""
     for player in OTHERS:
         engine.submit(player, session_data=session("q"))
     engine.drain()
@@ -118,7 +118,7 @@ def test_what_the_pending_submissions_do_not_lead_to_is_let_go(site: Site, stude
     drain.start()
     wait_until(lambda: not drain.is_alive() or scripts_run(site) > 1_000)
     left = site.journal.xlen(site.key("srs-written"))
-    # A drain that goes round and round would end with this.
+    # This ends a drain that would loop forever.
     site.journal.delete(site.key("srs-written"))
     drain.join()
     assert (left, scripts_run(site) < 10) == (0, True)
@@ -177,12 +177,12 @@ def test_what_a_lock_keeps_from_being_written_again_is_not_told_of(
 
 
 def older_news(engine: Engine) -> list[int]:
-    """How many submissions the database lacked, as it is told."""
+    """How many submissions the database lacked, as reported."""
     return [news["submissions"] for news in engine.outage_news() if news["event"] == "older"]
 
 
 def test_one_that_is_kept_twice_counts_once(site: Site, student: Engine) -> None:
-    """Its process sent it again, since the reply was lost, and a drain had taken it away."""
+    """Its process sent it again, because the reply was lost and a drain had removed it."""
     with forgotten(site):
         student.submit(PLAYER, session_data=session("q"))
         student.drain()
@@ -211,7 +211,7 @@ def test_what_was_written_long_ago_is_in_the_database(
     again = student.submit(PLAYER, session_data=session("q"))
     assert again["new_stability_counts"]["3"] == 1
     if is_early:
-        # It was computed from what somebody removed: what was kept is looked at, too.
+        # It was computed from a removed record: what was kept is checked too.
         site.sql(f"DELETE FROM {TRACKER}")
     report = student.drain()
     assert (report["submissions"], report["written_again"]) == (1, 0)

@@ -30,7 +30,7 @@ def let_time_pass(site: Site) -> None:
 
 
 def news_of(*processes: Engine) -> list[tuple[str, str]]:
-    """What these processes have to tell."""
+    """The news of these processes."""
     return [
         (news["server"], news["event"]) for engine in processes for news in engine.outage_news()
     ]
@@ -191,7 +191,7 @@ def test_without_the_queue_the_notification_is_written_to_the_desk(
     getattr(site.servers.journal, how)()
     for name in ("q", "r"):
         reviews.submit_review_session(session_data=session(name))
-    # What Frappe does after a GET, and after an error.
+    # As Frappe does after a GET, and after an error.
     frappe.local.db.rollback()
     (row,) = in_desk(site)
     assert (row["for_user"], row["type"]) == (frappe.MANAGER, "Alert")

@@ -1,4 +1,4 @@
-"""A drain writes what the cache was not shown, and cannot look."""
+"""A drain writes an answer that the cache was not shown, and cannot check the cache."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def marks(site: Site) -> list[dict[str, object]]:
 def test_what_was_refused_and_taken_all_the_same_is_seen_once_it_is_saved(
     site: Site, engine: Engine, blind: Engine
 ) -> None:
-    """The journal's reply is lost, and MariaDB cannot be reached: the student is told that nobody
-    knows. The drain writes the answer, and does not reach the cache."""
+    """The journal's reply is lost, and MariaDB cannot be reached: the student is told that the
+    outcome is unknown. The drain writes the answer, but does not reach the cache."""
     site.add(PLAYER, [Record("q"), Record("r")])
     with Wires(site.servers) as wires:
         alone = site.engine(**wires.settings, **BELIEVING)
@@ -61,7 +61,7 @@ def test_what_was_refused_and_taken_all_the_same_is_seen_once_it_is_saved(
 def test_a_later_answer_that_was_computed_without_it_hides_it_from_nobody(
     site: Site, engine: Engine, blind: Engine, question: str
 ) -> None:
-    """The later one is acknowledged, and shown in the cache, before anybody looks."""
+    """The later one is acknowledged, and shown in the cache, before any process looks."""
     site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
     believing = site.engine(**BELIEVING)
     die_between_journal_and_cache(site, believing)

@@ -66,13 +66,13 @@ def is_in_use(engine: Engine) -> bool:
 
 
 def is_told(site: Site, name: Role) -> bool:
-    """Whether somebody has noticed two servers."""
+    """Whether a process has noticed two servers."""
     rows = site.sql("SELECT is_open FROM `memora_outage` WHERE server = %s", (f"{name}s",))
     return bool(rows[0]["is_open"])
 
 
 def told_by(*engines: Engine) -> list[tuple[str, str]]:
-    """What processes have to tell."""
+    """The news of these processes."""
     return [(news["server"], news["event"]) for one in engines for news in one.outage_news()]
 
 
@@ -87,7 +87,7 @@ def test_an_answer_is_seen_on_both_hosts_at_once(site: Site, engine: Engine, the
             assert shown(host, PLAYER) == stability_after_answers(2, *answers[: number + 1])
             assert not host.due(PLAYER)["is_degraded"]
     assert there.due(PLAYER)["source"] == "database"
-    # Nobody else has noticed.
+    # No other process has noticed.
     check_warm(site, engine, BYSTANDERS)
     assert site.cache.get(site.key("srs-generation")) == generation
     check_saved(site, {PLAYER: stability_after_answers(2, *answers)})
@@ -163,7 +163,7 @@ def test_another_cache_counts_once_nobody_uses_the_first(
     assert wait_until(lambda: is_in_use(there))
     assert registered(site, "cache") == run_of(second_cache)
     assert shown(there, PLAYER) == 2
-    # Whoever used the other one all the time is not believed, and believes it no more.
+    # A process that used the other one all the time is not believed, and no longer believes it.
     assert answer(there, PLAYER, False) == 1
     assert shown(engine, PLAYER) == 1
     assert answer(engine, PLAYER, True) == 2
@@ -231,7 +231,7 @@ def test_a_failover_leaves_some_with_the_old_cache(
 def test_what_confirms_a_cache_does_not_confirm_its_replica(
     site: Site, second_cache: Redis
 ) -> None:
-    """It is promoted while somebody still uses the old primary, and has all that that had noted."""
+    """It is promoted while a process still uses the old primary, and has its notes."""
     add(site, PLAYER)
     old = site.engine(**BELIEVING)
     old.due(PLAYER)
@@ -247,8 +247,8 @@ def test_what_confirms_a_cache_does_not_confirm_its_replica(
 
 
 def test_a_drain_finds_a_cache_that_was_restarted(site: Site, engine: Engine) -> None:
-    """It has asked the run before a moment ago, and does nothing else there than to drop what lacks
-    an answer."""
+    """It has just asked the earlier run, and does nothing there but drop schedules that lack an
+    answer."""
     site.add(PLAYER, [Record("q"), Record("r")])
     drain, hasty = site.engine(), site.engine(trust_lease_ms=50)
     hasty.submit(PLAYER, session_data=session("q"))
@@ -261,7 +261,7 @@ def test_a_drain_finds_a_cache_that_was_restarted(site: Site, engine: Engine) ->
 
 
 def test_a_restarted_cache_that_nobody_believed_counts_at_once(site: Site, engine: Engine) -> None:
-    """An answer was taken while it was away."""
+    """An answer was taken while it was down."""
     add(site, PLAYER)
     engine.due(PLAYER)
     site.servers.cache.kill()
@@ -275,7 +275,7 @@ def test_a_restarted_cache_that_nobody_believed_counts_at_once(site: Site, engin
 
 @pytest.mark.parametrize("job", ["rebuild", "reconcile"])
 def test_jobs_begin_on_a_cache_that_was_restarted(site: Site, engine: Engine, job: str) -> None:
-    """Nobody has called since."""
+    """No process has called since."""
     add(site, PLAYER)
     engine.due(PLAYER)
     site.servers.cache.restart()
@@ -311,7 +311,7 @@ def test_jobs_beside_a_cache_that_is_in_use_are_refused(
 # -- a redis_queue on each host
 # ----------------------------------------------------------------------
 def test_of_two_journals_one_is_used(site: Site, engine: Engine, second_journal: Redis) -> None:
-    """The one that came later counts: nobody can tell it from one that was restarted."""
+    """The later one is registered: it looks exactly like a restarted one."""
     add(site, PLAYER)
     answer(engine, PLAYER, True)
     engine.drain()
@@ -325,7 +325,7 @@ def test_of_two_journals_one_is_used(site: Site, engine: Engine, second_journal:
         answer((here, there)[number % 2], PLAYER, given[-1])
         for host in (here, there):
             assert shown(host, PLAYER) == stability_after_answers(2, *given)
-    # What does not reach the one that counts keeps its answers in MariaDB.
+    # A process that does not reach the registered one keeps its answers in MariaDB.
     assert len(kept(site)) == 3
     assert site.waiting() == 0
     assert wait_until(
@@ -361,7 +361,7 @@ def test_drains_of_two_journals_report_no_restarts(
 def test_a_drain_at_a_journal_that_does_not_count_writes_nothing(
     site: Site, engine: Engine, second_journal: Redis
 ) -> None:
-    """It hands over what it finds there: it does not see what the other journal has."""
+    """It hands over what it finds there, and does not see the other journal."""
     add(site, PLAYER)
     there = site.engine(journal_url=second_journal.url)
     answer(engine, PLAYER, True)
@@ -382,7 +382,7 @@ def test_a_drain_at_a_journal_that_does_not_count_writes_nothing(
 
 
 def test_of_three_journals_one_is_used(site: Site, engine: Engine, second_journal: Redis) -> None:
-    """Whoever comes back is known, however many have come since."""
+    """A run that comes back is recognized, however many came since."""
     add(site, PLAYER)
     with Redis("journal") as third_journal:
         urls = [site.servers.journal.url, second_journal.url, third_journal.url]

@@ -1,4 +1,4 @@
-"""A journal that comes back older, and answers that wait for long: both are told, and nothing is
+"""A journal that comes back older, and answers that wait long: both are reported, and nothing is
 undone."""
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def restored(site: Site, folder: Path) -> Iterator[None]:
 
 
 def news_of(engine: Engine) -> list[tuple[str, str]]:
-    """What the engine has to tell of the journal."""
+    """The engine's news of the journal."""
     return [
         (news["server"], news["event"])
         for news in engine.outage_news()
@@ -48,7 +48,7 @@ def news_of(engine: Engine) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def site_with_answers(site: Site) -> Site:
-    """A student who has answered one question, which is saved."""
+    """A student with one saved answer."""
     site.add(PLAYER, [Record(name, stability=1) for name in ("q", "r", "s")])
     engine = site.engine()
     engine.submit(PLAYER, session_data=session("q"))
@@ -68,7 +68,7 @@ def test_it_is_noticed_once(site_with_answers: Site, tmp_path: Path, was_drained
             engine.outage_news()
     late = site.engine()
     late.drain()
-    # That its newest entry is older than one that was seen is proof.
+    # Its newest entry is older than one that was seen, which proves the loss.
     assert news_of(late) == [("journal", "replaced" if was_drained else "restarted")]
     for process in (late, site.engine()):
         process.drain()
@@ -93,7 +93,7 @@ def test_what_only_the_cache_has_is_saved_again(
     differing = found["missing"] + found["ghost"] + found["wrong_date"] + found["wrong_state"]
     assert (found["offered"], found["corrected"], differing) == (2, 0, 0)
     assert ids(late.due(PLAYER)) == []
-    # Offered once more before it is saved, it counts once all the same.
+    # Offered once more before it is saved, it still counts once.
     late.reconcile(SEASON)
     drain_all(site, late)
     rows = site.rows()
@@ -107,7 +107,7 @@ def test_what_only_the_cache_has_is_saved_again(
 def test_answers_after_the_loss_bury_nothing(
     site_with_answers: Site, tmp_path: Path, next_answer: str
 ) -> None:
-    """The student was in the middle of a session: they go on before anybody compares anything."""
+    """The student was in the middle of a session, and continues before any comparison."""
     site, engine = site_with_answers, site_with_answers.engine()
     engine.due(PLAYER)
     with restored(site, tmp_path):
@@ -129,7 +129,7 @@ def test_answers_after_the_loss_bury_nothing(
 
 
 def test_poison_is_not_offered_again(site_with_answers: Site, tmp_path: Path) -> None:
-    """The cache shows what was acknowledged; that it cannot be saved is known."""
+    """The cache shows the acknowledged answer; administrators know that it cannot be saved."""
     site, engine = site_with_answers, site_with_answers.engine()
     site.sql(
         f"ALTER TABLE {TRACKER} ADD CONSTRAINT no_more CHECK (question_id <> 'r' OR stability < 2)"
@@ -144,7 +144,7 @@ def test_poison_is_not_offered_again(site_with_answers: Site, tmp_path: Path) ->
 
 
 def test_two_drains_side_by_side_raise_no_alarm(site_with_answers: Site) -> None:
-    """One looks at the stream, and is slow to look at what the other has noted since."""
+    """One process reads the stream, and is slow to read what the other has noted since."""
     site = site_with_answers
     with Wires(site.servers) as wires:
         slow = site.engine(**wires.settings)

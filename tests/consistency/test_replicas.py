@@ -1,4 +1,4 @@
-"""A journal with a replica: what is acknowledged survives that the replica is promoted."""
+"""A journal with a replica: acknowledged answers survive its promotion."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_what_it_lacks_is_kept_in_mariadb_too_and_counts_once(
     assert kept(site) == [job["persistence_job_id"] for job in jobs]
     status = careful.journal_status()
     assert (site.waiting(), status["kept_in_database"], status["backlog"]) == (2, 2, 2)
-    # It is no outage: the journal goes on to take what comes.
+    # It is no outage: the journal still takes entries.
     assert careful.outage_news() == []
     for job in jobs:
         assert careful.persistence_status(PLAYER, job["persistence_job_id"]) == "pending"
@@ -69,8 +69,8 @@ def test_what_it_lacks_is_kept_in_mariadb_too_and_counts_once(
 def test_what_the_replica_could_not_be_asked_for_may_be_saved_all_the_same(
     site: Site, replica: Replica
 ) -> None:
-    """The journal has taken it, and refuses the question: the user's rights lack WAIT. MariaDB is
-    away."""
+    """The journal has taken it, but refuses WAIT, because the user lacks the right. MariaDB is
+    down."""
     site.add(PLAYER, [Record("q", stability=1)])
     server = site.servers.journal
     site.journal.acl_setuser(
@@ -98,7 +98,8 @@ def test_nothing_is_lost_when_it_is_promoted(site: Site, replica: Replica, caref
         replica.client().replicaof("NO", "ONE")
     finally:
         site.servers.journal.resume()
-    # Some go on with the old primary, others use the new one: each sees what the other took.
+    # Some processes stay with the old primary, others use the new one: each sees the other's
+    # answers.
     follower = site.engine(journal_replicas=1, journal_url=replica.url)
     careful.submit(PLAYER, session_data=session("r"))
     follower.submit(PLAYER, session_data=session("r"))
@@ -116,8 +117,8 @@ def test_nothing_is_lost_when_it_is_promoted(site: Site, replica: Replica, caref
 def test_a_failover_is_told_only_where_nobody_asked_the_replica(
     site: Site, replica: Replica, asked: int, news: list[tuple[str, str]]
 ) -> None:
-    """What the replica lacks of an answer that is acknowledged, MariaDB has."""
-    # Since when it has been up is known in whole seconds.
+    """MariaDB has acknowledged answers that the replica lacks."""
+    # Its uptime is known in whole seconds.
     assert wait_until(lambda: replica.client().info("server")["uptime_in_seconds"] > 2)
     engine = site.engine(journal_replicas=asked)
     engine.submit(PLAYER, session_data=session("q"))
@@ -130,7 +131,7 @@ def test_a_failover_is_told_only_where_nobody_asked_the_replica(
 
 
 def test_a_restart_is_told_though_the_replica_is_asked(site: Site, replica: Replica) -> None:
-    """What its disk has lost, the replica loses with it."""
+    """The replica loses what the primary's disk has lost."""
     assert wait_until(lambda: site.journal.info("server")["uptime_in_seconds"] > 0)
     engine = site.engine(journal_replicas=1)
     engine.submit(PLAYER, session_data=session("q"))
@@ -162,7 +163,7 @@ def test_nothing_is_shown_that_nobody_else_has(site: Site, replica: Replica) -> 
 def test_nothing_is_written_that_a_load_from_the_other_journal_lacks(
     site: Site, replica: Replica
 ) -> None:
-    """A drain has taken such an entry from the old primary, and cannot write it for the moment."""
+    """A drain has taken such an entry from the old primary, and cannot write it now."""
     site.add(PLAYER, [Record("q", stability=1)])
     replica.pause()
     unasked = site.engine().submit(PLAYER, session_data=session("q"))
@@ -211,7 +212,7 @@ def test_a_drain_takes_away_what_it_keeps_in_mariadb(site: Site, replica: Replic
 def test_what_the_cache_was_not_shown_is_read_by_all(
     site: Site, replica: Replica, careful: Engine, is_late: bool
 ) -> None:
-    """A process without the cache tells the journal and its replica so, or waits for longer."""
+    """A process without the cache tells the journal and its replica, or waits longer."""
     alone = site.engine(journal_replicas=1, cache_url=f"redis://127.0.0.1:{free_port()}")
     if is_late:
         replica.pause()
@@ -228,11 +229,11 @@ def test_the_status_tells_of_replicas(site: Site, replica: Replica, careful: Eng
     [found] = status["replicas"]
     assert found["address"] == f"{replica.host}:{replica.port}"
     assert found["is_online"]
-    # Nobody asks it.
+    # No process asks it.
     unasked = site.engine().journal_status()
     assert not unasked["durable"]
     assert "srs_journal_replicas to 1" in str(unasked["warning"])
-    # It is asked, and gone: what it lacks is safe all the same.
+    # It is asked, but dead: the answers that it lacks are still safe.
     replica.kill()
     assert wait_until(lambda: careful.journal_status()["replicas"] == [])
     alone = careful.journal_status()

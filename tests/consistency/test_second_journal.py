@@ -117,7 +117,7 @@ def test_a_drain_that_is_repeated_changes_nothing(climbing: Site) -> None:
     give_back(climbing)
     drain_all(climbing, climbing.engine())
     check(climbing, q=3)
-    # What a dead drain took can come after what was younger, and again.
+    # A dead drain's entries can come after younger ones, and twice.
     for dump in (both, last, both):
         raw(climbing).restore(stream, 0, dump, replace=True)
         climbing.engine().drain()
@@ -130,7 +130,7 @@ def test_what_a_hanging_journal_takes_after_all_counts_once(climbing: Site) -> N
     engine.due(PLAYER)
     climbing.servers.cache.kill()
     engine.submit(PLAYER, session_data=session("r"))
-    # The connection is open, so what is sent now will be taken once the server goes on.
+    # The connection is open, so the server will take what is sent now once it continues.
     climbing.servers.journal.pause()
     taken = engine.submit(PLAYER, session_data=session("q"))
     assert kept(climbing) == [taken["persistence_job_id"]]
@@ -154,7 +154,7 @@ def test_nothing_is_kept_of_them_for_long(climbing: Site, engine: Engine) -> Non
         climbing.engine().due(PLAYER)
         return climbing.sql("SELECT * FROM `memora_unshown`") == []
 
-    # Whoever reads next looks whose schedules lack something.
+    # The next reader looks whose schedules lack an answer.
     assert wait_until(is_forgotten)
 
 
@@ -216,8 +216,8 @@ def test_answers_whose_predecessors_are_gone_do_not_wait_for_each_other(
 def test_an_answer_that_was_kept_though_nobody_could_say_so_is_not_called_unsaved(
     climbing: Site,
 ) -> None:
-    """Only the reply of the second journal is lost: who is told that nothing was saved answers
-    again."""
+    """Only the reply of the second journal is lost: a student who is told that nothing was saved
+    answers again."""
     with Wires(climbing.servers) as wires:
         engine = climbing.engine(**wires.settings, database_timeout_ms=1000)
         engine.due(PLAYER)

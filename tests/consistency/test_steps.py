@@ -1,5 +1,5 @@
-"""A connection breaks between any two steps: what was asked is done, and who asked does not learn
-of it."""
+"""A connection breaks between any two steps: the request is done, but its process does not learn of
+it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.wire import Wires
 SERVERS = ("cache", "journal", "database")
 # More than there are replies in any of the calls here.
 MOST_REPLIES = 26
-# After each moment that a test sees, Unix microseconds.
+# Later than any time in a test, Unix microseconds.
 NEVER_US = 10**16
 
 
@@ -121,7 +121,7 @@ def test_a_read_is_right_wherever_its_connection_breaks(
 
 
 def die_between_journal_and_cache(site: Site, engine: Engine, question: str = "q") -> None:
-    """The cache as it was before stands for a process that never came to tell it."""
+    """Restoring the cache simulates a process that died before telling it."""
     engine.due(PLAYER)
     keys = [site.key(family, PLAYER) for family in SCHEDULE]
     with site.servers.cache.client() as client:
@@ -164,7 +164,7 @@ def test_a_drain_leaves_schedules_that_have_all_answers(site: Site, engine: Engi
 def test_a_load_that_a_drain_overtakes_is_not_cached(
     site: Site, engine: Engine, wires: Wires
 ) -> None:
-    """It has read all before an answer whose process dies, and comes to the cache after the
+    """It has read everything before an answer whose process dies, and reaches the cache after the
     drain."""
     site.add(PLAYER, [Record("q"), Record("r")])
     slow = engine_over(site, wires, redis_timeout_ms=60_000)
@@ -177,7 +177,7 @@ def test_a_load_that_a_drain_overtakes_is_not_cached(
     wires.to["database"].mend()
     # It has read the table and comes to nothing more before the wire is mended.
     reader.join(0.3)
-    # Another cache stands for a process that never came to tell this one.
+    # Another cache simulates a process that died before telling this one.
     dies = site.engine(cache_url=f"{site.servers.cache.server_url}/5")
     dies.submit(PLAYER, session_data=session("q"))
     assert engine.drain()["remaining"] == 0
@@ -187,8 +187,7 @@ def test_a_load_that_a_drain_overtakes_is_not_cached(
 
 
 def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wires: Wires) -> None:
-    """A process is held up before the journal, then before the cache, where another overtakes
-    it."""
+    """A process is delayed before the journal, then before the cache, and another overtakes it."""
     site.add(PLAYER, [Record("q")])
     slow = engine_over(site, wires, redis_timeout_ms=60_000)
     slow.due(PLAYER)
@@ -209,8 +208,7 @@ def test_a_late_word_to_the_cache_undoes_nothing(site: Site, engine: Engine, wir
 
 
 def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) -> None:
-    """The append itself: its connection broke before the reply, and others came first with what
-    they know."""
+    """The append itself: its connection broke before the reply, and others appended meanwhile."""
     script = (Path(__file__).parents[2] / "src/servers/redis/lua/append.lua").read_text()
     families = ("srs-pending", PLAYER), ("srs-drain-queued",), ("srs-tokens",)
     keys = site.key("srs-journal"), *(site.key(*family) for family in families)
@@ -230,8 +228,8 @@ def test_who_asks_the_journal_again_behind_others_is_counted_once(site: Site) ->
 
 
 def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -> None:
-    """Both Redis are away; the journal comes back while a submission is computed from the table
-    alone."""
+    """Both Redis servers are down; the journal comes back while a submission is computed from the
+    table alone."""
     site.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
     site.engine().submit(PLAYER, session_data=session("q"))
     site.servers.cache.kill()
@@ -263,8 +261,8 @@ def test_what_was_computed_without_the_journal_does_not_go_into_it(site: Site) -
 def test_what_failed_and_arrives_at_last_does_not_count_after_what_came_since(
     site: Site, wires: Wires
 ) -> None:
-    """The journal is away, and what was sent to MariaDB is held up until its student was told that
-    it failed, and has answered again."""
+    """The journal is down, and a statement to MariaDB is delayed until its student was told that it
+    failed, and has answered again."""
     site.add(PLAYER, [Record("q")])
     slow, engine = (
         engine_over(site, wires, **IMPATIENT | {"database_timeout_ms": 1_500}),
@@ -303,7 +301,7 @@ def test_what_failed_and_arrives_at_last_does_not_count_after_what_came_since(
 def test_what_failed_and_reaches_the_journal_at_last_does_not_count_after_what_came_since(
     site: Site, wires: Wires
 ) -> None:
-    """As above, of what was sent to the journal; MariaDB is away."""
+    """As above, for a command to the journal; MariaDB is down."""
     site.add(PLAYER, [Record("q")])
     slow, engine = engine_over(site, wires, **IMPATIENT), site.engine()
     assert submit_once(slow, "nobody@school.example")

@@ -1,4 +1,4 @@
-"""Whom to believe when several servers fail one after the other."""
+"""What to believe when several servers fail one after the other."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.support.site_under_test import (
 
 
 def forget_reads(site: Site) -> None:
-    """Safe Mode has room again for processes that refused nobody."""
+    """Safe Mode has room again for processes that refused no student."""
     site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
 
 
 def check_cached(site: Site, reader: Engine) -> None:
-    """The cache comes back into use, and never shows what was answered."""
+    """The cache comes back into use without the answer."""
 
     def is_cached() -> bool:
         answer = reader.due(PLAYER)
@@ -44,8 +44,8 @@ def check_cached(site: Site, reader: Engine) -> None:
 def test_a_cache_that_missed_an_answer_is_not_believed_without_the_journal(
     site: Site, engine: Engine, other: Engine, process_is_new: bool
 ) -> None:
-    """First the cache goes and misses an answer; then the journal goes; then the cache is back,
-    unchanged."""
+    """First the cache goes down and misses an answer; then the journal goes down; then the cache is
+    back, unchanged."""
     site.servers.cache.pause()
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
@@ -93,7 +93,7 @@ def test_the_journal_alone_away_is_no_reason_to_doubt_the_cache(
 def test_a_process_that_was_asleep_finds_the_present_generation_without_the_journal(
     site: Site, engine: Engine, other: Engine
 ) -> None:
-    """Since its last call the cache was lost and found again; now the journal is away."""
+    """Since its last call the cache was down and up again; now the journal is down."""
     site.servers.cache.kill()
     engine.submit(PLAYER, session_data=session("q"))
     site.servers.cache.start()
@@ -107,7 +107,7 @@ def test_a_process_that_was_asleep_finds_the_present_generation_without_the_jour
 def test_a_cache_with_old_data_is_not_believed_without_the_journal(
     site: Site, engine: Engine, other: Engine
 ) -> None:
-    """It went and came back unnoticed by all; now the journal is away."""
+    """It went down and up unnoticed; now the journal is down."""
     site.servers.cache.snapshot()
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
@@ -124,8 +124,8 @@ def test_a_cache_with_old_data_is_not_believed_without_the_journal(
 def test_very_many_marks_are_settled_some_at_a_time(
     site: Site, engine: Engine, newest: int | None
 ) -> None:
-    """After a long time without the cache no read waits for all of them, and nobody believes what
-    is cached before the last."""
+    """After a long time without the cache no read waits for all marks, and no process believes the
+    cache before the last one is settled."""
     site.add(PLAYER, [Record("q"), Record("r")])
     assert [len(ids(engine.due(PLAYER))) for _ in range(2)] == [2, 2]
     site.sql(f"DELETE FROM {TRACKER} WHERE question_id = 'q'")
@@ -154,7 +154,7 @@ def test_very_many_marks_are_settled_some_at_a_time(
 def test_a_full_journal_cannot_vouch_for_the_cache(
     site: Site, engine: Engine, other: Engine
 ) -> None:
-    """It can be read, but nobody can note there that the cache missed an answer."""
+    """It can be read, but no process can note there that the cache missed an answer."""
     site.journal.config_set("maxmemory", FULL)
     try:
         site.servers.cache.pause()
@@ -202,7 +202,7 @@ def is_cached(process: Engine) -> bool:
 
 
 def test_an_empty_cache_is_not_filled_without_the_journal(site: Site, engine: Engine) -> None:
-    """Nobody could declare lost what has no generation."""
+    """A cache without a generation could not be declared void."""
     site.add(PLAYER, [Record("q"), Record("r")])
     site.servers.journal.kill()
     site.servers.cache.kill()
@@ -218,7 +218,7 @@ def test_an_empty_cache_is_not_filled_without_the_journal(site: Site, engine: En
 
 
 def check_cached_as(site: Site, process: Engine, total_due: int) -> None:
-    """The cache comes back into use, with so many due questions."""
+    """The cache comes back into use, with this many due questions."""
 
     def is_back() -> bool:
         with suppress(RateLimited, ServiceUnavailable):

@@ -24,8 +24,7 @@ OTHERS = ["long-ago@school.example", "never@school.example"]
 
 @pytest.fixture
 def school(site: Site, engine: Engine) -> Site:
-    """Students who answered just now, one who did so two days ago, one who never did; nobody is
-    cached."""
+    """Students who just answered, one of two days ago, one who never did; none is cached."""
     for player in (*RECENT, *OTHERS):
         site.add(player, [Record("q")])
     for player in (*RECENT, OTHERS[0]):
@@ -42,7 +41,7 @@ def school(site: Site, engine: Engine) -> Site:
 
 
 def cached(site: Site) -> set[str]:
-    """Those who have a schedule."""
+    """The students who have a schedule."""
     return {player for player in (*RECENT, *OTHERS) if site.cache.exists(site.key("srs", player))}
 
 
@@ -122,7 +121,7 @@ def test_without_a_season_there_is_nobody(school: Site, engine: Engine) -> None:
 def test_a_cache_that_was_restarted_is_filled_though_nobody_calls(
     school: Site, engine: Engine
 ) -> None:
-    """It is another run, which has to be registered first."""
+    """It is another run, which must be registered first."""
     engine.due(RECENT[0])
     school.servers.cache.restart()
     assert engine.load_recent_students() == len(RECENT)

@@ -1,5 +1,5 @@
-"""The cache on a Redis Cluster of three masters with a replica each: nodes go, and slots move, but
-nothing is lost, doubled or undone, and nobody is shown what is older."""
+"""The cache on a Redis Cluster of three masters with a replica each: nodes die, and slots move, but
+nothing is lost, doubled or undone, and no read shows an older state."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def planned(cluster: Cluster) -> None:
 
 
 def gone(cluster: Cluster) -> None:
-    """A master and its replica are away for three seconds."""
+    """A master and its replica are down for three seconds."""
     both = cluster.masters[0], cluster.nodes[3]
     for node in both:
         node.kill()

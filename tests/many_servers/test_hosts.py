@@ -29,21 +29,21 @@ Start = Callable[..., Crowd]
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What gives a process a clock of its own."""
+    """Gives a process its own clock."""
     return build_library(tmp_path_factory.mktemp("clock"))
 
 
 @pytest.fixture
 def ends() -> Iterator[ExitStack]:
-    """What ends with the test."""
+    """Ends with the test."""
     with ExitStack() as ends:
         yield ends
 
 
 @pytest.fixture
 def start(site: Site, library: Path, tmp_path: Path, ends: ExitStack) -> Start:
-    """Starts the processes of all hosts, and students whose calls each go to any of them; each host
-    has settings of its own."""
+    """Starts the processes of all hosts, and students whose calls go to any of them; each host has
+    its own settings."""
 
     def start(*own: dict[str, Any]) -> Crowd:
         processes, drains = [], []
@@ -80,13 +80,12 @@ def test_a_redis_cache_on_each_host(site: Site, start: Start, ends: ExitStack) -
     report = crowd.live(lambda: None, rest=REST)
     rows = site.sql("SELECT is_open FROM `memora_outage` WHERE server = 'caches'")
     assert rows[0]["is_open"]
-    # Each answer waits until those who read from the cache know of it.
+    # Each answer waits until all processes that read from the cache know of it.
     report.check("3 hosts, a redis_cache on each", least=20)
 
 
 def test_a_redis_queue_on_each_host(site: Site, start: Start, ends: ExitStack) -> None:
-    """Once the hosts know of it: each may take its own for the one that counts for half a
-    minute."""
+    """Once the hosts know of it: each may consider its own registered for half a minute."""
     journals = [site.servers.journal, *(ends.enter_context(Redis("journal")) for _ in OFFSETS[1:])]
     crowd = start(*({"journal_url": journal.url} for journal in journals))
     every = [*crowd.processes, *crowd.drains]
@@ -110,7 +109,7 @@ def test_a_redis_queue_on_each_host(site: Site, start: Start, ends: ExitStack) -
 
 
 def test_the_cache_fails_over_host_by_host(site: Site, start: Start, ends: ExitStack) -> None:
-    """The old primary answers whoever still has a connection, for some seconds."""
+    """The old primary still answers existing connections, for some seconds."""
     new = ends.enter_context(Redis("cache"))
     wires = [ends.enter_context(Wires(site.servers)) for _ in OFFSETS]
     crowd = start(*({"cache_url": wire.settings["cache_url"]} for wire in wires))

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.engines(**IMPATIENT)
 
 
 def planned(pair: Pair, wires: Wires) -> None:
-    """An administrator demotes the primary. Who is connected to it stays so."""
+    """An administrator demotes the primary. Existing connections stay."""
     pair.demote()
     pair.wait_until_level()
     pair.take_over()
@@ -58,7 +58,7 @@ def lived(
 
         def fail() -> None:
             fault(pair, wires)
-            # What is counted is what the replica has.
+            # Counts the replica's records.
             crowd.site = Site(
                 Servers(site.servers.cache, site.servers.journal, pair.replica), replicated.name
             )

@@ -1,5 +1,5 @@
-"""What lies between processes and servers, and servers that have no replica: whatever befalls them,
-nothing that was acknowledged is lost, doubled or undone, and nobody is shown what is older."""
+"""The network between processes and servers, and servers without a replica: whatever fails, no
+acknowledged answer is lost, doubled or undone, and no read shows an older state."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_nat_forgets_all_connections_again_and_again(site: Site) -> None:
 
 
 def test_a_name_server_falls_silent(site: Site, tmp_path: Path) -> None:
-    """Processes that have to connect again find the servers all the same."""
+    """Processes that must connect again still find the servers."""
     cache, journal = site.servers.cache, site.servers.journal
     settings = site.plain_settings() | {
         "cache_url": f"redis://redis-cache:{cache.port}/{SCHEDULES}",
@@ -68,7 +68,7 @@ def test_a_name_server_falls_silent(site: Site, tmp_path: Path) -> None:
 @pytest.mark.parametrize("server", ["cache", "journal", "database"])
 @pytest.mark.parametrize("fault", ["killed", "hanging"])
 def test_a_server_without_a_replica(site: Site, server: str, fault: str) -> None:
-    """It is away for three seconds."""
+    """It is down for three seconds."""
     away = getattr(site.servers, server)
 
     def fail() -> None:

@@ -1,4 +1,4 @@
-"""Whatever comes in is data: in keys, in SQL, in Lua, in JSON. It is taken as it is, or refused."""
+"""All input is data: in keys, in SQL, in Lua, in JSON. It is taken unchanged, or refused."""
 
 from __future__ import annotations
 
@@ -384,8 +384,7 @@ STUDENTS_TABLES = (
 
 @dataclass(frozen=True)
 class Others:
-    """What belongs to other students and to another site, as it was before a hostile student
-    came."""
+    """The data of other students and of another site, before a hostile student came."""
 
     site: Site
     other_site: Site
@@ -426,7 +425,7 @@ STUDENTS_TABLES = (
     "tabPoison Review",
     "memora_journal",
 )
-# Forms in which somebody may try to be somebody else.
+# Forms in which a user may try to be another one.
 foreign_fields = {
     "player": "victim@school.example",
     "user": "victim@school.example",
@@ -495,8 +494,7 @@ def test_a_hostile_student_touches_nothing_of_others(site: Site, other_site: Sit
 
     attack()
     assert others.everything() == before
-    # What the hostile ones did goes to the table; of the victim's, only what they answered
-    # themselves.
+    # The hostile students' answers reach the table; of the victim's, only the victim's own.
     engine.drain()
     rows = site.rows(VICTIM)
     assert {name: row["stability"] for name, row in rows.items()} == {"q": 3, "r": 2}
@@ -529,7 +527,7 @@ def test_a_full_cache_is_no_reason_to_refuse(site: Site, engine: Engine) -> None
                 before = engine.due(player)["total_due"]
                 engine.submit(player, session_data=session("q0"))
                 assert engine.due(player)["total_due"] == max(0, before - 1)
-                # Nor does a look that the cache takes no note of make it doubtful.
+                # A look that the cache does not store does not make it doubtful either.
                 assert not any(looks_always.due(player)["is_degraded"] for _ in range(3))
             except ServiceUnavailable:
                 pytest.fail("a full cache is not a dead one")

@@ -1,4 +1,4 @@
-"""Replicas of MariaDB have what it has, whatever they are sent: statements or rows."""
+"""Replicas of MariaDB have its data, whether they receive statements or rows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def live_through(site: Site, check: Callable[[], dict[str, Any]]) -> None:
     """A season from answers without a partition to a partition, the archive and its deletion.
 
     Args:
-        check: called after each step; what `content` says.
+        check: called after each step with the result of `content`.
     """
     engine = site.engine()
     site.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")

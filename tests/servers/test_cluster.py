@@ -1,5 +1,5 @@
-"""The cache on a Redis Cluster: a student's schedules are on one node, and what is done to a season
-is done on all of them."""
+"""The cache on a Redis Cluster: a student's schedules are on one node, and work on a season covers
+all nodes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.cluster import Cluster, ClusterNode, tag
 from tests.support.servers import wait_until
 from tests.support.site_under_test import BELIEVING, SEASON, Record, Site, ids, session
 
-# So many that each node has some.
+# Enough that each node has some.
 PLAYERS = [f"student{number}@school.example" for number in range(24)]
 QUESTIONS = [Record(f"q{number}") for number in range(4)]
 
@@ -56,12 +56,12 @@ def sources(engine: Engine) -> dict[str, str]:
 
 
 def warm(engine: Engine) -> set[str]:
-    """The students whose cached schedules count."""
+    """The students whose cached schedules are valid."""
     return {player for player in PLAYERS if engine.cache_stats(player, SEASON)["complete"]}
 
 
 def players_on(node: ClusterNode) -> set[str]:
-    """Whose schedules a node has."""
+    """The students whose schedules a node has."""
     keys = node.ask("KEYS", "*|srs:*")
     return {key.partition("|srs:")[2].rpartition(":")[0] for key in keys}
 
@@ -191,14 +191,14 @@ def test_a_node_that_is_away_costs_its_own_students_only(
     assert gone.address in str(status["cause"])
     with pytest.raises(ServiceUnavailable, match=gone.address):
         engine.rebuild(SEASON)
-    # What it cannot be shown is marked, and nobody believes its shards; the others' are.
+    # Answers that it cannot be shown are marked, and its shards are not believed; the others' are.
     for player in PLAYERS:
         engine.submit(player, session_data=session("q0"))
     assert {row["player"] for row in school.sql("SELECT player FROM memora_unshown")} == theirs
     assert engine.drain()["answers"] == len(PLAYERS)
     gone.start()
     assert wait_until(cluster.is_whole)
-    # It is another run, which has to be registered first.
+    # It is another run, which must be registered first.
     assert wait_until(lambda: set(sources(engine).values()) == {"cache"})
     for player in PLAYERS:
         assert sorted(ids(engine.due(player))) == ["q1", "q2", "q3"]
@@ -209,7 +209,7 @@ def test_a_shard_that_does_not_count_leaves_the_others_what_they_need(
     engine: Engine, cluster: Cluster, school: Site
 ) -> None:
     """As in each failover. A process died between the journal and the cache, and its answer is
-    drained: the schedules that lack it are dropped, where that can be done."""
+    drained: the schedules that lack it are dropped, if possible."""
     sources(engine)
     answered, other = PLAYERS[:2]
     shards = [tag(school.name, player).strip("{}").split("/")[1] for player in (answered, other)]
@@ -259,7 +259,7 @@ def test_a_slot_that_moved_is_followed(engine: Engine, cluster: Cluster, school:
     for slot in set(slots[source.address]):
         cluster.move(slot, target)
     try:
-        # Another server has them now, which has to be registered first: they are loaded again.
+        # Another server has them now, which must be registered first: they are loaded again.
         assert wait_until(lambda: bool(sources(engine)) and warm(engine) == {*PLAYERS})
         for player in PLAYERS:
             assert engine.submit(player, session_data=session("q0"))["remaining_items"] == 3

@@ -47,7 +47,7 @@ def replicated(pair: Pair, servers: Servers, limits: dict[str, int]) -> Site:
 
 @pytest.fixture
 def wires(replicated: Site) -> Iterator[Wires]:
-    """The way of the processes to the primary, or to where it leads by then."""
+    """The processes' wire to the primary, or to its replacement."""
     with Wires(replicated.servers) as wires:
         yield wires
 
@@ -123,7 +123,7 @@ def test_nothing_is_let_go_that_a_demoted_server_alone_has(
 def test_who_is_still_connected_to_a_demoted_server_leaves_it(
     replicated: Site, pair: Pair, wires: Wires, process: Engine
 ) -> None:
-    """It answers, and will never have what the new primary has."""
+    """It answers, but will never have the new primary's data."""
     assert ids(process.due(PLAYER)) == ["p", "q", "r"]
     process.rehydrate(OTHER, "SEASON-2026")
     pair.demote()
@@ -134,7 +134,7 @@ def test_who_is_still_connected_to_a_demoted_server_leaves_it(
     other = site.engine()
     other.submit(PLAYER, session_data=session("q"))
     other.drain()
-    # What was written long ago is kept nowhere else.
+    # Answers written long ago are kept nowhere else.
     age_written(site)
     other.drain()
     assert other.journal_status()["saved_lately"] == 0

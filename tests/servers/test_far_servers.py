@@ -1,4 +1,4 @@
-"""Servers that are far away: what works works again after an outage."""
+"""Servers that are far away: they work again after an outage."""
 
 from __future__ import annotations
 

@@ -81,8 +81,7 @@ def test_an_engine_that_was_used_before_a_fork_works_after_it(site: Site, engine
 
 
 def test_a_thousand_forks(site: Site, engine: Engine) -> None:
-    """The parent goes on with its connections while its children come and go, as RQ's workers
-    do."""
+    """The parent keeps using its connections while its children come and go, as RQ's workers do."""
     players = [f"student{number}@school.example" for number in range(FORKS)]
     add(site, [*players, PLAYER], rounds=1)
     engine.due(PLAYER)
@@ -106,7 +105,7 @@ def test_a_thousand_forks(site: Site, engine: Engine) -> None:
 
 
 def test_no_child_repeats_what_another_process_made_up(site: Site, engine: Engine) -> None:
-    """Generations of the cache and tokens are random: children of one moment draw others than each
+    """Generations of the cache and tokens are random: concurrent children draw others than each
     other and their parent."""
 
     def make_up() -> None:
@@ -124,11 +123,11 @@ def test_no_child_repeats_what_another_process_made_up(site: Site, engine: Engin
 
 
 def test_children_have_connections_of_their_own(site: Site, engine: Engine) -> None:
-    """The parent's last word on its connections stays its last word, whatever its children say."""
+    """The parent's connections do not change, whatever its children send."""
     add(site, [f"student{number}@school.example" for number in range(CHILDREN)])
     parent = "parent@school.example"
     add(site, [parent])
-    # What earlier tests left closes its connections when it likes.
+    # Objects of earlier tests close their connections at any time.
     others = connections(site)
     work_as(engine, parent)
     engine.drain()
@@ -181,7 +180,7 @@ def connections(site: Site) -> dict[str, dict[str, tuple[str, str]]]:
 
 
 def test_a_child_may_drop_an_engine_that_it_never_used(site: Site) -> None:
-    """Saying goodbye on inherited connections would end those of the parent."""
+    """Closing inherited connections would end those of the parent."""
     engines = [site.engine()]
     site.add(PLAYER, [Record("q")])
     others = connections(site)["database"].keys()
@@ -263,7 +262,7 @@ def work_in_threads(site: Site, engine: Engine) -> None:
 
 @pytest.mark.parametrize("server", ["cache", "journal", "database"])
 def test_other_threads_run_while_one_waits_for_a_server(site: Site, server: str) -> None:
-    """The one that waits can only go on because this thread, too, runs: it wakes the server."""
+    """The waiting thread can only continue because this thread also runs: it wakes the server."""
     engine = site.engine(redis_timeout_ms=60_000, database_timeout_ms=60_000)
     site.add(PLAYER, [Record("q")])
     frozen = getattr(site.servers, server)

@@ -1,4 +1,4 @@
-"""MariaDB as a node of Galera: one that undoes a transaction, and says nothing."""
+"""MariaDB as a node of Galera: one that rolls back a transaction silently."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def node() -> Iterator[GaleraNode]:
 
 @pytest.fixture
 def galera(servers: Servers, node: GaleraNode) -> Site:
-    """A site whose MariaDB is a node of Galera, the only one."""
+    """A site whose MariaDB is the only node of a Galera cluster."""
     with node.connect() as connection:
         frappe_standin.create_tables(connection)
     site = Site(replace(servers, database=node), node.database, limits=PATIENT)

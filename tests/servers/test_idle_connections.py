@@ -1,6 +1,6 @@
-"""Connections that something on the way has forgotten, while all servers are well: nobody notices.
+"""Connections that the network has dropped, while all servers are healthy: no student notices.
 
-Firewalls and balancers forget idle connections without a word: what is sent over them is never
+Firewalls and load balancers silently drop idle connections: packets sent over them are never
 answered.
 """
 
@@ -40,7 +40,7 @@ def process(site: Site, wires: Wires) -> Engine:
 
 
 def forget(wires: Wires, rest: float) -> None:
-    """All connections that are there, after they were idle for so long."""
+    """All existing connections, after they were idle for this long."""
     time.sleep(rest)
     for wire in wires.to.values():
         wire.forget()
@@ -72,13 +72,13 @@ def test_nobody_notices(
     process.check_outages()
     assert process.outage_news() == []
     assert "does not answer" not in caplog.text
-    # The log tells what took long.
+    # The log shows what took long.
     assert ("over a new connection" in caplog.text) == (rest == 0.0)
     assert {row["stability"] for row in site.rows().values()} == {2, 3}
 
 
 def test_the_system_asks_after_idle_connections(process: Engine, wires: Wires) -> None:
-    """So what lies between sees them at work."""
+    """So firewalls see traffic on them."""
     ports = {wire.port for wire in wires.to.values()}
 
     def kept_alive() -> set[int]:

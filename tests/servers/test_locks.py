@@ -23,9 +23,9 @@ from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Serve
 from tests.support.wire import Wires
 
 OTHERS: Final = [f"other{number}@school.example" for number in range(20)]
-# Who locks a range of rows locks the gaps at its ends, too: up to these students, who do nothing.
+# A lock of a range of rows also locks the gaps at its ends: up to these students, who do nothing.
 NEIGHBOURS: Final = ["aaa@school.example", "amam@school.example"]
-# What a stranger's transaction does to a student's record `q`.
+# What another program's transaction does to a student's record `q`.
 STRANGERS: Final = {
     "reads": f"SELECT 1 FROM {TRACKER} "
     "WHERE player = %s AND season = %s AND question_id = 'q' FOR UPDATE",
@@ -47,7 +47,7 @@ def locked(site: Site, does: str, player: str = PLAYER) -> Iterator[pymysql.Conn
 
 
 def waits_for_a_lock(site: Site) -> bool:
-    """Whether somebody waits for a row that another has locked."""
+    """Whether a transaction waits for a row that another has locked."""
     return site.servers.database.status("Innodb_row_lock_current_waits") > 0
 
 
@@ -85,7 +85,7 @@ def test_a_drain_leaves_what_a_stranger_has_locked_and_writes_the_rest(
         assert drain.drain()["remaining"] == 1
         assert (stabilities(site, OTHERS), stabilities(site, OTHERS, "new")) == ({2}, {1})
         assert drain.persistence_status(PLAYER, tokens[PLAYER]) == "pending"
-        # Those who answer meanwhile are written, too.
+        # Students who answer meanwhile are written too.
         for player in OTHERS:
             engine.submit(player, session_data=session("q"))
         site.abandon_taken()
@@ -169,7 +169,7 @@ def test_a_drain_leaves_what_waits_for_a_table_that_a_stranger_has_locked(
 
 
 def test_a_drain_asks_nothing_more_of_a_server_that_failed_it(site: Site, engine: Engine) -> None:
-    """It tells why it failed, not how the next statement did."""
+    """It reports why it failed, not how the next statement did."""
     engine.submit(PLAYER, session_data=session("q"))
     site.sql(
         f"CREATE TRIGGER demoted BEFORE INSERT ON {TRACKER} FOR EACH ROW "
@@ -211,7 +211,7 @@ def test_an_answer_that_comes_in_while_a_drain_is_held_up_counts(
             kwargs={"session_data": session("q", is_correct=pair[1])},
         )
         answers.start()
-        # It is safe now, and told once nobody believes what is cached of the student.
+        # It is safe now, and acknowledged once no process believes the student's cached schedule.
         assert wait_until(lambda: bool(kept(site)) or not answers.is_alive())
         stranger.rollback()
         drain.join()
@@ -225,7 +225,7 @@ def test_an_answer_that_comes_in_while_a_drain_is_held_up_counts(
 def test_nobody_is_refused_on_a_first_school_day_without_the_journal(
     site: Site, engine: Engine, lost: tuple[str, ...]
 ) -> None:
-    """All are new, so the rows of each lie in the same gap."""
+    """All are new, so their rows are in the same gap."""
     threads, students, questions = 16, 25, [f"q{number:02}" for number in range(20)]
     engine.due(PLAYER)
     for name in lost:
@@ -266,7 +266,7 @@ def isolated(isolated_servers: Servers) -> Iterator[Site]:
 
 @pytest.mark.parametrize("lost", [(), ("journal",), ("cache", "journal")], ids=called)
 def test_snapshot_isolation_refuses_nobody(isolated: Site, lost: tuple[str, ...]) -> None:
-    """Several windows of one student, and where the journal is there, drains beside them."""
+    """Several windows of one student and, if the journal is up, concurrent drains."""
     isolated.add(PLAYER, [Record("q", stability=1), Record("r", stability=1)])
     windows = [isolated.engine() for _ in range(4)]
     for window in windows:
@@ -308,7 +308,7 @@ def test_snapshot_isolation_refuses_nobody(isolated: Site, lost: tuple[str, ...]
 def test_a_statement_that_an_administrator_ends_is_one_to_try_again(
     site: Site, engine: Engine, ends: str
 ) -> None:
-    """It waits for a stranger, on behalf of a student whose answer is kept and cannot be shown."""
+    """It waits for another program, for a student whose answer is kept but cannot be shown."""
     site.add(PLAYER, [Record("q", stability=2)])
     engine.due(PLAYER)
     for name in ("cache", "journal"):
@@ -337,7 +337,7 @@ def test_a_statement_that_an_administrator_ends_is_one_to_try_again(
 
 
 def waiting_statements(site: Site) -> list[tuple[int]]:
-    """The connections of those who wait for a lock."""
+    """The connections that wait for a lock."""
     with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
         cursor.execute(
             "SELECT trx_mysql_thread_id FROM information_schema.INNODB_TRX "
@@ -347,7 +347,7 @@ def waiting_statements(site: Site) -> list[tuple[int]]:
 
 
 def end_statement(site: Site, ends: str, number: int) -> None:
-    """End a connection or what it runs, if it is still there."""
+    """Kill a connection or its statement, if it still exists."""
     with (
         site.servers.database.connect_as_root() as root,
         root.cursor() as cursor,

@@ -1,5 +1,5 @@
-"""Servers are found by their names: one that moved is followed, and a name server that does not
-answer holds nobody up."""
+"""Servers are found by their names: a moved server is found again, and a silent name server delays
+no call for long."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.servers import SCHEDULES, wait_until
 from tests.support.site_under_test import IMPATIENT, PLAYER, Record, Site, ids, session
 
 HERE = "127.0.0.1"
-# Nobody listens there.
+# No server listens there.
 ELSEWHERE = "127.0.0.9"
 ALL = {"redis_cache": HERE, "redis_queue": HERE, "mariadb": HERE}
 

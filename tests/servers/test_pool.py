@@ -1,4 +1,4 @@
-"""Connections that a process keeps: not more than it may, and none that is gone."""
+"""Connections that a process keeps: not more than it may, and no dead ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROCESSES = 20
 
 
 def connections(site: Site, state: str = "%") -> int:
-    """The site's connections to MariaDB that are in a state, but for the one that asks."""
+    """The site's connections to MariaDB that are in a state, except for the one that asks."""
     sql = (
         "SELECT COUNT(*) AS count FROM information_schema.PROCESSLIST "
         "WHERE user = SUBSTRING_INDEX(CURRENT_USER(), '@', 1) AND id <> CONNECTION_ID() "
@@ -83,7 +83,7 @@ def process_that_calls_once(site: Site, ends: int, is_over: int) -> int:
 
 
 def test_a_hundred_threads_make_no_more_connections_than_they_may(site: Site) -> None:
-    """All want to read from MariaDB while it lets nobody: those without a connection wait."""
+    """All try to read from MariaDB while it hangs: those without a connection wait."""
     players = [f"student{number}@school.example" for number in range(THREADS)]
     for player in players:
         site.add(player, [Record("q")])

@@ -27,7 +27,7 @@ App = Callable[..., None]
 
 QUESTIONS: Final = [f"q{number:03}" for number in range(100)]
 STUDENT: Final = STUDENTS[7]
-# What students ask for, each by another student.
+# The requests of students, each by another student.
 QUERIES: Final = dict(
     zip(STUDENTS, ({}, {"subject": "Science"}, {"topic": "Plants"}), strict=False)
 )
@@ -56,14 +56,13 @@ def listening(site: Site) -> Iterator[list[str]]:
     statements: list[str] = []
     with site.listening() as all_statements:
         yield statements
-    # The default partition is all but empty: it is looked through for what stands there by mistake.
+    # The default partition is almost empty: it is scanned for rows that are there by mistake.
     said = [text for text in dict.fromkeys(all_statements) if "PARTITION (p_default)" not in text]
     statements += [text for text in said if READS.match(text) and SOURCE.search(text)]
 
 
 def check(site: Site, statements: list[str], kinds: int) -> None:
-    """There are at least so many kinds of statements, and each reads what it needs and nothing
-    else."""
+    """There are at least this many kinds of statements, and each reads only what it needs."""
     planned: dict[str, bool] = {}
     faults = []
     for statement in statements:
@@ -73,7 +72,7 @@ def check(site: Site, statements: list[str], kinds: int) -> None:
         planned[kind] = planned.get(kind, False) or bool(plan)
     assert faults == []
     assert len(planned) >= kinds, planned
-    # Where no row can match, MariaDB makes no plan.
+    # If no row can match, MariaDB makes no plan.
     assert [kind for kind, is_planned in planned.items() if not is_planned] == []
 
 
@@ -247,7 +246,7 @@ def test_a_season_is_archived(site: Site, old: str) -> None:
         engine = site.engine()
         assert engine.archive(old)["done"] == len(STUDENTS) * len(QUESTIONS)
         assert engine.archive_status(old)
-    # Its partition is gone; that of the other season is of the same size.
+    # Its partition was dropped; that of the other season has the same size.
     check(site, [statement.replace(old, other) for statement in statements], kinds=6)
 
 

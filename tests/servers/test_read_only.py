@@ -15,7 +15,7 @@ from tests.support.servers import Redis, wait_until
 from tests.support.site_under_test import PLAYER, Record, Site, ids, session
 from tests.support.wire import Wires
 
-# Nobody listens there.
+# No server listens there.
 DEAD_PORT: Final = 1
 CLASSMATES: Final = [f"classmate{number}@school.example" for number in range(20)]
 Role = Literal["cache", "journal"]
@@ -23,7 +23,7 @@ Role = Literal["cache", "journal"]
 
 @contextmanager
 def read_only(site: Site, *names: str) -> Iterator[None]:
-    """These servers take nothing; who is connected stays so."""
+    """These servers take no writes; existing connections stay."""
     with ExitStack() as ends:
         for name in names:
             if name == "database":
@@ -92,8 +92,7 @@ def test_a_database_that_takes_nothing_is_no_fault_of_anybodys(site: Site, known
             known.drain(seconds=0.1)
         assert known.persistence_status(PLAYER, taken["persistence_job_id"]) == "pending"
         site.servers.journal.kill()
-        # There is no place left that takes it; it is not the student's fault, nor a fault of
-        # memora.
+        # No place is left that takes it; neither the student nor memora is at fault.
         with pytest.raises(ServiceUnavailable):
             known.submit(PLAYER, session_data=session("q"))
     site.servers.heal()
@@ -146,7 +145,7 @@ def test_a_connection_to_a_database_that_takes_nothing_is_not_used_again(
 
 
 def connections(site: Site) -> set[int]:
-    """All who are connected with the database."""
+    """All connections to the database."""
     return {int(row["id"]) for row in site.sql("SELECT id FROM information_schema.PROCESSLIST")}
 
 
@@ -154,8 +153,7 @@ def connections(site: Site) -> set[int]:
 # ------------------------------------------------------------
 @contextmanager
 def failover(site: Site, wires: Wires, role: Role) -> Iterator[Redis]:
-    """A replica takes over. The old server goes on as its replica, with all who are connected to
-    it."""
+    """A replica takes over. The old server continues as its replica, and keeps its connections."""
     old = getattr(site.servers, role)
     with Redis(role) as new, old.client() as of_old, new.client() as of_new:
         for client in (of_old, of_new):
@@ -183,8 +181,7 @@ def is_level(client: object) -> bool:
 
 @pytest.fixture
 def school(site: Site) -> Iterator[tuple[Wires, Engine, Engine]]:
-    """Two processes of one host, with the ways that both go by; they have read everybody's
-    schedules."""
+    """Two processes of one host, with their wires; they have read all students' schedules."""
     for player in (PLAYER, *CLASSMATES):
         site.add(player, [Record("q", stability=1), Record("r", stability=1)])
     with Wires(site.servers) as wires:
@@ -209,7 +206,7 @@ def test_the_next_call_goes_where_the_address_leads(
         for reader in (process, other):
             assert ids(reader.due(PLAYER)) == []
         if role == "journal":
-            # None of it went the way of a journal that is away.
+            # None of it was kept as if the journal were down.
             assert kept(site) == []
             assert of_new.xlen(site.key("srs-journal")) == 5
         else:
@@ -225,7 +222,7 @@ def test_who_still_reads_from_a_demoted_cache_voids_nobodys_schedule(
     wires, stuck, _ = school
     with failover(site, wires, "cache"):
         healthy = site.engine(**wires.settings)
-        # It is another run, which has to be registered first.
+        # It is another run, which must be registered first.
         assert wait_until(lambda: healthy.due(CLASSMATES[0])["source"] == "cache")
         for player in CLASSMATES:
             healthy.due(player)

@@ -82,7 +82,7 @@ def test_the_rights_in_the_docs_are_enough(site: Site, caplog: pytest.LogCapture
 def test_without_a_right_the_journal_keeps_nothing_that_is_saved(
     site: Site, caplog: pytest.LogCaptureFixture, right: str
 ) -> None:
-    """Whatever the script had done before it was refused."""
+    """Whatever the script had done before the refusal."""
     site.add(PLAYER, [Record("q", stability=1)])
     asked = site.engine()
     for _ in range(2):

@@ -27,7 +27,7 @@ def journal() -> Iterator[Watched]:
 
 
 def keys_of(name: str, servers: Watched) -> dict[str, Any]:
-    """What an administrator writes for Frappe."""
+    """An administrator's settings for Frappe."""
     return {
         f"{name}_sentinel_enabled": 1,
         f"{name}_sentinels": servers.settings["sentinels"],
@@ -45,7 +45,7 @@ def test_frappes_keys_are_enough(site: Site, app: App, journal: Watched) -> None
         engine.submit(PLAYER, session_data=session("q"))
         assert f"db{SCHEDULES}" in cache.primary().client().info("keyspace")
         assert journal.primary().client().xlen(site.key("srs-journal")) == 1
-        # What is in the journal is on its replica, without being told to.
+        # The journal's entries are on its replica by default.
         assert engine.journal_status()["replicas_asked"] == 1
         assert queue_answers()
         for server in journal.servers:

@@ -1,4 +1,4 @@
-"""One value that says where the servers are; what cannot be used is refused with a reason."""
+"""One value with the servers' addresses; unusable settings are refused with a reason."""
 
 from __future__ import annotations
 

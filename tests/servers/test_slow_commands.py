@@ -28,7 +28,7 @@ MOST_MICROSECONDS: Final = 10_000
 STUDENTS: Final = 1_000_000
 QUESTIONS: Final = 5_000
 SUBMISSIONS: Final = 1_000
-# A busy machine holds up any command now and then: what is slow of itself is slow each time.
+# A busy machine delays any command now and then; a slow command is slow each time.
 TRIES: Final = 12
 # Some 20 ms of Redis's processor.
 COUNT_ON: Final = "for _ = 1, 6000000 do end"
@@ -37,7 +37,7 @@ FIFTY: Final = [f"question-number-{number}" for number in range(50)]
 
 @pytest.fixture(scope="module")
 def school(private_servers: Servers) -> Iterator[Site]:
-    """A season of a million cached students, one of whom has as many questions as a student has."""
+    """A season of a million cached students, one of whom has a normal number of questions."""
     with emptied(private_servers):
         site = clean_site(Site(private_servers, private_servers.database.database))
         site.sql(
@@ -53,7 +53,7 @@ def school(private_servers: Servers) -> Iterator[Site]:
 
 
 def remember_students(site: Site, until: float, count: int = STUDENTS) -> None:
-    """Students in the list of those who are cached, until a moment."""
+    """Students in the list of cached students, up to a given time."""
     site.cache.unlink(site.key("srs-students") + f":{SEASON}")
     add = (
         "for first = 1, ARGV[1], 1000 do local part = {} for number = first, first + 999 do "
@@ -91,7 +91,7 @@ def check_none_is_slow(site: Site, work: Callable[[], object]) -> None:
 
 
 def slow_commands(server: Redis) -> list[dict[str, Any]]:
-    """What is in a server's SLOWLOG that would be there on a machine with nothing else to do."""
+    """The entries of a server's SLOWLOG that would also appear on an idle machine."""
     with redis.Redis(host=server.host, port=server.port) as client:
         found: list[dict[str, Any]] = client.slowlog_get(100)
         most = MOST_MICROSECONDS * (how_busy(client) if found else 1)

@@ -1,4 +1,4 @@
-"""The auditor: what students were told against what the table says, once all is quiet."""
+"""The auditor: compares what students were told with the table, once all is quiet."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ TRUST_SECONDS: Final = 5.0
 
 
 def audit(students: Students, site: Site, engine: Engine) -> list[str]:
-    """Everything that is wrong: records, audit records, what is set aside, what is read and
-    cached."""
+    """All errors: in records, audit records, Poison Reviews, reads and the cache."""
     wrong = []
     audits = site.sql("SELECT name, player FROM `tabMemory Review Audit`")
-    # The name is the primary key: none is there twice.
+    # The name is the primary key, so none is duplicate.
     audited = {str(row["name"]) for row in audits}
     audits_of = Counter(str(row["player"]) for row in audits)
-    # A process may have to look first whether the cache is to be believed, and whom drains have
+    # A process may first need to look whether the cache may be believed, and whom drains have
     # marked.
     wait_until(lambda: is_looked_at(site, engine.due(students.names[0])), TRUST_SECONDS)
     for player in students.names:
         ledger = students.ledger(player)
         ledger.read()
-        # Nobody has served them since a process died that did.
+        # No process has served them since theirs died.
         ledger.settle(students.time.now(), MOST_WRONG)
         rows = site.rows(player)
         wrong += [f"{player} has a row for {name}" for name in rows.keys() - set(QUESTIONS)]
@@ -47,7 +46,7 @@ def audit(students: Students, site: Site, engine: Engine) -> list[str]:
 
 
 def is_looked_at(site: Site, found: DueAnswer) -> bool:
-    """Whether an answer is from a cache that lacks nothing that anybody knows of."""
+    """Whether an answer is from a cache that lacks no known answer."""
     return found["source"] == "cache" and not site.sql("SELECT 1 FROM memora_unshown LIMIT 1")
 
 
@@ -79,7 +78,7 @@ def twice(names: Sequence[str]) -> list[tuple[str, int]]:
 
 
 def audit_reading(students: Students, site: Site, engine: Engine, player: str) -> list[str]:
-    """What a student reads now, and whether the cache says the same as the table."""
+    """What a student reads now, and whether cache and table agree."""
     found = engine.due(player, limit=50)
     now = students.time.now()
     wrong = [

@@ -1,7 +1,7 @@
-"""The processes of a load: each with an engine, wires and a wall clock of its own.
+"""The processes of a load: each with its own engine, wires and wall clock.
 
-They can be killed, paused and replaced. Each is a Python of its own, since a clock is chosen when a
-program starts: `python -m tests.soak.crew` with its tasks in JSON.
+They can be killed, paused and replaced. Each is its own Python process, because a clock is chosen
+when a program starts: `python -m tests.soak.crew` with its tasks in JSON.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ END_SECONDS: Final = 60.0
 
 @dataclass(frozen=True)
 class Task:
-    """What a process has to know.
+    """What a process must know.
 
     Args:
         folder, number, place, since: of `Students`.
         job: one of `JOBS`.
-        first, last: the students whom it serves.
+        first, last: its students.
         seed: of its choices.
         settings: of its engine.
     """
@@ -57,7 +57,7 @@ class Crew:
 
     Args:
         site: whose engine they run.
-        students: whom they serve.
+        students: those they serve.
         seed: of their choices.
     """
 
@@ -85,7 +85,7 @@ class Crew:
             job: one of `JOBS`.
             offset: how far its clock is from the truth, in seconds.
             share: the first student whom it serves, and the one after the last; None for all.
-            settings: of its engine, where it is not as the others.
+            settings: of its engine, if they differ from the others'.
         """
         place = len(self.tasks)
         wires = Wires(self.site.servers, self._exchange)
@@ -133,7 +133,7 @@ class Crew:
         self._processes[place].send_signal(signal.SIGSTOP)
 
     def resume(self, place: int) -> None:
-        """Let a frozen process go on."""
+        """Let a frozen process continue."""
         self._processes[place].send_signal(signal.SIGCONT)
 
     def dismiss(self) -> None:
@@ -168,7 +168,7 @@ class Crew:
 
 def work(task: Task) -> None:
     """Do a job until all is over."""
-    # What engines say of each fault would hide the progress.
+    # The engines' messages about each fault would hide the progress.
     logging.getLogger("memora_engine").setLevel(logging.CRITICAL)
     students = Students(Path(task.folder), task.number, task.place, task.since)
     names = students.names[task.first : task.last]

@@ -1,5 +1,5 @@
-"""What can befall a site: servers and processes that die, hang, fill up or forget, wires that
-break, for all or for one process alone, and clocks that jump."""
+"""The faults of a site: servers and processes that die, hang, fill up or forget, wires that break,
+for all or for one process alone, and clocks that jump."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from tests.support.site_under_test import TRACKER, Site
 from tests.support.wire import SERVERS, Wire
 
 FULL: Final = "100kb"
-# Nobody listens there.
+# No server listens there.
 DEAD_PORT: Final = 1
 # MariaDB takes no fewer.
 FEWEST_CONNECTIONS: Final = 10
 LOCK_WAIT_SECONDS: Final = 5
 LOCK_SECONDS: Final = 8.0
 SUBSETS: Final = [list(names) for size in (1, 2, 3) for names in combinations(SERVERS, size)]
-# What can befall a wire, as one would say it of several.
+# The faults of a wire, as plural verbs.
 ORDERS: Final[dict[str, Callable[[Wire], None]]] = {
     "swallow replies": Wire.swallow,
     "hang": Wire.hang,
     "refuse": Wire.refuse,
 }
 
-# It lasts as long as the context is open, which says whom it struck.
+# It lasts as long as the context is open, which returns what it struck.
 Inflict = Callable[[], AbstractContextManager[str]]
 
 
@@ -76,7 +76,7 @@ class Faults:
         }
         # The places of processes that are dead or frozen now.
         self.absent: Final[set[int]] = set()
-        # What befalls a wire now; the last one counts.
+        # The fault of a wire now; the last one counts.
         self.orders: Final[dict[Wire, list[str]]] = {}
         self.all: Final = list(self._all())
 
@@ -151,7 +151,7 @@ class Faults:
 
     @contextmanager
     def old_cache(self) -> Iterator[str]:
-        """The cache dies and comes back with what it held a while ago."""
+        """The cache dies and comes back with older data."""
         cache = self.site.servers.cache
         cache.snapshot()
         time.sleep(self.choice.random())
@@ -181,7 +181,7 @@ class Faults:
 
     @contextmanager
     def lost_keys(self) -> Iterator[str]:
-        """Some keys vanish, in whatever combination."""
+        """Some keys vanish, in any combination."""
         keys = self.site.cache.keys(f"{self.site.name}|*")
         for key in self.choice.sample(keys, len(keys) // 3):
             if self.choice.random() < 0.5:
@@ -250,7 +250,7 @@ class Faults:
             ) as stranger,
             stranger.cursor() as cursor,
         ):
-            # Whoever writes these rows at the moment may be waited for in vain.
+            # The wait for the transactions that now write these rows may fail.
             with suppress(pymysql.err.OperationalError):
                 cursor.execute(f"SET SESSION innodb_lock_wait_timeout = {LOCK_WAIT_SECONDS}")
                 cursor.execute(
@@ -333,7 +333,7 @@ class Faults:
 
     @contextmanager
     def process_paused(self, job: str) -> Iterator[str]:
-        """A process stands still in the midst of its work."""
+        """A process stops in the middle of its work."""
         with self.taken(job) as place:
             self.crew.pause(place)
             try:

@@ -1,9 +1,9 @@
 """What a student was told, written down before and after each submission, and what the table may
-then say.
+then have.
 
-The ledger is a file that outlives whoever writes it. A submission that was begun and has no ending,
-or ended in an error, may count or not; one that was acknowledged counts, in its order. From that
-follow the states that each question can be in, by the rules in `tests.support.expectation`.
+The ledger is a file that outlives its writer. A submission that was begun but has no ending, or
+ended in an error, may count or not; an acknowledged one counts, in its order. From that follow the
+possible states of each question, by the rules in `tests.support.expectation`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class State:
-    """One state that a question can be in: last answered at one moment, due so many days after
-    another."""
+    """A possible state of a question: last answered at one time, due days after another."""
 
     stability: int
     answered: Moment | None
@@ -70,7 +69,7 @@ class State:
         if self.answered is None:
             return True
         last = unix(row["last_review_date"])
-        # Where the answer itself set the date, it is so many days later to the second.
+        # If the answer itself set the date, it is exactly this many days later, to the second.
         return self.answered.has(last) and (
             self.due_since != self.answered or due == int(last) + self.days * DAY
         )
@@ -114,7 +113,7 @@ class Ledger:
         self.path: Final = path
         self.states: Final = {name: {state} for name, state in states.items()}
         self.acknowledged: Final[list[str]] = []
-        # Submissions that may count: all but those that were refused for good.
+        # Submissions that may count: all but those that were refused permanently.
         self.begun = 0
         self._open: tuple[float, list[Given]] | None = None
         self._offset = 0
@@ -124,7 +123,8 @@ class Ledger:
         self._write({"at": now, "given": [list(vars(answer).values()) for answer in given]})
 
     def end(self, moment: Moment, outcome: str, job_id: str = "") -> None:
-        """It was acknowledged ("ack"), refused for good ("refused"), or nobody knows ("error").
+        """It was acknowledged ("ack"), refused permanently ("refused"), or its outcome is unknown
+        ("error").
 
         Args:
             moment: when, by the clock of the process that sent it, which need not be true.
@@ -146,7 +146,7 @@ class Ledger:
                 self._take(json.loads(line))
 
     def settle(self, now: float, wrong_by: float = 0.0) -> None:
-        """A submission that is open at this moment has no ending any more: whoever sent it is dead.
+        """A submission that is still open will never have an ending: its process is dead.
 
         Args:
             now: the true time.

@@ -1,6 +1,6 @@
-"""The load: many students, several processes, each student served by whichever process comes first.
+"""The load: many students, several processes, each student served by the first free process.
 
-A process that serves a student holds a lock on their ledger, which the system lets go when the
+A process that serves a student holds a lock on their ledger, which the system releases when the
 process dies. Every read is compared with what the student was told before.
 """
 
@@ -34,19 +34,19 @@ MOST_SHOWN: Final = 50
 SAFE_MODE_SHOWN: Final = 10
 
 
-# Clocks of processes are at most so many seconds ahead of the truth, or behind.
+# Clocks of processes are at most this many seconds ahead of the true time, or behind.
 MOST_WRONG: Final = 300.0
 MOST_PLACES: Final = 32
 
 
 class Count(IntEnum):
-    """What is counted, for each process and so for all."""
+    """The counters of each process, and so of all."""
 
     ACKNOWLEDGED = 0
     ERRORS = 1
     READS = 2
     DEGRADED = 3
-    # Reads that are older than what was acknowledged, and say that they are degraded.
+    # Reads that lack an acknowledged answer, and say that they are degraded.
     BEHIND = 4
     FROM_CACHE = 5
     RATE_LIMITED = 6
@@ -55,9 +55,9 @@ class Count(IntEnum):
 
 
 class Board:
-    """What all processes of a load share: whether it is over, and what each has counted.
+    """What all processes of a load share: whether it is over, and each one's counters.
 
-    Each process has a place of its own and writes only there, so that none can die with a lock.
+    Each process writes only to its own place, so that none can die with a lock.
     """
 
     def __init__(self, path: Path) -> None:
@@ -152,8 +152,7 @@ class Students:
 
     @contextmanager
     def one(self, names: list[str], choice: random.Random) -> Iterator[str | None]:
-        """Take one of these whom no other process serves now; None when the one looked for is
-        busy."""
+        """Take one of these whom no other process serves now; None if the wanted one is busy."""
         player = choice.choice(names)
         with self.path(player).open("rb") as file:
             try:
@@ -250,7 +249,7 @@ def look(students: Students, engine: Engine, player: str) -> bool:
 
 
 def differences(ledger: Ledger, found: Any, moment: Moment) -> list[str]:
-    """What an answer of this moment shows that nobody told the student, and what it lacks."""
+    """What a read shows now that it must not, and what it lacks."""
     wrong = []
     before, after = moment.earliest, moment.latest
     shown = {question["question_id"]: question for question in found["questions"]}
@@ -278,8 +277,7 @@ def differences(ledger: Ledger, found: Any, moment: Moment) -> list[str]:
 
 
 def serve(students: Students, engine: Engine, names: list[str], choice: random.Random) -> None:
-    """What a web process does until all is over: answers, reads, and now and then something
-    else."""
+    """A web process's work until the end: answers, reads, and now and then something else."""
     while not students.board.is_over:
         with students.one(names, choice) as player:
             if player is None:
@@ -294,7 +292,7 @@ def serve(students: Students, engine: Engine, names: list[str], choice: random.R
 
 
 def attend(students: Students, engine: Engine, names: list[str], choice: random.Random) -> None:
-    """What a web process does on a quiet day: reads, and now and then answers."""
+    """A web process's work on a quiet day: reads, and now and then answers."""
     while not students.board.is_over:
         with students.one(names, choice) as player:
             if player is None:
@@ -307,7 +305,7 @@ def attend(students: Students, engine: Engine, names: list[str], choice: random.
 
 
 def interfere(engine: Engine, player: str, choice: random.Random) -> bool:
-    """Load or drop the cache of any student, whoever serves them at the moment."""
+    """Load or drop the cache of any student, even if another process serves them."""
     try:
         if choice.random() < 0.5:
             engine.rehydrate(player, SEASON)
@@ -319,7 +317,7 @@ def interfere(engine: Engine, player: str, choice: random.Random) -> bool:
 
 
 def drain(students: Students, engine: Engine, _names: list[str], _choice: random.Random) -> None:
-    """What a background worker does until all is over."""
+    """A background worker's work until the end."""
     while not students.board.is_over:
         try:
             engine.drain(5.0)

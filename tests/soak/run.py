@@ -1,11 +1,11 @@
 """Random faults under load, and an audit at the end: `python -m tests.soak --faults 100 --seed 1`.
 
 Students answer and read in several processes while servers die, hang, fill up, refuse and forget,
-for all processes or for one alone, and clocks differ. Whatever was acknowledged has to be in the
-table once, in its order, and a read that is older than the last acknowledgement says that it is
+for all processes or for one alone, and clocks differ. Every acknowledged answer must be in the
+table once, in its order, and a read that is older than the last acknowledgement must say that it is
 degraded.
 
-`--sick` is another question: what a healthy process notices of a sick one beside it (`sick.py`).
+`--sick` tests another question: what a healthy process notices of a sick one beside it (`sick.py`).
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ DRAINS: Final = 2
 STUDENTS: Final = 120
 LONGEST_FAULT: Final = 2.5
 LONGEST_REST: Final = 1.0
-# One fault in so many begins while another is under way.
+# One fault in this many begins while another is under way.
 OVERLAP: Final = 4
 RECOVERY_SECONDS: Final = 60.0
-# In engines that have it: what waits in MariaDB for a drain, since the journal did not take it.
+# In engines that have it: what waits in MariaDB for a drain, because the journal did not take it.
 JOURNAL_TABLE: Final = "memora_journal"
 SNAPSHOT_ISOLATION: Final = "--innodb-snapshot-isolation=ON"
 
 
 def make_room(site: Site) -> bool:
-    """Forget the reads that Safe Mode has counted. False: those of this moment stood in the way."""
+    """Forget the reads that Safe Mode has counted. False: concurrent reads blocked it."""
     try:
         site.sql("DELETE FROM `memora_safe_mode_read` WHERE read_at_us >= 0")
     except pymysql.err.OperationalError:
@@ -119,7 +119,7 @@ def soak(
 
 
 def drawn(kinds: Sequence[Fault], number: int, choice: random.Random) -> list[Fault]:
-    """So many faults at random; each kind comes once before any comes again."""
+    """This many random faults; each kind comes once before any comes again."""
     found: list[Fault] = []
     while len(found) < number:
         found += choice.sample(kinds, len(kinds))
@@ -127,7 +127,7 @@ def drawn(kinds: Sequence[Fault], number: int, choice: random.Random) -> list[Fa
 
 
 def inflict(faults: Sequence[Fault], choice: random.Random) -> str:
-    """One fault, perhaps with a second one in its midst; they end together. What was done."""
+    """One fault, perhaps with a second one during it; they end together. Returns what was done."""
     told: list[str] = []
     with ExitStack() as ends:
         for fault in faults:
@@ -140,7 +140,7 @@ def inflict(faults: Sequence[Fault], choice: random.Random) -> str:
 
 
 def drained(site: Site, engine: Engine) -> bool:
-    """Take over what dead drains left, and drain; whether nothing is left."""
+    """Take over what dead drains left, and drain. Returns whether nothing is left."""
     site.abandon_taken()
     try:
         return engine.drain(5.0)["remaining"] == 0 == waiting(site)
@@ -188,7 +188,7 @@ def main() -> int:
     parser.add_argument("--sick", action="store_true", help="a healthy process beside a sick one")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each sickness")
     options = parser.parse_args()
-    # What the engine says of each fault would hide the progress.
+    # The engine's messages about each fault would hide the progress.
     logging.getLogger("memora_engine").setLevel(logging.CRITICAL)
 
     def report(line: str) -> None:

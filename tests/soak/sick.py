@@ -1,8 +1,7 @@
 """A healthy process beside a sick one: what it notices, under load on students of its own.
 
-One process cannot reach the cache, the journal or either of them, or waits for them in vain. The
-other one reaches everything: its warm reads come from the cache and cost no SQL, and it refuses
-nobody.
+One process cannot reach the cache, the journal or both, or waits for them in vain. The other one
+reaches everything: its warm reads come from the cache and cost no SQL, and it refuses nobody.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ def neighbours(
     report: Callable[[str], None],
     only: Sequence[str] = ("",),
 ) -> list[str]:
-    """Let one process be sick in each way, and look what its neighbour notices.
+    """Make one process sick in each way, and check what its neighbour notices.
 
     Args:
         site: with servers of its own.
@@ -108,7 +107,7 @@ def one(
     time.sleep(seconds)
     after = [students.board.of(place) for place in (healthy, sick)]
     selects, the_sick_ones_selects = (selects_of(site, user) for user in USERS[:2])
-    # A read that had to load a schedule says "cache", too. Who looks whether to believe it reads no
+    # A read that loaded a schedule also says "cache". A look whether to believe it reads no
     # records.
     loads, the_sick_ones_loads = (
         [statement for statement in found if TRACKER in statement]
@@ -147,8 +146,8 @@ def one(
 
 
 def add_users(site: Site) -> None:
-    """A MariaDB user for each process, with the rights of the site's own, and a log of what each
-    asks."""
+    """A MariaDB user for each process, with the rights of the site's own, and a log of each one's
+    statements."""
     with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
         for user in USERS:
             cursor.execute(f"CREATE USER IF NOT EXISTS '{user}'@'%%' IDENTIFIED BY %s", (PASSWORD,))
@@ -158,7 +157,7 @@ def add_users(site: Site) -> None:
 
 
 def forget_statements(site: Site) -> None:
-    """Begin the log afresh."""
+    """Begin the log again."""
     with site.servers.database.connect_as_root() as root, root.cursor() as cursor:
         cursor.execute("TRUNCATE TABLE mysql.general_log")
 

@@ -243,7 +243,7 @@ def test_a_warm_read_takes_no_sql_and_at_most_two_round_trips(
 ) -> None:
     site.add(PLAYER, overdue(1000, subject="Science", topic="Plants"))
     for _ in range(20):
-        # Looks whether the cache may be believed, where the last look is over.
+        # Looks whether the cache may be believed, if the last look has expired.
         engine.due(PLAYER, **query)  # type: ignore[arg-type]
         with site.counting() as costs:
             engine.due(PLAYER, **query)  # type: ignore[arg-type]
@@ -310,6 +310,6 @@ def test_a_season_without_the_cache_is_answered_from_the_table(site: Site, engin
     assert engine.due(PLAYER, limit=5, subject="Science")["total_due"] == 60
     assert len(ids(engine.due(PLAYER, topic="Plants"))) == 10
     assert not site.cache.exists(site.key("srs", PLAYER))
-    # What somebody changes in the table is shown at once.
+    # Manual changes of the table are shown at once.
     site.sql(f"DELETE FROM {TRACKER} WHERE question_id <> 'q007'")
     assert ids(engine.due(PLAYER)) == ["q007"]

@@ -1,4 +1,4 @@
-"""Schedules are in a database of their own: Frappe runs KEYS over the one that its cache is in."""
+"""Schedules are in their own database, because Frappe runs KEYS over that of its cache."""
 
 from __future__ import annotations
 
@@ -215,5 +215,5 @@ def test_tables_that_are_made_again_are_no_other_database(site: Site, engine: En
 
 
 def restore(site: Site, checks: int) -> None:
-    """What a backup from before the last check brings back."""
+    """The content of a backup from before the last check."""
     site.sql("UPDATE memora_check SET checks = %s", (checks,))

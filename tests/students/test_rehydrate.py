@@ -25,7 +25,7 @@ from tests.support.site_under_test import (
 
 
 def check_shown(site: Site, *processes: Engine) -> None:
-    """`q` was answered: nobody sees it as due any more, before and after the drain, nor later."""
+    """`q` was answered: no read shows it as due any more, before and after the drain, or later."""
     for process in processes:
         # Its breaker may keep it from the cache for a moment, and Safe Mode has room for one read.
         assert wait_until(process.cache_available)
@@ -119,7 +119,7 @@ def test_schedules_of_every_name(site: Site, engine: Engine, name: str) -> None:
 @pytest.mark.engines(**BELIEVING)
 @pytest.mark.parametrize("is_written_lately", [False, True])
 def test_a_load_asks_mariadb_twice(site: Site, engine: Engine, is_written_lately: bool) -> None:
-    """Whether anything is to be laid over the records, and for them."""
+    """Whether any entry must be applied to the records, for these students."""
     site.add(PLAYER, [Record("q"), Record("r")])
     engine.due(PLAYER)
     if is_written_lately:
@@ -310,7 +310,7 @@ def test_a_journal_that_lost_everything_does_not_make_old_sets_right(
 
 
 def check_cached(process: Engine, total_due: int) -> None:
-    """Once the cache is back, it tells this number of due questions."""
+    """Once the cache is back, it returns this number of due questions."""
 
     def is_back() -> bool:
         try:
@@ -324,7 +324,7 @@ def check_cached(process: Engine, total_due: int) -> None:
 
 # -- races --------------------------------------------------------------------------------------
 def together(*works: Callable[[], object]) -> None:
-    """Run works at once, the first one in this thread; raises what any of them raised."""
+    """Run tasks at once, the first one in this thread; raises the first error."""
     faults: list[BaseException] = []
 
     def run(work: Callable[[], object]) -> None:

@@ -1,4 +1,4 @@
-"""What works while servers are down, and how much of it a student may have."""
+"""What works while servers are down, and a student's limits then."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.support.site_under_test import (
 
 LIMITER = "`memora_safe_mode_read`"
 PROCESSES = 8
-# After a failure a server is left alone for so long, and longer after more of them.
+# After a failure a server is not asked for this long, and longer after more failures.
 FIRST_PAUSE_SECONDS = 0.25
 
 
@@ -142,8 +142,8 @@ def test_the_limit_holds_when_all_come_at_once(site: Site, without_cache: Engine
 
 
 def in_processes(site: Site, players: list[list[str]]) -> list[tuple[str, int]]:
-    """Each process reads for its players as fast as it can; who has to wait how long, 0 for not at
-    all."""
+    """Each process reads for its players as fast as it can. Returns how long each must wait, 0 for
+    not at all."""
     readers, writer = os.pipe()
 
     def read(own: list[str]) -> None:
@@ -338,7 +338,7 @@ def black_hole() -> Iterator[tuple[str, list[socket.socket]]]:
 
 
 def most_attempts(began: float) -> int:
-    """How often a server that hangs since then may have been tried, by all threads of a process."""
+    """How often all threads of a process may have tried a server that hangs since then."""
     return 2 + math.floor((time.monotonic() - began) / FIRST_PAUSE_SECONDS)
 
 

@@ -1,4 +1,4 @@
-"""Many seasons: which one students see, and what is told of the others."""
+"""Many seasons: which one students see, and what is reported about the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a submission is on its way, and how safe the journal is."""
+"""The status of a submission, and how safe the journal is."""
 
 from __future__ import annotations
 

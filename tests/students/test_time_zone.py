@@ -1,4 +1,4 @@
-"""Frappe stores naive dates in the site's own time zone; the score is Unix time all the same."""
+"""Frappe stores naive dates in the site's own time zone; the score is still Unix time."""
 
 from __future__ import annotations
 

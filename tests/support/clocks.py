@@ -20,7 +20,7 @@ class TrueTime:
     """The true time, whatever the wall clock says.
 
     Args:
-        since: what the process that started this one has; None reads the wall clock, which must
+        since: the value of the process that started this one; None reads the wall clock, which must
             be true.
     """
 
@@ -33,10 +33,11 @@ class TrueTime:
 
 
 class Clock:
-    """How far the wall clock of one process is from the truth, now and at each moment before.
+    """How far the wall clock of one process is from the true time, now and at each earlier time.
 
     Args:
-        path: a file that the process and whoever sets its clock share; made when it is not there.
+        path: a file that the process shares with the one that sets its clock; made if it does not
+            exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -62,11 +63,11 @@ class Clock:
         self._numbers[0] += 1
 
     def offsets_since(self, changes: int) -> list[float]:
-        """All offsets that it had since so many changes, the first one at that moment."""
+        """All offsets since this many changes, the first one being that of then."""
         return [self._numbers[1 + change] / NANO for change in range(changes, self.changes + 1)]
 
     def settings(self, library: Path) -> dict[str, str]:
-        """What makes a process have this clock: environment variables."""
+        """The environment variables that give a process this clock."""
         return {"LD_PRELOAD": str(library), "MEMORA_CLOCK": str(self.path)}
 
 
@@ -84,5 +85,5 @@ class ClockedEngine(RemoteEngine):
 
 
 def build_library(folder: Path) -> Path:
-    """Compile what a process loads to have a clock of its own."""
+    """Compile the library that gives a process its own clock."""
     return preloaded.build_library("clock", folder)

@@ -15,19 +15,19 @@ from tests.support.servers import Redis, ServerError, Started, free_port, redis_
 
 SLOTS: Final = 16_384
 SHARDS: Final = 32
-# The nodes agree on who is dead, and replace it, after about this time.
+# The nodes agree on a dead node, and replace it, after about this time.
 NODE_TIMEOUT_MS: Final = 1_000
 
 
 class ClusterNode(Redis):
-    """One node. It keeps on disk who it is, and no keys."""
+    """One node. It keeps its identity on disk, but no keys."""
 
     def __init__(self, parent: Path | None = None) -> None:
         options: dict[str, object] = {
             "cluster-enabled": "yes",
             "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": NODE_TIMEOUT_MS,
-            # A node that is away costs its own slots only.
+            # A node that is down affects only its own slots.
             "cluster-require-full-coverage": "no",
             "repl-diskless-sync-delay": 0,
         }
@@ -85,14 +85,14 @@ class OnlyNode(ClusterNode):
             raise ServerError(f"the cluster did not form:\n{self.log_end()}")
 
     def forget(self) -> None:
-        """Remove what is on disk but who it is."""
+        """Remove everything on disk but its identity."""
         for path in self.folder.iterdir():
             if path.name not in (self.log.name, "nodes.conf"):
                 path.unlink()
 
 
 def tag(site: str, player: str) -> str:
-    """What the keys of a student's shard begin with in a cluster, as src/rules/shard.rs says."""
+    """The prefix of the keys of a student's shard in a cluster, by src/rules/shard.rs."""
     shard = binascii.crc_hqx(player.encode(), 0) % SHARDS
     for number in range(SLOTS):
         name = f"{site}/{shard}.{number}"
@@ -102,7 +102,7 @@ def tag(site: str, player: str) -> str:
 
 
 class Cluster(Started):
-    """Some masters that have all slots between them, each with so many replicas.
+    """Some masters that have all slots between them, each with this many replicas.
 
     Args:
         masters: how many.
@@ -176,7 +176,7 @@ class Cluster(Started):
                 node.ask("CLUSTER", "SETSLOT", slot, "NODE", to.id)
 
     def is_whole(self) -> bool:
-        """Whether each node knows of all others, and of who has each slot, and replicas follow."""
+        """Whether each node knows all others and the owner of each slot, and replicas follow."""
         return all(self._knows_all(node) for node in self.nodes)
 
     def _knows_all(self, node: ClusterNode) -> bool:

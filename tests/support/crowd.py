@@ -1,8 +1,8 @@
 """Students of many processes who answer and read while something fails, and the count afterwards.
 
-Each student has due questions, all of stability 1. A right answer takes a question one step up and
-away from what is due: so what is lost, counted twice, undone or not shown is told from the state of
-each question.
+Each student has due questions, all of stability 1. A right answer takes a question one step up, so
+that it is no longer due: each question's state shows whether an answer was lost, counted twice,
+undone or not shown.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PROCESSES: Final = 4
 
 @dataclass
 class Report:
-    """What became of a crowd's answers."""
+    """The outcome of a crowd's answers."""
 
     acknowledged: int = 0
     lost: int = 0
@@ -48,7 +48,7 @@ class Report:
         """Nothing is lost, undone, doubled or stale; prints the line of the table.
 
         Args:
-            least: at least so many answers were acknowledged.
+            least: at least this many answers were acknowledged.
         """
         print(f"\n{HEAD}\n{self.line(name)}")
         assert self.acknowledged > least
@@ -94,7 +94,7 @@ class Crowd:
     def of(
         site: Site, settings: Mapping[str, Any], processes: int = PROCESSES, students: int = 60
     ) -> Crowd:
-        """A crowd whose processes are alike.
+        """A crowd with equal processes.
 
         Args:
             settings: of their engines, beside those of the site.
@@ -104,7 +104,7 @@ class Crowd:
         return Crowd(site, engines, [site.engine(**settings)], students)
 
     def live(self, fault: Callable[[], object], after: float = 2.0, rest: float = 6.0) -> Report:
-        """Let them answer, bring about a fault, let them go on for a while, drain, and count."""
+        """Let them answer, cause a fault, let them continue for a while, drain, and count."""
         threads = [
             threading.Thread(target=self._study, args=(number,))
             for number in range(len(self.processes))

@@ -1,5 +1,4 @@
-"""The scheduling rules, written from the specification and from nothing else: what tests compare
-with."""
+"""The scheduling rules, written only from the specification, for tests to compare with."""
 
 from __future__ import annotations
 

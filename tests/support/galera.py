@@ -17,8 +17,8 @@ class GaleraNode(MariaDB):
     """A node.
 
     Args:
-        others: nodes that it joins, and takes its data from; none: it begins a cluster of its own.
-        extra: as of `MariaDB`.
+        others: nodes that it joins, and takes its data from; none: it starts its own cluster.
+        extra: as for `MariaDB`.
     """
 
     name = "galera"

@@ -16,13 +16,13 @@ SLOW: Final = "slow:"
 
 
 class NamedEngine(RemoteEngine):
-    """An engine in a process that asks a name server of its own.
+    """An engine in a process with its own name server.
 
     Args:
         folder: where its files are.
         settings: arguments of `Settings`.
-        names: what the name server knows: names and their addresses, which `SLOW` may stand before,
-            or `SILENT`.
+        names: the name server's names and their addresses, with `SLOW` or `SILENT` before them if
+            wanted.
     """
 
     def __init__(self, folder: Path, settings: dict[str, Any], **names: str) -> None:

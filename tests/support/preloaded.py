@@ -1,4 +1,4 @@
-"""What a process loads before all else, to have something of its own: a clock, a name server."""
+"""Libraries that a process loads first, to have its own clock or name server."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from tests.support.servers import MariaDB, ServerError, wait_until
 # Both write a log, for each may be the primary.
 PRIMARY: Final = ("--server-id=1", "--log-bin=bin")
 REPLICA: Final = ("--server-id=2", "--log-bin=bin", "--read-only=1", "--skip-slave-start")
-# What replicas are sent.
+# What replicas receive.
 FORMATS: Final = ("ROW", "MIXED")
 # As docs/servers.md has it.
 SEMI_SYNCHRONOUS: Final = (
@@ -32,7 +32,7 @@ class Pair:
         self.replica: Final = replica
 
     def follow(self) -> None:
-        """Have the replica do all that the primary has done, and go on with it."""
+        """Make the replica catch up with the primary, and follow it."""
         _run(self.primary, "GRANT REPLICATION SLAVE ON *.* TO 'replica'@'%' IDENTIFIED BY 'x'")
         _run(
             self.replica,
@@ -66,15 +66,15 @@ class Pair:
         return bool(reached == (ahead["File"], ahead["Position"]))
 
     def fall_behind(self) -> None:
-        """From now on the replica does nothing of what the primary does."""
+        """From now on the replica does not follow the primary."""
         _run(self.replica, "STOP SLAVE")
 
     def demote(self) -> None:
-        """The primary takes no writes any more; those who are connected stay so."""
+        """The primary no longer takes writes; existing connections stay."""
         _run(self.primary, "SET GLOBAL read_only = 1")
 
     def take_over(self) -> None:
-        """The replica is the primary, with what it has."""
+        """The replica becomes the primary, with its data."""
         _run(self.replica, "STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0")
 
 
@@ -84,7 +84,7 @@ def started_pair(is_semi_synchronous: bool = False, binlog_format: str = "MIXED"
 
     Args:
         is_semi_synchronous: a commit waits until the replica has it, or for ten seconds.
-        binlog_format: what the replica is sent.
+        binlog_format: what the replica receives.
     """
     both = [f"--binlog-format={binlog_format}", *(SEMI_SYNCHRONOUS if is_semi_synchronous else ())]
     with (

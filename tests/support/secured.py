@@ -14,7 +14,7 @@ from tests.support.certificates import Certificates
 from tests.support.servers import free_port
 from tests.support.site_under_test import Servers
 
-# The certificate that MariaDB shows: it reads its file again when it is told.
+# MariaDB's certificate: it reads the file again on request.
 OF_MARIADB: Final = "mariadb.pem"
 
 
@@ -72,7 +72,7 @@ class Secured:
 
 @contextmanager
 def started_with_tls(folder: Path) -> Iterator[Secured]:
-    """All servers of a site, which can be spoken to with and without TLS.
+    """All servers of a site, which accept connections with and without TLS.
 
     Args:
         folder: where their certificates are made.

@@ -31,7 +31,7 @@ class Replica(Redis):
         return [*super().command(), *follows]
 
     def follows(self) -> bool:
-        """Whether it has all that its primary had, and goes on following it."""
+        """Whether it has all its primary's data, and follows it."""
         with contextlib.closing(self.client(0)) as client:
             return client.info("replication").get("master_link_status") == "up"
 
@@ -116,7 +116,7 @@ class Watched:
                 try:
                     client.execute_command("SENTINEL", "FAILOVER", SERVICE)
                 except redis.ResponseError as error:
-                    # It has not heard of the replica for a moment.
+                    # It has briefly not heard of the replica.
                     if "NOGOODSLAVE" in str(error):
                         return False
                     raise
@@ -153,8 +153,8 @@ def watched(
     primary: Redis | None = None,
     parent: Path | None = None,
 ) -> Iterator[Watched]:
-    """A primary, or the one that is given, with so many replicas and sentinels; all follow, and all
-    know each other."""
+    """A primary, or a given one, with this many replicas and sentinels; all follow, and all know
+    each other."""
     with ExitStack() as stack:
         first = primary or stack.enter_context(Redis(role, "always", parent))
         followers = [stack.enter_context(Replica(first, role, parent)) for _ in range(replicas)]

@@ -27,9 +27,10 @@ import redis
 
 START_SECONDS: Final = 60.0
 STOP_SECONDS: Final = 30.0
-# Below Linux's range for outgoing connections: nobody else takes the port while the server is down.
+# Below Linux's range for outgoing connections: no other program takes the port while the server is
+# down.
 PORTS: Final = range(20000, 32000)
-# The database of the cache's Redis that schedules are in, where nothing else is said.
+# The database of the cache's Redis with the schedules, by default.
 SCHEDULES: Final = 13
 SERVER_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/sbin"
 # Names another redis-server, or a valkey-server, for all of this.
@@ -44,7 +45,7 @@ class ServerError(Exception):
 
 
 class Started:
-    """What runs for as long as a `with` lasts; also what started in part only is ended."""
+    """A program that runs for as long as a `with` lasts; a partial start is also ended."""
 
     def __enter__(self: AnyStarted) -> AnyStarted:
         try:
@@ -143,7 +144,7 @@ class Server(Started):
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let a frozen server go on."""
+        """Let a frozen server continue."""
         os.kill(self.pid, signal.SIGCONT)
 
     def restart(self) -> None:
@@ -185,12 +186,11 @@ class Redis(Server):
 
     Args:
         role: "cache" keeps nothing on disk and may evict, as Frappe's redis_cache; "journal" has
-            appendonly on and never evicts, as a redis_queue that can be trusted.
+            appendonly on and never evicts, like a durable redis_queue.
         appendfsync: when the journal reaches the disk.
         parent: where its folder is.
         options: more of its configuration.
-        must_be_installed: it is the installed Redis, whatever is tested: others may have been built
-            without TLS.
+        must_be_installed: use the installed Redis, whichever is tested: others may have no TLS.
     """
 
     def __init__(
@@ -259,12 +259,12 @@ class Redis(Server):
             client.ping()
 
     def snapshot(self) -> None:
-        """Write what the cache holds now to disk: the next start brings it back."""
+        """Write the cache to disk: the next start restores it."""
         with contextlib.closing(self.client()) as client:
             client.save()
 
     def forget(self) -> None:
-        """Remove what is on disk: the next start is empty. Only while the server is down."""
+        """Remove the files on disk: the next start is empty. Only while the server is down."""
         for path in self.folder.iterdir():
             if path != self.log:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -327,7 +327,7 @@ class MariaDB(Server):
         return pymysql.connect(**(defaults | options))
 
     def connect_as_root(self, **options: Any) -> pymysql.Connection[Any]:
-        """A new connection of the administrator, for what the site's user has no right to do."""
+        """A new connection of the administrator, for what the site's user may not do."""
         defaults: dict[str, Any] = {
             "unix_socket": str(self.socket),
             "user": "root",
@@ -374,8 +374,7 @@ class MariaDB(Server):
             cursor.execute("SELECT 1")
 
     def status(self, name: str) -> int:
-        """A counter of the whole server, such as `Com_select`. Asking is no SELECT and counts as
-        none."""
+        """A counter of the whole server, such as `Com_select`. Asking counts as no SELECT."""
         with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SHOW GLOBAL STATUS LIKE %s", (name,))
             return int(cursor.fetchone()[1])
@@ -417,7 +416,7 @@ class MariaDB(Server):
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
+    """An unused port of 127.0.0.1."""
     # Not of the test's seed: two runs with one seed would try the same ports.
     for port in random.SystemRandom().sample(PORTS, 200):
         with socket.socket() as probe, contextlib.suppress(OSError):

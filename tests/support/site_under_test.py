@@ -29,9 +29,9 @@ TOPICS: Final = ("Fractions", "Plants")
 SCHEDULE: Final = ("srs", "srs-detail", "srs-subject")
 TRACKER: Final = "`tabPlayer Memory Tracker`"
 
-# What engines under test are set to. A busy machine is no outage: they wait long,
+# The settings of engines under test. A busy machine is no outage, so they wait long,
 PATIENT: Final = {"redis_timeout_ms": 5_000, "database_timeout_ms": 20_000}
-# but where servers hang, they wait as those of a school do that sets nothing.
+# but if servers hang, they wait as long as a school's by default.
 IMPATIENT: Final = {"redis_timeout_ms": 150, "database_timeout_ms": 700}
 IMPATIENT_WITH_REDIS: Final = {"redis_timeout_ms": IMPATIENT["redis_timeout_ms"]}
 # One look whether the cache may be believed serves the whole test: it is not among the statements
@@ -48,7 +48,7 @@ class Servers:
     database: MariaDB
 
     def heal(self) -> None:
-        """Bring back what a test stopped or froze."""
+        """Restart what a test stopped or froze."""
         for server in (self.cache, self.journal, self.database):
             if server.is_running():
                 server.resume()
@@ -57,7 +57,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class Record:
-    """A row to be put into the big table; times are relative to now.
+    """A row for the big table; times are relative to now.
 
     Args:
         due_in: until the next review; negative is overdue.
@@ -142,7 +142,7 @@ class Site:
             return list(cursor.fetchall())
 
     def add_users(self, *names: str) -> None:
-        """Insert users; those who are there stay."""
+        """Insert users; existing ones stay."""
         for name in names:
             self.sql("INSERT IGNORE INTO `tabUser` (name, email) VALUES (%s, %s)", (name, name))
 
@@ -201,7 +201,7 @@ class Site:
         return self.journal.xlen(self.key("srs-journal"))
 
     def abandon_taken(self) -> None:
-        """Make what dead drains took look old, so that the next drain takes it over now."""
+        """Age the entries that dead drains took, so that the next drain takes them over now."""
         stream = self.key("srs-journal")
         if not self.journal.exists(stream) or not self.journal.xinfo_groups(stream):  # type: ignore[no-untyped-call]
             return
@@ -217,7 +217,7 @@ class Site:
         return [int(about["connected_clients"]) for about in asked]
 
     def settle(self) -> None:
-        """Let what earlier tests left close its connections: Redis counts that as reads."""
+        """Let objects of earlier tests close their connections, which Redis counts as reads."""
         gc.collect()
         before: list[int] = []
         while (now := self.clients()) != before:
@@ -227,7 +227,7 @@ class Site:
 
     @contextmanager
     def counting(self) -> Iterator[list[Cost]]:
-        """Count what the body costs the servers; the list has one item at the end."""
+        """Count the body's load on the servers; the list has one item at the end."""
         if not self.is_settled:
             self.settle()
         costs: list[Cost] = []
@@ -237,7 +237,7 @@ class Site:
         ):
 
             def status() -> list[int]:
-                # Not `Questions`: it counts goodbyes, also late ones of connections that are gone.
+                # Not `Questions`, which also counts late goodbyes of closed connections.
                 cursor.execute("SHOW GLOBAL STATUS LIKE 'Com\\_%'")
                 found = {name: int(value) for name, value in cursor.fetchall()}
                 own = ("Com_show_status", "Com_admin_commands")
@@ -275,9 +275,9 @@ class Site:
 
 
 def reads(client: redis.Redis[str]) -> tuple[int, int]:
-    """How often a Redis read from its connections, without what a busy machine adds between two
-    calls of a test: a ping over a connection that was idle for a second. And how many commands
-    told how long calls took, which a process does in one read every five seconds."""
+    """How often a Redis read from its connections, without the pings of connections that a busy
+    machine left idle for a second. And how many commands reported how long calls took, which a
+    process sends in one read every five seconds."""
     counted = client.info("commandstats")
     pings, tellings = (
         int(counted.get(f"cmdstat_{name}", {"calls": 0})["calls"]) for name in ("ping", "hincrby")

@@ -1,4 +1,4 @@
-"""The wheels that `make wheel` has built, and what they are made of."""
+"""The wheels that `make wheel` has built, and their sources."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def built(package: str) -> Path:
 
 
 def sources() -> Iterator[Path]:
-    """What the wheels are made of."""
+    """The sources of the wheels."""
     names = ("Cargo.toml", "Cargo.lock", "pyproject.toml", "README.md", ".ci/engine_wheel.py")
     yield from (ROOT / name for name in names)
     yield from (path for path in (ROOT / "src").rglob("*") if path.is_file())
@@ -39,7 +39,7 @@ def sources() -> Iterator[Path]:
 
 
 def files_of_the_app() -> Iterator[Path]:
-    """The files of python/memora, without what was built."""
+    """The files of python/memora, without build results."""
     for path in (SOURCES / "memora").rglob("*"):
         if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".so":
             yield path

@@ -1,5 +1,4 @@
-"""Wires to servers that can be cut at any moment: TCP proxies, many of them in one process beside
-ours."""
+"""Wires to servers that can be cut at any time: TCP proxies, many in one other process."""
 
 from __future__ import annotations
 
@@ -42,10 +41,10 @@ class Exchange:
         return number
 
     def send(self, wire: int, order: str) -> None:
-        """Give an order for a wire, and wait until it is obeyed.
+        """Send an order for a wire, and wait until it is done.
 
         Raises:
-            ServerError: the process is gone.
+            ServerError: the process is dead.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -68,11 +67,11 @@ class Exchange:
 
 
 class Wire:
-    """A port that leads to another, and what can befall the way between them.
+    """A port that leads to another, with faults between them.
 
     Args:
         port: where it leads.
-        exchange: what serves it; without, it has one of its own.
+        exchange: the process that serves it; by default its own.
     """
 
     def __init__(self, port: int, exchange: Exchange | None = None) -> None:
@@ -86,7 +85,7 @@ class Wire:
         self._send("cut")
 
     def swallow(self) -> None:
-        """From now on what clients send arrives, but their connections break instead of bringing
+        """From now on clients' requests arrive, but their connections break instead of bringing
         replies."""
         self._send("swallow")
 
@@ -99,12 +98,12 @@ class Wire:
         self._send("hang")
 
     def forget(self) -> None:
-        """From now on nothing passes over the connections that are there, and nobody is told; new
-        ones work. So do firewalls with connections that were idle."""
+        """From now on nothing passes over existing connections, without an error; new ones work.
+        Firewalls treat idle connections like this."""
         self._send("forget")
 
     def delay(self, milliseconds: int) -> None:
-        """From now on whatever passes is under way for so long, in each direction."""
+        """From now on everything that passes takes this long, in each direction."""
         self._send(f"delay {milliseconds}")
 
     def refuse(self) -> None:
@@ -118,7 +117,7 @@ class Wire:
         self._send(f"lead {port}")
 
     def mend(self) -> None:
-        """Everything passes again, also what was held up."""
+        """Everything passes again, including what was delayed."""
         self._send("mend")
 
     def close(self) -> None:
@@ -131,11 +130,11 @@ class Wire:
 
 
 class Wires:
-    """A wire to each server of a site: all the ways that one process has.
+    """A wire to each server of a site, for one process.
 
     Args:
         servers: of the site.
-        exchange: what serves them; without, they have one of their own.
+        exchange: the process that serves them; by default their own.
     """
 
     def __init__(self, servers: Servers, exchange: Exchange | None = None) -> None:
@@ -147,7 +146,7 @@ class Wires:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """What makes an engine go by these wires: arguments of `Site.engine`."""
+        """The arguments of `Site.engine` that make an engine use these wires."""
         return {
             "cache_url": f"redis://127.0.0.1:{self.to['cache'].port}/{SCHEDULES}",
             "journal_url": f"redis://127.0.0.1:{self.to['journal'].port}",
@@ -167,12 +166,12 @@ class Wires:
 
 
 class _End(asyncio.Protocol):
-    """One end of a connection: what it gets, its peer sends."""
+    """One end of a connection: sends on what its peer receives."""
 
     def __init__(self, line: _Line, peer: _End | None = None) -> None:
         self.line = line
         self.peer = peer
-        # The far end is the server's: what it gets are replies.
+        # The far end is the server's: it receives replies.
         self.is_far = peer is not None
         self.transport: asyncio.Transport | None = None
         self.is_forgotten = False
@@ -182,7 +181,7 @@ class _End(asyncio.Protocol):
         self.transport = transport
         self.line.ends.add(self)
         if self.peer is None:
-            # Nothing is read before there is somebody to tell.
+            # Nothing is read before the peer exists.
             transport.pause_reading()
             asyncio.get_running_loop().create_task(self.line.link(self))
         elif self.line.hangs:
@@ -238,7 +237,7 @@ class _Line:
         self.hangs = False
         # Replies until the one that is swallowed alone; 0 when none is.
         self.countdown = 0
-        # Seconds that whatever passes is under way.
+        # The delay of everything that passes, in seconds.
         self.delay = 0.0
         self.ends: set[_End] = set()
         self.server: asyncio.Server | None = None
