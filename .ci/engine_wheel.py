@@ -2,9 +2,9 @@
 
     python .ci/engine_wheel.py dist/memora-*.whl
 
-It holds what the folder python/memora_engine does. Where that has a link to python/memora, the file
-comes from memora's wheel: so both have one engine, one version and one tag, and nothing is compiled
-twice. (Of one crate maturin builds one wheel.)
+It holds the files of the folder python/memora_engine. Links to python/memora are followed in
+memora's wheel, so both have one engine, one version and one tag, and nothing is compiled twice. (Of
+one crate maturin builds one wheel.)
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ that has DocTypes of its own for the same records. docs/adopting.md in the repos
 
 
 def main(arguments: list[str]) -> None:
-    """Write the wheel beside the one that is named.
+    """Write the wheel beside the named one.
 
     Args:
         arguments: the path of memora's wheel.
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
 
 
 def write_engine_wheel(path: Path) -> Path:
-    """Write the second wheel beside memora's; its path."""
+    """Write the second wheel beside memora's. Returns its path."""
     name, rest = path.name.split("-", 1)
     version = rest.split("-")[0]
     if name != "memora":
@@ -63,7 +63,7 @@ def write_engine_wheel(path: Path) -> Path:
 
 
 def files_of_package(wheel: zipfile.ZipFile) -> dict[str, bytes]:
-    """What python/memora_engine holds, links to python/memora followed in memora's wheel."""
+    """The files of python/memora_engine, with links to python/memora followed in memora's wheel."""
     files = {}
     for path in sorted(FOLDER.iterdir()):
         if path.is_symlink():
@@ -74,7 +74,7 @@ def files_of_package(wheel: zipfile.ZipFile) -> dict[str, bytes]:
 
 
 def files_of_dist_info(wheel: zipfile.ZipFile, version: str) -> dict[str, bytes]:
-    """What memora's wheel says of itself, with another name and summary, and nothing required."""
+    """The metadata of memora's wheel, with another name and summary, and without requirements."""
     old, new = (f"{name}-{version}.dist-info/" for name in ("memora", "memora_engine"))
     files = {
         member.replace(old, new, 1): wheel.read(member)

@@ -55,14 +55,11 @@ pub enum Error {
     SeasonUnavailable(String),
 
     /// The season is archived or on its way there; nothing was saved.
-    #[error("{0} is archived and takes no answers any more.")]
+    #[error("{0} is archived and no longer takes answers.")]
     SeasonArchived(String),
 
     /// Safe Mode has no room for this read.
-    #[error(
-        "Reviews are served from a reserve for the moment. Please wait {retry_after} seconds and \
-         try again."
-    )]
+    #[error("Safe Mode has no room for this read. Wait {retry_after} seconds and try again.")]
     RateLimited {
         /// Seconds until a read has room again.
         retry_after: u64,
@@ -83,9 +80,9 @@ pub enum Error {
         broken: bool,
     },
 
-    /// This process reaches another server than the site has agreed on.
+    /// This process reaches a server that is not the site's registered one.
     #[error(
-        "this process reaches another server as {server} than the one that the site has agreed on. \
+        "this process does not reach the site's registered {server}. \
          Name one server's address for all hosts in common_site_config.json. [{code}]",
         code = self.code()
     )]
@@ -94,9 +91,9 @@ pub enum Error {
         server: Server,
     },
 
-    /// Another node of the cluster has what was asked for, or it is on its way there.
+    /// Another node of the cluster has the requested data, or it is moving there.
     #[error(
-        "the {server} has moved what was asked for: {cause}. Try again. [{code}]",
+        "the {server} has moved the requested data: {cause}. Try again. [{code}]",
         code = self.code()
     )]
     Elsewhere {
@@ -106,9 +103,9 @@ pub enum Error {
         cause: String,
     },
 
-    /// All connections of this process to the server are in use. That says nothing of the server.
+    /// All connections of this process to the server are in use. The server may be healthy.
     #[error(
-        "all {most} connections of this process to the {server} are in use. Try again; where it \
+        "all {most} connections of this process to the {server} are in use. Try again; if it \
          lasts, see the part on processes in docs/sizing.md. [{code}]",
         code = self.code()
     )]
@@ -142,14 +139,14 @@ pub enum Error {
         cause: String,
         /// MariaDB's error number, 0 for Redis.
         code: u16,
-        /// True when the same command may be taken later.
+        /// True when the same command may succeed later.
         is_transient: bool,
     },
 
-    /// The answers may have been saved and may not: a server failed in between.
+    /// The answers may or may not have been saved: a server failed in between.
     #[error(
-        "the {server} failed while answers were saved: {cause}. They may have been saved. Check \
-         that it runs; memora recovers by itself. [{code}]",
+        "the {server} failed while answers were being saved: {cause}. They may have been saved. \
+         Check that it runs; memora recovers by itself. [{code}]",
         code = self.code()
     )]
     Unsettled {
@@ -159,7 +156,7 @@ pub enum Error {
         cause: String,
     },
 
-    /// Something that should not be: a defect, or data that others wrote.
+    /// A defect, or data that others wrote.
     #[error("{0} [{code}]", code = self.code())]
     Fault(String),
 }
@@ -178,15 +175,13 @@ impl Error {
         }
     }
 
-    /// True when a server is to be done without: it could not be used, or is not the one that
-    /// counts.
+    /// True when callers must do without a server: it could not be used, or is not registered.
     pub fn is_without(&self, failed: Server) -> bool {
         matches!(self, Error::NotRegistered { server } if *server == failed)
             || self.is_failure_of(failed)
     }
 
-    /// A name that stays the same from version to version, for programs and for the table in
-    /// `docs/operating.md`.
+    /// A name that never changes, for programs and for the table in `docs/operating.md`.
     pub fn code(&self) -> &'static str {
         use Server::{Cache, Database, Journal};
         match self {
@@ -220,7 +215,7 @@ impl Error {
         }
     }
 
-    /// The server that failed, where one did.
+    /// The server that failed, if one did.
     pub fn server(&self) -> Option<Server> {
         match self {
             Error::Unavailable { server, .. }
@@ -248,7 +243,7 @@ impl Error {
         )
     }
 
-    /// The same failure of answers that may have been saved all the same.
+    /// The same failure, of answers that may have been saved anyway.
     pub fn unsettled(self) -> Error {
         match self {
             Error::Unavailable { server, cause, .. }

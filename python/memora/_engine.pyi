@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 __version__: Final[str]
-# Administrators are told of a reconciliation when more differs.
+# Administrators are told of a reconciliation if more differs.
 ALARMING_PERCENT: Final[float]
 
 @type_check_only
@@ -40,8 +40,8 @@ class Question(TypedDict):
 class DueAnswer(TypedDict):
     """What `Engine.due` returns. `season` is None when no season is active.
 
-    `is_degraded`: cut short in Safe Mode, or not whole. `is_whole` is false when answers may be
-    missing that wait in a journal out of reach.
+    `is_degraded`: cut short in Safe Mode, or not whole. `is_whole` is false if answers may be
+    missing that wait in a journal that cannot be reached.
     """
 
     questions: list[Question]
@@ -55,10 +55,9 @@ class DueAnswer(TypedDict):
 class SubmitAnswer(TypedDict):
     """What `Engine.submit` returns once every answer is durable.
 
-    `correct` counts the questions that were answered right; one that was so twice counts once.
-    `xp_earned` is what a review session earns; what a lesson earns is up to the site's own code.
-    `drain_wanted` is true for the one submission that should queue the drain job.
-    `new_stability_counts` has the keys "1" to "4".
+    `correct` counts the questions that were answered right, each once. `xp_earned` is what a review
+    session earns; the site's own code decides what a lesson earns. `drain_wanted` is true for the
+    one submission that should queue the drain job. `new_stability_counts` has the keys "1" to "4".
     """
 
     persistence_job_id: str
@@ -74,7 +73,7 @@ class SubmitAnswer(TypedDict):
 class DrainReport(TypedDict):
     """What one `Engine.drain` did. `remaining` counts the submissions still in the journal.
 
-    `written_again` had been written before, and the database did not have them.
+    `written_again` had been written before, but the database no longer had them.
     """
 
     submissions: int
@@ -106,7 +105,7 @@ class CacheStats(TypedDict):
 class Replica(TypedDict):
     """A replica that is connected to the journal's Redis, `host:port`.
 
-    `is_online`: it follows; else it is still being copied to. `lag_bytes`: what it has not
+    `is_online`: it follows; otherwise it is still being copied to. `lag_bytes`: what it has not
     confirmed yet. `lag_seconds`: since it last confirmed anything.
     """
 
@@ -117,15 +116,14 @@ class Replica(TypedDict):
 
 @type_check_only
 class JournalStatus(TypedDict):
-    """The backlog of unsaved reviews, and how durable the journal's Redis is set up.
+    """The backlog of unsaved reviews, and how durable the journal's Redis is.
 
-    `role`: "master" or "slave", in Redis' words; empty where it may not be asked. `replicas_asked`:
-    how many replicas must have an answer (srs_journal_replicas). `durable`: no setting puts unsaved
-    answers at risk. `kept_in_database`: submissions that redis_queue, or one of the replicas that
-    are asked, did not take: they wait in MariaDB, and count in the backlog. `saved_lately`:
-    submissions that are saved, and that redis_queue keeps for some minutes, in case the database
-    turns out to be an older one. `is_clock_ahead`: answers were seen whose order is ahead of the
-    clock: see `Engine.mend_clock`.
+    `role`: "master" or "slave", in Redis' words; empty if memora's user may not ask.
+    `replicas_asked`: how many replicas must have an answer (srs_journal_replicas). `durable`: no
+    setting puts unsaved answers at risk. `kept_in_database`: submissions that redis_queue, or a
+    required replica, did not take: they wait in MariaDB, and count in the backlog. `saved_lately`:
+    saved submissions that redis_queue keeps for some minutes, in case an older database takes over.
+    `is_clock_ahead`: the order of some answers is ahead of the clock: see `Engine.mend_clock`.
     """
 
     reachable: bool
@@ -152,9 +150,10 @@ class SeasonCache(TypedDict):
 
 @type_check_only
 class CacheStatus(TypedDict):
-    """The cache's Redis, and by season what of it is this site's. Out of reach, all else is empty.
+    """The cache's Redis, and this site's part of it by season; empty if it cannot be reached.
 
-    `is_safe_mode`: reads come from MariaDB, for the `cause`. `memory_limit_bytes` 0: there is none.
+    `is_safe_mode`: reads come from MariaDB, because of `cause`. `memory_limit_bytes` 0: there is
+    none.
     """
 
     reachable: bool
@@ -170,8 +169,8 @@ class CacheStatus(TypedDict):
 class Latency(TypedDict):
     """How long calls of one kind took.
 
-    `buckets`: (milliseconds, how many lasted at most so long, and longer than the bucket before).
-    Quantiles are as exact as the buckets are.
+    `buckets`: (milliseconds, how many lasted at most this long, and longer than the previous
+    bucket). Quantiles are as exact as the buckets are.
     """
 
     count: int
@@ -203,9 +202,9 @@ class LatencyReport(TypedDict):
 
 @type_check_only
 class RebuildProgress(TypedDict):
-    """How far a rebuild is, in records: while it runs, `total` is MariaDB's estimate.
+    """A rebuild's progress, in records: while it runs, `total` is MariaDB's estimate.
 
-    `dropped`: schedules without records, and of students who answered whenever they were loaded;
+    `dropped`: schedules without records, and of students who answered each time they were loaded;
     the next read loads those.
     """
 
@@ -217,17 +216,17 @@ class RebuildProgress(TypedDict):
 
 @type_check_only
 class Reconciliation(TypedDict):
-    """How far a reconciliation is (`done` of about `total` records), and what it found.
+    """A reconciliation's progress (`done` of about `total` records), and what it found.
 
-    Of the records that cache or database have of the students compared: `missing` in the cache,
-    `ghost` (in the cache only), `wrong_date`, `wrong_state` (the date is right; the stability,
-    subject, topic or last review is not). `half_filled` schedules do not say that they are
-    complete, so nobody believes them; their records are not counted. `corrected` schedules were
-    loaded again, `unsettled` ones, which changed whenever they were looked at, dropped. `void`
-    ones, which nobody believes since an outage of the cache, are loaded by the next read, and not
-    compared. `percent_differing` of all cached records, with 95% confidence from `percent_low` to
-    `percent_high`, which are the same when all were compared. `is_alarming`: more than
-    ALARMING_PERCENT of the records differ, or of the schedules are half filled.
+    Of the compared students' records in cache or database: `missing` in the cache, `ghost` (in the
+    cache only), `wrong_date`, `wrong_state` (the date is right; the stability, subject, topic or
+    last review is not). `half_filled` schedules are not marked as complete, so no process believes
+    them; their records are not counted. `corrected` schedules were loaded again; `unsettled` ones,
+    which changed each time they were compared, were dropped. `void` ones have not counted since an
+    outage of the cache; the next read loads them, and they are not compared. `percent_differing` of
+    all cached records, with 95% confidence from `percent_low` to `percent_high`, which are the same
+    if all were compared. `is_alarming`: more than ALARMING_PERCENT of the records differ, or of the
+    schedules are half filled.
     """
 
     season: str
@@ -253,7 +252,7 @@ class Reconciliation(TypedDict):
 class ReplayReport(TypedDict):
     """What one `Engine.replay` did. `unknown` are no Poison Reviews, or were replayed before.
 
-    `done` is the sum of these, and `total` how many there were at the beginning.
+    `done` is the sum of these, and `total` their number at the beginning.
     """
 
     replayed: int
@@ -264,13 +263,13 @@ class ReplayReport(TypedDict):
 
 @type_check_only
 class OutageNews(TypedDict):
-    """Something that administrators want to know.
+    """News for administrators.
 
-    cache or journal, began or ended: an outage, which lasted so many seconds. journal, restarted or
-    replaced: it may have lost answers, or surely has. clock, ahead: an answer is so many seconds
-    ahead of the clock. backlog, old: answers have waited for so many seconds to be written. drain,
-    overdue: answers have waited for a minute, and this process is the one to queue a drain.
-    database, older: it lacked so many submissions that had been written to it, and has them again.
+    cache or journal, began or ended: an outage, and its seconds. journal, restarted or replaced: it
+    may have lost answers, or certainly has. clock, ahead: how many seconds an answer is ahead of
+    the clock. backlog, old: for how many seconds answers have waited to be written. drain, overdue:
+    answers have waited for a minute, and this process must queue a drain. database, older: how many
+    submissions it lacked that had been written to it; it has them again.
     """
 
     server: Literal["cache", "journal", "clock", "backlog", "drain", "database"]
@@ -282,7 +281,7 @@ class OutageNews(TypedDict):
 
 @type_check_only
 class Partition(TypedDict):
-    """A partition of the big table: bears its season's name. `rows` is MariaDB's estimate."""
+    """A partition of the big table, named after its season. `rows` is MariaDB's estimate."""
 
     name: str
     rows: int
@@ -290,11 +289,11 @@ class Partition(TypedDict):
 
 @type_check_only
 class SeasonSize(TypedDict):
-    """A season's records in the big table, by what can be known without reading all of them.
+    """A season's records in the big table, without reading all of them.
 
-    Up to 10,000 records and up to 1,000 students are counted. Of more, `records` are MariaDB's
-    estimate, and `students` are concluded from the records of some of them. `bytes` of the
-    partition are MariaDB's estimate.
+    Up to 10,000 records and up to 1,000 students are counted. Beyond that, `records` are MariaDB's
+    estimate, and `students` are estimated from the records of some. `bytes` of the partition are
+    MariaDB's estimate.
     """
 
     records: int
@@ -305,7 +304,7 @@ class SeasonSize(TypedDict):
 
 @type_check_only
 class ArchiveProgress(TypedDict):
-    """How far a season is on its way to the archive: `done` of `total` records of the present step.
+    """An archive's progress: `done` of `total` records of the present step.
 
     While it copies, `total` is MariaDB's estimate. At the end `done` is how many records were
     archived.
@@ -318,16 +317,16 @@ class ArchiveProgress(TypedDict):
 
 @type_check_only
 class DeletionProgress(TypedDict):
-    """How many of the archived records were looked at, of an estimated total."""
+    """How many of the archived records were checked, of an estimated total."""
 
     done: int
     total: int
 
 @type_check_only
 class ArchiveStatus(ArchiveProgress):
-    """What is known of a season's archive.
+    """The state of a season's archive.
 
-    Without `is_running` and `finished_at` somebody has to go on.
+    Without `is_running` and `finished_at` it must be continued.
     """
 
     is_running: bool
@@ -338,8 +337,8 @@ class MemoraError(Exception):
     """Base of everything the engine raises. `args[0]` says what happened and what to do.
 
     Attributes:
-        code: names the error, the same from version to version; docs/operating.md lists all.
-        server: the one that failed, None when none did.
+        code: names the error, the same in every version; docs/operating.md lists all.
+        server: the one that failed, None if none did.
         is_transient: trying again later may work.
     """
 
@@ -351,7 +350,7 @@ class InvalidInput(MemoraError):
     """The caller's data cannot be accepted; nothing was saved."""
 
 class SeasonUnavailable(MemoraError):
-    """No season is active, or the season cannot take answers any more; nothing was saved."""
+    """No season is active, or the season no longer takes answers; nothing was saved."""
 
 class RateLimited(MemoraError):
     """Safe Mode has no room for this read.
@@ -366,14 +365,17 @@ class ServiceUnavailable(MemoraError):
     """A server that this call cannot do without is down; nothing was acknowledged."""
 
 class OutcomeUnknown(ServiceUnavailable):
-    """A server failed while answers were saved: look before sending them again."""
+    """A server failed while answers were being saved: they may be there already."""
 
 class EngineFault(MemoraError):
-    """A defect or a wrong set-up: an administrator has to look. The cause is in the message."""
+    """A defect or a wrong configuration, which an administrator must correct.
+
+    The message has the cause.
+    """
 
 @type_check_only
 class SentinelAddress(TypedDict):
-    """Where sentinels are (`host:port` each), and what they are asked, by Frappe's names."""
+    """The sentinels' addresses (`host:port` each), and what to ask them, by Frappe's names."""
 
     sentinels: list[str]
     master_service: str
@@ -395,11 +397,11 @@ class Settings:
         cache_cluster_nodes: nodes of the Redis Cluster that has the schedules in place of it
             (srs_cache_cluster_nodes), as `host:port` or URLs.
         frappe_cache_url: Frappe's redis_cache.
-        frappe_cache_sentinel: who knows where it is; counts before the URL.
+        frappe_cache_sentinel: the sentinels that know where it is; takes precedence over the URL.
         journal_url: the Redis with the journal, Frappe's redis_queue.
-        journal_sentinel: who knows where it is, where there is no URL.
+        journal_sentinel: the sentinels that know where it is, if there is no URL.
         journal_replicas: how many of its replicas must have an answer (srs_journal_replicas);
-            what they lack is kept in MariaDB too.
+            answers that they lack are kept in MariaDB too.
         database_name, database_user, database_password: of the site's MariaDB.
         database_host, database_port, database_socket: where it is. A socket wins.
         database_ssl_ca, database_ssl_cert, database_ssl_key: files of TLS to it (db_ssl_*): the CA
@@ -407,10 +409,10 @@ class Settings:
         time_zone: IANA name of the site's time zone (System Settings).
         max_questions: most questions a student may track in a season (srs_max_questions).
         redis_timeout_ms, database_timeout_ms: longest wait for one reply.
-        cache_ttl_seconds: a student's cache goes after this long without an answer.
-        trust_lease_ms: how long the cache is believed after somebody has looked whether it lacks an
-            answer.
-        connection_idle_seconds: MariaDB closes a connection that was idle for so long.
+        cache_ttl_seconds: a student's cache expires after this long without an answer.
+        trust_lease_ms: how long the cache is believed after a process has checked whether it lacks
+            an answer.
+        connection_idle_seconds: MariaDB closes a connection that was idle for this long.
 
     Raises:
         InvalidInput: a URL, file, time zone or limit that cannot be used.
@@ -449,7 +451,7 @@ class Settings:
 class Engine:
     """One site's engine. Cheap to make (connects on first use), safe over threads and forks.
 
-    Methods raise ServiceUnavailable when a server that they need is down, and EngineFault for a
+    Methods raise ServiceUnavailable if a server that they need is down, and EngineFault for a
     defect, unless they say otherwise. The sections are the files of src/binding.
     """
 
@@ -485,7 +487,7 @@ class Engine:
             session_data: JSON text of an object with a list of answers.
             responses: JSON text of a list of answers.
 
-        Returns: when the answers are durable and the next read shows them.
+        Returns: once the answers are durable and the next read shows them.
 
         Raises:
             InvalidInput, SeasonUnavailable, ServiceUnavailable: nothing was saved.
@@ -514,19 +516,19 @@ class Engine:
     ) -> int:
         """Give questions states that others have computed, by the same journal as `submit`.
 
-        They count as they are, as if they had been answered now: after everything that is known of
-        the student, and before every later answer.
+        They count as answers given now: after everything that is known of the student, and before
+        every later answer.
 
         Args:
             player: a User, in any case.
             season: a season that is not archived, active or not.
             states: (question_id, stability from 0 to 4, Unix time of the next review, subject,
-                topic); None for a subject or a topic that stays as it is. Of several of one
-                question the last counts.
+                topic); None for a subject or a topic that stays. Of several states of one question
+                the last counts.
 
         Returns: how many questions.
 
-        Raises: as `submit`. Of more than 50, some may be kept then; to do it again changes nothing.
+        Raises: as `submit`. Of more than 50, some may be saved then; repeating the call is safe.
         """
 
     def may_read_in_safe_mode(self, player: str) -> bool:
@@ -535,7 +537,7 @@ class Engine:
     def due_as_in_safe_mode(
         self, player: str, season: str, limit: int = 10, subject: str | None = None
     ) -> DueAnswer:
-        """What a read in Safe Mode shows of a season: at most 10. It is not counted as one.
+        """What a read in Safe Mode shows of a season, at most 10; it does not count as one.
 
         Args:
             player: the student.
@@ -559,8 +561,8 @@ class Engine:
         """Write what waits in the journal to MariaDB, until it is empty or the time is over.
 
         Args:
-            seconds: it begins no other batch of 1,000 submissions after this time, but writes one
-                at least.
+            seconds: after this time it begins no other batch of 1,000 submissions, but it writes at
+                least one.
         """
 
     def replay(
@@ -570,20 +572,20 @@ class Engine:
     ) -> ReplayReport:
         """Write Poison Reviews to the table after all.
 
-        A newer state of a record stays. What still cannot be written keeps waiting, with its new
-        reason: its student or its season does not exist, its payload cannot be read, or MariaDB
-        refuses it.
+        A newer state of a record stays. A review that still cannot be written keeps waiting, with
+        its new reason: its student or its season does not exist, its payload cannot be read, or
+        MariaDB refuses it.
 
         Args:
-            names: those of these names; None: all that wait.
-            progress: called after each 500 of all; what it raises ends the work.
+            names: only these; None: all that wait.
+            progress: called after each 500 of all; an exception from it ends the work.
 
         Raises:
             InvalidInput: another process replays all.
         """
 
     def retire(self, player: str, season: str, question_ids: set[str]) -> int:
-        """Put off the next review of questions that the site has given up, to the year 2200.
+        """Postpone the next review of questions that the site has retired, to the year 2200.
 
         The records stay, and an answer brings them back.
 
@@ -592,7 +594,7 @@ class Engine:
             season: its name.
             question_ids: the questions.
 
-        Returns: how many were put off.
+        Returns: how many were postponed.
         """
 
     def has_waiting_answers(self, player: str, seasons: list[str]) -> bool:
@@ -600,13 +602,16 @@ class Engine:
 
     # -- status -----------------------------------------------------------------------------------
     def journal_status(self) -> JournalStatus:
-        """The backlog, and how durable the journal is. A journal out of reach is no error here."""
+        """The backlog, and how durable the journal is.
+
+        A journal that is down is no error.
+        """
 
     def cache_status(self, seasons: list[str]) -> CacheStatus:
-        """How the cache does, in a few steps whatever else it has. Out of reach is no error here.
+        """The cache's health, in a few steps however much it has. A cache that is down is no error.
 
         Args:
-            seasons: names of the seasons to tell of.
+            seasons: names of the seasons to report on.
         """
 
     def cache_available(self) -> bool:
@@ -619,10 +624,10 @@ class Engine:
         """
 
     def check_outages(self) -> None:
-        """Look whether cache and journal answer, and note it for all processes. Raises nothing."""
+        """Check whether cache and journal answer, and note it for all processes. Raises nothing."""
 
     def outage_news(self) -> list[OutageNews]:
-        """News that this process is the one to tell administrators of, each of them once."""
+        """News that this process must tell administrators, each once."""
 
     # -- student_cache ----------------------------------------------------------------------------
     def rehydrate(self, player: str, season: str) -> int:
@@ -645,7 +650,7 @@ class Engine:
         """
 
     def due_ids_in_season(self, player: str, season: str, limit: int) -> tuple[list[str], bool]:
-        """The ids of `due_in_season`, and whether MariaDB had to be read for them."""
+        """The ids of `due_in_season`, and whether MariaDB was read for them."""
 
     def cache_add(
         self,
@@ -654,13 +659,13 @@ class Engine:
         items: list[tuple[str, float]],
         seconds_to_live: int | None = None,
     ) -> int:
-        """Set dates in the cache only. What else is cached of a question stays.
+        """Set dates in the cache only. The rest of a question's cached state stays.
 
         Args:
             player: the student.
             season: its name.
             items: (question_id, Unix time of the next review in seconds).
-            seconds_to_live: all that is cached of the student expires then, if no answer comes;
+            seconds_to_live: the student's whole cache expires after this long without an answer;
                 None: as after an answer.
 
         Returns: how many were set.
@@ -670,16 +675,16 @@ class Engine:
         """
 
     def cache_remove(self, player: str, season: str, question_id: str) -> bool:
-        """Take a question out of the cache only. False: it was not there."""
+        """Remove a question from the cache only. False: it was not there."""
 
     def cache_due(self, player: str, season: str, limit: int = 20) -> list[tuple[str, float]]:
-        """(question_id, Unix time) that the cache alone knows to be due, most overdue first."""
+        """(question_id, Unix time) of the due questions in the cache, most overdue first."""
 
     def cache_scores(self, player: str, season: str) -> dict[str, float]:
-        """The Unix time of the next review, by question_id, of all that the cache has."""
+        """The Unix time of the next review of every cached question, by question_id."""
 
     def cache_count_due(self, player: str, season: str) -> int:
-        """How many questions the cache alone knows to be due."""
+        """How many questions are due by the cache alone."""
 
     def cache_clear(self, player: str, season: str) -> bool:
         """Drop a student's cache; the next read loads it again. False: there was none."""
@@ -697,12 +702,12 @@ class Engine:
     ) -> RebuildProgress:
         """Load all schedules of a season into the cache again; the old ones serve until then.
 
-        Students read and answer meanwhile, and no answer is undone. Killed, it begins again when it
-        is run again.
+        Students read and answer meanwhile, and no answer is undone. A killed run starts over when
+        it is run again.
 
         Raises:
-            InvalidInput: there is no such season, it does not use the cache, or another process is
-                at it.
+            InvalidInput: there is no such season, it does not use the cache, or another process
+        does it.
             SeasonUnavailable: it is archived.
         """
 
@@ -719,14 +724,14 @@ class Engine:
 
         Args:
             season: its name.
-            sample: compare students, drawn at random, who have about so many records together, at
-                least ten of them; None: all that are cached.
+            sample: compare random students who together have about this many records, at least ten
+                students; None: all that are cached.
             progress: see above.
             share: see above.
 
         Raises:
-            InvalidInput: there is no such season, it does not use the cache, or another process is
-                at it.
+            InvalidInput: there is no such season, it does not use the cache, or another process
+        does it.
             SeasonUnavailable: it is archived.
         """
 
@@ -738,13 +743,12 @@ class Engine:
         kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"],
         season: str,
     ) -> bool:
-        """Whether some process is at it now; an empty season: all seasons."""
+        """Whether a process does it now; an empty season: all seasons."""
 
     def check_cache(self) -> bool:
-        """Make cached schedules void if the database was restored from a backup since last time.
+        """Make cached schedules void if the database was restored since the last check.
 
-        Returns: whether nobody's schedule is there, since that was so, or since the cache was
-            emptied.
+        Returns: whether no schedule is cached, because of that, or because the cache was emptied.
 
         Raises:
             ServiceUnavailable: a server is down; the next check notices it.
@@ -756,8 +760,8 @@ class Engine:
         Args:
             share: of the time in which it works, more than 0 and at most 1.
 
-        Returns: how many it loaded; 0 where another process is at it, or the season does not use
-            the cache.
+        Returns: how many it loaded; 0 if another process does it, or the season does not use the
+            cache.
 
         Raises:
             ServiceUnavailable: a server is down; what was loaded by then stays.
@@ -767,8 +771,8 @@ class Engine:
         """Forget which season is active. Call after a season was saved or deleted.
 
         Args:
-            cache_is_void: forget all students' caches too, for all processes. Needed when a
-                season's enable_redis changes: its sets from before would be believed.
+            cache_is_void: make all schedules void too, for all processes. Needed when a season's
+        enable_redis changes: its old schedules would be believed.
         """
 
     def links_changed(self) -> None:
@@ -778,46 +782,45 @@ class Engine:
         """Forget that a User exists. Call after it was renamed or deleted."""
 
     # -- archive ----------------------------------------------------------------------------------
-    # `progress` is called after each piece of work, some times a second; what it raises ends the
-    # work, as Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, that MariaDB
-    # is kept at work.
+    # `progress` is called after each piece of work, some times a second; an exception from it ends
+    # the work, as Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, in which
+    # MariaDB works on it.
     def archive(
         self,
         season: str,
         progress: Callable[[ArchiveProgress], object] | None = None,
         share: float = 0.5,
     ) -> ArchiveProgress:
-        """Move a season's records to the archive, empty its partition, remove what is cached of it.
+        """Move a season's records to the archive, empty its partition, remove its cached schedules.
 
-        Killed at any moment, it is continued by running it again. One that is archived is left as
-        it is.
+        Running it again continues a killed run. An archived season stays as it is.
 
         Raises:
-            InvalidInput: there is no such season, it is active, another process is at it, or the
-                archive lacks fields.
+            InvalidInput: there is no such season, it is active, another process does it, or the
+        archive lacks fields.
         """
 
     def archive_status(self, season: str) -> ArchiveStatus | None:
-        """What is known of a season's archive. None: it was never archived."""
+        """The state of a season's archive. None: it was never archived."""
 
     def drop_left_partitions(self) -> list[str]:
-        """Drop the empty partitions that seasons archived a week ago have left: their seasons."""
+        """Drop the empty partitions of seasons archived a week ago. Returns their seasons."""
 
     def forget_archive(self, season: str) -> None:
-        """Let the name of a season be used again that was deleted and has no archived records."""
+        """Let the name of a deleted season without archived records be used again."""
 
     def flag_for_deletion(
         self, archived_before: float | None, seconds: float, share: float = 0.5
     ) -> int:
-        """Flag archived records as eligible for deletion, on from where the last call came to.
+        """Flag archived records as eligible for deletion, from where the last call stopped.
 
-        A season is gone through once, when all of it is old enough; a flag that was removed by hand
+        It processes a season once, when all of it is old enough; a flag that was removed by hand
         stays removed.
 
         Args:
-            archived_before: only what was archived before this Unix time; None: three years ago.
-            seconds: it begins no other piece of 500 records after this time, but looks at one at
-                least.
+            archived_before: only records archived before this Unix time; None: three years ago.
+            seconds: after this time it begins no other piece of 500 records, but it checks at least
+                one.
             share: see above.
 
         Returns: how many it flagged.
@@ -829,12 +832,12 @@ class Engine:
         progress: Callable[[DeletionProgress], object] | None = None,
         share: float = 0.5,
     ) -> int:
-        """Delete archived records that are flagged, of one season or of all: how many.
+        """Delete flagged archived records of one season or of all.
 
-        Killed at any moment, it is continued by running it again.
+        Returns how many. Running it again continues a killed run.
 
         Raises:
-            InvalidInput: another process is at it.
+            InvalidInput: another process does it.
         """
 
     # -- personal_data ----------------------------------------------------------------------------
@@ -843,14 +846,14 @@ class Engine:
 
         Raises:
             InvalidInput: a season is being archived just now.
-            ServiceUnavailable: a server is down. Running it again goes on.
+            ServiceUnavailable: a server is down. Running it again continues.
         """
 
     def note_rename(self, old: str, new: str) -> None:
         """Note that a User is about to be renamed, for `carry_renamed`."""
 
     def carry_renamed(self) -> int:
-        """Give renamed students what was written under their old names. Drain first.
+        """Give renamed students the records written under their old names. Drain first.
 
         Returns: how many records.
         """
@@ -859,7 +862,7 @@ class Engine:
     def prepare_storage(self) -> list[str]:
         """Give the tables their keys, collation, partitions and index. Safe to run twice.
 
-        Returns: one line for each change made; empty when nothing was to do.
+        Returns: one line for each change made; empty if nothing was needed.
 
         Raises:
             EngineFault: DocTypes or fields are missing (docs/adopting.md), or the records do not
@@ -867,18 +870,18 @@ class Engine:
         """
 
     def create_partition(self, season: str) -> bool:
-        """Make the season's partition. False: it was there already.
+        """Make the season's partition. False: it exists already.
 
         Raises:
-            InvalidInput: no season is called so.
+            InvalidInput: there is no such season.
             SeasonUnavailable: the season is archived.
         """
 
     def partitions(self) -> list[Partition]:
-        """The big table's partitions by name; p_default is of seasons without one."""
+        """The big table's partitions by name; p_default is for seasons without one."""
 
     def season_size(self, season: str) -> SeasonSize | None:
-        """How large a season is, in milliseconds whatever its size. None: it has no partition."""
+        """The size of a season, in milliseconds however large it is. None: it has no partition."""
 
     def partition_exists(self, season: str) -> bool:
         """Whether a season has its partition."""
@@ -887,19 +890,20 @@ class Engine:
         """Whether there are records for `give_season`."""
 
     def give_season(self, season: str, progress: Callable[[int], object] | None = None) -> int:
-        """Give records without a season this one: how many there were. Running it again goes on."""
+        """Give records without a season this one. Returns how many. Running it again continues."""
 
     def remove_duplicates(self, progress: Callable[[int], object] | None = None) -> int:
-        """Remove all but the newest record of each student, season and question: how many.
+        """Remove all but the newest record of each student, season and question.
 
-        Newest is what was answered last, then what was changed last. Running it again goes on.
+        Returns how many. The newest was answered last, then changed last. Running it again
+        continues.
         """
 
     def mend_clock(self) -> int:
         """Give states whose order is over a minute ahead of the clock the present as their order.
 
-        A host whose clock was ahead has left them. Reads the whole table, and locks nothing but
-        those records. Running it again goes on.
+        A host whose clock was ahead left them. Reads the whole table, and locks only those records.
+        Running it again continues.
 
         Returns: how many records were changed.
         """
@@ -908,11 +912,11 @@ class Engine:
         """Remove, a part at a time, the keys of older versions from the database of Frappe's cache.
 
         Raises:
-            ServiceUnavailable: redis_cache is down; running it again goes on.
+            ServiceUnavailable: redis_cache is down; running it again continues.
         """
 
     def uninstall(self) -> None:
         """Remove the tables that are no DocTypes, and the site's keys in both Redis servers.
 
-        Answers that wait in the journal go, too. Running it again goes on.
+        Also removes answers that wait in the journal. Running it again continues.
         """

@@ -91,8 +91,8 @@ scheduler_events = {
     "weekly_long": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
 }
 
-# Schedules are out of Frappe's sight, in a database of their own: what memora remembers of
-# documents goes.
+# This clears what memora remembers of documents. Schedules stay: they are in a database of their
+# own.
 clear_cache = "memora.services.engine.forget_documents"
 
 # Before it deletes a document, Frappe reads every record that links to it: too many here.
@@ -103,12 +103,12 @@ ignore_links_on_delete = [
     "Poison Review",
     "SRS Job",
 ]
-# Log Settings keep them for a year, unless told otherwise.
+# Log Settings keep them for a year by default.
 default_log_clearing_doctypes = {"SRS Job": 365, "Memory Review Audit": 365}
 
-# Frappe's Personal Data Download reads them. When its Deletion comes to them they are erased
-# already (forget_on_request): the fields to redact only keep it from searching all texts of a table
-# for the name. Without the archive: Frappe would read all of it, in the request of any user.
+# Frappe's Personal Data Download reads them. Its Deletion finds them erased already
+# (forget_on_request): the fields to redact only keep it from searching all texts of a table for the
+# name. The archive is not listed, because Frappe would read all of it in any user's request;
 # `memora export` has it.
 user_data_fields = [
     {"doctype": "Player Memory Tracker", "filter_by": "player", "redact_fields": ["stability"]},

@@ -49,10 +49,10 @@ JOURNAL_URL: Final = "srs_journal_url"
 TIME_ZONE_SECONDS: Final = 60.0
 
 # Frappe's Error Log shows local variables, but hides those with "secret" or "password" in their
-# names: so are named those that hold passwords.
+# names, so variables that hold passwords have such names.
 
-# One engine a site, by db_name, with the settings it was made from. No lock: two threads that both
-# make one only waste the other, and a lock could be held while the web server forks.
+# One engine a site, by db_name, with the settings it was made from. No lock: if two threads make
+# one at once, one is wasted; a lock could be held while the web server forks.
 _engines: Final[dict[str, tuple[dict[str, Any], Engine]]] = {}
 _time_zones: Final[dict[str, tuple[float, str]]] = {}
 
@@ -72,13 +72,13 @@ def engine() -> Engine:
 
 
 def known_engine() -> Engine | None:
-    """The present site's last engine in this process, its settings not looked at again."""
+    """The present site's last engine in this process, without checking its settings again."""
     secret_and_engine = _engines.get(frappe.local.conf.db_name)
     return secret_and_engine[1] if secret_and_engine else None
 
 
 def close_connections() -> None:
-    """Close what a background job leaves open: its process ends without a word (hook after_job)."""
+    """Close a background job's connections: its process ends without closing them (after_job)."""
     if used := known_engine():
         used.close()
 
@@ -92,7 +92,7 @@ def _new_engine(secret_settings: dict[str, Any]) -> Engine:
     try:
         return Engine(Settings(**secret_settings))
     except InvalidInput as error:
-        # Not the input of the student who happens to call.
+        # It is not the caller's input that is wrong.
         raise EngineFault(*error.args) from error
 
 
@@ -132,12 +132,12 @@ def _nodes(secret_nodes: object) -> list[str]:
     """The nodes of a Redis Cluster: a list, or a text with commas, as `bench set-config` writes."""
     parts = secret_nodes.split(",") if isinstance(secret_nodes, str) else secret_nodes or []
     if not isinstance(parts, list):
-        raise EngineFault(f"{CACHE_CLUSTER_NODES} is a list of host:port, or of URLs")
+        raise EngineFault(f"{CACHE_CLUSTER_NODES} must be a list of host:port, or of URLs")
     return [str(part).strip() for part in parts if str(part).strip()]
 
 
 def cache_sentinel(secret_conf: Any) -> SentinelAddress | None:
-    """Who knows where redis_cache is; None: its URL says so.
+    """The sentinels that know where redis_cache is; None: its URL says so.
 
     As `frappe.utils.redis_wrapper.setup_cache` reads it.
     """
@@ -145,7 +145,7 @@ def cache_sentinel(secret_conf: Any) -> SentinelAddress | None:
 
 
 def queue_sentinel(secret_conf: Any) -> SentinelAddress | None:
-    """Who knows where redis_queue is; None: its URL says so.
+    """The sentinels that know where redis_queue is; None: its URL says so.
 
     As `frappe.utils.redis_queue.RedisQueue.get_connection` reads it.
     """
@@ -175,7 +175,7 @@ def queue_url(secret_conf: Any) -> str:
     if not password:
         return url_with_password
     address = urlsplit(url_with_password)
-    # What the URL itself names counts, as in redis-py.
+    # The URL's own values take precedence, as in redis-py.
     if address.username or address.password or address.scheme == "unix":
         return url_with_password
     return address._replace(
@@ -186,7 +186,7 @@ def queue_url(secret_conf: Any) -> str:
 def _queue_user(secret_conf: Any) -> tuple[str, str | None]:
     if secret_conf.use_rq_auth:
         return secret_conf.rq_username or get_bench_id(), secret_conf.rq_password
-    # So frappe.utils.background_jobs spells it.
+    # Spelled as in frappe.utils.background_jobs.
     return "default", os.environ.get("RQ_ADMIN_PASWORD")
 
 

@@ -1,4 +1,4 @@
-//! How the cache does.
+//! The health of the cache.
 
 use crate::consistency::registration::several;
 use crate::engine::{Engine, Process};
@@ -9,15 +9,16 @@ use crate::servers::redis::nodes::Servers;
 use crate::servers::redis::scan;
 use crate::servers::redis::students::{self, SeasonCache};
 
-/// Students whose memory is asked for, of each season.
+/// How many students' memory is measured, for each season.
 const WEIGHED: usize = 32;
 
-/// The cache's Redis, and what of it is this site's.
+/// The cache's Redis, and this site's part of it.
 #[derive(Debug)]
 pub struct CacheStatus {
-    /// Whether it answers; all else is empty when not.
+    /// Whether it answers; otherwise all else is empty.
     pub is_reachable: bool,
-    /// Whether reads come from MariaDB: it does not answer, or may be old and nobody can tell.
+    /// Whether reads come from MariaDB: it does not answer, or may be old, which cannot be checked
+    /// now.
     pub is_safe_mode: bool,
     /// What is wrong.
     pub cause: Option<String>,
@@ -34,11 +35,11 @@ pub struct CacheStatus {
 }
 
 impl Engine {
-    /// How the cache does, and what it has of some seasons. It takes the same few steps however
-    /// many keys there are, others' included.
+    /// The health of the cache, and what it has of some seasons. Takes the same few steps however
+    /// many keys there are, other programs' included.
     ///
     /// # Errors
-    /// Only for faults: a cache out of reach is part of the answer.
+    /// Only for faults: a cache that cannot be reached is part of the answer.
     pub fn cache_status(&self, seasons: &[String]) -> Result<CacheStatus> {
         let process = self.process();
         let mut status = CacheStatus {
@@ -67,7 +68,7 @@ impl Engine {
         Ok(status)
     }
 
-    /// Memory, and whether others use the cache.
+    /// Memory, and whether other programs use the cache.
     fn ask_servers(&self, process: &Process, status: &mut CacheStatus) -> Result<()> {
         for node in process.cache.nodes()? {
             let asked = |cache: &mut _| Ok((memory::memory(cache)?, scan::stranger(cache)?));
@@ -80,7 +81,7 @@ impl Engine {
         Ok(())
     }
 
-    /// What is cached of seasons.
+    /// The cached schedules of seasons.
     fn ask_shards(
         &self,
         process: &Process,
@@ -110,18 +111,18 @@ impl Engine {
         Ok(())
     }
 
-    /// What to do about a database that others use, too.
+    /// What to do about a database that other programs also use.
     fn not_alone(&self, key: &str) -> String {
         let shown: String = key.chars().take(60).collect();
         match &self.settings.cache {
             Servers::One(server) => format!(
-                "Database {} of the cache's Redis has keys of others, such as {shown:?}: name one \
-                 of memora's own in srs_cache_url.",
+                "Database {} of the cache's Redis has keys of other programs, such as {shown:?}: \
+                 name a database of memora's own in srs_cache_url.",
                 server.database()
             ),
             Servers::Cluster(..) => format!(
-                "The cache's Redis Cluster has keys of others, such as {shown:?}: name one of \
-                 memora's own in srs_cache_cluster_nodes."
+                "The cache's Redis Cluster has keys of other programs, such as {shown:?}: name a \
+                 cluster of memora's own in srs_cache_cluster_nodes."
             ),
         }
     }

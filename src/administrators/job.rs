@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::servers::mariadb::connect::DatabaseServer;
 use crate::servers::mariadb::locks::{Held, is_locked};
 
-/// How long to wait for one that is just ending, in seconds.
+/// How long to wait for a job that is just ending, in seconds.
 const LOCK_SECONDS: u32 = 1;
 
 /// A kind of work.
@@ -51,8 +51,8 @@ impl Job {
             .ok_or_else(|| Error::InvalidInput(format!("there is no job {name:?}")))
     }
 
-    /// Makes this connection the only one that does it to a season (empty: to all), until it or the
-    /// lock ends, however it ends.
+    /// Makes this connection the only one that does it to a season (empty: to all), until the
+    /// connection or the lock ends, for any reason.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when another does.
@@ -69,7 +69,7 @@ impl Job {
         let name = self.name().to_lowercase();
         let season = if season.is_empty() { "all seasons" } else { season };
         Err(Error::InvalidInput(format!(
-            "Nothing was done: another process is at the {name} of {season}. See its progress in \
+            "Nothing was done: another process does the {name} of {season}. See its progress in \
              the list of SRS Jobs."
         )))
     }
@@ -80,7 +80,7 @@ impl Job {
 }
 
 impl Engine {
-    /// Whether some process is at it now.
+    /// Whether a process does it now.
     ///
     /// # Errors
     /// When MariaDB is down.

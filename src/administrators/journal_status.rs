@@ -1,4 +1,4 @@
-//! How the journal does: what waits there, and how safe it is.
+//! The health of the journal: what waits there, and how safe it is.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::servers::redis::{RedisConnection, journal, written};
 /// The backlog, and how safe it is.
 #[derive(Debug, Default)]
 pub struct JournalStatus {
-    /// Whether the journal answers; all else is empty when not.
+    /// Whether the journal answers; otherwise all else is empty.
     pub is_reachable: bool,
     /// Submissions that wait, those in MariaDB included.
     pub backlog: u64,
@@ -30,7 +30,7 @@ pub struct JournalStatus {
     pub oldest_age_seconds: f64,
     /// The server's `appendonly`.
     pub appendonly: bool,
-    /// The server's `appendfsync`; empty where memora's user may not ask for it.
+    /// The server's `appendfsync`; empty if memora's user may not read it.
     pub appendfsync: String,
     /// The server's `maxmemory-policy`.
     pub maxmemory_policy: String,
@@ -38,9 +38,9 @@ pub struct JournalStatus {
     pub role: String,
     /// The replicas that are connected.
     pub replicas: Vec<Replica>,
-    /// How many replicas are asked whether they have an answer.
+    /// How many replicas must confirm an answer.
     pub replicas_asked: u32,
-    /// Whether an answer that is acknowledged outlives what these settings are made for.
+    /// Whether these settings keep acknowledged answers through a crash.
     pub is_durable: bool,
     /// What an administrator should change, or know.
     pub warning: Option<String>,
@@ -50,7 +50,7 @@ impl Engine {
     /// The backlog of unsaved reviews, its age, and the durability of the journal.
     ///
     /// # Errors
-    /// Only for faults: a journal out of reach is part of the answer.
+    /// Only for faults: a journal that cannot be reached is part of the answer.
     pub fn journal_status(&self) -> Result<JournalStatus> {
         let process = self.process();
         let mut status = match process.journal.with(|journal| self.look_at(journal)) {
@@ -65,8 +65,8 @@ impl Engine {
         {
             status.is_durable = false;
             status.warning = Some(
-                "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's: \
-                 unsaved answers go with it. Give redis_queue a server of its own."
+                "redis_cache and redis_queue are one Redis, and bench build empties redis_cache: \
+                 it would delete unsaved answers. Give redis_queue a server of its own."
                     .to_owned(),
             );
         }
@@ -93,7 +93,7 @@ impl Engine {
     fn look_at(&self, journal: &mut RedisConnection) -> Result<JournalStatus> {
         let (backlog, age_us) = journal::backlog(journal, &self.settings.keys)?;
         let saved_lately = written::count(journal, &self.settings.keys)?;
-        // Who may not use CONFIG is told less by INFO.
+        // Without the right to CONFIG, INFO tells less.
         let appendonly = match journal::setting(journal, "appendonly")? {
             Some(value) => value == "yes",
             None => journal::is_kept_on_disk(journal)?,
@@ -148,17 +148,18 @@ fn risk_of_settings(
     match (appendonly, appendfsync) {
         (true, "always") => None,
         (true, "everysec") => Some(
-            "redis_queue keeps answers over a crash of Redis, but a power cut can take the last \
-             second: set appendfsync to always where that matters.",
+            "redis_queue keeps answers through a crash of Redis, but a power cut can lose the \
+             last second: set appendfsync to always if that matters.",
         ),
         (true, "") => Some(
-            "redis_queue keeps answers over a crash of Redis. Whether a power cut can take the \
-             last second is not known: memora's user may not ask for appendfsync (CONFIG GET).",
+            "redis_queue keeps answers through a crash of Redis. Whether a power cut can lose the \
+             last second is unknown: memora's user may not read appendfsync (CONFIG GET).",
         ),
         (true, _) => Some(
-            "redis_queue leaves it to the system when answers reach the disk: set appendfsync.",
+            "redis_queue lets the operating system decide when answers reach the disk: set \
+             appendfsync.",
         ),
-        // With the file alone, Redis begins empty at its next start.
+        // With the file alone, Redis starts empty the next time.
         (false, _) => Some(
             "redis_queue loses unsaved answers when it crashes: set appendonly yes, first with \
              CONFIG SET, then in its file.",
@@ -177,10 +178,9 @@ fn risk_of_failover(role: &str, connected: usize, asked: u32) -> Option<String> 
         return None;
     }
     let why = if asked == 0 {
-        "none is asked whether it has an answer: a failover loses what it lacks"
+        "none must confirm answers: a failover loses what the replica lacks"
     } else {
-        "not all are asked whether they have an answer: a failover to another one loses what it \
-         lacks"
+        "not all must confirm answers: a failover to one of the others loses what it lacks"
     };
     Some(format!(
         "redis_queue has replicas ({connected}), and {why}. Set srs_journal_replicas to \
@@ -188,12 +188,12 @@ fn risk_of_failover(role: &str, connected: usize, asked: u32) -> Option<String> 
     ))
 }
 
-/// That answers are kept in MariaDB, since replicas lack.
+/// The warning that answers are kept in MariaDB because replicas are missing.
 fn lacking(role: &str, following: usize, asked: u32) -> Option<String> {
     (role == "master" && following < asked as usize).then(|| {
         format!(
-            "{following} of the {asked} replicas of redis_queue that srs_journal_replicas asks for \
-             follow it: until they do, answers are kept in MariaDB too, which takes longer."
+            "{following} of the {asked} replicas that srs_journal_replicas requires follow \
+             redis_queue. Until all do, answers are kept in MariaDB too, which takes longer."
         )
     })
 }

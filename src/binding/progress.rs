@@ -5,8 +5,8 @@ use pyo3::prelude::*;
 use crate::error::{Error, Result};
 use crate::progress::OnProgress;
 
-/// Does work outside the GIL. After each piece `on_progress` is called with what `shown` makes of
-/// it; whatever it raises, Ctrl-C included, ends the work.
+/// Does work outside the GIL. After each piece it calls `on_progress` with the result of `shown`;
+/// any exception, Ctrl-C included, ends the work.
 pub(super) fn with_progress<P, S, T: Send>(
     py: Python<'_>,
     on_progress: Option<Py<PyAny>>,
@@ -21,9 +21,7 @@ where
         work(&mut |progress| {
             report_progress(on_progress.as_ref(), || shown(progress)).map_err(|error| {
                 raised = Some(error);
-                Error::Fault(
-                    "the work was ended by whoever watched it; running it again goes on".to_owned(),
-                )
+                Error::Fault("the work was cancelled; running it again continues".to_owned())
             })
         })
     });

@@ -5,10 +5,10 @@ use crate::error::{Error, Result};
 /// Most characters in a question id; the column holds no more.
 pub const LONGEST_QUESTION_ID: usize = 140;
 
-/// MariaDB's longest identifier: a partition bears its season's name.
+/// MariaDB's longest identifier: a partition has its season's name.
 const LONGEST_SEASON: usize = 64;
 
-/// Refuses an id that cache and table would not give back as it came.
+/// Refuses an id that cache or table would change.
 ///
 /// # Errors
 /// [`Error::InvalidInput`].
@@ -19,21 +19,23 @@ pub fn check_question_id(question_id: &str) -> Result<()> {
     }
 }
 
-/// What is wrong with an id; nothing when nothing is.
+/// What is wrong with an id, if anything.
 pub(crate) fn fault_of_question_id(question_id: &str) -> Option<String> {
     let length = question_id.chars().count();
     if length == 0 || length > LONGEST_QUESTION_ID {
         return Some(format!(
-            "question_id has 1 to {LONGEST_QUESTION_ID} characters, not {length}"
+            "question_id must have 1 to {LONGEST_QUESTION_ID} characters, not {length}"
         ));
     }
     if question_id.chars().any(char::is_control) || question_id.trim() != question_id {
-        return Some("question_id has no control characters and no space at its ends".to_owned());
+        return Some(
+            "question_id must not have control characters or spaces at its ends".to_owned(),
+        );
     }
     None
 }
 
-/// Refuses a player whom the table could not name.
+/// Refuses a player whose name the table cannot hold.
 ///
 /// # Errors
 /// [`Error::InvalidInput`].
@@ -43,7 +45,7 @@ pub fn check_player(player: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::InvalidInput(format!(
-        "a player is the name of a User, 1 to {LONGEST_QUESTION_ID} characters, not {length}"
+        "a player must be the name of a User, 1 to {LONGEST_QUESTION_ID} characters, not {length}"
     )))
 }
 
@@ -53,7 +55,7 @@ pub fn check_player(player: &str) -> Result<()> {
 /// [`Error::InvalidInput`].
 pub fn check_season(season: &str) -> Result<()> {
     if season.contains(':') {
-        return Err(Error::InvalidInput("the name of a season has no colon".to_owned()));
+        return Err(Error::InvalidInput("the name of a season must not have a colon".to_owned()));
     }
     Ok(())
 }
@@ -77,7 +79,7 @@ pub fn check_season_name(season: &str) -> Result<()> {
     }
     let shown: String = season.chars().take(40).collect();
     Err(Error::InvalidInput(format!(
-        "{shown:?} is no name of a season: use SEASON-YYYY or SEASON-YYYY-SUFFIX (A-Z, 0-9, _), at \
+        "{shown:?} is not a season name: use SEASON-YYYY or SEASON-YYYY-SUFFIX (A-Z, 0-9, _), at \
          most {LONGEST_SEASON} characters"
     )))
 }

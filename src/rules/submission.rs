@@ -1,5 +1,5 @@
-//! What comes in: the two forms of a review session and a lesson's interactions (spec section 3),
-//! read and checked. Pure: no server.
+//! Input: the two forms of a review session and a lesson's interactions (spec section 3), read and
+//! checked. Pure: no server.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -12,17 +12,17 @@ use crate::error::{Error, Result};
 /// Most answers in one submission.
 pub const MOST_ANSWERS: usize = 50;
 
-/// Most bytes of JSON that are looked at: 50 answers of the longest ids are a tenth of it.
+/// Most bytes of JSON that are read: 50 answers with the longest ids are a tenth of it.
 const MOST_BYTES: usize = 1 << 20;
-/// The quality of an answer from which on it counts as right.
+/// The lowest quality that counts as right.
 const RIGHT_QUALITY: u64 = 3;
 /// The highest quality of an answer.
 const BEST_QUALITY: f64 = 5.0;
-/// Most digits of a number that comes as text.
+/// Most digits of a number given as text.
 const MOST_DIGITS: usize = 12;
 /// The largest number of milliseconds or of attempts.
 const LARGEST_NUMBER: f64 = 1e12;
-/// The largest whole number up to which JSON with a point has each.
+/// Up to this, a JSON number with a point represents every whole number.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_991.0;
 
 /// Everything of one call.
@@ -34,7 +34,7 @@ pub struct Submission {
     pub subject: Option<String>,
     /// Given to questions that have none yet.
     pub topic: Option<String>,
-    /// How many right answers in a row the client counts: for XP only, and so not kept.
+    /// How many right answers in a row the client counts: only for XP, and not stored.
     #[serde(skip)]
     pub total_combo: u64,
 }
@@ -42,7 +42,7 @@ pub struct Submission {
 /// The fields of a JSON object.
 type Fields = Map<String, Value>;
 
-/// What is wrong with an answer, in the words of JSON: the caller may be a student.
+/// What is wrong with an answer, in terms of JSON: the caller may be a student.
 type Reason = String;
 
 impl Submission {
@@ -53,7 +53,7 @@ impl Submission {
     pub fn from_session_data(json: &str) -> Result<Submission> {
         let data = read("session_data", json)?;
         let Some(data) = data.as_object() else {
-            return Err(invalid("session_data is an object with a list of answers"));
+            return Err(invalid("session_data must be an object with a list of answers"));
         };
         let answers = each("answers", data.get("answers"), |answer| {
             let is_correct = truth(answer, "is_correct")?;
@@ -64,7 +64,7 @@ impl Submission {
         let meta = match data.get("session_meta").unwrap_or(&Value::Null) {
             Value::Null => &nothing,
             Value::Object(meta) => meta,
-            _ => return Err(invalid("session_meta is an object with a subject and a topic")),
+            _ => return Err(invalid("session_meta must be an object with a subject and a topic")),
         };
         Ok(Submission {
             answers,
@@ -82,7 +82,7 @@ impl Submission {
         let answers = each("responses", Some(&read("responses", json)?), |response| {
             let quality = given(response, "quality").and_then(number_of);
             let Some(quality) = quality.and_then(|quality| whole(quality, BEST_QUALITY)) else {
-                return Err("quality is a whole number from 0 to 5".to_owned());
+                return Err("quality must be a whole number from 0 to 5".to_owned());
             };
             let is_correct = quality >= RIGHT_QUALITY;
             let duration_ms = duration(response, &["response_time_ms"])?;
@@ -107,7 +107,7 @@ impl Submission {
                 None => Some(1),
                 Some(number) => number_of(number).and_then(|number| whole(number, LARGEST_NUMBER)),
             };
-            let attempts = attempts.ok_or("attempts_count is a whole number, not negative")?;
+            let attempts = attempts.ok_or("attempts_count must be a whole number of at least 0")?;
             new_answer(interaction, Observed::Lesson { attempts, duration_ms })
         })?;
         Ok(Submission {
@@ -146,7 +146,7 @@ fn read(what: &str, json: &str) -> Result<Value> {
     }
     serde_json::from_str(json).map_err(|error| {
         let (line, column) = (error.line(), error.column());
-        invalid(&format!("{what} is no JSON from line {line}, column {column} on"))
+        invalid(&format!("{what} is not JSON from line {line}, column {column} on"))
     })
 }
 
@@ -157,13 +157,13 @@ fn each(
     read_one: impl Fn(&Fields) -> std::result::Result<Answer, Reason>,
 ) -> Result<Vec<Answer>> {
     let Some(list) = list.and_then(Value::as_array) else {
-        return Err(invalid(&format!("{what} is a list of answers")));
+        return Err(invalid(&format!("{what} must be a list of answers")));
     };
     check_count(list.len())?;
     let answers = list.iter().zip(1..).map(|(answer, place)| {
         let read = answer
             .as_object()
-            .ok_or_else(|| "an answer is an object".to_owned())
+            .ok_or_else(|| "an answer must be an object".to_owned())
             .and_then(&read_one);
         read.map_err(|reason| invalid(&format!("answer {place}: {reason}")))
     });
@@ -181,16 +181,16 @@ fn check_count(count: usize) -> Result<()> {
 fn new_answer(answer: &Fields, observed: Observed) -> std::result::Result<Answer, Reason> {
     let question_id = match given(answer, "question_id") {
         Some(Value::String(text)) => text.clone(),
-        // As Frappe's autoincrement names are.
+        // Like Frappe's autoincrement names.
         Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
         Some(Value::Number(number)) => {
             match number.as_f64().and_then(|number| whole(number, LARGEST_EXACT)) {
                 Some(number) => number.to_string(),
-                None => return Err("question_id is text or a whole number".to_owned()),
+                None => return Err("question_id must be text or a whole number".to_owned()),
             }
         }
         None => return Err("question_id is missing".to_owned()),
-        Some(_) => return Err("question_id is text or a whole number".to_owned()),
+        Some(_) => return Err("question_id must be text or a whole number".to_owned()),
     };
     match fault_of_question_id(&question_id) {
         None => Ok(Answer { question_id, observed }),
@@ -198,7 +198,7 @@ fn new_answer(answer: &Fields, observed: Observed) -> std::result::Result<Answer
     }
 }
 
-/// A field that is there and not null.
+/// A field that exists and is not null.
 fn given<'a>(fields: &'a Fields, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
 }
@@ -224,17 +224,17 @@ fn truth(fields: &Fields, name: &str) -> std::result::Result<bool, Reason> {
         }
         None => None,
     };
-    truth.ok_or_else(|| format!("{name} is true or false"))
+    truth.ok_or_else(|| format!("{name} must be true or false"))
 }
 
-/// A number of right answers in a row; what is no positive whole number counts as 0.
+/// A number of right answers in a row; anything but a positive whole number counts as 0.
 fn combo(value: &Value) -> u64 {
     // A whole number that is too large for 64 bits is read as one with a point.
     let is_huge = value.is_f64() && value.as_f64().is_some_and(|number| number >= u64::MAX as f64);
     value.as_u64().unwrap_or(if is_huge { u64::MAX } else { 0 })
 }
 
-/// The first of the durations that is given; every one that is must be right.
+/// The first given duration; every given one must be valid.
 fn duration(fields: &Fields, names: &[&str]) -> std::result::Result<u64, Reason> {
     let mut first = None;
     for name in names {
@@ -242,7 +242,7 @@ fn duration(fields: &Fields, names: &[&str]) -> std::result::Result<u64, Reason>
         let milliseconds =
             number_of(value).filter(|number| (0.0..=LARGEST_NUMBER).contains(number));
         let milliseconds = milliseconds.ok_or_else(|| {
-            format!("{name} is a number of milliseconds from 0 to {LARGEST_NUMBER}")
+            format!("{name} must be a number of milliseconds from 0 to {LARGEST_NUMBER}")
         })?;
         // In range and not negative: only the fraction is dropped.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -258,12 +258,12 @@ fn whole(number: f64, most: f64) -> Option<u64> {
     (number.fract() == 0.0 && (0.0..=most).contains(&number)).then_some(number as u64)
 }
 
-/// A name in an object, if it is there.
+/// A name in an object, if given.
 fn name_in(fields: &Fields, field: &str) -> Result<Option<String>> {
     match given(fields, field) {
         None => Ok(None),
         Some(Value::String(name)) => Ok(named(Some(name.clone()))),
-        Some(_) => Err(invalid(&format!("{field} is text"))),
+        Some(_) => Err(invalid(&format!("{field} must be text"))),
     }
 }
 
@@ -389,25 +389,25 @@ mod tests {
             format!(r#"{{"answers": [{{"question_id": "q", "is_correct": 1}}, {answer}]}}"#)
         };
         for (json, reason) in [
-            ("[]", "session_data is an object with a list of answers"),
-            ("{}", "answers is a list of answers"),
-            ("{\n\"answers\": x}", "session_data is no JSON from line 2, column 12 on"),
-            (&one("17"), "answer 2: an answer is an object"),
-            (&one("{}"), "answer 2: is_correct is true or false"),
-            (&one(r#"{"is_correct": "yes"}"#), "answer 2: is_correct is true or false"),
+            ("[]", "session_data must be an object with a list of answers"),
+            ("{}", "answers must be a list of answers"),
+            ("{\n\"answers\": x}", "session_data is not JSON from line 2, column 12 on"),
+            (&one("17"), "answer 2: an answer must be an object"),
+            (&one("{}"), "answer 2: is_correct must be true or false"),
+            (&one(r#"{"is_correct": "yes"}"#), "answer 2: is_correct must be true or false"),
             (&one(r#"{"is_correct": true}"#), "answer 2: question_id is missing"),
             (
                 &one(r#"{"is_correct": true, "question_id": [1]}"#),
-                "answer 2: question_id is text or a whole number",
+                "answer 2: question_id must be text or a whole number",
             ),
             (
                 &one(r#"{"is_correct": true, "duration_ms": "3 s"}"#),
-                "answer 2: duration_ms is a number of milliseconds from 0 to 1000000000000",
+                "answer 2: duration_ms must be a number of milliseconds from 0 to 1000000000000",
             ),
             (
                 r#"{"answers": [{"question_id": "q", "is_correct": 1}],
                     "session_meta": {"topic": 5}}"#,
-                "topic is text",
+                "topic must be text",
             ),
         ] {
             assert_eq!(refusal(json), format!("Nothing was saved: {reason}."), "{json}");

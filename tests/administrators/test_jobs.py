@@ -148,7 +148,7 @@ def test_an_archive_is_not_cancelled(manager: Site) -> None:
     (job,) = rows(manager)
     assert (job["kind"], job["season"], job["status"]) == ("Archive", season, "Done")
     assert (job["done"], job["total"]) == (40, 40)
-    with pytest.raises(frappe.ValidationError, match="not cancelled"):
+    with pytest.raises(frappe.ValidationError, match="cannot be cancelled"):
         srs.cancel_job(job["name"])
 
 

@@ -1,5 +1,4 @@
-"""Poison Reviews: listed for administrators, and saved after all once what was in their way is
-gone."""
+"""Poison Reviews: listed for administrators, and saved once the obstacle is removed."""
 
 from __future__ import annotations
 
@@ -158,7 +157,7 @@ def test_a_whole_submission_that_could_not_be_read(site: Site, engine: Engine) -
     engine.drain()
     (name,) = waiting(site)
     assert replayed(engine) == (0, 1, 0)
-    # An administrator who knows what it was puts it right.
+    # An administrator who knows the data corrects it.
     site.sql(f"UPDATE {POISON} SET payload = %s", (payload.replace('"q"', '"repaired"'),))
     assert engine.replay([name])["replayed"] == 1
     assert sorted(site.rows()) == ["q", "repaired"]
@@ -176,7 +175,7 @@ def test_more_than_fit_into_a_batch(
         for number in range(1200)
     )
     site.sql(f"INSERT INTO {POISON} (name, player, season, payload) VALUES {rows}")
-    # Those that fail stand in nobody's way.
+    # Those that fail do not block others.
     assert replayed(engine) == (1200, 2, 0)
     assert len(site.rows()) == 1201
 
@@ -237,7 +236,7 @@ def test_one_process_at_a_time_replays_all(site: Site, engine: Engine) -> None:
 
     def look(_report: object) -> None:
         assert engine.is_running("Replay", "")
-        with pytest.raises(InvalidInput, match="another process is at the replay of all seasons"):
+        with pytest.raises(InvalidInput, match="another process does the replay of all seasons"):
             site.engine().replay()
         # Those that are named are not kept waiting.
         assert replayed(site.engine(), ["a"]) == (0, 0, 1)
@@ -283,7 +282,7 @@ def test_thousands_are_replayed_in_the_background(site: Site, app: App) -> None:
         srs.replay_poison_reviews([str(number) for number in range(501)])
     told = srs.replay_poison_reviews()
     assert (told["replayed"], told["failed"], told["unknown"]) == (0, 0, 0)
-    # Who asks again while it waits is told of the same job.
+    # A second request while it waits returns the same job.
     assert srs.replay_poison_reviews()["job"] == told["job"]
     assert srs_jobs.get_job(told["job"])["status"] == "Queued"
     frappe.recorded.run_jobs()
@@ -327,7 +326,7 @@ def test_what_is_dismissed_waits_no_more(
     assert row["dismissed_at"] is not None
     assert "no such questions here" in row["reason"]
     assert srs.get_poison_reviews()["total"] == srs.get_cache_status()["poison_reviews"] == 1
-    # The student sees what the table has, and is told the truth.
+    # The student sees what the table has, and gets the true status.
     assert not engine.cache_stats(PLAYER, SEASON)["complete"]
     assert engine.persistence_status(PLAYER, job) == "failed"
     assert srs.dismiss_poison_reviews([first], reason="Again.") == {"dismissed": 0, "unknown": 1}
@@ -351,7 +350,7 @@ def test_what_is_dismissed_while_all_are_replayed_stays_so(
         other.begin()
         cursor.execute(f"UPDATE {POISON} SET dismissed_at = NOW() WHERE name = %s", (second,))
         with ThreadPoolExecutor() as threads:
-            # It has listed both before it comes to the one that is locked.
+            # It has listed both before it reaches the locked one.
             replaying = threads.submit(replayed, engine)
             assert wait_until(lambda: "bad1" in site.rows())
             other.commit()

@@ -1,4 +1,4 @@
-"""What clients call: memora.api, with the stand-in for frappe."""
+"""The calls of clients: memora.api, with the stand-in for frappe."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_session_has_the_due_questions(site: Site, app: App) -> None:
     assert len(ids(reviews.get_review_session(subject="Science", limit=50))) == 50
     assert len(ids(reviews.get_review_session(topic_id="Plants"))) == 10
     assert reviews.get_review_session(subject="Arabic")["total_due"] == 0
-    # Forms send an empty field for none.
+    # Forms send an empty field for a missing value.
     assert reviews.get_review_session(subject="", topic_id="")["total_due"] == 60
 
 
@@ -162,7 +162,7 @@ def test_a_retired_question_is_not_asked_any_more(
         answer = reviews.get_review_session(limit=10)
         assert ids(answer) == [f"q{number:03}" for number in range(30, 40)]
         assert answer["total_due"] == 30
-    # The loader was told of each once, then never again.
+    # The loader got each once, then never again.
     assert [name for name in requested if int(name[1:]) < 30] == [
         f"q{number:03}" for number in range(30)
     ]
@@ -173,7 +173,7 @@ def test_a_retired_question_is_not_asked_any_more(
         2200
     }
     assert len(rows) == 60
-    # Nobody but the student is asked less, and an answer brings one back.
+    # Only this student is asked less, and an answer brings one back.
     reviews.submit_review_session(session_data=answers("q000"))
     frappe.recorded.run_jobs()
     assert site.rows()["q000"]["next_review_date"].year < 2200
@@ -428,7 +428,7 @@ ODD: list[Any] = [
     " ", "17", "null", "NaN", "1e999", "{", "[", "\ud800", "\x00", [], [[]], [None], [17], ["q"],
     [[["q", True]]], {}, {"": 0}, {"answers": 1}, {"question_id": "q"}, "x" * 2_000_000,
 ]  # fmt: skip
-# Of Rust, serde, PyO3 and Python; of students none.
+# Words of Rust, serde, PyO3 and Python, which students must not see.
 FOREIGN = re.compile(
     r"(?i)\b(serde|untagged|enum|variant|invalid type|expected|missing field|recursion|panick?ed"
     r"|utf-?8|struct|codec|[uif]\d\d|str|int|float|dict|NoneType|object of type|argument"
@@ -481,7 +481,7 @@ def test_no_words_of_a_programming_language_reach_a_student(site: Site, app: App
     assert len(told) > 20
     for message in told:
         assert not FOREIGN.search(message), message
-        begins_with_an_argument = (" has to be ", " cannot be read", " is missing")
+        begins_with_an_argument = (" must be ", " cannot be read", " is missing")
         assert message[:1].isupper() or any(
             words in message for words in begins_with_an_argument
         ), message

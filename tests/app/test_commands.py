@@ -1,4 +1,4 @@
-"""`bench memora ...`: for people and programs, what fails, and several sites."""
+"""`bench memora ...`: for people and programs, failures, and several sites."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ App = Callable[..., None]
 Words = Callable[[str], list[str]]
 
 REASON = ("--reason", "Of a test.")
-# Each command as it is called without harm, but for what needs a name of this test's.
+# Each command with harmless arguments, except those that need a name from this test.
 CALLS: dict[str, list[str]] = {
     "status": [],
     "rebuild": [SEASON],
@@ -45,7 +45,7 @@ CALLS: dict[str, list[str]] = {
 }
 # Refused on the tests' Redis, which have no file: test_make_durable has its own.
 DONE = [name for name in CALLS if name != "make-durable"]
-# What names something that is on one site.
+# Arguments that name something of one site.
 NAMED = [name for name, arguments in CALLS.items() if arguments[:1] and arguments[0][0] != "-"]
 
 
@@ -73,7 +73,7 @@ def commands() -> dict[str, click.Command]:
 
 @pytest.fixture
 def words_of(site: Site, app: App) -> Words:
-    """What makes a command line of a command's name, on a site that has something for each."""
+    """Makes a command line from a command's name, on a site that has data for each."""
     old = ended_season(site, questions=1)
     site.add(PLAYER, [Record("q"), Record("r")])
     site.insert("Poison Review", name="poison", player=PLAYER, season=SEASON, question_id="q")
@@ -99,7 +99,7 @@ def test_for_people_and_for_programs(name: str, words_of: Words) -> None:
     done = run(*words)
     assert (done.exit_code, done.stderr) == (0, ""), done.stderr
     assert done.stdout.strip()
-    # Once more: what was done already is no failure.
+    # Once more: repeated work is no failure.
     done = run(*words, "--json")
     assert (done.exit_code, done.stderr) == (0, ""), done.stderr
     assert isinstance(json.loads(done.stdout), dict)
@@ -284,7 +284,7 @@ def test_a_half_archived_season_is_told(site: Site, app: App, old: str) -> None:
     with pytest.raises(KeyboardInterrupt):
         site.engine().archive(old, stop)
     said = run("archive", old, "--status").stdout
-    assert f"{old} is half archived, and no process works on it: copying" in said
+    assert f"{old} is partly archived, and no process works on it: copying" in said
     assert run("archive", old, "--yes").exit_code == 0
 
 
@@ -309,7 +309,7 @@ def test_a_job_is_cancelled(site: Site, app: App) -> None:
     assert f"Rebuild of {SEASON} is cancelled." in run("cancel", job).stdout
     run("rebuild", SEASON)
     done = next(row["name"] for row in frappe.get_all("SRS Job", {"status": "Done"}))
-    assert "had ended before: Done." in run("cancel", done).stdout
+    assert "had already ended: Done." in run("cancel", done).stdout
 
 
 def test_poison_reviews_are_listed_and_dismissed(site: Site, app: App) -> None:
@@ -350,9 +350,9 @@ def test_what_is_not_confirmed_is_not_done(
     words: tuple[str, ...], given: str, site: Site, app: App
 ) -> None:
     site.add(PLAYER, [Record("q")])
-    said = "Nothing was done, since it was not confirmed."
+    said = "Nothing was done, because it was not confirmed."
     done = run(*words, "--json", given=given)
-    # Click's runner shows what is typed.
+    # Click's runner shows the input.
     answer = json.loads(done.stdout.removeprefix(f" {given}"))
     assert (done.exit_code, answer) == (1, {"error": said, "code": "memora.invalid_input"})
     done = run(*words, given=given)

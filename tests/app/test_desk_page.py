@@ -42,8 +42,7 @@ T = TypeVar("T")
 # -- the server
 # ---------------------------------------------------------------------------------------
 class Desk(ThreadingHTTPServer):
-    """A web server of the site, in threads of its own; `user` is who is logged in, and reads
-    `language`."""
+    """A web server of the site, in its own threads; `user` is logged in, and reads `language`."""
 
     daemon_threads = True
     user = frappe.MANAGER
@@ -184,14 +183,13 @@ class Browser(Page):
         self.run("if (memora.jobs) memora.jobs.POLL_AFTER_MS = 100")
 
     def complaints(self) -> list[str]:
-        """What the scripts did wrong."""
+        """The scripts' errors."""
         return list(self.run("return complaints"))
 
 
 @pytest.fixture
 def browser(chromium: Remote, desk: Desk) -> Iterator[Browser]:
-    """The browser, its page empty; at the end no script has failed, and none that came as data was
-    run."""
+    """The browser with an empty page; at the end no script failed, and no data ran as one."""
     browser = Browser(chromium, desk)
     yield browser
     assert chromium.title != "hacked"
@@ -285,7 +283,7 @@ def test_health_and_numbers(site: Site, app: App, browser: Browser) -> None:
     browser.sees(".srs-tile", "Safe Mode", "Off")
     browser.sees(".srs-tile", "Waiting to Be Saved", "1", "The oldest for")
     browser.sees(".srs-tile", "Cached Schedules", "1")
-    browser.sees(".srs-tile", "Poison Reviews", "1", "Look and replay")
+    browser.sees(".srs-tile", "Poison Reviews", "1", "View and replay")
     assert "/app/poison-review?" in str(browser.attribute(".srs-tile a", "href"))
     browser.sees(".srs-seasons tr", SEASON, "Seen by Students", "1", "MB")
     browser.sees(".srs-latency tr", "Cold read", "1", " ms")
@@ -310,7 +308,7 @@ def test_a_click_rebuilds_the_cache(site: Site, browser: Browser) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
     browser.open("page", "srs-monitor")
     browser.click("Rebuild Cache", ".srs-seasons")
-    browser.sees(".modal", SEASON, "Students go on")
+    browser.sees(".modal", SEASON, "Students can read")
     assert frappe.recorded.jobs == []
     browser.click("Yes", ".modal")
     browser.sees(".desk-alert", "queued")
@@ -343,7 +341,7 @@ def test_a_reconciliation_shows_what_differed(site: Site, browser: Browser) -> N
     assert marks(browser) == (0, 2)
 
 
-# Where texts that match are drawn: of each, the place of its first letter, of its last, and whether
+# Where matching texts are drawn: for each, the places of its first and last letter, and whether
 # they are in one line.
 DRAWN: Final = """
     const [root, pattern] = arguments;
@@ -491,7 +489,7 @@ def test_news_are_shown_at_once(site: Site, browser: Browser) -> None:
     add_job(site)
     browser.open("page", "srs-monitor")
     browser.sees(".srs-jobs tr", "250 of about 1,000 records")
-    # Nobody asks: what is shown came by itself.
+    # The page does not poll: the news came by itself.
     browser.run("memora.SRSMonitor.PAUSE_MS = memora.SRSMonitor.SHORT_PAUSE_MS = 1e9")
     is_polling = "return frappe.pages['srs-monitor'].monitor.is_polling"
     assert wait_until(lambda: not browser.run(is_polling))
@@ -505,7 +503,7 @@ def test_news_are_shown_at_once(site: Site, browser: Browser) -> None:
         news | {"name": "j2", "kind": "Archive"},
     )
     browser.sees(".srs-jobs tr", "Archive")
-    # At the end all else is looked at again.
+    # At the end everything else is loaded again.
     site.sql(f"UPDATE `tab{JOB}` SET status = 'Done', message = 'All are cached.'")
     browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news | {"status": "Done"})
     browser.sees(".srs-jobs tr", "Done", "All are cached.")
@@ -560,7 +558,7 @@ def test_the_list_of_seasons_says_which_one_students_see(site: Site, browser: Br
         "Archived",
         "gray",
     ]
-    # The form knows what the server said when it was opened.
+    # The form knows the server's values from when it was opened.
     assert indicator(**unseen, __onload={"active_seasons": ["SEASON-2027"]})[1] == "green"
 
 
@@ -609,7 +607,7 @@ def test_failures_are_shown_until_they_are_over(site: Site, browser: Browser) ->
     site.servers.database.kill()
     browser.sees("[role=alert]", "Trying again.")
     browser.sees(".page-head", "Not up to date")
-    # What was seen last stays.
+    # The last values stay.
     browser.sees(".srs-seasons tr", SEASON)
     site.servers.database.start()
     browser.sees_no("[role=alert]")
@@ -749,7 +747,7 @@ def test_an_archive_is_followed_in_the_form(site: Site, browser: Browser) -> Non
     news |= {"status": "Running", "message": "Copying records", "done": 5, "total": 10}
 
     def is_shown() -> bool:
-        # What was asked for before may still come, and be shown.
+        # Answers to earlier requests may still come, and be shown.
         browser.run("frappe.realtime.deliver('memora_job', arguments[0])", news)
         return "Archive: Copying records: 5 of about 10 records" in browser.text()
 

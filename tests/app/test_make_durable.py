@@ -78,7 +78,7 @@ def run(*arguments: str, given: str = "") -> Any:
 
 
 def refused(*arguments: str) -> str:
-    """What a refusal says, in one line."""
+    """A refusal's message, in one line."""
     done = run("--yes", *arguments)
     assert done.exit_code == 1, done.output
     assert (done.stderr.count("\n"), done.stderr[:7]) == (1, "Error: ")
@@ -102,7 +102,7 @@ def test_it_is_durable_at_once_and_after_a_restart(queue: QueueOfBench, site: Si
     before = queue.text()
     done = run("--yes")
     assert (done.exit_code, done.stderr) == (0, ""), done.output
-    assert "outlive a crash of redis_queue, and a power cut" in done.stdout
+    assert "survive a crash of redis_queue and a power cut" in done.stdout
     assert "bench setup redis" in done.stdout
     status = engine.journal_status()
     assert (status["durable"], status["warning"]) == (True, None)
@@ -111,7 +111,7 @@ def test_it_is_durable_at_once_and_after_a_restart(queue: QueueOfBench, site: Si
     queue.start()
     assert engine.journal_status()["durable"]
     assert engine.journal_status()["backlog"] == 2
-    # What an administrator wrote stays, and so does the file's mode.
+    # The administrator's lines stay, and so does the file's mode.
     assert queue.text().startswith(before.rstrip("\n"))
     assert stat.S_IMODE(queue.file.stat().st_mode) == 0o640
     assert not list(queue.folder.glob(".redis_queue*"))
@@ -141,12 +141,12 @@ def test_its_answer_for_programs(queue: QueueOfBench) -> None:
 def test_everysec_is_told_for_what_it_is(queue: QueueOfBench) -> None:
     done = run("--yes", "--appendfsync", "everysec")
     assert done.exit_code == 0, done.output
-    assert "a power cut can take the last second" in done.stdout
+    assert "a power cut can lose the last second" in done.stdout
     queue.restart()
     assert (queue.setting("appendonly"), queue.setting("appendfsync")) == ("yes", "everysec")
     run("--yes")
     assert queue.setting("appendfsync") == "always"
-    # What is safer already stays.
+    # Safer settings stay.
     assert run("--yes", "--appendfsync", "everysec").exit_code == 0
     assert queue.setting("appendfsync") == "always"
 
@@ -208,7 +208,7 @@ def test_a_link_leads_to_the_file(queue: QueueOfBench) -> None:
 
 def test_a_disk_that_takes_nothing_leaves_all_as_it_was(queue: QueueOfBench) -> None:
     before = queue.text()
-    # Where Redis 7 makes a folder, and 6.2 a file.
+    # Redis 7 makes a folder there, 6.2 a file.
     (queue.folder / "pids" / "appendonlydir").touch()
     (queue.folder / "pids" / "appendonly.aof").mkdir()
     said = refused()
@@ -260,7 +260,7 @@ def test_another_servers_file_is_refused(queue: QueueOfBench) -> None:
         before.replace(f"port {queue.port}\n", ""),
     ):
         queue.write(other)
-        assert "not of that server" in refused()
+        assert "belongs to another server" in refused()
         assert queue.text() == other
     queue.file.unlink()
     assert "is not here" in refused()
@@ -280,7 +280,7 @@ def test_a_file_of_others_may_not_be_replaced(queue: QueueOfBench) -> None:
         finally:
             if is_root:
                 os.seteuid(0)
-        # Of a file of somebody else's, the new one would have another owner.
+        # A replaced file of another user would change its owner.
         assert may == (not is_root and mode == 0o666)
 
 

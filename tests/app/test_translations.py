@@ -1,4 +1,4 @@
-"""What people read is in their language."""
+"""People read messages in their language."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_sentences_of_the_engine_in_arabic_with_their_values(site: Site) -> None
 
 @pytest.mark.usefixtures("arabic")
 def test_what_tells_a_programmer_stays_as_it_is(site: Site) -> None:
-    with pytest.raises(frappe.ValidationError, match="quality is a whole number from 0 to 5"):
+    with pytest.raises(frappe.ValidationError, match="quality must be a whole number from 0 to 5"):
         reviews.submit_review_session(responses=[{"question_id": "q", "quality": 9}])
 
 
@@ -136,7 +136,7 @@ def test_a_warning_of_several_sentences_in_arabic(arabic: None) -> None:
     warning = translated_warning(
         "redis_queue loses unsaved answers when it crashes: set appendonly yes, first with "
         "CONFIG SET, then in its file. redis_queue has "
-        "replicas (2), and none is asked whether it has an answer: a failover loses what it lacks. "
+        "replicas (2), and none must confirm answers: a failover loses what the replica lacks. "
         "Set srs_journal_replicas to 2."
     )
     assert warning

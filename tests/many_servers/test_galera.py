@@ -1,4 +1,4 @@
-"""Galera: two nodes that both take writes, from processes of one site, and what befalls nodes."""
+"""Galera: two nodes that both take writes from processes of one site, and failures of nodes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def nodes() -> Iterator[list[GaleraNode]]:
 
 @pytest.fixture
 def sites(servers: Servers, nodes: list[GaleraNode]) -> list[Site]:
-    """A site, as processes see it that use the one node or the other."""
+    """A site, as processes see it that use either node."""
     with nodes[0].connect() as connection:
         frappe_standin.create_tables(connection)
     sites = [
@@ -59,7 +59,7 @@ def sites(servers: Servers, nodes: list[GaleraNode]) -> list[Site]:
 
 
 def alter(site: Site) -> None:
-    """Let ALTERs come in the way of whatever is being written."""
+    """Let ALTERs conflict with concurrent writes."""
     for table in (TRACKER, "`tabMemory Review Audit`"):
         with suppress(pymysql.MySQLError):
             site.sql(f"ALTER TABLE {table} COMMENT = '{time.monotonic()}'")
@@ -175,7 +175,7 @@ def test_one_process_at_a_time_whichever_node_it_uses(sites: list[Site]) -> None
                 return
             refused.append(kind)
             assert other.is_running(kind, SEASON)
-            with pytest.raises(InvalidInput, match="another process is at the"):
+            with pytest.raises(InvalidInput, match="another process does the"):
                 JOBS[kind](other)
 
         return meet_there
@@ -189,13 +189,13 @@ def test_one_process_at_a_time_whichever_node_it_uses(sites: list[Site]) -> None
     engine.archive(SEASON, meet("Archive"))
     engine.delete_flagged(SEASON, meet("Deletion"))
     assert refused == list(JOBS)
-    # Nobody ever commits what takes one.
+    # The transaction that takes one is never committed.
     assert {row["taken"] for row in sites[0].sql("SELECT taken FROM memora_lock")} == {0}
 
 
 @pytest.mark.parametrize("end", ["the process is killed", "its node is killed", "its node hangs"])
 def test_who_is_gone_has_no_lock(sites: list[Site], nodes: list[GaleraNode], end: str) -> None:
-    """Within seconds; and a process whose node was away notices."""
+    """Within seconds; and a process whose node was down notices."""
     for number in range(300):
         sites[1].add(f"p{number}@school.example", [Record("q")])
     sites[1].sql("UPDATE `tabGame Subscription Season` SET is_active = 0")

@@ -1,5 +1,5 @@
-"""Servers that are spoken to over TLS: all that is done over plain connections, and clear words
-where one does not trust the other."""
+"""Servers over TLS: everything that works over plain connections, and clear messages if one side
+does not trust the other."""
 
 from __future__ import annotations
 
@@ -111,13 +111,13 @@ def test_only_what_goes_over_tls_does_without_the_bulk_protocol(
 @pytest.mark.parametrize(
     ("shown", "options", "advice"),
     [
-        ("server", {"ca_certs": "other_ca"}, "not signed by a CA that ssl_ca_certs in the URL"),
-        ("server", {}, "not signed by a CA that ssl_ca_certs in the URL"),
+        ("server", {"ca_certs": "other_ca"}, "not signed by a CA in ssl_ca_certs in the URL"),
+        ("server", {}, "not signed by a CA in ssl_ca_certs in the URL"),
         ("expired", {"ca_certs": "ca"}, "has expired"),
         (
             "elsewhere",
             {"ca_certs": "ca", "check_hostname": "1"},
-            "not of the host that redis_cache (or srs_cache_url) names",
+            "not have the name of the host in redis_cache (or srs_cache_url)",
         ),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_redis_that_is_not_trusted_is_not_used(
 @pytest.mark.parametrize(
     ("shown", "options"),
     [
-        # As in redis-py 4.5: its name is only looked at where that is asked for.
+        # As in redis-py 4.5: the name is only checked on request.
         ("elsewhere", {"ca_certs": "ca"}),
         ("server", {"ca_certs": "ca", "check_hostname": "true"}),
         ("server", {"ca_certs": "ca", "cert_reqs": "optional"}),
@@ -162,7 +162,7 @@ def test_a_redis_that_speaks_no_tls_is_named(site: Site, secured: Secured) -> No
     url = f"rediss://localhost:{secured.servers.cache.port}?ssl_cert_reqs=none"
     engine = site.engine(cache_url=url)
     assert not engine.cache_available()
-    assert "does not speak TLS where redis_cache (or srs_cache_url) leads" in cause(engine)
+    assert "does not speak TLS at the address in redis_cache (or srs_cache_url)" in cause(engine)
 
 
 def test_a_redis_that_wants_a_certificate_is_named(site: Site, secured: Secured) -> None:
@@ -181,9 +181,9 @@ def test_a_redis_that_wants_a_certificate_is_named(site: Site, secured: Secured)
 @pytest.mark.parametrize(
     ("shown", "ca", "advice"),
     [
-        ("server", "other_ca", "not signed by a CA that db_ssl_ca names"),
+        ("server", "other_ca", "not signed by a CA in db_ssl_ca"),
         ("expired", "ca", "has expired"),
-        ("elsewhere", "ca", "not of the host that db_host names"),
+        ("elsewhere", "ca", "not have the name of the host in db_host"),
     ],
 )
 def test_a_mariadb_that_is_not_trusted_is_not_used(
@@ -199,7 +199,7 @@ def test_a_mariadb_that_speaks_no_tls_is_named(
     private_servers: Servers, secured: Secured, site: Site
 ) -> None:
     plain = {"database_port": private_servers.database.port}
-    with pytest.raises(MemoraError, match="does not speak TLS where db_host leads"):
+    with pytest.raises(MemoraError, match="does not speak TLS at the address in db_host"):
         site.engine(**secured.database(**plain)).partitions()
 
 
@@ -218,10 +218,10 @@ def test_a_way_to_sign_in_that_is_not_known_is_an_error(site: Site, secured: Sec
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("redis://h?ssl_cert_reqs=none", "ssl_cert_reqs wants rediss://"),
+        ("redis://h?ssl_cert_reqs=none", "ssl_cert_reqs needs rediss://"),
         ("rediss://h?ssl_cert_reqs=never", "none, optional or required"),
-        ("rediss://h?ssl_cert_reqs=none&ssl_check_hostname=1", "wants ssl_cert_reqs"),
-        ("rediss://h?ssl_keyfile=/nowhere", "wants ssl_certfile"),
+        ("rediss://h?ssl_cert_reqs=none&ssl_check_hostname=1", "needs ssl_cert_reqs"),
+        ("rediss://h?ssl_keyfile=/nowhere", "needs ssl_certfile"),
         ("rediss://h?ssl_certfile=/nowhere", "ssl_certfile: /nowhere: No such file"),
         ("rediss://h?ssl_ca_certs=/nowhere", "ssl_ca_certs: /nowhere: No such file"),
         ("rediss://h?ssl_ca_certs=/dev/null", "ssl_ca_certs: no certificate"),

@@ -19,13 +19,13 @@ from memora._engine import Engine, InvalidInput, Settings
 from tests.servers.test_settings import PLAIN
 from tests.support.site_under_test import PLAYER, Record, Site, ids, session
 
-# What both clients say to a server before they ask anything.
+# The commands that both clients send to a server first.
 SIGNS_ON: Final = {b"AUTH", b"SELECT"}
 REPLIES: Final = {b"INFO": b"$11\r\nrun_id:here\r\n", b"PING": b"+PONG\r\n"}
 
 
 class Listener:
-    """Takes what clients say when they sign on, and lets them in."""
+    """Records the clients' first commands, and accepts them."""
 
     def __init__(self, folder: Path) -> None:
         self.socket: Final = str(folder / "a socket")
@@ -174,17 +174,17 @@ def test_what_is_not_encoded_means_the_same_or_is_refused(listener: Listener, wo
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("127.0.0.1:6379", "begins with redis://"),
-        ("http://127.0.0.1", "begins with redis://"),
-        ("valkey://h:6379", "begins with redis://"),
-        ("redis+sentinel://h:26379/mymaster", "begins with redis://"),
+        ("127.0.0.1:6379", "must begin with redis://"),
+        ("http://127.0.0.1", "must begin with redis://"),
+        ("valkey://h:6379", "must begin with redis://"),
+        ("redis+sentinel://h:26379/mymaster", "must begin with redis://"),
         ("redis://:p#x@127.0.0.1:6379", "%23"),
         ("redis://:p/x@127.0.0.1:6379", "%40 for @"),
         ("redis://127.0.0.1:6379/mymaster", "database's number"),
         ("redis://127.0.0.1:6379?db=one", "db is not a number"),
-        ("redis://127.0.0.1?socket_timeout=never", "socket_timeout is seconds"),
+        ("redis://127.0.0.1?socket_timeout=never", "socket_timeout must be seconds"),
         ("redis://127.0.0.1?retry=7", "option retry"),
-        ("redis://127.0.0.1?ssl_cert_reqs=none", "ssl_cert_reqs wants rediss://"),
+        ("redis://127.0.0.1?ssl_cert_reqs=none", "ssl_cert_reqs needs rediss://"),
         ("unix://run/redis.sock", "unix:///path"),
     ],
 )
@@ -199,7 +199,7 @@ def test_what_is_not_encoded_means_the_same_or_is_refused(listener: Listener, wo
 def test_what_memora_cannot_mean_is_refused_by_its_key(
     argument: str, key: str, url: str, why: str
 ) -> None:
-    # Frappe's own matters where no other is named.
+    # Frappe's own counts if no other is named.
     plain = PLAIN | ({"cache_url": None} if argument == "frappe_cache_url" else {})
     with pytest.raises(InvalidInput) as refusal:
         Settings(**(plain | {argument: url}))
@@ -214,6 +214,6 @@ def test_the_shorter_patience_counts(site: Site) -> None:
     engine = site.engine(**own)
     assert ids(engine.due(PLAYER)) == ["q"]
     site.servers.cache.pause()
-    # Else it would wait for the whole of the site's own, and this test with it.
+    # Otherwise it would wait for the site's whole timeout, and this test with it.
     assert not engine.cache_available()
     assert engine.submit(PLAYER, session_data=session("q"))["persistence_job_id"]

@@ -18,9 +18,9 @@ from memora.services.srs_archiver import SRSArchiver, request_archive, request_d
 
 
 class RequestedArchive(TypedDict):
-    """An archive, the SRS Job that tells of it, and what is done by now.
+    """An archive, its SRS Job, and what is done by now.
 
-    The job is None for one that is archived already.
+    The job is None if the season is archived already.
     """
 
     season: str
@@ -32,7 +32,7 @@ class RequestedArchive(TypedDict):
 
 
 class ArchiveState(TypedDict):
-    """How far a season is on its way to the archive. Moments are in the site's time zone."""
+    """How far a season is on its way to the archive. Times are in the site's time zone."""
 
     season: str
     status: Literal["Not Archived", "Archiving", "Archived"]
@@ -46,7 +46,7 @@ class ArchiveState(TypedDict):
 
 
 class QueuedDeletion(TypedDict):
-    """A deletion, of all seasons if none is named, and the SRS Job that tells of it."""
+    """A deletion, of all seasons if none is named, and its SRS Job."""
 
     season: str | None
     status: Literal["queued"]
@@ -58,18 +58,18 @@ class QueuedDeletion(TypedDict):
 def archive_season(
     season: str | None = None, confirm: bool | int | str = False
 ) -> RequestedArchive:
-    """Archive a season in the background, or go on with what was begun.
+    """Archive a season in the background, or continue an archive.
 
     For Memora Managers. Its records move to Archived Memory Tracker and cannot be moved back.
 
     Args:
         season: name of a season that is not active.
-        confirm: has to be true.
+        confirm: must be true.
 
-    Returns: season; status: started, or completed when it is archived already; job, and job_id:
-        the SRS Job, None when it is archived; records_archived: all of them when it is completed,
-        0 before; cache_keys_deleted: 0, since the job deletes them. One that is queued or running
-        already is not queued again, and one whose process is dead goes on.
+    Returns: season; status: started, or completed when it is archived already; job, and job_id: the
+        SRS Job, None when it is archived; records_archived: all of them when it is completed, 0
+        before; cache_keys_deleted: 0, since the job deletes them. An archive that is queued or
+        running already is not queued again; one whose process died continues.
 
     Raises:
         frappe.ValidationError: not confirmed, or the season is active.
@@ -94,7 +94,7 @@ def archive_season(
 def requested(
     status: Literal["started", "completed"], season: str, job: str | None, records: int = 0
 ) -> RequestedArchive:
-    """What is told of an archive that was asked for."""
+    """The answer to a request for an archive."""
     return {
         "season": season,
         "status": status,
@@ -115,7 +115,7 @@ def get_archive_status(season: str | None = None) -> ArchiveState:
     Returns: season; status: Not Archived, Archiving or Archived; step: copying, verifying, freeing,
         clearing or done, None before; done and total records of this step (while copying, total is
         an estimate; at the end both are what was archived); percent; is_running, whether a process
-        is at it now; started_at and finished_at in the site's time zone, or None.
+        works on it now; started_at and finished_at in the site's time zone, or None.
     """
     frappe.only_for(MANAGERS)
     season = as_season(season)
@@ -147,13 +147,13 @@ def delete_eligible_archived_records(
 ) -> QueuedDeletion:
     """Delete, in the background, the archived records that are flagged as eligible for deletion.
 
-    For Memora Managers, who are notified of how many it were. They cannot be had back.
+    For Memora Managers, who are notified of how many were deleted. They cannot be restored.
 
     Args:
         season: only of this season; without it of all.
-        confirm: has to be true.
+        confirm: must be true.
 
-    Returns: season; status: queued; job: the SRS Job, as of archive_season. It can be cancelled.
+    Returns: season; status: queued; job: the SRS Job, as for archive_season. It can be cancelled.
 
     Raises:
         frappe.ValidationError: not confirmed.
@@ -162,9 +162,7 @@ def delete_eligible_archived_records(
     """
     frappe.only_for(MANAGERS)
     season = as_season(season) if as_text("season", season) else None
-    check_confirmed(
-        confirm, _("Archived records that are flagged are deleted and cannot be had back.")
-    )
+    check_confirmed(confirm, _("The flagged archived records are deleted and cannot be restored."))
     return {
         "season": season,
         "status": "queued",

@@ -1,4 +1,4 @@
-"""Arguments as they come from outside: anything of any type."""
+"""Arguments as clients send them: anything of any type."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def as_text(name: str, value: object) -> str | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or not is_unicode(value):
-        throw(_("{0} has to be text").format(name))
+        throw(_("{0} must be text").format(name))
     return value
 
 
@@ -43,7 +43,7 @@ def as_required_text(name: str, value: object) -> str:
 
 
 def check_confirmed(confirm: object, consequence: str) -> None:
-    """Refuse what is not confirmed, and say what it would do."""
+    """Refuse a call that is not confirmed, and say what it would do."""
     if not is_true(confirm):
         throw(_("Nothing was done. {0} To do it, set confirm.").format(consequence))
 
@@ -65,7 +65,7 @@ def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> 
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
-        throw(_("{0} has to be a whole number from {1} to {2}").format(name, least, most))
+        throw(_("{0} must be a whole number from {1} to {2}").format(name, least, most))
     return value
 
 
@@ -81,12 +81,12 @@ def as_names(name: str, value: object) -> list[str] | None:
     if not isinstance(value, list) or not all(
         isinstance(item, str) and is_unicode(item) for item in value
     ):
-        throw(_("{0} has to be a list of names").format(name))
+        throw(_("{0} must be a list of names").format(name))
     return value
 
 
 def as_json(name: str, value: object) -> str | None:
-    """JSON text of what came as text or object; None for None and for an empty form field."""
+    """JSON text of an argument; None for None and for an empty form field."""
     if value is None or isinstance(value, str):
         return as_text(name, value)
     try:
@@ -96,7 +96,7 @@ def as_json(name: str, value: object) -> str | None:
 
 
 def is_unicode(text: str) -> bool:
-    """False for half a character (a lone surrogate), which JSON can name but nobody can store."""
+    """False for half a character (a lone surrogate), which JSON can name but not store."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -29,7 +29,7 @@ from memora.services.srs_redis_manager import request_rebuild
 
 
 class StartedRebuild(TypedDict):
-    """A rebuild, the SRS Job that tells of it, and about how many records it loads."""
+    """A rebuild, its SRS Job, and about how many records it loads."""
 
     season: str
     status: Literal["started"]
@@ -39,7 +39,7 @@ class StartedRebuild(TypedDict):
 
 
 class QueuedReconciliations(TypedDict):
-    """Reconciliations, and the SRS Jobs that tell of them."""
+    """Reconciliations, and their SRS Jobs."""
 
     status: Literal["queued"]
     jobs: list[str]
@@ -50,7 +50,7 @@ class QueuedReconciliations(TypedDict):
 def rebuild_season_cache(season: str | None = None) -> StartedRebuild:
     """Load all schedules of a season into the cache again, in the background. For Memora Managers.
 
-    Students read and answer meanwhile.
+    Students can read and answer meanwhile.
 
     Returns: season; status: started; job, and job_id: the SRS Job, for get_job and cancel_job;
         estimated_records: MariaDB's estimate, 0 while the season has no partition. One that is
@@ -79,22 +79,22 @@ def rebuild_season_cache(season: str | None = None) -> StartedRebuild:
 def trigger_reconciliation(
     sample_size: int | str = SAMPLE_SIZE, season: str | None = None
 ) -> Report | QueuedReconciliations:
-    """Compare cached schedules with the database and correct them; what was found.
+    """Compare cached schedules with the database, correct them, and return what was found.
 
     For Memora Managers.
 
     Args:
-        sample_size: students who have about so many records, drawn at random: 100 to 100,000 of
-            each season. More, or 0 for all that are cached, is done in the background.
+        sample_size: compare random students who together have about this many records: 100 to
+            100,000 of each season. More, or 0 for all that are cached, is done in the background.
         season: one that uses the cache; without it each that does.
 
     Returns: sample_size: how many records were compared; discrepancies_found; discrepancy_rate,
-        from 0 to 1; auto_corrected; alert_triggered: so much differs that administrators were told;
+        from 0 to 1; auto_corrected; alert_triggered: enough differs that administrators were told;
         seasons: what was found of each. In the background: as request_reconciliation.
 
     Raises:
-        ReviewsUnavailable: another process is at it, or it was not done in 20 seconds; what was
-            corrected by then stays. Else as rebuild_season_cache.
+        ReviewsUnavailable: another process does it, or it took longer than 20 seconds; what was
+            corrected by then stays. Otherwise as rebuild_season_cache.
     """
     frappe.only_for(MANAGERS)
     size = as_whole_number("sample_size", sample_size, 0)
@@ -122,7 +122,7 @@ def trigger_reconciliation(
         if not any(engine().is_running("Reconciliation", name) for name in seasons):
             raise
         throw(
-            _("Another process is reconciling this moment. Try again when that is done."),
+            _("Another process is reconciling now. Try again when it is done."),
             ReviewsUnavailable,
         )
 
@@ -137,8 +137,8 @@ def request_reconciliation(
     For Memora Managers.
 
     Args:
-        sample_size: students who have about so many records, drawn at random; 0: all that are
-            cached.
+        sample_size: compare random students who together have about this many records; 0: all that
+            are cached.
         season: one that uses the cache; without it each that does.
 
     Returns: status: queued; jobs: the SRS Jobs, one a season.
@@ -161,5 +161,5 @@ def queue_reconciliations(size: int, seasons: list[str]) -> QueuedReconciliation
 
 
 def as_cached_seasons(season: object) -> list[str]:
-    """The season that is named, or without a name each that uses the cache."""
+    """The named season, or without a name each that uses the cache."""
     return [as_cached_season(season)] if as_text("season", season) else seasons_to_reconcile()

@@ -1,4 +1,4 @@
-"""How many records there are: for those who may read them."""
+"""The number of records: for users who may read them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def get_count(
 ) -> int | None:
     """`frappe.client.get_count`, in its place (hook override_whitelisted_methods).
 
-    Frappe 15's own asks nobody's permission; 16's does. Of memora's records its filters would tell
-    any student what others have answered, and each call would read a big table from end to end.
+    Frappe 15's own checks no permission; 16's does. With its filters any student could learn what
+    others have answered, and each call would read a big table from end to end.
 
     Args:
         doctype: which documents.
@@ -28,7 +28,7 @@ def get_count(
         debug: as Frappe's.
         cache: as Frappe's.
 
-    Returns: how many; None where Frappe 16 was asked for a limit and gave up counting.
+    Returns: how many; None if Frappe 16 was asked for a limit and gave up counting.
 
     Raises:
         frappe.PermissionError: one of memora's DocTypes, and the user may not read it; on Frappe

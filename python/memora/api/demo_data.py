@@ -14,7 +14,7 @@ from memora.services.roles import MANAGERS
 
 
 class QueuedDemoData(TypedDict):
-    """The SRS Job that tells of it."""
+    """Its SRS Job."""
 
     job: str
 
@@ -24,10 +24,10 @@ class QueuedDemoData(TypedDict):
 def make_demo_data(force: bool | int | str = False) -> QueuedDemoData:
     """Make a season with students who have answered for a month. For Memora Managers.
 
-    What is there of it already stays.
+    Demo data that exists already stays.
 
     Args:
-        force: also where another season is active, whose students then see the demo season.
+        force: even if another season is active, whose students then see the demo season.
 
     Returns: job: the SRS Job. One that is queued or running already is not queued again.
 

@@ -1,6 +1,6 @@
-"""What the workspace Memora asks for: the numbers of its cards, and its charts.
+"""The calls of the workspace Memora: the numbers of its cards, and its charts.
 
-Frappe calls them with the arguments of its own that a card or a chart has; none is looked at.
+Frappe passes its own arguments of a card or a chart; none is used.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ def as_season(season: object) -> str:
         frappe.DoesNotExistError: there is none of this name.
     """
     name = as_required_text("season", season)
-    # MariaDB would find it in lower case, too.
+    # MariaDB would also find it in lower case.
     if frappe.db.exists(SEASON, name) != name:
         throw(_("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
     return name
@@ -38,7 +38,7 @@ def as_cached_season(season: object) -> str:
         SEASON, name, ["enable_redis", "archive_status"]
     )
     if archive_status:
-        throw(_("{0} is archived, or on its way there: nothing of it is cached.").format(name))
+        throw(_("{0} is archived, or on its way there: it is not cached.").format(name))
     if not uses_cache:
         throw(_("{0} does not use the cache: switch it on in the season first.").format(name))
     return name
@@ -63,7 +63,7 @@ def as_student(player: object) -> str:
     """The name of a student: of a User, or of none.
 
     Raises:
-        frappe.ValidationError: a User is called so in another case.
+        frappe.ValidationError: a User has this name in another case.
     """
     name = as_required_text("player", player)
     found = frappe.db.get_value("User", name, "name")

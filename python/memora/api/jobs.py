@@ -15,14 +15,14 @@ from memora.services.srs_jobs import Job
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_job(job: str | None = None) -> Job:
-    """How far a rebuild, a reconciliation, an archive or a deletion is, and what it did.
+    """The progress of a rebuild, a reconciliation, an archive or a deletion, and what it did.
 
     For Memora Managers and Memora Teachers.
 
     Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or
-        Interrupted: its process is dead, and nobody goes on; requested_by, started_at, finished_at;
-        done and total records (total is an estimate while it runs), percent; message; of a
-        reconciliation also what it found.
+        Interrupted: its process is dead, and no other continues; requested_by, started_at,
+        finished_at; done and total records (total is an estimate while it runs), percent; message;
+        of a reconciliation also what it found.
 
     Raises:
         frappe.DoesNotExistError: there is no such job.
@@ -34,14 +34,14 @@ def get_job(job: str | None = None) -> Job:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def cancel_job(job: str | None = None) -> Job:
-    """Have a rebuild, reconciliation or deletion end within two seconds. For Memora Managers.
+    """Cancel a rebuild, reconciliation or deletion within two seconds. For Memora Managers.
 
-    What was done until then stays, and is right. One that has ended is left as it is.
+    What was done stays, and is right. A job that has ended does not change.
 
     Returns: as get_job.
 
     Raises:
-        frappe.ValidationError: it is an archive, which cannot be ended: half of it would have to be
+        frappe.ValidationError: it is an archive, which cannot be cancelled: half an archive must be
             continued.
         frappe.DoesNotExistError: there is no such job.
     """
@@ -49,7 +49,7 @@ def cancel_job(job: str | None = None) -> Job:
     job = as_job(job)
     found = srs_jobs.get_job(job)
     if found["kind"] not in srs_jobs.CANCELLABLE:
-        throw(_("An archive is not cancelled: what was begun has to come to its end."))
+        throw(_("An archive cannot be cancelled: once begun, it must finish."))
     if found["status"] in ("Queued", "Running"):
         srs_jobs.cancel(job)
     return srs_jobs.get_job(job)
@@ -59,11 +59,14 @@ def queued(job: str | None) -> str:
     """The SRS Job that was queued.
 
     Raises:
-        ReviewsUnavailable: there is none, since background jobs cannot be queued.
+        ReviewsUnavailable: there is none, because background jobs cannot be queued.
     """
     if job is None:
         throw(
-            _("Background jobs cannot be queued: check that redis_queue runs. Nothing was begun."),
+            _(
+                "Background jobs cannot be queued: check that redis_queue runs. Nothing was "
+                "started."
+            ),
             ReviewsUnavailable,
         )
     return job

@@ -1,4 +1,4 @@
-"""What the site's own code calls in the course of lessons."""
+"""What the site's own code calls during lessons."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def process_srs_batch(
     For the site's lesson code only, which knows the student: it cannot be called over HTTP.
 
     Args:
-        user: the student, a User; the answers count for the name that Frappe has, whatever case
-            this is in.
+        user: the student, a User; the answers count for Frappe's name of the user, in any case.
         interactions: at most 50 of {question_id, duration_ms | time_spent_ms, attempts_count}.
         subject: Game Subject of these questions.
         topic: Game Topic of these questions.

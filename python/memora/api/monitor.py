@@ -1,4 +1,4 @@
-"""How the site's reviews do: for the SRS Monitor and for programs."""
+"""The health of the site's reviews: for the SRS Monitor and for programs."""
 
 from __future__ import annotations
 
@@ -14,18 +14,17 @@ from memora.services.roles import METRICS_READERS, MONITOR_READERS
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_cache_status() -> Health:
-    """How the cache and the journal do, in the same time however many other keys there are.
+    """The health of cache and journal, in the same time however many other keys there are.
 
     For Memora Managers and Memora Teachers.
 
     Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the
-        whole redis_cache (None: out of reach, no limit), maxmemory_policy, cache_warning;
-        total_keys and keys_by_season: cached schedules, one a student and season;
+        whole redis_cache (None: cannot be reached, no limit), maxmemory_policy, cache_warning;
+        total_keys and keys_by_season: cached schedules, one for each student and season;
         memory_mb_by_season, estimated; backlog: submissions that are not in MariaDB yet,
         backlog_age_seconds of the oldest; journal {reachable, durable, warning, appendonly,
         appendfsync, maxmemory_policy, role, replicas_asked, replicas, kept_in_database,
-        saved_lately,
-        is_clock_ahead}; poison_reviews that wait.
+        saved_lately, is_clock_ahead}; poison_reviews that wait.
     """
     frappe.only_for(MONITOR_READERS)
     return cache_status()

@@ -33,14 +33,14 @@ class PoisonReview(TypedDict):
 
 
 class PoisonReviews(TypedDict):
-    """A page of them, and how many there are in all."""
+    """A page of them, and their total number."""
 
     poison_reviews: list[PoisonReview]
     total: int
 
 
 class Replay(TypedDict):
-    """What was saved after all, and what was not."""
+    """What was saved, and what was not."""
 
     replayed: int
     failed: int
@@ -61,8 +61,8 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> PoisonRev
     For Memora Managers.
 
     Args:
-        limit: most of them, 1 to 500.
-        start: how many to pass over.
+        limit: how many at most, 1 to 500.
+        start: how many to skip.
 
     Returns: poison_reviews [{name, player, season, question_id, job_id, set_aside_at, reason}], and
         total, which counts past the limit.
@@ -82,9 +82,9 @@ def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> PoisonRev
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def replay_poison_reviews(names: str | list[str] | None = None) -> Replay | QueuedReplay:
-    """Save records after all that were set aside, once what was in their way is gone.
+    """Save records that were set aside, once the obstacle is removed.
 
-    For Memora Managers. A newer state of a record stays as it is. What still cannot be saved keeps
+    For Memora Managers. A newer state of a record stays. A record that still cannot be saved keeps
     waiting, with its new reason.
 
     Args:
@@ -116,7 +116,7 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> Replay | Queu
 def dismiss_poison_reviews(
     names: str | list[str] | None = None, reason: str | None = None
 ) -> Dismissal:
-    """Give up records that were set aside: they are kept, with the reason, and wait no more.
+    """Give up records that were set aside: they are kept, with the reason, but no longer wait.
 
     For Memora Managers. A dismissed one can still be replayed by its name.
 
@@ -138,7 +138,7 @@ def dismiss_poison_reviews(
 
 
 def as_some_names(names: object) -> list[str] | None:
-    """Names of not too many documents; None for None and for an empty field of a form."""
+    """Names of up to the allowed number of documents; None for None and an empty form field."""
     listed = as_names("names", names)
     if listed and len(listed) > MOST_AT_ONCE:
         throw(_("At most {0} names at a time, not {1}.").format(MOST_AT_ONCE, len(listed)))

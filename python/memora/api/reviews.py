@@ -19,7 +19,7 @@ from memora.services.srs_persistence import Acknowledgement, acknowledge
 
 
 class NoReviewSession(DueCards):
-    """No season is active: no questions, and what to say of it."""
+    """No season is active: no questions, and a message for the student."""
 
     message: str
 
@@ -78,7 +78,7 @@ def submit_review_session(
         responses: [{question_id, quality, response_time_ms}], quality 0 to 5, right from 3 on.
 
     Returns: status, processed, xp_earned, persistence_job_id, remaining_items,
-        new_stability_counts. The answers are durable then, and shown by the next read.
+        new_stability_counts. By then the answers are durable, and the next read shows them.
     """
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)
@@ -104,7 +104,7 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     job_id = as_required_text("job_id", job_id)
     status = engine().persistence_status(player, job_id)
     if status is None:
-        throw(_("There is no such review session of yours."), frappe.DoesNotExistError)
+        throw(_("You have no such review session."), frappe.DoesNotExistError)
     return {"job_id": job_id, "status": status}
 
 

@@ -1,4 +1,4 @@
-"""Seasons: which of them students see, and what each is at this moment."""
+"""Seasons: which of them students see, and the present state of each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def get_active_seasons() -> ActiveSeasons:
     For Memora Managers and Memora Teachers.
 
     Returns: seen: the season whose questions students see, None without an active one; unseen:
-        active, too, and seen by nobody, since one active season counts.
+        other active seasons, which nobody sees, because students see only one.
     """
     frappe.only_for(MONITOR_READERS)
     active = active_seasons()
@@ -38,14 +38,14 @@ def get_active_seasons() -> ActiveSeasons:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_season_summary(season: str | None = None) -> SeasonSummary:
-    """What a season is at this moment, in milliseconds however large it is.
+    """The present state of a season, in milliseconds however large it is.
 
     For Memora Managers and Memora Teachers.
 
     Returns: season; is_seen, and seen_season, the one that students see; records, students and
         disk_mb of its partition, None without one (of an archived season only records: those in the
         archive); are_records_estimated, are_students_estimated; cached_students and cached_mb, None
-        while the cache is out of reach; archive {step, done, total, is_running, started_at,
+        while the cache cannot be reached; archive {step, done, total, is_running, started_at,
         finished_at}, None before; jobs: the last three, as get_job.
 
     Raises:

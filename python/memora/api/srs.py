@@ -1,6 +1,6 @@
 """The path that clients and the site's code use for all but a student's own reviews.
 
-`/api/method/memora.api.srs.get_job` and the others are promised; their code is in these files.
+`/api/method/memora.api.srs.get_job` and the others are stable; their code is in these files.
 """
 
 from memora.api.archive import archive_season, delete_eligible_archived_records, get_archive_status

@@ -1,4 +1,4 @@
-"""What is kept of a student: all of it shown, or erased."""
+"""All data of a student: exported or erased."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Export(KeptRecords):
-    """All that is kept of a student, whom it names."""
+    """All data of a student, with the student's name."""
 
     player: str
 
@@ -26,16 +26,17 @@ class Export(KeptRecords):
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def export_student(player: str | None = None) -> Export:
-    """All that is kept of a student (GDPR 15). For Memora Managers.
+    """All data of a student (GDPR 15). For Memora Managers.
 
-    Answers that wait in the journal are saved first. POST only: names belong in no log.
+    Answers that wait in the journal are saved first. POST only, because names must not appear in
+    logs.
 
     Returns: player, and by DocType the records, live and archived, the audit records and the Poison
         Reviews, each with all its fields.
 
     Raises:
         frappe.ValidationError: answers that wait cannot be saved now.
-        frappe.DoesNotExistError: there is no such user, and nothing is kept of one.
+        frappe.DoesNotExistError: there is no such user, and no data of one.
     """
     frappe.only_for(MANAGERS)
     player = as_student(player)
@@ -45,21 +46,22 @@ def export_student(player: str | None = None) -> Export:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def forget_student(player: str | None = None, confirm: str | None = None) -> Forgotten:
-    """Erase all that is kept of a student (GDPR 17). For Memora Managers.
+    """Erase all data of a student (GDPR 17).
 
-    Records, archived or not, audit records, Poison Reviews, answers that wait, and schedules. The
-    user stays, and can be deleted then: one who answers again begins as a new student.
+    For Memora Managers. Erases records, archived or not, audit records, Poison Reviews, waiting
+    answers and schedules. The user stays and can then be deleted; a user who answers again begins
+    as a new student.
 
     Args:
-        player: the name of the User, or what answers were saved under that is none.
-        confirm: has to be the same.
+        player: the name of the User, or any other name under which answers were saved.
+        confirm: must be the same.
 
     Returns: how many there were: records, archived_records, audit_records, poison_reviews,
         waiting_submissions.
 
     Raises:
         frappe.ValidationError: not confirmed, or a season is being archived just now.
-        frappe.DoesNotExistError: there is no such user, and nothing was kept of one.
+        frappe.DoesNotExistError: there is no such user, and no data of one.
         ReviewsUnavailable: a server is down. Calling it again continues.
     """
     frappe.only_for(MANAGERS)
@@ -67,6 +69,9 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
     if confirm != player:
         shown = html.escape(player[:140])
         throw(
-            _("All that is kept of {0} will be gone. Confirm it with the same name.").format(shown)
+            _(
+                "All data of {0} will be erased and cannot be restored. To confirm, set confirm to "
+                "the same name."
+            ).format(shown)
         )
     return forget(player)

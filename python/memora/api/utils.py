@@ -1,4 +1,4 @@
-"""Safe Mode as other code of the site may want to know it."""
+"""Safe Mode, for other code of the site."""
 
 from __future__ import annotations
 

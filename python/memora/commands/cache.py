@@ -19,7 +19,7 @@ from memora.services.srs_redis_manager import summary as what_was_rebuilt
 @share_of_time(1.0)
 @on_sites
 def rebuild(terminal: Terminal, season: str, share: float) -> object:
-    """Load all schedules of SEASON into the cache again. Students read and answer meanwhile."""
+    """Load all schedules of SEASON into the cache again. Students can read and answer meanwhile."""
     rebuilt = rebuild_season(season, None, partial(terminal.show, _("Rebuilding")), share)
     terminal.say(what_was_rebuilt(rebuilt))
     return rebuilt
@@ -30,15 +30,15 @@ def rebuild(terminal: Terminal, season: str, share: float) -> object:
 @click.option(
     "--sample", type=click.IntRange(min=1), default=SAMPLE_SIZE, show_default=True, help="Records."
 )
-@click.option("--all", "whole", is_flag=True, help="Compare all that are cached, and no sample.")
+@click.option("--all", "whole", is_flag=True, help="Compare all that are cached, not a sample.")
 @share_of_time(1.0)
 @on_sites
 def reconcile(
     terminal: Terminal, season: str | None, sample: int, whole: bool, share: float
 ) -> object:
-    """Compare what is cached of SEASON with the database, and correct it.
+    """Compare the cache of SEASON with the database, and correct it.
 
-    Without SEASON, of each season that uses the cache.
+    Without SEASON: of each season that uses the cache.
     """
     found = {}
     for name in [season] if season else seasons_to_reconcile():

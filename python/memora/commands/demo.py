@@ -13,12 +13,12 @@ from memora.services.counting import records, students
 
 
 @click.command("demo-data")
-@click.option("--force", is_flag=True, help="Also where another season is active.")
+@click.option("--force", is_flag=True, help="Even if another season is active.")
 @on_sites
 def make_demo_data(terminal: Terminal, force: bool) -> object:
     """Make a season with students who have answered for a month, to look at.
 
-    What is there of it already stays. clear-demo-data removes it.
+    Demo data that exists already stays. clear-demo-data removes it.
     """
     demo_data.check_can_be_made(force)
     made = demo_data.make(None, partial(terminal.show, _("Students")))
@@ -31,7 +31,7 @@ def make_demo_data(terminal: Terminal, force: bool) -> object:
 @yes
 @on_sites
 def clear_demo_data(terminal: Terminal, is_sure: bool) -> object:
-    """Remove what demo-data has made: season, students, records, subjects and topics."""
+    """Remove all that demo-data has made: season, students, records, subjects and topics."""
     terminal.confirm(_("Remove the demo season, its students and all their records?"), is_sure)
     removed = demo_data.remove(None, partial(terminal.show, _("Students")))
     text = _("Removed: {0} of {1}.")

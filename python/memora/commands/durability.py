@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     type=click.Choice(["always", "everysec"]),
     default="always",
     show_default=True,
-    help="When answers reach the disk: with everysec a power cut can take the last second or two.",
+    help="When answers reach the disk: with everysec a power cut can lose the last second or two.",
 )
 @yes
 @on_sites
 def make_durable(terminal: Terminal, fsync: Fsync, is_sure: bool) -> object:
-    """Have redis_queue keep answers over its own crash, or a power cut: now and after a restart.
+    """Make redis_queue keep answers through a crash or a power cut, now and after a restart.
 
     It sets the running Redis (CONFIG SET), waits until its append-only file is written, and changes
     its configuration file. For a Redis on this machine, as on a stock bench. Replicas, and
@@ -43,17 +43,17 @@ def make_durable(terminal: Terminal, fsync: Fsync, is_sure: bool) -> object:
     status = engine().journal_status()
     warning = translated_warning(status["warning"])
     if not status["appendonly"] or status["appendfsync"] not in (fsync, "always"):
-        message = _("redis_queue was changed, and is not durable all the same: {0}")
+        message = _("redis_queue was changed, but is still not durable: {0}")
         raise CommandFailed(message.format(warning), "memora.journal_refused")
     if status["durable"]:
-        terminal.say(_("Answers outlive a crash of redis_queue, and a power cut."))
+        terminal.say(_("Answers survive a crash of redis_queue and a power cut."))
     if warning:
         terminal.say(warning, "yellow")
     if planned.is_rewritten_by_bench:
         terminal.say(
             _(
                 "Note: bench setup redis writes {0} again without these lines. Run this command "
-                "after it, before redis_queue is restarted."
+                "after it, before you restart redis_queue."
             ).format(planned.file)
         )
     return {
@@ -66,7 +66,7 @@ def make_durable(terminal: Terminal, fsync: Fsync, is_sure: bool) -> object:
 
 
 def show_plan(terminal: Terminal, planned: Plan) -> None:
-    """What will change, a line for each setting."""
+    """The changes, a line for each setting."""
     terminal.say(_("redis_queue is {0}, its file {1}.").format(planned.address, planned.file))
     for change in planned.live:
         text = _("In the running Redis: {0} is {1}, and will be {2}.")
@@ -75,4 +75,4 @@ def show_plan(terminal: Terminal, planned: Plan) -> None:
         text = _("In the file: {0} is {1}, and will be {2}.")
         terminal.say(text.format(change.name, change.now or _("not named"), change.wanted))
     if not planned.live and not planned.in_file:
-        terminal.say(_("Both are set so already: nothing was changed."))
+        terminal.say(_("Both already have these settings: nothing was changed."))

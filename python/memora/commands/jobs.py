@@ -1,4 +1,4 @@
-"""SRS Jobs: ended before they are done."""
+"""SRS Jobs: cancelled."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from memora.commands.sites import Terminal, on_sites
 @click.argument("job")
 @on_sites
 def cancel(terminal: Terminal, job: str) -> object:
-    """Have the SRS Job JOB end within two seconds: any but an archive.
+    """Cancel the SRS Job JOB, of any kind but an archive: it ends within two seconds.
 
-    What was done until then stays. `status` shows the names of jobs.
+    What was done stays. `status` shows the names of jobs.
     """
     found = cancel_job(job)
     what = _("{0} of {1}").format(_(found["kind"]), found["season"] or _("all seasons"))
@@ -24,5 +24,5 @@ def cancel(terminal: Terminal, job: str) -> object:
     elif found["status"] == "Cancelled":
         terminal.say(_("{0} is cancelled.").format(what))
     else:
-        terminal.say(_("{0} had ended before: {1}.").format(what, _(found["status"])))
+        terminal.say(_("{0} had already ended: {1}.").format(what, _(found["status"])))
     return found

@@ -1,4 +1,4 @@
-"""The journal: drained, and freed of what a wrong clock has left."""
+"""The journal: drained, and repaired after a wrong clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from memora.services.scheduler import mend_schedule
 if TYPE_CHECKING:
     from memora._engine import DrainReport
 
-# Between two looks at how far a drain is.
+# Between two reports of progress.
 DRAIN_SECONDS: Final = 1.0
 
 
@@ -39,7 +39,7 @@ def drain(terminal: Terminal) -> object:
         done = sum_of_all["submissions"]
         progress = {"done": done, "total": max(total, done + report["remaining"])}
         terminal.show(_("Draining"), progress)
-        # What remains then is in the hands of another drain.
+        # Another drain processes the rest.
         if not report["submissions"] or not report["remaining"]:
             break
     mend_schedule()
@@ -48,7 +48,7 @@ def drain(terminal: Terminal) -> object:
 
 
 def describe_drain(report: DrainReport) -> str:
-    """What was drained, in a sentence or three."""
+    """What was drained, in up to three sentences."""
     sentences = [
         counted(
             report["answers"],
@@ -75,12 +75,12 @@ def describe_drain(report: DrainReport) -> str:
 @click.command("mend-clock")
 @on_sites
 def mend_clock(terminal: Terminal) -> object:
-    """Put right what a host whose clock was ahead has left: answers with an order in the future."""
+    """Repair the answers of a host whose clock was ahead: their order is in the future."""
     mended = engine().mend_clock()
     text = counted(
         mended,
-        _("1 record was ahead of the clock, and is right again."),
-        _("{0} records were ahead of the clock, and are right again."),
+        _("1 record was ahead of the clock, and is corrected."),
+        _("{0} records were ahead of the clock, and are corrected."),
     )
     terminal.say(text)
     return {"mended": mended}

@@ -25,18 +25,18 @@ def poison() -> None:
     type=click.IntRange(1, LONGEST_PAGE),
     default=50,
     show_default=True,
-    help="Most of them.",
+    help="How many to list at most.",
 )
 @click.option(
     "--start",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="How many to pass over.",
+    help="How many to skip.",
 )
 @on_sites
 def list_poison(terminal: Terminal, limit: int, start: int) -> object:
-    """List those that wait, newest first, with the reason of each."""
+    """List those that wait, newest first, each with its reason."""
     found = get_poison_reviews(limit, start)
     for review in found["poison_reviews"]:
         moment = str(review["set_aside_at"] or "")[:19]
@@ -52,7 +52,7 @@ def list_poison(terminal: Terminal, limit: int, start: int) -> object:
 @click.option("--reason", required=True, help="Why they need not be saved. It is kept with them.")
 @on_sites
 def dismiss(terminal: Terminal, names: tuple[str, ...], reason: str) -> object:
-    """Give up the Poison Reviews NAMES: they are kept, and wait no more.
+    """Give up the Poison Reviews NAMES: they are kept, but no longer wait.
 
     `replay NAMES` still saves them.
     """

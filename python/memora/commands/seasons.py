@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @click.command("archive")
 @click.argument("season")
-@click.option("--status", "is_question", is_flag=True, help="Only tell how far it is.")
+@click.option("--status", "is_question", is_flag=True, help="Only show its progress.")
 @yes
 @share_of_time(QUIET_SHARE)
 @on_sites
 def archive(
     terminal: Terminal, season: str, is_question: bool, is_sure: bool, share: float
 ) -> object:
-    """Move the records of SEASON to the archive, or go on where an earlier run ended.
+    """Move the records of SEASON to the archive, or continue an earlier run.
 
-    Ctrl-C ends it at a safe place; running it again goes on.
+    Ctrl-C ends it at a safe place; running it again continues.
     """
     state = get_archive_status(season)
     if is_question:
@@ -58,7 +58,7 @@ def archive(
 
 
 def describe(state: ArchiveState) -> str:
-    """How far an archive is, in a line."""
+    """The progress of an archive, in a line."""
     season = state["season"]
     if state["status"] == "Not Archived":
         return str(_("{0} is not archived.").format(season))
@@ -68,7 +68,7 @@ def describe(state: ArchiveState) -> str:
     if state["is_running"]:
         text = _("{0} is being archived: {1}, {2}%.")
     else:
-        text = _("{0} is half archived, and no process works on it: {1}, {2}%. Archive it again.")
+        text = _("{0} is partly archived, and no process works on it: {1}, {2}%. Archive it again.")
     return str(text.format(season, state["step"], state["percent"]))
 
 
@@ -80,7 +80,7 @@ def delete_eligible(terminal: Terminal, season: str | None, is_sure: bool) -> ob
     """Delete the archived records that are flagged as eligible for deletion.
 
     Those of SEASON, or of all seasons. They cannot be restored. `cancel` ends it, and running it
-    again goes on.
+    again continues.
     """
     name = as_season(season) if season else None
     question = _("The flagged archived records of {0} cannot be restored. Delete them?")

@@ -22,7 +22,7 @@ INVALID: Final = "memora.invalid_input"
 
 
 class CommandFailed(Exception):
-    """A command came to no end on a site. With the message, and a code of docs/operating.md."""
+    """A command failed on a site. Has the message, and a code of docs/operating.md."""
 
     def __init__(self, message: str, code: str = INVALID) -> None:
         super().__init__(message)
@@ -31,15 +31,18 @@ class CommandFailed(Exception):
 
 
 class CommandRefused(CommandFailed):
-    """A command makes no sense as it was given, on whichever site."""
+    """The command line makes no sense, on any site."""
 
 
 class NotInstalled(CommandFailed):
-    """The site is there, and memora is not installed on it."""
+    """The site exists, but memora is not installed on it."""
 
 
 class Terminal:
-    """What a command shows to people. With --json it shows nothing, and its answer is printed."""
+    """What a command shows to people.
+
+    With --json it shows nothing, and the command's answer is printed.
+    """
 
     def __init__(self, wants_json: bool, has_several: bool) -> None:
         self.wants_json: Final = wants_json
@@ -54,7 +57,7 @@ class Terminal:
             click.secho(text, fg=colour)
 
     def show(self, label: str, progress: Mapping[str, Any]) -> None:
-        """A bar for each label: how far it is, of `done` and `total` records."""
+        """A progress bar for each label, from `done` and `total` records."""
         if self.wants_json or not label:
             return
         if label != self._label:
@@ -85,7 +88,7 @@ class Terminal:
         except click.Abort:
             click.echo(err=True)
         if not is_sure:
-            raise CommandRefused(_("Nothing was done, since it was not confirmed."))
+            raise CommandRefused(_("Nothing was done, because it was not confirmed."))
 
 
 yes: Final = click.option("--yes", "is_sure", is_flag=True, help="Do not ask.")
@@ -98,16 +101,16 @@ def share_of_time(default: float) -> Callable[[Any], Any]:
         default=default,
         show_default=True,
         type=click.FloatRange(0, 1, min_open=True),
-        help="Part of the time that the servers are kept at work; 1 where no students wait.",
+        help="Share of the time in which the servers work on this; 1 if no students wait.",
     )
 
 
 def on_sites(command: Callable[..., object]) -> Callable[..., None]:
     """Run a command on each site of the command line, one after another. Adds the option --json.
 
-    The command is called with a Terminal and its own arguments, the site is present and its
-    transaction committed afterwards. What it returns is the answer for programs: of several sites,
-    by their names. What its arguments name is on one site, so with several sites it is refused.
+    The command is called with a Terminal and its own arguments; its site is connected, and
+    committed afterwards. It returns the answer for programs: of several sites, by their names. A
+    command with an argument that names something of one site is refused for several sites.
     """
 
     @click.option("--json", "wants_json", is_flag=True, help="Print JSON, and no progress bar.")
@@ -129,7 +132,7 @@ def on_sites(command: Callable[..., object]) -> Callable[..., None]:
                 except CommandRefused:
                     raise
                 except NotInstalled as failure:
-                    # With all sites of a bench, those that have memora are meant.
+                    # `--site all` means the sites that have memora.
                     if not terminal.has_several:
                         raise
                     terminal.say(failure.message)
@@ -156,10 +159,10 @@ def on_sites(command: Callable[..., object]) -> Callable[..., None]:
 
 
 def check_sites(sites: Sequence[str], arguments: Mapping[str, Any]) -> None:
-    """See that there is a site, and one alone where the command line names something of a site.
+    """Check that there is a site, and only one if the command line names something of a site.
 
     Raises:
-        CommandRefused: it is not so.
+        CommandRefused: otherwise.
     """
     if not sites:
         raise CommandRefused("No site is named: bench --site SITE memora ...")
@@ -176,7 +179,7 @@ def check_sites(sites: Sequence[str], arguments: Mapping[str, Any]) -> None:
 
 @contextmanager
 def present_site(site: str) -> Iterator[None]:
-    """Make a site the present one, as Frappe's own commands do, and commit at the end.
+    """Connect to a site, as Frappe's own commands do, and commit at the end.
 
     Raises:
         CommandFailed: whatever went wrong, in a line.
@@ -197,7 +200,7 @@ def present_site(site: str) -> Iterator[None]:
 
 
 def explained(site: str, error: Exception) -> tuple[str, str]:
-    """What is told of an error, and its code. The traceback of a defect is in the log."""
+    """An error's message and code. The traceback of a defect is in the log."""
     if isinstance(error, frappe.IncorrectSitePath):
         return f"There is no site {site}.", INVALID
     if isinstance(error, MemoraError):
@@ -205,13 +208,13 @@ def explained(site: str, error: Exception) -> tuple[str, str]:
     if isinstance(error, JobCancelled):
         return _("It was cancelled. What was done until then stays."), "memora.cancelled"
     if isinstance(error, frappe.ValidationError):
-        # Frappe shows messages as HTML. What is down without a code of the engine's is redis_queue.
+        # Frappe shows messages as HTML. Unavailable without a code of the engine means redis_queue.
         default = "memora.journal_unavailable" if isinstance(error, ReviewsUnavailable) else INVALID
         return html.unescape(str(error)), frappe.local.response.get("error_code") or default
-    # In English: Frappe's translations want the database, which may be what is amiss.
+    # In English: Frappe's translations need the database, which may be down.
     database = getattr(frappe.local, "db", None)
     if database and isinstance(error, database.OperationalError):
-        message = f"MariaDB cannot be reached, or refuses to do it: {error}"
+        message = f"MariaDB cannot be reached, or refused a statement: {error}"
         return message, "memora.database_unavailable"
     frappe.logger("memora").error(f"a command failed on {site}", exc_info=error)
     message = (
@@ -226,6 +229,6 @@ def failure_as_json(failure: CommandFailed) -> dict[str, str]:
 
 
 def tell(terminal: Terminal, message: str) -> None:
-    """Print what went wrong on stderr; for programs it is in the document."""
+    """Print an error on stderr; programs find it in the document."""
     if not terminal.wants_json:
         click.echo(f"Error: {message}", err=True)

@@ -1,4 +1,4 @@
-"""How cache, journal and jobs do."""
+"""The health of cache, journal and jobs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def calls_by_name() -> dict[str, str]:
 
 
 def describe_cache(status: Health) -> Iterator[str]:
-    """redis_cache, and what of each season is in it."""
+    """redis_cache, and how much of each season it has."""
     state = _("answers") if status["redis_connected"] else _("is down")
     yield line("cache", f"{state}, {describe_memory(status)}")
     if status["is_safe_mode"]:
@@ -102,7 +102,7 @@ def describe_cache(status: Health) -> Iterator[str]:
 
 
 def describe_memory(status: Health) -> str:
-    """How much memory redis_cache uses, and of how much."""
+    """How much memory redis_cache uses, and its limit."""
     if status["memory_used_mb"] is None:
         return str(_("its memory is unknown"))
     used, limit = f"{status['memory_used_mb']:,.1f}", status["memory_limit_mb"]
@@ -140,8 +140,8 @@ def describe_journal(status: Health) -> Iterator[str]:
     if journal["is_clock_ahead"]:
         yield warning(
             _(
-                "answers are ahead of the clock: see the clocks of all hosts, "
-                "then run memora mend-clock"
+                "answers are ahead of the clock: check the clocks of all hosts, then run memora "
+                "mend-clock"
             )
         )
     if journal["warning"]:
@@ -162,7 +162,7 @@ def describe_seasons(found: Monitor) -> Iterator[str]:
 
 
 def line(about: str, text: str, colour: str | None = None) -> str:
-    """A line of the status; what it is about stands in a column of its own."""
+    """A line of the status, with its subject in a column of its own."""
     whole = f"{about:<9} {text}"
     return click.style(whole, fg=colour) if colour else whole
 

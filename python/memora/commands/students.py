@@ -1,4 +1,4 @@
-"""What is kept of a student: all of it printed, or erased."""
+"""All data of a student: printed or erased."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from memora.services.players import export
 @click.argument("player")
 @on_sites
 def export_player(terminal: Terminal, player: str) -> object:
-    """Print all that is kept of the student PLAYER, as JSON."""
+    """Print all data of the student PLAYER, as JSON."""
     player = as_student(player)
     exported = {"player": player, **export(player)}
     terminal.say(json.dumps(exported, indent=1, default=str))
@@ -32,7 +32,7 @@ def export_player(terminal: Terminal, player: str) -> object:
 def forget(terminal: Terminal, player: str, is_sure: bool) -> object:
     """Erase the student PLAYER: all records, archived ones too, waiting answers and schedules."""
     player = as_student(player)
-    question = _("All data of {0} will be gone for good. Erase it?")
+    question = _("All data of {0} will be erased and cannot be restored. Erase it?")
     terminal.confirm(question.format(player), is_sure)
     forgotten = players.forget(player)
     text = _(

@@ -1,1 +1,4 @@
-"""What background jobs and other apps use: what is of Frappe. The logic is in the engine."""
+"""What background jobs and other apps use: the part that needs Frappe.
+
+The logic is in the engine.
+"""

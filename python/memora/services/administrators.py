@@ -19,9 +19,9 @@ def alert_administrators(
 ) -> None:
     """Notify all Memora Managers and System Managers, in the Desk and by e-mail if they want that.
 
-    Each in their own language. While the queue is down, which sends the e-mails, only in the Desk.
-    Raises nothing: what cannot be told is in the log (logs/memora.log), in English, as everything
-    told here is.
+    Each in their own language. While the queue that sends e-mails is down, only in the Desk. Raises
+    nothing. The log (logs/memora.log) has each notification in English, also one that could not be
+    sent.
 
     Args:
         write: the subject, one line, and the message, what to do, in the language of the session.
@@ -61,8 +61,8 @@ def _by_language(names: list[str]) -> dict[str, list[str]]:
 
 def _notify_in_desk(names: list[str], notification: dict[str, Any]) -> None:
     """Write the notifications without their hooks, which would wait for the queue."""
-    # In a student's call, what is not committed here is rolled back; what others have begun is
-    # theirs.
+    # In a student's call, an uncommitted notification would be rolled back. A transaction that
+    # others began is theirs to commit.
     is_own = not frappe.db.transaction_writes
     fields = ["name", "creation", "modified", "owner", "modified_by", "for_user", *notification]
     same = [now(), now(), "Administrator", "Administrator"]

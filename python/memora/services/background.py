@@ -10,16 +10,16 @@ from redis.sentinel import Sentinel
 
 from memora.site_engine import JOURNAL_URL, queue_sentinel, queue_url
 
-# Frappe's own client waits for a Redis that hangs for as long as it hangs.
+# Frappe's own client waits for a hanging Redis without a timeout.
 LOOK_SECONDS: Final = 0.2
-# Work that goes on for hours; what RQ ends after that is continued by the scheduler.
+# For work that takes hours. The scheduler continues what RQ ends after that.
 LONG_SECONDS: Final = 24 * 3600
 
 
 def queue_answers() -> bool:
     """Whether Frappe's queue (redis_queue) answers.
 
-    It is known within 0.4 seconds, and as long again for each sentinel that does not answer.
+    Takes 0.4 seconds at most, and as long again for each sentinel that does not answer.
     """
     try:
         with _secret_queue(frappe.local.conf) as client:
@@ -51,7 +51,7 @@ def _secret_queue(secret_conf: Any) -> redis.Redis[Any]:
 
 
 def enqueue_now_or_never(method: str, queue: str, **arguments: Any) -> bool:
-    """Queue a job, for a caller to whom the journal has just answered.
+    """Queue a job, after the journal has just answered the caller.
 
     Returns: False when the queue is down, which is only logged.
     """

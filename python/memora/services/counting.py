@@ -6,32 +6,32 @@ from frappe import _
 
 
 def counted(count: int, one: str, many: str, *values: object) -> str:
-    """A text that fits a number, as a noun or a whole sentence.
+    """A noun or a whole sentence that fits a number.
 
     Args:
         count: the number.
         one: the translated text for 1.
-        many: for any other number, which is {0} in it.
+        many: the translated text for other numbers; {0} is the number.
         values: {1}, {2} ... of either text.
     """
     return (one if count == 1 else many).format(f"{count:,}", *values)
 
 
 def records(count: int) -> str:
-    """So many records."""
+    """The number of records, with its noun."""
     return counted(count, _("1 record"), _("{0} records"))
 
 
 def students(count: int) -> str:
-    """So many students."""
+    """The number of students, with its noun."""
     return counted(count, _("1 student"), _("{0} students"))
 
 
 def answers(count: int) -> str:
-    """So many answers."""
+    """The number of answers, with its noun."""
     return counted(count, _("1 answer"), _("{0} answers"))
 
 
 def submissions(count: int) -> str:
-    """So many submissions."""
+    """The number of submissions, with its noun."""
     return counted(count, _("1 submission"), _("{0} submissions"))

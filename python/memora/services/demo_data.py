@@ -1,8 +1,8 @@
 """Demo data: a season with students who have answered for a month, to look at and to remove again.
 
-What is made has names that nothing else has: users of the domain DOMAIN, which nobody can own, a
-season that ends with SUFFIX, subjects and topics that begin with PREFIX. So it can be made again
-where it was interrupted, and all of it is found to be removed.
+Demo data has names that nothing else has: users of the domain DOMAIN, which nobody can own, a
+season that ends with SUFFIX, subjects and topics that begin with PREFIX. So an interrupted run can
+be continued, and all of it can be found and removed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ OnProgress = Callable[[dict[str, int]], object]
 
 
 class DemoData(TypedDict):
-    """What is there after making it, or what was removed."""
+    """The demo data that exists after it was made, or that was removed."""
 
     season: str | None
     students: int
@@ -62,13 +62,13 @@ class DemoData(TypedDict):
 
 
 def check_can_be_made(force: bool = False) -> None:
-    """See that students of the school are not shown the demo season by mistake.
+    """Check that students of the school will not see the demo season by mistake.
 
     Args:
-        force: they may be.
+        force: they may see it.
 
     Raises:
-        frappe.ValidationError: another season is active, or one of the other kind of job runs.
+        frappe.ValidationError: another season is active, or a job of the other kind runs.
     """
     others = [season for season in active_seasons() if not season.endswith(SUFFIX)]
     if others and not force:
@@ -82,13 +82,13 @@ def check_can_be_made(force: bool = False) -> None:
 
 
 def request(force: bool = False) -> str | None:
-    """Have demo data made in the background: its SRS Job; None when the queue is down."""
+    """Queue making demo data. Returns the SRS Job; None when the queue is down."""
     check_can_be_made(force)
     return request_job(MAKING, None, MAKE_JOB)
 
 
 def request_removal() -> str | None:
-    """Have demo data removed in the background: its SRS Job; None when the queue is down."""
+    """Queue removing demo data. Returns the SRS Job; None when the queue is down."""
     _check_no_job(MAKING)
     return request_job(REMOVING, None, REMOVE_JOB)
 
@@ -99,13 +99,13 @@ def _check_no_job(kind: Kind) -> None:
 
 
 def make_in_background(season: None = None, job: str | None = None) -> None:
-    """Make demo data (background job). It was checked before that it may be."""
-    _tell_failure(lambda: _("Demo data could not be made to the end"), lambda: make(job))
+    """Make demo data (background job). The request was checked before."""
+    _tell_failure(lambda: _("Demo data could not be completed"), lambda: make(job))
 
 
 def remove_in_background(season: None = None, job: str | None = None) -> None:
     """Remove demo data (background job)."""
-    _tell_failure(lambda: _("Demo data could not be removed to the end"), lambda: remove(job))
+    _tell_failure(lambda: _("Demo data could not be removed completely"), lambda: remove(job))
 
 
 def _tell_failure(subject: Callable[[], str], do: Callable[[], DemoData]) -> None:
@@ -118,7 +118,7 @@ def _tell_failure(subject: Callable[[], str], do: Callable[[], DemoData]) -> Non
         alert_administrators(
             lambda: (
                 subject(),
-                _("What was done stays. Ask for it again, and it goes on. The cause: {0}").format(
+                _("What was done stays. Request it again to continue. The cause: {0}").format(
                     translated(cause)
                 ),
             ),
@@ -127,12 +127,12 @@ def _tell_failure(subject: Callable[[], str], do: Callable[[], DemoData]) -> Non
 
 
 def make(job: str | None = None, on_progress: OnProgress | None = None) -> DemoData:
-    """Make demo data, or what of it is missing; an SRS Job tells of it. Commits.
+    """Make demo data, or its missing part, as an SRS Job. Commits.
 
     Students answer by the engine's own calls. Their records are then spread over a month.
 
     Args:
-        job: the SRS Job that it was requested with; else a new one tells of it.
+        job: the SRS Job of the request; without it a new one is made.
         on_progress: called after each student with `done` and `total` students.
 
     Raises:
@@ -155,16 +155,16 @@ def make(job: str | None = None, on_progress: OnProgress | None = None) -> DemoD
 
 
 def remove(job: str | None = None, on_progress: OnProgress | None = None) -> DemoData:
-    """Remove all demo data; an SRS Job tells of it. Commits.
+    """Remove all demo data, as an SRS Job. Commits.
 
-    A season in which somebody else has answered stays, and is not active any more.
+    A season in which other students have answered stays, but is no longer active.
 
     Args:
-        job: as of `make`.
+        job: as for `make`.
         on_progress: likewise.
 
     Raises:
-        JobCancelled: an administrator has cancelled it. What was removed stays so.
+        JobCancelled: an administrator has cancelled it. What was removed stays removed.
         memora._engine.MemoraError: a server is down.
     """
     with at_work(REMOVING, None, job) as work:
@@ -178,11 +178,11 @@ def remove(job: str | None = None, on_progress: OnProgress | None = None) -> Dem
         for number, student in enumerate(students):
             _report(work, on_progress, number, len(students))
             removed["records"] += engine().forget(student)["records"]
-            # A transaction that began before still sees them.
+            # An older transaction would still see them.
             frappe.db.commit()
             for contact in frappe.get_all("Contact", {"email_id": student}, pluck="name"):
                 _delete("Contact", contact)
-            # Frappe leaves some of these, or traces of them.
+            # Frappe does not delete all of these.
             _delete("Notification Settings", student)
             _delete("User", student)
             frappe.db.delete("DefaultValue", {"parent": student})
@@ -191,10 +191,10 @@ def remove(job: str | None = None, on_progress: OnProgress | None = None) -> Dem
         if not kept:
             _remove_subjects()
         frappe.db.commit()
-        text = _("{0} records of {1} students are gone.")
+        text = _("{0} records of {1} students were removed.")
         message = text.format(f"{removed['records']:,}", removed["students"])
         if kept:
-            more = _("{0} stays, and is not active any more: other students have answered in it.")
+            more = _("{0} stays, but is no longer active: other students have answered in it.")
             message += " " + more.format(", ".join(kept))
         work.end("Done", message, done=len(students), total=len(students))
     return removed
@@ -210,7 +210,7 @@ def _make_season() -> str:
     today = getdate()
     season = f"SEASON-{today.year}{SUFFIX}"
     if not frappe.db.exists(SEASON, season):
-        # Of several active seasons that today lies in, students see the one that began last.
+        # Of several active seasons that include today, students see the one that began last.
         others = active_seasons()
         start = today if others else today - timedelta(days=DAYS)
         _insert(SEASON, season_name=season, start_date=start, end_date=today + timedelta(days=60),
@@ -245,7 +245,7 @@ def _make_student(season: str, number: int, first_name: str) -> None:
     elif frappe.db.get_value("User", name, "bio") == COMPLETE:
         return
     else:
-        # What an interrupted run has left of it.
+        # An interrupted run left it.
         engine().forget(name)
     _answer(name, Random(number))
     engine().drain(10.0)
@@ -257,7 +257,7 @@ def _make_student(season: str, number: int, first_name: str) -> None:
 
 
 def _answer(player: str, chance: Random) -> None:
-    """Have a student meet questions in lessons, then answer some of them in review sessions."""
+    """Let a student meet questions in lessons, then answer some of them in review sessions."""
     talent = chance.uniform(0.5, 0.95)
     met: list[str] = []
     for subject, topics in TOPICS.items():
@@ -302,7 +302,7 @@ def _spread(player: str, season: str) -> None:
 
 
 def _found(season: str) -> DemoData:
-    """What is there of a season's demo data."""
+    """How much demo data a season has."""
     students = _like("User", f"%@{DOMAIN}")
     records = sum(
         frappe.db.count(TRACKER, {"player": student, "season": season}) for student in students
@@ -330,7 +330,7 @@ def _remove_subjects() -> None:
 
 
 def _like(doctype: str, pattern: str) -> list[str]:
-    """Names that match a pattern of LIKE. An underscore in it stands for itself, too."""
+    """Names that match a LIKE pattern. An underscore also matches itself."""
     names: list[str] = frappe.get_all(
         doctype, {"name": ("like", pattern)}, pluck="name", order_by="name"
     )
@@ -338,7 +338,7 @@ def _like(doctype: str, pattern: str) -> list[str]:
 
 
 def _insert(doctype: str, **values: object) -> None:
-    """The documents of demo data need no rights but those that were checked for all of it."""
+    """Documents of demo data need no further permissions: the request was checked as a whole."""
     frappe.get_doc({"doctype": doctype, **values}).insert(ignore_permissions=True)
 
 

@@ -1,7 +1,7 @@
-"""What the workspace Memora shows: numbers and charts, each at the cost of a look.
+"""What the workspace Memora shows: numbers and charts, each cheap.
 
-Nothing here reads a big table from end to end. What is counted by the engine is taken from its
-counters; of a table, a bounded number of an index's entries is read.
+Nothing here reads a big table from end to end: figures come from the engine's counters, or from a
+bounded number of an index's entries.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from memora.services.storage import AUDIT, TRACKER
 if TYPE_CHECKING:
     from memora._engine import LatencySlot
 
-# Most submissions of a day that are looked at, and most records of a season.
+# At most this many submissions of a day are read, and records of a season.
 SUBMISSIONS: Final = 10_000
 RECORDS: Final = 20_000
 READS: Final = frozenset({"warm read", "cold read", "database read", "safe mode read"})
 
 
 class Number(TypedDict, total=False):
-    """What a Number Card of type Custom shows, and where a click leads."""
+    """What a Number Card of type Custom shows, and what a click opens."""
 
     value: float
     fieldtype: str
@@ -63,16 +63,16 @@ def is_for_user() -> bool:
 
 
 def link_assets() -> None:
-    """Have the web server find public/ at /assets/memora (hooks after_install, after_migrate).
+    """Link /assets/memora to public/ (hooks after_install, after_migrate).
 
-    `bench build` makes the same link. Nobody need run it for an app from a wheel, and a new version
-    of Python has another folder.
+    `bench build` makes the same link, but it is not needed for an app from a wheel, and a new
+    version of Python has another folder.
     """
     public = frappe.get_app_path("memora", "public")
     link = os.path.join(frappe.local.sites_path, "assets", "memora")
     if os.path.exists(link) or not os.path.isdir(os.path.dirname(link)):
         return
-    # A link that is there leads nowhere. Another site may be migrated at the same time.
+    # An existing link points nowhere. Another site may be migrated at the same time.
     with suppress(FileNotFoundError):
         os.unlink(link)
     with suppress(FileExistsError):
@@ -110,10 +110,10 @@ def _submissions_of_today() -> dict[str, int]:
 
 
 def reviews_due() -> Number:
-    """Records of the season that students see which are due now.
+    """Records that are due now in the season that students see.
 
-    Of a season with more than RECORDS it is an estimate: the share of so many, of about as many
-    records as MariaDB says there are.
+    For a season with more than RECORDS it is an estimate: the share in RECORDS of them, times
+    MariaDB's estimate of all.
     """
     seasons = active_seasons()
     if not seasons:
@@ -146,7 +146,7 @@ def waiting_poison_reviews() -> Number:
 
 
 def _at_least(value: int) -> str:
-    """A number with a plus, isolated: it stays behind the number in a page from right to left."""
+    """A number with a plus, isolated: the plus follows it in a right-to-left page."""
     return f"\u2066{value:,}+\u2069"
 
 
@@ -181,7 +181,7 @@ def calls_of_students() -> Chart:
 
 
 def time_to_answer() -> Chart:
-    """What 99 of 100 students waited at most in each of the last 24 hours, in milliseconds."""
+    """The longest wait of 99 of 100 students in each of the last 24 hours, in milliseconds."""
     hours = _hours()
 
     def slowest(name: str) -> list[float]:
@@ -208,7 +208,7 @@ def time_to_answer() -> Chart:
 def _hours() -> dict[str, list[LatencySlot]]:
     """The engine's slots of the last 24 hours, by hour of the site's clock; an hour may have none.
 
-    While the cache is away, no hour has any.
+    While the cache is down, no hour has any.
     """
     now = now_datetime()
     hours: dict[str, list[LatencySlot]] = {
@@ -220,7 +220,7 @@ def _hours() -> dict[str, list[LatencySlot]]:
         return hours
     for slot in slots:
         began_at = get_datetime(site_time(slot["began_at"]))
-        # Of the same hour of yesterday, nothing is shown.
+        # Calls of the same hour of yesterday are not shown.
         if now - began_at < timedelta(hours=23, minutes=now.minute + 1):
             hours[f"{began_at:%H}:00"].append(slot)
     return hours

@@ -1,4 +1,4 @@
-"""What memora does with the site's engine when documents and settings change."""
+"""What memora tells the site's engine when documents and settings change."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ __all__ = [
 
 
 def after_commit(action: Callable[[Engine], object]) -> None:
-    """Do something with the engine once the present transaction is committed.
+    """Call the engine once the present transaction is committed.
 
-    The document is saved by then: an engine that cannot be told is only logged.
+    The document is saved by then, so a failure is only logged.
     """
 
     def run() -> None:
@@ -38,9 +38,9 @@ def after_commit(action: Callable[[Engine], object]) -> None:
 
 
 def notice_time_zone(settings: Document, _event: str) -> None:
-    """Have all schedules loaded again when the site's time zone changes, and jobs run on.
+    """Load all schedules again and wake the jobs when the site's time zone changes.
 
-    The dates in the table then mean other moments. Called when System Settings are saved.
+    The dates in the table then mean other times. Called when System Settings are saved.
     """
     before = settings.get_doc_before_save()
     if before and before.time_zone != settings.time_zone:

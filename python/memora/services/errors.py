@@ -1,4 +1,4 @@
-"""What goes wrong in the engine, told in Frappe's way.
+"""The engine's errors as Frappe's exceptions.
 
 Students learn what to do; the cause is in the log (logs/memora.log, and Frappe's Error Log).
 Administrators learn the cause, too.
@@ -33,27 +33,27 @@ class ReviewsUnavailable(frappe.ValidationError):
 
 
 class ReviewsFailed(frappe.ValidationError):
-    """A defect or a wrong set-up, for an administrator to look at."""
+    """A defect or a wrong configuration, which an administrator must correct."""
 
     http_status_code = 500
 
 
 @contextmanager
 def frappe_errors(for_students: bool = True) -> Iterator[None]:
-    """Turn the engine's errors into Frappe's, without a traceback. Also a decorator.
+    """Turn the engine's errors into Frappe's, without a traceback.
 
-    What the engine has seen of outages meanwhile is told to administrators.
+    Also a decorator. Tells administrators of outages that the engine has seen meanwhile.
 
     Args:
-        for_students: the messages speak to a student of their reviews; else to the
-            people who run the site, of the server that failed.
+        for_students: the messages address a student and their reviews; otherwise an administrator
+            and the server that failed.
 
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
         frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in
-        seconds, and `message`. ReviewsUnavailable, ReviewsFailed: not the caller's fault.
-        Responses have `error_code`, which docs/operating.md explains; students' only where what
-        they sent cannot be used.
+        seconds, and `message`. ReviewsUnavailable, ReviewsFailed: not the caller's fault. Responses
+        have `error_code`, which docs/operating.md explains; students' only if their input cannot be
+        used.
     """
     try:
         yield
@@ -75,7 +75,7 @@ def set_retry_after(response: Any = None, **_unused: Any) -> None:
 
 
 def throw(message: str, kind: type[Exception] | None = None) -> NoReturn:
-    """`frappe.throw`, with a type that says that it does not return."""
+    """`frappe.throw`, typed as never returning."""
     raise frappe.throw(message, kind or frappe.ValidationError)
 
 
@@ -94,7 +94,7 @@ def _throw_to_student(error: MemoraError) -> NoReturn:
     if isinstance(error, RateLimited):
         seconds = error.args[1]
         message = _(
-            "Your reviews are not available this moment. Please wait {0} seconds and try again."
+            "Your reviews are not available right now. Please wait {0} seconds and try again."
         ).format(seconds)
         frappe.local.response.update({"retry_after": seconds, "message": message})
         throw(message, frappe.TooManyRequestsError)

@@ -1,8 +1,8 @@
 """The journal's Redis made durable: its settings in the running server and in its file.
 
-For a server on this machine with a configuration file, as a stock bench's redis_queue. The running
-server comes first: one that is started with `appendonly yes`, and has no append-only file yet,
-begins empty.
+For a server on this machine with a configuration file, such as a stock bench's redis_queue. The
+running server is changed first: a server that starts with `appendonly yes` but without an
+append-only file starts empty.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from memora.services.errors import ReviewsUnavailable, throw
 from memora.site_engine import JOURNAL_URL, queue_sentinel, queue_url
 
 Fsync = Literal["always", "everysec"]
-# A setting, and what a server has where its file does not name it.
+# A setting, and a server's default for it.
 DEFAULTS: Final = {
     "appendonly": "no",
     "appendfsync": "everysec",
     "no-appendfsync-on-rewrite": "no",
     "maxmemory-policy": "noeviction",
 }
-REMARK: Final = "# By bench memora make-durable: answers of students outlive a crash of this Redis."
-# What bench makes of its template with `bench setup redis`.
+REMARK: Final = "# By bench memora make-durable: answers of students survive a crash of this Redis."
+# What `bench setup redis` writes from bench's template.
 BENCH_FILE: Final = "redis_queue.conf"
-# A server with much in its memory forks for long.
+# A fork of a large server takes long.
 REPLY_SECONDS: Final = 30
 POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True)
 class Change:
-    """A setting that must change. `now` None: the file does not name it."""
+    """A setting that must change. `now` is None if the file does not name it."""
 
     name: str
     now: str | None
@@ -106,18 +106,18 @@ def plan(fsync: Fsync) -> Plan:
 
 
 def make_durable(planned: Plan, fsync: Fsync) -> None:
-    """Change what was planned, and wait until what is in the journal is on disk.
+    """Change what was planned, and wait until the journal is on disk.
 
-    The file is made ready, the running server is changed, then the file takes its place: whatever
-    ends this in between, it can be run again.
+    Writes the new file beside the old one, changes the running server, then replaces the file: an
+    interrupted run can be repeated.
 
     Args:
         planned: what `plan` returned.
         fsync: as for `plan`.
 
     Raises:
-        frappe.ValidationError: Redis did not do it, and has its old settings again; or the file
-        could not be written.
+        frappe.ValidationError: Redis refused, and has its old settings again; or the file could not
+        be written.
     """
     with _journal(fsync) as client:
         try:
@@ -132,7 +132,7 @@ def make_durable(planned: Plan, fsync: Fsync) -> None:
 
 def _set_live(client: redis.Redis[Any], changes: Iterable[Change]) -> None:
     done: list[Change] = []
-    # appendonly comes last: what is kept from then on is kept as it shall be.
+    # appendonly comes last, so the other settings apply from the first write.
     for change in sorted(changes, key=lambda change: change.name == "appendonly"):
         done.append(change)
         try:
@@ -145,18 +145,20 @@ def _set_live(client: redis.Redis[Any], changes: Iterable[Change]) -> None:
                     client.config_set(undone.name, str(undone.now))
             message = _(
                 "redis_queue could not set {0} to {1}, and has its old settings: {2}. "
-                "See its log, and whether its disk is full or its folder may not be written."
+                "See its log, and check that its disk has space and that it may write to its "
+                "folder."
             )
             throw(message.format(change.name, change.wanted, error))
 
 
 @contextmanager
 def _journal(fsync: Fsync) -> Iterator[redis.Redis[Any]]:
-    """A client of the journal's Redis; one that does not answer is told in a line."""
+    """A client of the journal's Redis. Reports in a line that it does not answer."""
     secret_conf = frappe.local.conf
     if not secret_conf.get(JOURNAL_URL) and queue_sentinel(secret_conf):
         _refuse(
-            _("Sentinel says where redis_queue is, so several servers can be it: set each."), fsync
+            _("Sentinel decides which server is redis_queue: set each of its servers by hand."),
+            fsync,
         )
     secret_url = secret_conf.get(JOURNAL_URL) or queue_url(secret_conf)
     client: redis.Redis[Any] = redis.Redis.from_url(
@@ -173,7 +175,7 @@ def _journal(fsync: Fsync) -> Iterator[redis.Redis[Any]]:
 
 
 def _check_server(client: redis.Redis[Any], fsync: Fsync) -> Path:
-    """See that the server can be changed from here; its configuration file."""
+    """Check that the server can be changed from here. Returns its configuration file."""
     address = _address(client)
     server: Mapping[str, Any] = client.info()
     if not _is_on_this_machine(client):
@@ -183,12 +185,12 @@ def _check_server(client: redis.Redis[Any], fsync: Fsync) -> Path:
     if server["run_id"] == _run_of_cache():
         throw(
             _(
-                "redis_cache and redis_queue are one Redis, and bench build empties redis_cache's. "
+                "redis_cache and redis_queue are one Redis, and bench build empties redis_cache. "
                 "Give redis_queue a server of its own first."
             )
         )
     try:
-        # To what it is: so it is known whether it may be changed.
+        # Sets the present value, to learn whether CONFIG SET is allowed.
         client.config_set("appendfsync", _setting(client, "appendfsync"))
         folder, port = _setting(client, "dir"), _setting(client, "port")
     except redis.ResponseError as error:
@@ -208,14 +210,14 @@ def _check_server(client: redis.Redis[Any], fsync: Fsync) -> Path:
     if not file.is_file() or not os.path.isdir(folder) or not _fits(file, folder, port):
         _refuse(
             _(
-                "The file that redis_queue ({0}) names, {1}, is not here, or not of that server: "
-                "it may run in a container, or with options of its command line."
+                "The file that redis_queue ({0}) names, {1}, is not here, or belongs to another "
+                "server: redis_queue may run in a container, or with options on its command line."
             ).format(address, file),
             fsync,
         )
     if not may_replace(file):
         _refuse(
-            _("{0}, the file of redis_queue ({1}), may not be written by this user.").format(
+            _("{0}, the file of redis_queue ({1}), is not writable for this user.").format(
                 file, address
             ),
             fsync,
@@ -233,17 +235,17 @@ def _refuse(why: str, fsync: Fsync) -> NoReturn:
 
 
 def _is_on_this_machine(client: redis.Redis[Any]) -> bool:
-    """Whether a connection to it stays on this machine."""
+    """Whether a connection to the server stays on this machine."""
     place = client.connection_pool.connection_kwargs
     if "host" not in place:
         return True
-    # It is there: it has just answered.
+    # The server has just answered.
     with closing(socket.create_connection((place["host"], place["port"]), REPLY_SECONDS)) as one:
         return is_this_machine(one.getsockname()[0], one.getpeername()[0])
 
 
 def is_this_machine(begin: str, end: str) -> bool:
-    """Whether a connection between two addresses stays here: both are the same, or of loopback."""
+    """Whether a connection between two addresses stays here: equal ones, or both loopback."""
     return begin == end or ip_address(end).is_loopback
 
 
@@ -253,7 +255,7 @@ def _address(client: redis.Redis[Any]) -> str:
 
 
 def _run_of_cache() -> str | None:
-    """The run of redis_cache's server; None where it is out of reach."""
+    """The run of redis_cache's server; None if it cannot be reached."""
     secret_url = frappe.local.conf.redis_cache
     limits: Any = {"socket_timeout": REPLY_SECONDS, "socket_connect_timeout": REPLY_SECONDS}
     try:
@@ -268,7 +270,7 @@ def _setting(client: redis.Redis[Any], name: str) -> str:
 
 
 def _wait_for_file(client: redis.Redis[Any]) -> None:
-    """Wait until the append-only file has all that is in the server.
+    """Wait until the append-only file has all the server's data.
 
     Raises:
         redis.ResponseError: it could not be written.
@@ -289,7 +291,7 @@ def _read(file: Path) -> str:
 
 
 def _directives(text: str) -> dict[str, str]:
-    """The settings of a configuration file; of several lines the last one counts."""
+    """The settings of a configuration file; the last line of a setting counts."""
     return {name: value for name, value in map(_directive, text.split("\n")) if name}
 
 
@@ -299,7 +301,7 @@ def _directive(line: str) -> tuple[str, str]:
 
 
 def _fits(file: Path, folder: str, port: str) -> bool:
-    """Whether a file is that of a server with this folder and port."""
+    """Whether a file belongs to the server with this folder and port."""
     try:
         named = _directives(_read(file))
     except OSError:
@@ -314,7 +316,7 @@ def _fits(file: Path, folder: str, port: str) -> bool:
 
 
 def may_replace(file: Path) -> bool:
-    """Whether this user may put another file of the same owner in its place."""
+    """Whether this user may replace the file by another of the same owner."""
     places = (file, file.parent)
     return os.geteuid() in (0, file.stat().st_uid) and all(
         os.access(place, os.W_OK, effective_ids=True) for place in places
@@ -323,7 +325,7 @@ def may_replace(file: Path) -> bool:
 
 @contextmanager
 def _prepared(file: Path, lines: Mapping[str, str]) -> Iterator[Callable[[], None]]:
-    """Make a file ready with other lines for these settings; yields what puts it in its place.
+    """Write the file's copy with new lines for these settings; yields what replaces the file.
 
     All other lines, its owner and its mode stay.
     """

@@ -1,4 +1,4 @@
-"""The same in the text format that Prometheus reads, by Prometheus' own library."""
+"""The monitor's figures in Prometheus' text format, by Prometheus' own library."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
 
 
 def metrics_text() -> str:
-    """What can be measured of the site now."""
+    """The site's metrics now."""
     registry = CollectorRegistry()
     registry.register(_Site())
     return generate_latest(registry).decode()
@@ -40,7 +40,7 @@ class _Site(Collector):
     """Asks the servers whenever Prometheus asks."""
 
     def describe(self) -> list[Metric]:
-        """Nothing: to be registered, it need not ask them."""
+        """Nothing: registering must not ask the servers."""
         return []
 
     def collect(self) -> Iterator[Metric]:

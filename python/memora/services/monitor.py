@@ -1,4 +1,4 @@
-"""How the site's reviews do: what the SRS Monitor shows, and programs ask for."""
+"""The health of the site's reviews, for the SRS Monitor and for programs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from memora._engine import Latency, Replica
 
 POISON: Final = "Poison Review"
-# Those that an administrator has to look at.
+# Jobs that need an administrator.
 WAITING: Final = {"replayed_at": ("is", "not set"), "dismissed_at": ("is", "not set")}
 MEGABYTE: Final = 1024 * 1024
 LATEST_JOBS: Final = 20
-# The points of a season's chart. Of many seasons each has fewer, but its last one always.
+# At most this many points of a chart. With many seasons each has fewer, but always its last one.
 RECONCILIATIONS: Final = 60
 MOST_RECONCILIATIONS: Final = 1_200
 RECONCILED_DAYS: Final = 60
@@ -38,7 +38,7 @@ IN_TIME_PERCENT: Final = 99
 
 
 class JournalHealth(TypedDict):
-    """How the journal does: see `memora._engine.JournalStatus`."""
+    """The health of the journal: see `memora._engine.JournalStatus`."""
 
     reachable: bool
     durable: bool
@@ -55,10 +55,10 @@ class JournalHealth(TypedDict):
 
 
 class Health(TypedDict):
-    """How cache and journal do, and what waits.
+    """The health of cache and journal, and what waits.
 
-    Memory is that of all redis_cache; None: it is out of reach, or has no limit. Keys are cached
-    schedules, one a student and season.
+    Memory is that of the whole redis_cache; None: it cannot be reached, or has no limit. Keys are
+    cached schedules, one for each student and season.
     """
 
     redis_connected: bool
@@ -86,7 +86,7 @@ class CallLatency(TypedDict):
 
 
 class NamedCallLatency(CallLatency):
-    """The same, and of which kind."""
+    """The same, with the kind."""
 
     call: str
 

@@ -1,4 +1,4 @@
-"""What administrators are told: outages, and what befell answers on their way."""
+"""What administrators are told: outages, and what happened to answers on their way."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ OVERDUE_JOB: Final = "memora.services.srs_persistence.drain_overdue"
 
 
 def watch() -> None:
-    """Look whether cache and journal answer (every minute): an outage is noticed without calls."""
+    """Check whether cache and journal answer (every minute), to notice an outage without calls."""
     engine().check_outages()
     report_outages()
 
 
 def report_outages() -> None:
-    """Tell what this process is the first to know. Costs nothing without news; raises nothing."""
+    """Report what this process is the first to know. Costs nothing without news; raises nothing."""
     try:
         known = known_engine()
         for news in known.outage_news() if known else ():
@@ -44,14 +44,14 @@ def report_outages() -> None:
 
 
 def stand_in_for_scheduler(engine: Engine) -> None:
-    """Do what the scheduler does each minute: it may not run, for answers have waited so long."""
+    """Do the scheduler's work of each minute: answers have waited so long that it may not run."""
     enqueue_now_or_never(OVERDUE_JOB, "short")
-    # What it finds is told by the next call.
+    # The next call reports what it finds.
     engine.check_outages()
 
 
 def request_all_reconciliations() -> None:
-    """Have every cached schedule compared: what only the cache still has is saved again."""
+    """Compare every cached schedule: what only the cache still has is saved again."""
     for season in seasons_to_reconcile():
         request_reconciliation(season, sample_size=0)
 
@@ -61,7 +61,7 @@ def _words(news: OutageNews) -> tuple[str, str]:
         return (
             _("memora: answers are {0} seconds ahead of the clock.").format(news["seconds"]),
             _(
-                "The clock of a web host is wrong, or was. The answers count all the same. Check "
+                "The clock of a web host is wrong, or was. The answers still count. Check "
                 "the clocks of all hosts, then run: bench --site SITE memora mend-clock"
             ),
         )
@@ -79,7 +79,7 @@ def _words(news: OutageNews) -> tuple[str, str]:
             _("memora: hosts use different servers as {0}.").format(name),
             _(
                 "Nothing is lost, and students see the right questions. Hosts that do not reach "
-                "the server that counts use the database instead, which is slower. "
+                "the registered server use the database instead, which is slower. "
                 "Name one server's address for all hosts in common_site_config.json."
             ),
         )
@@ -92,15 +92,15 @@ def _words(news: OutageNews) -> tuple[str, str]:
             ),
             _(
                 "A replica that was behind took over, or a crash took the last commits. "
-                "redis_queue still had them, and they are saved again. Other changes of that "
-                "moment, such as those made at the Desk, may be lost."
+                "redis_queue still had them, and they are saved again. Other changes of that time, "
+                "such as those made at the Desk, may be lost."
             ),
         )
     if news["event"] == "replaced":
         return (
-            _("memora: redis_queue came back with older data."),
+            _("memora: redis_queue has lost recent data."),
             _(
-                "Answers that it had acknowledged are gone from it. Those that the cache still has "
+                "It has lost answers that it had acknowledged. Those that the cache still has "
                 "are saved again now; the SRS Jobs say how many. "
                 "Check that it is durable: bench --site SITE memora make-durable"
             ),
@@ -127,7 +127,7 @@ def _words(news: OutageNews) -> tuple[str, str]:
         )
     else:
         message = _(
-            "Answers are kept in the database until it is back, and background jobs wait. "
+            "Answers are kept in the database until it answers again, and background jobs wait. "
             "Check that redis_queue runs; memora recovers by itself."
         )
     return subject, message

@@ -18,7 +18,7 @@ def create_season_partition(season: str) -> bool:
     Args:
         season: name of the season.
 
-    Returns: False when the partition was there already, or the season is archived or gone.
+    Returns: False if the partition exists already, or the season is archived or deleted.
 
     Raises:
         memora._engine.MemoraError: it could not be made; create_missing_partitions tries again.
@@ -38,9 +38,9 @@ def create_season_partition(season: str) -> bool:
 
 
 def create_missing_partitions() -> None:
-    """Make the partitions of all seasons that are without (hourly, and after each migration).
+    """Make the missing partitions of seasons (hourly, and after each migration).
 
-    Until then their records are in the default partition. One that is archived needs none.
+    Until then their records are in the default partition. An archived season needs none.
     """
     for season in seasons_without_partition():
         try:

@@ -1,4 +1,4 @@
-"""Students and seasons with records: what must not happen to them, and changes of name."""
+"""Students and seasons with records: protection from deletion, and changes of name."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from memora.services.storage import ARCHIVE, AUDIT, TRACKER
 if TYPE_CHECKING:
     from memora._engine import Forgotten
 
-# Tables of which Frappe must not look through every record.
+# Tables that Frappe must not scan.
 BIG_TABLES: Final = (TRACKER, ARCHIVE, AUDIT)
 RENAMED_AT_A_TIME: Final = 500
 
-# All that is kept of a student, by DocType: each record has all its fields.
+# All data of a student, by DocType: each record has all its fields.
 KeptRecords = TypedDict(
     "KeptRecords",
     {
@@ -58,10 +58,10 @@ def check_no_records(document: Any, _event: str | None = None) -> None:
 
 
 def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = False) -> None:
-    """Make sure that a student's records can take a new name (hook of User).
+    """Check that a student's records can take a new name (hook of User).
 
     Raises:
-        frappe.ValidationError: the journal is out of reach, or both names have records.
+        frappe.ValidationError: the journal cannot be reached, or both names have records.
     """
     if has_records(old) and has_records(new):
         throw(_("{0} and {1} both have review records and cannot be merged.").format(old, new))
@@ -74,8 +74,8 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
 def after_rename(_user: Any, _event: str, old: str, new: str, _merge: bool = False) -> None:
     """Rename a student's records in the transaction that renames the user (hook of User).
 
-    Each is found by an index. What comes under the old name after this look at them is carried
-    after the commit, at once and by `srs_persistence.drain_safety_net`.
+    Finds each by an index. Records that arrive under the old name afterwards are carried after the
+    commit, at once and by `srs_persistence.drain_safety_net`.
     """
     _leave_to_frappe()
     _drain(old)
@@ -103,9 +103,9 @@ def _drain(player: str) -> None:
 
 
 def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> None:
-    """Rename in some records, by their whole keys: of a range, MariaDB would lock the gaps, too.
+    """Rename in some records, by their whole keys: for a range, MariaDB would also lock the gaps.
 
-    In SQL: Frappe's `set_value` looks through all of redis_cache for documents, each time.
+    In SQL, because Frappe's `set_value` scans redis_cache for documents each time.
     """
     keys = frappe.get_all(table, filters=found, pluck=key, order_by=key)
     condition = " and ".join(f"`{field}` = %s" for field in found)
@@ -123,11 +123,11 @@ def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> No
 
 
 def _keep_to_ourselves() -> None:
-    """Have Frappe leave the big tables alone while it renames a user.
+    """Hide the big tables from Frappe while it renames a user.
 
-    It looks for links and owners in every record of every table, and locks what it looks at:
-    seconds or hours in which no answer can be written. Those tables are renamed in by
-    `after_rename`, by their indexes.
+    Frappe looks for links and owners in every record of every table, and locks what it reads: no
+    answer could be written for seconds or hours. `after_rename` renames in those tables, by their
+    indexes.
     """
     database = frappe.local.db
     tables = database.get_tables()
@@ -145,23 +145,23 @@ def _is_ours(link: dict[str, Any]) -> bool:
 
 
 def _leave_to_frappe() -> None:
-    """Show Frappe all tables again."""
+    """Show all tables to Frappe again."""
     vars(frappe.local.db).pop("get_tables", None)
     (frappe.flags.link_fields or {}).pop("User", None)
 
 
 def export(player: str) -> KeptRecords:
-    """All that is kept of a student. Answers that wait are saved first. Commits.
+    """All data of a student. Answers that wait are saved first. Commits.
 
     Raises:
         frappe.ValidationError: they cannot be saved now.
-        frappe.DoesNotExistError: there is no such user, and nothing is kept of one.
+        frappe.DoesNotExistError: there is no such user, and no data of one.
     """
     _drain(player)
     if has_waiting_answers(player):
         message = _("Answers of {0} are on their way to the database. Try again in a minute.")
         throw(message.format(player))
-    # A transaction that began before does not see them.
+    # An older transaction would not see them.
     frappe.db.commit()
     kept: KeptRecords = {
         TRACKER: _season_by_season(TRACKER, player),
@@ -174,10 +174,10 @@ def export(player: str) -> KeptRecords:
 
 
 def forget(player: str) -> Forgotten:
-    """Erase all that is kept of a student.
+    """Erase all data of a student.
 
     Raises:
-        frappe.DoesNotExistError: there is no such user, and nothing was kept of one.
+        frappe.DoesNotExistError: there is no such user, and no data of one.
         memora._engine.MemoraError: a server is down. Calling it again continues.
     """
     forgotten = engine().forget(player)
@@ -186,7 +186,7 @@ def forget(player: str) -> Forgotten:
 
 
 def _check_known(player: str, is_kept: bool) -> None:
-    """Make sure that a name was not a slip of the pen: a user has it, or something was kept of it.
+    """Check that a name is not a slip of the pen: a user has it, or data was kept under it.
 
     Raises:
         frappe.DoesNotExistError: neither.
@@ -231,7 +231,7 @@ def has_waiting_answers(player: str) -> bool:
     """Whether answers of a student wait in the journal.
 
     Raises:
-        frappe.ValidationError: the journal is out of reach.
+        frappe.ValidationError: the journal cannot be reached.
     """
     with frappe_errors(for_students=False):
         return engine().has_waiting_answers(player, _seasons())

@@ -1,4 +1,4 @@
-"""Poison Reviews: replayed once what was in their way is gone, or dismissed for a reason."""
+"""Poison Reviews: replayed once the obstacle is removed, or dismissed for a reason."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 REPLAY_JOB: Final = "memora.services.poison_reviews.replay_in_background"
 LINK: Final = "/app/poison-review"
-# More are replayed in the background: a caller would wait for seconds.
+# More are replayed in the background, because a caller would wait for seconds.
 MOST_AT_ONCE: Final = 500
 
 
 class Dismissal(TypedDict):
-    """How many were dismissed, and how many names are of none that waits."""
+    """How many were dismissed, and how many names are unknown or do not wait."""
 
     dismissed: int
     unknown: int
@@ -42,15 +42,15 @@ def waiting() -> int:
 def replay_all(
     job: str | None = None, on_progress: Callable[[ReplayReport], object] | None = None
 ) -> ReplayReport:
-    """Replay all that wait; an SRS Job tells of it. Commits.
+    """Replay all that wait, as an SRS Job. Commits.
 
     Args:
-        job: the SRS Job that it was requested with; else a new one tells of it.
-        on_progress: called after each piece of work; what it raises ends the work.
+        job: the SRS Job of the request; without it a new one is made.
+        on_progress: called after each piece of work; an exception from it ends the work.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
-        memora._engine.MemoraError: another process is at it, or MariaDB is down.
+        memora._engine.MemoraError: another process does it, or MariaDB is down.
     """
     with at_work("Replay", None, job) as work:
         report = engine().replay(None, work.progress_callback(on_progress))
@@ -64,7 +64,7 @@ def request_replay() -> str | None:
 
 
 def replay_in_background(season: None = None, job: str | None = None) -> None:
-    """Replay all that wait, and tell administrators what came of it (background job)."""
+    """Replay all that wait, and tell administrators the result (background job)."""
     try:
         report = replay_all(job)
     except JobCancelled:
@@ -89,13 +89,13 @@ def replay_in_background(season: None = None, job: str | None = None) -> None:
 
 
 def dismiss(names: list[str], reason: str) -> Dismissal:
-    """Give up records that wait: they are kept with the reason, and wait no more. Does not commit.
+    """Give up records that wait: they are kept, with the reason. Does not commit.
 
     Their students' next reads show what the table has.
     """
     dismissed = 0
     for name in names:
-        # A replay at the same time has locked it, or finds it dismissed.
+        # A concurrent replay has locked it, or finds it dismissed.
         found = frappe.db.get_value(
             POISON, {"name": name, **WAITING}, ["player", "season"], for_update=True
         )
@@ -118,7 +118,7 @@ def _forget_cache(player: str | None, season: str | None, engine: Engine) -> Non
 
 
 def summary(report: ReplayReport) -> str:
-    """What came of a replay, in a sentence."""
+    """The result of a replay, in a sentence."""
     parts = (
         counted(report["replayed"], _("1 was saved"), _("{0} were saved")),
         _("{0} still cannot be saved").format(f"{report['failed']:,}"),

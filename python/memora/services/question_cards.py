@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 HOOK: Final = "srs_question_loader"
 RETIRED: Final = "retired"
-# How often others take the place of retired questions; the next read goes on.
+# How often other questions replace retired ones; the next read continues.
 MOST_ROUNDS: Final = 5
-# A loader that fails does so at each read: a process logs it no more often.
+# A broken loader fails at each read, so a process logs it at most this often.
 LOG_SECONDS: Final = 600.0
 
 # When the failure of a loader is logged again, by its name.
@@ -32,7 +32,7 @@ _silent_until: Final[dict[str, float]] = {}
 class DueCards(TypedDict):
     """Due questions, each with the fields of its schedule (`Question`) and those of its card.
 
-    Each has a `stage_id`, too: what its id has before the first colon, else all of it.
+    Each also has a `stage_id`: its id up to the first colon, or the whole id.
     """
 
     questions: list[dict[str, Any]]
@@ -42,15 +42,15 @@ class DueCards(TypedDict):
 
 
 def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -> DueCards:
-    """The due questions as `Engine.due` has them, with what the site's app adds to them.
+    """The due questions of `Engine.due`, with the fields that the site's app adds.
 
     The hook names a function that takes a list of question ids and returns a mapping from question
-    id to the card's fields; ids that it does not know it may leave out. If it has arguments called
-    `user` and `season`, it gets them. The fields of the schedule stay as they are. Of several hooks
-    the one installed last counts. One that fails costs the cards and not the questions.
+    id to the card's fields; it may leave out ids that it does not know. If it has arguments called
+    `user` and `season`, it gets them. It cannot change the fields of the schedule. Of several hooks
+    the one installed last counts. If it fails, students get their questions without cards.
 
     A card whose field `retired` is true, or 1 as a Check of Frappe's, says that the question is
-    given up: the student is not asked it any more, and others that are due take its place.
+    retired: the student is no longer asked it, and other due questions take its place.
     """
     for _ in range(MOST_ROUNDS):
         due, retired = with_cards(engine().due(player, limit, subject, topic), player)
@@ -62,7 +62,7 @@ def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -
 
 
 def with_cards(found: DueAnswer, player: str) -> tuple[DueCards, set[str]]:
-    """The questions of an answer with their cards, and the ids of those that are given up."""
+    """The questions of an answer with their cards, and the ids of the retired ones."""
     cards = _load(found["questions"], player, found["season"])
     retired = {name for name, card in cards.items() if cint(card.get(RETIRED))}
     shown = [each for each in found["questions"] if each["question_id"] not in retired]
@@ -76,7 +76,7 @@ def with_cards(found: DueAnswer, player: str) -> tuple[DueCards, set[str]]:
 
 
 def with_stage(question: Question) -> dict[str, Any]:
-    """A question with its `stage_id`: what its id has before the first colon, else all of it."""
+    """A question with its `stage_id`: its id up to the first colon, or the whole id."""
     return {**question, "stage_id": question["question_id"].partition(":")[0]}
 
 
@@ -84,7 +84,7 @@ def _retire(player: str, season: str, question_ids: set[str]) -> bool:
     try:
         return engine().retire(player, season, question_ids) > 0
     except MemoraError as error:
-        # They are asked for again, and retired then.
+        # The next read returns them again, and retires them then.
         frappe.logger("memora").error(f"questions of {player} could not be retired: {error}")
         return False
 
@@ -98,7 +98,7 @@ def _load(questions: list[Question], user: str, season: str | None) -> dict[str,
     try:
         return _cards(frappe.get_attr(loaders[-1]), ids, {"user": user, "season": season})
     except Exception as error:
-        # What it has told the student by frappe.throw.
+        # A message for the student that it raised with frappe.throw.
         frappe.local.message_log = messages
         _log(loaders[-1], error)
         return {}

@@ -1,9 +1,9 @@
 """Who may do what: the roles that memora brings.
 
 Frappe itself makes the roles that a DocType's permissions name, at an install and at each migrate:
-Memora Manager and Memora Teacher. It changes none that is there, so what a site has set in a role
-(two-factor authentication, a home page) stays; as fixtures, each migrate would undo that. Memora
-Metrics is in no DocType's permissions, so it is made here, in the same way.
+Memora Manager and Memora Teacher. It does not change existing roles, so a site's own settings of a
+role (two-factor authentication, a home page) stay; with fixtures, each migrate would undo them.
+Memora Metrics is in no DocType's permissions, so it is made here, in the same way.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import frappe
 from frappe.utils.user import get_system_managers, get_users_with_role
 
 SYSTEM_MANAGER: Final = "System Manager"
-# All that a System Manager may do in memora.
+# May do in memora what a System Manager may do.
 MANAGER: Final = "Memora Manager"
 # Subjects and topics; seasons and the SRS Monitor to read.
 TEACHER: Final = "Memora Teacher"
@@ -28,9 +28,9 @@ METRICS_READERS: Final = (*MANAGERS, METRICS)
 
 
 def create_roles() -> None:
-    """Make the role that no DocType names, unless it is there (after_install, after_migrate).
+    """Make the role that no DocType names, unless it exists (after_install, after_migrate).
 
-    It has no access to the Desk: a user with no other role is a Website User, who calls with an API
+    It has no access to the Desk: a user with no other role is a Website User and calls with an API
     key.
     """
     if not frappe.db.exists("Role", METRICS):

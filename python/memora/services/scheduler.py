@@ -1,4 +1,4 @@
-"""Frappe's scheduler, which begins memora's work of each minute, hour and day: whether it runs."""
+"""Whether Frappe's scheduler runs, which begins memora's work of each minute, hour and day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frappe.utils.scheduler import is_dormant, is_scheduler_inactive
 
 JOB_TYPE: Final = "Scheduled Job Type"
 EACH_MINUTE: Final = "memora.services.srs_persistence.drain_safety_net"
-# Frappe looks once a minute what is due, and a worker may be busy for a while.
+# Frappe looks once a minute for due jobs, and a worker may be busy for a while.
 LATE: Final = timedelta(minutes=5)
 State = Literal["running", "inactive", "dormant", "late", "resting"]
 
@@ -35,10 +35,10 @@ def scheduler_status() -> SchedulerStatus:
 
 
 def mend_schedule(now: datetime | None = None) -> None:
-    """Let memora's jobs run that rest because they last ran in what is the future now.
+    """Wake memora's jobs that rest because their last run is in the future now.
 
-    So it is after the site got a time zone to the west, or a clock was put back: Frappe would wait
-    for hours. Does not commit.
+    This happens when the site's time zone moves west, or a clock is put back: Frappe would wait for
+    hours. Does not commit.
 
     Args:
         now: naive, in the site's time zone; without it the present.
@@ -79,9 +79,9 @@ def _warning(state: State) -> str | None:
             "the default queue."
         ),
         "resting": _(
-            "Frappe's scheduler waits for a moment that is hours away, as after a change of the "
-            "time zone. memora's own jobs run again "
-            "after the next answers that wait, or after bench memora drain."
+            "Frappe's scheduler waits for a time that is hours away, for example after a change of "
+            "the time zone. memora's own jobs run again once answers wait, or after bench memora "
+            "drain."
         ),
     }
     return warnings.get(state)

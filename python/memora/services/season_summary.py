@@ -1,4 +1,4 @@
-"""What a season is at this moment, for administrators: in milliseconds, however large it is."""
+"""The present state of a season, for administrators: in milliseconds, however large it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LATEST_JOBS: Final = 3
 
 
 class ArchiveSummary(TypedDict):
-    """A season that is archived or on its way there; moments are in the site's time zone."""
+    """A season that is archived or on its way there; times are in the site's time zone."""
 
     step: Literal["copying", "verifying", "freeing", "clearing", "done"]
     done: int
@@ -28,9 +28,9 @@ class SeasonSummary(TypedDict):
     """A season: who sees it, how large it is, its last jobs, its archive.
 
     Records, students and the size on disk are of the season's partition; None: it has none, as in
-    the seconds after it was made. The size is an estimate of MariaDB, that of the cache one of the
-    engine. An archived season's records are those in the archive. What is cached is None while the
-    cache is out of reach.
+    the seconds after the season was made. MariaDB estimates the size on disk, the engine that of
+    the cache. An archived season's records are those in the archive. What is cached is None while
+    the cache cannot be reached.
     """
 
     season: str
@@ -48,7 +48,7 @@ class SeasonSummary(TypedDict):
 
 
 def season_summary(season: str) -> SeasonSummary:
-    """What a season is at this moment.
+    """The present state of a season.
 
     Args:
         season: the name of one that exists.

@@ -13,8 +13,8 @@ from memora.services.partition_manager import SEASON
 def active_seasons() -> list[str]:
     """Names of the seasons that are active, the one whose questions students see first.
 
-    It is the one that today lies in, else the one that began last: as the engine has it
-    (`src/servers/mariadb/seasons.rs`), but with what the present transaction has changed.
+    That is the one that includes today, else the one that began last: the engine's rule
+    (`src/servers/mariadb/seasons.rs`), but with the present transaction's changes.
     """
     found = frappe.get_all(
         SEASON,

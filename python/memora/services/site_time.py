@@ -9,7 +9,7 @@ from frappe.utils import get_datetime, get_system_timezone
 
 
 def unix_time(moment: datetime | str | float) -> float:
-    """Unix time of a moment; without a time zone of its own it is in the site's.
+    """Unix time of a datetime; without a time zone of its own it is in the site's.
 
     When clocks go back, the earlier of the two readings counts, as everywhere in memora.
     """

@@ -1,6 +1,6 @@
-"""Retiring seasons: their records move to the archive, and leave it years later.
+"""Retiring seasons: their records move to the archive, and are deleted from it years later.
 
-The engine does the moving. When a process is killed, `services/srs_jobs.py` has another go on
+The engine moves them. If a process is killed, `services/srs_jobs.py` lets another one continue
 within two minutes.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from memora._engine import ArchiveProgress, ArchiveStatus, DeletionProgress
 
 QUIET_SHARE: Final = 0.5
-# Well under the 1,500 seconds that Frappe gives a job of its scheduler.
+# Well under the 1,500 seconds that Frappe allows a scheduled job.
 FLAG_SECONDS: Final = 1_200.0
 
 
@@ -41,7 +41,7 @@ class Archived(TypedDict):
 
 
 class SRSArchiver:
-    """Moves a season's records to Archived Memory Tracker, and tells how far it is."""
+    """Moves a season's records to Archived Memory Tracker, and reports its progress."""
 
     def archive_season(
         self,
@@ -50,21 +50,21 @@ class SRSArchiver:
         share: float = QUIET_SHARE,
         job: str | None = None,
     ) -> Archived:
-        """Archive a season, or go on where an earlier run ended. Commits.
+        """Archive a season, or continue where an earlier run ended. Commits.
 
         Args:
             season: name of a season that is not active.
-            on_progress: called some times a second; what it raises ends the work, which can be
-                continued.
-            share: of the time that MariaDB is kept at work: half of it students do not notice.
-            job: the SRS Job that it was requested with; else a new one tells of it.
+            on_progress: called some times a second; an exception from it ends the work, which can
+                be continued.
+            share: of the time in which MariaDB works on it: students do not notice half.
+            job: the SRS Job of the request; without it a new one is made.
 
         Returns: success: True; archived_count: how many records were archived, also as done and
             total; step: "done".
 
         Raises:
             memora._engine.MemoraError: it cannot be archived, or a server is down; running it again
-            goes on.
+            continues.
         """
         steps = {
             "copying": _("Copying records"),
@@ -106,7 +106,7 @@ class SRSArchiver:
         on_progress: Callable[[DeletionProgress], object] | None = None,
         job: str | None = None,
     ) -> int:
-        """Delete the archived records that are flagged, of one season or of all; how many. Commits.
+        """Delete the flagged archived records of one season or of all; returns how many. Commits.
 
         Args:
             season: its name; None: all seasons.
@@ -115,7 +115,7 @@ class SRSArchiver:
 
         Raises:
             JobCancelled: an administrator has cancelled it; what was deleted stays deleted.
-            memora._engine.MemoraError: another process is at it, or MariaDB is down.
+            memora._engine.MemoraError: another process does it, or MariaDB is down.
         """
         with at_work("Deletion", season, job) as work:
             frappe.db.commit()
@@ -210,7 +210,7 @@ def delete_in_background(season: str | None = None, job: str | None = None) -> N
 def process_auto_archive() -> None:
     """Queue the seasons with auto_archive that have ended and are not active (daily).
 
-    A job of their own each: Frappe ends a scheduled one after minutes.
+    Each gets its own job, because Frappe ends a scheduled job after minutes.
     """
     today = getdate(now_datetime())
     due = {
@@ -224,15 +224,15 @@ def process_auto_archive() -> None:
 
 
 def resume_archives() -> None:
-    """Queue what was begun and failed, since a server was down, or was ended by hand (hourly)."""
+    """Queue archives that failed because a server was down, or were ended by hand (hourly)."""
     for season in frappe.get_all(SEASON, filters={"archive_status": "Archiving"}, pluck="name"):
         request_archive(season, requested_by=None)
 
 
 def flag_eligible_for_deletion() -> int:
-    """Flag records archived more than three years ago (weekly); how many are newly flagged.
+    """Flag records archived more than three years ago (weekly); returns how many are newly flagged.
 
-    What is not done in the time that Frappe gives it is done the next week.
+    What Frappe's time limit leaves over is done the next week.
     """
     frappe.db.commit()
     return engine().flag_for_deletion(None, FLAG_SECONDS)

@@ -1,9 +1,9 @@
-"""SRS Jobs: what is done to a whole season, from request to end, for administrators to see.
+"""SRS Jobs: work on a whole season, from request to end, for administrators to see.
 
-The engine does the work and lets one process at a time do it; here is what is told of it. A job
-whose process was killed cannot say so: nobody holds the engine's lock for it then, and RQ calls it
-started for hours. In two minutes it waits for a worker again if it must come to its end, and is
-interrupted if not.
+The engine does the work and lets one process at a time do it; this module reports on it. A job
+whose process was killed cannot report that: nobody holds the engine's lock for it then, but RQ
+calls it started for hours. Within two minutes it is queued again if it must finish, and interrupted
+otherwise.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ JOB: Final = "SRS Job"
 EVENT: Final = "memora_job"
 ROOM: Final = f"doctype:{JOB}"
 NEWS_SECONDS: Final = 0.5
-# A process that was not heard of for so long, and does not hold the lock, is dead.
+# A process that was silent for this long, and does not hold the lock, is dead.
 SILENT_SECONDS: Final = 60
 
-# Of done and total records, and what else the engine reports.
+# Called with done and total records, and what else the engine reports.
 Progress = TypeVar("Progress", bound=Mapping[str, Any])
 Kind = Literal[
     "Rebuild",
@@ -55,9 +55,9 @@ CANCELLABLE: Final = (
     "Demo Data",
     "Demo Data Removal",
 )
-# The engine has no lock for them: their news tell whether they run.
+# The engine has no lock for them: their reports show whether they run.
 WITHOUT_LOCK: Final = ("Demo Data", "Demo Data Removal")
-# What must come to its end whoever is killed, and the background job that does it.
+# Jobs that must finish even if processes are killed, and their background jobs.
 CONTINUED: Final = {
     "Archive": "memora.services.srs_archiver.archive_in_background",
     "Deletion": "memora.services.srs_archiver.delete_in_background",
@@ -66,7 +66,7 @@ UNFINISHED: Final = ("in", ("Queued", "Running"))
 
 
 class Course(TypedDict):
-    """What an SRS Job says of its course; moments are text in the site's time zone."""
+    """The course of an SRS Job; times are text in the site's time zone."""
 
     name: str
     kind: Kind
@@ -117,9 +117,9 @@ class JobCancelled(Exception):
 
 
 class Work:
-    """A job that runs: it reports its progress, and learns whether it is cancelled.
+    """A running job: it reports its progress, and learns whether it is cancelled.
 
-    A job that nobody has requested has no name until its work begins: a call that the engine
+    A job that nobody requested gets its name when its work begins, so a call that the engine
     refuses leaves no SRS Job.
     """
 
@@ -129,15 +129,15 @@ class Work:
         self.next_news = 0.0
 
     def report_progress(self, done: int, total: int, step: str = "") -> None:
-        """Report how far it is, twice a second; cheap otherwise.
+        """Report its progress, twice a second; cheap otherwise.
 
         Args:
             done: how many records.
             total: of about how many.
-            step: what is being done, where a job has several steps.
+            step: the present step, if the job has several.
 
         Raises:
-            JobCancelled: it shall end.
+            JobCancelled: an administrator has cancelled it.
         """
         if time.monotonic() < self.next_news:
             return
@@ -148,7 +148,7 @@ class Work:
             self._save(done=done, total=total, message=step)
             cancelled = frappe.db.get_value(JOB, self.name, "cancel_requested")
         except Exception as error:
-            # The work itself goes on.
+            # The work itself continues.
             frappe.logger("memora").warning(f"nobody could be told of SRS Job {self.name}: {error}")
             return
         self._publish()
@@ -158,7 +158,7 @@ class Work:
     def progress_callback(
         self, on_progress: Callable[[Progress], object] | None
     ) -> Callable[[Progress], None]:
-        """What the engine calls after each piece of work: it reports, and calls `on_progress`."""
+        """The engine's callback after each piece of work: it reports, and calls `on_progress`."""
 
         def report(progress: Progress) -> None:
             self.report_progress(progress["done"], progress["total"])
@@ -171,7 +171,7 @@ class Work:
         """Note the start, unless it was cancelled while it waited.
 
         Raises:
-            JobCancelled: so it was.
+            JobCancelled: it was cancelled.
         """
         self.name = self.name or self.make_job()
         if frappe.db.get_value(JOB, self.name, "cancel_requested"):
@@ -199,21 +199,21 @@ class Work:
 def at_work(
     kind: Kind, season: str | None, name: str | None = None, **values: Any
 ) -> Iterator[Work]:
-    """Do a job: what happens in the body is told in its SRS Job. Commits.
+    """Run a job: its SRS Job reports what happens in the body. Commits.
 
-    The body calls `Work.report_progress`, and `Work.end` with status "Done" at its end. What was
-    requested is told in the language of who requested it.
+    The body calls `Work.report_progress`, and `Work.end` with status "Done" at its end. Messages
+    are in the language of the user who requested the job.
 
     Args:
-        kind: what it is.
+        kind: the kind of job.
         season: of which season; None: of all.
-        name: the SRS Job, where it was requested; else a new one is made once the work begins, or
-            when a server is down.
+        name: the SRS Job of a request; without it a new one is made once the work begins, or when a
+            server is down.
         values: more fields of a new one.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
-        memora._engine.MemoraError: it failed; so it is told, too, unless it was refused.
+        memora._engine.MemoraError: it failed; the SRS Job says so, unless it was refused.
     """
     work = Work(name, partial(new_job, kind, season, **values))
     with print_language(language_of(name)) if name else nullcontext():
@@ -237,12 +237,12 @@ def at_work(
 
 
 def language_of(name: str) -> str:
-    """The language of who requested a job, or the site's: what is told of the job is in it."""
+    """The language of the user who requested a job, or the site's: the job's messages are in it."""
     return str(get_user_lang(frappe.db.get_value(JOB, name, "requested_by") or "Administrator"))
 
 
 def check_exists(season: str | None) -> None:
-    """Refuse the name of no season: MariaDB would find one in lower case, too.
+    """Refuse a name of no season: MariaDB would also find one in lower case.
 
     Raises:
         memora._engine.InvalidInput: there is no such season.
@@ -252,7 +252,7 @@ def check_exists(season: str | None) -> None:
 
 
 def new_job(kind: Kind, season: str | None, **values: Any) -> str:
-    """Note that a job is wanted. Commits. Returns the SRS Job's name.
+    """Request a job. Commits. Returns the SRS Job's name.
 
     Raises:
         memora._engine.InvalidInput: there is no such season.
@@ -265,10 +265,10 @@ def new_job(kind: Kind, season: str | None, **values: Any) -> str:
 
 
 def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> str | None:
-    """Queue a job unless it is queued or runs. One whose process is dead is queued again.
+    """Queue a job unless it is queued or runs. A job whose process died is queued again.
 
     Args:
-        kind: what it is.
+        kind: the kind of job.
         season: of which season; None: of all.
         method: takes `season` and `job`.
         values: more fields of the SRS Job; `requested_by` is the session's user unless it is among
@@ -278,9 +278,9 @@ def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> s
     """
     if not queue_answers():
         return None
-    # Of two requests at once, one waits, and finds the other's job.
+    # Of two concurrent requests, one waits and finds the other's job.
     with filelock(_lock_name(kind, season)):
-        # What others have committed since this transaction began.
+        # To see what others have committed since this transaction began.
         frappe.db.commit()
         for job in unfinished(kind=kind, season=season or ("is", "not set")):
             if kind in CONTINUED:
@@ -302,7 +302,7 @@ def unfinished(**filters: Any) -> list[dict[str, Any]]:
 
 
 def _enqueue(method: str, season: str | None, name: str) -> None:
-    # What is left of an earlier try would be declared dead, and with it the new one.
+    # Results of an earlier try would count as dead, and with them the new try.
     if earlier := get_rq_job(_rq_job(name)):
         earlier.delete()
     frappe.enqueue(
@@ -318,10 +318,10 @@ def _queue_again(job: Mapping[str, Any]) -> None:
 
 
 def is_queued(name: str) -> bool:
-    """Whether a job still waits for a worker, or was given to one a moment ago.
+    """Whether a job still waits for a worker, or was given to one just now.
 
     A queue that was purged, or lost its memory, has forgotten it. A job that a worker took a minute
-    ago, and that did not say that it runs, died with it, whatever RQ says.
+    ago, and that has not reported that it runs, died with the worker, whatever RQ says.
     """
     job = get_rq_job(_rq_job(name))
     status = job and job.get_status()
@@ -336,7 +336,7 @@ def _rq_job(name: str) -> str:
 
 
 def cancel(name: str) -> None:
-    """Have a job end at the next safe place; one that waits never begins. Commits."""
+    """Cancel a job: it ends at the next safe place; one that waits never begins. Commits."""
     frappe.db.set_value(JOB, name, "cancel_requested", 1)
     if frappe.db.get_value(JOB, name, "status") == "Queued":
         now = now_datetime()
@@ -360,10 +360,10 @@ def latest_jobs(most: int, **filters: Any) -> list[Job]:
 
 
 def look_after_jobs() -> None:
-    """Queue dead jobs again that must come to an end; interrupt the others (every minute)."""
+    """Queue dead jobs again if they must finish; interrupt the others (every minute)."""
     lately = now_datetime() - timedelta(seconds=SILENT_SECONDS)
     silent = unfinished(modified=("<", lately))
-    # What a queue knows that does not answer is asked in a minute.
+    # The queue does not answer: ask again in a minute.
     if not silent or not queue_answers():
         return
     for job in silent:
@@ -387,7 +387,7 @@ def _lock_name(kind: str, season: str | None) -> str:
 
 
 def publish(name: str) -> None:
-    """Tell those who look on. Those that cannot be told poll: the work goes on."""
+    """Publish the progress. If that fails, clients poll, and the work continues."""
     try:
         frappe.publish_realtime(EVENT, get_job(name, with_findings=False), room=ROOM)
     except Exception as error:
@@ -407,7 +407,7 @@ def _shown(job: dict[str, Any]) -> Job:
 
 
 def _is_dead(job: Mapping[str, Any]) -> bool:
-    """Whether nobody works, or will work, on a job; known a minute after it was last heard of."""
+    """Whether no process works, or will work, on a job; known a minute after its last report."""
     if job["modified"] >= now_datetime() - timedelta(seconds=SILENT_SECONDS):
         return False
     if job["status"] == "Queued":

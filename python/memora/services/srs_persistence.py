@@ -1,4 +1,4 @@
-"""Acknowledged answers on their way from the journal or `memora_journal` to the records."""
+"""Writes acknowledged answers from the journal or `memora_journal` to the records."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from memora._engine import DrainReport, SubmitAnswer
 
 DRAIN_JOB: Final = "memora.services.srs_persistence.persist_review_batch"
-# Well under the 300 seconds that RQ gives a job of this queue.
+# Well under the 300 seconds that RQ allows a job of this queue.
 QUEUE: Final = "short"
 DRAIN_SECONDS: Final = 60.0
-# For a caller who waits.
+# For a caller that waits.
 DRAIN_NOW_SECONDS: Final = 5.0
 LOAD_JOB: Final = "memora.services.srs_persistence.load_recent_students"
 LOAD_QUEUE: Final = "long"
-# Of the time: readers do not notice it.
+# The share of the time; readers do not notice it.
 LOAD_SHARE: Final = 0.2
 
 
 STABILITIES: Final = ("0", "1", "2", "3", "4")
 
-# As `memora._engine.Engine.set_states` takes one.
+# A state for `memora._engine.Engine.set_states`.
 State = tuple[str, int, float, str | None, str | None]
 
 
 class Acknowledgement(TypedDict):
-    """What the caller is told of answers that are durable. The counts have the keys "1" to "4"."""
+    """The answer to durable answers. The counts have the keys "1" to "4"."""
 
     status: Literal["success"]
     processed: int
@@ -66,13 +66,13 @@ def persist_review_batch(
     user: str | None = None,
     season: str | None = None,
 ) -> DrainReport | int | None:
-    """Write what has gathered in the journal to MariaDB, or these answers of a student.
+    """Write what waits in the journal to MariaDB, or these answers of a student.
 
     Without arguments it is the background job that drains the journal. With them it is for the
-    site's own code, which has computed what the answers led to: see `persist_answers`.
+    site's own code, which has computed the new states: see `persist_answers`.
 
-    Returns: with arguments, how many were written; else what the drain did, None when a server was
-        down. Nothing is lost then, and the next drain goes on.
+    Returns: with arguments, how many were written; otherwise what the drain did, None when a server
+        was down. Nothing is lost then, and the next drain continues.
     """
     if responses is None and user is None and season is None:
         return drain(DRAIN_SECONDS)
@@ -83,17 +83,17 @@ def persist_review_batch(
 def persist_answers(responses: object, user: object, season: object) -> int:
     """Write answers of a student whose new states the caller has computed.
 
-    They go into the journal like every answer: once this returns they are durable, the next read
+    They enter the journal like every answer: once this returns they are durable, the next read
     shows them, and each counts exactly once, after all that the student had answered before. Then
-    the journal is drained for some seconds at most. So they are in MariaDB as a rule; where it is
-    busy, a minute later. What the caller's transaction has written is neither committed nor rolled
-    back; if it has only read, it ends, so that it sees them.
+    the journal is drained for some seconds at most. So they are usually in MariaDB at once; if it
+    is busy, a minute later. The caller's writes are neither committed nor rolled back; a
+    transaction that has only read ends, so that the caller sees the answers.
 
     Args:
         responses: [{question_id, new_stability from 0 to 4, new_next_review_date, subject?,
             topic?}], perhaps as JSON. A date without a time zone is in the site's. Without a
-            subject or topic, the question keeps its own. Of several of one question the last
-            counts.
+            subject or topic, the question keeps its own. Of several answers to one question the
+            last counts.
         user: a User.
         season: name of a season that is not archived, active or not.
 
@@ -101,12 +101,12 @@ def persist_answers(responses: object, user: object, season: object) -> int:
 
     Raises:
         frappe.ValidationError: an answer, the user or the season cannot be used; nothing was saved.
-        ReviewsUnavailable: a server is down. Of more than 50 answers some may be saved: give all
-        again, which changes nothing for them.
+        ReviewsUnavailable: a server is down. Of more than 50 answers some may be saved: send all
+        again, which changes nothing for those.
     """
     states = as_states(responses)
     if not isinstance(user, str) or not isinstance(season, str):
-        raise InvalidInput("Nothing was saved: user and season are names.")
+        raise InvalidInput("Nothing was saved: user and season must be names.")
     count = engine().set_states(user, season, states) if states else 0
     if count:
         drain(DRAIN_NOW_SECONDS)
@@ -116,7 +116,7 @@ def persist_answers(responses: object, user: object, season: object) -> int:
 
 
 def as_states(responses: object) -> list[State]:
-    """Answers as the engine takes them.
+    """Converts answers for the engine.
 
     Raises:
         InvalidInput: one cannot be used.
@@ -125,9 +125,9 @@ def as_states(responses: object) -> list[State]:
         try:
             responses = json.loads(responses)
         except (ValueError, RecursionError):
-            raise InvalidInput("Nothing was saved: responses is no JSON.") from None
+            raise InvalidInput("Nothing was saved: responses is not JSON.") from None
     if not isinstance(responses, list | tuple):
-        raise InvalidInput("Nothing was saved: responses is a list of answers.")
+        raise InvalidInput("Nothing was saved: responses must be a list of answers.")
     states = []
     for place, answer in enumerate(responses, start=1):
         try:
@@ -139,36 +139,36 @@ def as_states(responses: object) -> list[State]:
 
 
 def as_state(answer: Mapping[str, Any]) -> State:
-    """One of them."""
+    """Converts one answer."""
     if not isinstance(answer, Mapping):
-        raise TypeError("an answer is a mapping")
+        raise TypeError("an answer must be a mapping")
     question_id, stability = answer["question_id"], answer["new_stability"]
     if isinstance(question_id, int) and not isinstance(question_id, bool):
         question_id = str(question_id)
     if not isinstance(question_id, str):
-        raise TypeError("question_id is text or a whole number")
-    # Text, too, as forms send it; 1.5 and True are none.
+        raise TypeError("question_id must be text or a whole number")
+    # Forms send text. 1.5 and True are refused.
     if isinstance(stability, bool) or str(stability) not in STABILITIES:
-        raise ValueError("new_stability is a whole number from 0 to 4")
+        raise ValueError("new_stability must be a whole number from 0 to 4")
     date = answer["new_next_review_date"]
     if not isinstance(date, datetime | str | int | float) or isinstance(date, bool) or date == "":
-        raise TypeError("new_next_review_date is a date")
+        raise TypeError("new_next_review_date must be a date")
     names = [answer.get(field) or None for field in ("subject", "topic")]
     if not all(name is None or isinstance(name, str) for name in names):
-        raise TypeError("subject and topic are names")
+        raise TypeError("subject and topic must be names")
     subject, topic = names
     return question_id, int(str(stability)), unix_time(date), subject, topic
 
 
 def drain(seconds: float) -> DrainReport | None:
-    """Write what has gathered in the journal, for so long at most; None when a server was down."""
+    """Write what waits in the journal, for this long at most; None when a server was down."""
     try:
         report = engine().drain(seconds)
     except ServiceUnavailable as error:
         frappe.logger("memora").error(f"answers wait in the journal: {error}")
         return None
     report_outages()
-    # A drain that found nothing to take leaves what remains to the drain that has taken it.
+    # Another drain has taken what remains.
     if report["submissions"] and report["remaining"]:
         request_drain()
     if report["set_aside"]:
@@ -187,7 +187,7 @@ def drain(seconds: float) -> DrainReport | None:
 
 
 def acknowledge(submitted: SubmitAnswer) -> Acknowledgement:
-    """What the caller is told of a durable submission; queues the drain where one is wanted."""
+    """The answer to a durable submission; queues the drain if one is wanted."""
     if submitted["drain_wanted"]:
         request_drain()
     return {
@@ -202,24 +202,23 @@ def acknowledge(submitted: SubmitAnswer) -> Acknowledgement:
 def request_drain() -> None:
     """Queue the drain job. If the queue is down, the safety net drains within a minute.
 
-    The engine asks for one job at a time, so the job has no id of its own. With Frappe's
-    `deduplicate` a request that comes while a drain is ending would be dropped, and its answers
-    would wait.
+    The engine asks for one job at a time, so the job needs no id. Frappe's `deduplicate` would drop
+    a request that arrives while a drain is ending, and its answers would wait.
     """
     enqueue_now_or_never(DRAIN_JOB, QUEUE)
 
 
 def drain_overdue() -> None:
-    """Do what the scheduler did not do, and wake its resting jobs (background job)."""
+    """Do the work that the scheduler missed, and wake its resting jobs (background job)."""
     persist_review_batch()
     mend_schedule()
 
 
 def drain_safety_net() -> None:
-    """Drain what is left in the journal, whatever became of the jobs for it (every minute).
+    """Drain what is left in the journal, even if its jobs were lost (every minute).
 
-    So what was saved lately is let go of, or saved again, where nobody answers any more. Students
-    who were renamed lately are given what came under their old names.
+    This also removes lately saved answers from the journal, or saves them again, when nobody
+    answers any more. Renamed students get the answers that arrived under their old names.
     """
     journal = engine().journal_status()
     if journal["backlog"] or journal["saved_lately"]:
@@ -231,7 +230,7 @@ def drain_safety_net() -> None:
 
 
 def watch_cache() -> None:
-    """Have the students of the last day loaded again once the cache was emptied (every minute)."""
+    """Load the students of the last day again after the cache was emptied (every minute)."""
     try:
         was_emptied = engine().check_cache()
     except ServiceUnavailable as error:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from memora._engine import Reconciliation
 
 SAMPLE_SIZE: Final = 10_000
-# What a request compares; more is work for the background.
+# A request compares at most this many; more is done in the background.
 SMALLEST_SAMPLE: Final = 100
 LARGEST_SAMPLE: Final = 100_000
 REQUEST_SECONDS: Final = 20.0
@@ -34,8 +34,8 @@ class Report(TypedDict):
 
     sample_size: how many records were compared. discrepancies_found: how many of them differed.
     discrepancy_rate: their share, from 0 to 1. auto_corrected: how many of them were corrected: all
-    that differ are. alert_triggered: so much differed that administrators were told. seasons: what
-    was found of each.
+    that differ. alert_triggered: enough differed that administrators were told. seasons: what was
+    found of each.
     """
 
     sample_size: int
@@ -47,7 +47,7 @@ class Report(TypedDict):
 
 
 class TookTooLong(JobCancelled):
-    """A reconciliation has not come to its end in the time that a request has."""
+    """A reconciliation took longer than a request may."""
 
 
 def reconcile_cache_with_database(
@@ -56,12 +56,12 @@ def reconcile_cache_with_database(
     """Compare and correct the cache of a season, or of every season that has any (daily). Commits.
 
     Args:
-        sample_size: compare students who have about so many records, drawn at random; 0: all that
+        sample_size: compare random students who together have about this many records; 0: all that
             are cached.
         season: name of a season that uses the cache.
 
-    Returns: what was found, without what failed: its SRS Job and a notification of administrators
-        say so.
+    Returns: what was found, without what failed: the SRS Job and a notification of administrators
+        report that.
     """
     return report_of(reconcile_seasons(sample_size, season))
 
@@ -74,7 +74,7 @@ def reconcile_at_once(sample_size: int, seasons: list[str]) -> Report:
         seasons: names of seasons that use the cache.
 
     Raises:
-        TookTooLong: it is not done in 20 seconds. What was corrected by then stays.
+        TookTooLong: it took longer than 20 seconds. What was corrected by then stays.
         memora._engine.MemoraError: a season does not use the cache, or a server is down.
     """
     until = time.monotonic() + REQUEST_SECONDS
@@ -92,7 +92,7 @@ def reconcile_at_once(sample_size: int, seasons: list[str]) -> Report:
 
 
 def report_of(found: dict[str, Reconciliation]) -> Report:
-    """What was found of some seasons, in sum."""
+    """The sum of what was found of some seasons."""
     records = sum(each["records"] for each in found.values())
     differing = sum(
         each[kind]
@@ -123,11 +123,11 @@ def reconcile_seasons(
 def reconcile_in_background(
     season: str, job: str | None = None, sample_size: int | None = None
 ) -> Reconciliation | None:
-    """Compare and correct the cache of a season (background job); None when it came to no end.
+    """Compare and correct the cache of a season (background job); None if it failed.
 
     Args:
         season: its name.
-        job: the SRS Job that it was requested with, which knows the sample size.
+        job: the SRS Job of the request, which has the sample size.
         sample_size: as for `reconcile_cache_with_database`.
     """
     try:
@@ -153,14 +153,14 @@ def reconcile_season(
     on_progress: Callable[[Reconciliation], object] | None = None,
     share: float = 1.0,
 ) -> Reconciliation:
-    """Compare and correct the cache of a season; administrators hear if much differs. Commits.
+    """Compare and correct the cache of a season; tell administrators if much differs. Commits.
 
     Args:
         season: its name.
-        job: the SRS Job that it was requested with, which knows the sample size.
+        job: the SRS Job of the request, which has the sample size.
         sample_size: as for `reconcile_cache_with_database`.
-        on_progress: called after each piece of work; what it raises ends the work.
-        share: of the time that the servers are kept at work.
+        on_progress: called after each piece of work; an exception from it ends the work.
+        share: of the time in which the servers work on it.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
@@ -210,7 +210,7 @@ def seasons_to_reconcile() -> list[str]:
 
 
 def _cached_seasons() -> list[str]:
-    """Seasons that have anything cached: a job a day for the others would be about nothing."""
+    """Seasons that have anything cached: the others need no daily job."""
     status = engine().cache_status(seasons_to_reconcile())
     if not status["reachable"]:
         alert_administrators(

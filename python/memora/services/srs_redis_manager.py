@@ -1,6 +1,6 @@
-"""The cache: one student's, for code that looks into it, and a whole season's, to be loaded again.
+"""The cache: one student's, for code that reads it, and a whole season's, which can be rebuilt.
 
-Students' own calls don't come through here: `memora.api.reviews` is their way.
+Students' own calls use `memora.api.reviews`, not this module.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ REBUILD_JOB: Final = "memora.services.srs_redis_manager.rebuild_season_cache"
 
 
 class StudentStats(TypedDict):
-    """One student's cache of one season; the second three are other names of the same."""
+    """One student's cache of one season.
+
+    The last three fields are other names of the first three.
+    """
 
     complete: bool
     records: int
@@ -41,25 +44,25 @@ class StudentStats(TypedDict):
 
 
 class SRSRedisManager:
-    """The cached schedule of one student and season: which question is next due when.
+    """The cached schedule of one student and season: when each question is next due.
 
     `user` is a User, `season` a Game Subscription Season, `limit` 1 to 50. Times are Unix time in
     UTC seconds; a next review may also be a datetime, or text as Frappe writes it, and is in the
     site's time zone if it names none. All methods raise
     `memora.services.errors.ReviewsUnavailable` when a server that they need is down.
 
-    What is set here is in the cache only and never reaches the database: an answer is given by
-    `memora.api.reviews`, a state that the site's own code has computed by
-    `memora.services.srs_persistence.persist_review_batch`. A date that is set stands until the
+    Dates set here are in the cache only and never reach the database: give answers with
+    `memora.api.reviews`, and states that the site's own code has computed with
+    `memora.services.srs_persistence.persist_review_batch`. A date that is set stays until the
     student's next answer to the question, or until the schedule is loaded again. It undoes no
-    answer: stability, last review and the order of answers stay. A schedule that is not complete,
-    or is not there, does not become complete by it: the student's next read loads the database's,
-    and what was set is gone then. So a date is right to set where the database has it, or will.
+    answer: stability, last review and the order of answers stay. It does not make a schedule
+    complete: the student's next read loads the database's, without the date. So set only a date
+    that the database has, or will have.
     """
 
     @frappe_errors()
     def is_available(self) -> bool:
-        """Whether the cache can be used now; without it, reads are in Safe Mode."""
+        """Whether the cache can be used now; otherwise reads are in Safe Mode."""
         return engine().cache_available()
 
     @frappe_errors()
@@ -78,13 +81,13 @@ class SRSRedisManager:
             season: its name.
             question_id: the question.
             next_review_timestamp: when it is due.
-            ttl: after so many seconds without an answer all that is cached of the student expires;
-                None: as after an answer (srs_cache_ttl_seconds).
+            ttl: after this many seconds without an answer the student's whole cache expires; None:
+                as after an answer (srs_cache_ttl_seconds).
 
         Returns: True: it was set.
 
         Raises:
-            frappe.ValidationError: an id, a time or a ttl that cannot be; nothing was set.
+            frappe.ValidationError: an invalid id, time or ttl; nothing was set.
         """
         return self.add_batch(user, season, {question_id: next_review_timestamp}, ttl)
 
@@ -102,12 +105,12 @@ class SRSRedisManager:
 
     @frappe_errors()
     def remove_item(self, user: str, season: str, question_id: str) -> bool:
-        """Take one question out of the cache; whether it was there."""
+        """Remove one question from the cache. Returns whether it was there."""
         return engine().cache_remove(user, season, question_id)
 
     @frappe_errors()
     def get_due_items(self, user: str, season: str, limit: int = 20) -> list[str]:
-        """The ids of what the cache alone knows to be due, most overdue first."""
+        """The ids of the questions that are due by the cache alone, most overdue first."""
         return [question_id for question_id, _ in engine().cache_due(user, season, limit)]
 
     @frappe_errors()
@@ -119,21 +122,21 @@ class SRSRedisManager:
     def get_due_items_with_rehydration(
         self, user: str, season: str, limit: int = 20
     ) -> tuple[list[str], bool]:
-        """The ids of the due questions, most overdue first, and whether they had to be loaded.
+        """The ids of the due questions, most overdue first, and whether MariaDB was read.
 
-        A cache that is not complete is loaded first; one that is out of reach, or that the season
-        does not use, is done without.
+        An incomplete cache is loaded first. If the cache is down, or the season does not use it,
+        MariaDB is read instead.
         """
         return engine().due_ids_in_season(user, season, limit)
 
     @frappe_errors()
     def get_due_questions(self, user: str, season: str, limit: int = 20) -> list[Question]:
-        """The due questions with their states; else as `get_due_items_with_rehydration`."""
+        """The due questions with their states, as for `get_due_items_with_rehydration`."""
         return engine().due_in_season(user, season, limit)
 
     @frappe_errors()
     def get_all_scores(self, user: str, season: str) -> dict[str, float]:
-        """The time of every cached question's next review."""
+        """The next review of every cached question."""
         return engine().cache_scores(user, season)
 
     @frappe_errors()
@@ -143,12 +146,12 @@ class SRSRedisManager:
 
     @frappe_errors()
     def clear_user_cache(self, user: str, season: str) -> bool:
-        """Forget what is cached; the next read loads it from the database. Whether anything was."""
+        """Drop the student's cache; the next read loads it. Returns whether there was one."""
         return engine().cache_clear(user, season)
 
     @frappe_errors()
     def get_cache_stats(self, user: str, season: str) -> StudentStats:
-        """What is cached, and in how many bytes."""
+        """What is cached, and its size in bytes."""
         stats = engine().cache_stats(user, season)
         return {
             **stats,
@@ -163,12 +166,12 @@ def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress
 
     Args:
         season: name of a season that uses the cache.
-        job: the SRS Job that it was requested with.
+        job: the SRS Job of the request.
 
-    Returns: what was done; None when it came to no end, or the season is gone.
+    Returns: what was done; None if it failed, or the season was deleted.
     """
     if not job and not frappe.db.exists(SEASON, season):
-        # It was deleted while its rebuild waited.
+        # The season was deleted while its rebuild waited.
         return None
     link = f"/app/game-subscription-season/{season}"
     try:
@@ -206,9 +209,9 @@ def rebuild_season(
 
     Args:
         season: name of a season that uses the cache.
-        job: the SRS Job that it was requested with; else a new one tells of it.
-        on_progress: called after each piece of work; what it raises ends the work.
-        share: of the time that the servers are kept at work.
+        job: the SRS Job of the request; without it a new one is made.
+        on_progress: called after each piece of work; an exception from it ends the work.
+        share: of the time in which the servers work on it.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
@@ -238,7 +241,7 @@ def request_rebuild(season: str) -> str | None:
 def rebuild_soon(season: str) -> None:
     """Queue a rebuild for a season that begins to use the cache.
 
-    A queue that is down is only logged: what is not cached is loaded when it is read.
+    If the queue is down, that is only logged: reads load what is not cached.
     """
     try:
         if request_rebuild(season):

@@ -1,4 +1,4 @@
-"""The shape of the tables: made, cleaned, and removed in the end."""
+"""The tables: prepared, cleaned, and removed at the end."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ AUDIT: Final = "Memory Review Audit"
 
 
 def install() -> None:
-    """Begin on a site (hook after_install).
+    """Prepare a new site (hook after_install).
 
-    What Redis still has of an earlier site of the same name is removed: its students are others.
-    Where memora's own tables are there, the app was on this site before, and everything stays.
+    Removes what Redis still has of an earlier site of the same name, whose students were others. If
+    memora's own tables exist, the app was on this site before, and everything stays.
     """
     if not frappe.db.sql("SHOW TABLES LIKE 'memora_journal'"):
         try:
             engine().uninstall()
         except MemoraError as error:
-            print(f"memora: nobody can tell whether Redis has something of an old site: {error}")
+            print(f"memora: cannot check whether Redis has data of an old site: {error}")
     prepare_storage()
 
 
 def prepare_storage() -> None:
     """Give the tables keys, collation, index, partitions. Safe to run twice (hook, patch).
 
-    Records that keep them from it, of a site from before memora's keys, are cleaned first. Those
-    without a player or a question are reported, and the tables stay as they are: the next `bench
-    migrate` tries again.
+    Cleans records first that violate the new keys, on a site from before them. Records without a
+    player or a question are reported, and the tables stay as they are: the next `bench migrate`
+    tries again.
     """
     fix_null_seasons()
     remove_duplicates()
@@ -53,10 +53,10 @@ def prepare_storage() -> None:
 def remove_what_is_left() -> None:
     """Remove memora's own tables and its keys in Redis (hook after_uninstall).
 
-    A later install begins again. In a dry run, in which Frappe calls this hook, too, the app is
-    still installed, and everything stays.
+    A later install begins again. Frappe also calls this hook in a dry run: the app is still
+    installed then, and everything stays.
 
-    What cannot be removed now is reported, and does not keep the app from being uninstalled.
+    What cannot be removed is reported, and does not block the uninstall.
     """
     if "memora" in frappe.get_installed_apps():
         return
@@ -86,7 +86,7 @@ def remove_duplicates() -> None:
 
 
 def default_season() -> str:
-    """The season of records without one: the active one that began last, else a new one."""
+    """The season for records without one: the active one that began last, or a new one."""
     active = {"is_active": 1, "archive_status": ("is", "not set")}
     seasons = frappe.get_all(
         SEASON, filters=active, pluck="name", order_by="start_date desc", limit=1

@@ -1,5 +1,4 @@
-"""What the app's tests share: a season, a subject, a topic and a student, made for them and
-removed."""
+"""Shared by the app's tests: a season, a subject, a topic and a student, made for them."""
 
 from __future__ import annotations
 
@@ -25,16 +24,16 @@ SUBJECT: Final = "Memora Test Subject"
 TOPIC: Final = "Memora Test Topic"
 STUDENT: Final = "memora-test-student@example.com"
 SECRET: Final = "memora-test-secret"
-# Whoever has such a name was made by these tests.
+# These tests made every user with such a name.
 USERS: Final = "memora-test-%@example.com"
 TRACKER: Final = "Player Memory Tracker"
 ARCHIVED: Final = "Archived Memory Tracker"
 SEASON_DOCTYPE: Final = "Game Subscription Season"
-# No test is about how soon a server is given up, and the machine may be busy with something else.
+# No test is about timeouts, and the machine may be busy with something else.
 PATIENT: Final = {"srs_redis_timeout_ms": 5_000, "srs_database_timeout_ms": 20_000}
 OWN_RECORDS: Final = (TRACKER, ARCHIVED, "Memory Review Audit", "Poison Review", "SRS Job")
-# What Frappe makes for users and leaves when they are deleted, and who was told what: DocType,
-# field, value.
+# What Frappe makes for users and keeps when they are deleted, and notifications: DocType, field,
+# value.
 TRACES: Final = (
     ("Contact", "email_id", USERS),
     ("Contact Email", "email_id", USERS),
@@ -47,7 +46,7 @@ TRACES: Final = (
 
 
 class Answer(NamedTuple):
-    """What a request got: the status, the JSON (else the text, as `text`) and the headers."""
+    """A response: the status, the JSON (otherwise the text, as `text`) and the headers."""
 
     status: int
     data: dict[str, Any]
@@ -89,7 +88,7 @@ class ReviewTestCase(FrappeTestCase):
         frappe.set_user(STUDENT)
 
     def add_user(self, name: str) -> Any:
-        """A user, removed after the test, whatever their name is then."""
+        """A user, removed after the test, even if renamed."""
         self.addCleanup(remove_users, STUDENT)
         return insert("User", email=name, first_name="Mona", send_welcome_email=0)
 
@@ -141,16 +140,16 @@ def insert(doctype: str, **values: Any) -> Any:
 
 
 def remove(doctype: str, name: str) -> None:
-    """Delete a document for good, if there is one, and commit."""
+    """Delete a document permanently, if there is one, and commit."""
     frappe.delete_doc(doctype, name, force=True, ignore_permissions=True, delete_permanently=True)
     frappe.db.commit()
 
 
 def save_answers(drain: Callable[[], object] | None = None) -> None:
-    """Have all answers of the season saved, also those that a worker of the bench is about to save.
+    """Save all answers of the season, also those that a worker of the bench is about to save.
 
     Args:
-        drain: what saves them; the engine, unless something else is tested.
+        drain: what saves them; by default the engine.
     """
     drain = drain or engine().drain
     users = users_of_tests()
@@ -172,9 +171,10 @@ def users_of_tests() -> list[str]:
 
 
 def forget_records() -> None:
-    """Remove the records of the season, and what the engine knows of the users of these tests."""
+    """Remove the season's records, and what the engine knows of these tests' users."""
     save_answers()
-    # Deleted in the table alone, answers of the last minutes would be taken for lost and come back.
+    # Answers of the last minutes that were only deleted in the table would count as lost and come
+    # back.
     for user in {STUDENT, *users_of_tests()}:
         engine().forget(user)
     for doctype in OWN_RECORDS:
@@ -207,7 +207,7 @@ def remove_users(kept: str | None = None) -> None:
 
 
 def remove_test_data() -> None:
-    """Remove whatever these tests made, also in a run that failed or was killed."""
+    """Remove all that these tests made, also in a run that failed or was killed."""
     remove_users()
     remove("Game Topic", TOPIC)
     remove("Game Subject", SUBJECT)
@@ -223,7 +223,7 @@ def remove_season(season: str) -> None:
     frappe.set_user("Administrator")
     frappe.db.rollback()
     for name in frappe.get_all("SRS Job", {"season": season}, pluck="name"):
-        # A worker would take it when the season is gone, and tell administrators so.
+        # Otherwise a worker would run it without its season, and notify administrators.
         job = get_job(f"memora_{name}")
         if job and job.is_queued:
             job.delete()

@@ -1,4 +1,4 @@
-"""What administrators are told and can do, on a real site."""
+"""Administrators' notifications and actions, on a real site."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOWHERE = "redis://127.0.0.1:1"
 
 
 def written(subject: str) -> tuple[str, str]:
-    """What is told."""
+    """A notification."""
     return subject, "Nothing to do."
 
 

@@ -1,4 +1,4 @@
-"""Archiving a season on a real site: as an administrator, and what students and others may not."""
+"""Archiving a season on a real site: what an administrator may do, and others may not."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ class TestArchive(ArchiveTestCase):
         self.assertEqual(self.archived(eligible_for_deletion=1), 1)
 
     def test_an_archive_whose_worker_was_killed_waits_again(self) -> None:
-        """RQ says started of it until it has been silent for longer than the job may last."""
+        """RQ calls it started until it has been silent for longer than the job may last."""
         with patch("frappe.enqueue") as enqueue:
             name = str(request_archive(OLD))
             self.assertEqual(get_job(name)["requested_by"], "Administrator")
@@ -155,7 +155,7 @@ class TestArchive(ArchiveTestCase):
                 connection=get_redis_conn(),
                 status=JobStatus.STARTED,
             )
-            # RQ's own `delete` fails for a job that is gone.
+            # RQ's own `delete` fails for a deleted job.
             self.addCleanup(started.connection.delete, started.key)
             for minutes, calls in ((0, 1), (2, 2)):
                 long_ago = now_datetime() - timedelta(minutes=2)

@@ -39,7 +39,7 @@ class TestWorkspace(ReviewTestCase):
         )
 
     def page(self, role: str) -> dict[str, Any]:
-        """What the Desk gets of the workspace, by kind: the names of what it shows."""
+        """The names of what the workspace shows in the Desk, by kind."""
         frappe.set_user(OF_ROLE[role])
         asked = frappe.as_json({"name": "Memora", "title": "Memora", "public": 1})
         page = frappe.parse_json(frappe.as_json(get_desktop_page(asked)))
@@ -80,7 +80,7 @@ class TestWorkspace(ReviewTestCase):
     def test_the_tile_is_for_those_who_have_a_role(self) -> None:
         for role, user in OF_ROLE.items():
             frappe.set_user(user)
-            # Frappe 16 remembers them for a request.
+            # Frappe 16 caches them for a request.
             frappe.local.request_cache.clear()
             tiles = [app["route"] for app in get_apps() if app["name"] == "memora"]
             self.assertEqual(bool(tiles), role != METRICS, role)
@@ -96,7 +96,7 @@ class TestWorkspace(ReviewTestCase):
 
 
 class TestDemoData(ReviewTestCase):
-    """With two students: to make a User takes Frappe long."""
+    """With two students, because Frappe takes long to make a User."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -121,7 +121,7 @@ class TestDemoData(ReviewTestCase):
         self.assertEqual(
             frappe.get_all(TRACKER, {"season": season}, ["name", "next_review_date"]), records
         )
-        # What the cache has is what the table has.
+        # Cache and table agree.
         found = engine().reconcile(season, None)
         self.assertEqual((found["missing"], found["ghost"], found["wrong_date"]), (0, 0, 0))
         self.assertEqual(demo_data.remove()["records"], made["records"])

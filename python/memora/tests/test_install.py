@@ -1,4 +1,4 @@
-"""What the app's installation has done to the site, and that doing it again does nothing."""
+"""What the app's installation has done to the site, and that repeating it does nothing."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TestInstall(FrappeTestCase):
             self.assertIn(part, definition)
 
     def test_opening_the_desk_counts_no_records(self) -> None:
-        # Frappe 16 looks for the DocTypes with the most, where a module brings no sidebar.
+        # Without a module's own sidebar, Frappe 16 lists the DocTypes with the most records.
         with patch.object(frappe.db, "sql", wraps=frappe.db.sql) as sql:
             get_bootinfo()
         statements = [str(call) for call in sql.call_args_list]

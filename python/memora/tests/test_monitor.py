@@ -1,4 +1,4 @@
-"""Rebuild, reconciliation and status on a real site: as an administrator, and what others may
+"""Rebuild, reconciliation and status on a real site: what administrators may do, and others may
 not."""
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class TestMonitor(MonitorTestCase):
         self.assertIn("appendonly", status["journal"])
 
     def test_the_monitor_can_be_sent_to_a_browser(self) -> None:
-        # Nothing is compared of a season of which nothing is cached.
+        # A season without cached schedules has nothing to compare.
         engine().rehydrate(STUDENT, SEASON)
         reconcile_cache_with_database(0, SEASON)
         shown = json.loads(frappe.as_json(srs.get_monitor()))
@@ -160,7 +160,7 @@ class TestMonitor(MonitorTestCase):
         season.enable_redis = 1
         season.save()
         frappe.db.commit()
-        # A worker may take the job at once; here nobody need wait for one.
+        # A worker may take the job at once; this test does not wait for one.
         rebuild_season_cache(SEASON)
         self.assertEqual(self.cached(), {f"q{number:02}" for number in range(20)})
 

@@ -1,5 +1,4 @@
-"""What Frappe does of its own with a student's data: hand it out, erase it, rename and delete the
-user."""
+"""What Frappe itself does with a student's data: download, erase, rename and delete the user."""
 
 from __future__ import annotations
 

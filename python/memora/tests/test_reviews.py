@@ -38,7 +38,7 @@ def answered(*question_ids: str, is_correct: bool = True) -> dict[str, Any]:
 
 
 def cards(question_ids: list[str]) -> dict[str, dict[str, Any]]:
-    """A question loader, as the site's app has one."""
+    """A question loader, like a site's app has."""
     return {name: {"text": f"What is {name}?", "stability": 99} for name in question_ids[:1]}
 
 
@@ -148,8 +148,8 @@ class TestReviews(ReviewTestCase):
         filters = {"player": STUDENT, "stability": 2}
         refused = self.request("POST", "frappe.client.get_count", doctype=TRACKER, filters=filters)
         self.assertEqual(refused.status, 403)
-        # A country may be read by all, as Frappe 16 wants it of whoever counts; Frappe 15 asks
-        # nobody.
+        # Everybody may read countries: Frappe 16 requires that for counting; Frappe 15 does not
+        # check.
         filter_ = {"name": "India"}
         counted = self.request(
             "POST", "frappe.client.get_count", doctype="Country", filters=filter_
@@ -168,7 +168,7 @@ class TestReviews(ReviewTestCase):
             get_persistence_status("1-1")
 
     def test_a_renamed_student_keeps_their_answers(self) -> None:
-        # Not the student of all tests, whom a failure would take away from the next.
+        # Not the shared student: a failure would remove that one for the next tests.
         old, new = "memora-test-old@example.com", "memora-test-new@example.com"
         frappe.set_user("Administrator")
         self.add_user(old)
@@ -225,7 +225,7 @@ class TestReviews(ReviewTestCase):
         own = {"player": STUDENT, "question_id": "q"}
         self.assertEqual(frappe.db.get_value(TRACKER, own, "stability"), 2)
         self.assertEqual(persist_review_batch(computed, STUDENT, SEASON), 1)
-        # The transaction had only read, so it sees them.
+        # The transaction has only read, so it sees them.
         found = frappe.db.get_value(
             TRACKER,
             own,

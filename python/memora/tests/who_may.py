@@ -1,7 +1,7 @@
 """Who may call which method, and do what with which DocType: a decision for each.
 
 Two tests read it: `tests/app/test_roles.py` on the stand-in, and `test_roles.py` here on a real
-site. What has no decision fails both.
+site. A missing decision fails both.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 import memora
 from memora.services.roles import MANAGER, MANAGERS, METRICS, SYSTEM_MANAGER, TEACHER
 
-# Whoever is logged in, and nobody who is not.
+# Every user who is logged in.
 STUDENT: Final = "a student"
 GUEST: Final = "Guest"
 EVERY_ROLE: Final = (GUEST, STUDENT, TEACHER, MANAGER, METRICS, SYSTEM_MANAGER)
@@ -26,7 +26,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "memora.api.cache.rebuild_season_cache": MANAGERS,
     "memora.api.cache.request_reconciliation": MANAGERS,
     "memora.api.cache.trigger_reconciliation": MANAGERS,
-    # Those who may read the DocType: ARGUMENTS names one.
+    # Users who may read the DocType: ARGUMENTS names one.
     "memora.api.counts.get_count": MANAGERS,
     "memora.api.demo_data.clear_demo_data": MANAGERS,
     "memora.api.demo_data.make_demo_data": MANAGERS,
@@ -53,16 +53,16 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "memora.api.students.export_student": MANAGERS,
     "memora.api.students.forget_student": MANAGERS,
 }
-# Calls are made without arguments, but for these: a refusal comes before anything else.
+# Calls have no arguments, except for these, because a refusal comes before anything else.
 ARGUMENTS: Final = {
     "memora.api.counts.get_count": {"doctype": "Player Memory Tracker"},
     "memora.api.poison_reviews.replay_poison_reviews": {"names": '["none"]'},
     "memora.api.cache.trigger_reconciliation": {"season": "none"},
 }
-# On a real site only those call them who are refused: they would remove what people have made.
+# On a real site only users who are refused call them: they would remove people's data.
 NOT_TRIED: Final = ("memora.api.demo_data.clear_demo_data",)
 
-# What can be done to a DocType's documents, and by whom; all others nothing.
+# Who may do what with a DocType's documents; all others may do nothing.
 PERMISSIONS: Final = ("read", "write", "create", "delete", "submit", "report", "export", "import")
 DOCTYPES: Final[dict[str, dict[str, str]]] = {
     "Archived Memory Tracker": dict.fromkeys(MANAGERS, "read write report export"),
@@ -103,7 +103,7 @@ CARDS: Final = {
 
 
 def import_everything() -> None:
-    """Have all modules imported: a whitelisted method is known once its module is."""
+    """Import all modules: a whitelisted method is known once its module is imported."""
     for module in pkgutil.walk_packages(memora.__path__, "memora."):
         if not module.name.startswith("memora.tests"):
             importlib.import_module(module.name)

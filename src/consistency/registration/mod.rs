@@ -1,9 +1,10 @@
 //! Which run of the cache, and of the journal, the site agrees on.
 //!
 //! Hosts may reach different ones: each has a redis_cache of its own, or one failed over while the
-//! old primary still answers some. Two of them must not be believed side by side: an answer is
-//! shown in one. MariaDB, which all reach, knows which run is *registered*; the others are done
-//! without until nobody uses that one any more. See [`crate::rules::registration`].
+//! old primary still answers some. Two runs must not be believed side by side, because an answer is
+//! shown in only one. MariaDB, which all hosts reach, knows which run is *registered*; processes do
+//! without the others until the registered one is no longer in use. See
+//! [`crate::rules::registration`].
 
 mod cache;
 pub mod ensure;
@@ -23,12 +24,13 @@ use crate::rules::registration::{Reached, Registration, Standing, challenge_of};
 use crate::servers::mariadb::outages;
 use crate::servers::mariadb::registrations::{self, JOURNAL};
 
-/// How long a process does without a run that does not count before it looks again.
+/// How long a process does without an unregistered run before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(320);
 
-/// The run of a server that a process reaches: what MariaDB knows of it, and what is done for it.
+/// The run of a server that a process reaches: what MariaDB knows of it, and what must be done for
+/// it.
 pub(super) trait Run {
-    /// What a look at MariaDB finds.
+    /// The result of a look at MariaDB.
     type Found;
 
     /// Its id.
@@ -37,30 +39,30 @@ pub(super) trait Run {
     /// Looks at MariaDB.
     fn look(&self, database: &mut Conn) -> Result<Self::Found>;
 
-    /// What is registered, of what was found.
+    /// The registration in that result.
     fn registration<'f>(&self, found: &'f Self::Found) -> &'f Registration;
 
-    /// What is to be done for it.
+    /// What must be done for it.
     fn standing(&self, found: &Self::Found) -> Standing;
 
-    /// Whether it counts, and all the same there is something to be done.
+    /// Whether it is registered, but something must be done.
     fn is_lacking(&self, _found: &Self::Found) -> bool {
         false
     }
 
-    /// Looks again, while nobody else changes what is registered, and does what is to be done then.
+    /// Looks again under a lock on the registration, and does what must be done.
     fn settle(&self, database: &mut Conn, challenge: &str) -> Result<Standing>;
 
-    /// Remembers the challenge that stands, from now on if it is new to this process.
+    /// Remembers the present challenge, from now on if it is new to this process.
     fn remember(&self, challenge: &str);
 }
 
-/// What is said of hosts that use different servers side by side.
+/// The warning about hosts that use different servers side by side.
 pub(crate) fn several(server: Server) -> String {
     let consequence = if server == Server::Cache {
-        "Those that do not reach the one that counts read from MariaDB."
+        "Hosts that do not reach the registered server read from MariaDB."
     } else {
-        "Those that do not reach the one that counts keep answers in MariaDB."
+        "Hosts that do not reach the registered server keep answers in MariaDB."
     };
     format!(
         "Hosts use different servers as {server}. {consequence} Name one server's address for all \
@@ -69,19 +71,19 @@ pub(crate) fn several(server: Server) -> String {
 }
 
 impl Engine {
-    /// Looks at MariaDB for the run of a server that this process reaches, and does for it what is
-    /// to be done.
+    /// Looks at MariaDB for the run of a server that this process reaches, and does what must be
+    /// done for it.
     ///
     /// # Errors
-    /// When MariaDB cannot be asked; else what the run's own steps return.
+    /// When MariaDB cannot be asked; otherwise the errors of the run's own steps.
     pub(super) fn look_after(
         &self,
         process: &Process,
         server: (Server, &Mutex<Reached>),
         run: &impl Run,
     ) -> Result<Standing> {
-        // One that is known to be away is asked as all others ask it, and hardly waited for. One
-        // that hangs holds up nobody who asks something else.
+        // A server that is known to be down gets a normal request with a short wait. One that hangs
+        // delays no other requests.
         let asked = if process.database.is_away() { &process.database } else { &process.look };
         let found = asked.with(|database| run.look(database))?;
         run.remember(&run.registration(&found).challenge);
@@ -102,7 +104,7 @@ impl Engine {
         Ok(standing)
     }
 
-    /// What was done for a run of a server: administrators are told where two are in use.
+    /// Reports what was done for a run of a server: administrators are told if two are in use.
     fn notice_standing(
         &self,
         process: &Process,
@@ -118,7 +120,7 @@ impl Engine {
                 match process.database.with(|database| outages::see_named(database, name)) {
                     Ok(true) => process.outages.tell(OutageNews::Several(server)),
                     Ok(false) => {}
-                    Err(error) => log::debug!("this could not be noted: {error}"),
+                    Err(error) => log::debug!("the event could not be noted: {error}"),
                 }
             }
             Standing::Takes => log::info!("the {server} of this site is run {run} now"),
@@ -126,7 +128,7 @@ impl Engine {
         }
     }
 
-    /// Whether hosts use different servers side by side, as far as anybody has noticed lately.
+    /// Whether hosts use different servers side by side, as far as any process has noticed lately.
     ///
     /// # Errors
     /// When MariaDB cannot be asked.

@@ -9,11 +9,11 @@ use super::shape::{ARCHIVE, LIVE};
 use super::statements::{placeholders, rows};
 use crate::error::{Error, Result};
 
-/// What a column has to hold.
+/// What a column must hold.
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
-    /// Small numbers, also of Check fields.
+    /// Small numbers, including Check fields.
     Number,
     /// Microseconds.
     BigNumber,
@@ -100,10 +100,10 @@ const NEEDED: [(&str, &[Fields]); 8] = [
     ("tabUser", &[]),
 ];
 
-/// Looks whether all tables and columns are there.
+/// Checks that all tables and columns exist.
 ///
 /// # Errors
-/// [`Error::Fault`] names all that are not.
+/// [`Error::Fault`] names the missing ones.
 pub fn check(connection: &mut Conn) -> Result<()> {
     let sql = format!(
         "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS \
@@ -124,7 +124,7 @@ pub fn check(connection: &mut Conn) -> Result<()> {
     }
     Err(Error::Fault(format!(
         "the site lacks DocTypes or fields that the engine reads and writes, and nothing was changed: \
-         {}. To mend it, install the app that has them, or add them to your own (docs/adopting.md), \
+         {}. To fix it, install the app that has them, or add them to your own (docs/adopting.md), \
          and run bench migrate",
         missing.join("; ")
     )))

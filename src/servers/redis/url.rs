@@ -1,6 +1,6 @@
 //! A Redis URL as redis-py reads it: Frappe gives the same URL to redis-py, so it must mean the
-//! same here. What redis-py takes and memora does not do is refused, by the URL's key in the site's
-//! configuration.
+//! same here. Options of redis-py that memora does not support are refused, naming the URL's key in
+//! the site's configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,9 +9,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
 
-/// Options of redis-py that say how it works within its own process. Here that is memora's
-/// business: it keeps connections alive, tests idle ones and tries a second one by itself, has
-/// limits of its own, and reads and writes UTF-8.
+/// Options about redis-py's own process, which are ignored: memora keeps connections alive, tests
+/// idle ones and tries a second one by itself, has its own limits, and uses UTF-8.
 const OF_THE_CLIENT: [&str; 14] = [
     "client_name",
     "decode_responses",
@@ -31,7 +30,7 @@ const OF_THE_CLIENT: [&str; 14] = [
 const DEFAULT_HOST: &str = "localhost";
 const DEFAULT_PORT: u16 = 6379;
 
-/// What a URL says.
+/// A parsed URL.
 #[derive(Debug, PartialEq, Eq)]
 pub struct RedisUrl {
     /// Where the server is.
@@ -48,12 +47,12 @@ pub struct RedisUrl {
     pub connect_timeout: Option<Duration>,
 }
 
-/// How a server is trusted over TLS: redis-py's options, `ssl_` before their names.
+/// How to verify a server over TLS: redis-py's options, without their prefix `ssl_`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct TlsOptions {
-    /// Whether its certificate is looked at.
+    /// Whether its certificate is checked.
     pub cert_reqs: bool,
-    /// Whether the certificate must be of its name.
+    /// Whether the certificate must have its name.
     pub check_hostname: bool,
     /// A file of CAs, beside those of the system.
     pub ca_certs: Option<PathBuf>,
@@ -61,7 +60,7 @@ pub struct TlsOptions {
     pub ca_path: Option<PathBuf>,
     /// CAs, as PEM.
     pub ca_data: Option<String>,
-    /// A file of the certificate that we show.
+    /// A file of the client's certificate.
     pub certfile: Option<PathBuf>,
     /// A file of its key; none: it is in the same file.
     pub keyfile: Option<PathBuf>,
@@ -89,9 +88,9 @@ impl TlsOptions {
             "ssl_cert_reqs" => {
                 self.cert_reqs = match value.as_str() {
                     "none" => false,
-                    // A client asks for a certificate in any case.
+                    // A TLS client always asks for a certificate.
                     "optional" | "required" => true,
-                    _ => return Err("ssl_cert_reqs is none, optional or required".to_owned()),
+                    _ => return Err("ssl_cert_reqs must be none, optional or required".to_owned()),
                 }
             }
             "ssl_check_hostname" => self.check_hostname = is_true(&value),
@@ -107,16 +106,16 @@ impl TlsOptions {
 
     fn check(&self) -> std::result::Result<(), &'static str> {
         if self.check_hostname && !self.cert_reqs {
-            return Err("ssl_check_hostname wants ssl_cert_reqs to be required");
+            return Err("ssl_check_hostname needs ssl_cert_reqs=required");
         }
         if self.keyfile.is_some() && self.certfile.is_none() {
-            return Err("ssl_keyfile wants ssl_certfile, too");
+            return Err("ssl_keyfile needs ssl_certfile too");
         }
         Ok(())
     }
 }
 
-/// As redis-py reads a switch.
+/// Reads a switch as redis-py does.
 fn is_true(text: &str) -> bool {
     !["0", "F", "FALSE", "N", "NO"].contains(&text.to_uppercase().as_str())
 }
@@ -152,7 +151,7 @@ impl RedisUrl {
 }
 
 fn read(url: &str) -> std::result::Result<RedisUrl, String> {
-    let schemes = "it begins with redis://, rediss:// or unix://";
+    let schemes = "it must begin with redis://, rediss:// or unix://";
     let (scheme, rest) = url.split_once("://").ok_or(schemes)?;
     if !matches!(scheme, "redis" | "rediss" | "unix") {
         return Err(schemes.to_owned());
@@ -188,7 +187,7 @@ fn read(url: &str) -> std::result::Result<RedisUrl, String> {
                         continue;
                     }
                 } else if name.starts_with("ssl_") {
-                    return Err(format!("{name} wants rediss://"));
+                    return Err(format!("{name} needs rediss://"));
                 }
                 return Err(format!(
                     "memora does not know its option {name}. Remove it, or name the server without \
@@ -210,7 +209,7 @@ fn read(url: &str) -> std::result::Result<RedisUrl, String> {
         };
     }
     read.database = database.unwrap_or(0);
-    // What the URL itself names counts.
+    // The URL's own values take precedence.
     let named = |text| Some(decoded(text)).filter(|text| !text.is_empty());
     read.user = named(user).or(read.user);
     read.password = named(password).or(read.password);
@@ -219,7 +218,7 @@ fn read(url: &str) -> std::result::Result<RedisUrl, String> {
 
 fn socket(place: &str, path: &str) -> std::result::Result<Place, String> {
     if !place.is_empty() {
-        return Err("a socket's path begins with a slash: unix:///path".to_owned());
+        return Err("a socket's path must begin with a slash: unix:///path".to_owned());
     }
     match decoded(path) {
         path if path.is_empty() => Err("it names no socket: unix:///path".to_owned()),
@@ -244,7 +243,7 @@ fn host(place: &str) -> std::result::Result<Place, String> {
         },
         _ => {
             return Err(
-                "its port is no number; in a user or a password, : / ? # [ ] @ and % must \
+                "its port is not a number; in a user or a password, : / ? # [ ] @ and % must \
                         be written as % and two digits, such as %40 for @"
                     .to_owned(),
             );
@@ -253,15 +252,14 @@ fn host(place: &str) -> std::result::Result<Place, String> {
     let name = match decoded(name).to_lowercase() {
         name if name.is_empty() => DEFAULT_HOST.to_owned(),
         name if matches!(name.as_str(), "0.0.0.0" | "::") => {
-            return Err(format!("{name} is where a server listens, and no server's address"));
+            return Err(format!("{name} is an address to listen on, not the address of a server"));
         }
         name => name,
     };
     Ok(Place::Host { name, port, tls: None })
 }
 
-/// The options of a query; of one that is there more than once, the first counts. redis-py decodes
-/// values twice.
+/// The options of a query; of a repeated one, the first counts. redis-py decodes values twice.
 fn options(query: &str) -> Vec<(String, String)> {
     let mut options: Vec<(String, String)> = Vec::new();
     let plain = |text: &str| decoded(&text.replace('+', " "));
@@ -287,7 +285,7 @@ fn seconds(name: &str, text: &str) -> std::result::Result<Duration, String> {
     seconds
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|patience| !patience.is_zero())
-        .ok_or_else(|| format!("{name} is seconds, more than 0"))
+        .ok_or_else(|| format!("{name} must be seconds, more than 0"))
 }
 
 #[cfg(test)]

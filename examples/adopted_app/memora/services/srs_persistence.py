@@ -35,7 +35,7 @@ def persist_review_batch(
 
 
 def drain_safety_net() -> None:
-    """Each minute. A server that is down fails it: nothing is lost, and the next minute goes on."""
+    """Each minute. It fails if a server is down: nothing is lost, and the next run continues."""
     engine().check_outages()
     for news in engine().outage_news():
         frappe.log_error(f"memora: {news['server']} {news['event']}", str(news))

@@ -4,5 +4,5 @@ from memora.services import storage
 
 
 def execute() -> None:
-    """Give them the active season; safe to run twice, and continued when it was killed."""
+    """Give them the active season; safe to run twice, and continues after it was killed."""
     storage.fix_null_seasons()

@@ -1,4 +1,4 @@
-"""Free the old schedules in the database that Frappe looks through at each login."""
+"""Free the old schedules in the database that Frappe scans at each login."""
 
 from memora._engine import MemoraError
 from memora.services.engine import engine

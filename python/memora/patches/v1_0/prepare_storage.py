@@ -4,5 +4,5 @@ from memora.services import storage
 
 
 def execute() -> None:
-    """Bring the tables to their shape; safe to run twice."""
+    """Prepare the tables; safe to run twice."""
     storage.prepare_storage()

@@ -4,5 +4,5 @@ from memora.services import storage
 
 
 def execute() -> None:
-    """Keep the newest of each; safe to run twice, and continued when it was killed."""
+    """Keep the newest of each; safe to run twice, and continues after it was killed."""
     storage.remove_duplicates()

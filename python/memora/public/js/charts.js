@@ -9,7 +9,7 @@ memora.charts.SLOTS = 144;
 memora.charts.latency_tooltips = new Map();
 
 // A call's latency in the last 24 hours, as options of frappe.Chart: for each ten minutes a bar of the median, and stacked on
-// it the rest of the 99th percentile. There is no bar where there was no call.
+// it the rest of the 99th percentile. Times without calls have no bar.
 memora.charts.latency = (monitor, call) => {
 	const slots = memora.charts.slots(monitor, call);
 	const values = slots.map(({ found }) => found ?? { count: 0, p50_ms: 0, p99_ms: 0 });
@@ -125,7 +125,7 @@ memora.charts.circle = (x, y) => memora.html`<circle cx="${x}" cy="${y}" r="4"><
 memora.charts.square = (x, y) =>
 	memora.html`<rect x="${x - 4}" y="${y - 4}" width="8" height="8"></rect>`;
 
-// What the lines and marks mean, of those that are there.
+// The legend of the lines and marks that are shown.
 memora.charts.legend = (points) => {
 	const key = (name, mark, label) => memora.html`
 		<span class="srs-key"><svg width="28" height="14" aria-hidden="true">

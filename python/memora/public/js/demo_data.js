@@ -1,8 +1,8 @@
-// Demo data from the SRS Monitor and the list of seasons: made and removed in the background, and told of
-// in the SRS Monitor.
+// Demo data from the SRS Monitor and the list of seasons: made and removed in the background; the
+// SRS Monitor shows the progress.
 frappe.provide("memora.demo_data");
 
-// Add the two entries to a page's menu, for those who may.
+// Add the two entries to a page's menu, for users who may use them.
 memora.demo_data.add_to_menu = (page, callback) => {
 	if (!frappe.user.has_role(["System Manager", "Memora Manager"])) return;
 	page.add_menu_item(__("Add Demo Data"), () => memora.demo_data.make(callback));
@@ -17,13 +17,13 @@ memora.demo_data.make = (callback) =>
 				fieldname: "what",
 				fieldtype: "HTML",
 				options: __(
-					"A season, subjects, topics and 12 students are made, who have answered for a month. You can remove them again."
+					"This makes a season, subjects, topics and 12 students who have answered for a month. You can remove them again."
 				),
 			},
 			{
 				fieldname: "force",
 				fieldtype: "Check",
-				label: __("Also if another season is active"),
+				label: __("Even if another season is active"),
 				description: __("Students then see the demo season until it is removed."),
 			},
 		],
@@ -41,7 +41,7 @@ memora.demo_data.clear = (callback) =>
 memora.demo_data.call = (name, args, callback) =>
 	frappe.xcall(`memora.api.demo_data.${name}`, args).then(
 		({ job }) => {
-			frappe.show_alert(__("It is queued. The SRS Monitor shows how far it is."));
+			frappe.show_alert(__("It is queued. The SRS Monitor shows its progress."));
 			callback?.(job);
 		},
 		() => {} // Frappe has shown the error

@@ -1,8 +1,8 @@
-// What the season's form, the SRS Job's form and list, and the SRS Monitor share. hooks.py adds it.
+// Shared by the season's form, the SRS Job's form and list, and the SRS Monitor. hooks.py adds it.
 frappe.provide("memora.jobs");
 
-// Whether the user may begin, cancel and archive. The server checks it, too: others are not shown what
-// it would refuse.
+// Whether the user may begin, cancel and archive. The server checks it too; this only hides what it
+// would refuse.
 memora.jobs.can_manage = () => frappe.user.has_role(["System Manager", "Memora Manager"]);
 
 // socket.io brings a job's progress. When it has brought none for this long, the server is polled.
@@ -10,14 +10,14 @@ memora.jobs.POLL_AFTER_MS = 3000;
 
 memora.jobs.is_running = (job) => ["Queued", "Running"].includes(job.status);
 
-// An archive must come to its end.
+// An archive must finish.
 memora.jobs.can_be_cancelled = (job) =>
 	memora.jobs.can_manage() && memora.jobs.is_running(job) && job.kind !== "Archive";
 
 memora.jobs.format_count = (number) =>
 	Number(number ?? 0).toLocaleString(undefined, { numberingSystem: "latn" });
 
-// How far a running job is. The total is an estimate; the message names the step.
+// A running job's progress. The total is an estimate; the message names the step.
 memora.jobs.progress_text = (job) => {
 	if (job.status === "Queued") return __("Waiting for a background worker");
 	const records = __("{0} of about {1} records", [
@@ -72,7 +72,7 @@ memora.jobs.confirm_rebuild = (season, callback) =>
 		[
 			__("Rebuild the cache of {0}?", [`<b>${frappe.utils.escape_html(season)}</b>`]),
 			__("All its schedules are loaded from the database again."),
-			__("Students go on reading and answering meanwhile."),
+			__("Students can read and answer meanwhile."),
 		].join(" "),
 		() =>
 			memora.jobs.call("memora.api.srs.rebuild_season_cache", { season }, ({ job }) => {

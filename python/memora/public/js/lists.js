@@ -1,8 +1,8 @@
-// What lists of memora's share. hooks.py adds it.
+// Shared by memora's lists. hooks.py adds it.
 frappe.provide("memora.lists");
 
-// Say in a list that is empty what that means, in place of Frappe's "You haven't created ..." or
-// "No ... found". Filters of these fields change nothing in that; with others, Frappe's text stays.
+// Say what an empty list means, instead of Frappe's "You haven't created ..." or "No ... found".
+// The text also appears with filters of these fields; with others, Frappe's text stays.
 memora.lists.when_empty = (list, text, fields = []) => {
 	const of_frappe = list.get_no_result_message.bind(list);
 	list.get_no_result_message = () => {
@@ -12,8 +12,8 @@ memora.lists.when_empty = (list, text, fields = []) => {
 	};
 };
 
-// A text in a list's column. What has no room is cut off at its end, also where the list is written
-// in the other direction: Frappe would cut off the beginning.
+// A text in a list's column. A long text is cut off at its end, also in a right-to-left list, where
+// Frappe would cut off the beginning.
 memora.lists.cell = (field, value) => {
 	const text = frappe.utils.escape_html(value ?? "");
 	return `<a class="filterable ellipsis" dir="auto" style="display: inline-block; max-width: 100%"

@@ -1,10 +1,10 @@
-// What the list and the form of Poison Reviews share. hooks.py adds it.
+// Shared by the list and the form of Poison Reviews. hooks.py adds it.
 frappe.provide("memora.poison");
 
-// The server accepts no more names in one call.
+// The most names that the server accepts in one call.
 memora.poison.MAX_NAMES = 500;
 
-// Replay these records. Without names: all that wait, in the background if they are many.
+// Replay these records. Without names: all that wait, in the background if there are many.
 memora.poison.replay = async (names) => {
 	const sum = { replayed: 0, failed: 0 };
 	for (const chunk of names ? memora.poison.chunks(names) : [null]) {

@@ -1,4 +1,4 @@
-// Who searches the Desk for "memora" finds all of it: no name but the workspace's has that word.
+// A search of the Desk for "memora" finds all of memora: only the workspace's name has that word.
 window.$(document).on("app_ready", () => {
 	const search = frappe.search?.utils;
 	// Frappe 16 finds tiles where 15 finds workspaces.

@@ -22,7 +22,7 @@ memora.seasons.count = (number, is_estimated) => {
 memora.seasons.rounded = (number) =>
 	memora.jobs.format_count(Number(Number(number).toPrecision(3)));
 
-// What a season is: see get_season_summary. HTML for a section of its form.
+// A season's state, see get_season_summary, as HTML for a section of its form.
 memora.seasons.summary = (season, summary) => {
 	const [label, colour] = memora.seasons.state(season, summary.seen_season);
 	const cell = (title, value, note = "") => memora.html`
@@ -73,7 +73,7 @@ memora.seasons.cached = ({ enable_redis, archive_status }, summary, cell) => {
 	);
 };
 
-// What is said of its archive, and a note.
+// The text about its archive, and a note.
 memora.seasons.archive = ({ archive }) => {
 	if (!archive) return [__("Not Archived")];
 	const steps = {
@@ -117,7 +117,7 @@ memora.seasons.jobs = (season, jobs) => {
 memora.seasons.pill = (label, colour) =>
 	memora.html`<span class="indicator-pill ${colour} no-indicator-dot">${label}</span>`;
 
-// What the SRS Monitor shows where no season is present; its buttons are those of the page.
+// What the SRS Monitor shows when there is no season. Its buttons are those of the page.
 memora.seasons.when_none = ({ seasons }) => {
 	const button = (action, label, style) => memora.html`
 		<button class="btn btn-sm ${style}" data-action="${action}">${label}</button>`;

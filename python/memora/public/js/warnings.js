@@ -1,7 +1,7 @@
-// What the SRS Monitor warns of, and how to mend it. hooks.py adds this file to it.
+// The SRS Monitor's warnings, and how to fix their causes. hooks.py adds this file to it.
 frappe.provide("memora.warnings");
 
-// All warnings that there are; 0 without any.
+// All warnings; 0 if there is none.
 memora.warnings.html = ({ status, scheduler, seasons }) => {
 	const { journal, cache_warning } = status;
 	const has_none_seen = seasons.length && !seasons.some(({ is_seen }) => is_seen);
@@ -18,7 +18,7 @@ memora.warnings.html = ({ status, scheduler, seasons }) => {
 	);
 };
 
-// The steps that mend the journal's settings on a stock bench, if it is they that are unsafe.
+// The steps that fix the journal's settings on a stock bench, if they are unsafe.
 memora.warnings.steps_to_durability = ({
 	reachable,
 	appendonly,
@@ -38,13 +38,13 @@ memora.warnings.steps_to_durability = ({
 		],
 		[
 			__(
-				"Or by hand: tell the Redis that runs. 11000 is its port on a stock bench; see redis_queue in sites/common_site_config.json. It needs no restart."
+				"Or by hand: set it in the running Redis. 11000 is its port on a stock bench; see redis_queue in sites/common_site_config.json. It needs no restart."
 			),
 			settings.map((setting) => code(`redis-cli -p 11000 CONFIG SET ${setting}`)),
 		],
 		[
 			__(
-				"Then write these lines into config/redis_queue.conf, so that they count after its next start, too. Do not restart it with the lines alone: it would begin empty, and lose the answers that wait."
+				"Then write these lines into config/redis_queue.conf, so that they count after its next start, too. Do not restart it with the lines alone: it would start empty and lose the waiting answers."
 			),
 			settings.map(code),
 		],
@@ -56,7 +56,7 @@ memora.warnings.steps_to_durability = ({
 	];
 	return memora.html`
 		<details>
-			<summary>${__("How to mend it, step by step")}</summary>
+			<summary>${__("How to fix it, step by step")}</summary>
 			<ol>${steps.map(([text, codes = ""]) => memora.html`<li>${text}${codes}</li>`)}</ol>
 		</details>`;
 };

@@ -1,4 +1,4 @@
-"""A record of a season that is over: set once, all but eligible_for_deletion."""
+"""A record of a season that is over: never changed, except for eligible_for_deletion."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ frappe.listview_settings["Archived Memory Tracker"] = {
 		memora.lists.when_empty(
 			list,
 			__(
-				"All is well: no season is archived yet. Its records come here when a season that is over is archived."
+				"All is well: no season is archived yet. When a season is archived, its records appear here."
 			)
 		);
 	},

@@ -1,4 +1,4 @@
-"""A subject: the engine remembers which there are."""
+"""A subject: the engine remembers which ones exist."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class GameSubject(Document):
     subject_name: str
 
     def before_rename(self, *_names: object) -> None:
-        throw(_("A subject is never renamed: the records of students bear its name."))
+        throw(_("A subject cannot be renamed: the records of students have its name."))
 
     def on_trash(self) -> None:
         after_commit(Engine.links_changed)

@@ -1,4 +1,4 @@
-// What a season is, its cache and its archive.
+// The form of a season: its state, its cache and its archive.
 frappe.ui.form.on("Game Subscription Season", {
 	setup(frm) {
 		frappe.realtime.on("memora_job", (job) => {
@@ -53,7 +53,9 @@ function load_running_jobs(frm) {
 				!jobs.some(({ kind }) => kind === "Archive")
 			) {
 				frm.set_intro(
-					__("Archiving was interrupted. It goes on within the hour, or by the button.")
+					__(
+						"Archiving was interrupted. It continues within the hour, or when you press the button."
+					)
 				);
 			}
 		});
@@ -72,13 +74,13 @@ function follow_job(frm, name) {
 	});
 }
 
-// Show what the season is: its numbers, its last jobs, its archive.
+// Show the season's state: its numbers, its last jobs, its archive.
 async function show_summary(frm) {
 	const season = frm.doc.name;
 	const asked = {};
 	frm.memora_asked = asked;
 	const summary = await get_summary(season).catch((error) => ({ error }));
-	// It was drawn again meanwhile, and asks itself; or it shows another season.
+	// The form was drawn again meanwhile, and asks by itself; or it shows another season.
 	if (frm.memora_asked !== asked || frm.doc.name !== season) return;
 	const shown = summary.error
 		? memora.html`<p class="text-muted">${summary.error.message}</p>`

@@ -19,7 +19,7 @@ from memora.services.seasons import active_seasons
 from memora.services.srs_redis_manager import rebuild_soon
 
 NAME: Final = re.compile(r"SEASON-[0-9]{4}(-[A-Z0-9_]+)?")
-# The partition bears the name, and MariaDB's names have no more characters.
+# The partition has the season's name, and MariaDB's names are no longer.
 LONGEST_NAME: Final = 64
 PARTITION_JOB: Final = "memora.services.partition_manager.create_season_partition"
 
@@ -42,7 +42,7 @@ class GameSubscriptionSeason(Document):
         self.validate_active()
 
     def keep_what_is_set_by_itself(self) -> None:
-        """Frappe hides read-only fields in the form, and takes them over HTTP."""
+        """Frappe hides read-only fields in the form, but accepts them over HTTP."""
         before = self.get_doc_before_save()
         self.partition_created = before.partition_created if before else 0
         self.archive_status = before.archive_status if before else None
@@ -51,8 +51,8 @@ class GameSubscriptionSeason(Document):
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:
             throw(
                 _(
-                    "A season is named SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, 0-9 "
-                    "and _."
+                    "A season name must be SEASON-YYYY or SEASON-YYYY-SUFFIX, the suffix of A-Z, "
+                    "0-9 and _."
                 )
             )
 
@@ -69,10 +69,10 @@ class GameSubscriptionSeason(Document):
             throw(_("{0} is archived and cannot become active again.").format(self.name))
 
     def before_rename(self, *_names: object) -> None:
-        throw(_("A season is never renamed: its records and its partition bear its name."))
+        throw(_("A season cannot be renamed: its records and its partition have its name."))
 
     def after_insert(self) -> None:
-        # Longer than the table's partitions are tried to be changed.
+        # Longer than the attempts to change the table's partitions take.
         frappe.enqueue(PARTITION_JOB, timeout=900, season=self.name, enqueue_after_commit=True)
 
     def onload(self) -> None:
@@ -82,8 +82,7 @@ class GameSubscriptionSeason(Document):
     def on_update(self) -> None:
         self.warn_of_others()
         before = self.get_doc_before_save()
-        # What is still cached from before a time without the cache has missed the answers of that
-        # time.
+        # Schedules cached before a time without the cache lack the answers of that time.
         is_back = bool(before and self.enable_redis and not before.enable_redis)
         after_commit(lambda engine: engine.season_changed(is_back))
         if is_back:
@@ -91,14 +90,14 @@ class GameSubscriptionSeason(Document):
             frappe.db.after_commit.add(lambda: rebuild_soon(name))
 
     def warn_of_others(self) -> None:
-        """Say which of several active seasons students see: a school may have two for a while."""
+        """Say which of several active seasons students see: a school may briefly have two."""
         seen, *unseen = active_seasons() or [self.name]
         if not self.is_active or not unseen:
             return
         frappe.msgprint(
-            _("Students see one active season: {0}. Nobody sees {1}, which is active, too.").format(
-                seen, ", ".join(unseen)
-            ),
+            _(
+                "Students see one active season: {0}. Nobody sees {1}, although it is active too."
+            ).format(seen, ", ".join(unseen)),
             title=_("Several seasons are active"),
             indicator="orange",
         )

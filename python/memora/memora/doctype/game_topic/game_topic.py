@@ -1,4 +1,4 @@
-"""A topic: the engine remembers which there are."""
+"""A topic: the engine remembers which ones exist."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class GameTopic(Document):
     subject: str | None
 
     def before_rename(self, *_names: object) -> None:
-        throw(_("A topic is never renamed: the records of students bear its name."))
+        throw(_("A topic cannot be renamed: the records of students have its name."))
 
     def on_trash(self) -> None:
         after_commit(Engine.links_changed)

@@ -1,4 +1,4 @@
-"""Ties what was acknowledged to what was persisted; the engine writes it with the answers."""
+"""Links acknowledged answers to persisted ones; the engine writes it with the answers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from frappe.model.document import Document
 from frappe.utils import now_datetime
 
 AUDIT: Final = "Memory Review Audit"
-# Deleted in one transaction, for students not to wait for it.
+# Deleted in pieces of this size, each a transaction, so that students do not wait.
 AT_A_TIME: Final = 5_000
-# What redis_queue keeps of the last day, and has no audit record, is saved again (`written.rs`).
+# Answers of the last day in redis_queue without an audit record are saved again (`written.rs`).
 LEAST_DAYS: Final = 2
 
 
 class MemoryReviewAudit(Document):
     @staticmethod
     def clear_old_logs(days: int = 365) -> None:
-        """Frappe's Log Settings call this once a day. Those of two days always stay. Commits."""
+        """Frappe's Log Settings call this once a day. The last two days always stay. Commits."""
         old = {"modified": ("<", now_datetime() - timedelta(days=max(days, LEAST_DAYS)))}
         while names := frappe.get_all(
             AUDIT, filters=old, pluck="name", order_by="modified asc", limit=AT_A_TIME

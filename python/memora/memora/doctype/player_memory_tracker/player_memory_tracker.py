@@ -1,6 +1,6 @@
-"""One student's record of one question in one season, when it is edited by hand.
+"""One student's record of one question in one season, edited by hand.
 
-Students' answers don't come this way: the engine writes them in bulk.
+Students' answers do not use this class: the engine writes them in bulk.
 """
 
 from __future__ import annotations
@@ -42,36 +42,36 @@ class PlayerMemoryTracker(Document):
         self.validate_is_first()
 
     def validate_season_is_open(self) -> None:
-        """Records of a season that is archived, or on its way there, do not change.
+        """Refuse changes to records of a season that is archived, or on its way there.
 
         Locks the season until the transaction ends, so that its archiving cannot begin meanwhile.
         """
         if frappe.db.get_value(SEASON, self.season, "archive_status", for_update=True):
-            throw(_("{0} is archived: its records do not change any more.").format(self.season))
+            throw(_("{0} is archived: its records can no longer change.").format(self.season))
 
     def validate_question_id(self) -> None:
-        """Cache and database would not give back every id as it came."""
+        """Refuse an id that cache or database would change."""
         if not 1 <= len(self.question_id or "") <= LONGEST_QUESTION_ID:
-            throw(_("A question id has 1 to {0} characters.").format(LONGEST_QUESTION_ID))
+            throw(_("A question id must have 1 to {0} characters.").format(LONGEST_QUESTION_ID))
         has_control = any(unicodedata.category(letter) == "Cc" for letter in self.question_id)
         if has_control or self.question_id != self.question_id.strip():
-            throw(_("A question id has no control characters and no space at its ends."))
+            throw(_("A question id must not have control characters, or a space at either end."))
 
     def validate_stability(self) -> None:
         if not 0 <= cint(self.stability) <= HIGHEST_STABILITY:
-            throw(_("Stability is 0 to {0}.").format(HIGHEST_STABILITY))
+            throw(_("Stability must be from 0 to {0}.").format(HIGHEST_STABILITY))
 
     def validate_is_first(self) -> None:
-        """The primary key would refuse a second record, but in words that explain nothing."""
+        """Refuse a second record with a clear message; the primary key's would explain nothing."""
         if not self.is_new():
             return
         key = {"player": self.player, "season": self.season, "question_id": self.question_id}
         if frappe.db.exists(TRACKER, key):
-            message = _("{0} has a record of this question in {1} already.")
+            message = _("{0} already has a record of this question in {1}.")
             throw(message.format(self.player, self.season), frappe.DuplicateEntryError)
 
     def before_save(self) -> None:
-        # Answers from before this edit that are still on their way must not undo it.
+        # Earlier answers that are still on their way must not undo this edit.
         self.answered_at_us = max(time.time_ns() // 1000, cint(self.answered_at_us) + 1)
 
     def on_update(self) -> None:
@@ -82,6 +82,6 @@ class PlayerMemoryTracker(Document):
         self.forget_cache()
 
     def forget_cache(self) -> None:
-        """The student's next read is from the database."""
+        """Make the student's next read load the database."""
         player, season = self.player, self.season
         after_commit(lambda engine: engine.cache_clear(player, season))

@@ -11,7 +11,7 @@ frappe.listview_settings["Poison Review"] = {
 		season: (value) => memora.lists.cell("season", value),
 		reason: (value) => memora.lists.cell("reason", value),
 	},
-	// A row's own button, where there is room for it.
+	// A row's own button, if there is room for it.
 	button: {
 		show: (doc) => !doc.replayed_at && !doc.dismissed_at,
 		get_label: () => __("Replay"),
@@ -36,11 +36,10 @@ frappe.listview_settings["Poison Review"] = {
 				memora.poison.replay(null).then(refresh)
 			)
 		);
-		memora.lists.when_empty(
-			list,
-			__("All is well: no answer that could not be saved waits here."),
-			["replayed_at", "dismissed_at"]
-		);
+		memora.lists.when_empty(list, __("All is well: no answer failed to be saved."), [
+			"replayed_at",
+			"dismissed_at",
+		]);
 	},
 };
 

@@ -229,7 +229,7 @@ memora.SRSMonitor = class {
 	poison_link(count) {
 		if (!memora.jobs.can_manage()) return "";
 		const filter = encodeURIComponent(JSON.stringify(["is", "not set"]));
-		const label = count ? __("Look and replay") : __("Open the list");
+		const label = count ? __("View and replay") : __("Open the list");
 		const route = `/app/poison-review?replayed_at=${filter}&dismissed_at=${filter}`;
 		return memora.html`<a href="${route}">${label}</a>`;
 	}
@@ -389,7 +389,7 @@ memora.SRSMonitor = class {
 	}
 
 	// Fill a card's table with rows, or show a text when there are none. A row keeps its element as
-	// long as its key is there.
+	// long as its key exists.
 	fill_table(card, rows, when_empty) {
 		const body = this.find(`${card} tbody`);
 		const heads = this.root.querySelectorAll(`${card} th`);
