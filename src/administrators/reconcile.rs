@@ -217,8 +217,8 @@ impl Engine {
         Ok(piece)
     }
 
-    /// Keeps again the states that only the cache still has of a student: a journal that was replaced
-    /// by an older one has lost them. Returns how many.
+    /// Keeps again the states that only the cache still has of a student: a journal that was
+    /// replaced by an older one has lost them. Returns how many.
     fn offer(
         &self,
         process: &Process,

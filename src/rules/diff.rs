@@ -75,8 +75,8 @@ struct Seen {
 
 /// Compares a schedule with the records of its student.
 ///
-/// Nearly all of it is right, so that is what costs little: one table, of the records, in which what
-/// is cached is looked up, and details are read only where their text is not the expected one.
+/// Nearly all of it is right, so that is what costs little: one table, of the records, in which
+/// what is cached is looked up, and details are read only where their text is not the expected one.
 pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Comparison {
     let ids = records.iter().map(|review| review.question_id.as_bytes());
     let places: HashMap<&[u8], usize> = ids.zip(0..).collect();

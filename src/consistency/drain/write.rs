@@ -19,8 +19,8 @@ use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
 use crate::servers::mariadb::transaction::in_transaction;
 use crate::servers::mariadb::{archive, audits, journal};
 
-/// States on their way to the table, in the order of their questions, each with the order of what it
-/// was computed from.
+/// States on their way to the table, in the order of their questions, each with the order of what
+/// it was computed from.
 type Chain<'a> = Vec<(i64, &'a Review)>;
 
 /// What some entries of a student lead to.

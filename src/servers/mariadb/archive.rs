@@ -318,7 +318,8 @@ impl Move {
         let mut params = vec![date_value_us(zone, seconds, rest)];
         params.extend(range.params());
         let copy = self.copy.replace("{range}", range.condition());
-        // Nearly always the archive has none of them yet, and not to be ready for others costs less.
+        // Nearly always the archive has none of them yet, and not to be ready for others costs
+        // less.
         match run(connection, &copy, params.clone()) {
             Err(Error::Refused { code: DUPLICATE, .. }) => {
                 run(connection, &(copy + &self.over_others), params)

@@ -221,7 +221,8 @@ impl CacheScripts {
         }
     }
 
-    /// What a submission must know of these questions; `links` are members of the set of known links.
+    /// What a submission must know of these questions; `links` are members of the set of known
+    /// links.
     pub fn lookup(
         &self,
         connection: &mut RedisConnection,

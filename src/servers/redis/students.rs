@@ -187,9 +187,9 @@ pub fn read(
     Ok(schedules)
 }
 
-/// Reads all that is cached of some students, the dates of those with the flag as one text: a number
-/// costs Redis more to write than to find, and whoever asks to take apart. `None`: their dates
-/// cannot be read so.
+/// Reads all that is cached of some students, the dates of those with the flag as one text: a
+/// number costs Redis more to write than to find, and whoever asks to take apart. `None`: their
+/// dates cannot be read so.
 fn ask<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
