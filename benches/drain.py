@@ -14,8 +14,8 @@ from typing import Final
 
 from benches import dataset
 from benches.report import Report, number, progress, table
-from benches.scale import SEED, make_site
-from benches.workplace import Workplace, open_workplace
+from benches.scale import SEED
+from benches.workplace import Workplace, open_workplace, prepare_site
 
 from memora._engine import Engine  # isort: skip
 
@@ -23,6 +23,17 @@ ANSWERS_A_SUBMISSION: Final = 50
 LEAST_RATE: Final = 0.5
 # A commit waits for the disk, and other work on this machine for either.
 PATIENCE_MS: Final = 20_000
+
+
+def make_site(place: Workplace, shape: dataset.Shape) -> Engine:
+    """A site of its own on the same servers, one season of its table filled; its engine."""
+    name = f"memora_{shape.rows}"
+    with place.connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
+    prepare_site(place, name)
+    with place.database.connect(database=name) as connection:
+        dataset.load(connection, dataset.TRACKER, shape, f"loading {shape.rows:,} records")
+    return place.engine(name, redis_timeout_ms=PATIENCE_MS, database_timeout_ms=PATIENCE_MS)
 
 
 def cpu_of(pid: int) -> float:
@@ -110,10 +121,7 @@ def main() -> None:
         engines = {}
         for rows in options.rows:
             shape = dataset.Shape(rows // options.questions, options.questions)
-            make_site(place, shape)
-            engines[shape] = place.engine(
-                f"memora_{rows}", redis_timeout_ms=PATIENCE_MS, database_timeout_ms=PATIENCE_MS
-            )
+            engines[shape] = make_site(place, shape)
         show(report, measure(place, engines, options.answers, options.rounds), options.answers)
     report.write(options.out)
 
