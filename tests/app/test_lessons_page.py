@@ -41,7 +41,7 @@ def school(site: Site, app: App) -> Iterator[str]:
     """The URL of a site with the subject that the page names."""
     assert PLAYER in PAGE.read_text()
     site.insert("Game Subject", name="Maths")
-    answer = frappe.application(frappe.local.conf, {PLAYER: PASSWORD}, {KEY: PLAYER})
+    answer = frappe.application(frappe.local.conf, {PLAYER: PASSWORD}, api_keys={KEY: PLAYER})
 
     @Request.application
     def application(request: Request) -> Response:

@@ -102,6 +102,9 @@ def test_every_method_is_described_and_nothing_else() -> None:
     promised = {getattr(srs, name): srs.__name__ for name in srs.__all__}
     whitelisted = {}
     for function, methods in frappe.allowed_http_methods_for_whitelisted_func.items():
+        # Other tests bring the stand-in's own, and those of the example.
+        if not function.__module__.startswith("memora."):
+            continue
         path = promised.get(function, function.__module__)
         whitelisted[f"{METHODS}{path}.{function.__name__}"] = sorted(methods)
     # Methods that only Number Cards, Dashboard Charts and buttons of the Desk call.

@@ -32,7 +32,7 @@ def steps() -> list[tuple[str, list[str]]]:
 @pytest.fixture
 def school(app: App) -> Iterator[str]:
     """The URL of the site."""
-    with served(frappe.application(frappe.local.conf, {}, {KEY: PLAYER})) as url:
+    with served(frappe.application(frappe.local.conf, {}, api_keys={KEY: PLAYER})) as url:
         yield url
 
 

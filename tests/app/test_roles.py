@@ -24,6 +24,7 @@ def whitelisted() -> dict[str, Callable[..., Any]]:
     return {
         f"{function.__module__}.{function.__name__}": function
         for function in frappe.allowed_http_methods_for_whitelisted_func
+        if function.__module__.startswith("memora.")
     }
 
 

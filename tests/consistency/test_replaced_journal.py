@@ -187,7 +187,7 @@ def test_administrators_are_told_and_all_schedules_are_compared(
         engine.drain()
     frappe.recorded.__init__()  # type: ignore[misc]
     srs_persistence.persist_review_batch()
-    assert "older data" in frappe.recorded.notifications[0]["subject"]
+    assert "lost recent data" in frappe.recorded.notifications[0]["subject"]
     assert [job["season"] for job in site.sql("SELECT season FROM `tabSRS Job`")] == [SEASON]
 
 

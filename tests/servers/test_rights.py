@@ -129,7 +129,7 @@ def test_without_config_the_status_reads_info(site: Site) -> None:
     assert (status["appendonly"], status["maxmemory_policy"]) == (True, "noeviction")
     assert status["appendfsync"] == ""
     assert status["warning"] is not None
-    assert "not known" in status["warning"]
+    assert "is unknown" in status["warning"]
     assert "loses" not in status["warning"]
 
 
