@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::consistency::cache_access::Attempt;
+use crate::consistency::cache_access::{Asked, Attempt};
 use crate::consistency::documents::unknown;
 use crate::consistency::rehydrate::{is_settled, other_season_if_archived};
 use crate::engine::active_season::ActiveSeason;
@@ -196,14 +196,22 @@ impl Engine {
         } else {
             let subject = query.subject.as_deref();
             let subject = subject.zip(members.first().map(String::as_str));
-            self.ask_cache(process, shard, active, |cache| {
+            let asked = self.ask_cache(process, shard, active, |cache| {
                 self.cache_scripts.due(cache, student, now, query.limit, subject)
-            })?
-            .and_then(|asked| {
-                let warm =
-                    asked.value.map(|due| ((due.total, due.reviews), vec![due.knows_subject]));
-                Ok((warm, asked.is_sure))
-            })?
+            })?;
+            if let Attempt::Done(Asked { value: Some(None), .. }) = asked {
+                self.arrange(process, active, student, &members)?.and_then(|asked| {
+                    let all = asked.value;
+                    let warm = all.map(|all| (self.select(all.reviews, query, now), all.links));
+                    Ok((warm, asked.is_sure))
+                })?
+            } else {
+                asked.and_then(|asked| {
+                    let due = asked.value.flatten();
+                    let warm = due.map(|due| ((due.total, due.reviews), vec![due.knows_subject]));
+                    Ok((warm, asked.is_sure))
+                })?
+            }
         };
         asked.and_then(|(warm, is_sure)| match warm {
             Some((selected, known)) => {

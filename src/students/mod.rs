@@ -1,5 +1,6 @@
 //! What students do: they ask which questions are due, and answer.
 
+mod arrange;
 pub mod call_times;
 pub mod due;
 pub mod known_state;

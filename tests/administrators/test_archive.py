@@ -293,7 +293,7 @@ def test_the_seasons_keys_go_and_others_stay(site: Site, engine: Engine, old: st
     before = lasting_keys(site.cache)
     gone = {key for key in before if key.endswith(f":{old}")} - set(foreign)
     # Of each two, and the list of them all.
-    assert len(gone) == 3 * (len(STUDENTS) + 2) + 1
+    assert len(gone) == 2 * (len(STUDENTS) + 2) + 1
     engine.archive(old)
     assert {key for key in lasting_keys(site.cache) if key != site.key("srs-season")} == (
         before - gone - {site.key("srs-season")}

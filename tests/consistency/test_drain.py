@@ -185,6 +185,21 @@ def test_an_answer_that_does_not_know_what_was_saved_meanwhile_counts_after_it(
     assert engine.due(PLAYER)["total_due"] == 0
 
 
+def test_an_entry_with_bytes_that_are_no_text_keeps_no_drain_from_others(
+    site: Site, engine: Engine
+) -> None:
+    engine.submit(PLAYER, session_data=session("q"))
+    [(_, fields)] = site.journal.xrange(site.key("srs-journal"))
+    strange = json.dumps(json.loads(fields["entry"]) | {"t": "0" * 12})
+    raw(site, "journal").xadd(
+        site.key("srs-journal"), {"player": b"\xff", "season": SEASON, "entry": strange}
+    )
+    for name in ("r", "s"):
+        engine.submit(PLAYER, session_data=session(name))
+        assert engine.drain()["remaining"] == 0
+    assert site.rows().keys() == {"q", "r", "s"}
+
+
 def test_a_newer_row_in_the_table_stands(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("q", stability=0)])
     engine.submit(PLAYER, session_data=session("q"))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 
 from memora._engine import Engine
+from tests.support.servers import wait_until
 from tests.support.site_under_test import (
     BELIEVING,
+    BY_SUBJECT,
     PLAYER,
     SCHEDULE,
     SEASON,
@@ -20,6 +23,7 @@ from tests.support.site_under_test import (
     ids,
     session,
 )
+from tests.support.wire import Wires
 
 SUBJECT_WIDTH = 2**39
 OTHERS = ("7,Science", "Science|Plants", "é|\U0001f600:*", "S" * 140, "-1", "nan")
@@ -120,7 +124,7 @@ def test_a_state_moves_questions_to_another_subject_and_topic(site: Site, engine
     assert costs[0].statements == 0
 
 
-@pytest.mark.parametrize("family", SCHEDULE)
+@pytest.mark.parametrize("family", [*SCHEDULE, BY_SUBJECT])
 @pytest.mark.parametrize("query", [{}, {"subject": "Science"}, {"topic": "Plants"}])
 def test_answers_to_what_is_left_of_a_schedule_are_shown(
     site: Site, engine: Engine, family: str, query: dict[str, str]
@@ -128,6 +132,7 @@ def test_answers_to_what_is_left_of_a_schedule_are_shown(
     """Evicted before a submission, each key leaves nobody with half of a schedule."""
     site.add(PLAYER, [Record(name, subject="Science", topic="Plants") for name in ("q", "r")])
     engine.due(PLAYER)
+    engine.due(PLAYER, subject="Science")
     site.cache.delete(site.key(family, PLAYER))
     engine.submit(PLAYER, session_data=session("q", "new", subject="Science", topic="Plants"))
     for _ in range(2):
@@ -143,6 +148,7 @@ def test_a_schedule_of_the_version_before_is_right(
     """It has no order by subject, and its details no topics; or it changed those of this one."""
     site.add(PLAYER, [Record(name, subject="Science", topic="Plants") for name in ("q", "r")])
     engine.due(PLAYER)
+    engine.due(PLAYER, subject="Science")
     details = site.key("srs-detail", PLAYER)
     if is_shown_by_it:
         head = site.cache.hget(details, "") or ""
@@ -209,7 +215,7 @@ def test_a_subject_that_the_student_has_nothing_of(site: Site, engine: Engine) -
 
 @pytest.mark.parametrize("count", [8_191, 8_192])
 def test_a_student_with_thousands_of_subjects(site: Site, engine: Engine, count: int) -> None:
-    """More than the order by subject has numbers for: what is read of one is loaded then."""
+    """More than the order by subject has numbers for: each read of one takes all questions then."""
     names = [f"Subject {number}" for number in range(count)]
     for name in (names[0], names[-1]):
         site.insert("Game Subject", name=name)
@@ -226,9 +232,63 @@ def test_a_student_with_thousands_of_subjects(site: Site, engine: Engine, count:
         assert ids(engine.due(PLAYER, subject=name)) == [f"q{name}"]
 
 
+def reads_of_all(site: Site) -> int:
+    """How often all details of a student were read."""
+    return int(site.cache.info("commandstats").get("cmdstat_hgetall", {"calls": 0})["calls"])
+
+
+@pytest.mark.engines(**BELIEVING)
+def test_the_first_read_of_a_subject_arranges_the_questions(site: Site, engine: Engine) -> None:
+    """Students who never ask for one cost nothing for it."""
+    site.add(PLAYER, [Record(name, subject=name) for name in SUBJECTS])
+    by_subject = site.key(BY_SUBJECT, PLAYER)
+    know_all(engine)
+    engine.rehydrate(PLAYER, SEASON)
+    engine.submit(PLAYER, session_data=session("new", subject="Science"))
+    assert not site.cache.exists(by_subject)
+    for is_first in (True, False):
+        with site.counting() as costs:
+            assert ids(engine.due(PLAYER, subject="Science")) == ["Science"]
+        assert costs[0].statements == 0
+        assert (costs[0].cache_round_trips == 1) is not is_first
+        assert 0 < site.cache.ttl(by_subject) <= site.cache.ttl(site.key("srs", PLAYER))
+    engine.rehydrate(PLAYER, SEASON)
+    assert not site.cache.exists(by_subject)
+
+
+@pytest.mark.parametrize("change", ["submission", "date", "load"])
+@pytest.mark.engines(**BELIEVING)
+def test_what_changes_a_schedule_meanwhile_keeps_it_from_being_arranged(
+    site: Site, engine: Engine, change: str
+) -> None:
+    site.add(PLAYER, [Record(name, subject=name) for name in SUBJECTS])
+    other = site.engine()
+    with Wires(site.servers) as wires:
+        slow = site.engine(**wires.settings)
+        for one in (slow, other):
+            assert len(ids(one.due(PLAYER))) == len(SUBJECTS)
+        before = reads_of_all(site)
+        wires.to["cache"].delay(100)
+        with ThreadPoolExecutor() as threads:
+            reading = threads.submit(slow.due, PLAYER, subject="Science")
+            # It has read all questions, and has not arranged them yet.
+            assert wait_until(lambda: reads_of_all(site) > before)
+            if change == "submission":
+                other.submit(PLAYER, session_data=session("Science"))
+            elif change == "date":
+                other.cache_add(PLAYER, SEASON, [("Science", 99_999_999_999.0)])
+            else:
+                other.rehydrate(PLAYER, SEASON)
+            reading.result()
+    left = ["Science"] if change == "load" else []
+    for _ in range(2):
+        assert ids(other.due(PLAYER, subject="Science")) == left
+
+
 def test_no_two_subjects_share_a_range(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record(name, subject=name) for name in SUBJECTS] + [Record("none")])
     engine.due(PLAYER)
+    engine.due(PLAYER, subject="Science")
     scores = dict(site.cache.zrange(site.key("srs-subject", PLAYER), 0, -1, withscores=True))
     numbers = {-scores[f"\0{name}"] for name in SUBJECTS}
     assert numbers == {1, 2, 3}

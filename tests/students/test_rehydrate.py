@@ -12,6 +12,7 @@ from memora._engine import Engine, MemoraError
 from tests.support.servers import wait_until
 from tests.support.site_under_test import (
     BELIEVING,
+    BY_SUBJECT,
     IMPATIENT_WITH_REDIS,
     PLAYER,
     SCHEDULE,
@@ -155,7 +156,7 @@ def test_a_record_without_a_question_does_not_pass_for_the_marker(
     assert costs[0].statements == 0
 
 
-@pytest.mark.parametrize("family", ["srs-new", "srs-new-detail", "srs-new-subject"])
+@pytest.mark.parametrize("family", ["srs-new", "srs-new-detail"])
 def test_what_a_failed_fill_left_is_in_nobodys_way(site: Site, engine: Engine, family: str) -> None:
     site.add(PLAYER, [Record("q")])
     site.cache.hset(site.key(family, PLAYER), "ghost", "9")
@@ -215,12 +216,12 @@ def test_what_the_journal_adds_has_its_subject(site: Site, engine: Engine) -> No
     assert ids(engine.due(PLAYER, topic="Plants")) == ["q"]
 
 
-@pytest.mark.parametrize("family", [*SCHEDULE, "srs-fence", "srs-season", "srs-links"])
+@pytest.mark.parametrize("family", [*SCHEDULE, BY_SUBJECT, "srs-fence", "srs-season", "srs-links"])
 def test_an_evicted_key_undoes_nothing(
     site: Site, engine: Engine, other: Engine, family: str
 ) -> None:
     engine.submit(PLAYER, session_data=session("q", subject="Science"))
-    player = PLAYER if family in (*SCHEDULE, "srs-fence") else None
+    player = PLAYER if family in (*SCHEDULE, BY_SUBJECT, "srs-fence") else None
     site.cache.delete(site.key(family, player))
     check_shown(site, engine, other)
 

@@ -26,7 +26,9 @@ PLAYER: Final = "amal@school.example"
 SUBJECTS: Final = ("Mathematics", "Science", "Arabic")
 TOPICS: Final = ("Fractions", "Plants")
 # What a cached schedule is in.
-SCHEDULE: Final = ("srs", "srs-detail", "srs-subject")
+SCHEDULE: Final = ("srs", "srs-detail")
+# The sorted set by subject, which the first read of a subject makes.
+BY_SUBJECT: Final = "srs-subject"
 TRACKER: Final = "`tabPlayer Memory Tracker`"
 
 # The settings of engines under test. A busy machine is no outage, so they wait long,

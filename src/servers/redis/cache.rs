@@ -81,7 +81,7 @@ impl Student<'_> {
         self.keys.details(self.player, self.season)
     }
 
-    fn by_subject(&self) -> String {
+    pub(super) fn by_subject(&self) -> String {
         self.keys.by_subject(self.player, self.season)
     }
 
@@ -149,7 +149,7 @@ pub struct Shown {
 
 impl CacheScripts {
     /// The first `limit` due questions and how many there are, of all subjects or of one: its name,
-    /// and its member of the set of known links.
+    /// and its member of the set of known links. `None`: the questions are not arranged by subject.
     pub fn due(
         &self,
         connection: &mut RedisConnection,
@@ -157,7 +157,7 @@ impl CacheScripts {
         now: i64,
         limit: u32,
         subject: Option<(&str, &str)>,
-    ) -> Result<Found<Due>> {
+    ) -> Result<Found<Option<Due>>> {
         let script = if subject.is_some() { &self.due_of_subject } else { &self.due };
         let mut call = script.key(&[
             student.keys.active_season(),
@@ -183,9 +183,10 @@ impl CacheScripts {
                 let (ids, details) = (answer.text()?, answer.text()?);
                 let knows_subject = subject.is_none() || answer.number::<u8>()? == 1;
                 let pairs = ids.split(SEPARATOR).zip(details.split(SEPARATOR));
-                let value = Due { total, reviews: reviews(pairs)?, knows_subject };
+                let value = Some(Due { total, reviews: reviews(pairs)?, knows_subject });
                 Ok(Found::Warm { confirmation, value })
             }
+            "unarranged" => Ok(Found::Warm { confirmation: answer.text()?, value: None }),
             _ => Err(answer.unknown()),
         }
     }
@@ -221,8 +222,8 @@ impl CacheScripts {
         }
     }
 
-    /// What a submission must know of these questions; `links` are members of the set of known
-    /// links.
+    /// What a submission must know of these questions, or all there is if none is named; `links`
+    /// are members of the set of known links.
     pub fn lookup(
         &self,
         connection: &mut RedisConnection,
@@ -320,6 +321,7 @@ impl CacheScripts {
                 keys.details(player, season),
                 keys.students(season),
                 keys.by_subject(player, season),
+                keys.fence(player, season),
             ]);
             call.arg(seconds_to_live).arg(until).arg(player);
             for (id, date) in dates {

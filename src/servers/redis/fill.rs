@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ::redis::Value;
+use ::redis::{Pipeline, Value};
 
 use super::RedisConnection;
 use super::cache::{Student, TOPICS, head_text, push_id};
@@ -64,30 +64,47 @@ pub fn fill(
     let mut pipeline = redis::pipe();
     for schedule in loaded {
         let Student { keys, player, season, .. } = schedule.student;
-        let new = [
-            keys.new_schedule(player, season),
-            keys.new_details(player, season),
-            keys.new_by_subject(player, season),
-        ];
+        let new = [keys.new_schedule(player, season), keys.new_details(player, season)];
         pipeline.cmd("MULTI").ignore();
-        for (key, dump) in new.iter().zip(schedule.dumps()) {
-            // Whatever a fill that failed has left there.
-            pipeline
-                .cmd("RESTORE")
-                .arg(key)
-                .arg(milliseconds_to_live)
-                .arg(dump)
-                .arg("REPLACE")
-                .ignore();
+        let reviews = schedule.by_date();
+        for (key, dump) in new.iter().zip([schedule.schedule(&reviews), schedule.details(&reviews)])
+        {
+            restore(&mut pipeline, key, milliseconds_to_live, dump);
         }
         // Not by its hash: a script that Redis does not know would leave the keys where they are.
-        pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(8);
+        pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(7);
         pipeline.arg(schedule.student.fence()).arg(&keys.all_of(player, season)).arg(&new);
         pipeline.arg(keys.students(season)).arg(fence).arg(player).arg(until).ignore();
         pipeline.cmd("EXEC");
     }
     let outcomes: Vec<Vec<Value>> = connection.pipeline(&pipeline)?;
     Ok(outcomes.into_iter().map(|outcome| outcome.last() == Some(&Value::Int(1))).collect())
+}
+
+/// Arranges the questions of a cached schedule by subject, for as long as the schedule lives. False:
+/// since `fence` was set, before they were read, the schedule was changed, loaded or evicted.
+pub fn arrange(
+    connection: &mut RedisConnection,
+    loaded: &Loaded<'_>,
+    fence: &str,
+    seconds_to_live: u64,
+) -> Result<bool> {
+    let Student { keys, player, season, .. } = loaded.student;
+    let new = keys.new_by_subject(player, season);
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("MULTI").ignore();
+    restore(&mut pipeline, &new, 1_000 * seconds_to_live, loaded.by_subject(&loaded.by_date()));
+    pipeline.cmd("EVAL").arg(include_str!("lua/arrange.lua")).arg(4);
+    pipeline.arg(loaded.student.fence()).arg(loaded.student.details());
+    pipeline.arg(new).arg(loaded.student.by_subject()).arg(fence).ignore();
+    pipeline.cmd("EXEC");
+    let (outcome,): (Vec<Value>,) = connection.pipeline(&pipeline)?;
+    Ok(outcome.last() == Some(&Value::Int(1)))
+}
+
+/// Writes a whole key, over whatever a fill that failed has left there.
+fn restore(pipeline: &mut Pipeline, key: &str, milliseconds_to_live: u64, dump: Vec<u8>) {
+    pipeline.cmd("RESTORE").arg(key).arg(milliseconds_to_live).arg(dump).arg("REPLACE").ignore();
 }
 
 impl Loaded<'_> {
@@ -98,17 +115,16 @@ impl Loaded<'_> {
         self.reviews.iter().filter(move |review| is_name(&review.question_id))
     }
 
-    /// Sorted set, details, and sorted set by subject, as Redis takes whole keys.
-    fn dumps(&self) -> [Vec<u8>; 3] {
+    /// The records, latest first: Redis then adds each at the beginning of its list, and searches no
+    /// place for it.
+    fn by_date(&self) -> Vec<&Review> {
         let mut dated: Vec<(i64, &Review)> =
             self.named().map(|review| (review.next_review, review)).collect();
-        // Latest first: Redis then adds each at the beginning of its list, and searches no place
-        // for it.
         dated.sort_unstable_by_key(|(next_review, _)| std::cmp::Reverse(*next_review));
-        let reviews: Vec<&Review> = dated.into_iter().map(|(_, review)| review).collect();
-        [self.schedule(&reviews), self.details(&reviews), self.by_subject(&reviews)]
+        dated.into_iter().map(|(_, review)| review).collect()
     }
 
+    /// The sorted set, as Redis takes a whole key.
     fn schedule(&self, reviews: &[&Review]) -> Vec<u8> {
         let count = reviews.len() + 1;
         let mut dump = SortedSetDump::with_members(count, 32 * count);
@@ -120,6 +136,7 @@ impl Loaded<'_> {
         dump.finish()
     }
 
+    /// The details, likewise.
     fn details(&self, reviews: &[&Review]) -> Vec<u8> {
         let mut topics: HashMap<&str, String> = HashMap::new();
         for review in reviews {
@@ -145,6 +162,7 @@ impl Loaded<'_> {
         dump.finish()
     }
 
+    /// The sorted set by subject, likewise.
     fn by_subject(&self, reviews: &[&Review]) -> Vec<u8> {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         let mut subjects: Vec<(&str, Vec<&Review>)> = Vec::new();
@@ -162,7 +180,7 @@ impl Loaded<'_> {
             }
         }
         if subjects.len() > MOST_SUBJECTS {
-            // Without the order of the head nobody believes it, and each read loads the records.
+            // Without the order of the head nobody believes it, and each read takes all questions.
             let mut dump = SortedSetDump::with_members(1, 0);
             dump.push(&by_subject::member(""), -1.0);
             return dump.finish();

@@ -114,8 +114,11 @@ impl WrittenScripts {
     ) -> Result<Vec<Written>> {
         let mut call = self.without_texts.key(keys.written());
         call.arg(kept_ms).arg(MOST_KEPT).arg(most);
-        let found: Vec<[String; 5]> = connection.script(&call)?;
-        let found = found.into_iter().map(|[place, id, token, player, season]| {
+        // Others' bytes must not keep a drain from the entries after them.
+        let found: Vec<[Vec<u8>; 5]> = connection.script(&call)?;
+        let found = found.into_iter().map(|texts| {
+            let [place, id, token, player, season] =
+                texts.map(|text| String::from_utf8_lossy(&text).into_owned());
             let written = Some(place);
             let entry = StreamEntry { id, player, season, text: String::new(), written };
             Written { entry, token }

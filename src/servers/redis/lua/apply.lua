@@ -13,27 +13,34 @@ call('DEL', KEYS[3])
 local confirmation = call('GET', KEYS[5]) or ''
 local head, lists = unpack(call('HMGET', KEYS[2], '', '\0'))
 local count, of_head = string.match(lists or '', '^(%d+) (.*)$')
--- The first is not a subject but the order of the head.
-local numbers = call('ZMSCORE', KEYS[6], '', unpack(ARGV, 9, 8 + subjects))
 local current = call('ZSCORE', KEYS[1], '') == ARGV[1]
   and (head == ARGV[2] or head == ARGV[3])
   and head == of_head
-  and numbers[1] and tonumber(numbers[1]) == -string.match(head, '%d+')
-local places, firsts, next_number = {-string.match(ARGV[3], '%d+'), ''}, {}, nil
-for index = 1, subjects do
-  if current and not numbers[index + 1] then
-    next_number = next_number or call('ZCOUNT', KEYS[6], '-inf', 0)
-    places[#places + 1], places[#places + 2] = -next_number, ARGV[8 + index]
-    numbers[index + 1] = -next_number
-    next_number = next_number + 1
-  end
-  firsts[tostring(index)] = -(numbers[index + 1] or 0) * 2 ^ 39
-end
--- Beyond this number scores are not exact.
-if not current or (next_number or 0) > 2 ^ 13 then
+if not current then
   call('DEL', KEYS[1], KEYS[2], KEYS[6])
   call('ZREM', KEYS[4], ARGV[6])
   return {confirmation, false}
+end
+-- The first is not a subject but the order of the head: another one's is no use any more.
+local numbers = call('ZMSCORE', KEYS[6], '', unpack(ARGV, 9, 8 + subjects))
+local is_arranged = numbers[1] and tonumber(numbers[1]) == -string.match(head, '%d+')
+local places, firsts, next_number = {}, {}, nil
+if is_arranged then
+  places = {-string.match(ARGV[3], '%d+'), ''}
+  for index = 1, subjects do
+    if not numbers[index + 1] then
+      next_number = next_number or call('ZCOUNT', KEYS[6], '-inf', 0)
+      places[#places + 1], places[#places + 2] = -next_number, ARGV[8 + index]
+      numbers[index + 1] = -next_number
+      next_number = next_number + 1
+    end
+    firsts[tostring(index)] = -numbers[index + 1] * 2 ^ 39
+  end
+end
+-- Beyond this number scores are not exact.
+if not is_arranged or (next_number or 0) > 2 ^ 13 then
+  call('UNLINK', KEYS[6])
+  places, firsts = {}, {}
 end
 local at = 9 + subjects
 local details = {'', ARGV[3]}
@@ -63,10 +70,12 @@ for index = at + 2 * topics, #ARGV, 5 do
   details[state + 1], details[state + 2] = id, detail
 end
 call('ZADD', KEYS[1], unpack(scores))
-call('ZADD', KEYS[6], unpack(places))
 call('HSET', KEYS[2], unpack(details))
 call('EXPIRE', KEYS[1], ARGV[4])
 call('EXPIRE', KEYS[2], ARGV[4])
-call('EXPIRE', KEYS[6], ARGV[4])
+if #places > 0 then
+  call('ZADD', KEYS[6], unpack(places))
+  call('EXPIRE', KEYS[6], ARGV[4])
+end
 call('ZADD', KEYS[4], ARGV[5] + ARGV[4], ARGV[6])
 return {confirmation, call('ZCOUNT', KEYS[1], '-inf', ARGV[5])}

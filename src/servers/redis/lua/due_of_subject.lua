@@ -3,7 +3,8 @@
 -- by subject, known links
 -- ARGV: active season as the caller knows it, generation, most questions, the subject's member of
 -- the sorted set by subject, now's place in a subject, the subject's member of the known links
--- Returns as due.lua, and at the end 1 where the subject is known to exist
+-- Returns as due.lua, and at the end 1 where the subject is known to exist; or {'unarranged',
+-- confirmation or nothing}: the schedule is complete, and its questions are not arranged by subject
 local call, by_subject = redis.call, KEYS[5]
 local known = call('MGET', KEYS[1], KEYS[4])
 local season, confirmation = known[1], known[2] or ''
@@ -29,8 +30,11 @@ end
 local details = call('HMGET', KEYS[3], '', unpack(ids))
 local head = details[1]
 -- Each of the keys may have been evicted apart from the others.
-if not order or not head or tonumber(order) ~= -string.match(head, '%d+') then
+if not head then
   return {'cold', confirmation}
+end
+if not order or tonumber(order) ~= -string.match(head, '%d+') then
+  return {'unarranged', confirmation}
 end
 local whole, joined = pcall(table.concat, details, '\0', 2)
 if not whole then

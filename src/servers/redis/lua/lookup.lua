@@ -2,6 +2,7 @@
 -- KEYS: active season, sorted set, details, known links, confirmation that the cache may be
 -- believed
 -- ARGV: active season as the caller knows it, generation, number of links, links ..., ids ...
+-- (no id: every record)
 -- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or
 -- nothing, links, head, records, found} where links says 1 for each known one, and found is id,
 -- detail, id, ... joined by NUL
@@ -29,7 +30,15 @@ for index = 4, first_id - 1 do
   links[#links + 1] = redis.call('SISMEMBER', KEYS[4], ARGV[index])
 end
 local found = {}
-if first_id <= #ARGV then
+if first_id > #ARGV then
+  local details = redis.call('HGETALL', KEYS[3])
+  for index = 1, #details, 2 do
+    -- What begins with NUL belongs to a topic, or to all.
+    if details[index] ~= '' and string.byte(details[index]) ~= 0 then
+      found[#found + 1], found[#found + 2] = details[index], details[index + 1]
+    end
+  end
+else
   local details = redis.call('HMGET', KEYS[3], unpack(ARGV, first_id))
   for index = 1, #details do
     if details[index] then

@@ -1,9 +1,11 @@
 -- Sets dates of a student in the cache only. What else is cached of a question stays: an answer
 -- that is shown at the same time is before this or after it, never half of each.
--- KEYS: sorted set, details, cached students, sorted set by subject
+-- KEYS: sorted set, details, cached students, sorted set by subject, fence
 -- ARGV: seconds to live, Unix time at which they go, student, (date, its place in a subject, id,
 -- detail of a question that is not cached) ...
 local call = redis.call
+-- Somebody may be arranging the questions by subject, with the dates from before.
+call('DEL', KEYS[5])
 for index = 4, #ARGV, 4 do
   local date, place, id, detail = unpack(ARGV, index, index + 3)
   local known = call('HGET', KEYS[2], id)

@@ -1,0 +1,12 @@
+-- Puts the questions by subject in their place, unless something has changed the schedule since.
+-- KEYS: fence, details, the new sorted set by subject, sorted set by subject
+-- ARGV: fence from before the details were read
+-- Returns 1 when they are in their place, else 0
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then
+  redis.call('UNLINK', KEYS[3])
+  return 0
+end
+redis.call('UNLINK', KEYS[1], KEYS[4])
+redis.call('RENAME', KEYS[3], KEYS[4])
+redis.call('PEXPIRE', KEYS[4], redis.call('PTTL', KEYS[2]))
+return 1

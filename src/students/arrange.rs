@@ -1,0 +1,45 @@
+//! Arranging a student's cached questions by subject.
+//!
+//! Only students who ask for one subject need it, so no load pays for it: the first read of a
+//! subject takes all questions from the cache, answers from them, and leaves them arranged for the
+//! next one. Whatever changes the schedule until then breaks the fence, and nothing is arranged.
+
+use crate::consistency::cache_access::{Asked, Attempt};
+use crate::consistency::rehydrate::FENCE_SECONDS;
+use crate::engine::active_season::ActiveSeason;
+use crate::engine::{Engine, Process};
+use crate::error::Result;
+use crate::servers::redis::cache::{Lookup, Student};
+use crate::servers::redis::fill::{self, Loaded};
+
+impl Engine {
+    /// All questions of a student from the cache, which are arranged by subject then; `members` are
+    /// links, as for a lookup.
+    pub(super) fn arrange(
+        &self,
+        process: &Process,
+        active: &ActiveSeason,
+        student: Student<'_>,
+        members: &[String],
+    ) -> Result<Attempt<Asked<Lookup>>> {
+        let Student { keys, player, season, .. } = student;
+        let (shard, fence) = (process.cache.of(player), process.token());
+        shard
+            .with(|cache| fill::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS))?;
+        self.ask_cache(process, shard, active, |cache| {
+            self.cache_scripts.lookup(cache, student, members, &[])
+        })?
+        .and_then(|asked| {
+            if let Some(all) = &asked.value {
+                let loaded = Loaded { student, head: all.head, reviews: &all.reviews };
+                let seconds_to_live = self.settings.cache_ttl_seconds;
+                let arranged =
+                    shard.with(|cache| fill::arrange(cache, &loaded, &fence, seconds_to_live));
+                if let Err(error) = arranged {
+                    log::debug!("the questions of {player} are not arranged by subject: {error}");
+                }
+            }
+            Ok(asked)
+        })
+    }
+}
