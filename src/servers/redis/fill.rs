@@ -81,8 +81,9 @@ pub fn fill(
     Ok(outcomes.into_iter().map(|outcome| outcome.last() == Some(&Value::Int(1))).collect())
 }
 
-/// Arranges the questions of a cached schedule by subject, for as long as the schedule lives. False:
-/// since `fence` was set, before they were read, the schedule was changed, loaded or evicted.
+/// Arranges the questions of a cached schedule by subject, for as long as the schedule lives.
+/// False: since `fence` was set, before they were read, the schedule was changed, loaded or
+/// evicted.
 pub fn arrange(
     connection: &mut RedisConnection,
     loaded: &Loaded<'_>,
@@ -115,8 +116,8 @@ impl Loaded<'_> {
         self.reviews.iter().filter(move |review| is_name(&review.question_id))
     }
 
-    /// The records, latest first: Redis then adds each at the beginning of its list, and searches no
-    /// place for it.
+    /// The records, latest first: Redis then adds each at the beginning of its list, and searches
+    /// no place for it.
     fn by_date(&self) -> Vec<&Review> {
         let mut dated: Vec<(i64, &Review)> =
             self.named().map(|review| (review.next_review, review)).collect();

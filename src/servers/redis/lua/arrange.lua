@@ -8,5 +8,6 @@ if redis.call('GET', KEYS[1]) ~= ARGV[1] then
 end
 redis.call('UNLINK', KEYS[1], KEYS[4])
 redis.call('RENAME', KEYS[3], KEYS[4])
-redis.call('PEXPIRE', KEYS[4], redis.call('PTTL', KEYS[2]))
+-- No longer than what it is made of.
+redis.call('EXPIRE', KEYS[4], math.floor(redis.call('PTTL', KEYS[2]) / 1000))
 return 1
