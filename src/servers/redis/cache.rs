@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ::redis::{Script, Value};
+use ::redis::{Script, ScriptInvocation, Value};
 
 use super::answer::Answer;
 use super::keys::Keys;
@@ -28,6 +28,9 @@ const DATES: usize = 500;
 /// What the scripts put between ids and details; neither has one in it.
 const SEPARATOR: char = '\0';
 
+/// What an answer begins with where a schedule is complete, and not arranged by subject.
+const UNARRANGED: &str = "unarranged";
+
 /// The cache's scripts.
 pub struct CacheScripts {
     due: Script,
@@ -44,10 +47,10 @@ pub struct CacheScripts {
 impl Default for CacheScripts {
     fn default() -> Self {
         CacheScripts {
-            due: Script::new(include_str!("lua/due.lua")),
-            due_of_subject: Script::new(include_str!("lua/due_of_subject.lua")),
-            of_topic: Script::new(include_str!("lua/of_topic.lua")),
-            lookup: Script::new(include_str!("lua/lookup.lua")),
+            due: asking(include_str!("lua/due.lua")),
+            due_of_subject: asking(include_str!("lua/due_of_subject.lua")),
+            of_topic: asking(include_str!("lua/of_topic.lua")),
+            lookup: asking(include_str!("lua/lookup.lua")),
             apply: Script::new(include_str!("lua/apply.lua")),
             set_dates: Script::new(include_str!("lua/set_dates.lua")),
             generation: Script::new(include_str!("lua/generation.lua")),
@@ -87,6 +90,18 @@ impl Student<'_> {
 
     pub(super) fn fence(&self) -> String {
         self.keys.fence(self.player, self.season)
+    }
+
+    /// A script's call with what `believed.lua` needs; the rest is the script's own.
+    fn ask<'s>(&self, script: &'s Script) -> ScriptInvocation<'s> {
+        let mut call = script.key(&[
+            self.keys.active_season(),
+            self.schedule(),
+            self.details(),
+            self.keys.confirmation(),
+        ]);
+        call.arg(self.season_token).arg(self.generation);
+        call
     }
 }
 
@@ -159,13 +174,7 @@ impl CacheScripts {
         subject: Option<(&str, &str)>,
     ) -> Result<Found<Option<Due>>> {
         let script = if subject.is_some() { &self.due_of_subject } else { &self.due };
-        let mut call = script.key(&[
-            student.keys.active_season(),
-            student.schedule(),
-            student.details(),
-            student.keys.confirmation(),
-        ]);
-        call.arg(student.season_token).arg(student.generation);
+        let mut call = student.ask(script);
         match subject {
             None => call.arg(now).arg(limit),
             Some((name, link)) => {
@@ -173,22 +182,16 @@ impl CacheScripts {
                 call.arg(limit).arg(by_subject::member(name)).arg(by_subject::place(now)).arg(link)
             }
         };
-        let mut answer = Answer::of(connection.script(&call)?)?;
-        match answer.kind.as_str() {
-            "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
-            "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
-            "warm" => {
-                let confirmation = answer.text()?;
-                let total = answer.number()?;
-                let (ids, details) = (answer.text()?, answer.text()?);
-                let knows_subject = subject.is_none() || answer.number::<u8>()? == 1;
-                let pairs = ids.split(SEPARATOR).zip(details.split(SEPARATOR));
-                let value = Some(Due { total, reviews: reviews(pairs)?, knows_subject });
-                Ok(Found::Warm { confirmation, value })
+        found(connection, &call, |answer| {
+            if answer.kind == UNARRANGED {
+                return Ok(None);
             }
-            "unarranged" => Ok(Found::Warm { confirmation: answer.text()?, value: None }),
-            _ => Err(answer.unknown()),
-        }
+            let total = answer.number()?;
+            let (ids, details) = (answer.text()?, answer.text()?);
+            let knows_subject = subject.is_none() || answer.number::<u8>()? == 1;
+            let pairs = ids.split(SEPARATOR).zip(details.split(SEPARATOR));
+            Ok(Some(Due { total, reviews: reviews(pairs)?, knows_subject }))
+        })
     }
 
     /// All questions of a topic, due or not; `links` are members of the set of known links.
@@ -199,27 +202,12 @@ impl CacheScripts {
         topic: &str,
         links: &[String],
     ) -> Result<Found<OfTopic>> {
-        let mut call = self.of_topic.key(&[
-            student.keys.active_season(),
-            student.schedule(),
-            student.details(),
-            student.keys.confirmation(),
-            student.keys.links(),
-        ]);
-        call.arg(student.season_token).arg(student.generation);
-        call.arg(by_subject::member(topic)).arg(links);
-        let mut answer = Answer::of(connection.script(&call)?)?;
-        match answer.kind.as_str() {
-            "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
-            "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
-            "warm" => {
-                let confirmation = answer.text()?;
-                let links = known(answer.list()?);
-                let value = OfTopic { links, reviews: pairs(&answer.text()?)? };
-                Ok(Found::Warm { confirmation, value })
-            }
-            _ => Err(answer.unknown()),
-        }
+        let mut call = student.ask(&self.of_topic);
+        call.key(student.keys.links()).arg(by_subject::member(topic)).arg(links);
+        found(connection, &call, |answer| {
+            let links = known(answer.list()?);
+            Ok(OfTopic { links, reviews: pairs(&answer.text()?)? })
+        })
     }
 
     /// What a submission must know of these questions, or all there is if none is named; `links`
@@ -231,29 +219,13 @@ impl CacheScripts {
         links: &[String],
         ids: &[String],
     ) -> Result<Found<Lookup>> {
-        let keys = student.keys;
-        let mut call = self.lookup.key(&[
-            keys.active_season(),
-            student.schedule(),
-            student.details(),
-            keys.links(),
-            keys.confirmation(),
-        ]);
-        call.arg(student.season_token).arg(student.generation).arg(links.len()).arg(links).arg(ids);
-        let mut answer = Answer::of(connection.script(&call)?)?;
-        match answer.kind.as_str() {
-            "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
-            "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
-            "warm" => {
-                let confirmation = answer.text()?;
-                let links = known(answer.list()?);
-                let head = answer.head()?;
-                let records = answer.number()?;
-                let value = Lookup { links, head, records, reviews: pairs(&answer.text()?)? };
-                Ok(Found::Warm { confirmation, value })
-            }
-            _ => Err(answer.unknown()),
-        }
+        let mut call = student.ask(&self.lookup);
+        call.key(student.keys.links()).arg(links.len()).arg(links).arg(ids);
+        found(connection, &call, |answer| {
+            let links = known(answer.list()?);
+            let (head, records) = (answer.head()?, answer.number()?);
+            Ok(Lookup { links, head, records, reviews: pairs(&answer.text()?)? })
+        })
     }
 
     /// Shows a submission that was kept; `before` has what was known of its questions.
@@ -394,6 +366,30 @@ fn new_of_topics<'a>(
 pub(super) fn push_id(ids: &mut String, id: &str) {
     ids.push_str(id);
     ids.push(SEPARATOR);
+}
+
+/// A script that asks for a student's schedule.
+fn asking(script: &str) -> Script {
+    Script::new(&[include_str!("lua/believed.lua"), script].concat())
+}
+
+/// Asks for a student's schedule; `read` is given what is left of an answer that says that it is
+/// complete.
+fn found<T>(
+    connection: &mut RedisConnection,
+    call: &ScriptInvocation<'_>,
+    read: impl FnOnce(&mut Answer) -> Result<T>,
+) -> Result<Found<T>> {
+    let mut answer = Answer::of(connection.script(call)?)?;
+    match answer.kind.as_str() {
+        "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
+        "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
+        "warm" | UNARRANGED => {
+            let confirmation = answer.text()?;
+            Ok(Found::Warm { confirmation, value: read(&mut answer)? })
+        }
+        _ => Err(answer.unknown()),
+    }
 }
 
 fn known(links: Vec<Value>) -> Vec<bool> {

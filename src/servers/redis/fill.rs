@@ -91,10 +91,12 @@ pub fn arrange(
     seconds_to_live: u64,
 ) -> Result<bool> {
     let Student { keys, player, season, .. } = loaded.student;
+    // Of more subjects than there are numbers for, each read takes all questions.
+    let Some(dump) = loaded.by_subject(&loaded.by_date()) else { return Ok(false) };
     let new = keys.new_by_subject(player, season);
     let mut pipeline = redis::pipe();
     pipeline.cmd("MULTI").ignore();
-    restore(&mut pipeline, &new, 1_000 * seconds_to_live, loaded.by_subject(&loaded.by_date()));
+    restore(&mut pipeline, &new, 1_000 * seconds_to_live, dump);
     pipeline.cmd("EVAL").arg(include_str!("lua/arrange.lua")).arg(4);
     pipeline.arg(loaded.student.fence()).arg(loaded.student.details());
     pipeline.arg(new).arg(loaded.student.by_subject()).arg(fence).ignore();
@@ -163,8 +165,8 @@ impl Loaded<'_> {
         dump.finish()
     }
 
-    /// The sorted set by subject, likewise.
-    fn by_subject(&self, reviews: &[&Review]) -> Vec<u8> {
+    /// The sorted set by subject, likewise; `None`: there are more subjects than numbers for them.
+    fn by_subject(&self, reviews: &[&Review]) -> Option<Vec<u8>> {
         let mut numbers: HashMap<&str, usize> = HashMap::new();
         let mut subjects: Vec<(&str, Vec<&Review>)> = Vec::new();
         for review in reviews {
@@ -181,10 +183,7 @@ impl Loaded<'_> {
             }
         }
         if subjects.len() > MOST_SUBJECTS {
-            // Without the order of the head nobody believes it, and each read takes all questions.
-            let mut dump = SortedSetDump::with_members(1, 0);
-            dump.push(&by_subject::member(""), -1.0);
-            return dump.finish();
+            return None;
         }
         let placed: usize = subjects.iter().map(|(_, of_subject)| of_subject.len()).sum();
         let count = placed + subjects.len() + 1;
@@ -198,6 +197,6 @@ impl Loaded<'_> {
             dump.push(&by_subject::member(subject), -((index + 1) as f64));
         }
         dump.push("", -(self.head.order as f64));
-        dump.finish()
+        Some(dump.finish())
     }
 }

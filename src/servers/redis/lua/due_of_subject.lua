@@ -1,23 +1,11 @@
 -- The student's due questions of one subject, as due.lua has those of all.
--- KEYS: active season, sorted set, details, confirmation that the cache may be believed, sorted set
--- by subject, known links
--- ARGV: active season as the caller knows it, generation, most questions, the subject's member of
--- the sorted set by subject, now's place in a subject, the subject's member of the known links
+-- Begins as believed.lua.
+-- KEYS: ..., sorted set by subject, known links
+-- ARGV: ..., most questions, the subject's member of the sorted set by subject, now's place in a
+-- subject, the subject's member of the known links
 -- Returns as due.lua, and at the end 1 where the subject is known to exist; or {'unarranged',
 -- confirmation or nothing}: the schedule is complete, and its questions are not arranged by subject
-local call, by_subject = redis.call, KEYS[5]
-local known = call('MGET', KEYS[1], KEYS[4])
-local season, confirmation = known[1], known[2] or ''
--- Redis 6.2 that is a replica shows to scripts what is over.
-if confirmation ~= '' and call('PTTL', KEYS[4]) <= 0 then
-  confirmation = ''
-end
-if season ~= ARGV[1] then
-  return {'season', season}
-end
-if call('ZSCORE', KEYS[2], '') ~= ARGV[2] then
-  return {'cold', confirmation}
-end
+local by_subject = KEYS[5]
 local order, subject = unpack(call('ZMSCORE', by_subject, '', ARGV[4]))
 local ids, total = {}, 0
 -- Else the student has nothing of this subject.

@@ -1,24 +1,11 @@
 -- All of the student's questions of one topic, due or not, and perhaps some that were of it.
--- KEYS: active season, sorted set, details, confirmation that the cache may be believed, known
--- links
--- ARGV: active season as the caller knows it, generation, the topic's field of the details, links
--- of which it is asked whether they are known ...
--- Returns {'season', actual} | {'cold', confirmation or nothing} | {'warm', confirmation or
--- nothing, links, found} where links says 1 for each known one, and found is id, detail, id, ...
--- joined by NUL
-local call = redis.call
-local known = call('MGET', KEYS[1], KEYS[4])
-local season, confirmation = known[1], known[2] or ''
--- Redis 6.2 that is a replica shows to scripts what is over.
-if confirmation ~= '' and call('PTTL', KEYS[4]) <= 0 then
-  confirmation = ''
-end
-if season ~= ARGV[1] then
-  return {'season', season}
-end
+-- Begins as believed.lua.
+-- KEYS: ..., known links
+-- ARGV: ..., the topic's field of the details, links of which it is asked whether they are known
+-- ... Returns {'warm', confirmation or nothing, links, found} where links says 1 for each known
+-- one, and found is id, detail, id, ... joined by NUL
 local head, lists, list = unpack(call('HMGET', KEYS[3], '', '\0', ARGV[3]))
-if call('ZSCORE', KEYS[2], '') ~= ARGV[2] or not head or not lists
-  or string.match(lists, '^%d+ (.*)$') ~= head then
+if not head or not lists or string.match(lists, '^%d+ (.*)$') ~= head then
   return {'cold', confirmation}
 end
 local ids = {}
