@@ -30,7 +30,7 @@ from benches.report import (
     repeat,
     table,
 )
-from benches.workplace import Workplace, open_workplace, prepare_site
+from benches.workplace import Workplace, add_site, open_workplace
 from tests.support.servers import MariaDB
 from tests.support.site_under_test import Cost, Servers, Site
 
@@ -259,9 +259,7 @@ def drain(bench: Bench, answers: int) -> None:
     """
     place, shape = bench.place, bench.shape
     server, own = place.database, f"{place.database.database}_of_plain_python"
-    with place.connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE {own} CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
-    prepare_site(place, own)
+    add_site(place, own)
     with server.connect(database=own) as connection:
         dataset.load(connection, dataset.TRACKER, shape, "loading records: memora's table again")
     session = dataset.ANSWERS_A_SESSION

@@ -15,7 +15,7 @@ from typing import Final
 from benches import dataset
 from benches.report import Report, number, progress, table
 from benches.scale import SEED
-from benches.workplace import Workplace, open_workplace, prepare_site
+from benches.workplace import Workplace, add_site, open_workplace
 
 from memora._engine import Engine  # isort: skip
 
@@ -28,9 +28,7 @@ PATIENCE_MS: Final = 20_000
 def make_site(place: Workplace, shape: dataset.Shape) -> Engine:
     """A site of its own on the same servers, one season of its table filled; its engine."""
     name = f"memora_{shape.rows}"
-    with place.connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
-    prepare_site(place, name)
+    add_site(place, name)
     with place.database.connect(database=name) as connection:
         dataset.load(connection, dataset.TRACKER, shape, f"loading {shape.rows:,} records")
     return place.engine(name, redis_timeout_ms=PATIENCE_MS, database_timeout_ms=PATIENCE_MS)

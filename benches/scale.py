@@ -32,7 +32,7 @@ from benches.report import (
     repeat,
     table,
 )
-from benches.workplace import Workplace, open_workplace, prepare_site
+from benches.workplace import Workplace, add_site, open_workplace
 
 from memora._engine import Engine  # isort: skip
 
@@ -112,9 +112,7 @@ def students_of(rows: int) -> int:
 def make_site(place: Workplace, rows: int) -> Sized:
     """A site with its seasons filled."""
     name = f"memora_{rows}"
-    with place.connection.cursor() as cursor:
-        cursor.execute(f"CREATE DATABASE `{name}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci")
-    prepare_site(place, name)
+    add_site(place, name)
     engine = place.engine(name)
     with place.database.connect(database=name) as connection, connection.cursor() as cursor:
         for season in SEASONS[:-1]:

@@ -119,6 +119,15 @@ def open_workplace(buffer_pool: str = "1G", is_compressed: bool = False) -> Iter
         yield place
 
 
+def add_site(place: Workplace, database: str) -> None:
+    """A site of its own on the same servers."""
+    with place.connection.cursor() as cursor:
+        cursor.execute(
+            f"CREATE DATABASE `{database}` CHARACTER SET utf8mb4 COLLATE utf8mb4_unicode_ci"
+        )
+    prepare_site(place, database)
+
+
 def prepare_site(place: Workplace, database: str) -> None:
     """The tables, an active season, subjects and topics, and memora's storage."""
     with place.database.connect(database=database) as connection, connection.cursor() as cursor:
