@@ -65,7 +65,7 @@ pub enum Error {
         retry_after: u64,
     },
 
-    /// The server gave no answer: it is down, hangs, or its breaker is open.
+    /// The server cannot be used: it is down, hangs, cannot serve now, or its breaker is open.
     #[error(
         "the {server} cannot be reached: {cause}. Check that it runs; memora recovers by itself. \
          [{code}]",
@@ -76,8 +76,9 @@ pub enum Error {
         server: Server,
         /// What the connection reported.
         cause: String,
-        /// True when the connection broke at once, so that a fresh one may succeed.
-        broken: bool,
+        /// True when the server itself said that it cannot serve: it did nothing of what it was
+        /// asked.
+        answered: bool,
     },
 
     /// This process reaches a server that is not the site's registered one.
@@ -228,6 +229,11 @@ impl Error {
         }
     }
 
+    /// True when the server may have done what it was asked, or may still do it: its reply is lost.
+    pub fn may_have_been_done(&self) -> bool {
+        matches!(self, Error::Unavailable { answered: false, .. })
+    }
+
     /// True when trying again later may work: the caller is told so.
     pub fn is_transient(&self) -> bool {
         matches!(
@@ -308,7 +314,7 @@ mod tests {
         let cause = || "it is gone".to_owned();
         let server = Server::Journal;
         for (error, code) in [
-            (Error::Unavailable { server, cause: cause(), broken: false }, "journal_unavailable"),
+            (Error::Unavailable { server, cause: cause(), answered: false }, "journal_unavailable"),
             (
                 Error::Refused { server, cause: cause(), code: 0, is_transient: true },
                 "journal_refused_for_now",

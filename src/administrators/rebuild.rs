@@ -305,7 +305,7 @@ impl Engine {
             return Ok(());
         }
         let cause = "it was down meanwhile".to_owned();
-        Err(Error::Unavailable { server: Server::Cache, cause, broken: false })
+        Err(Error::Unavailable { server: Server::Cache, cause, answered: false })
     }
 
     /// Drops the schedules that expire before a given time: no load or answer has touched them

@@ -71,7 +71,7 @@ impl Engine {
         Err(Error::Unavailable {
             server: Server::Cache,
             cause: "it changes faster than it can be read".to_owned(),
-            broken: false,
+            answered: false,
         })
     }
 

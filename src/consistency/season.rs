@@ -80,7 +80,7 @@ impl Engine {
         Err(Error::Unavailable {
             server: Server::Cache,
             cause: "the active season changes faster than it can be looked up".to_owned(),
-            broken: false,
+            answered: false,
         })
     }
 

@@ -195,13 +195,20 @@ impl Engine {
         };
         // An entry computed without the journal is never appended to it, although it may be back by
         // now: nothing would show that the entry does not know what waits there.
-        let mut was_sent = false;
+        let mut may_be_kept = false;
         let mut kept = Kept::default();
         let replicas = self.replicas(process);
         let appended = (before.is_whole && self.journal_counts(process)).then(|| {
             process.journal.with(|journal| {
-                was_sent = true;
-                self.journal_scripts.append(journal, &self.settings.keys, &new, replicas)
+                let keys = &self.settings.keys;
+                let appended = self.journal_scripts.append(journal, keys, &new, replicas);
+                may_be_kept |= match &appended {
+                    Ok(Appended::Added { .. }) => true,
+                    Ok(Appended::Conflict) => false,
+                    // What its replicas say comes after the append.
+                    Err(error) => error.may_have_been_done() || replicas.count > 0,
+                };
+                appended
             })
         });
         match appended {
@@ -217,23 +224,20 @@ impl Engine {
             Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
             Some(Err(error)) => {
                 self.notice_outage(process, Server::Journal, &error);
-                // A server that answered with an error has not taken it, unless the error is about
-                // its replicas.
-                was_sent &= matches!(error, Error::Unavailable { .. }) || replicas.count > 0;
             }
             None => {}
         }
         let patience = self.settings.database.reply_patience();
         let in_table = process.database.with(|database| {
             let (token, student) = (entry.token.as_str(), (player, season));
-            let id = journal::append_in_time(database, token, student, &text, patience);
-            // Perhaps it was taken, and only the reply was lost.
-            was_sent |= matches!(id, Err(Error::Unavailable { .. }));
+            let until_us = journal::until_us(database, patience)?;
+            let id = journal::append_in_time(database, token, student, &text, until_us);
+            may_be_kept |= id.as_ref().is_err_and(Error::may_have_been_done);
             id
         });
         match in_table {
             Ok(id) => Ok(Some(Kept { in_table: Some(id), ..kept })),
-            Err(error) if was_sent => Err(error.unsettled()),
+            Err(error) if may_be_kept => Err(error.unsettled()),
             Err(error) => Err(error),
         }
     }

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 import pytest
 
-from memora._engine import Engine, MemoraError, ServiceUnavailable
+from memora._engine import Engine, MemoraError, OutcomeUnknown, ServiceUnavailable
 from tests.consistency.test_alone import called, check_warm
 from tests.consistency.test_drain import audits, drain_all, kept
 from tests.support.servers import Redis, wait_until
@@ -74,6 +74,20 @@ def is_cached(process: Engine) -> bool:
     with suppress(MemoraError):
         return process.due(PLAYER)["source"] == "cache"
     return False
+
+
+def test_what_both_servers_refused_was_not_saved(site: Site, known: Engine) -> None:
+    """As a rule the database was looked at just before, so the submission comes to the append."""
+    for _ in range(5):
+        known.due(PLAYER)
+        with (
+            read_only(site, "journal", "database"),
+            pytest.raises(ServiceUnavailable) as refused,
+        ):
+            known.submit(PLAYER, session_data=session("p"))
+        assert not isinstance(refused.value, OutcomeUnknown)
+        assert wait_until(lambda: is_cached(known))
+    assert (site.waiting(), kept(site)) == (0, [])
 
 
 def test_a_journal_that_takes_nothing_is_not_drained(site: Site, known: Engine) -> None:

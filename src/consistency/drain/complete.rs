@@ -130,7 +130,7 @@ impl Engine {
         Err(Error::Unavailable {
             server: Server::Database,
             cause: "memora_journal changes faster than it can be read".to_owned(),
-            broken: false,
+            answered: false,
         })
     }
 }

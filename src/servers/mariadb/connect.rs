@@ -219,15 +219,15 @@ impl DatabaseServer {
             // A server that refuses connections (too many, shutting down, wrong password) is
             // unusable now.
             Error::Refused { server, cause, .. } => {
-                Error::Unavailable { server, cause, broken: false }
+                Error::Unavailable { server, cause, answered: false }
             }
-            Error::Unavailable { server, cause, broken } => {
+            Error::Unavailable { server, cause, answered } => {
                 let advice = match advice(&cause, tls::KEYS).filter(|_| self.is_over_tls) {
                     Some(advice) => format!(": {advice}"),
                     None if cause.contains(UNKNOWN_SIGN_IN) => SIGN_IN.to_owned(),
                     None => String::new(),
                 };
-                Error::Unavailable { server, cause: cause + &advice, broken }
+                Error::Unavailable { server, cause: cause + &advice, answered }
             }
             error => error,
         })

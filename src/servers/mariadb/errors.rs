@@ -43,7 +43,7 @@ impl Error {
             mysql::Error::MySqlError(error)
                 if is_read_only(error.code) || error.code == NOT_READY =>
             {
-                Error::Unavailable { server, cause: error.message, broken: true }
+                Error::Unavailable { server, cause: error.message, answered: true }
             }
             mysql::Error::MySqlError(error) => {
                 let is_transient = matches!(
@@ -55,14 +55,7 @@ impl Error {
                 let cause = error.message + advice;
                 Error::Refused { server, cause, code: error.code, is_transient }
             }
-            mysql::Error::IoError(error) => {
-                let timeout = matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                );
-                Error::Unavailable { server, cause: error.to_string(), broken: !timeout }
-            }
-            other => Error::Unavailable { server, cause: other.to_string(), broken: true },
+            other => Error::Unavailable { server, cause: other.to_string(), answered: false },
         }
     }
 }
@@ -124,7 +117,7 @@ pub fn leave_if_read_only(is_read_only: bool) -> Result<()> {
     Err(Error::Unavailable {
         server: Server::Database,
         cause: "it is read-only, so another server has taken its place, or will".to_owned(),
-        broken: true,
+        answered: true,
     })
 }
 

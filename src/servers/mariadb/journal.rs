@@ -61,7 +61,13 @@ pub fn append(
     append_until(connection, token, student, text, i64::MAX)
 }
 
-/// As [`append`], for a student who waits at most this long. A statement that was delayed, and
+/// The server's time when a student who waits so long from now gives up, Unix microseconds.
+pub fn until_us(connection: &mut Conn, patience: Duration) -> Result<i64> {
+    let patience_us = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
+    Ok(now_us(connection)?.saturating_add(patience_us))
+}
+
+/// As [`append`], for a student who waits until this time. A statement that was delayed, and
 /// arrives after the student was told that it failed, is refused: it would count after all their
 /// later answers.
 pub fn append_in_time(
@@ -69,14 +75,12 @@ pub fn append_in_time(
     token: &str,
     student: (&str, &str),
     text: &str,
-    patience: Duration,
+    until_us: i64,
 ) -> Result<i64> {
-    let patience_us = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
-    let until_us = now_us(connection)?.saturating_add(patience_us);
     append_until(connection, token, student, text, until_us).map_err(|error| match error {
         Error::Refused { server, code: NOT_NULL, .. } => {
             let cause = "it was reached too late".to_owned();
-            Error::Unavailable { server, cause, broken: false }
+            Error::Unavailable { server, cause, answered: true }
         }
         error => error,
     })

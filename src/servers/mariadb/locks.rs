@@ -78,7 +78,7 @@ impl Held {
             Error::Refused { cause, .. } => Error::Unavailable {
                 server: Server::Database,
                 cause: format!("another process may have this one's lock: {cause}"),
-                broken: true,
+                answered: false,
             },
             error => error,
         })

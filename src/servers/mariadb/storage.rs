@@ -337,7 +337,9 @@ fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
 /// must not be used again: it is closed, which releases its locks.
 fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
     run_text(connection, sql).map_err(|error| match error {
-        Error::Refused { server, cause, .. } => Error::Unavailable { server, cause, broken: true },
+        Error::Refused { server, cause, .. } => {
+            Error::Unavailable { server, cause, answered: false }
+        }
         error => error,
     })
 }

@@ -67,7 +67,7 @@ fn within<T>(
             Err(undo) => Error::Unavailable {
                 server: Server::Database,
                 cause: format!("{error}, and then: {undo}"),
-                broken: true,
+                answered: false,
             },
         },
     })

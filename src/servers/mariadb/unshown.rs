@@ -140,7 +140,7 @@ pub fn settle(
     Err(Error::Unavailable {
         server: Server::Cache,
         cause: "it lacked many answers, and is being repaired step by step".to_owned(),
-        broken: false,
+        answered: false,
     })
 }
 

@@ -171,7 +171,7 @@ impl<C: Connect> Pool<C> {
 
     fn refusal(&self) -> Error {
         let cause = lock(&self.cause).clone();
-        Error::Unavailable { server: self.server, cause, broken: false }
+        Error::Unavailable { server: self.server, cause, answered: false }
     }
 
     fn attempt<T>(
@@ -188,9 +188,7 @@ impl<C: Connect> Pool<C> {
             return self.run(Kept { connection, made_at: start, idle_since: start }, &mut work);
         };
         let failure = match self.run(kept, &mut work) {
-            Err(Error::Unavailable { server, cause, broken }) if server == self.server => {
-                Error::Unavailable { server, cause, broken }
-            }
+            Err(error @ Error::Unavailable { .. }) if error.is_failure_of(self.server) => error,
             outcome => return outcome,
         };
         // The connection may be at fault, not the server: a firewall dropped it, or the server

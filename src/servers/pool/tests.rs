@@ -32,7 +32,7 @@ impl Drop for TestConnection {
 impl TestConnection {
     fn ask(&self) -> Result<usize> {
         if self.number <= self.seen.broken.load(Ordering::SeqCst) {
-            return Err(lost(true));
+            return Err(lost());
         }
         Ok(self.number)
     }
@@ -58,8 +58,8 @@ impl Connect for TestServer {
     }
 }
 
-fn lost(broken: bool) -> Error {
-    Error::Unavailable { server: Server::Cache, cause: "it is away".to_owned(), broken }
+fn lost() -> Error {
+    Error::Unavailable { server: Server::Cache, cause: "it is away".to_owned(), answered: false }
 }
 
 /// A pool whose calls wait as long as the test takes, by default.
@@ -125,7 +125,7 @@ fn nobody_waits_for_a_server_that_is_away() {
                 while pool.lock().waiting < 10 {
                     sleep(Duration::from_millis(1));
                 }
-                Err::<(), _>(lost(false))
+                Err::<(), _>(lost())
             });
             assert!(failed.is_err());
         });
@@ -182,7 +182,7 @@ fn a_kept_connection_that_is_silent_is_no_outage() {
     let silent_up_to = |last: usize| {
         pool.with(
             |connection| {
-                if connection.number <= last { Err(lost(false)) } else { connection.ask() }
+                if connection.number <= last { Err(lost()) } else { connection.ask() }
             },
         )
     };

@@ -212,7 +212,7 @@ fn no_node(slot: u16) -> String {
 }
 
 fn unavailable(cause: String) -> Error {
-    Error::Unavailable { server: Server::Cache, cause, broken: false }
+    Error::Unavailable { server: Server::Cache, cause, answered: false }
 }
 
 /// The error for a moving slot: it cannot be used now.

@@ -261,7 +261,7 @@ impl Connect for RedisServer {
         // A server that refuses connections (too many clients, wrong password) is unusable now.
         let fail = |error: redis::RedisError| match Error::from_redis(self.server, &error) {
             Error::Refused { server, cause, .. } if cause.contains("cluster mode") => {
-                Error::Unavailable { server, cause: of_cluster(server).to_owned(), broken: false }
+                Error::Unavailable { server, cause: of_cluster(server).to_owned(), answered: false }
             }
             Error::Refused { server: Server::Cache, cause, .. }
                 if cause.contains("switch database") =>
@@ -271,18 +271,18 @@ impl Connect for RedisServer {
                      srs_cache_url, or the nodes of a cluster in srs_cache_cluster_nodes",
                     self.database()
                 );
-                Error::Unavailable { server: Server::Cache, cause, broken: false }
+                Error::Unavailable { server: Server::Cache, cause, answered: false }
             }
-            Error::Unavailable { server, cause, broken } if self.is_over_tls() => {
+            Error::Unavailable { server, cause, answered } if self.is_over_tls() => {
                 let cause = match tls_advice(&cause, tls_keys(server)) {
                     Some(advice) => format!("{cause}: {advice}"),
                     None => cause,
                 };
-                Error::Unavailable { server, cause, broken }
+                Error::Unavailable { server, cause, answered }
             }
             Error::Refused { server, cause, .. } => {
                 let hint = if cause.contains("NoPerm") { RIGHTS } else { "" };
-                Error::Unavailable { server, cause: cause + hint, broken: false }
+                Error::Unavailable { server, cause: cause + hint, answered: false }
             }
             error => error,
         };
@@ -310,7 +310,7 @@ impl Connect for RedisServer {
             return Err(Error::Unavailable {
                 server: self.server,
                 cause: of_cluster(self.server).to_owned(),
-                broken: false,
+                answered: false,
             });
         }
         let reply = reply_patience(self.timeout);
@@ -321,7 +321,7 @@ impl Connect for RedisServer {
                 redis::cmd("INFO").arg("replication").query(&mut inner).map_err(fail)?;
             if Replication::read(&about).role == "slave" {
                 let cause = format!("{host} is a replica, not what the sentinels say");
-                return Err(Error::Unavailable { server: self.server, cause, broken: false });
+                return Err(Error::Unavailable { server: self.server, cause, answered: false });
             }
         }
         Ok(RedisConnection { server: self.server, inner, host, run_id, clock, patience: reply })
@@ -387,7 +387,7 @@ impl RedisConnection {
     /// made.
     fn too_late(&self) -> Error {
         let cause = "it was reached too late".to_owned();
-        Error::Unavailable { server: self.server, cause, broken: true }
+        Error::Unavailable { server: self.server, cause, answered: true }
     }
 
     /// Which run of the server answers now: an idle connection may belong to an earlier one.

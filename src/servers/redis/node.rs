@@ -34,8 +34,8 @@ impl Node {
         });
         match (outcome, &self.name) {
             (Ok(outcome), _) => outcome,
-            (Err(Error::Unavailable { server, cause, broken }), Some(name)) => {
-                Err(Error::Unavailable { server, cause: format!("{name}: {cause}"), broken })
+            (Err(Error::Unavailable { server, cause, answered }), Some(name)) => {
+                Err(Error::Unavailable { server, cause: format!("{name}: {cause}"), answered })
             }
             (Err(error), _) => Err(error),
         }

@@ -151,7 +151,7 @@ impl Sentinels {
             }
         }
         let cause = format!("no sentinel says where it is ({})", causes.join("; "));
-        Err(Error::Unavailable { server: self.server, cause, broken: false })
+        Err(Error::Unavailable { server: self.server, cause, answered: false })
     }
 
     /// Where the primary is, by their last answer.
