@@ -947,6 +947,7 @@ def application(
     @Request.application
     def answer(request: Request) -> Response:
         make_present(site_config, sessions.get(request.cookies.get("sid", ""), "Guest"))
+        local.request = request
         try:
             validate_auth_via_api_keys(request, api_keys)
             local.form_dict = make_form_dict(request)
@@ -962,6 +963,7 @@ def application(
                 local.db.rollback()
         for after_request_task in get_hooks("after_request"):
             get_attr(after_request_task)(response=response, request=request)
+        local.request = None
         destroy()
         return response
 
@@ -975,6 +977,11 @@ def validate_auth_via_api_keys(request: Request, api_keys: Mapping[str, str]) ->
         if token not in api_keys:
             raise AuthenticationError
         set_user(api_keys[token])
+
+
+def get_request_header(key: str, default: str | None = None) -> str | None:
+    value: str | None = local.request.headers.get(key, default)
+    return value
 
 
 def make_form_dict(request: Request) -> _dict:

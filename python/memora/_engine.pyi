@@ -478,7 +478,11 @@ class Engine:
         """
 
     def submit(
-        self, player: str, session_data: str | None = None, responses: str | None = None
+        self,
+        player: str,
+        session_data: str | None = None,
+        responses: str | None = None,
+        submission_id: str | None = None,
     ) -> SubmitAnswer:
         """Take a review session's answers: exactly one of the two JSON texts of spec section 3.
 
@@ -486,6 +490,9 @@ class Engine:
             player: the session's user.
             session_data: JSON text of an object with a list of answers.
             responses: JSON text of a list of answers.
+            submission_id: the client's own name for it, at most 64 characters: sent again within
+                30 days, it is answered as the first time, and counts once. Whether it was sent
+                before is asked of MariaDB, so such a submission needs it.
 
         Returns: once the answers are durable and the next read shows them.
 
@@ -495,7 +502,12 @@ class Engine:
         """
 
     def rate(
-        self, player: str, interactions: str, subject: str | None = None, topic: str | None = None
+        self,
+        player: str,
+        interactions: str,
+        subject: str | None = None,
+        topic: str | None = None,
+        submission_id: str | None = None,
     ) -> SubmitAnswer:
         """Take a lesson's interactions, for process_srs_batch: by the same journal as `submit`.
 
@@ -504,6 +516,7 @@ class Engine:
             interactions: JSON text of a list (spec section 3).
             subject: of questions that have none yet.
             topic: likewise.
+            submission_id: as of `submit`.
 
         Raises: as `submit`.
         """

@@ -71,7 +71,7 @@ impl Engine {
                 Ok(count)
             }
             // An answer arrived in between: the next read asks again.
-            Appended::Conflict => Ok(0),
+            Appended::Conflict | Appended::Known => Ok(0),
         }
     }
 }

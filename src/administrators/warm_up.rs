@@ -63,7 +63,8 @@ impl Engine {
         let since = now_us() - DAY_US;
         let (mut until, mut seen, mut loaded) = (None, HashSet::new(), 0);
         loop {
-            let page = audits::submitted_since(connection, season, since, until.as_deref(), PAGE)?;
+            let (zone, of) = (&self.settings.zone, (season, since));
+            let page = audits::submitted_since(connection, zone, of, until.as_ref(), PAGE)?;
             let Some((last, _)) = page.last() else { return Ok(loaded) };
             until = Some(last.clone());
             for (_, player) in page {

@@ -16,6 +16,9 @@ use crate::students::submit;
 /// A question, its stability, the Unix time of its next review, its subject and its topic.
 type StateTuple = (String, u8, f64, Option<String>, Option<String>);
 
+/// Most characters of a client's name for a submission.
+const LONGEST_KEY: usize = 64;
+
 #[pymethods]
 impl Engine {
     #[pyo3(signature = (player, limit=20, subject=None, topic=None))]
@@ -32,16 +35,17 @@ impl Engine {
         Ok(DueAnswer::new(&self.0.settings.zone, answer))
     }
 
-    #[pyo3(signature = (player, session_data=None, responses=None))]
+    #[pyo3(signature = (player, session_data=None, responses=None, submission_id=None))]
     fn submit(
         &self,
         py: Python<'_>,
         player: &str,
         session_data: Option<&str>,
         responses: Option<&str>,
+        submission_id: Option<String>,
     ) -> PyResult<SubmitAnswer> {
         let answer = py.detach(|| {
-            let submission = match (session_data, responses) {
+            let mut submission = match (session_data, responses) {
                 (Some(json), None) => Submission::from_session_data(json),
                 (None, Some(json)) => Submission::from_responses(json),
                 (Some(_), Some(_)) => Err(Error::InvalidInput(
@@ -51,12 +55,13 @@ impl Engine {
                     "Nothing was saved: give session_data or responses.".to_owned(),
                 )),
             }?;
+            submission.key = key(submission_id)?;
             self.0.submit(player, &submission)
         })?;
         Ok(answer.into())
     }
 
-    #[pyo3(signature = (player, interactions, subject=None, topic=None))]
+    #[pyo3(signature = (player, interactions, subject=None, topic=None, submission_id=None))]
     fn rate(
         &self,
         py: Python<'_>,
@@ -64,9 +69,11 @@ impl Engine {
         interactions: &str,
         subject: Option<String>,
         topic: Option<String>,
+        submission_id: Option<String>,
     ) -> PyResult<SubmitAnswer> {
         let answer = py.detach(|| {
-            let submission = Submission::from_interactions(interactions, subject, topic)?;
+            let mut submission = Submission::from_interactions(interactions, subject, topic)?;
+            submission.key = key(submission_id)?;
             self.0.rate(player, &submission)
         })?;
         Ok(answer.into())
@@ -116,6 +123,16 @@ impl Engine {
             Persistence::Persisted => "persisted",
             Persistence::Failed => "failed",
         }))
+    }
+}
+
+/// A client's name for a submission, if it gave one.
+fn key(submission_id: Option<String>) -> Result<Option<String>> {
+    match submission_id {
+        Some(id) if id.is_empty() || id.chars().count() > LONGEST_KEY => Err(Error::InvalidInput(
+            format!("Nothing was saved: submission_id must have 1 to {LONGEST_KEY} characters."),
+        )),
+        id => Ok(id),
     }
 }
 
@@ -198,14 +215,14 @@ struct StabilityCounts {
 
 impl From<submit::SubmitAnswer> for SubmitAnswer {
     fn from(answer: submit::SubmitAnswer) -> SubmitAnswer {
-        let [one, two, three, four] = answer.stability_counts;
+        let [one, two, three, four] = answer.told.stability_counts;
         SubmitAnswer {
             persistence_job_id: answer.job_id,
             season: answer.season,
-            processed: answer.processed,
-            correct: answer.correct,
-            xp_earned: answer.xp_earned,
-            remaining_items: answer.remaining,
+            processed: answer.told.processed,
+            correct: answer.told.correct,
+            xp_earned: answer.told.xp_earned,
+            remaining_items: answer.told.remaining,
             new_stability_counts: StabilityCounts { one, two, three, four },
             drain_wanted: answer.drain_wanted,
         }

@@ -18,7 +18,7 @@ use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
-use crate::rules::lineage::{in_order, lay_over};
+use crate::rules::lineage::{in_order, lay_over, left_of};
 use crate::rules::names::check_season;
 use crate::rules::review::Review;
 use crate::servers::mariadb::audits;
@@ -248,7 +248,7 @@ impl Engine {
         pending: &Pending,
     ) -> Result<(Records, bool)> {
         let zone = &self.settings.zone;
-        let (reviews, mut table, written) = at_one_moment(database, |database| {
+        let (reviews, table, written) = at_one_moment(database, |database| {
             let reviews = records::standing(database, zone, player, season)?;
             let table = read_entries(journal::of_student(database, player, season)?);
             let of_table = table.iter().map(|(_, entry)| entry);
@@ -265,9 +265,9 @@ impl Engine {
         records.head.table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
         // Either place may still have a written entry: the table gets an entry that replicas of the
         // journal lack, perhaps after a drain has seen it in the stream.
-        let waits = |entry: &Entry| !written.contains(&entry.token);
-        let stream = pending.entries.iter().filter(|entry| waits(entry)).cloned().collect();
-        table.retain(|(_, entry)| waits(entry));
+        let left = |entry: &Entry| left_of(entry, &written);
+        let stream = pending.entries.iter().filter_map(left).collect();
+        let table = table.iter().filter_map(|(id, entry)| Some((*id, left(entry)?))).collect();
         let entries = in_order(stream, table);
         let newest;
         (records.reviews, newest) = lay_over(zone, reviews, &entries);

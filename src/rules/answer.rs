@@ -11,6 +11,8 @@ pub struct Answer {
     pub question_id: String,
     /// What was seen of the student.
     pub observed: Observed,
+    /// When it was given, Unix seconds, if the client says so; otherwise when it arrived.
+    pub given_at: Option<i64>,
 }
 
 /// What was seen of the student, with the rule by which it counts.
@@ -43,6 +45,15 @@ impl Observed {
             Observed::Lesson { attempts, duration_ms } => {
                 let after = ladder::stability_after_lesson(attempts, duration_ms);
                 (after, ladder::days_after_lesson(after))
+            }
+        }
+    }
+
+    /// Milliseconds it took.
+    pub fn duration_ms(self) -> u64 {
+        match self {
+            Observed::Review { duration_ms, .. } | Observed::Lesson { duration_ms, .. } => {
+                duration_ms
             }
         }
     }

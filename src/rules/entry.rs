@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::rules::acknowledgement::Keyed;
 use crate::rules::answer::{Answer, Observed};
 use crate::rules::head::Head;
 use crate::rules::review::Review;
@@ -44,6 +45,8 @@ pub struct Entry {
     /// Each question that the answers may change, with the state that was known of it; `None`:
     /// there was none.
     pub from: Vec<(String, Option<From>)>,
+    /// What the student was told, if the submission has a key.
+    pub keyed: Option<Keyed>,
 }
 
 impl Entry {
@@ -73,6 +76,7 @@ impl Entry {
             submission,
             states,
             from,
+            keyed: None,
         }
     }
 
@@ -90,6 +94,7 @@ impl Entry {
             submission,
             states,
             from: Vec::new(),
+            keyed: None,
         }
     }
 
@@ -102,6 +107,19 @@ impl Entry {
     pub fn kept_at(mut self, kept_at_us: i64) -> Entry {
         self.kept_at_us = kept_at_us;
         self
+    }
+
+    /// What is left of a submission that has counted already, as an entry of another order: later
+    /// entries may have been computed from its states, and must be computed again.
+    pub fn counted(mut self) -> Entry {
+        self.submission.answers.clear();
+        self.states.clear();
+        self
+    }
+
+    /// Whether its submission has counted as another entry.
+    pub fn has_counted(&self) -> bool {
+        self.submission.answers.is_empty() && self.states.is_empty() && !self.from.is_empty()
     }
 
     /// The same with only the answers to one question, without its stage.
@@ -171,6 +189,12 @@ struct Wire {
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
     a: Vec<WireAnswer>,
+    /// When each answer was given, if any client said so: seconds before the entry's time.
+    #[serde(default)]
+    w: Vec<i64>,
+    /// The key's part.
+    #[serde(default)]
+    k: Option<Keyed>,
     /// Names of subjects and topics.
     #[serde(default)]
     n: Vec<String>,
@@ -194,6 +218,10 @@ struct Written<'a> {
     m: (Option<&'a str>, Option<&'a str>),
     i: Vec<&'a str>,
     a: Vec<WireAnswer>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    w: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    k: Option<&'a Keyed>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     n: Vec<&'a str>,
     s: Vec<WireState>,
@@ -232,6 +260,11 @@ impl<'a> Written<'a> {
             (place(&answer.question_id), kind, attempts, duration_ms)
         });
         let seconds = entry.at_us.div_euclid(1_000_000);
+        let before = |answer: &Answer| answer.given_at.map_or(0, |at| seconds.wrapping_sub(at));
+        let mut w: Vec<i64> = entry.submission.answers.iter().map(before).collect();
+        if w.iter().all(|before| *before == 0) {
+            w.clear();
+        }
         let mut names: Vec<&str> = Vec::new();
         let mut number = |name: &'a Option<String>| {
             let Some(name) = name.as_deref() else { return 0 };
@@ -263,6 +296,8 @@ impl<'a> Written<'a> {
             u: !entry.is_sure,
             m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
             a: a.collect(),
+            w,
+            k: entry.keyed.as_ref(),
             n: names,
             s: states,
             f: entry.from.iter().map(|(_, from)| from.map(below)).collect(),
@@ -282,6 +317,8 @@ impl Wire {
             m: (subject, topic),
             i: ids,
             a,
+            w,
+            k,
             n,
             s,
             f,
@@ -294,15 +331,18 @@ impl Wire {
                 .cloned()
                 .ok_or_else(|| "the entry names a question by a wrong number".to_owned())
         };
+        let seconds = at_us.div_euclid(1_000_000);
+        let mut before = w.into_iter();
         let answers = a.into_iter().map(|(place, kind, attempts, duration_ms)| {
             let observed = match kind {
                 LESSON => Observed::Lesson { attempts, duration_ms },
                 kind => Observed::Review { is_correct: kind == RIGHT, duration_ms },
             };
-            Ok(Answer { question_id: name(place)?, observed })
+            let before = before.next().filter(|before| *before != 0);
+            let given_at = before.map(|before| seconds.wrapping_sub(before));
+            Ok(Answer { question_id: name(place)?, observed, given_at })
         });
         let answers = answers.collect::<Result<Vec<_>, String>>()?;
-        let seconds = at_us.div_euclid(1_000_000);
         let named = |number: usize| number.checked_sub(1).and_then(|place| n.get(place)).cloned();
         let states = s.into_iter().map(|(place, stability, next, last, subject, topic)| {
             Ok(Review {
@@ -330,6 +370,7 @@ impl Wire {
             submission: Submission { answers, subject, topic, ..Submission::default() },
             states,
             from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
+            keyed: k,
         })
     }
 }

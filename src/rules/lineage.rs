@@ -7,6 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use crate::rules::acknowledgement::has_key;
 use crate::rules::clock::SiteZone;
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::plan::plan;
@@ -87,13 +88,14 @@ pub struct Record {
 /// stream that does not know one of the table came before it, or at the same time. A submission
 /// that is in both places, because the stream's reply came too late, counts once, from the time
 /// when the first of the two took it. So does one that is in the stream twice, because it was sent
-/// again after a drain had removed it.
+/// again after a drain had removed it. Two processes may have taken a submission with a key at the
+/// same moment, as entries of different orders: the first one counts, and leaves the other's order.
 pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
     let mut seen = HashSet::with_capacity(stream.len());
-    stream.retain(|entry| seen.insert(entry.token.clone()));
-    let mut in_stream: HashMap<String, &mut Entry> =
-        stream.iter_mut().map(|entry| (entry.token.clone(), entry)).collect();
-    table.retain(|(_, entry)| match in_stream.get_mut(&entry.token) {
+    stream.retain(|entry| seen.insert((entry.token.clone(), entry.order)));
+    let mut in_stream: HashMap<(String, i64), &mut Entry> =
+        stream.iter_mut().map(|entry| ((entry.token.clone(), entry.order), entry)).collect();
+    table.retain(|(_, entry)| match in_stream.get_mut(&(entry.token.clone(), entry.order)) {
         Some(same) => {
             same.kept_at_us = same.kept_at_us.min(entry.kept_at_us);
             false
@@ -110,7 +112,21 @@ pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Ent
         ordered.push(entry);
     }
     ordered.extend(table.map(|(_, entry)| entry));
-    ordered
+    let mut seen = HashSet::with_capacity(ordered.len());
+    let once = |entry: Entry| match seen.insert(entry.token.clone()) {
+        true => entry,
+        false => entry.counted(),
+    };
+    ordered.into_iter().map(once).collect()
+}
+
+/// What of an entry must still count, given the submissions that are in the table. One with a key
+/// may be there as an entry of another order.
+pub fn left_of(entry: &Entry, written: &HashSet<String>) -> Option<Entry> {
+    match written.contains(&entry.token) {
+        false => Some(entry.clone()),
+        true => has_key(&entry.token).then(|| entry.clone().counted()),
+    }
 }
 
 /// Whether an entry of the table counts before one of the stream: that one knows it. Only if no
@@ -135,7 +151,8 @@ enum Standing {
 /// Whether an entry was computed from something that is neither in the states nor came before it:
 /// it must wait for that, as long as it can still arrive.
 pub fn is_early(states: &States, entry: &Entry) -> bool {
-    entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
+    !entry.has_counted()
+        && entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
 }
 
 /// Whether an entry's states can be taken unchanged.
@@ -145,6 +162,9 @@ pub fn holds(states: &States, entry: &Entry) -> bool {
 
 /// Applies an entry to these states. Returns the questions that it changed.
 pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
+    if entry.has_counted() {
+        return leave_order(states, entry);
+    }
     let (changed, bump) = if entry.speaks_alone() {
         let is_newer = |state: &&Review| {
             states.of.get(&state.question_id).is_none_or(|known| known.rank < state.answered_at_us)
@@ -166,6 +186,19 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
         ids.push(review.question_id.clone());
         let rank = if entry.speaks_alone() { review.answered_at_us } else { rank };
         states.of.insert(review.question_id.clone(), State { review, rank, is_edited: false });
+    }
+    ids
+}
+
+/// Makes the states of a submission that has counted as another entry newer than this entry: what
+/// was computed from it is computed again.
+fn leave_order(states: &mut States, entry: &Entry) -> Vec<String> {
+    let mut ids = Vec::new();
+    for (id, _) in &entry.from {
+        if let Some(state) = states.of.get_mut(id).filter(|state| state.rank < entry.order) {
+            state.rank = entry.order;
+            ids.push(id.clone());
+        }
     }
     ids
 }
@@ -250,6 +283,11 @@ mod tests {
         Table(Submission, i64),
         /// Answers that are computed without the stream, and are kept in the table.
         Blind(Submission, i64),
+        /// One submission with a key is sent to two processes at the same moment: one keeps it in
+        /// the stream, the other in the table, perhaps without having seen the stream.
+        Twice(Submission, bool),
+        /// The last of those is sent again to a process that sees only the table's records.
+        Again,
         /// This many of the waiting entries, in order, are written; the rest still waits.
         Drain(usize),
     }
@@ -263,6 +301,8 @@ mod tests {
             given().prop_map(|(given, clock)| Event::Stream(given, clock)),
             given().prop_map(|(given, clock)| Event::Table(given, clock)),
             given().prop_map(|(given, clock)| Event::Blind(given, clock)),
+            (given(), any::<bool>()).prop_map(|((given, _), sees)| Event::Twice(given, sees)),
+            Just(Event::Again),
             (0usize..4).prop_map(Event::Drain),
         ];
         proptest::collection::vec(event, 1..14)
@@ -276,6 +316,9 @@ mod tests {
         table: Vec<(i64, Entry)>,
         ids: i64,
         newest: i64,
+        written: HashSet<String>,
+        /// The last submission with a key.
+        keyed: Option<(String, Submission)>,
     }
 
     impl World {
@@ -286,7 +329,7 @@ mod tests {
 
         fn known(&self, with_stream: bool) -> (HashMap<String, Review>, Head) {
             let stream = if with_stream { self.stream.clone() } else { Vec::new() };
-            let entries = in_order(stream.clone(), self.table.clone());
+            let entries = self.left(stream);
             let (states, order) = lay_over(&zone(), self.records(), &entries);
             let newest = if with_stream { self.newest } else { 0 };
             let of_rows = self.rows.iter().map(|state| state.answered_at_us).max().unwrap_or(0);
@@ -295,6 +338,13 @@ mod tests {
                 by_question(states),
                 Head { order: order.max(newest), journal: newest.max(of_rows), table },
             )
+        }
+
+        /// What must still count, in order.
+        fn left(&self, stream: Vec<Entry>) -> Vec<Entry> {
+            let left = |entry: &Entry| left_of(entry, &self.written);
+            let table = self.table.iter().filter_map(|(id, entry)| Some((*id, left(entry)?)));
+            in_order(stream.iter().filter_map(left).collect(), table.collect())
         }
 
         fn entry(&mut self, given: &Submission, with_stream: bool, at: i64) -> Entry {
@@ -313,14 +363,17 @@ mod tests {
         }
 
         fn drain(&mut self, most: usize) {
-            let entries = in_order(self.stream.clone(), self.table.clone());
+            let entries = self.left(self.stream.clone());
             let mut states = States::default();
             states.extend(self.records());
             for entry in entries.iter().take(most) {
                 assert!(!is_early(&states, entry), "{entry:?}");
                 apply(&zone(), &mut states, entry);
-                self.stream.retain(|other| other.token != entry.token);
-                self.table.retain(|(_, other)| other.token != entry.token);
+                let is_it =
+                    |other: &Entry| (&other.token, other.order) == (&entry.token, entry.order);
+                self.stream.retain(|other| !is_it(other));
+                self.table.retain(|(_, other)| !is_it(other));
+                self.written.insert(entry.token.clone());
             }
             let all = states.of.keys().cloned().collect();
             self.rows = states.to_write(&all);
@@ -363,6 +416,24 @@ mod tests {
                         let entry = world.entry(&answers, false, at(clock));
                         world.table.push((world.ids, entry));
                         given.push(answers);
+                    }
+                    Event::Twice(answers, sees_stream) => {
+                        let token = format!("key-{}", world.ids);
+                        let mut entry = |sees| {
+                            let entry = world.entry(&answers, sees, at(0));
+                            Entry { token: token.clone(), ..entry }
+                        };
+                        let (one, other) = (entry(true), entry(sees_stream));
+                        world.newest = one.order;
+                        world.stream.push(one);
+                        world.table.push((world.ids, other));
+                        world.keyed = Some((token, answers.clone()));
+                        given.push(answers);
+                    }
+                    Event::Again => {
+                        let Some((token, answers)) = world.keyed.clone() else { continue };
+                        let entry = world.entry(&answers, false, at(0));
+                        world.table.push((world.ids, Entry { token, ..entry }));
                     }
                     Event::Drain(most) => world.drain(most),
                 }

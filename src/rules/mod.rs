@@ -1,7 +1,9 @@
 //! Rules that touch no server: the ladder, lineage, when the cache is believed.
 
+pub mod acknowledgement;
 pub mod alarm;
 pub mod answer;
+pub mod answered_at;
 pub mod archive_step;
 pub mod belief;
 pub mod by_subject;

@@ -25,8 +25,8 @@ pub fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
     reviews.into_iter().map(|review| (review.question_id.clone(), review)).collect()
 }
 
-/// Computes what the answers change, given the states before them. `seconds` is when they were
-/// given, Unix time: all dates come from it. Every new state has `order`.
+/// Computes what the answers change, given the states before them. `seconds` is when they
+/// arrived, Unix time: the dates come from it, or from when an answer was given. Every new state has `order`.
 pub fn plan(
     zone: &SiteZone,
     submission: &Submission,
@@ -44,8 +44,11 @@ pub fn plan(
         let mut review = known.cloned().unwrap_or_else(|| Review::new(id));
         let (stability, days) = answer.observed.rate(review.stability);
         review.stability = stability;
-        review.next_review = zone.add_days(seconds, days);
-        review.last_review = Some(seconds);
+        // One that arrives after a later answer takes no date back.
+        let last_review = review.last_review.unwrap_or(i64::MIN).min(seconds);
+        let given_at = answer.given_at.map_or(seconds, |given_at| given_at.max(last_review));
+        review.next_review = zone.add_days(given_at, days);
+        review.last_review = Some(given_at);
         review.answered_at_us = order;
         review.subject = review.subject.or_else(|| submission.subject.clone());
         review.topic = review.topic.or_else(|| submission.topic.clone());
@@ -87,6 +90,39 @@ mod tests {
         let plan = planned(twice, &[]);
         assert_eq!((plan.reviews.len(), plan.reviews[0].stability, plan.added), (1, 2, 1));
         assert_eq!((plan.correct, plan.stability_counts), (1, [1, 1, 0, 0]));
+    }
+
+    #[test]
+    fn dates_come_from_when_an_answer_was_given() {
+        let day = 86_400;
+        let given = |at: i64| {
+            format!(r#"[{{"question_id": "q", "quality": 5, "answered_at": {}}}]"#, at * day)
+        };
+        let dates = |json: &str, last_review| {
+            let states = [Review { stability: 1, last_review, ..Review::new("q") }];
+            let submission = Submission::from_responses(json).unwrap_or_default();
+            let plan = plan(&zone(), &submission, &by_question(states.to_vec()), 1, 20 * day);
+            let state = &plan.reviews[0];
+            (state.last_review.map(|at| at / day), state.next_review / day)
+        };
+        assert_eq!(dates(&given(12), Some(10 * day)), (Some(12), 15));
+        // Later answers, and those of a clock that was ahead, are already there.
+        assert_eq!(dates(&given(12), Some(14 * day)), (Some(14), 17));
+        assert_eq!(dates(&given(12), Some(400 * day)), (Some(20), 23));
+        let now = r#"[{"question_id": "q", "quality": 5}]"#;
+        assert_eq!(dates(now, Some(400 * day)), (Some(20), 23));
+    }
+
+    #[test]
+    fn answers_count_in_the_order_in_which_they_were_given() {
+        let planned = |first: u32, second: u32| {
+            let answer = |quality: u32, at: u32| {
+                format!(r#"{{"question_id": "q", "quality": {quality}, "answered_at": {at}}}"#)
+            };
+            planned(&format!("[{},{}]", answer(5, first), answer(0, second)), &[])
+        };
+        assert_eq!(planned(1, 2).reviews[0].stability, 1);
+        assert_eq!(planned(2, 1).reviews[0].stability, 2);
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! Input: the two forms of a review session and a lesson's interactions (spec section 3), read and
 //! checked. Pure: no server.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::answer::{Answer, Observed};
+use super::answered_at;
 use super::ladder;
 use super::names::fault_of_question_id;
 use crate::error::{Error, Result};
@@ -37,6 +40,10 @@ pub struct Submission {
     /// How many right answers in a row the client counts: only for XP, and not stored.
     #[serde(skip)]
     pub total_combo: u64,
+    /// The client's own name for it, so that it counts once, however often it is sent: only for
+    /// its token, and not stored.
+    #[serde(skip)]
+    pub key: Option<String>,
 }
 
 /// The fields of a JSON object.
@@ -71,6 +78,7 @@ impl Submission {
             subject: name_in(meta, "subject")?,
             topic: name_in(meta, "topic")?,
             total_combo: data.get("total_combo").map_or(0, combo),
+            key: None,
         })
     }
 
@@ -116,6 +124,27 @@ impl Submission {
             topic: named(topic),
             ..Submission::default()
         })
+    }
+
+    /// The same as it arrives now, in Unix seconds: no answer was given later.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] if nobody can believe when an answer was given.
+    pub fn arrived(&self, now: i64) -> Result<Cow<'_, Submission>> {
+        for answer in &self.answers {
+            if let Some(fault) = answer.given_at.and_then(|at| answered_at::fault(at, now)) {
+                return Err(invalid(&format!("the answer to {:?}: {fault}", answer.question_id)));
+            }
+        }
+        let is_later = |answer: &Answer| answer.given_at.is_some_and(|at| at >= now);
+        if !self.answers.iter().any(is_later) {
+            return Ok(Cow::Borrowed(self));
+        }
+        let mut arrived = self.clone();
+        for answer in &mut arrived.answers {
+            answer.given_at = answer.given_at.filter(|at| *at < now);
+        }
+        Ok(Cow::Owned(arrived))
     }
 
     /// Every question that the submission may change, each once: those answered, and the stages
@@ -167,7 +196,10 @@ fn each(
             .and_then(&read_one);
         read.map_err(|reason| invalid(&format!("answer {place}: {reason}")))
     });
-    answers.collect()
+    let mut answers: Vec<Answer> = answers.collect::<Result<_>>()?;
+    // Those that do not say when they were given have just been given.
+    answers.sort_by_key(|answer| answer.given_at.unwrap_or(i64::MAX));
+    Ok(answers)
 }
 
 fn check_count(count: usize) -> Result<()> {
@@ -192,8 +224,14 @@ fn new_answer(answer: &Fields, observed: Observed) -> std::result::Result<Answer
         None => return Err("question_id is missing".to_owned()),
         Some(_) => return Err("question_id must be text or a whole number".to_owned()),
     };
+    let given_at = match given(answer, "answered_at") {
+        None => None,
+        Some(time) => Some(answered_at::read(time).ok_or(
+            "answered_at must be a time in UTC, such as 2026-11-26T08:00:00Z, or Unix seconds",
+        )?),
+    };
     match fault_of_question_id(&question_id) {
-        None => Ok(Answer { question_id, observed }),
+        None => Ok(Answer { question_id, observed, given_at }),
         Some(reason) => Err(reason),
     }
 }

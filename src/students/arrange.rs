@@ -27,7 +27,7 @@ impl Engine {
         shard
             .with(|cache| fill::set_fences(cache, keys, season, [player], &fence, FENCE_SECONDS))?;
         self.ask_cache(process, shard, active, |cache| {
-            self.cache_scripts.lookup(cache, student, members, &[])
+            self.cache_scripts.lookup(cache, student, 0, members, &[])
         })?
         .and_then(|asked| {
             if let Some(all) = &asked.value {

@@ -9,6 +9,7 @@ use crate::consistency::rehydrate::{Records, other_season_if_archived};
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::rules::clock::now_us;
 use crate::rules::head::Head;
 use crate::rules::plan::by_question;
 use crate::rules::review::Review;
@@ -25,8 +26,8 @@ pub(crate) struct Before {
     pub(crate) head: Head,
     pub(crate) tracked: u64,
     pub(crate) states: HashMap<String, Review>,
-    /// Every state of the student is in `states`.
-    pub(crate) all_states: bool,
+    /// How many questions are due, without those that are answered.
+    pub(crate) others_due: u64,
     /// False when answers that wait in the journal may be missing.
     pub(crate) is_whole: bool,
     /// False when nobody could look whether the cache lacks an answer.
@@ -51,7 +52,7 @@ impl Engine {
             Err(error) if error.is_without(Server::Cache) => {
                 let season = self.season_from_database(process)?;
                 let (season, uses_cache) = season.ok_or_else(no_season)?;
-                (self.before_from_database(process, player, season, uses_cache)?, Vec::new())
+                (self.before_from_database(process, player, season, uses_cache, &ids)?, Vec::new())
             }
             found => found?,
         };
@@ -81,11 +82,11 @@ impl Engine {
                 let season = active.name.clone().ok_or_else(no_season)?;
                 if !active.uses_cache {
                     return Ok((
-                        self.before_from_database(process, player, season, false)?,
+                        self.before_from_database(process, player, season, false, ids)?,
                         Vec::new(),
                     ));
                 }
-                self.before_from_lookup(process, active, player, season, asked)
+                self.before_from_lookup(process, active, player, season, asked, ids)
             })
             .or_else(other_season_if_archived)
     }
@@ -99,13 +100,13 @@ impl Engine {
         ids: &[String],
     ) -> Result<Before> {
         let from_database =
-            || self.before_from_database(process, player, season.to_owned(), uses_cache);
+            || self.before_from_database(process, player, season.to_owned(), uses_cache, ids);
         if !uses_cache {
             return from_database();
         }
         let found = self.with_cache(process, process.cache.of(player), |active| {
             self.look_up(process, active, (player, season), ids, &[])?.and_then(|asked| {
-                self.before_from_lookup(process, active, player, season.to_owned(), asked)
+                self.before_from_lookup(process, active, player, season.to_owned(), asked, ids)
             })
         });
         match found {
@@ -131,7 +132,7 @@ impl Engine {
             generation: active.generation,
         };
         self.ask_cache(process, shard, active, |cache| {
-            self.cache_scripts.lookup(cache, student, members, ids)
+            self.cache_scripts.lookup(cache, student, now_us() / 1_000_000, members, ids)
         })
     }
 
@@ -142,13 +143,14 @@ impl Engine {
         player: &str,
         season: String,
         asked: Asked<Lookup>,
+        ids: &[String],
     ) -> Result<(Before, Vec<bool>)> {
         let cached = Arc::clone(active);
         Ok(match asked.value {
             Some(lookup) => Before::from_lookup(season, cached, lookup, asked.is_sure),
             None => {
                 let records = self.load_and_fill(process, active, player, &season)?;
-                (Before::from_records(season, Some(cached), true, records), Vec::new())
+                (Before::from_records(season, Some(cached), true, records, ids), Vec::new())
             }
         })
     }
@@ -159,9 +161,10 @@ impl Engine {
         player: &str,
         season: String,
         uses_cache: bool,
+        ids: &[String],
     ) -> Result<Before> {
         let records = self.load_records(process, player, &season)?;
-        Ok(Before::from_records(season, None, uses_cache, records))
+        Ok(Before::from_records(season, None, uses_cache, records, ids))
     }
 }
 
@@ -179,7 +182,7 @@ impl Before {
             head: lookup.head,
             tracked: lookup.records,
             states: by_question(lookup.reviews),
-            all_states: false,
+            others_due: lookup.others_due,
             is_whole: true,
             is_sure,
         };
@@ -191,7 +194,13 @@ impl Before {
         cached: Option<Arc<ActiveSeason>>,
         uses_cache: bool,
         records: Records,
+        ids: &[String],
     ) -> Before {
+        let now = now_us() / 1_000_000;
+        let is_other = |review: &&Review| {
+            review.next_review <= now && ids.binary_search(&review.question_id).is_err()
+        };
+        let others_due = records.reviews.iter().filter(is_other).count() as u64;
         Before {
             season,
             cached,
@@ -199,7 +208,7 @@ impl Before {
             head: records.head,
             tracked: records.reviews.len() as u64,
             states: by_question(records.reviews),
-            all_states: true,
+            others_due,
             is_whole: records.is_whole,
             is_sure: true,
         }

@@ -5,6 +5,7 @@ pub mod call_times;
 pub mod due;
 pub mod known_state;
 pub mod safe_mode;
+mod sent_again;
 pub mod set_states;
 pub mod show_in_cache;
 pub mod submission_status;

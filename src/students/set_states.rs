@@ -12,7 +12,7 @@ use crate::rules::ladder::HIGHEST_STABILITY;
 use crate::rules::names::{check_player, check_question_id, check_season};
 use crate::rules::review::Review;
 use crate::servers::mariadb::seasons::{self, Link};
-use crate::students::submit::Conflicts;
+use crate::students::submit::{Conflicts, Keeping};
 
 /// The beginning of the message that something does not exist.
 const LOST: &str = "Nothing was saved: there is";
@@ -142,11 +142,11 @@ impl Engine {
                 ..Entry::of_states(process.token(), states)
             };
             match self.keep(process, player, &before, &entry)? {
-                Some(kept) => {
+                Keeping::Done(kept) => {
                     let head = kept.head(before.head, order);
-                    return self.show(process, player, &before, head, &entry.states).map(drop);
+                    return self.show(process, player, &before, head, &entry.states);
                 }
-                None => self.settle_conflict(process, player, &before, &mut conflicts)?,
+                _ => self.settle_conflict(process, player, &before, &mut conflicts)?,
             }
         }
     }

@@ -4,16 +4,15 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
 use crate::rules::head::Head;
-use crate::rules::plan::by_question;
 use crate::rules::review::Review;
 use crate::servers::redis::RedisConnection;
-use crate::servers::redis::cache::{Shown, Student};
+use crate::servers::redis::cache::Student;
 use crate::servers::redis::schedules;
 use crate::students::known_state::Before;
 
 impl Engine {
     /// Shows the acknowledged answers in the cache, or makes sure that nobody believes what it has
-    /// of the student. Returns how many questions are due now.
+    /// of the student.
     ///
     /// # Errors
     /// [`Error::Unsettled`]: neither can be done. The answers are kept, but others may not see
@@ -25,14 +24,14 @@ impl Engine {
         before: &Before,
         head: Head,
         states: &[Review],
-    ) -> Result<u64> {
+    ) -> Result<()> {
         let shard = process.cache.of(player);
         let keys = &shard.keys;
         let now = now_us() / 1_000_000;
         let season = before.season.as_str();
         let drop_in = |cache: &mut RedisConnection| {
             schedules::drop_students(cache, keys, [(player, season)])?;
-            Ok::<_, Error>((cache.run_id.clone(), Shown::default()))
+            Ok::<_, Error>((cache.run_id.clone(), String::new()))
         };
         let drop_student = || shard.with(drop_in);
         let shown = match &before.cached {
@@ -63,46 +62,45 @@ impl Engine {
             }
             shown => shown,
         };
-        // The cache that was shown them must be the one that counts, after they were kept: another
-        // one that takes its place from now on has nothing from before.
-        let counted = shown.and_then(|(run, shown)| {
-            if before.uses_cache {
-                self.ensure_counts(process, shard, &run, &shown.confirmation)?;
-            }
-            Ok(shown.remaining)
-        });
-        match counted {
-            Ok(Some(remaining)) => return Ok(remaining),
-            Ok(None) => {}
-            Err(error) if before.uses_cache => {
-                self.make_unbelieved(process, player, season).map_err(Error::unsettled)?;
-                self.notice_outage(process, Server::Cache, &error);
-            }
-            Err(_) => {}
-        }
-        Ok(self.remaining(process, player, before, states, now))
+        self.settle_shown(process, (player, season), before.uses_cache, shown)
     }
 
-    fn remaining(
+    /// Makes sure that nobody believes what the cache has of a student.
+    ///
+    /// # Errors
+    /// As [`Engine::show`].
+    pub(crate) fn hide(&self, process: &Process, player: &str, season: &str) -> Result<()> {
+        let shard = process.cache.of(player);
+        let hidden = shard.with(|cache| {
+            schedules::drop_students(cache, &shard.keys, [(player, season)])?;
+            Ok((cache.run_id.clone(), String::new()))
+        });
+        self.settle_shown(process, (player, season), true, hidden)
+    }
+
+    /// Makes sure that the run of the cache that was shown answers counts, or that nobody believes
+    /// what the cache has of the student. What was shown is the run and its confirmation.
+    fn settle_shown(
         &self,
         process: &Process,
-        player: &str,
-        before: &Before,
-        changed: &[Review],
-        now: i64,
-    ) -> u64 {
-        let mut states: Vec<Review> = if before.all_states {
-            before.states.values().cloned().collect()
-        } else {
-            // Only a number for the student's eyes: not worth an error now that the
-            // answers are safe.
-            self.load_records(process, player, &before.season)
-                .map(|records| records.reviews)
-                .unwrap_or_default()
-        };
-        let newer = by_question(changed.to_vec());
-        states.retain(|review| !newer.contains_key(&review.question_id));
-        states.extend(newer.into_values());
-        states.iter().filter(|review| review.next_review <= now).count() as u64
+        (player, season): (&str, &str),
+        uses_cache: bool,
+        shown: Result<(String, String)>,
+    ) -> Result<()> {
+        let shard = process.cache.of(player);
+        // The cache that was shown them must be the one that counts, after they were kept: another
+        // one that takes its place from now on has nothing from before.
+        let counted = shown.and_then(|(run, confirmation)| match uses_cache {
+            true => self.ensure_counts(process, shard, &run, &confirmation),
+            false => Ok(()),
+        });
+        match counted {
+            Err(error) if uses_cache => {
+                self.make_unbelieved(process, player, season).map_err(Error::unsettled)?;
+                self.notice_outage(process, Server::Cache, &error);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 }

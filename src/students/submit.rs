@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
+use crate::rules::acknowledgement::{Acknowledgement, Keyed, fingerprint, has_key, token_of};
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::experience::xp_earned;
@@ -17,11 +18,13 @@ use crate::rules::head::Head;
 use crate::rules::latency::Call;
 use crate::rules::names::check_player;
 use crate::rules::plan::plan;
+use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::journal;
 use crate::servers::mariadb::seasons::{self, Link};
-use crate::servers::redis::journal::{Appended, NewEntry};
+use crate::servers::redis::journal::{Appended, NewEntry, StreamEntry, is_replicated};
 use crate::students::known_state::Before;
+use crate::students::sent_again::Waiting;
 
 /// How often a submission is computed again if another of the same student comes first,
 const MOST_CONFLICTS: u32 = 60;
@@ -56,25 +59,29 @@ impl Conflicts {
     }
 }
 
-/// The acknowledgement of a submission.
+/// The answer to a submission.
 #[derive(Debug)]
 pub struct SubmitAnswer {
     /// To ask later whether it is in MariaDB.
     pub job_id: String,
     /// The season the answers count for.
     pub season: String,
-    /// How many answers were taken.
-    pub processed: usize,
-    /// How many questions were answered right, each once.
-    pub correct: usize,
-    /// What a review session earns.
-    pub xp_earned: u64,
-    /// How many questions are due now.
-    pub remaining: u64,
-    /// How many answers led to stability 1, 2, 3 and 4.
-    pub stability_counts: [u32; 4],
+    /// What the student is told.
+    pub told: Acknowledgement,
     /// True for the one submission that should queue a drain.
     pub drain_wanted: bool,
+}
+
+/// What became of an entry.
+pub(super) enum Keeping {
+    /// It is kept.
+    Done(Kept),
+    /// Another submission of the student came first.
+    Conflict,
+    /// The journal has its submission, which has a key, as another entry.
+    InJournal(StreamEntry),
+    /// So has `memora_journal`.
+    InTable(Waiting),
 }
 
 /// Where an entry was kept: in one place, or in both.
@@ -135,6 +142,15 @@ impl Engine {
         let began = Instant::now();
         check_player(player)?;
         let process = self.process();
+        let key = submission.key.as_deref();
+        let key = key.map(|key| (token_of(player, key), fingerprint(submission)));
+        let key = key.as_ref().map(|(token, print)| (token.as_str(), print.as_str()));
+        if let Some(key) = key
+            && let Some(answer) = self.answered_before(&process, player, key)?
+        {
+            return Ok(answer);
+        }
+        let submission = &*submission.arrived(now_us() / 1_000_000)?;
         let mut conflicts = Conflicts::default();
         loop {
             let before = self.before(&process, player, submission, &links)?;
@@ -146,41 +162,62 @@ impl Engine {
                 plan(&self.settings.zone, submission, &before.states, order, now / 1_000_000);
             self.check_room(&before, plan.added)?;
             let times = (now, order);
-            let token = process.token();
+            let token = key.map_or_else(|| process.token(), |(token, _)| token.to_owned());
             let states = std::mem::take(&mut plan.reviews);
+            let is_due = |state: &&Review| state.next_review <= now / 1_000_000;
+            let told = Acknowledgement {
+                processed: submission.answers.len(),
+                correct: plan.correct,
+                xp_earned: xp_earned(plan.correct, submission.total_combo),
+                remaining: before.others_due + states.iter().filter(is_due).count() as u64,
+                stability_counts: plan.stability_counts,
+            };
             let mut entry =
                 Entry::new(token, times, before.head, submission, &before.states, states);
             entry.is_sure = before.is_sure;
-            let Some(kept) = self.keep(&process, player, &before, &entry)? else {
-                self.settle_conflict(&process, player, &before, &mut conflicts)?;
-                continue;
+            entry.keyed = key.map(|(_, fingerprint)| Keyed {
+                fingerprint: fingerprint.to_owned(),
+                told: told.clone(),
+            });
+            let kept = match (self.keep(&process, player, &before, &entry)?, key) {
+                (Keeping::Done(kept), _) => kept,
+                (Keeping::InJournal(found), Some(key)) => {
+                    return self.tell_of_journal(&process, player, found, key);
+                }
+                (Keeping::InTable(found), Some(key)) => {
+                    return self.tell_again(&process, player, found, key);
+                }
+                _ => {
+                    self.settle_conflict(&process, player, &before, &mut conflicts)?;
+                    if let Some(key) = key
+                        && let Some(answer) = self.answered_before(&process, player, key)?
+                    {
+                        return Ok(answer);
+                    }
+                    continue;
+                }
             };
             let head = kept.head(before.head, order);
-            let remaining = self.show(&process, player, &before, head, &entry.states)?;
+            self.show(&process, player, &before, head, &entry.states)?;
             self.notice_overdue(&process);
             self.count_call(&process, Call::Submit, began);
             return Ok(SubmitAnswer {
                 job_id: entry.token,
                 season: before.season,
-                processed: submission.answers.len(),
-                correct: plan.correct,
-                xp_earned: xp_earned(plan.correct, submission.total_combo),
-                remaining,
-                stability_counts: plan.stability_counts,
+                told,
                 drain_wanted: kept.in_stream.unwrap_or(false),
             });
         }
     }
 
     /// Keeps an entry where it is safe: in the journal and its replicas, otherwise in MariaDB.
-    /// `None`: another submission of the student came first.
     pub(super) fn keep(
         &self,
         process: &Process,
         player: &str,
         before: &Before,
         entry: &Entry,
-    ) -> Result<Option<Kept>> {
+    ) -> Result<Keeping> {
         let text = entry
             .to_text()
             .map_err(|error| Error::Fault(format!("answers cannot be written: {error}")))?;
@@ -204,7 +241,7 @@ impl Engine {
                 let appended = self.journal_scripts.append(journal, keys, &new, replicas);
                 may_be_kept |= match &appended {
                     Ok(Appended::Added { .. }) => true,
-                    Ok(Appended::Conflict) => false,
+                    Ok(Appended::Conflict | Appended::Known) => false,
                     // What its replicas say comes after the append.
                     Err(error) => error.may_have_been_done() || replicas.count > 0,
                 };
@@ -217,10 +254,23 @@ impl Engine {
                 process.replicas.note(is_replicated);
                 kept.in_stream = Some(drain_wanted);
                 if is_replicated {
-                    return Ok(Some(kept));
+                    return Ok(Keeping::Done(kept));
                 }
             }
-            Some(Ok(Appended::Conflict)) => return Ok(None),
+            Some(Ok(Appended::Conflict)) => return Ok(Keeping::Conflict),
+            Some(Ok(Appended::Known)) => match self.in_journal(process, &entry.token)? {
+                // The reply to this append was lost, and it was sent again.
+                Some(found) if found.text == text => {
+                    kept.in_stream = Some(false);
+                    let keys = &self.settings.keys;
+                    if process.journal.with(|journal| is_replicated(journal, keys, replicas))? {
+                        return Ok(Keeping::Done(kept));
+                    }
+                }
+                Some(found) => return Ok(Keeping::InJournal(found)),
+                // It has just left.
+                None => return Ok(Keeping::Conflict),
+            },
             Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
             Some(Err(error)) => {
                 self.notice_outage(process, Server::Journal, &error);
@@ -232,11 +282,16 @@ impl Engine {
             let (token, student) = (entry.token.as_str(), (player, season));
             let until_us = journal::until_us(database, patience)?;
             let id = journal::append_in_time(database, token, student, &text, until_us);
-            may_be_kept |= id.as_ref().is_err_and(Error::may_have_been_done);
-            id
+            may_be_kept |= id.as_ref().map_or_else(Error::may_have_been_done, |_| true);
+            let id = id?;
+            // Another process may have kept the same submission there.
+            let other =
+                if has_key(token) { journal::other_than(database, id, &text)? } else { None };
+            Ok((id, other))
         });
         match in_table {
-            Ok(id) => Ok(Some(Kept { in_table: Some(id), ..kept })),
+            Ok((id, None)) => Ok(Keeping::Done(Kept { in_table: Some(id), ..kept })),
+            Ok((_, Some((season, text)))) => Ok(Keeping::InTable(Waiting { season, text })),
             Err(error) if may_be_kept => Err(error.unsettled()),
             Err(error) => Err(error),
         }

@@ -30,11 +30,11 @@ def school(site: Site, engine: Engine) -> Site:
     for player in (*RECENT, OTHERS[0]):
         engine.submit(player, session_data=session("q"))
     engine.drain()
-    age = 2 * 24 * 3600 * 1_000
-    (row,) = site.sql("SELECT name FROM `tabMemory Review Audit` WHERE player = %s", (OTHERS[0],))
-    time, rest = row["name"][:12], row["name"][12:]
-    older = f"{int(time, 16) - age:012x}{rest}"
-    site.sql("UPDATE `tabMemory Review Audit` SET name = %s WHERE name = %s", (older, row["name"]))
+    site.sql(
+        "UPDATE `tabMemory Review Audit` SET answered_at = answered_at - INTERVAL 2 DAY "
+        "WHERE player = %s",
+        (OTHERS[0],),
+    )
     engine.check_cache()
     site.cache.flushall()
     return site
@@ -68,22 +68,12 @@ def test_what_is_cached_is_left_alone(school: Site, engine: Engine) -> None:
     assert engine.load_recent_students() == len(RECENT) - 1
 
 
-def test_names_of_older_versions_are_passed_over(school: Site, engine: Engine) -> None:
-    for prefix in ("direct-1-2-3", "blind-1-2", "17956548403-0"):
-        school.sql(
-            "INSERT INTO `tabMemory Review Audit` (name, player, season) VALUES (%s, %s, %s)",
-            (prefix, OTHERS[1], SEASON),
-        )
-    assert engine.load_recent_students() == len(RECENT)
-    assert cached(school) == set(RECENT)
-
-
 def test_more_than_one_page(school: Site, engine: Engine) -> None:
     player = "busy@school.example"
     school.sql(
-        "INSERT INTO `tabMemory Review Audit` (name, player, season) "
-        "SELECT CONCAT(HEX(UNIX_TIMESTAMP() * 1000000 - seq), '-busy'), %s, %s FROM seq_1_to_12000",
-        (player, SEASON),
+        "INSERT INTO `tabMemory Review Audit` (name, player, season, answered_at) "
+        "SELECT CONCAT('busy-', seq), %s, %s, %s - INTERVAL seq DIV 3 SECOND FROM seq_1_to_12000",
+        (player, SEASON, school.now()),
     )
     assert engine.load_recent_students() == len(RECENT) + 1
 

@@ -46,7 +46,8 @@ impl Given {
     }
 
     fn submission(self) -> Submission {
-        let answer = Answer { question_id: QUESTION.to_owned(), observed: self.observed() };
+        let answer =
+            Answer { question_id: QUESTION.to_owned(), observed: self.observed(), given_at: None };
         Submission { answers: vec![answer], ..Submission::default() }
     }
 }
@@ -137,6 +138,7 @@ impl Product {
             submission: self.answers[usize::from(taken.submission)].submission(),
             states: vec![review((taken.order, taken.stability))],
             from: vec![(QUESTION.to_owned(), taken.from)],
+            keyed: None,
         }
     }
 

@@ -34,6 +34,23 @@ def as_text(name: str, value: object) -> str | None:
     return value
 
 
+def as_submission_id(value: object) -> str | None:
+    """A client's own name for a submission: the argument, or the header Idempotency-Key.
+
+    The header's value may be in quotes.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    argument, header = as_text("submission_id", value), None
+    if getattr(frappe.local, "request", None):
+        header = as_text("Idempotency-Key", frappe.get_request_header("Idempotency-Key"))
+    if header and len(header) > 1 and header[0] == header[-1] == '"':
+        header = header[1:-1]
+    if argument and header and argument != header:
+        throw(_("submission_id and the header Idempotency-Key must be the same"))
+    return argument or header
+
+
 def as_required_text(name: str, value: object) -> str:
     """Text that can be stored and is not empty."""
     text = as_text(name, value)

@@ -17,6 +17,7 @@ def process_srs_batch(
     interactions: Sequence[Mapping[str, Any]],
     subject: str | None = None,
     topic: str | None = None,
+    submission_id: str | None = None,
 ) -> Acknowledgement:
     """Take a lesson's interactions: they bring its questions into the student's reviews.
 
@@ -24,14 +25,22 @@ def process_srs_batch(
 
     Args:
         user: the student, a User; the answers count for Frappe's name of the user, in any case.
-        interactions: at most 50 of {question_id, duration_ms | time_spent_ms, attempts_count}.
+        interactions: at most 50 of {question_id, duration_ms | time_spent_ms, attempts_count,
+            answered_at}.
         subject: Game Subject of these questions.
         topic: Game Topic of these questions.
+        submission_id: a name for this call, at most 64 characters: called again within 30 days
+            with the same, it answers as the first time, and counts once. Review sessions and
+            lessons of a student share these names.
 
     Returns: status, processed, persistence_job_id, remaining_items, new_stability_counts.
     """
     interactions_json = as_json("interactions", list(interactions)) or "[]"
     submitted = engine().rate(
-        as_player(user), interactions_json, as_text("subject", subject), as_text("topic", topic)
+        as_player(user),
+        interactions_json,
+        as_text("subject", subject),
+        as_text("topic", topic),
+        as_text("submission_id", submission_id),
     )
     return acknowledge(submitted)

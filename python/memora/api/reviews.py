@@ -11,7 +11,14 @@ from typing import Any, Literal, TypedDict
 import frappe
 from frappe import _
 
-from memora.api.arguments import as_json, as_limit, as_player, as_required_text, as_text
+from memora.api.arguments import (
+    as_json,
+    as_limit,
+    as_player,
+    as_required_text,
+    as_submission_id,
+    as_text,
+)
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
 from memora.services.question_cards import DueCards, due_cards, with_cards
@@ -68,21 +75,29 @@ def get_review_session(
 @frappe.whitelist(methods=["POST"])
 @frappe_errors()
 def submit_review_session(
-    session_data: str | dict[str, Any] | None = None, responses: str | list[Any] | None = None
+    session_data: str | dict[str, Any] | None = None,
+    responses: str | list[Any] | None = None,
+    submission_id: str | int | None = None,
 ) -> Submission:
     """Take the answers of a review session: exactly one of the two forms, at most 50 answers.
 
     Args:
-        session_data: {answers: [{question_id, is_correct, time_spent_ms | duration_ms}],
-            session_meta: {subject, topic}, total_combo, completion_time_ms}.
-        responses: [{question_id, quality, response_time_ms}], quality 0 to 5, right from 3 on.
+        session_data: {answers: [{question_id, is_correct, time_spent_ms | duration_ms,
+            answered_at}], session_meta: {subject, topic}, total_combo, completion_time_ms}.
+        responses: [{question_id, quality, response_time_ms, answered_at}], quality 0 to 5, right
+            from 3 on. Of both forms: answered_at is the time in UTC by the device's clock, ISO 8601
+            or Unix seconds, at most 2 minutes ahead and 30 days ago. Without it an answer is given
+            now.
+        submission_id: the client's own name for this submission, at most 64 characters; by default
+            the header Idempotency-Key. Sent again within 30 days, it is answered as the first time,
+            and counts once.
 
     Returns: status, processed, xp_earned, persistence_job_id, remaining_items,
         new_stability_counts. By then the answers are durable, and the next read shows them.
     """
     player = as_player(frappe.session.user)
     data, listed = as_json("session_data", session_data), as_json("responses", responses)
-    submitted = engine().submit(player, data, listed)
+    submitted = engine().submit(player, data, listed, as_submission_id(submission_id))
     return {**acknowledge(submitted), "xp_earned": submitted["xp_earned"]}
 
 

@@ -10,7 +10,7 @@ use crate::servers::mariadb::audits::Audit;
 pub(crate) fn audit<'a>(
     job_id: &'a str,
     (player, season): (&'a str, &'a str),
-    entry: &Entry,
+    entry: &'a Entry,
     checksum: String,
 ) -> Audit<'a> {
     Audit {
@@ -21,6 +21,7 @@ pub(crate) fn audit<'a>(
         answered_at_us: entry.at_us,
         persisted_at_us: now_us(),
         checksum,
+        keyed: entry.keyed.as_ref(),
     }
 }
 

@@ -10,8 +10,9 @@ use mysql::Conn;
 use super::waiting::{Part, Waiting, Written};
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
+use crate::rules::acknowledgement::has_key;
 use crate::rules::entry::{Entry, From, from_of};
-use crate::rules::lineage::{States, apply, holds, is_early};
+use crate::rules::lineage::{States, apply, holds, is_early, left_of};
 use crate::rules::review::Review;
 use crate::servers::mariadb::errors::{DUPLICATE, NOT_NULL, is_contention};
 use crate::servers::mariadb::key_range::Place;
@@ -85,11 +86,15 @@ impl Engine {
             let mut settled: Vec<(&Waiting, Settled)> = Vec::new();
             let mut of_entries = Vec::new();
             for &Part { student, entries } in parts {
-                let entries: Vec<&Entry> =
+                let new: Vec<&Entry> =
                     entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
+                // What was written as another entry leaves its order.
+                let is_again = entries
+                    .iter()
+                    .any(|entry| before.contains(&entry.token) && has_key(&entry.token));
                 let is_archived = archived.contains(&student.season);
-                let chain = (is_expected && !is_archived && student.is_chain())
-                    .then(|| chain(&entries))
+                let chain = (is_expected && !is_archived && !is_again && student.is_chain())
+                    .then(|| chain(&new))
                     .flatten();
                 let counted = match chain {
                     Some(states) => {
@@ -103,18 +108,28 @@ impl Engine {
                                 from,
                             )
                         }));
-                        entries.len()
+                        new.len()
                     }
                     None => {
+                        let again: Vec<Entry> = if is_again {
+                            entries.iter().filter_map(|entry| left_of(entry, &before)).collect()
+                        } else {
+                            Vec::new()
+                        };
+                        let left: Vec<&Entry> =
+                            if is_again { again.iter().collect() } else { new.clone() };
                         let found =
-                            self.settle(database, student.name(), &entries, is_archived, lost)?;
-                        let counted = found.counted;
+                            self.settle(database, student.name(), &left, is_archived, lost)?;
+                        let counted = left[..found.counted].iter();
+                        let counted =
+                            counted.filter(|entry| !before.contains(&entry.token)).count();
                         settled.push((student, found));
                         counted
                     }
                 };
-                of_entries.extend(entries[..counted].iter().map(|entry| student.audit(entry)));
-                written.early.extend(entries.get(counted).map(|entry| entry.token.clone()));
+                let counted_now = new[..counted].iter().filter(|entry| !entry.has_counted());
+                of_entries.extend(counted_now.map(|entry| student.audit(entry)));
+                written.early.extend(new.get(counted).map(|entry| entry.token.clone()));
             }
             // Before the commit: a drain that dies after it could tell nobody.
             let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
@@ -168,7 +183,7 @@ impl Engine {
             if is_early(&states, entry) && !lost.contains(&entry.token) {
                 break;
             }
-            is_replayed |= !holds(&states, entry);
+            is_replayed |= entry.has_counted() || !holds(&states, entry);
             ids.extend(apply(&self.settings.zone, &mut states, entry));
             counted += 1;
         }

@@ -6,10 +6,12 @@ use mysql::{Conn, Value};
 
 use super::bulk::{Insert, Writing};
 use super::dates::date_value_us;
+use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use super::records::{cut, split};
 use super::statements::{MOST_IN_A_LIST, placeholders, row, rows};
 use crate::error::Result;
-use crate::rules::clock::now_us;
+use crate::rules::acknowledgement::Keyed;
+use crate::rules::clock::SiteZone;
 
 /// A link between an acknowledgement and the persisted states.
 pub struct Audit<'a> {
@@ -27,6 +29,53 @@ pub struct Audit<'a> {
     pub persisted_at_us: i64,
     /// SHA-256 over the acknowledged states, hexadecimal.
     pub checksum: String,
+    /// What the student was told, if the submission has a key.
+    pub keyed: Option<&'a Keyed>,
+}
+
+/// What was told of submissions with a key, which is no field of the document.
+pub const ADD_COLUMN: &str =
+    "ALTER TABLE `tabMemory Review Audit` ADD COLUMN IF NOT EXISTS told VARCHAR(255)";
+
+/// Where a submission is in MariaDB.
+pub enum Sent {
+    /// It has an audit record.
+    Written {
+        /// Its season.
+        season: String,
+        /// What the student was told, if that is known.
+        told: Option<Keyed>,
+    },
+    /// It is in `memora_journal`.
+    Waiting {
+        /// Its season.
+        season: String,
+        /// The entry as text.
+        text: String,
+    },
+}
+
+/// A submission by its token. Leaves a server that takes no writes.
+pub fn sent(connection: &mut Conn, token: &str) -> Result<Option<Sent>> {
+    let sql = format!(
+        "SELECT {IS_READ_ONLY}, audit.season, audit.told, waiting.season, waiting.entry \
+         FROM (SELECT ? AS token) AS asked \
+         LEFT JOIN `tabMemory Review Audit` AS audit ON audit.name = asked.token \
+         LEFT JOIN `memora_journal` AS waiting ON waiting.token = asked.token"
+    );
+    type Found = (bool, Option<String>, Option<String>, Option<String>, Option<String>);
+    let Some((is_read_only, written, told, waiting, text)): Option<Found> =
+        row(connection, &sql, (token,))?
+    else {
+        return Ok(None);
+    };
+    leave_if_read_only(is_read_only)?;
+    let told = told.and_then(|told| serde_json::from_str(&told).ok());
+    Ok(match (written, waiting) {
+        (Some(season), _) => Some(Sent::Written { season, told }),
+        (None, Some(season)) => Some(Sent::Waiting { season, text: text.unwrap_or_default() }),
+        (None, None) => None,
+    })
 }
 
 /// The submissions that have been written: they have audit records.
@@ -42,35 +91,29 @@ pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>
     Ok(names)
 }
 
+/// A submission's time, as MariaDB has it, and its name.
+pub type AuditPlace = (String, String);
+
 /// The students who submitted answers of a season after a moment, Unix microseconds, and before a
-/// submission of this name, the latest first: names of submissions and players. Names begin with
-/// the time, so the primary key finds them; those of older versions come first.
+/// submission, the latest first: each with the place of the submission.
 pub fn submitted_since(
     connection: &mut Conn,
-    season: &str,
-    since_us: i64,
-    before: Option<&str>,
+    zone: &SiteZone,
+    (season, since_us): (&str, i64),
+    before: Option<&AuditPlace>,
     most: usize,
-) -> Result<Vec<(String, String)>> {
-    // Only older versions' names can look like times more than a day ahead.
-    let newest_us = now_us() + 24 * 3600 * 1_000_000;
-    let in_milliseconds = |us: i64| format!("{:012x}", us / 1_000);
-    // Older versions' begin with microseconds.
-    let in_microseconds = |us: i64| format!("{us:x}");
-    let sql = "SELECT name, player FROM `tabMemory Review Audit` \
-               WHERE (name BETWEEN ? AND ? OR name BETWEEN ? AND ?) AND name < ? AND season = ? \
-               ORDER BY name DESC LIMIT ?";
-    let params = (
-        in_milliseconds(since_us),
-        in_milliseconds(newest_us),
-        in_microseconds(since_us),
-        in_microseconds(newest_us),
-        // All names of either form are hexadecimal.
-        before.unwrap_or("g"),
-        season,
-        most,
-    );
-    rows(connection, sql, params)
+) -> Result<Vec<(AuditPlace, String)>> {
+    let sql = "SELECT CAST(answered_at AS CHAR), name, player FROM `tabMemory Review Audit` \
+               FORCE INDEX (answered_at) WHERE season = ? AND answered_at >= ? \
+               AND answered_at <= ? AND (answered_at < ? OR name < ?) \
+               ORDER BY answered_at DESC, name DESC LIMIT ?";
+    let (seconds, rest) = split(since_us);
+    let since = date_value_us(zone, seconds, rest);
+    let last = ("9999-12-31".to_owned(), String::new());
+    let (at, name) = before.unwrap_or(&last);
+    let params = (season, since, at, at, name, most);
+    let found: Vec<(String, String, String)> = rows(connection, sql, params)?;
+    Ok(found.into_iter().map(|(at, name, player)| ((at, name), player)).collect())
 }
 
 /// Writes audit records.
@@ -93,13 +136,14 @@ pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) 
             u64::try_from(audit.answers).unwrap_or(u64::MAX).into(),
             date(audit.answered_at_us),
             audit.checksum.as_str().into(),
+            audit.keyed.and_then(|keyed| serde_json::to_string(keyed).ok()).into(),
         ];
         row
     });
     let into = "INSERT INTO `tabMemory Review Audit` \
         (name, persisted_at, creation, modified, player, modified_by, owner, season, answers, \
-        answered_at, checksum)";
-    let values = "(?, ?, persisted_at, persisted_at, ?, player, player, ?, ?, ?, ?)";
+        answered_at, checksum, told)";
+    let values = "(?, ?, persisted_at, persisted_at, ?, player, player, ?, ?, ?, ?, ?)";
     Insert { into, values, update: "" }.run(connection, writing, rows)
 }
 

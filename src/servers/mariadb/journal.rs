@@ -105,6 +105,12 @@ fn append_until(
     Ok(i64::try_from(id).unwrap_or(i64::MAX))
 }
 
+/// Season and text of an entry, if its text is another than this one.
+pub fn other_than(connection: &mut Conn, id: i64, text: &str) -> Result<Option<(String, String)>> {
+    let sql = "SELECT season, entry FROM `memora_journal` WHERE id = ? AND entry <> ?";
+    row(connection, sql, (id, text))
+}
+
 /// A student's entries of a season, by their ids.
 pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<Vec<TableEntry>> {
     let sql = format!(

@@ -13,7 +13,7 @@ use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
 use super::strays::{has_strays, move_strays, put_back};
 use super::{
-    archive, checks, journal, limiter, outages, registrations, renames, retention, unshown,
+    archive, audits, checks, journal, limiter, outages, registrations, renames, retention, unshown,
 };
 use crate::error::{Error, Result};
 use crate::rules::names::check_season_name;
@@ -80,6 +80,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     run_text(connection, outages::ROWS)?;
     run_text(connection, journal::ADD_MET)?;
     run_text(connection, unshown::ADD_COLUMNS)?;
+    run_text(connection, audits::ADD_COLUMN)?;
     unshown::make_rows(connection)?;
     run_text(connection, registrations::WIDEN)?;
     run_text(connection, checks::ROW)?;

@@ -149,17 +149,10 @@ pub struct Lookup {
     pub head: Head,
     /// How many questions the student tracks.
     pub records: u64,
+    /// How many questions are due, without those asked for.
+    pub others_due: u64,
     /// The records asked for, as far as there are any.
     pub reviews: Vec<Review>,
-}
-
-/// What became of answers that the cache was shown.
-#[derive(Default)]
-pub struct Shown {
-    /// What confirms that the cache may be believed; empty: nothing does.
-    pub confirmation: String,
-    /// How many questions are due now; nothing where the student's cache was dropped instead.
-    pub remaining: Option<u64>,
 }
 
 impl CacheScripts {
@@ -211,24 +204,27 @@ impl CacheScripts {
     }
 
     /// What a submission must know of these questions, or all there is if none is named; `links`
-    /// are members of the set of known links.
+    /// are members of the set of known links, and `now` is in Unix seconds.
     pub fn lookup(
         &self,
         connection: &mut RedisConnection,
         student: Student<'_>,
+        now: i64,
         links: &[String],
         ids: &[String],
     ) -> Result<Found<Lookup>> {
         let mut call = student.ask(&self.lookup);
-        call.key(student.keys.links()).arg(links.len()).arg(links).arg(ids);
+        call.key(student.keys.links()).arg(now).arg(links.len()).arg(links).arg(ids);
         found(connection, &call, |answer| {
             let links = known(answer.list()?);
             let (head, records) = (answer.head()?, answer.number()?);
-            Ok(Lookup { links, head, records, reviews: pairs(&answer.text()?)? })
+            let others_due = answer.number()?;
+            Ok(Lookup { links, head, records, others_due, reviews: pairs(&answer.text()?)? })
         })
     }
 
-    /// Shows a submission that was kept; `before` has what was known of its questions.
+    /// Shows a submission that was kept; `before` has what was known of its questions. Returns what
+    /// confirms that the cache may be believed; empty: nothing does.
     pub fn apply(
         &self,
         connection: &mut RedisConnection,
@@ -237,7 +233,7 @@ impl CacheScripts {
         (before, reviews): (&HashMap<String, Review>, &[Review]),
         now: i64,
         seconds_to_live: u64,
-    ) -> Result<Shown> {
+    ) -> Result<String> {
         let mut call = self.apply.key(&[
             student.schedule(),
             student.details(),
@@ -272,8 +268,7 @@ impl CacheScripts {
                 .arg(&review.question_id)
                 .arg(review.detail());
         }
-        let (confirmation, remaining): (String, Option<u64>) = connection.script(&call)?;
-        Ok(Shown { confirmation, remaining })
+        connection.script(&call)
     }
 
     /// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of

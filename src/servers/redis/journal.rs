@@ -11,6 +11,7 @@ use super::look::LookNote;
 use super::replicas::Replicas;
 use super::{RedisConnection, clock, confirm, text, unexpected};
 use crate::error::{Error, Result};
+use crate::rules::acknowledgement::has_key;
 
 /// How long a drain that was queued keeps others from being queued; the scripts have it, too.
 const DRAIN_FLAG_SECONDS: u64 = 60;
@@ -53,6 +54,8 @@ pub enum Appended {
     },
     /// Another submission of the student came first.
     Conflict,
+    /// A submission with the same key is in the journal: this one, or the same sent before.
+    Known,
 }
 
 /// A submission to be appended.
@@ -112,15 +115,17 @@ impl JournalScripts {
             .arg(entry.player)
             .arg(entry.season)
             .arg(entry.text)
-            .arg(connection.until_us());
+            .arg(connection.until_us())
+            .arg(u8::from(has_key(entry.token)));
         let (answer, is_replicated): (Vec<Value>, _) =
             connection.replicated_script(&call, replicas)?;
-        match (answer.len(), answer.get(2)) {
+        match (answer.first(), answer.get(2)) {
             (_, Some(queued)) => {
                 Ok(Appended::Added { drain_wanted: *queued == Value::Int(1), is_replicated })
             }
-            (0, None) => Err(connection.too_late()),
-            (_, None) => Ok(Appended::Conflict),
+            (None, _) => Err(connection.too_late()),
+            (Some(kind), _) if text(kind.clone())? == "known" => Ok(Appended::Known),
+            _ => Ok(Appended::Conflict),
         }
     }
 

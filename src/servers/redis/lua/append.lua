@@ -1,11 +1,15 @@
 -- Adds a submission to the journal, if it was computed from the student's last one.
 -- KEYS: stream, the student's pending submissions, drain flag, submissions by token
 -- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry, until
--- when the caller waits for it, Unix microseconds by this server's clock Returns {'added', id, 1 if
--- a drain must be queued} | {'conflict'} | {}, when it comes too late
+-- when the caller waits for it, Unix microseconds by this server's clock, 1 if it has a key
+-- Returns {'added', id, 1 if a drain must be queued} | {'conflict'} | {}, when it comes too late |
+-- {'known'}, when a submission with this key is here, perhaps this one
 local time = redis.call('TIME')
 if time[1] * 1000000 + time[2] > tonumber(ARGV[7]) then
   return {}
+end
+if ARGV[8] == '1' and redis.call('HEXISTS', KEYS[4], ARGV[3]) == 1 then
+  return {'known'}
 end
 local last = redis.call('HMGET', KEYS[2], 'head', 'token')
 -- A process whose connection broke before the answer asks again, perhaps after others: the last

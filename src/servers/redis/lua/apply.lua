@@ -6,7 +6,7 @@
 -- many topics get questions, subjects' members of the sorted set by subject ..., (topic's field of
 -- the details, ids that it gets, each with NUL at its end) ..., (next review, its place in a
 -- subject, which of the subjects from 1 or 0 for none, id, detail) ...
--- Returns {confirmation or nothing, how many are due then; nothing when dropped}
+-- Returns confirmation or nothing
 local call = redis.call
 local subjects, topics = tonumber(ARGV[7]), tonumber(ARGV[8])
 call('DEL', KEYS[3])
@@ -19,7 +19,7 @@ local current = call('ZSCORE', KEYS[1], '') == ARGV[1]
 if not current then
   call('DEL', KEYS[1], KEYS[2], KEYS[6])
   call('ZREM', KEYS[4], ARGV[6])
-  return {confirmation, false}
+  return confirmation
 end
 -- The first is not a subject but the order of the head: another one's is no use any more.
 local numbers = call('ZMSCORE', KEYS[6], '', unpack(ARGV, 9, 8 + subjects))
@@ -78,4 +78,4 @@ if #places > 0 then
   call('EXPIRE', KEYS[6], ARGV[4])
 end
 call('ZADD', KEYS[4], ARGV[5] + ARGV[4], ARGV[6])
-return {confirmation, call('ZCOUNT', KEYS[1], '-inf', ARGV[5])}
+return confirmation

@@ -1,9 +1,10 @@
 -- What a submission needs to know of one student.
 -- Begins as believed.lua.
 -- KEYS: ..., known links
--- ARGV: ..., number of links, links ..., ids ... (no id: every record)
--- Returns {'warm', confirmation or nothing, links, head, records, found} where links says 1 for
--- each known one, and found is id, detail, id, ... joined by NUL
+-- ARGV: ..., now, number of links, links ..., ids ... (no id: every record)
+-- Returns {'warm', confirmation or nothing, links, head, records, others, found} where links says 1
+-- for each known one, others is how many other questions than these are due, and found is id,
+-- detail, id, ... joined by NUL
 local records = call('ZCARD', KEYS[2])
 local head, lists = unpack(call('HMGET', KEYS[3], '', '\0'))
 -- The details have a field for each topic, and one that counts these.
@@ -12,11 +13,11 @@ if not head or not topics or call('HLEN', KEYS[3]) ~= records + 1 + topics then
   return {'cold', confirmation}
 end
 local links = {}
-local first_id = 4 + tonumber(ARGV[3])
-for index = 4, first_id - 1 do
+local first_id = 5 + tonumber(ARGV[4])
+for index = 5, first_id - 1 do
   links[#links + 1] = call('SISMEMBER', KEYS[5], ARGV[index])
 end
-local found = {}
+local found, others = {}, 0
 if first_id > #ARGV then
   local details = call('HGETALL', KEYS[3])
   for index = 1, #details, 2 do
@@ -26,6 +27,13 @@ if first_id > #ARGV then
     end
   end
 else
+  local now = tonumber(ARGV[3])
+  others = call('ZCOUNT', KEYS[2], '-inf', now)
+  for _, date in ipairs(call('ZMSCORE', KEYS[2], unpack(ARGV, first_id))) do
+    if date and tonumber(date) <= now then
+      others = others - 1
+    end
+  end
   local details = call('HMGET', KEYS[3], unpack(ARGV, first_id))
   for index = 1, #details do
     if details[index] then
@@ -34,4 +42,4 @@ else
     end
   end
 end
-return {'warm', confirmation, links, head, records - 1, table.concat(found, '\0')}
+return {'warm', confirmation, links, head, records - 1, others, table.concat(found, '\0')}

@@ -14,15 +14,22 @@ AUDIT: Final = "Memory Review Audit"
 AT_A_TIME: Final = 5_000
 # Answers of the last day in redis_queue without an audit record are saved again (`written.rs`).
 LEAST_DAYS: Final = 2
+# A submission with a key is recognised for so long when it is sent again (`sent_again.rs`).
+KEY_DAYS: Final = 30
 
 
 class MemoryReviewAudit(Document):
     @staticmethod
     def clear_old_logs(days: int = 365) -> None:
-        """Frappe's Log Settings call this once a day. The last two days always stay. Commits."""
-        old = {"modified": ("<", now_datetime() - timedelta(days=max(days, LEAST_DAYS)))}
-        while names := frappe.get_all(
-            AUDIT, filters=old, pluck="name", order_by="modified asc", limit=AT_A_TIME
-        ):
-            frappe.db.delete(AUDIT, {"name": ("in", names)})
-            frappe.db.commit()
+        """Frappe's Log Settings call this once a day, and it commits.
+
+        The last two days always stay, and the last 30 of submissions with a key.
+        """
+        for is_keyed, least_days in (("not like", LEAST_DAYS), ("like", KEY_DAYS)):
+            before = now_datetime() - timedelta(days=max(days, least_days))
+            old = {"modified": ("<", before), "name": (is_keyed, "key-%")}
+            while names := frappe.get_all(
+                AUDIT, filters=old, pluck="name", order_by="modified asc", limit=AT_A_TIME
+            ):
+                frappe.db.delete(AUDIT, {"name": ("in", names)})
+                frappe.db.commit()

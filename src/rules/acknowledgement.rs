@@ -1,0 +1,99 @@
+//! What a student is told of a submission, and the key by which it is recognised when it is sent
+//! again. Pure.
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::rules::submission::Submission;
+
+/// What a student is told of answers that were kept. The names are short in storage, because a
+/// submission with a key keeps its own for 30 days.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Acknowledgement {
+    /// How many answers were taken.
+    #[serde(rename = "p")]
+    pub processed: usize,
+    /// How many questions were answered right, each once.
+    #[serde(rename = "c")]
+    pub correct: usize,
+    /// What a review session earns.
+    #[serde(rename = "x")]
+    pub xp_earned: u64,
+    /// How many questions were due then.
+    #[serde(rename = "r")]
+    pub remaining: u64,
+    /// How many answers led to stability 1, 2, 3 and 4.
+    #[serde(rename = "n")]
+    pub stability_counts: [u32; 4],
+}
+
+/// The acknowledgement of a submission that has a key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Keyed {
+    /// Distinguishes other answers with the same key: [`fingerprint`].
+    #[serde(rename = "f")]
+    pub fingerprint: String,
+    /// What the student was told.
+    #[serde(flatten)]
+    pub told: Acknowledgement,
+}
+
+/// The token of a student's submission that has a key: always the same, so whatever recognises a
+/// token recognises a submission that is sent again.
+pub fn token_of(player: &str, key: &str) -> String {
+    format!("key-{:.32x}", Sha256::digest(format!("{player}\0{key}").as_bytes()))
+}
+
+/// Whether a token is that of a submission with a key.
+pub fn has_key(token: &str) -> bool {
+    token.starts_with("key-")
+}
+
+/// Distinguishes a submission from others with the same key: 16 hexadecimal digits. It depends on
+/// nothing that may change from version to version.
+pub fn fingerprint(submission: &Submission) -> String {
+    let mut text = String::new();
+    for answer in &submission.answers {
+        let (is_correct, given_at) = (answer.observed.is_correct(), answer.given_at.unwrap_or(0));
+        let duration_ms = answer.observed.duration_ms();
+        text.push_str(&format!(
+            "{}\0{is_correct}\0{duration_ms}\0{given_at}\0",
+            answer.question_id
+        ));
+    }
+    let name = |name: &Option<String>| name.clone().unwrap_or_default();
+    text.push_str(&format!("{}\0{}", name(&submission.subject), name(&submission.topic)));
+    format!("{:.16x}", Sha256::digest(text.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_one_students_own() {
+        let token = token_of("a@school.example", "1");
+        assert_eq!((token.len(), has_key(&token)), (36, true));
+        assert_eq!(token, token_of("a@school.example", "1"));
+        for (player, key) in [("b@school.example", "1"), ("a@school.example", "2"), ("a", "1")] {
+            assert_ne!(token, token_of(player, key));
+        }
+        assert!(!has_key("0199f3c1-2a40-7a6b-8a0e-4a1d1b0c9d11"));
+    }
+
+    #[test]
+    fn other_answers_have_another_fingerprint() {
+        let read = |json: &str| Submission::from_responses(json).unwrap_or_default();
+        let one = read(r#"[{"question_id": "q", "quality": 5}]"#);
+        assert_eq!(fingerprint(&one), fingerprint(&one.clone()));
+        for other in [
+            r#"[{"question_id": "r", "quality": 5}]"#,
+            r#"[{"question_id": "q", "quality": 1}]"#,
+            r#"[{"question_id": "q", "quality": 5, "response_time_ms": 1}]"#,
+            r#"[{"question_id": "q", "quality": 5}, {"question_id": "q", "quality": 5}]"#,
+            r#"[{"question_id": "q", "quality": 5, "answered_at": "2026-11-26T08:00:00Z"}]"#,
+        ] {
+            assert_ne!(fingerprint(&one), fingerprint(&read(other)), "{other}");
+        }
+    }
+}
