@@ -22,6 +22,9 @@ pub enum Observed {
     Review {
         /// The answer was right.
         is_correct: bool,
+        /// How well it was known, 0 to 5, if the client said so.
+        #[serde(default)]
+        quality: Option<u8>,
         /// Milliseconds it took.
         duration_ms: u64,
     },
@@ -38,7 +41,7 @@ impl Observed {
     /// The stability after this, and the days until the next review.
     pub fn rate(self, stability: u8) -> (u8, i32) {
         match self {
-            Observed::Review { is_correct, duration_ms } => {
+            Observed::Review { is_correct, duration_ms, .. } => {
                 let after = ladder::stability_after_answer(stability, is_correct, duration_ms);
                 (after, ladder::days_after_answer(after))
             }
@@ -55,6 +58,14 @@ impl Observed {
             Observed::Review { duration_ms, .. } | Observed::Lesson { duration_ms, .. } => {
                 duration_ms
             }
+        }
+    }
+
+    /// How well it was known, if the client said so.
+    pub fn quality(self) -> Option<u8> {
+        match self {
+            Observed::Review { quality, .. } => quality,
+            Observed::Lesson { .. } => None,
         }
     }
 

@@ -189,6 +189,9 @@ struct Wire {
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
     a: Vec<WireAnswer>,
+    /// Their qualities, where clients gave any. Older processes ignore them.
+    #[serde(default)]
+    q: Vec<Option<u8>>,
     /// When each answer was given, if any client said so: seconds before the entry's time.
     #[serde(default)]
     w: Vec<i64>,
@@ -218,6 +221,8 @@ struct Written<'a> {
     m: (Option<&'a str>, Option<&'a str>),
     i: Vec<&'a str>,
     a: Vec<WireAnswer>,
+    #[serde(skip_serializing_if = "is_none_given")]
+    q: Vec<Option<u8>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     w: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -237,6 +242,10 @@ const WRONG: u8 = 0;
 const RIGHT: u8 = 1;
 const LESSON: u8 = 2;
 
+fn is_none_given(qualities: &[Option<u8>]) -> bool {
+    qualities.iter().all(Option::is_none)
+}
+
 fn is_nothing(names: &(Option<&str>, Option<&str>)) -> bool {
     names.0.is_none() && names.1.is_none()
 }
@@ -252,7 +261,7 @@ impl<'a> Written<'a> {
         let place = |id: &str| questions.binary_search(&id).unwrap_or(0);
         let a = entry.submission.answers.iter().map(|answer| {
             let (kind, attempts, duration_ms) = match answer.observed {
-                Observed::Review { is_correct, duration_ms } => {
+                Observed::Review { is_correct, duration_ms, .. } => {
                     (if is_correct { RIGHT } else { WRONG }, 0, duration_ms)
                 }
                 Observed::Lesson { attempts, duration_ms } => (LESSON, attempts, duration_ms),
@@ -296,6 +305,7 @@ impl<'a> Written<'a> {
             u: !entry.is_sure,
             m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
             a: a.collect(),
+            q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
             w,
             k: entry.keyed.as_ref(),
             n: names,
@@ -317,6 +327,7 @@ impl Wire {
             m: (subject, topic),
             i: ids,
             a,
+            q,
             w,
             k,
             n,
@@ -333,10 +344,12 @@ impl Wire {
         };
         let seconds = at_us.div_euclid(1_000_000);
         let mut before = w.into_iter();
-        let answers = a.into_iter().map(|(place, kind, attempts, duration_ms)| {
+        let qualities = q.into_iter().chain(std::iter::repeat(None));
+        let answers = a.into_iter().zip(qualities).map(|(answer, quality)| {
+            let (place, kind, attempts, duration_ms) = answer;
             let observed = match kind {
                 LESSON => Observed::Lesson { attempts, duration_ms },
-                kind => Observed::Review { is_correct: kind == RIGHT, duration_ms },
+                kind => Observed::Review { is_correct: kind == RIGHT, quality, duration_ms },
             };
             let before = before.next().filter(|before| *before != 0);
             let given_at = before.map(|before| seconds.wrapping_sub(before));
@@ -431,6 +444,23 @@ mod tests {
         fn whatever_else_is_refused_with_a_reason(text in "\\PC*") {
             let _ = Entry::read(&text, "x");
         }
+    }
+
+    #[test]
+    fn qualities_are_kept_and_need_not_be_there() {
+        let one = entry(&[(1, 5), (2, 0)], &[]);
+        let text = one.to_text().unwrap_or_default();
+        assert!(text.contains(r#""q":[5,0]"#), "{text}");
+        let mut without = one;
+        for answer in &mut without.submission.answers {
+            if let Observed::Review { quality, .. } = &mut answer.observed {
+                *quality = None;
+            }
+        }
+        // As an older process wrote it, and as an answer without a quality is written.
+        let older = text.replace(r#","q":[5,0]"#, "");
+        assert_eq!(without.to_text().ok(), Some(older.clone()));
+        assert_eq!(Entry::read(&older, "x"), Ok(without));
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Submission {
         let answers = each("answers", data.get("answers"), |answer| {
             let is_correct = truth(answer, "is_correct")?;
             let duration_ms = duration(answer, &["time_spent_ms", "duration_ms"])?;
-            new_answer(answer, Observed::Review { is_correct, duration_ms })
+            new_answer(answer, Observed::Review { is_correct, quality: None, duration_ms })
         })?;
         let nothing = Fields::new();
         let meta = match data.get("session_meta").unwrap_or(&Value::Null) {
@@ -93,8 +93,9 @@ impl Submission {
                 return Err("quality must be a whole number from 0 to 5".to_owned());
             };
             let is_correct = quality >= RIGHT_QUALITY;
+            let quality = u8::try_from(quality).ok();
             let duration_ms = duration(response, &["response_time_ms"])?;
-            new_answer(response, Observed::Review { is_correct, duration_ms })
+            new_answer(response, Observed::Review { is_correct, quality, duration_ms })
         })?;
         Ok(Submission { answers, ..Submission::default() })
     }
@@ -329,7 +330,17 @@ mod tests {
         let session = Submission::from_session_data(session).unwrap_or_default();
         let responses = Submission::from_responses(responses).unwrap_or_default();
         assert_eq!(session.answers.len(), 2);
-        assert_eq!(session.answers, responses.answers);
+        for ((answer, response), given) in
+            session.answers.iter().zip(&responses.answers).zip([3, 2])
+        {
+            assert_eq!(answer.question_id, response.question_id);
+            let Observed::Review { is_correct, quality: None, duration_ms } = answer.observed
+            else {
+                panic!("{answer:?}")
+            };
+            let quality = Some(given);
+            assert_eq!(response.observed, Observed::Review { is_correct, quality, duration_ms });
+        }
         assert_eq!(session.subject.as_deref(), Some("Math"));
         assert_eq!((session.total_combo, responses.total_combo), (3, 0));
     }

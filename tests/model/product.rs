@@ -36,6 +36,7 @@ impl Given {
     fn observed(self) -> Observed {
         Observed::Review {
             is_correct: self != Given::Wrong,
+            quality: None,
             duration_ms: if self == Given::Fast { 1_000 } else { 3_000 },
         }
     }
