@@ -70,6 +70,27 @@ class SubmitAnswer(TypedDict):
     drain_wanted: bool
 
 @type_check_only
+class LoggedAnswer(TypedDict):
+    """One answer of `Engine.answers`.
+
+    `job_id`: the submission's `persistence_job_id`. `is_correct`: with `quality`, from 3 on; in a
+    lesson, at the first attempt. `quality` (0 to 5) if the client gave one; `attempts` in a lesson
+    only. `stability_before`: of the record that the answer counted on; None if there was none.
+    `is_counted` is false for an answer that an edit overrides, because it came after it.
+    """
+
+    job_id: str
+    season: str
+    question_id: str
+    answered_at: int
+    is_correct: bool
+    duration_ms: int
+    quality: int | None
+    attempts: int | None
+    stability_before: int | None
+    is_counted: bool
+
+@type_check_only
 class DrainReport(TypedDict):
     """What one `Engine.drain` did. `remaining` counts the submissions still in the journal.
 
@@ -567,6 +588,39 @@ class Engine:
         Args:
             player: the session's user.
             job_id: the `persistence_job_id` of the submission.
+        """
+
+    # -- answers ----------------------------------------------------------------------------------
+    def answers(
+        self,
+        player: str,
+        season: str | None,
+        since: float | None = None,
+        until: float | None = None,
+        limit: int = 1000,
+        after: str | None = None,
+    ) -> list[LoggedAnswer]:
+        """A page of the student's answers from the log, oldest first.
+
+        They come submission by submission, in the order in which these were taken, and each whole.
+        To read all, ask again with `after` set to the last answer's `job_id`, until a page is
+        empty.
+
+        Answers that wait in the journal are not there yet (call `drain` first), and those of
+        audit records that Log Settings have cleared not any more. Submissions from before the log,
+        and states that were set, have no answers in it.
+
+        Args:
+            player: the student, exactly as named.
+            season: its name, archived or not; None: all.
+            since: only answers given at this Unix time or later.
+            until: only answers given before this Unix time.
+            limit: most answers of a page, 50 to 10,000.
+            after: only submissions after the one of this job id.
+
+        Raises:
+            InvalidInput: limit, since or until cannot be used.
+            EngineFault: a newer memora has written a log, or it is damaged.
         """
 
     # -- journal ----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ use crate::consistency::drain::audit::{audit, checksum};
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::progress::OnProgress;
+use crate::rules::answer_log::as_computed;
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::review::Review;
@@ -115,19 +116,18 @@ impl Engine {
                 return Ok(Err(reason));
             }
             let entry = match entry(&found) {
-                // Later answers were computed from it, if the student saw it, so newer states stay.
-                Ok(entry) => Entry::of_states(entry.token, entry.states),
+                Ok(entry) => entry,
                 Err(reason) => return Ok(Err(reason)),
             };
+            // Later answers were computed from it, if the student saw it, so newer states stay.
+            let states = Entry::of_states(entry.token.clone(), entry.states.clone());
             let SetAside { player, season, job_id, payload } = found;
             let student = (player.as_str(), season.as_str());
-            self.count_alone(database, student, &entry)?;
+            self.count_alone(database, student, &states)?;
             if audits::audited(database, &[&job_id])?.is_empty() {
-                audits::audit(
-                    database,
-                    self.settings.writing(),
-                    &[audit(&job_id, student, &entry, checksum(&payload))],
-                )?;
+                let before = as_computed(&entry);
+                let audit = audit(&job_id, student, (&entry, &before), checksum(&payload));
+                audits::audit(database, self.settings.writing(), &[audit])?;
             }
             poison::mark_replayed(database, zone, now_us(), name)?;
             Ok(Ok(Outcome::Replayed(player.clone(), season.clone())))

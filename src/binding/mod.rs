@@ -1,6 +1,7 @@
 //! The engine as Python sees it: take the values, leave the GIL, call Rust, turn the result back.
 //! Documented in `python/memora/_engine.pyi`, where editors look.
 
+mod answers;
 mod archive;
 mod exceptions;
 mod journal;

@@ -8,6 +8,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::rules::acknowledgement::has_key;
+use crate::rules::answer_log::{Before, before_each};
 use crate::rules::clock::SiteZone;
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::plan::plan;
@@ -208,27 +209,44 @@ fn is_settled(states: &States, id: &str, order: i64) -> bool {
     states.of.get(id).is_some_and(|state| state.is_edited && state.rank > order)
 }
 
+/// What each answer of an entry counts on when the entry is applied to these states.
+pub fn counts_on(states: &States, entry: &Entry) -> Vec<Before> {
+    let is_taken_unchanged = holds(states, entry);
+    let standing = entry.from.iter().map(|(id, from)| {
+        if is_taken_unchanged {
+            return from.map(|(_, stability)| stability).map_or(Before::NoRecord, Before::Rung);
+        }
+        if is_settled(states, id, entry.order) {
+            return Before::Overridden;
+        }
+        let state = computed_from(states, entry, id, *from);
+        state.map_or(Before::NoRecord, |state| Before::Rung(state.stability))
+    });
+    before_each(entry, standing.collect())
+}
+
 /// Computes an entry again, from its answers, on the present states.
 fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     let mut base: HashMap<String, Review> = HashMap::new();
     let mut settled = HashSet::new();
     for (id, from) in &entry.from {
-        let present = states.of.get(id);
         if is_settled(states, id, entry.order) {
             settled.insert(id.as_str());
             continue;
         }
-        let gone = from.filter(|_| states.standing(id, *from) == Standing::Missing);
-        let state = gone.and_then(|from| before(entry, id, from));
-        base.extend(
-            state
-                .or_else(|| present.map(|state| state.review.clone()))
-                .map(|state| (id.clone(), state)),
-        );
+        let state = computed_from(states, entry, id, *from);
+        base.extend(state.map(|state| (id.clone(), state)));
     }
     let mut submission = entry.submission.clone();
     submission.answers.retain(|answer| !settled.contains(answer.question_id.as_str()));
     plan(zone, &submission, &base, entry.order, entry.at_us / 1_000_000).reviews
+}
+
+/// What an entry's answers to a question are computed from when they are computed again.
+fn computed_from(states: &States, entry: &Entry, id: &str, from: Option<From>) -> Option<Review> {
+    let gone = from.filter(|_| states.standing(id, from) == Standing::Missing);
+    gone.and_then(|from| before(entry, id, from))
+        .or_else(|| states.of.get(id).map(|state| state.review.clone()))
 }
 
 /// A lost state that an entry was computed from, as far as the entry tells.

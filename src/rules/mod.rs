@@ -3,6 +3,7 @@
 pub mod acknowledgement;
 pub mod alarm;
 pub mod answer;
+pub mod answer_log;
 pub mod answered_at;
 pub mod archive_step;
 pub mod belief;

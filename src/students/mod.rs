@@ -1,5 +1,6 @@
 //! What students do: they ask which questions are due, and answer.
 
+pub mod answers;
 mod arrange;
 pub mod call_times;
 pub mod due;

@@ -102,6 +102,10 @@ def test_nothing_is_left_of_an_erased_student(erased: Site, engine: Engine) -> N
     # The order that voids earlier computations, for ten minutes.
     left = everything(erased, STUDENT)
     assert set(left) == {"srs-pending"}
+    # Nor in the audit records that keep a drain from writing what it has in hand.
+    logged = erased.sql("SELECT player FROM `tabMemory Review Audit` WHERE _answer_log IS NOT NULL")
+    assert logged == [{"player": NEIGHBOUR}]
+    assert engine.answers(STUDENT, None) == []
     assert all(erased.journal.ttl(key) <= 600 for key in erased.journal.keys(f"*{STUDENT}*"))
     assert everything(erased, NEIGHBOUR) == others
     engine.drain()
@@ -297,7 +301,7 @@ def test_a_student_is_given_everything(erased: Site, old: str) -> None:
     found = srs.export_student(STUDENT)
     assert {name: len(rows) for name, rows in found.items() if name != "player"} == {
         "Player Memory Tracker": 4, "Archived Memory Tracker": 100, "Memory Review Audit": 2,
-        "Poison Review": 1,
+        "Poison Review": 1, "answers": 3,
     }  # fmt: skip
     # Waiting answers were saved first.
     assert {row["question_id"] for row in found["Player Memory Tracker"]} == {
@@ -307,9 +311,10 @@ def test_a_student_is_given_everything(erased: Site, old: str) -> None:
         "lesson",
     }
     assert {row["season"] for row in found["Archived Memory Tracker"]} == {old}
-    assert {row["player"] for name, rows in found.items() if name != "player" for row in rows} == {
-        STUDENT
-    }
+    of_doctypes = [name for name in found if name not in ("player", "answers")]
+    assert {row["player"] for name in of_doctypes for row in found[name]} == {STUDENT}
+    assert [answer["question_id"] for answer in found["answers"]] == ["bad", "new", "lesson"]
+    json.dumps(found, default=str)
 
 
 def run(site: Site, *arguments: str, given: str = "") -> Any:
@@ -382,3 +387,14 @@ def test_what_was_written_under_an_old_name_is_erased_too(
         assert site.rows(name) == {}
         assert ids(engine.due(name)) == []
     assert engine.outage_news() == []
+
+
+def test_the_log_is_given_whole_however_many_pages_it_has(
+    site: Site, app: App, engine: Engine
+) -> None:
+    given = [f"q{number:04}" for number in range(1_200)]
+    for first in range(0, len(given), 50):
+        engine.submit(PLAYER, session_data=session(*given[first : first + 50]))
+    app(user=MANAGER)
+    found = srs.export_student(PLAYER)
+    assert [answer["question_id"] for answer in found["answers"]] == given

@@ -492,6 +492,8 @@ def test_old_audit_records_are_forgotten_a_few_at_a_time(
     frappe.local.db.commit()
     memory_review_audit.MemoryReviewAudit.clear_old_logs()
     assert len(manager.sql("SELECT name FROM `tabMemory Review Audit`")) == 1
+    # With their logs of answers.
+    assert len(engine.answers(STUDENTS[0], SEASON)) == 1
 
 
 def test_audit_records_stay_that_tell_what_the_database_lacks(

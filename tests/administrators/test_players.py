@@ -250,6 +250,8 @@ def test_what_comes_under_the_old_name_meanwhile_is_carried(
     assert ids(engine.due(NEW)) == []
     audits = site.sql("SELECT DISTINCT player FROM `tabMemory Review Audit`")
     assert audits == [{"player": NEW}]
+    logged = [answer["question_id"] for answer in engine.answers(NEW, SEASON)]
+    assert (sorted(logged), engine.answers(PLAYER, None)) == (["new", "q", "r"], [])
 
 
 @pytest.mark.engines(**IMPATIENT_WITH_REDIS)

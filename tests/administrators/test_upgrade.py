@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 
-from memora._engine import Engine
+import pytest
+
+from memora._engine import Engine, EngineFault
 from tests.consistency.test_drain import drain_all, kept
 from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
 
@@ -41,6 +43,9 @@ def test_entries_of_the_stream_are_read_drained_and_built_upon(site: Site, engin
     rows = site.rows()
     assert {name: rows[name]["stability"] for name in rows} == {"q": 3, "r": 1}
     assert site.sql("SELECT COUNT(*) AS n FROM `tabMemory Review Audit`")[0]["n"] == 2
+    # An entry of version 0.1 has no answers.
+    (logged,) = engine.answers(PLAYER, SEASON)
+    assert (logged["question_id"], logged["stability_before"]) == ("q", 2)
 
 
 def test_blind_answers_count_on_top_of_what_waits_in_the_stream(site: Site, engine: Engine) -> None:
@@ -72,7 +77,59 @@ def test_blind_answers_count_on_top_of_what_waits_in_the_stream(site: Site, engi
     drain_all(site, engine)
     rows = site.rows()
     assert {name: rows[name]["stability"] for name in rows} == {"q": 3, "r": 1, "new": 1}
+    # They count on what waited in the stream.
+    logged = engine.answers(PLAYER, SEASON)
+    assert [(one["question_id"], one["stability_before"]) for one in logged] == [
+        ("q", 2),
+        ("new", None),
+    ]
+    assert {one["answered_at"] for one in logged} == {order // SECOND}
     days = (
         rows["q"]["next_review_date"] - rows["q"]["last_review_date"].replace(microsecond=0)
     ).days
     assert days == 7
+
+
+# -- the log of answers ----------------------------------------------------------------------------
+LOG_COLUMN = (
+    "SELECT COLUMN_NAME AS name, EXTRA AS extra FROM information_schema.COLUMNS WHERE "
+    "TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabMemory Review Audit' AND EXTRA <> ''"
+)
+
+
+def test_audit_records_are_given_a_log_at_once(site: Site, engine: Engine) -> None:
+    """However many there are: MariaDB changes no row of them."""
+    engine.submit(PLAYER, session_data=session("before"))
+    engine.drain()
+    site.sql("ALTER TABLE `tabMemory Review Audit` DROP COLUMN `_answer_log`")
+    engine.submit(PLAYER, session_data=session("meanwhile"))
+    # A drain that comes before `bench migrate`: the answers wait.
+    with pytest.raises(EngineFault, match="run bench migrate"):
+        engine.drain()
+    assert (site.waiting(), site.sql("SELECT name FROM `tabPoison Review`")) == (1, [])
+    instant = "SHOW GLOBAL STATUS LIKE 'Innodb_instant_alter_column'"
+    before = int(site.sql(instant)[0]["Value"])
+    (change,) = engine.prepare_storage()
+    assert "log of answers" in change
+    assert int(site.sql(instant)[0]["Value"]) == before + 1
+    assert engine.prepare_storage() == []
+    assert site.sql(LOG_COLUMN) == [{"name": "_answer_log", "extra": "INVISIBLE"}]
+    drain_all(site, engine)
+    # What was written before has none.
+    assert [one["question_id"] for one in engine.answers(PLAYER, SEASON)] == ["meanwhile"]
+
+
+def test_a_process_of_before_writes_audit_records_without_a_log(site: Site, engine: Engine) -> None:
+    """Several hosts are not upgraded at one moment."""
+    site.insert("Memory Review Audit", name="0" * 32, player=PLAYER, season=SEASON, answers=1)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    assert [one["question_id"] for one in engine.answers(PLAYER, SEASON)] == ["q"]
+
+
+def test_frappe_meets_no_bytes_of_it(site: Site, engine: Engine) -> None:
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    (row,) = site.sql("SELECT * FROM `tabMemory Review Audit`")
+    assert "_answer_log" not in row
+    json.dumps(row, default=str)

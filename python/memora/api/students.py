@@ -31,8 +31,8 @@ def export_student(player: str | None = None) -> Export:
     Answers that wait in the journal are saved first. POST only, because names must not appear in
     logs.
 
-    Returns: player, and by DocType the records, live and archived, the audit records and the Poison
-        Reviews, each with all its fields.
+    Returns: player; answers, as `Engine.answers` has them; and by DocType the records, live and
+        archived, the audit records and the Poison Reviews, each with all its fields.
 
     Raises:
         frappe.ValidationError: answers that wait cannot be saved now.

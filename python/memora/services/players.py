@@ -17,16 +17,17 @@ from memora.services.partition_manager import SEASON
 from memora.services.storage import ARCHIVE, AUDIT, TRACKER
 
 if TYPE_CHECKING:
-    from memora._engine import Forgotten
+    from memora._engine import Forgotten, LoggedAnswer
 
 # Tables that Frappe must not scan.
 BIG_TABLES: Final = (TRACKER, ARCHIVE, AUDIT)
 RENAMED_AT_A_TIME: Final = 500
 
-# All data of a student, by DocType: each record has all its fields.
+# All data of a student, by DocType: each record has all its fields. And the log of answers.
 KeptRecords = TypedDict(
     "KeptRecords",
     {
+        "answers": "list[LoggedAnswer]",
         "Player Memory Tracker": list[dict[str, Any]],
         "Archived Memory Tracker": list[dict[str, Any]],
         "Memory Review Audit": list[dict[str, Any]],
@@ -164,6 +165,7 @@ def export(player: str) -> KeptRecords:
     # An older transaction would not see them.
     frappe.db.commit()
     kept: KeptRecords = {
+        "answers": _all_answers(player),
         TRACKER: _season_by_season(TRACKER, player),
         ARCHIVE: _season_by_season(ARCHIVE, player),
         AUDIT: _all_fields(AUDIT, {"player": player}, "name"),
@@ -200,6 +202,17 @@ def _season_by_season(table: str, player: str) -> list[dict[str, Any]]:
     """A student's records of a big table. Each season is one step in an index."""
     of_seasons = [{"player": player, "season": season} for season in _seasons()]
     return [record for one in of_seasons for record in _all_fields(table, one, "question_id")]
+
+
+def _all_answers(player: str) -> list[LoggedAnswer]:
+    """A student's log of answers, in pages, so that other threads go on."""
+    answers: list[LoggedAnswer] = []
+    with frappe_errors(for_students=False):
+        while page := engine().answers(
+            player, None, after=answers[-1]["job_id"] if answers else None
+        ):
+            answers += page
+    return answers
 
 
 def _all_fields(table: str, filters: dict[str, str], order: str) -> list[dict[str, Any]]:

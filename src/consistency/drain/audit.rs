@@ -2,15 +2,16 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::rules::answer_log::{self, Before};
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::servers::mariadb::audits::Audit;
 
-/// What an audit record says of a submission.
+/// What an audit record says of a submission, whose answers counted on this.
 pub(crate) fn audit<'a>(
     job_id: &'a str,
     (player, season): (&'a str, &'a str),
-    entry: &'a Entry,
+    (entry, before): (&'a Entry, &[Before]),
     checksum: String,
 ) -> Audit<'a> {
     Audit {
@@ -22,6 +23,7 @@ pub(crate) fn audit<'a>(
         persisted_at_us: now_us(),
         checksum,
         keyed: entry.keyed.as_ref(),
+        log: answer_log::pack(entry, before),
     }
 }
 

@@ -78,7 +78,8 @@ impl Engine {
                     written => written?,
                 }
             }
-            audits::audit(database, writing, &[student.audit(entry)])?;
+            let before = settled.before.first().map(Vec::as_slice).unwrap_or_default();
+            audits::audit(database, writing, &[student.audit(entry, before)])?;
             remove_done(database, student, &done)?;
             let answers = entry.states.len().saturating_sub(set_aside);
             Ok(Written { answers, set_aside, done: done.clone(), ..Written::default() })

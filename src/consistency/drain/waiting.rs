@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audit::{audit, checksum};
+use crate::rules::answer_log::Before;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
 use crate::rules::lineage::in_order;
@@ -148,11 +149,11 @@ impl Waiting {
         })
     }
 
-    /// What the audit record of an entry says.
-    pub fn audit<'a>(&'a self, entry: &'a Entry) -> Audit<'a> {
+    /// What the audit record of an entry says, whose answers counted on this.
+    pub fn audit<'a>(&'a self, entry: &'a Entry, before: &[Before]) -> Audit<'a> {
         let known = self.known.get(&entry.token);
         let checksum = known.map(|known| known.checksum.clone()).unwrap_or_default();
-        audit(&entry.token, self.name(), entry, checksum)
+        audit(&entry.token, self.name(), (entry, before), checksum)
     }
 
     /// What cannot be read: name, text, reason.

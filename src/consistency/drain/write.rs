@@ -11,8 +11,9 @@ use super::waiting::{Part, Waiting, Written};
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::rules::acknowledgement::has_key;
+use crate::rules::answer_log::{Before, as_computed};
 use crate::rules::entry::{Entry, From, from_of};
-use crate::rules::lineage::{States, apply, holds, is_early, left_of};
+use crate::rules::lineage::{States, apply, counts_on, holds, is_early, left_of};
 use crate::rules::review::Review;
 use crate::servers::mariadb::errors::{DUPLICATE, NOT_NULL, is_contention};
 use crate::servers::mariadb::key_range::Place;
@@ -30,8 +31,8 @@ pub(super) struct Settled {
     pub place: Place,
     /// The states that changed.
     pub changed: Vec<Review>,
-    /// How many of the entries count; the next one came early.
-    pub counted: usize,
+    /// What the answers of each entry counted on, of those that count; the next one came early.
+    pub before: Vec<Vec<Before>>,
     /// An answer was computed again: the cache may show what it was computed to be before.
     pub is_replayed: bool,
 }
@@ -96,7 +97,7 @@ impl Engine {
                 let chain = (is_expected && !is_archived && !is_again && student.is_chain())
                     .then(|| chain(&new))
                     .flatten();
-                let counted = match chain {
+                match chain {
                     Some(states) => {
                         expected.extend(states.into_iter().map(|(from, review)| {
                             (
@@ -108,28 +109,34 @@ impl Engine {
                                 from,
                             )
                         }));
-                        new.len()
+                        let audits = new.iter();
+                        of_entries
+                            .extend(audits.map(|entry| student.audit(entry, &as_computed(entry))));
                     }
                     None => {
-                        let again: Vec<Entry> = if is_again {
-                            entries.iter().filter_map(|entry| left_of(entry, &before)).collect()
+                        // Each entry, and what of it must still count if that is not all.
+                        let left: Vec<(&Entry, Option<Entry>)> = if is_again {
+                            let left = |entry| Some((entry, Some(left_of(entry, &before)?)));
+                            entries.iter().filter_map(left).collect()
                         } else {
-                            Vec::new()
+                            new.iter().map(|entry| (*entry, None)).collect()
                         };
-                        let left: Vec<&Entry> =
-                            if is_again { again.iter().collect() } else { new.clone() };
+                        let count: Vec<&Entry> = left
+                            .iter()
+                            .map(|(entry, left)| left.as_ref().unwrap_or(entry))
+                            .collect();
                         let found =
-                            self.settle(database, student.name(), &left, is_archived, lost)?;
-                        let counted = left[..found.counted].iter();
-                        let counted =
-                            counted.filter(|entry| !before.contains(&entry.token)).count();
+                            self.settle(database, student.name(), &count, is_archived, lost)?;
+                        let counted = left.iter().zip(&count).zip(&found.before);
+                        let counted = counted.filter(|((_, count), _)| !count.has_counted());
+                        of_entries.extend(
+                            counted.map(|(((entry, _), _), before)| student.audit(entry, before)),
+                        );
+                        let early = count.get(found.before.len());
+                        written.early.extend(early.map(|entry| entry.token.clone()));
                         settled.push((student, found));
-                        counted
                     }
-                };
-                let counted_now = new[..counted].iter().filter(|entry| !entry.has_counted());
-                of_entries.extend(counted_now.map(|entry| student.audit(entry)));
-                written.early.extend(new.get(counted).map(|entry| entry.token.clone()));
+                }
             }
             // Before the commit: a drain that dies after it could tell nobody.
             let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
@@ -178,17 +185,17 @@ impl Engine {
         ids.dedup();
         let mut states = self.standing(database, student, &ids, is_archived)?;
         let mut ids: HashSet<String> = HashSet::new();
-        let (mut counted, mut is_replayed) = (0, false);
+        let (mut before, mut is_replayed) = (Vec::with_capacity(entries.len()), false);
         for entry in entries {
             if is_early(&states, entry) && !lost.contains(&entry.token) {
                 break;
             }
             is_replayed |= entry.has_counted() || !holds(&states, entry);
+            before.push(counts_on(&states, entry));
             ids.extend(apply(&self.settings.zone, &mut states, entry));
-            counted += 1;
         }
         let place = if is_archived { Place::Archive } else { Place::Live };
-        Ok(Settled { place, changed: states.to_write(&ids), counted, is_replayed })
+        Ok(Settled { place, changed: states.to_write(&ids), before, is_replayed })
     }
 
     /// The states that stand there of some questions, locked until the transaction ends.

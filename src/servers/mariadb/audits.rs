@@ -31,11 +31,27 @@ pub struct Audit<'a> {
     pub checksum: String,
     /// What the student was told, if the submission has a key.
     pub keyed: Option<&'a Keyed>,
+    /// The log of the answers; `None`: there are only states.
+    pub log: Option<Vec<u8>>,
 }
 
-/// What was told of submissions with a key, which is no field of the document.
-pub const ADD_COLUMN: &str =
-    "ALTER TABLE `tabMemory Review Audit` ADD COLUMN IF NOT EXISTS told VARCHAR(255)";
+/// The columns of the log, and of what students were told. The underscores keep them from `bench
+/// trim-tables`, and as they are invisible, neither Frappe nor anybody else who reads all columns
+/// meets them.
+pub const ADD_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
+    ADD COLUMN IF NOT EXISTS `_answer_log` BLOB INVISIBLE, \
+    ADD COLUMN IF NOT EXISTS `_told` VARCHAR(255) INVISIBLE";
+/// For apps whose DocTypes stay.
+pub const DROP_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
+    DROP COLUMN IF EXISTS `_answer_log`, DROP COLUMN IF EXISTS `_told`";
+
+/// Whether audit records have the columns that Frappe does not know.
+pub fn has_columns(connection: &mut Conn) -> Result<bool> {
+    let sql = "SELECT COUNT(*) = 2 FROM information_schema.COLUMNS \
+        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabMemory Review Audit' \
+        AND COLUMN_NAME IN ('_answer_log', '_told')";
+    Ok(row::<u8>(connection, sql, ())? == Some(1))
+}
 
 /// Where a submission is in MariaDB.
 pub enum Sent {
@@ -58,7 +74,7 @@ pub enum Sent {
 /// A submission by its token. Leaves a server that takes no writes.
 pub fn sent(connection: &mut Conn, token: &str) -> Result<Option<Sent>> {
     let sql = format!(
-        "SELECT {IS_READ_ONLY}, audit.season, audit.told, waiting.season, waiting.entry \
+        "SELECT {IS_READ_ONLY}, audit.season, audit._told, waiting.season, waiting.entry \
          FROM (SELECT ? AS token) AS asked \
          LEFT JOIN `tabMemory Review Audit` AS audit ON audit.name = asked.token \
          LEFT JOIN `memora_journal` AS waiting ON waiting.token = asked.token"
@@ -137,14 +153,48 @@ pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) 
             date(audit.answered_at_us),
             audit.checksum.as_str().into(),
             audit.keyed.and_then(|keyed| serde_json::to_string(keyed).ok()).into(),
+            audit.log.as_deref().into(),
         ];
         row
     });
     let into = "INSERT INTO `tabMemory Review Audit` \
         (name, persisted_at, creation, modified, player, modified_by, owner, season, answers, \
-        answered_at, checksum, told)";
-    let values = "(?, ?, persisted_at, persisted_at, ?, player, player, ?, ?, ?, ?, ?)";
+        answered_at, checksum, _told, _answer_log)";
+    let values = "(?, ?, persisted_at, persisted_at, ?, player, player, ?, ?, ?, ?, ?, ?)";
     Insert { into, values, update: "" }.run(connection, writing, rows)
+}
+
+/// A submission with a log.
+pub struct Logged {
+    /// Its job id.
+    pub job_id: String,
+    /// Its season.
+    pub season: String,
+    /// The log.
+    pub log: Vec<u8>,
+}
+
+/// Some submissions of a student that have logs, of a season or of all, in the order of their
+/// names, after one name and not before another.
+pub fn logs(
+    connection: &mut Conn,
+    player: &str,
+    season: Option<&str>,
+    (after, from): (&str, &str),
+    most: usize,
+) -> Result<Vec<Logged>> {
+    // An index finds the student's in the order of their names. It takes `é` for `E`.
+    let of_season = if season.is_some() { "AND season = ? AND BINARY season = ? " } else { "" };
+    let sql = format!(
+        "SELECT name, COALESCE(season, ''), _answer_log FROM `tabMemory Review Audit` \
+         WHERE player = ? AND BINARY player = ? AND name > ? AND name >= ? {of_season}\
+         AND _answer_log IS NOT NULL ORDER BY name LIMIT ?"
+    );
+    let mut params: Vec<Value> = vec![player.into(), player.into(), after.into(), from.into()];
+    params.extend(season.into_iter().flat_map(|season| [season.into(), season.into()]));
+    params.push(most.into());
+    let found: Vec<(String, String, Vec<u8>)> = rows(connection, &sql, params)?;
+    Ok(found.into_iter().map(|(job_id, season, log)| Logged { job_id, season, log }).collect())
 }
 
 /// What MariaDB has of a submission of this player: `None`: nothing; otherwise whether all of it

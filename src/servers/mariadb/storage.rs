@@ -80,11 +80,14 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     run_text(connection, outages::ROWS)?;
     run_text(connection, journal::ADD_MET)?;
     run_text(connection, unshown::ADD_COLUMNS)?;
-    run_text(connection, audits::ADD_COLUMN)?;
     unshown::make_rows(connection)?;
     run_text(connection, registrations::WIDEN)?;
     run_text(connection, checks::ROW)?;
     run_text(connection, archive::ROWS)?;
+    if !audits::has_columns(connection)? {
+        run_text(connection, audits::ADD_COLUMNS)?;
+        changes.push("made the log of answers in Memory Review Audit".to_owned());
+    }
     let partitions =
         if is_partitioned(connection)? { String::new() } else { partition_clause(connection)? };
     changes.extend(bring_to_shape(connection, &LIVE, &partitions)?);
@@ -98,10 +101,13 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     Ok(changes)
 }
 
-/// Removes the tables that Frappe does not know of.
+/// Removes the tables and the column that Frappe does not know of.
 pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
     for (table, _) in OWN_TABLES {
         run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
+    }
+    if audits::has_columns(connection)? {
+        run_text(connection, audits::DROP_COLUMNS)?;
     }
     let left = exchanged::all(connection)?;
     exchanged::drop(connection, left.iter().map(|table| table.name.as_str()))

@@ -1,0 +1,80 @@
+//! The log of answers.
+
+use pyo3::prelude::*;
+
+use super::Engine;
+use super::values::whole_seconds;
+use crate::rules::answer::Observed;
+use crate::rules::answer_log::{Before, LoggedAnswer};
+use crate::students::answers::AnswersQuery;
+
+#[pymethods]
+impl Engine {
+    #[pyo3(signature = (player, season, since=None, until=None, limit=1000, after=None))]
+    #[allow(clippy::too_many_arguments)]
+    fn answers(
+        &self,
+        py: Python<'_>,
+        player: &str,
+        season: Option<&str>,
+        since: Option<f64>,
+        until: Option<f64>,
+        limit: usize,
+        after: Option<&str>,
+    ) -> PyResult<Vec<Answer>> {
+        let found = py.detach(|| {
+            let since = since.map(whole_seconds).transpose()?;
+            let until = until.map(whole_seconds).transpose()?;
+            let query = AnswersQuery { season, since, until, limit, after };
+            self.0.answers(player, query)
+        })?;
+        let answers = found.into_iter().flat_map(|of| {
+            let (job_id, season) = (of.job_id, of.season);
+            of.answers
+                .into_iter()
+                .map(move |answer| Answer::new(job_id.clone(), season.clone(), answer))
+        });
+        Ok(answers.collect())
+    }
+}
+
+#[derive(IntoPyObject)]
+struct Answer {
+    job_id: String,
+    season: String,
+    question_id: String,
+    answered_at: i64,
+    is_correct: bool,
+    duration_ms: u64,
+    quality: Option<u8>,
+    attempts: Option<u64>,
+    stability_before: Option<u8>,
+    is_counted: bool,
+}
+
+impl Answer {
+    fn new(job_id: String, season: String, logged: LoggedAnswer) -> Answer {
+        let LoggedAnswer { answer, answered_at, before } = logged;
+        let observed = answer.observed;
+        let (attempts, duration_ms) = match observed {
+            Observed::Review { duration_ms, .. } => (None, duration_ms),
+            Observed::Lesson { attempts, duration_ms } => (Some(attempts), duration_ms),
+        };
+        let stability_before = match before {
+            Before::Rung(rung) => Some(rung),
+            Before::NoRecord | Before::Overridden => None,
+        };
+        Answer {
+            job_id,
+            season,
+            question_id: answer.question_id,
+            answered_at,
+            is_correct: observed.is_correct(),
+            duration_ms,
+            quality: observed.quality(),
+            attempts,
+            stability_before,
+            is_counted: before != Before::Overridden,
+        }
+    }
+}

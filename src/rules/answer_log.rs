@@ -1,0 +1,485 @@
+//! The log of answers: a submission's answers as its audit record keeps them, packed. Pure.
+//!
+//! docs/CONTRIBUTING.md describes the form. A reader refuses what it does not know, so another
+//! part needs a flag of its own, and another meaning a version.
+
+use crate::rules::answer::{Answer, Observed};
+use crate::rules::entry::Entry;
+use crate::rules::review::Review;
+
+/// The version of the form that is written.
+const VERSION: u8 = 1;
+/// A flag: each answer has a time of its own.
+const HAS_TIMES: u8 = 1;
+const KNOWN_FLAGS: u8 = HAS_TIMES;
+
+// Of an answer's id: how it follows from the one before it.
+const IS_HEXADECIMAL: u64 = 1;
+const IS_AS_LONG: u64 = 2;
+const ID_BITS: u32 = 2;
+/// Most bytes of an id: 140 characters.
+const MOST_ID_BYTES: usize = 560;
+
+// What was seen of the student: the upper half of a byte.
+const WRONG: u8 = 0;
+const RIGHT: u8 = 1;
+const QUALITY_0: u8 = 2;
+const QUALITY_5: u8 = 7;
+const OTHER_QUALITY: u8 = 8;
+const LESSON: u8 = 9;
+const LESSON_AT_ONCE: u8 = 10;
+/// The lowest quality that [`QUALITY_0`] and the following take for right.
+const RIGHT_QUALITY: u8 = 3;
+
+// What the answer counted on: the lower half.
+const NO_RECORD: u8 = 0;
+const RUNG_0: u8 = 1;
+const RUNG_12: u8 = 13;
+const OVERRIDDEN: u8 = 14;
+const OTHER_RUNG: u8 = 15;
+
+/// What an answer counted on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Before {
+    /// The student had no record of the question.
+    NoRecord,
+    /// The record's stability.
+    Rung(u8),
+    /// Nothing: an edit that came after the answer overrides it.
+    Overridden,
+}
+
+/// An answer of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedAnswer {
+    /// What was answered, and what was seen of the student.
+    pub answer: Answer,
+    /// When, Unix time in seconds.
+    pub answered_at: i64,
+    /// What it counted on.
+    pub before: Before,
+}
+
+/// What each answer of an entry counts on, one after the other, if this is what stands of the
+/// entry's questions, in their order.
+pub fn before_each(entry: &Entry, mut standing: Vec<Before>) -> Vec<Before> {
+    let answers = entry.submission.answers.iter().map(|answer| {
+        let id = answer.question_id.as_str();
+        let place = entry.from.binary_search_by(|(other, _)| other.as_str().cmp(id));
+        let Some(standing) = place.ok().and_then(|place| standing.get_mut(place)) else {
+            return Before::NoRecord;
+        };
+        let before = *standing;
+        let rung = match before {
+            Before::Overridden => return before,
+            Before::Rung(rung) => rung,
+            Before::NoRecord => Review::new(id).stability,
+        };
+        *standing = Before::Rung(answer.observed.rate(rung).0);
+        before
+    });
+    answers.collect()
+}
+
+/// What each answer of an entry was computed from.
+pub fn as_computed(entry: &Entry) -> Vec<Before> {
+    let from = entry.from.iter().map(|(_, from)| match from {
+        Some((_, rung)) => Before::Rung(*rung),
+        None => Before::NoRecord,
+    });
+    before_each(entry, from.collect())
+}
+
+/// When an answer of an entry was given, Unix time in seconds.
+fn answered_at(entry: &Entry, answer: &Answer) -> i64 {
+    answer.given_at.unwrap_or_else(|| entry.at_us.div_euclid(1_000_000))
+}
+
+/// Packs an entry's answers, with what each counted on; `None`: it has only states.
+pub fn pack(entry: &Entry, before: &[Before]) -> Option<Vec<u8>> {
+    let answers = &entry.submission.answers;
+    let first = answers.first().map(|answer| answered_at(entry, answer))?;
+    let has_times = answers.iter().any(|answer| answered_at(entry, answer) != first);
+    let mut bytes = Vec::with_capacity(12 * answers.len());
+    bytes.extend([VERSION, if has_times { HAS_TIMES } else { 0 }]);
+    push_number(&mut bytes, answers.len() as u64);
+    push_signed(&mut bytes, first);
+    let (mut last_id, mut last_time) = ("", first);
+    for (answer, before) in answers.iter().zip(before) {
+        push_id(&mut bytes, last_id, &answer.question_id);
+        last_id = &answer.question_id;
+        push_observed(&mut bytes, answer.observed, *before);
+        if has_times {
+            let time = answered_at(entry, answer);
+            push_signed(&mut bytes, time.wrapping_sub(last_time));
+            last_time = time;
+        }
+    }
+    Some(bytes)
+}
+
+fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
+    while number > 0x7f {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+/// Small numbers of either sign are short.
+fn push_signed(bytes: &mut Vec<u8>, number: i64) {
+    push_number(bytes, (number << 1 ^ number >> 63).cast_unsigned());
+}
+
+/// Only what differs from the id before it.
+fn push_id(bytes: &mut Vec<u8>, last: &str, id: &str) {
+    let mut shared = last.bytes().zip(id.bytes()).take_while(|(one, other)| one == other).count();
+    while !id.is_char_boundary(shared) {
+        shared -= 1;
+    }
+    let rest = &id.as_bytes()[shared..];
+    let is_hexadecimal = rest.len() > 1 && rest.iter().all(|byte| digit_of(*byte).is_some());
+    let is_as_long = id.len() == last.len();
+    let kind =
+        if is_hexadecimal { IS_HEXADECIMAL } else { 0 } | if is_as_long { IS_AS_LONG } else { 0 };
+    push_number(bytes, (rest.len() as u64) << ID_BITS | kind);
+    if !is_as_long {
+        push_number(bytes, shared as u64);
+    }
+    if is_hexadecimal {
+        let digit = |place: usize| rest.get(place).and_then(|byte| digit_of(*byte)).unwrap_or(0);
+        let pairs = (0..rest.len()).step_by(2);
+        bytes.extend(pairs.map(|place| digit(place) << 4 | digit(place + 1)));
+    } else {
+        bytes.extend(rest);
+    }
+}
+
+/// What a hexadecimal digit in lower case stands for.
+fn digit_of(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    }
+}
+
+fn push_observed(bytes: &mut Vec<u8>, observed: Observed, before: Before) {
+    let what = match observed {
+        Observed::Review { is_correct, quality: None, .. } => {
+            if is_correct {
+                RIGHT
+            } else {
+                WRONG
+            }
+        }
+        Observed::Review { is_correct, quality: Some(quality), .. } => {
+            let is_usual = quality <= QUALITY_5 - QUALITY_0;
+            if is_usual && is_correct == (quality >= RIGHT_QUALITY) {
+                QUALITY_0 + quality
+            } else {
+                OTHER_QUALITY
+            }
+        }
+        Observed::Lesson { attempts: 1, .. } => LESSON_AT_ONCE,
+        Observed::Lesson { .. } => LESSON,
+    };
+    let on = match before {
+        Before::NoRecord => NO_RECORD,
+        Before::Rung(rung) if rung <= RUNG_12 - RUNG_0 => RUNG_0 + rung,
+        Before::Rung(_) => OTHER_RUNG,
+        Before::Overridden => OVERRIDDEN,
+    };
+    bytes.push(what << 4 | on);
+    if let (OTHER_RUNG, Before::Rung(rung)) = (on, before) {
+        bytes.push(rung);
+    }
+    match observed {
+        Observed::Review { is_correct, quality: Some(quality), .. } if what == OTHER_QUALITY => {
+            bytes.extend([u8::from(is_correct), quality]);
+        }
+        Observed::Lesson { attempts, .. } if what == LESSON => push_number(bytes, attempts),
+        _ => {}
+    }
+    let (Observed::Review { duration_ms, .. } | Observed::Lesson { duration_ms, .. }) = observed;
+    push_number(bytes, duration_ms);
+}
+
+/// Unpacks a submission's answers, in the order in which they were given.
+///
+/// # Errors
+/// The reason, for the administrator, if this memora did not write it.
+pub fn unpack(bytes: &[u8]) -> Result<Vec<LoggedAnswer>, String> {
+    let mut reader = Reader { bytes };
+    let version = reader.byte()?;
+    if version != VERSION {
+        return Err(format!("it is of version {version}, which this memora does not know"));
+    }
+    let flags = reader.byte()?;
+    if flags & !KNOWN_FLAGS != 0 {
+        return Err(format!("it has parts that this memora does not know (flags {flags:#04x})"));
+    }
+    let count = reader.number()?;
+    let mut time = reader.signed()?;
+    let mut answers = Vec::new();
+    let mut last_id = String::new();
+    for _ in 0..count {
+        last_id = reader.id(&last_id)?;
+        let (observed, before) = reader.observed()?;
+        if flags & HAS_TIMES != 0 {
+            time = time.wrapping_add(reader.signed()?);
+        }
+        let answer = Answer { question_id: last_id.clone(), observed, given_at: None };
+        answers.push(LoggedAnswer { answer, answered_at: time, before });
+    }
+    if !reader.bytes.is_empty() {
+        return Err(format!("it goes on for {} bytes after its last answer", reader.bytes.len()));
+    }
+    Ok(answers)
+}
+
+struct Reader<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    fn take(&mut self, count: usize) -> Result<&'a [u8], String> {
+        let (taken, rest) = self.bytes.split_at_checked(count).ok_or("it is cut off")?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, String> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn number(&mut self) -> Result<u64, String> {
+        let mut number = 0u64;
+        for shift in (0..u64::BITS).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                break;
+            }
+            number |= bits << shift;
+            if byte & 0x80 == 0 {
+                return Ok(number);
+            }
+        }
+        Err("a number in it is too large".to_owned())
+    }
+
+    fn signed(&mut self) -> Result<i64, String> {
+        let number = self.number()?;
+        Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
+    }
+
+    fn id(&mut self, last: &str) -> Result<String, String> {
+        let head = self.number()?;
+        let length = usize::try_from(head >> ID_BITS).unwrap_or(usize::MAX);
+        let shared = match head & IS_AS_LONG {
+            0 => usize::try_from(self.number()?).ok(),
+            _ => last.len().checked_sub(length),
+        };
+        let shared = shared.and_then(|shared| last.get(..shared));
+        let shared = shared.ok_or("an id shares more than there is with the one before it")?;
+        if shared.len().saturating_add(length) > MOST_ID_BYTES {
+            return Err("an id is too long".to_owned());
+        }
+        let mut id = shared.to_owned();
+        if head & IS_HEXADECIMAL == 0 {
+            let rest = std::str::from_utf8(self.take(length)?);
+            id.push_str(rest.map_err(|_| "an id is not UTF-8")?);
+        } else {
+            let pairs = self.take(length.div_ceil(2))?;
+            let digits = pairs.iter().flat_map(|pair| [pair >> 4, pair & 0xf]).take(length);
+            id.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+        }
+        Ok(id)
+    }
+
+    fn observed(&mut self) -> Result<(Observed, Before), String> {
+        let byte = self.byte()?;
+        let before = match byte & 0xf {
+            NO_RECORD => Before::NoRecord,
+            OVERRIDDEN => Before::Overridden,
+            OTHER_RUNG => Before::Rung(self.byte()?),
+            rung => Before::Rung(rung - RUNG_0),
+        };
+        let what = byte >> 4;
+        let review = |is_correct, quality| Observed::Review { is_correct, quality, duration_ms: 0 };
+        let lesson = |attempts| Observed::Lesson { attempts, duration_ms: 0 };
+        let mut observed = match what {
+            WRONG | RIGHT => review(what == RIGHT, None),
+            QUALITY_0..=QUALITY_5 => {
+                let quality = what - QUALITY_0;
+                review(quality >= RIGHT_QUALITY, Some(quality))
+            }
+            OTHER_QUALITY => review(self.byte()? == 1, Some(self.byte()?)),
+            LESSON => lesson(self.number()?),
+            LESSON_AT_ONCE => lesson(1),
+            _ => return Err(format!("it has a kind of answer, {what}, that nobody knows")),
+        };
+        let (Observed::Review { duration_ms, .. } | Observed::Lesson { duration_ms, .. }) =
+            &mut observed;
+        *duration_ms = self.number()?;
+        Ok((observed, before))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::names::fault_of_question_id;
+    use crate::rules::submission::{MOST_ANSWERS, Submission};
+    use proptest::prelude::*;
+
+    fn entry(answers: Vec<Answer>, at_us: i64) -> Entry {
+        let submission = Submission { answers, ..Submission::default() };
+        let from = submission.question_ids().into_iter().map(|id| (id, None)).collect();
+        Entry { submission, from, at_us, ..Entry::of_states("token".to_owned(), Vec::new()) }
+    }
+
+    fn observed() -> impl Strategy<Value = Observed> {
+        prop_oneof![
+            any::<(bool, Option<u8>, u64)>().prop_map(|(is_correct, quality, duration_ms)| {
+                Observed::Review { is_correct, quality, duration_ms }
+            }),
+            (0u8..6, 0u64..20_000).prop_map(|(quality, duration_ms)| {
+                let is_correct = quality >= RIGHT_QUALITY;
+                Observed::Review { is_correct, quality: Some(quality), duration_ms }
+            }),
+            any::<(u64, u64)>().prop_map(|(attempts, duration_ms)| {
+                Observed::Lesson { attempts: attempts >> (duration_ms % 64), duration_ms }
+            }),
+        ]
+    }
+
+    fn answers() -> impl Strategy<Value = Vec<(Answer, Before)>> {
+        let id =
+            prop_oneof!["[ab:]{1,5}", "q-[0-9]{6}", "[0-9a-f]{20}", "\\PC{1,140}", "[äöé]{1,4}"];
+        let before = prop_oneof![
+            Just(Before::NoRecord),
+            any::<u8>().prop_map(Before::Rung),
+            Just(Before::Overridden),
+        ];
+        let one = (id, observed(), any::<Option<u32>>(), before).prop_map(
+            |(question_id, observed, given_at, before)| {
+                let given_at = given_at.map(i64::from);
+                (Answer { question_id, observed, given_at }, before)
+            },
+        );
+        proptest::collection::vec(one, 1..=MOST_ANSWERS)
+    }
+
+    proptest! {
+        #[test]
+        fn answers_round_trip(given in answers(), seconds: i32) {
+            let (answers, before): (Vec<_>, Vec<_>) = given.into_iter().unzip();
+            let entry = entry(answers.clone(), i64::from(seconds) * 1_000_000 + 7);
+            let packed = pack(&entry, &before).unwrap_or_default();
+            let logged = answers.into_iter().zip(before).map(|(answer, before)| {
+                let answered_at = answer.given_at.unwrap_or(i64::from(seconds));
+                LoggedAnswer { answer: Answer { given_at: None, ..answer }, answered_at, before }
+            });
+            prop_assert_eq!(unpack(&packed), Ok(logged.collect()));
+            // What is cut off, or goes on, is refused.
+            for end in 0..packed.len() {
+                prop_assert!(unpack(&packed[..end]).is_err());
+            }
+            prop_assert!(unpack(&[&packed[..], &[0]].concat()).is_err());
+        }
+
+        #[test]
+        fn numbers_round_trip(number: u64, signed: i64) {
+            let mut bytes = Vec::new();
+            push_number(&mut bytes, number);
+            push_signed(&mut bytes, signed);
+            let mut reader = Reader { bytes: &bytes };
+            prop_assert_eq!((reader.number(), reader.signed()), (Ok(number), Ok(signed)));
+        }
+
+        #[test]
+        fn whatever_else_is_refused_with_a_reason(
+            head in prop_oneof![Just(vec![]), Just(vec![VERSION, 0]), Just(vec![VERSION, 1])],
+            rest in proptest::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let _ = unpack(&[head, rest].concat());
+        }
+    }
+
+    #[test]
+    fn another_version_and_unknown_parts_are_refused() {
+        let refused = |bytes: &[u8]| unpack(bytes).err().unwrap_or_default();
+        assert!(refused(&[2, 0, 0, 0]).contains("version 2"));
+        assert!(refused(&[1, 2, 0, 0]).contains("flags 0x02"));
+        assert_eq!(refused(&[]), "it is cut off");
+        assert!(refused(&[1, 0, 1, 0, 4, 0, b'q', 0xf0, 0]).contains("kind of answer, 15"));
+    }
+
+    #[test]
+    fn each_answer_may_have_its_time() {
+        let bytes = [1, HAS_TIMES, 2, 20, 4, 0, b'q', 0x10, 5, 0, 2, 0x02, 6, 3];
+        let times: Vec<_> =
+            unpack(&bytes).unwrap_or_default().iter().map(|one| one.answered_at).collect();
+        assert_eq!(times, [10, 8]);
+    }
+
+    #[test]
+    fn several_answers_to_a_question_follow_each_other() {
+        let right = |id: &str| {
+            let observed = Observed::Review { is_correct: true, quality: None, duration_ms: 3_000 };
+            Answer { question_id: id.to_owned(), observed, given_at: None }
+        };
+        let mut entry = entry(vec![right("r"), right("q"), right("r"), right("r")], 0);
+        entry.from[1].1 = Some((5, 1));
+        let rungs = [Before::Rung(1), Before::NoRecord, Before::Rung(2), Before::Rung(3)];
+        assert_eq!(as_computed(&entry), rungs);
+        let standing = vec![Before::Rung(4), Before::Overridden];
+        let all = [Before::Overridden, Before::Rung(4), Before::Overridden, Before::Overridden];
+        assert_eq!(before_each(&entry, standing), all);
+    }
+
+    #[test]
+    fn states_have_no_log_and_the_longest_one_fits() {
+        assert_eq!(pack(&entry(Vec::new(), 0), &[]), None);
+        let observed =
+            Observed::Review { is_correct: false, quality: Some(5), duration_ms: u64::MAX };
+        let answers: Vec<Answer> = (0..MOST_ANSWERS)
+            .map(|number| {
+                let first = char::from_u32(0x1f600 + number as u32).unwrap_or('q');
+                let question_id = format!("{first}{}", "😀".repeat(139));
+                assert_eq!(fault_of_question_id(&question_id), None);
+                Answer { question_id, observed, given_at: None }
+            })
+            .collect();
+        let before = vec![Before::Rung(u8::MAX); MOST_ANSWERS];
+        let packed = pack(&entry(answers, i64::MAX), &before).unwrap_or_default();
+        assert_eq!(unpack(&packed).map(|answers| answers.len()), Ok(MOST_ANSWERS));
+        // A BLOB's limit.
+        assert!(packed.len() < 1 << 16, "{}", packed.len());
+    }
+
+    /// The figures of docs/sizing.md: hundredths of a byte, of 10, 20 and 50 answers.
+    #[test]
+    fn an_answer_takes_some_bytes() {
+        let bytes = |count: u64, id: &dyn Fn(u64) -> String| {
+            // Any order, and durations between one and thirteen seconds.
+            let answers = (0..count).map(|place| {
+                let any = (place + 7) * 7_919;
+                let duration_ms = 1_000 + any * 131 % 12_000;
+                let observed = Observed::Review { is_correct: true, quality: None, duration_ms };
+                Answer { question_id: id(any), observed, given_at: None }
+            });
+            let entry = entry(answers.collect(), 1_795_000_000_000_000);
+            let packed = pack(&entry, &as_computed(&entry)).unwrap_or_default();
+            (packed.len() as u64 * 100).div_ceil(count)
+        };
+        let topic = |any: u64| format!("algebra:{:03}", any % 1_000);
+        let number = |any: u64| format!("q-{:06}", any % 1_000);
+        let hash = |any: u64| format!("{:032x}", u128::from(any).wrapping_pow(9))[12..].to_owned();
+        let found = [topic as fn(u64) -> String, number, hash]
+            .map(|id| [10, 20, 50].map(|count| bytes(count, &id)));
+        assert_eq!(found, [[760, 675, 618], [730, 660, 612], [1490, 1445, 1418]]);
+    }
+}

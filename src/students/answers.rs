@@ -1,0 +1,94 @@
+//! A student's log of answers, read from the audit records.
+
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::rules::answer_log::{self, LoggedAnswer};
+use crate::rules::names::{check_player, check_season};
+use crate::rules::submission::MOST_ANSWERS;
+use crate::servers::mariadb::audits::{self, Logged};
+
+/// Most answers of a page.
+const MOST: usize = 10_000;
+/// Submissions that are read at a time.
+const AT_ONCE: usize = 100;
+/// By this much, in seconds, an answer may be later than the name of its submission.
+const EARLY_NAME: i64 = 3_600;
+
+/// Which answers of a student are read.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswersQuery<'a> {
+    /// Of this season; `None`: of all.
+    pub season: Option<&'a str>,
+    /// Given at this Unix time or later.
+    pub since: Option<i64>,
+    /// Given before this Unix time.
+    pub until: Option<i64>,
+    /// Most answers of a page.
+    pub limit: usize,
+    /// Of submissions after this one.
+    pub after: Option<&'a str>,
+}
+
+/// Answers of a submission.
+#[derive(Clone, Debug)]
+pub struct SubmissionAnswers {
+    /// Its job id.
+    pub job_id: String,
+    /// Its season.
+    pub season: String,
+    /// In the order in which they were given.
+    pub answers: Vec<LoggedAnswer>,
+}
+
+impl Engine {
+    /// A page of a student's answers, submission by submission in the order in which they were
+    /// taken, each whole. Empty: there are no more.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] for a limit that cannot be used, [`Error::Fault`] for a log that
+    /// cannot be read, and when MariaDB is down.
+    pub fn answers(&self, player: &str, query: AnswersQuery<'_>) -> Result<Vec<SubmissionAnswers>> {
+        check_player(player)?;
+        query.season.map_or(Ok(()), check_season)?;
+        if !(MOST_ANSWERS..=MOST).contains(&query.limit) {
+            let limit = query.limit;
+            return Err(Error::InvalidInput(format!(
+                "limit must be from {MOST_ANSWERS} to {MOST}, not {limit}"
+            )));
+        }
+        // Names begin with the time, in milliseconds.
+        let from = query.since.map(|since| since.saturating_sub(EARLY_NAME).max(0));
+        let from = from.map(|from| format!("{:012x}", from.saturating_mul(1_000)));
+        let from = from.unwrap_or_default();
+        let process = self.process();
+        let (mut found, mut count) = (Vec::new(), 0);
+        let mut after = query.after.unwrap_or_default().to_owned();
+        loop {
+            let logs = process.background.with(|database| {
+                let bounds = (after.as_str(), from.as_str());
+                audits::logs(database, player, query.season, bounds, AT_ONCE)
+            })?;
+            let Some(last) = logs.last() else { return Ok(found) };
+            after.clone_from(&last.job_id);
+            for Logged { job_id, season, log } in logs {
+                let mut answers = answer_log::unpack(&log).map_err(|reason| {
+                    Error::Fault(format!(
+                        "the log of answers of submission {job_id} cannot be read: {reason}"
+                    ))
+                })?;
+                answers.retain(|answer| {
+                    query.since.is_none_or(|since| answer.answered_at >= since)
+                        && query.until.is_none_or(|until| answer.answered_at < until)
+                });
+                if answers.is_empty() {
+                    continue;
+                }
+                count += answers.len();
+                if count > query.limit && !found.is_empty() {
+                    return Ok(found);
+                }
+                found.push(SubmissionAnswers { job_id, season, answers });
+            }
+        }
+    }
+}
