@@ -5,7 +5,8 @@ use pyo3::prelude::*;
 use super::Engine;
 use super::values::whole_seconds;
 use crate::rules::answer::Observed;
-use crate::rules::answer_log::{Before, LoggedAnswer};
+use crate::rules::answer_log::LoggedAnswer;
+use crate::rules::counted_on::Before;
 use crate::students::answers::AnswersQuery;
 
 #[pymethods]

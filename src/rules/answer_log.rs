@@ -1,11 +1,11 @@
 //! The log of answers: a submission's answers as its audit record keeps them, packed. Pure.
 //!
-//! docs/CONTRIBUTING.md describes the form. A reader refuses what it does not know, so another
+//! docs/how-it-works.md describes the form. A reader refuses what it does not know, so another
 //! part needs a flag of its own, and another meaning a version.
 
 use crate::rules::answer::{Answer, Observed};
+use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
-use crate::rules::review::Review;
 
 /// The version of the form that is written.
 const VERSION: u8 = 1;
@@ -38,17 +38,6 @@ const RUNG_12: u8 = 13;
 const OVERRIDDEN: u8 = 14;
 const OTHER_RUNG: u8 = 15;
 
-/// What an answer counted on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Before {
-    /// The student had no record of the question.
-    NoRecord,
-    /// The record's stability.
-    Rung(u8),
-    /// Nothing: an edit that came after the answer overrides it.
-    Overridden,
-}
-
 /// An answer of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedAnswer {
@@ -58,36 +47,6 @@ pub struct LoggedAnswer {
     pub answered_at: i64,
     /// What it counted on.
     pub before: Before,
-}
-
-/// What each answer of an entry counts on, one after the other, if this is what stands of the
-/// entry's questions, in their order.
-pub fn before_each(entry: &Entry, mut standing: Vec<Before>) -> Vec<Before> {
-    let answers = entry.submission.answers.iter().map(|answer| {
-        let id = answer.question_id.as_str();
-        let place = entry.from.binary_search_by(|(other, _)| other.as_str().cmp(id));
-        let Some(standing) = place.ok().and_then(|place| standing.get_mut(place)) else {
-            return Before::NoRecord;
-        };
-        let before = *standing;
-        let rung = match before {
-            Before::Overridden => return before,
-            Before::Rung(rung) => rung,
-            Before::NoRecord => Review::new(id).stability,
-        };
-        *standing = Before::Rung(answer.observed.rate(rung).0);
-        before
-    });
-    answers.collect()
-}
-
-/// What each answer of an entry was computed from.
-pub fn as_computed(entry: &Entry) -> Vec<Before> {
-    let from = entry.from.iter().map(|(_, from)| match from {
-        Some((_, rung)) => Before::Rung(*rung),
-        None => Before::NoRecord,
-    });
-    before_each(entry, from.collect())
 }
 
 /// When an answer of an entry was given, Unix time in seconds.
@@ -233,7 +192,7 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<LoggedAnswer>, String> {
         answers.push(LoggedAnswer { answer, answered_at: time, before });
     }
     if !reader.bytes.is_empty() {
-        return Err(format!("it goes on for {} bytes after its last answer", reader.bytes.len()));
+        return Err(format!("it continues for {} bytes after its last answer", reader.bytes.len()));
     }
     Ok(answers)
 }
@@ -330,6 +289,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::counted_on::as_computed;
     use crate::rules::names::fault_of_question_id;
     use crate::rules::submission::{MOST_ANSWERS, Submission};
     use proptest::prelude::*;
@@ -374,7 +334,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn answers_round_trip(given in answers(), seconds: i32) {
+        fn answers_round_trip(
+            given in answers(), seconds: i32, cut in any::<proptest::sample::Index>(),
+        ) {
             let (answers, before): (Vec<_>, Vec<_>) = given.into_iter().unzip();
             let entry = entry(answers.clone(), i64::from(seconds) * 1_000_000 + 7);
             let packed = pack(&entry, &before).unwrap_or_default();
@@ -383,10 +345,8 @@ mod tests {
                 LoggedAnswer { answer: Answer { given_at: None, ..answer }, answered_at, before }
             });
             prop_assert_eq!(unpack(&packed), Ok(logged.collect()));
-            // What is cut off, or goes on, is refused.
-            for end in 0..packed.len() {
-                prop_assert!(unpack(&packed[..end]).is_err());
-            }
+            // What is cut off, or continues, is refused.
+            prop_assert!(unpack(&packed[..cut.index(packed.len())]).is_err());
             prop_assert!(unpack(&[&packed[..], &[0]].concat()).is_err());
         }
 
@@ -423,21 +383,6 @@ mod tests {
         let times: Vec<_> =
             unpack(&bytes).unwrap_or_default().iter().map(|one| one.answered_at).collect();
         assert_eq!(times, [10, 8]);
-    }
-
-    #[test]
-    fn several_answers_to_a_question_follow_each_other() {
-        let right = |id: &str| {
-            let observed = Observed::Review { is_correct: true, quality: None, duration_ms: 3_000 };
-            Answer { question_id: id.to_owned(), observed, given_at: None }
-        };
-        let mut entry = entry(vec![right("r"), right("q"), right("r"), right("r")], 0);
-        entry.from[1].1 = Some((5, 1));
-        let rungs = [Before::Rung(1), Before::NoRecord, Before::Rung(2), Before::Rung(3)];
-        assert_eq!(as_computed(&entry), rungs);
-        let standing = vec![Before::Rung(4), Before::Overridden];
-        let all = [Before::Overridden, Before::Rung(4), Before::Overridden, Before::Overridden];
-        assert_eq!(before_each(&entry, standing), all);
     }
 
     #[test]

@@ -8,7 +8,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::rules::acknowledgement::has_key;
-use crate::rules::answer_log::{Before, before_each};
 use crate::rules::clock::SiteZone;
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::plan::plan;
@@ -209,44 +208,35 @@ fn is_settled(states: &States, id: &str, order: i64) -> bool {
     states.of.get(id).is_some_and(|state| state.is_edited && state.rank > order)
 }
 
-/// What each answer of an entry counts on when the entry is applied to these states.
-pub fn counts_on(states: &States, entry: &Entry) -> Vec<Before> {
-    let is_taken_unchanged = holds(states, entry);
-    let standing = entry.from.iter().map(|(id, from)| {
-        if is_taken_unchanged {
-            return from.map(|(_, stability)| stability).map_or(Before::NoRecord, Before::Rung);
-        }
-        if is_settled(states, id, entry.order) {
-            return Before::Overridden;
-        }
-        let state = computed_from(states, entry, id, *from);
-        state.map_or(Before::NoRecord, |state| Before::Rung(state.stability))
-    });
-    before_each(entry, standing.collect())
-}
-
 /// Computes an entry again, from its answers, on the present states.
 fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     let mut base: HashMap<String, Review> = HashMap::new();
     let mut settled = HashSet::new();
     for (id, from) in &entry.from {
-        if is_settled(states, id, entry.order) {
-            settled.insert(id.as_str());
-            continue;
+        match base_of(states, entry, id, *from) {
+            Some(state) => base.extend(state.map(|state| (id.clone(), state))),
+            None => drop(settled.insert(id.as_str())),
         }
-        let state = computed_from(states, entry, id, *from);
-        base.extend(state.map(|state| (id.clone(), state)));
     }
     let mut submission = entry.submission.clone();
     submission.answers.retain(|answer| !settled.contains(answer.question_id.as_str()));
     plan(zone, &submission, &base, entry.order, entry.at_us / 1_000_000).reviews
 }
 
-/// What an entry's answers to a question are computed from when they are computed again.
-fn computed_from(states: &States, entry: &Entry, id: &str, from: Option<From>) -> Option<Review> {
+/// The state that an entry's answers to a question are computed from when they are computed again;
+/// `None`: an edit overrides them.
+pub(super) fn base_of(
+    states: &States,
+    entry: &Entry,
+    id: &str,
+    from: Option<From>,
+) -> Option<Option<Review>> {
+    if is_settled(states, id, entry.order) {
+        return None;
+    }
     let gone = from.filter(|_| states.standing(id, from) == Standing::Missing);
-    gone.and_then(|from| before(entry, id, from))
-        .or_else(|| states.of.get(id).map(|state| state.review.clone()))
+    let gone = gone.and_then(|from| before(entry, id, from));
+    Some(gone.or_else(|| states.of.get(id).map(|state| state.review.clone())))
 }
 
 /// A lost state that an entry was computed from, as far as the entry tells.
@@ -270,6 +260,8 @@ pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> (Ve
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::counted_on::tests::in_turn;
+    use crate::rules::counted_on::{Before, counts_on};
     use crate::rules::head::Head;
     use crate::rules::plan::by_question;
     use crate::rules::submission::Submission;
@@ -337,6 +329,7 @@ mod tests {
         written: HashSet<String>,
         /// The last submission with a key.
         keyed: Option<(String, Submission)>,
+        before: Vec<Before>,
     }
 
     impl World {
@@ -386,6 +379,7 @@ mod tests {
             states.extend(self.records());
             for entry in entries.iter().take(most) {
                 assert!(!is_early(&states, entry), "{entry:?}");
+                self.before.extend(counts_on(&states, entry));
                 apply(&zone(), &mut states, entry);
                 let is_it =
                     |other: &Entry| (&other.token, other.order) == (&entry.token, entry.order);
@@ -465,6 +459,7 @@ mod tests {
                 world.rows.iter()
                     .map(|state| (state.question_id.clone(), state.stability)).collect();
             prop_assert_eq!(written, rungs(&given));
+            prop_assert_eq!(world.before, in_turn(&given));
         }
     }
 
@@ -474,14 +469,8 @@ mod tests {
         let given = given.unwrap_or_default();
         let known = by_question(known.to_vec());
         let planned = plan(&zone(), &given, &known, order, order / 1_000_000);
-        Entry::new(
-            token.to_owned(),
-            (order, order),
-            Head::default(),
-            &given,
-            &known,
-            planned.reviews,
-        )
+        let (token, times) = (token.to_owned(), (order, order));
+        Entry::new(token, times, Head::default(), &given, &known, planned.reviews)
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod archive_step;
 pub mod belief;
 pub mod by_subject;
 pub mod clock;
+pub mod counted_on;
 pub mod diff;
 pub mod entry;
 pub mod experience;

@@ -2,8 +2,9 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::rules::answer_log::{self, Before};
+use crate::rules::answer_log;
 use crate::rules::clock::now_us;
+use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
 use crate::servers::mariadb::audits::Audit;
 

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audit::{audit, checksum};
-use crate::rules::answer_log::Before;
+use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
 use crate::rules::lineage::in_order;
