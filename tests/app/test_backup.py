@@ -20,7 +20,7 @@ from tests.administrators.test_archive import (
     status_of,
 )
 from tests.support.servers import find_program, wait_until
-from tests.support.site_under_test import PLAYER, TRACKER, Record, Site
+from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
 
 if TYPE_CHECKING:
     from memora._engine import ArchiveProgress
@@ -213,3 +213,36 @@ def test_what_a_killed_process_left_is_removed_by_the_next_one(site: Site, engin
     status = engine.archive(left)
     assert (status["step"], status["done"]) == ("done", 2 * len(STUDENTS))
     assert [partition_records(site, season) for season in (left, other)] == [0, 0]
+
+
+def test_a_backup_has_the_log_of_answers(site: Site, other_site: Site, engine: Engine) -> None:
+    """An invisible column, and any bytes, as Frappe dumps and restores them."""
+    for number in range(300):
+        given = session(f"q'{number}\\", f"é{number}", duration_ms=number * 37)
+        engine.submit(PLAYER, session_data=given)
+    engine.drain()
+    found = engine.answers(PLAYER, SEASON, limit=10_000)
+    logs = "SELECT HEX(_answer_log) AS log FROM `tabMemory Review Audit` ORDER BY name"
+    before = site.sql(logs)
+    assert {"0A", "00", "27", "5C", "1A", "FF"} <= {
+        row["log"][place : place + 2] for row in before for place in range(0, len(row["log"]), 2)
+    }
+    settings = site.servers.database.settings
+    login = [
+        "--no-defaults", f"--user={settings['database_user']}",
+        f"--host={settings['database_host']}", f"--port={settings['database_port']}",
+        f"--password={settings['database_password']}",
+    ]  # fmt: skip
+    dump = [find_program("mariadb-dump", "mysqldump"), *login, "--single-transaction", "--quick"]
+    table = [site.name, "tabMemory Review Audit"]
+    text = subprocess.run(
+        [*dump, "--lock-tables=false", *table], stdout=subprocess.PIPE, check=True
+    )
+    sed = ["sed", r"/\/\*M\{0,1\}!999999\\- enable the sandbox mode \*\//d"]
+    text = subprocess.run(sed, input=text.stdout, stdout=subprocess.PIPE, check=True)
+    restore = [find_program("mariadb", "mysql"), *login, "--safe-updates", other_site.name]
+    subprocess.run(restore, input=text.stdout, check=True)
+    assert other_site.sql(logs) == before
+    restored = other_site.engine()
+    assert restored.answers(PLAYER, SEASON, limit=10_000) == found
+    assert other_site.engine().prepare_storage() == []

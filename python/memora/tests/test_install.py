@@ -8,6 +8,7 @@ import frappe
 from frappe.boot import get_bootinfo
 from frappe.desk import desk_page
 from frappe.desk.form.meta import get_meta
+from frappe.model.meta import trim_table
 from frappe.tests.utils import FrappeTestCase
 
 from memora._engine import __version__ as engine_version
@@ -44,10 +45,14 @@ class TestInstall(FrappeTestCase):
         self.assertEqual(self.definition(), before)
 
     def test_a_schema_sync_leaves_the_tables_alone(self) -> None:
-        for doctype in ("Player Memory Tracker", "Archived Memory Tracker"):
+        for doctype in ("Player Memory Tracker", "Archived Memory Tracker", "Memory Review Audit"):
             before = self.definition(doctype)
             frappe.db.updatedb(doctype)
             self.assertEqual(self.definition(doctype), before)
+
+    def test_the_log_of_answers_is_hidden_and_stays(self) -> None:
+        self.assertIn("`_answer_log` blob INVISIBLE", self.definition("Memory Review Audit"))
+        self.assertNotIn("_answer_log", trim_table("Memory Review Audit", dry_run=True))
 
     def test_the_archive_has_its_keys(self) -> None:
         definition = self.definition("Archived Memory Tracker")

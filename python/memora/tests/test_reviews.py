@@ -74,6 +74,9 @@ class TestReviews(ReviewTestCase):
         self.assertAlmostEqual(days, 7, delta=0.1)
         audit = frappe.get_doc("Memory Review Audit", job_id)
         self.assertEqual((audit.player, audit.season, audit.answers), (STUDENT, SEASON, 1))
+        self.assertNotIn("_answer_log", audit.as_dict())
+        logged = engine().answers(STUDENT, SEASON)
+        self.assertIn(("q1", job_id), [(one["question_id"], one["job_id"]) for one in logged])
 
     def test_frappe_clears_its_cache_and_leaves_schedules(self) -> None:
         self.add_record("q1")
