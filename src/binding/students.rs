@@ -11,7 +11,7 @@ use crate::rules::submission::Submission;
 use crate::students::due::{self, DueQuery, Source};
 use crate::students::set_states::GivenState;
 use crate::students::submission_status::Persistence;
-use crate::students::submit;
+use crate::students::submit_answer;
 
 /// A question, its stability, the Unix time of its next review, its subject and its topic.
 type StateTuple = (String, u8, f64, Option<String>, Option<String>);
@@ -213,8 +213,8 @@ struct StabilityCounts {
     four: u32,
 }
 
-impl From<submit::SubmitAnswer> for SubmitAnswer {
-    fn from(answer: submit::SubmitAnswer) -> SubmitAnswer {
+impl From<submit_answer::SubmitAnswer> for SubmitAnswer {
+    fn from(answer: submit_answer::SubmitAnswer) -> SubmitAnswer {
         let [one, two, three, four] = answer.told.stability_counts;
         SubmitAnswer {
             persistence_job_id: answer.job_id,

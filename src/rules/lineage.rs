@@ -1,5 +1,4 @@
-//! Merging a student's entries: in which order they count, and which of their states are still
-//! valid. Pure.
+//! Merging a student's entries: which of their states are still valid. Pure.
 //!
 //! No clock decides. An entry says what it was computed from. An entry that was computed from the
 //! present states is taken unchanged; any other is computed again, from its answers, on the present
@@ -7,7 +6,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::rules::acknowledgement::has_key;
 use crate::rules::clock::SiteZone;
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::plan::plan;
@@ -79,62 +77,6 @@ pub struct Record {
     pub review: Review,
     /// Not the student, but an edit changed it last: an edit overrides earlier answers.
     pub is_edited: bool,
-}
-
-/// Sorts the entries that wait in both places by the order in which they count: those of the
-/// journal's stream in its order, those of `memora_journal` by their ids.
-///
-/// A process writes to the table only entries that the stream did not take. So an entry of the
-/// stream that does not know one of the table came before it, or at the same time. A submission
-/// that is in both places, because the stream's reply came too late, counts once, from the time
-/// when the first of the two took it. So does one that is in the stream twice, because it was sent
-/// again after a drain had removed it. Two processes may have taken a submission with a key at the
-/// same moment, as entries of different orders: the first one counts, and leaves the other's order.
-pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
-    let mut seen = HashSet::with_capacity(stream.len());
-    stream.retain(|entry| seen.insert((entry.token.clone(), entry.order)));
-    let mut in_stream: HashMap<(String, i64), &mut Entry> =
-        stream.iter_mut().map(|entry| ((entry.token.clone(), entry.order), entry)).collect();
-    table.retain(|(_, entry)| match in_stream.get_mut(&(entry.token.clone(), entry.order)) {
-        Some(same) => {
-            same.kept_at_us = same.kept_at_us.min(entry.kept_at_us);
-            false
-        }
-        None => true,
-    });
-    table.sort_by_key(|(id, _)| *id);
-    let mut table = table.into_iter().peekable();
-    let mut ordered = Vec::new();
-    for entry in stream {
-        while let Some((_, known)) = table.next_if(|(id, other)| comes_before(*id, other, &entry)) {
-            ordered.push(known);
-        }
-        ordered.push(entry);
-    }
-    ordered.extend(table.map(|(_, entry)| entry));
-    let mut seen = HashSet::with_capacity(ordered.len());
-    let once = |entry: Entry| match seen.insert(entry.token.clone()) {
-        true => entry,
-        false => entry.counted(),
-    };
-    ordered.into_iter().map(once).collect()
-}
-
-/// What of an entry must still count, given the submissions that are in the table. One with a key
-/// may be there as an entry of another order.
-pub fn left_of(entry: &Entry, written: &HashSet<String>) -> Option<Entry> {
-    match written.contains(&entry.token) {
-        false => Some(entry.clone()),
-        true => has_key(&entry.token).then(|| entry.clone().counted()),
-    }
-}
-
-/// Whether an entry of the table counts before one of the stream: that one knows it. Only if no
-/// process could look, and neither knows the other, the clocks of the two servers decide.
-fn comes_before(id: i64, of_table: &Entry, of_stream: &Entry) -> bool {
-    let knows_it = of_table.base.journal >= of_stream.order;
-    id <= of_stream.base.table
-        || (!of_stream.is_sure && !knows_it && of_table.kept_at_us < of_stream.kept_at_us)
 }
 
 /// How the present states relate to what an entry was computed from.
@@ -263,6 +205,7 @@ mod tests {
     use crate::rules::counted_on::tests::in_turn;
     use crate::rules::counted_on::{Before, counts_on};
     use crate::rules::head::Head;
+    use crate::rules::in_order::{in_order, left_of};
     use crate::rules::plan::by_question;
     use crate::rules::submission::Submission;
     use proptest::prelude::*;
@@ -474,15 +417,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_in_both_places_counts_once() {
-        let twice = entry("a", "q", &[], 5_000_000);
-        let ordered =
-            in_order(vec![twice.clone()], vec![(1, twice), (2, entry("b", "q", &[], 3_000_000))]);
-        let tokens: Vec<&str> = ordered.iter().map(|entry| entry.token.as_str()).collect();
-        assert_eq!(tokens, ["a", "b"]);
-    }
-
-    #[test]
     fn what_was_computed_from_something_that_is_not_there_waits_for_it() {
         let first = entry("a", "q", &[], 5_000_000);
         let second = entry("b", "q", &first.states, 6_000_000);
@@ -504,18 +438,5 @@ mod tests {
             assert_eq!(changed.is_empty(), is_edited);
             assert_eq!(states.into_reviews()[0].stability, stability);
         }
-    }
-
-    #[test]
-    fn only_clocks_of_servers_decide_where_nobody_could_look() {
-        let unsure = Entry { is_sure: false, ..entry("a", "q", &[], 5_000_000) };
-        let of_table = entry("b", "q", &[], 9_000_000);
-        let tokens = |stream: i64, table: i64| -> Vec<String> {
-            let stream = vec![unsure.clone().kept_at(stream)];
-            let table = vec![(1, of_table.clone().kept_at(table))];
-            in_order(stream, table).into_iter().map(|entry| entry.token).collect()
-        };
-        assert_eq!(tokens(1, 2), ["a", "b"]);
-        assert_eq!(tokens(2, 1), ["b", "a"]);
     }
 }

@@ -11,3 +11,4 @@ pub mod set_states;
 pub mod show_in_cache;
 pub mod submission_status;
 pub mod submit;
+pub mod submit_answer;

@@ -14,13 +14,7 @@ use crate::servers::mariadb::audits::{self, Sent};
 use crate::servers::mariadb::journal;
 use crate::servers::redis::journal::{StreamEntry, is_replicated};
 use crate::servers::redis::pending;
-use crate::students::submit::SubmitAnswer;
-
-/// A submission that was taken before and is not in MariaDB's records yet.
-pub(super) struct Waiting {
-    pub season: String,
-    pub text: String,
-}
+use crate::students::submit_answer::SubmitAnswer;
 
 impl Engine {
     /// The answer to a submission with this token that was taken before. `None`: none was.
@@ -36,9 +30,9 @@ impl Engine {
         let told = |season: String, told: Option<Keyed>| tell(token, season, told, fingerprint);
         match process.database.with(|database| audits::sent(database, token)) {
             Ok(Some(Sent::Written { season, told: kept })) => told(season, kept).map(Some),
-            Ok(Some(Sent::Waiting { season, text })) => self
-                .tell_again(process, player, Waiting { season, text }, (token, fingerprint))
-                .map(Some),
+            Ok(Some(Sent::Waiting { season, text })) => {
+                self.tell_again(process, player, (season, text), (token, fingerprint)).map(Some)
+            }
             Ok(None) => Ok(None),
             Err(error) if error.is_without(Server::Database) => {
                 // What the journal still has need not be looked for in MariaDB.
@@ -80,7 +74,7 @@ impl Engine {
                 .database
                 .with(|database| journal::append(database, key.0, (player, &season), &text))?;
         }
-        self.tell_again(process, player, Waiting { season, text }, key)
+        self.tell_again(process, player, (season, text), key)
     }
 
     /// Answers with what waits of a submission that was taken before. Its process may not have
@@ -89,7 +83,7 @@ impl Engine {
         &self,
         process: &Process,
         player: &str,
-        Waiting { season, text }: Waiting,
+        (season, text): (String, String),
         (token, fingerprint): (&str, &str),
     ) -> Result<SubmitAnswer> {
         let kept = Entry::read(&text, token).ok().and_then(keyed);

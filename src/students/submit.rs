@@ -24,7 +24,7 @@ use crate::servers::mariadb::journal;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::journal::{Appended, NewEntry, StreamEntry, is_replicated};
 use crate::students::known_state::Before;
-use crate::students::sent_again::Waiting;
+use crate::students::submit_answer::SubmitAnswer;
 
 /// How often a submission is computed again if another of the same student comes first,
 const MOST_CONFLICTS: u32 = 60;
@@ -59,19 +59,6 @@ impl Conflicts {
     }
 }
 
-/// The answer to a submission.
-#[derive(Debug)]
-pub struct SubmitAnswer {
-    /// To ask later whether it is in MariaDB.
-    pub job_id: String,
-    /// The season the answers count for.
-    pub season: String,
-    /// What the student is told.
-    pub told: Acknowledgement,
-    /// True for the one submission that should queue a drain.
-    pub drain_wanted: bool,
-}
-
 /// What became of an entry.
 pub(super) enum Keeping {
     /// It is kept.
@@ -80,8 +67,8 @@ pub(super) enum Keeping {
     Conflict,
     /// The journal has its submission, which has a key, as another entry.
     InJournal(StreamEntry),
-    /// So has `memora_journal`.
-    InTable(Waiting),
+    /// So has `memora_journal`: season and text.
+    InTable((String, String)),
 }
 
 /// Where an entry was kept: in one place, or in both.
@@ -291,7 +278,7 @@ impl Engine {
         });
         match in_table {
             Ok((id, None)) => Ok(Keeping::Done(Kept { in_table: Some(id), ..kept })),
-            Ok((_, Some((season, text)))) => Ok(Keeping::InTable(Waiting { season, text })),
+            Ok((_, Some(found))) => Ok(Keeping::InTable(found)),
             Err(error) if may_be_kept => Err(error.unsettled()),
             Err(error) => Err(error),
         }

@@ -8,6 +8,7 @@ use memora_engine::rules::belief::{Look, Repair, Unshown};
 use memora_engine::rules::clock::SiteZone;
 use memora_engine::rules::entry::{Entry, From, from_of};
 use memora_engine::rules::head::Head;
+use memora_engine::rules::in_order::in_order;
 use memora_engine::rules::lineage::{self, Record, States};
 use memora_engine::rules::plan::plan;
 use memora_engine::rules::registration::{Registration, Standing, challenge_of};
@@ -152,7 +153,7 @@ impl Product {
         };
         let (stream, table) =
             (stream.iter().map(of_stream).collect(), table.iter().map(of_table).collect());
-        lineage::in_order(stream, table)
+        in_order(stream, table)
     }
 
     /// The record with the waiting entries applied, and the highest order of anything that counts.

@@ -6,7 +6,7 @@ use super::audit::{audit, checksum};
 use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
-use crate::rules::lineage::in_order;
+use crate::rules::in_order::in_order;
 use crate::servers::mariadb::audits::Audit;
 use crate::servers::mariadb::journal::TableEntry;
 use crate::servers::redis::journal::{StreamEntry, kept_at_us, place};

@@ -1,0 +1,355 @@
+//! An entry as text, in the form that both journals use. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::rules::acknowledgement::Keyed;
+use crate::rules::answer::{Answer, Observed};
+use crate::rules::entry::{Entry, From};
+use crate::rules::head::Head;
+use crate::rules::review::Review;
+use crate::rules::submission::Submission;
+
+/// The version of the form that is written.
+const VERSION: u8 = 2;
+
+impl Entry {
+    /// The entry as text.
+    ///
+    /// # Errors
+    /// Never, as far as serde_json can tell.
+    pub fn to_text(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&Written::of(self))
+    }
+
+    /// Reads an entry, in the present form or an older one. `id` is the name for one without its
+    /// own.
+    ///
+    /// # Errors
+    /// The reason, for the administrator, if memora did not write the text.
+    pub fn read(text: &str, id: &str) -> Result<Entry, String> {
+        let refuse = |error: serde_json::Error| format!("the entry cannot be read: {error}");
+        match text.trim_start().as_bytes().first() {
+            // The first version: a list of states.
+            Some(b'[') => {
+                let states: Vec<Review> = serde_json::from_str(text).map_err(refuse)?;
+                Ok(Entry::of_states(id.to_owned(), states))
+            }
+            _ => serde_json::from_str::<Wire>(text).map_err(refuse)?.entry(),
+        }
+    }
+}
+
+/// The stored form: each question's name once, everything else by its number. The names are short,
+/// because there are millions of entries.
+#[derive(Deserialize)]
+struct Wire {
+    v: u8,
+    /// Token.
+    t: String,
+    /// Time and order.
+    o: (i64, i64),
+    /// Base.
+    b: Head,
+    /// Not sure.
+    #[serde(default)]
+    u: bool,
+    /// Subject and topic of the submission.
+    #[serde(default)]
+    m: (Option<String>, Option<String>),
+    /// Questions.
+    i: Vec<String>,
+    /// Answers: question, kind, attempts, milliseconds.
+    a: Vec<WireAnswer>,
+    /// Their qualities, where clients gave any. Older processes ignore them.
+    #[serde(default)]
+    q: Vec<Option<u8>>,
+    /// When each answer was given, if any client said so: seconds before the entry's time.
+    #[serde(default)]
+    w: Vec<i64>,
+    /// The key's part.
+    #[serde(default)]
+    k: Option<Keyed>,
+    /// Names of subjects and topics.
+    #[serde(default)]
+    n: Vec<String>,
+    /// States.
+    s: Vec<WireState>,
+    /// States before, in the order of the questions: by how much the order is below the base's,
+    /// and the stability.
+    f: Vec<Option<From>>,
+}
+
+/// [`Wire`] on its way out: it copies no text.
+#[derive(Serialize)]
+struct Written<'a> {
+    v: u8,
+    t: &'a str,
+    o: (i64, i64),
+    b: Head,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    u: bool,
+    #[serde(skip_serializing_if = "is_nothing")]
+    m: (Option<&'a str>, Option<&'a str>),
+    i: Vec<&'a str>,
+    a: Vec<WireAnswer>,
+    #[serde(skip_serializing_if = "is_none_given")]
+    q: Vec<Option<u8>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    w: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    k: Option<&'a Keyed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    n: Vec<&'a str>,
+    s: Vec<WireState>,
+    f: Vec<Option<From>>,
+}
+
+type WireAnswer = (usize, u8, u64, u64);
+/// Question, stability, seconds from the answers to the next review, seconds from the last review
+/// to the answers, subject and topic as numbers of names from 1, 0 for none.
+type WireState = (usize, u8, i64, Option<i64>, usize, usize);
+
+const WRONG: u8 = 0;
+const RIGHT: u8 = 1;
+const LESSON: u8 = 2;
+
+fn is_none_given(qualities: &[Option<u8>]) -> bool {
+    qualities.iter().all(Option::is_none)
+}
+
+fn is_nothing(names: &(Option<&str>, Option<&str>)) -> bool {
+    names.0.is_none() && names.1.is_none()
+}
+
+impl<'a> Written<'a> {
+    fn of(entry: &'a Entry) -> Written<'a> {
+        let mut questions: Vec<&str> = entry.from.iter().map(|(id, _)| id.as_str()).collect();
+        if questions.is_empty() {
+            questions.extend(entry.states.iter().map(|state| state.question_id.as_str()));
+            questions.sort_unstable();
+        }
+        // They are in order.
+        let place = |id: &str| questions.binary_search(&id).unwrap_or(0);
+        let a = entry.submission.answers.iter().map(|answer| {
+            let (kind, attempts, duration_ms) = match answer.observed {
+                Observed::Review { is_correct, duration_ms, .. } => {
+                    (if is_correct { RIGHT } else { WRONG }, 0, duration_ms)
+                }
+                Observed::Lesson { attempts, duration_ms } => (LESSON, attempts, duration_ms),
+            };
+            (place(&answer.question_id), kind, attempts, duration_ms)
+        });
+        let seconds = entry.at_us.div_euclid(1_000_000);
+        let before = |answer: &Answer| answer.given_at.map_or(0, |at| seconds.wrapping_sub(at));
+        let mut w: Vec<i64> = entry.submission.answers.iter().map(before).collect();
+        if w.iter().all(|before| *before == 0) {
+            w.clear();
+        }
+        let mut names: Vec<&str> = Vec::new();
+        let mut number = |name: &'a Option<String>| {
+            let Some(name) = name.as_deref() else { return 0 };
+            match names.iter().position(|known| *known == name) {
+                Some(place) => place + 1,
+                None => {
+                    names.push(name);
+                    names.len()
+                }
+            }
+        };
+        let states = entry.states.iter().map(|state| {
+            (
+                place(&state.question_id),
+                state.stability,
+                state.next_review.wrapping_sub(seconds),
+                state.last_review.map(|last| seconds.wrapping_sub(last)),
+                number(&state.subject),
+                number(&state.topic),
+            )
+        });
+        let states: Vec<WireState> = states.collect();
+        let below = |(order, stability): From| (entry.base.order.wrapping_sub(order), stability);
+        Written {
+            v: VERSION,
+            t: &entry.token,
+            o: (entry.at_us, entry.order),
+            b: entry.base,
+            u: !entry.is_sure,
+            m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
+            a: a.collect(),
+            q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
+            w,
+            k: entry.keyed.as_ref(),
+            n: names,
+            s: states,
+            f: entry.from.iter().map(|(_, from)| from.map(below)).collect(),
+            i: questions,
+        }
+    }
+}
+
+impl Wire {
+    fn entry(self) -> Result<Entry, String> {
+        let Wire {
+            v,
+            t: token,
+            o: (at_us, order),
+            b: base,
+            u,
+            m: (subject, topic),
+            i: ids,
+            a,
+            q,
+            w,
+            k,
+            n,
+            s,
+            f,
+        } = self;
+        if v != VERSION {
+            return Err(format!("the entry is of version {v}, which this memora does not know"));
+        }
+        let name = |place: usize| {
+            ids.get(place)
+                .cloned()
+                .ok_or_else(|| "the entry names a question by a wrong number".to_owned())
+        };
+        let seconds = at_us.div_euclid(1_000_000);
+        let mut before = w.into_iter();
+        let qualities = q.into_iter().chain(std::iter::repeat(None));
+        let answers = a.into_iter().zip(qualities).map(|(answer, quality)| {
+            let (place, kind, attempts, duration_ms) = answer;
+            let observed = match kind {
+                LESSON => Observed::Lesson { attempts, duration_ms },
+                kind => Observed::Review { is_correct: kind == RIGHT, quality, duration_ms },
+            };
+            let before = before.next().filter(|before| *before != 0);
+            let given_at = before.map(|before| seconds.wrapping_sub(before));
+            Ok(Answer { question_id: name(place)?, observed, given_at })
+        });
+        let answers = answers.collect::<Result<Vec<_>, String>>()?;
+        let named = |number: usize| number.checked_sub(1).and_then(|place| n.get(place)).cloned();
+        let states = s.into_iter().map(|(place, stability, next, last, subject, topic)| {
+            Ok(Review {
+                question_id: name(place)?,
+                stability,
+                next_review: next.wrapping_add(seconds),
+                last_review: last.map(|last| seconds.wrapping_sub(last)),
+                answered_at_us: order,
+                subject: named(subject),
+                topic: named(topic),
+            })
+        });
+        let states = states.collect::<Result<Vec<_>, String>>()?;
+        let order_of = |(below, stability): From| (base.order.wrapping_sub(below), stability);
+        if !answers.is_empty() && ids.len() != f.len() {
+            return Err("the entry does not say what each answer was computed from".to_owned());
+        }
+        Ok(Entry {
+            token,
+            at_us,
+            kept_at_us: at_us,
+            order,
+            base,
+            is_sure: !u,
+            submission: Submission { answers, subject, topic, ..Submission::default() },
+            states,
+            from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
+            keyed: k,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::acknowledgement::Acknowledgement;
+    use crate::rules::clock::SiteZone;
+    use crate::rules::plan::{by_question, plan};
+    use proptest::prelude::*;
+
+    fn entry(answers: &[(u8, u8)], known: &[Review]) -> Entry {
+        let list: Vec<String> = answers
+            .iter()
+            .map(|(id, quality)| {
+                format!(
+                    r#"{{"question_id": "{}", "quality": {quality}}}"#,
+                    ["s", "s:1", "q"][usize::from(*id)]
+                )
+            })
+            .collect();
+        let submission =
+            Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default();
+        let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
+        let known = by_question(known.to_vec());
+        let plan = plan(&zone, &submission, &known, 8_000_000, 7);
+        let (token, base) = ("token".to_owned(), Head::default());
+        Entry::new(token, (7_000_000, 8_000_000), base, &submission, &known, plan.reviews)
+    }
+
+    proptest! {
+        #[test]
+        fn entries_round_trip(
+            answers in proptest::collection::vec((0u8..3, 0u8..6), 1..8), has_stage: bool,
+            ago in proptest::collection::vec(any::<Option<u16>>(), 8), is_keyed: bool,
+        ) {
+            let subject = Some("Math".to_owned());
+            let stage = has_stage.then(|| Review { subject, ..Review::new("s") });
+            let mut entry = entry(&answers, &stage.into_iter().collect::<Vec<_>>());
+            for (answer, ago) in entry.submission.answers.iter_mut().zip(&ago) {
+                answer.given_at = ago.map(|ago| 7 - 1 - i64::from(ago));
+            }
+            entry.keyed = is_keyed.then(|| Keyed {
+                fingerprint: "f".to_owned(),
+                told: Acknowledgement {
+                    processed: 1, correct: 2, xp_earned: 3, remaining: 4, stability_counts: [5; 4],
+                },
+            });
+            let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(Entry::read(&text, "x"), Ok(entry));
+        }
+
+        #[test]
+        fn states_that_were_given_round_trip(known in any::<Option<(u32, u8)>>(), stability in 0u8..5) {
+            let state = Review { stability, answered_at_us: 9_000_000, ..Review::new("q") };
+            let from = known.map(|(order, stability)| (i64::from(order), stability));
+            let base = Head { order: i64::from(u32::MAX), ..Head::default() };
+            let entry = Entry {
+                base,
+                from: vec![("q".to_owned(), from)],
+                ..Entry::of_states("token".to_owned(), vec![state])
+            };
+            let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(Entry::read(&text, "x"), Ok(entry));
+        }
+
+        #[test]
+        fn whatever_else_is_refused_with_a_reason(text in "\\PC*") {
+            let _ = Entry::read(&text, "x");
+        }
+    }
+
+    #[test]
+    fn qualities_are_kept_and_need_not_be_there() {
+        let one = entry(&[(1, 5), (2, 0)], &[]);
+        let text = one.to_text().unwrap_or_default();
+        assert!(text.contains(r#""q":[5,0]"#), "{text}");
+        let mut without = one;
+        for answer in &mut without.submission.answers {
+            if let Observed::Review { quality, .. } = &mut answer.observed {
+                *quality = None;
+            }
+        }
+        // As an older process wrote it, and as an answer without a quality is written.
+        let older = text.replace(r#","q":[5,0]"#, "");
+        assert_eq!(without.to_text().ok(), Some(older.clone()));
+        assert_eq!(Entry::read(&older, "x"), Ok(without));
+    }
+
+    #[test]
+    fn an_entry_of_the_first_version_is_read() {
+        let states = vec![Review { answered_at_us: 5, ..Review::new("q") }];
+        let text = serde_json::to_string(&states).unwrap_or_default();
+        assert_eq!(Entry::read(&text, "1-0"), Ok(Entry::of_states("1-0".to_owned(), states)));
+        assert!(Entry::read(r#"{"v": 3}"#, "1-0").is_err());
+    }
+}
