@@ -52,6 +52,45 @@ class DueAnswer(TypedDict):
     source: Literal["cache", "database", "safe_mode", "none"]
 
 @type_check_only
+class DueOnDay(TypedDict):
+    """A day of the site's time zone, as YYYY-MM-DD, and how many questions are due on it."""
+
+    date: str
+    due: int
+
+@type_check_only
+class Forecast(TypedDict):
+    """What `Engine.forecast` returns. `season` is None when no season is active.
+
+    `days` begin with today, whose questions include the overdue ones; `total` is of all days.
+    `overdue`: due since an earlier day. `due_now`: the overdue ones, and those of today until now.
+    `is_degraded`: answers may be missing that wait in a journal that cannot be reached.
+    """
+
+    season: str | None
+    days: list[DueOnDay]
+    total: int
+    overdue: int
+    due_now: int
+    is_degraded: bool
+
+@type_check_only
+class SeasonForecast(TypedDict):
+    """What `Engine.season_forecast` returns: estimates for all `students` of the season.
+
+    They are made from `sampled_students` of the `cached_students`; of none, all are 0. `days`,
+    `total` and `overdue` are as of `Forecast`.
+    """
+
+    days: list[DueOnDay]
+    total: int
+    overdue: int
+    sampled_students: int
+    cached_students: int
+    students: int
+    are_students_estimated: bool
+
+@type_check_only
 class SubmitAnswer(TypedDict):
     """What `Engine.submit` returns once every answer is durable.
 
@@ -498,6 +537,19 @@ class Engine:
             ServiceUnavailable: neither the cache nor MariaDB can be read.
         """
 
+    def forecast(self, player: str, days: int = 30) -> Forecast:
+        """How many questions of the active season are due on each of the next days.
+
+        Args:
+            player: the session's user.
+            days: 1 to 365; the first is today.
+
+        Raises:
+            InvalidInput: days is out of range.
+            ServiceUnavailable: the cache, or what it must be filled from, cannot be read. There is
+                no forecast in Safe Mode.
+        """
+
     def submit(
         self,
         player: str,
@@ -760,6 +812,21 @@ class Engine:
         """A student's cache in numbers."""
 
     # -- season_cache -----------------------------------------------------------------------------
+    def season_forecast(self, season: str, days: int = 30) -> SeasonForecast:
+        """About how many questions of a season are due on each of the next days.
+
+        In milliseconds however large the season is: from at most 400 random students who are
+        cached.
+
+        Args:
+            season: its name.
+            days: 1 to 365; the first is today.
+
+        Raises:
+            InvalidInput: days is out of range.
+            ServiceUnavailable: the cache or MariaDB cannot be read.
+        """
+
     # `progress` and `share` as for the archive.
     def rebuild(
         self,

@@ -19,6 +19,7 @@ pub mod replay;
 pub mod retention;
 pub mod retire;
 pub mod season_cache;
+pub mod season_forecast;
 pub mod season_size;
 pub mod student_cache;
 pub mod uninstall;

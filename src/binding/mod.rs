@@ -4,6 +4,7 @@
 mod answers;
 mod archive;
 mod exceptions;
+mod forecast;
 mod journal;
 mod personal_data;
 mod progress;

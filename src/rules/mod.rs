@@ -8,6 +8,7 @@ pub mod answered_at;
 pub mod archive_step;
 pub mod belief;
 pub mod by_subject;
+pub mod calendar;
 pub mod clock;
 pub mod counted_on;
 pub mod diff;

@@ -401,7 +401,7 @@ impl Engine {
     }
 }
 
-fn confirm_season(shard: &Shard, token: &str) -> Result<Attempt<()>> {
+pub(super) fn confirm_season(shard: &Shard, token: &str) -> Result<Attempt<()>> {
     let actual = shard.with(|cache| notes::active_season(cache, &shard.keys))?;
     Ok(if actual.as_deref() == Some(token) {
         Attempt::Done(())

@@ -4,6 +4,7 @@ pub mod answers;
 mod arrange;
 pub mod call_times;
 pub mod due;
+pub mod forecast;
 pub mod known_state;
 pub mod safe_mode;
 mod sent_again;

@@ -157,6 +157,8 @@ class Contract:
         )
         call("get_persistence_status", student, job_id=job_id.get("persistence_job_id", "none"))
         active = call("get_review_session", student, limit=5).get("season") or "none"
+        call("get_forecast", student, days=7)
+        call("get_season_forecast", manager, season=active, days=7)
         call("get_poison_reviews", manager, limit=5, start=0)
         call("replay_poison_reviews", manager, names=[])
         call("dismiss_poison_reviews", manager, names=["of-no-record"], reason="A test.")

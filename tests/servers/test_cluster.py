@@ -106,6 +106,15 @@ def test_a_warm_read_is_one_round_trip_and_no_sql(
     assert (costs[0].statements, costs[0].journal_round_trips) == (0, 0)
 
 
+def test_forecasts_are_of_the_students_of_all_nodes(engine: Engine) -> None:
+    assert engine.season_forecast(SEASON)["sampled_students"] == 0
+    for _ in range(2):
+        assert [engine.forecast(player)["total"] for player in PLAYERS] == [4] * len(PLAYERS)
+    forecast = engine.season_forecast(SEASON)
+    assert (forecast["sampled_students"], forecast["cached_students"]) == (24, 24)
+    assert (forecast["students"], forecast["total"]) == (24, 96)
+
+
 def test_jobs_reach_all_nodes(engine: Engine, cluster: Cluster, school: Site) -> None:
     rebuilt = engine.rebuild(SEASON)
     assert (rebuilt["students"], rebuilt["done"]) == (len(PLAYERS), 4 * len(PLAYERS))

@@ -11,6 +11,7 @@ from frappe import _
 from memora.services.errors import throw
 
 LARGEST_LIMIT: Final = 50
+MOST_DAYS: Final = 365
 LONGEST_NUMBER: Final = 20
 
 
@@ -73,6 +74,11 @@ def is_true(value: object) -> bool:
 def as_limit(value: object) -> int:
     """A number of questions, 1 to 50."""
     return as_whole_number("limit", value, 1, LARGEST_LIMIT)
+
+
+def as_days(value: object) -> int:
+    """A number of days of a forecast, 1 to 365."""
+    return as_whole_number("days", value, 1, MOST_DAYS)
 
 
 def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> int:

@@ -6,12 +6,14 @@ check of arguments to `memora.api.arguments`, whose messages are for students.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 import frappe
 from frappe import _
 
+from memora._engine import ServiceUnavailable
 from memora.api.arguments import (
+    as_days,
     as_json,
     as_limit,
     as_player,
@@ -20,9 +22,29 @@ from memora.api.arguments import (
     as_text,
 )
 from memora.services.engine import engine
-from memora.services.errors import frappe_errors, throw
+from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
 from memora.services.question_cards import DueCards, due_cards, with_cards
 from memora.services.srs_persistence import Acknowledgement, acknowledge
+
+if TYPE_CHECKING:
+    from memora._engine import DueOnDay
+
+
+class Forecast(TypedDict):
+    """How many questions of a student are due on each day, the first of which is today."""
+
+    days: list[DueOnDay]
+    total: int
+    overdue: int
+    due_now: int
+    is_degraded: bool
+    season: str | None
+
+
+class NoForecast(Forecast):
+    """No season is active: nothing is due, and a message for the student."""
+
+    message: str
 
 
 class NoReviewSession(DueCards):
@@ -68,8 +90,42 @@ def get_review_session(
     due = due_cards(player, as_limit(limit), subject, topic)
     if due["season"] is not None:
         return due
-    message = _("No season is active at the moment, so there is nothing to review.")
-    return {**due, "message": message}
+    return {**due, "message": nothing_to_review()}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_forecast(days: int | str = 30) -> Forecast | NoForecast:
+    """How many of the student's questions are due on each of the next days.
+
+    Args:
+        days: 1 to 365 days of the site's time zone; the first is today.
+
+    Returns: days [{date: YYYY-MM-DD, due}], total of all of them; overdue: due since an earlier
+        day, and part of today's; due_now: those, and today's until now, as total_due of
+        get_review_session; is_degraded: the last answers may be missing; season; and message when
+        no season is active.
+
+    Raises:
+        frappe.ValidationError: days is out of range.
+        ReviewsUnavailable: in Safe Mode too, whose little room is for the questions.
+    """
+    player, wanted = as_player(frappe.session.user), as_days(days)
+    try:
+        forecast: Forecast = engine().forecast(player, wanted)
+    except ServiceUnavailable as error:
+        frappe.flags.disable_traceback = True
+        frappe.logger("memora").error(f"no forecast for {player}: {error}")
+        message = _("Your forecast is not available right now. Please try again in a minute.")
+        throw(message, ReviewsUnavailable)
+    if forecast["season"] is not None:
+        return forecast
+    return {**forecast, "message": nothing_to_review()}
+
+
+def nothing_to_review() -> str:
+    """What a student reads when no season is active."""
+    return str(_("No season is active at the moment, so there is nothing to review."))
 
 
 @frappe.whitelist(methods=["POST"])

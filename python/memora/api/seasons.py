@@ -6,9 +6,11 @@ from typing import TypedDict
 
 import frappe
 
-from memora.api.documents import as_season
+from memora.api.arguments import as_days, as_text
+from memora.api.documents import as_cached_season, as_season
 from memora.services.errors import frappe_errors
 from memora.services.roles import MONITOR_READERS
+from memora.services.season_forecast import SeasonForecast, season_forecast
 from memora.services.season_summary import SeasonSummary, season_summary
 from memora.services.seasons import active_seasons
 
@@ -53,3 +55,33 @@ def get_season_summary(season: str | None = None) -> SeasonSummary:
     """
     frappe.only_for(MONITOR_READERS)
     return season_summary(as_season(season))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors(for_students=False)
+def get_season_forecast(season: str | None = None, days: int | str = 30) -> SeasonForecast:
+    """About how many reviews of a season are due on each of the next days.
+
+    For Memora Managers and Memora Teachers. In milliseconds however large the season is: from at
+    most 400 students whose schedules are cached, drawn at random.
+
+    Args:
+        season: one that uses the cache; without it the one that students see.
+        days: 1 to 365 days of the site's time zone; the first is today.
+
+    Returns: days [{date: YYYY-MM-DD, due}], total of all of them, and overdue, which is part of
+        today's: estimates for all students of the season; sampled_students, cached_students,
+        students, are_students_estimated; message: what the estimate is based on, or why there are
+        no days; season, None without an active one.
+
+    Raises:
+        frappe.ValidationError: the season does not use the cache, or is archived; days is out of
+            range.
+        frappe.DoesNotExistError: there is no such season.
+        ReviewsUnavailable: the cache is down.
+    """
+    frappe.only_for(MONITOR_READERS)
+    wanted = as_days(days)
+    if as_text("season", season) is None:
+        season = next(iter(active_seasons()), None)
+    return season_forecast(season and as_cached_season(season), wanted)

@@ -17,7 +17,7 @@ from memora.api.poison_reviews import (
     get_poison_reviews,
     replay_poison_reviews,
 )
-from memora.api.seasons import get_active_seasons, get_season_summary
+from memora.api.seasons import get_active_seasons, get_season_forecast, get_season_summary
 from memora.api.students import export_student, forget_student
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "get_metrics",
     "get_monitor",
     "get_poison_reviews",
+    "get_season_forecast",
     "get_season_summary",
     "process_srs_batch",
     "rebuild_season_cache",

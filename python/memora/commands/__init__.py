@@ -14,6 +14,7 @@ import click
 from memora.commands.cache import rebuild, reconcile
 from memora.commands.demo import clear_demo_data, make_demo_data
 from memora.commands.durability import make_durable
+from memora.commands.forecast import forecast
 from memora.commands.jobs import cancel
 from memora.commands.journal import drain, mend_clock
 from memora.commands.poison import poison, replay
@@ -29,6 +30,7 @@ def memora() -> None:
 
 for command in (
     status,
+    forecast,
     rebuild,
     reconcile,
     drain,

@@ -33,6 +33,7 @@ METHODS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "get_metrics": (("GET", "POST"), {}),
     "get_job": (("GET", "POST"), {"job": "none"}),
     "get_season_summary": (("GET", "POST"), {"season": SEASON}),
+    "get_season_forecast": (("GET", "POST"), {"season": SEASON}),
     "rebuild_season_cache": (("POST",), {"season": SEASON}),
     "trigger_reconciliation": (("POST",), {"season": SEASON}),
     "request_reconciliation": (("POST",), {"season": SEASON}),
@@ -121,6 +122,13 @@ class TestMonitor(MonitorTestCase):
         self.assertGreater(shown["disk_mb"], 0)
         self.assertEqual(shown["jobs"][0]["kind"], "Rebuild")
 
+    def test_a_season_has_a_forecast_from_those_who_are_cached(self) -> None:
+        self.assertEqual(srs.get_season_forecast(SEASON)["days"], [])
+        engine().rehydrate(STUDENT, SEASON)
+        shown = json.loads(frappe.as_json(srs.get_season_forecast(SEASON, days="7")))
+        self.assertEqual((len(shown["days"]), shown["total"]), (7, 20))
+        self.assertEqual((shown["sampled_students"], shown["students"]), (1, 1))
+
     def test_what_is_refused_leaves_no_job(self) -> None:
         for name in ("SEASON-1900", SEASON.lower(), f"{SEASON} "):
             with self.assertRaises(InvalidInput, msg=name):
@@ -167,7 +175,16 @@ class TestMonitor(MonitorTestCase):
     def test_bench_knows_the_commands(self) -> None:
         (group,) = commands
         self.assertLessEqual(
-            {"status", "rebuild", "reconcile", "drain", "replay", "poison", "make-durable"},
+            {
+                "status",
+                "forecast",
+                "rebuild",
+                "reconcile",
+                "drain",
+                "replay",
+                "poison",
+                "make-durable",
+            },
             set(group.commands),
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -13,7 +14,12 @@ from frappe.utils import get_datetime, now_datetime
 
 from memora._engine import EngineFault, RateLimited, ServiceUnavailable
 from memora.api.counts import get_count
-from memora.api.reviews import get_persistence_status, get_review_session, submit_review_session
+from memora.api.reviews import (
+    get_forecast,
+    get_persistence_status,
+    get_review_session,
+    submit_review_session,
+)
 from memora.api.srs import process_srs_batch
 from memora.services.engine import engine
 from memora.services.srs_persistence import drain_safety_net, persist_review_batch
@@ -23,6 +29,7 @@ from memora.tests.case import SEASON, STUDENT, SUBJECT, TOPIC, TRACKER, ReviewTe
 GET = "memora.api.reviews.get_review_session"
 SUBMIT = "memora.api.reviews.submit_review_session"
 STATUS = "memora.api.reviews.get_persistence_status"
+FORECAST = "memora.api.reviews.get_forecast"
 
 
 def answered(*question_ids: str, is_correct: bool = True) -> dict[str, Any]:
@@ -77,6 +84,18 @@ class TestReviews(ReviewTestCase):
         self.assertNotIn("_answer_log", audit.as_dict())
         logged = engine().answers(STUDENT, SEASON)
         self.assertIn(("q1", job_id), [(one["question_id"], one["job_id"]) for one in logged])
+
+    def test_a_forecast_moves_with_an_answer(self) -> None:
+        self.add_record("q1")
+        self.add_record("q2", next_review_date=now_datetime() - timedelta(days=3))
+        before = get_forecast(days=8)
+        today = str(now_datetime().date())
+        self.assertEqual(before["days"][0], {"date": today, "due": 2})
+        self.assertEqual((before["total"], before["due_now"], before["season"]), (2, 2, SEASON))
+        submit_review_session(session_data=answered("q1"))
+        after = get_forecast(days=8)
+        self.assertEqual((after["days"][0]["due"], after["due_now"], after["total"]), (1, 1, 2))
+        self.assertEqual(after["days"][7]["due"], 1)
 
     def test_frappe_clears_its_cache_and_leaves_schedules(self) -> None:
         self.add_record("q1")
@@ -169,6 +188,8 @@ class TestReviews(ReviewTestCase):
             submit_review_session(responses=[{"question_id": "q", "quality": 5}])
         with self.assertRaises(frappe.PermissionError):
             get_persistence_status("1-1")
+        with self.assertRaises(frappe.PermissionError):
+            get_forecast()
 
     def test_a_renamed_student_keeps_their_answers(self) -> None:
         # Not the shared student: a failure would remove that one for the next tests.
@@ -271,9 +292,13 @@ class TestReviewsOverHTTP(ReviewTestCase):
         job_id = data["message"]["persistence_job_id"]
         status, data, _headers = self.request("GET", STATUS, job_id=job_id)
         self.assertIn(data["message"]["status"], ("pending", "persisted"))
+        status, data, _headers = self.request("GET", FORECAST, days=5)
+        self.assertEqual((status, len(data["message"]["days"])), (200, 5))
 
     def test_who_and_how(self) -> None:
         self.assertEqual(self.request("GET", GET, user=None).status, 403)
+        self.assertEqual(self.request("GET", FORECAST, user=None).status, 403)
+        self.assertEqual(self.request("GET", FORECAST, days=366).status, 417)
         self.assertEqual(self.request("GET", SUBMIT, responses="[]").status, 403)
         self.assertEqual(
             self.request("POST", "memora.api.srs.process_srs_batch", user=STUDENT).status, 403

@@ -93,7 +93,7 @@ impl Student<'_> {
     }
 
     /// A script's call with what `believed.lua` needs; the rest is the script's own.
-    fn ask<'s>(&self, script: &'s Script) -> ScriptInvocation<'s> {
+    pub(super) fn ask<'s>(&self, script: &'s Script) -> ScriptInvocation<'s> {
         let mut call = script.key(&[
             self.keys.active_season(),
             self.schedule(),
@@ -364,13 +364,13 @@ pub(super) fn push_id(ids: &mut String, id: &str) {
 }
 
 /// A script that asks for a student's schedule.
-fn asking(script: &str) -> Script {
+pub(super) fn asking(script: &str) -> Script {
     Script::new(&[include_str!("lua/believed.lua"), script].concat())
 }
 
 /// Asks for a student's schedule; `read` is given what is left of an answer that says that it is
 /// complete.
-fn found<T>(
+pub(super) fn found<T>(
     connection: &mut RedisConnection,
     call: &ScriptInvocation<'_>,
     read: impl FnOnce(&mut Answer) -> Result<T>,

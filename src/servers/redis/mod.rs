@@ -8,6 +8,7 @@ mod cluster;
 pub mod dump;
 mod errors;
 pub mod fill;
+pub mod forecast;
 pub mod journal;
 pub mod keys;
 pub mod latency;

@@ -1,0 +1,68 @@
+//! How many questions of a season are due on each of the next days: an estimate from some of its
+//! cached students, in milliseconds however large the season is.
+
+use crate::administrators::cached_students;
+use crate::engine::Engine;
+use crate::error::Result;
+use crate::rules::calendar::{Calendar, Workload};
+use crate::rules::clock::now_us;
+use crate::rules::names::check_season;
+
+/// Students who are counted, at most. The more, the better the estimate and the longer it takes.
+const SAMPLED: usize = 400;
+/// Students who are counted at a time, so that others do not wait long for Redis.
+const AT_A_TIME: usize = 10;
+
+/// The answer to [`Engine::season_forecast`].
+#[derive(Debug)]
+pub struct SeasonForecast {
+    /// Of all students of the season.
+    pub workload: Workload,
+    /// Students who were counted.
+    pub sampled_students: u64,
+    /// Students who are cached, estimated.
+    pub cached_students: u64,
+    /// Students of the season.
+    pub students: u64,
+    /// Whether that is an estimate.
+    pub are_students_estimated: bool,
+}
+
+impl Engine {
+    /// The workload of a season's students, from those of a sample whose schedules are cached. As
+    /// if the others, who are not cached, had as much to do.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::InvalidInput`], or what a server said that is needed.
+    pub fn season_forecast(&self, season: &str, days: u32) -> Result<SeasonForecast> {
+        check_season(season)?;
+        let calendar = Calendar::new(&self.settings.zone, now_us() / 1_000_000, days)?;
+        let process = self.process();
+        let drawn = cached_students::at_random(&process, season, SAMPLED)?;
+        let (mut sampled, mut sums) = (0, vec![0; calendar.ends().len()]);
+        let players = drawn.iter().map(String::as_str);
+        for (shard, players) in process.cache.by_shard(players, |player| player) {
+            let generation = self.active_season(&process, shard)?.generation;
+            for players in players.chunks(AT_A_TIME) {
+                let (complete, before) = shard.with(|cache| {
+                    let (keys, scripts) = (&shard.keys, &self.forecast_scripts);
+                    scripts.of_many(cache, keys, (players, season), generation, calendar.ends())
+                })?;
+                sampled += complete;
+                sums.iter_mut().zip(before).for_each(|(sum, count)| *sum += count);
+            }
+        }
+        let listed = cached_students::count(&process, season)?;
+        let cached_students = listed * sampled / (drawn.len() as u64).max(1);
+        let size = self.season_size(season)?;
+        let students = size.map_or(cached_students, |size| size.students);
+        let factor = if sampled == 0 { 0.0 } else { students as f64 / sampled as f64 };
+        Ok(SeasonForecast {
+            workload: calendar.workload(&sums).scaled(factor),
+            sampled_students: sampled,
+            cached_students,
+            students,
+            are_students_estimated: size.is_none_or(|size| size.are_students_estimated),
+        })
+    }
+}
