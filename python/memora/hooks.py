@@ -62,6 +62,7 @@ page_js = {
         "public/js/html.js",
         "public/js/format.js",
         "public/js/charts.js",
+        "public/js/forecast.js",
         "public/js/jobs.js",
         "public/js/season.js",
         "public/js/warnings.js",

@@ -9,8 +9,8 @@ import pytest
 
 from memora.api import reviews
 from tests import frappe_standin as frappe
-from tests.students.test_due import MINUTE, overdue
-from tests.students.test_forecast import DAY
+from tests.students.test_due import overdue
+from tests.students.test_forecast import DAY, due_today
 from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, Record, Site
 
 App = Callable[..., None]
@@ -18,7 +18,7 @@ App = Callable[..., None]
 
 @pytest.mark.engines(**BELIEVING)
 def test_a_student_is_told_what_is_due_on_each_day(site: Site, app: App) -> None:
-    site.add(PLAYER, [Record("late", -2 * DAY), Record("now", -MINUTE), Record("next", DAY)])
+    site.add(PLAYER, [Record("late", -2 * DAY), *due_today(site, 1), Record("next", DAY)])
     site.add("other@school.example", overdue(9))
     forecast = reviews.get_forecast(days="3")
     assert forecast.keys() == {"season", "days", "total", "overdue", "due_now", "is_degraded"}

@@ -79,6 +79,13 @@ def model(now: datetime, zone: str, dates: list[datetime], days: int) -> dict[st
     }
 
 
+def due_today(site: Site, count: int, prefix: str = "q") -> list[Record]:
+    """Records that are due since this day began, whatever its time is."""
+    now = site.now()
+    since = midnight(now.date()) - now
+    return [Record(f"{prefix}{number:03}", since) for number in range(count)]
+
+
 def due_by_day(forecast: Forecast) -> list[int]:
     return [day["due"] for day in forecast["days"]]
 

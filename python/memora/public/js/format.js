@@ -51,6 +51,15 @@ memora.format.IN_TIME_PERCENT = 99;
 // A time of the server in the user's time zone; `format` is moment's.
 memora.format.time = (at, format) => frappe.datetime.convert_to_user_tz(at, false).format(format);
 
+// A day of the site, YYYY-MM-DD, in short.
+memora.format.day = (date) =>
+	new Date(`${date}T00:00:00Z`).toLocaleDateString(undefined, {
+		day: "numeric",
+		month: "short",
+		timeZone: "UTC",
+		numberingSystem: "latn",
+	});
+
 memora.format.relative_time = (at) => {
 	if (!at) return "";
 	const { str_to_user, prettyDate } = frappe.datetime;

@@ -35,6 +35,8 @@ memora.SRSMonitor = class {
 		this.root.addEventListener("click", (event) => this.on_click(event));
 		this.root.addEventListener("change", () => this.show_all());
 		this.monitor = null;
+		this.charts = {};
+		this.forecast = new memora.forecast.Card(this);
 		this.polled_at = this.progress_at = 0;
 		frappe.realtime.on("memora_job", (job) => this.on_progress(job));
 		setInterval(() => this.poll_if_due(), 500);
@@ -71,6 +73,7 @@ memora.SRSMonitor = class {
 					table(__("Season"), __("State"), __("Cached Schedules"), __("Memory"), ""),
 					empty,
 				])}
+				${card("forecast", __("Forecast"), [empty, chart])}
 				${card("latency", __("Latency"), [
 					table(__("Last Hour"), __("Calls"), __("Median"), __("99th Percentile")),
 					empty,
@@ -152,6 +155,7 @@ memora.SRSMonitor = class {
 		this.find(".srs-content").hidden = false;
 		this.show_health();
 		this.show_seasons();
+		this.forecast.show();
 		this.show_latency();
 		this.show_discrepancies();
 		this.show_jobs();
@@ -268,9 +272,10 @@ memora.SRSMonitor = class {
 
 	season_state(season) {
 		const seen = this.monitor.seasons.find(({ is_seen }) => is_seen)?.name;
-		const pill = this.pill(...memora.seasons.state(season, seen));
-		if (season.enable_redis || season.archive_status) return pill;
-		return [pill, " ", this.pill(__("Not Cached"), "orange")];
+		const { pill, state } = memora.seasons;
+		const shown = pill(...state(season, seen));
+		if (season.enable_redis || season.archive_status) return shown;
+		return [shown, " ", pill(__("Not Cached"), "orange")];
 	}
 
 	show_latency() {
@@ -299,7 +304,7 @@ memora.SRSMonitor = class {
 			[label(chosen)]
 		);
 		memora.set_html(this.find(".srs-latency .srs-summary"), chosen ? summary : "");
-		this.draw_latency(chosen && memora.charts.latency(this.monitor, chosen));
+		this.draw_chart(".srs-latency", chosen && memora.charts.latency(this.monitor, chosen));
 	}
 
 	show_discrepancies() {
@@ -350,7 +355,7 @@ memora.SRSMonitor = class {
 				cells: [
 					this.link("srs-job", job.name, __(job.kind)),
 					job.season || __("All Seasons"),
-					this.pill(__(job.status), memora.jobs.colour(job)),
+					memora.seasons.pill(__(job.status), memora.jobs.colour(job)),
 					memora.jobs.is_running(job)
 						? this.progress(job)
 						: job.message && memora.html`<bdi>${job.message}</bdi>`,
@@ -423,24 +428,20 @@ memora.SRSMonitor = class {
 		return select.value;
 	}
 
-	// Draw the chart of latencies, or hide it without options.
-	draw_latency(options) {
-		const place = this.find(".srs-latency .srs-chart");
+	// Draw a card's chart, or hide it without options.
+	draw_chart(card, options) {
+		const place = this.find(`${card} .srs-chart`);
 		place.hidden = !options;
 		if (!options) return;
 		const text = JSON.stringify(options.data);
-		const drawn = this.latency_chart;
+		const drawn = this.charts[card];
 		if (drawn?.text === text) return;
 		if (drawn) drawn.chart.update(options.data);
 		const axisOptions = { xIsSeries: 1, xAxisMode: "tick" };
 		const still = { animate: 0, disableEntryAnimation: 1 };
 		const chart =
 			drawn?.chart ?? new frappe.Chart(place, { ...still, ...options, axisOptions });
-		this.latency_chart = { chart, text };
-	}
-
-	pill(label, colour) {
-		return memora.seasons.pill(label, colour);
+		this.charts[card] = { chart, text };
 	}
 
 	link(doctype, name, label) {
