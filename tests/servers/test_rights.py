@@ -48,6 +48,7 @@ def test_the_rights_in_the_docs_are_enough(site: Site, caplog: pytest.LogCapture
     engine.due(PLAYER)
     read = engine.due(PLAYER)
     assert (ids(read), read["source"], read["is_degraded"]) == (["q", "r"], "cache", False)
+    assert engine.forecast(PLAYER)["total"] == engine.season_forecast(SEASON)["total"] == 2
     taken = engine.submit(PLAYER, session_data=session("q"))
     assert engine.persistence_status(PLAYER, taken["persistence_job_id"]) == "pending"
     assert engine.drain()["answers"] == 1

@@ -118,6 +118,8 @@ VERBS: Final[dict[str, Callable[[Engine], object]]] = {
     "a warm read": lambda engine: engine.due(PLAYER, limit=50),
     "a read of a subject": lambda engine: engine.due(PLAYER, subject=SUBJECTS[0]),
     "focus mode": lambda engine: engine.due(PLAYER, topic=TOPICS[0]),
+    "a forecast": lambda engine: engine.forecast(PLAYER, days=365),
+    "a season's forecast": lambda engine: engine.season_forecast(SEASON, days=365),
     "a cold read": lambda engine: (engine.cache_clear(PLAYER, SEASON), engine.due(PLAYER)),
     "a submission": lambda engine: engine.submit(PLAYER, session_data=session(*FIFTY)),
     "a drain": lambda engine: (submit_many(engine), engine.drain()),
@@ -136,7 +138,7 @@ def test_no_command_holds_up_others(school: Site, verb: str) -> None:
     check_none_is_slow(school, lambda: VERBS[verb](school.engine()))
 
 
-@pytest.mark.parametrize("verb", ["a season's status", "a sample"])
+@pytest.mark.parametrize("verb", ["a season's status", "a season's forecast", "a sample"])
 def test_a_million_students_whose_time_is_over_hold_up_nobody(school: Site, verb: str) -> None:
     remember_students(school, time.time() - 1)
     check_none_is_slow(school, lambda: VERBS[verb](school.engine()))
