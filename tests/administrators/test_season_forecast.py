@@ -138,7 +138,8 @@ def test_the_command_shows_it(manager: Site, engine: Engine) -> None:
     forecast = engine.season_forecast(SEASON, 3)
     for day in forecast["days"]:
         assert f"{day['date']}  {day['due']:>14,}" in done.output
-    assert f"{forecast['overdue']:,} of today's are overdue." in done.output
+    assert f"{'all':<10}  {forecast['total']:>14,}" in done.output
+    assert f"{'overdue':<10}  {forecast['overdue']:>14,}" in done.output
     assert "from the schedules of 40 of 40" in done.output
     found = shown(manager, "forecast", SEASON)
     assert (found["season"], len(found["days"])) == (SEASON, 30)

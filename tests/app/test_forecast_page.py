@@ -32,7 +32,7 @@ def test_the_forecast_of_the_season_that_students_see(site: Site, browser: Brows
     browser.sees_no(CHART)
     # It is not asked for at each poll, except while there is none.
     site.engine().rehydrate(PLAYER, SEASON)
-    browser.sees(f"{CARD} .srs-summary", "About 8 reviews in 30 days; 2 of today's are overdue.")
+    browser.sees(f"{CARD} .srs-summary", "About 8 reviews in 30 days, 2 of them overdue.")
     browser.sees(
         f"{CARD} .srs-summary", "Estimated for 2 students, from the schedules of 1 of 1 who are"
     )

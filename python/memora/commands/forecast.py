@@ -31,6 +31,6 @@ def forecast(terminal: Terminal, season: str | None, days: int) -> object:
         for day in found["days"]:
             terminal.say(f"{day['date']}  {day['due']:>14,}")
         terminal.say(f"{_('all'):<10}  {found['total']:>14,}")
-        terminal.say(_("{0} of today's are overdue.").format(f"{found['overdue']:,}"))
+        terminal.say(f"{_('overdue'):<10}  {found['overdue']:>14,}")
     terminal.say(found["message"])
     return found

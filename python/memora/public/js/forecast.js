@@ -62,7 +62,7 @@ memora.forecast.Card = class {
 
 memora.forecast.summary = ({ days, total, overdue, message }) => {
 	const count = memora.seasons.rounded;
-	const text = __("About {0} reviews in {1} days; {2} of today's are overdue.", [
+	const text = __("About {0} reviews in {1} days, {2} of them overdue.", [
 		count(total),
 		days.length,
 		count(overdue),
