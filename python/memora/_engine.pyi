@@ -153,6 +153,28 @@ class Forgotten(TypedDict):
     waiting_submissions: int
 
 @type_check_only
+class RetiredQuestion(TypedDict):
+    """A question that the site has retired. `retired_at` is in the site's time zone."""
+
+    question_id: str
+    retired_by: str
+    retired_at: str
+
+@type_check_only
+class RetiredQuestions(TypedDict):
+    """A page of them, and their total number."""
+
+    questions: list[RetiredQuestion]
+    total: int
+
+@type_check_only
+class SuspendedQuestion(TypedDict):
+    """A question that a student has suspended. `suspended_at` is in the site's time zone."""
+
+    question_id: str
+    suspended_at: str
+
+@type_check_only
 class CacheStats(TypedDict):
     """One student's cache of one season."""
 
@@ -716,6 +738,53 @@ class Engine:
         Returns: how many were postponed.
         """
 
+    def retire_questions(self, question_ids: list[str], user: str) -> int:
+        """Retire questions: once this returns, no read of any process shows them.
+
+        Records and cached schedules stay: a schedule hides what has changed on its next read.
+
+        Args:
+            question_ids: 1 to 1,000 questions, whether students have them or not.
+            user: who retires them.
+
+        Returns: how many were not retired before.
+
+        Raises:
+            InvalidInput: an invalid id, none, or too many; nothing was changed.
+            ServiceUnavailable: MariaDB is down. Calling it again continues.
+        """
+    def restore_questions(self, question_ids: list[str], user: str) -> int:
+        """Restore retired questions: each student's are due when they were due before.
+
+        Returns: how many were retired.
+
+        Raises:
+            As `retire_questions`.
+        """
+    def retired_questions(self, start: int = 0, limit: int = 20) -> RetiredQuestions:
+        """The questions that are retired, the last ones first, and how many there are."""
+    def suspend_question(self, player: str, question_id: str) -> bool:
+        """Suspend a question of a student: once this returns, no read of this student shows it.
+
+        Args:
+            player: the student.
+            question_id: a question that the student has in the active season. It is suspended in
+                all seasons.
+
+        Returns: whether it was not suspended before.
+
+        Raises:
+            InvalidInput: the student has no such question, or has suspended 10,000.
+            SeasonUnavailable: no season is active.
+            ServiceUnavailable: MariaDB is down. Calling it again continues.
+        """
+    def resume_question(self, player: str, question_id: str) -> bool:
+        """Resume a suspended question: it is due when it was due before.
+
+        Returns: whether it was suspended.
+        """
+    def suspended_questions(self, player: str) -> list[SuspendedQuestion]:
+        """The questions that a student has suspended, in the order of their ids."""
     def has_waiting_answers(self, player: str, seasons: list[str]) -> bool:
         """Whether answers of a student in these seasons wait in the journal, not yet in MariaDB."""
 

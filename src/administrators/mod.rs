@@ -18,6 +18,7 @@ pub mod rename;
 pub mod replay;
 pub mod retention;
 pub mod retire;
+pub mod retired_questions;
 pub mod season_cache;
 pub mod season_forecast;
 pub mod season_size;

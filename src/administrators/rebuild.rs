@@ -28,6 +28,7 @@ use crate::servers::mariadb::archive;
 use crate::servers::mariadb::locks::Held;
 use crate::servers::mariadb::records::{self, Scan};
 use crate::servers::mariadb::statements::stop_statement;
+use crate::servers::mariadb::suspended;
 use crate::servers::pool::Connect;
 use crate::servers::redis::fill;
 use crate::servers::redis::pending::{PendingIds, pending_ids};
@@ -211,19 +212,19 @@ impl Engine {
             // The waiting answers and the records must come from one snapshot.
             let (apart, piece): (Vec<_>, Vec<_>) =
                 piece.into_iter().partition(|(player, _)| waiting.contains(player));
+            let players: Vec<&str> = piece.iter().map(|(player, _)| player.as_str()).collect();
+            let mut suspended =
+                process.background.with(|database| suspended::of_students(database, &players))?;
             let loaded: Vec<(String, Records)> = piece
                 .into_iter()
-                .map(|(player, reviews)| (player, Records::of(reviews, 0)))
+                .map(|(player, reviews)| {
+                    let suspended = suspended.remove(&player).unwrap_or_default();
+                    (player, Records { suspended, ..Records::of(reviews, 0) })
+                })
                 .collect();
             self.check_generation(process, shard, active)?;
-            let mut changed = self.fill_and_count(
-                shard,
-                active.generation,
-                season,
-                fence,
-                &loaded,
-                &mut rebuilt,
-            )?;
+            let mut changed =
+                self.fill_and_count(shard, active, season, fence, &loaded, &mut rebuilt)?;
             changed.extend(apart.iter().map(|(player, _)| player));
             self.rebuild_alone(process, shard, season, changed, &mut rebuilt)?;
         }
@@ -234,13 +235,13 @@ impl Engine {
     fn fill_and_count<'a, P: AsRef<str>>(
         &self,
         shard: &Shard,
-        generation: u64,
+        active: &ActiveSeason,
         season: &str,
         fence: &str,
         loaded: &'a [(P, Records)],
         rebuilt: &mut Rebuilt,
     ) -> Result<Vec<&'a P>> {
-        let filled = self.fill(shard, generation, season, fence, loaded)?;
+        let filled = self.fill(shard, active, season, fence, loaded)?;
         let mut changed = Vec::new();
         for ((player, records), filled) in loaded.iter().zip(filled) {
             if filled {
@@ -269,10 +270,9 @@ impl Engine {
                 return Ok(());
             }
             let fence = process.token();
-            let (generation, records) =
+            let (active, records) =
                 self.load_behind_fence(process, shard, season, &waiting, &fence)?;
-            let changed =
-                self.fill_and_count(shard, generation, season, &fence, &records, rebuilt)?;
+            let changed = self.fill_and_count(shard, &active, season, &fence, &records, rebuilt)?;
             waiting = changed.into_iter().copied().collect();
         }
         rebuilt.dropped += waiting.len() as u64;

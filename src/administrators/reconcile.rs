@@ -23,6 +23,7 @@ use crate::progress::OnProgress;
 use crate::rules::alarm::is_alarming;
 use crate::rules::diff::{Comparison, Differences, compare};
 use crate::rules::entry::{Entry, fingerprint};
+use crate::rules::hidden::Hidden;
 use crate::rules::review::Review;
 use crate::rules::sample::{Cluster, Estimate};
 use crate::servers::mariadb::{journal as kept, poison};
@@ -282,8 +283,7 @@ impl Engine {
         let keys = &shard.keys;
         let fence = process.token();
         let players: Vec<&str> = waiting.iter().map(|(player, _)| *player).collect();
-        let (generation, records) =
-            self.load_behind_fence(process, shard, season, &players, &fence)?;
+        let (active, records) = self.load_behind_fence(process, shard, season, &players, &fence)?;
         let expected: Vec<(&str, usize)> =
             records.iter().map(|(player, records)| (*player, records.reviews.len())).collect();
         let cached = shard.with(|cache| students::read(cache, keys, season, &expected))?;
@@ -296,12 +296,14 @@ impl Engine {
                 gone.push(player);
                 continue;
             }
-            if cached.marker.is_some_and(|marker| marker != generation as f64) {
+            if cached.marker.is_some_and(|marker| marker != active.generation as f64) {
                 piece.void += 1;
                 continue;
             }
             let is_half_filled = cached.marker.is_none() || cached.head.is_none();
-            let Comparison { differences, only_cached } = compare(&cached, &records.reviews);
+            let hidden = Hidden { retired: &active.retired, suspended: &records.suspended };
+            let Comparison { differences, only_cached } =
+                compare(&cached, &records.reviews, hidden);
             if !is_half_filled && cached.fence.as_deref() == Some(&fence) {
                 let offered = self.offer(process, season, player, only_cached, &records.reviews)?;
                 if offered > 0 {
@@ -342,7 +344,7 @@ impl Engine {
             shard.with(|cache| students::remember(cache, keys, season, &present, until))?;
         }
         piece.corrected += wrong.len() as u64;
-        let filled = self.fill(shard, generation, season, &fence, &wrong)?;
+        let filled = self.fill(shard, &active, season, &fence, &wrong)?;
         let refused = wrong.iter().zip(filled).filter(|(_, filled)| !filled);
         // An answer came in between: the next read loads the schedule.
         self.drop_students(process, season, refused.map(|((player, _), _)| *player))?;

@@ -1,5 +1,6 @@
 //! What rebuild and reconciliation share: one process at a time, many students at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BlockingRetryable, ExponentialBuilder};
@@ -7,6 +8,7 @@ use mysql::Conn;
 
 use crate::administrators::job::Job;
 use crate::consistency::rehydrate::{FENCE_SECONDS, Records};
+use crate::engine::active_season::ActiveSeason;
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
@@ -21,6 +23,9 @@ pub(crate) const CHECK_LOCK_AFTER: Duration = Duration::from_secs(1);
 /// The pauses between tries while a server does not answer: 8 s in all.
 const PAUSES: ExponentialBuilder =
     ExponentialBuilder::new().with_min_delay(Duration::from_millis(250)).with_max_times(5);
+
+/// Some students, each with what is known.
+type LoadedStudents<'a> = Vec<(&'a str, Records)>;
 
 impl Engine {
     /// How many records a season has, as MariaDB estimates; 0 while it has no partition.
@@ -51,7 +56,7 @@ impl Engine {
         Ok((connection, held))
     }
 
-    /// Loads all that is known of some students of a shard, and the valid generation. Once a
+    /// Loads all that is known of some students of a shard, and the season that it is for. Once a
     /// student has answered, the fence keeps results computed from this load out of the cache.
     pub(crate) fn load_behind_fence<'a>(
         &self,
@@ -60,7 +65,7 @@ impl Engine {
         season: &str,
         players: &[&'a str],
         fence: &str,
-    ) -> Result<(u64, Vec<(&'a str, Records)>)> {
+    ) -> Result<(Arc<ActiveSeason>, LoadedStudents<'a>)> {
         let keys = &shard.keys;
         self.with_cache(process, shard, |active| {
             let fenced = self.on_current_cache(process, shard, active, |cache| {
@@ -69,7 +74,7 @@ impl Engine {
             fenced.and_then(|()| {
                 let pending = self.pending_of(process, players, season)?;
                 let loaded = self.load_students(&process.background, players, season, pending)?;
-                Ok((active.generation, players.iter().copied().zip(loaded).collect()))
+                Ok((Arc::clone(active), players.iter().copied().zip(loaded).collect()))
             })
         })
     }

@@ -1,10 +1,15 @@
 //! One student's cache by hand, for code that uses `SRSRedisManager`. Only the cache is read and
 //! changed: changes of the table need a submission.
 
-use crate::engine::Engine;
+use std::sync::Arc;
+
+use crate::consistency::cache_access::Attempt;
+use crate::engine::active_season::ActiveSeason;
+use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::rules::names::{check_question_id, check_season};
+use crate::servers::redis::cache::{Found, Student};
 use crate::servers::redis::schedules;
 
 /// The longest life in the cache without an answer, in seconds: a year.
@@ -54,10 +59,11 @@ impl Engine {
         }
         let until = now_us() / 1_000_000 + i64::try_from(life).unwrap_or(i64::MAX);
         let process = self.process();
+        let active = self.hide_retired(&process, player, season)?;
         let shard = process.cache.of(player);
-        let keys = &shard.keys;
+        let (keys, dated) = (&shard.keys, (dates, active.retired.as_ref()));
         shard.with(|cache| {
-            self.cache_scripts.set_dates(cache, keys, (player, season), dates, (life, until))
+            self.cache_scripts.set_dates(cache, keys, (player, season), dated, (life, until))
         })?;
         Ok(dates.len())
     }
@@ -82,18 +88,20 @@ impl Engine {
     pub fn cache_due(&self, player: &str, season: &str, limit: u32) -> Result<Vec<(String, f64)>> {
         check_season(season)?;
         let (process, now) = (self.process(), now_us() / 1_000_000);
+        self.hide_retired(&process, player, season)?;
         let shard = process.cache.of(player);
         let keys = &shard.keys;
         shard.with(|cache| schedules::scores(cache, keys, (player, season), Some(now), Some(limit)))
     }
 
-    /// All dates that the cache has of a student.
+    /// All dates that the cache has of a student, of questions that are not hidden.
     ///
     /// # Errors
     /// When the cache is out of reach.
     pub fn cache_scores(&self, player: &str, season: &str) -> Result<Vec<(String, f64)>> {
         check_season(season)?;
         let process = self.process();
+        self.hide_retired(&process, player, season)?;
         let shard = process.cache.of(player);
         let keys = &shard.keys;
         shard.with(|cache| schedules::scores(cache, keys, (player, season), None, None))
@@ -106,6 +114,7 @@ impl Engine {
     pub fn cache_count_due(&self, player: &str, season: &str) -> Result<u64> {
         check_season(season)?;
         let (process, now) = (self.process(), now_us() / 1_000_000);
+        self.hide_retired(&process, player, season)?;
         let shard = process.cache.of(player);
         let keys = &shard.keys;
         shard.with(|cache| schedules::count(cache, keys, (player, season), Some(now)))
@@ -120,6 +129,39 @@ impl Engine {
         self.process().cache.drop_students([(player, season)])
     }
 
+    /// Hides what is retired in a schedule that is complete. Returns the season that the student's
+    /// shard knows.
+    ///
+    /// # Errors
+    /// When the cache is out of reach, or it must be looked up what is retired and MariaDB is down.
+    fn hide_retired(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<Arc<ActiveSeason>> {
+        let shard = process.cache.of(player);
+        self.with_cache(process, shard, |active| {
+            let student = Student {
+                keys: &shard.keys,
+                player,
+                season,
+                season_token: &active.token,
+                generation: active.generation,
+                retired: &active.retired,
+            };
+            let found = Self::on_cache(shard, active, |cache| {
+                self.cache_scripts.lookup(cache, student, 0, &[], &[String::new()])
+            })?;
+            Ok(match found {
+                Attempt::Done(Found::OtherSeason(token)) => Attempt::OtherSeason(token),
+                Attempt::OtherSeason(token) => Attempt::OtherSeason(token),
+                Attempt::Restarted => Attempt::Restarted,
+                Attempt::Done(_) => Attempt::Done(Arc::clone(active)),
+            })
+        })
+    }
+
     /// A student's cache in numbers.
     ///
     /// # Errors
@@ -129,7 +171,7 @@ impl Engine {
         let (process, now) = (self.process(), now_us() / 1_000_000);
         let shard = process.cache.of(player);
         let keys = &shard.keys;
-        let active = self.active_season(&process, shard)?;
+        let active = self.hide_retired(&process, player, season)?;
         shard.with(|cache| {
             let (marker, memory_bytes) = schedules::weigh(cache, keys, (player, season))?;
             Ok(CacheStats {

@@ -5,6 +5,7 @@ mod answers;
 mod archive;
 mod exceptions;
 mod forecast;
+mod hidden;
 mod journal;
 mod personal_data;
 mod progress;

@@ -18,6 +18,7 @@ use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
+use crate::rules::hidden::{Hidden, Retired};
 use crate::rules::in_order::{in_order, left_of};
 use crate::rules::lineage::lay_over;
 use crate::rules::names::check_season;
@@ -26,7 +27,7 @@ use crate::servers::mariadb::audits;
 use crate::servers::mariadb::connect::DatabaseServer;
 use crate::servers::mariadb::journal::{self, TableEntry};
 use crate::servers::mariadb::transaction::at_one_moment;
-use crate::servers::mariadb::{archive, records};
+use crate::servers::mariadb::{archive, records, suspended};
 use crate::servers::pool::Pool;
 use crate::servers::redis::cache::Student;
 use crate::servers::redis::fill;
@@ -45,6 +46,8 @@ pub struct Records {
     pub reviews: Vec<Review>,
     /// The newest answers that this state includes.
     pub head: Head,
+    /// The questions that the student has suspended, whether there is a record of them or not.
+    pub suspended: HashSet<String>,
     /// False if the journal could not be asked: answers on their way to MariaDB may be missing.
     pub is_whole: bool,
 }
@@ -85,7 +88,7 @@ impl Engine {
         // Without the journal the schedule could lack answers, and must not count as complete. A
         // fence that was not confirmed may have been set too late.
         if loaded[0].1.is_whole && fenced.is_ok() {
-            match self.fill(shard, active.generation, season, &fence, &loaded) {
+            match self.fill(shard, active, season, &fence, &loaded) {
                 Ok(filled) if filled == [true] => {}
                 Ok(_) => log::debug!(
                     "the records of {player} changed while they were loaded; not cached"
@@ -106,7 +109,7 @@ impl Engine {
     pub(crate) fn fill<P: AsRef<str>>(
         &self,
         shard: &Shard,
-        generation: u64,
+        active: &ActiveSeason,
         season: &str,
         fence: &str,
         records: &[(P, Records)],
@@ -114,16 +117,18 @@ impl Engine {
         let keys = &shard.keys;
         let loaded: Vec<Loaded<'_>> = records
             .iter()
-            .map(|(player, Records { reviews, head, .. })| Loaded {
+            .map(|(player, Records { reviews, head, suspended, .. })| Loaded {
                 student: Student {
                     keys,
                     player: player.as_ref(),
                     season,
                     season_token: "",
-                    generation,
+                    generation: active.generation,
+                    retired: &active.retired,
                 },
                 head: *head,
                 reviews,
+                suspended,
             })
             .collect();
         let (until, seconds_to_live) = (self.end_of_life(), self.settings.cache_ttl_seconds);
@@ -197,6 +202,10 @@ impl Engine {
                 };
                 has_nobody |= is_empty;
                 loaded.push(of_player);
+            }
+            let mut suspended = suspended::of_students(database, players)?;
+            for (player, records) in players.iter().zip(&mut loaded) {
+                records.suspended = suspended.remove(*player).unwrap_or_default();
             }
             Ok((loaded, has_nobody))
         })?;
@@ -353,7 +362,12 @@ impl Records {
         let newest =
             reviews.iter().map(|review| review.answered_at_us).max().unwrap_or(0).max(journal);
         let head = Head { order: newest, journal: newest, table: 0 };
-        Records { reviews, head, is_whole: true }
+        Records { reviews, head, suspended: HashSet::new(), is_whole: true }
+    }
+
+    /// The records of questions that are not hidden.
+    pub(crate) fn shown(self, retired: &Retired) -> Vec<Review> {
+        Hidden { retired, suspended: &self.suspended }.shown(self.reviews)
     }
 }
 

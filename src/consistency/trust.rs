@@ -27,7 +27,7 @@ use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::lock::lock;
-use crate::rules::belief::{LONGEST_LOOK, Look, Repair, Unshown, longest_belief};
+use crate::rules::belief::{LONGEST_LOOK, Look, Repair, SEASON_MARK, Unshown, longest_belief};
 use crate::rules::registration::{Registration, Standing};
 use crate::servers::mariadb::unshown::{self, Mark, Reached};
 use crate::servers::redis::look::{self, LookNote};
@@ -168,6 +168,9 @@ impl Engine {
                     );
                 }
                 process.cache.drop_students(students)?;
+                if look.unshown.iter().any(Unshown::is_of_season) {
+                    shard.with(|cache| notes::forget_season(cache, &shard.keys))?;
+                }
             }
             Repair::Renew => {
                 if !is_new {
@@ -208,8 +211,8 @@ impl Engine {
     }
 
     /// As [`Engine::make_unbelieved`], for some students in some shards. An empty name means a
-    /// whole shard.
-    fn make_all_unbelieved(
+    /// whole shard, or, with [`SEASON_MARK`], that it looks up the season again.
+    pub(in crate::consistency) fn make_all_unbelieved(
         &self,
         process: &Process,
         students: &[(&Shard, &str, &str)],
@@ -261,7 +264,9 @@ impl Engine {
         (shard, player, season): (&Shard, &str, &str),
     ) -> Result<bool> {
         let dropped = shard.with(|cache| {
-            if player.is_empty() {
+            if season == SEASON_MARK {
+                notes::forget_season(cache, &shard.keys)?;
+            } else if player.is_empty() {
                 let generation = process.random_generation();
                 notes::renew_generation(cache, &shard.keys, generation)?;
             } else {
@@ -327,7 +332,7 @@ fn to_drop<'a>(process: &Process, look: &'a Look) -> Result<Vec<(&'a str, &'a st
         (&one.player, &one.season)
     }
     let (doubted, lacking): (Vec<_>, Vec<_>) =
-        look.unshown.iter().partition(|one| one.newest.is_some());
+        look.unshown.iter().filter(|one| !one.is_of_season()).partition(|one| one.newest.is_some());
     let mut students: Vec<_> = lacking.into_iter().map(name).collect();
     for (shard, doubted) in process.cache.by_shard(doubted, |one| &one.player) {
         let names = || doubted.iter().map(|one| name(one));

@@ -1,6 +1,6 @@
 //! What belongs to one process: nothing of it survives a fork.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use uuid::{NoContext, Timestamp, Uuid};
@@ -13,6 +13,7 @@ use super::settings::Settings;
 use crate::error::Server;
 use crate::lock::lock;
 use crate::rules::clock::now_us;
+use crate::rules::hidden::Retired;
 use crate::rules::latency::Recorder;
 use crate::rules::registration::{Challenge, Reached};
 use crate::servers::mariadb::connect::DatabaseServer;
@@ -40,6 +41,8 @@ pub struct Process {
     pub(crate) outages: Outages,
     pub(crate) replicas: LateReplicas,
     pub(crate) latency: Recorder,
+    /// The site's retired questions, as this process has read them last.
+    pub(crate) retired: Mutex<Arc<Retired>>,
     random: Mutex<fastrand::Rng>,
 }
 
@@ -62,6 +65,7 @@ impl Process {
             outages: Outages::default(),
             replicas: LateReplicas::default(),
             latency: Recorder::default(),
+            retired: Mutex::default(),
             random: Mutex::new(fastrand::Rng::with_seed(unique().as_u64_pair().1)),
         }
     }

@@ -10,6 +10,9 @@ pub const LONGEST_LOOK: Duration = Duration::from_millis(660);
 /// If the cache lacks answers of more students than this, all schedules become void instead of
 /// theirs.
 pub const MOST_UNSHOWN: usize = 1_000;
+/// What a mark without a student has for a season where a shard must only look up the active season
+/// and the retired questions again. No season is called so.
+pub const SEASON_MARK: &str = ":season";
 /// A confirmation that a process has known for this many leases is too old, whatever the server's
 /// clock says.
 const MOST_LEASES: u32 = 2;
@@ -17,7 +20,7 @@ const MOST_LEASES: u32 = 2;
 /// A student whose cached schedule lacks an answer that counts, or may lack one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unshown {
-    /// The student; empty: all students.
+    /// The student; empty: all students, or the season ([`SEASON_MARK`]).
     pub player: String,
     /// The season.
     pub season: String,
@@ -27,6 +30,16 @@ pub struct Unshown {
 }
 
 impl Unshown {
+    /// Whether all schedules may lack something.
+    fn is_of_all(&self) -> bool {
+        self.player.is_empty() && !self.is_of_season()
+    }
+
+    /// Whether the shard must only look up the active season and the retired questions again.
+    pub fn is_of_season(&self) -> bool {
+        self.player.is_empty() && self.season == SEASON_MARK
+    }
+
     /// Whether a schedule whose head has this order must be dropped. A schedule that was shown the
     /// newest answer last has all answers before it. A later answer may have been computed from a
     /// schedule that lacks it.
@@ -49,7 +62,8 @@ pub struct Look {
 pub enum Repair {
     /// Nothing.
     Nothing,
-    /// Drop the schedules of these students that lack an answer.
+    /// Drop the schedules of these students that lack an answer, and forget the season where it has
+    /// changed.
     Drop,
     /// Begin a new generation: all schedules are void.
     Renew,
@@ -60,7 +74,7 @@ impl Look {
     /// an answer.
     pub fn repair(&self) -> Repair {
         let lacking = self.unshown.iter().filter(|one| one.newest.is_none()).count();
-        if lacking > MOST_UNSHOWN || self.unshown.iter().any(|one| one.player.is_empty()) {
+        if lacking > MOST_UNSHOWN || self.unshown.iter().any(Unshown::is_of_all) {
             Repair::Renew
         } else if self.is_believed && self.unshown.is_empty() {
             Repair::Nothing
@@ -123,6 +137,8 @@ mod tests {
         assert_eq!(Look { is_believed: true, unshown: everybody }.repair(), Repair::Renew);
         let doubted = vec![unshown("a", Some(1)); MOST_UNSHOWN + 1];
         assert_eq!(Look { is_believed: true, unshown: doubted }.repair(), Repair::Drop);
+        let season = vec![Unshown { season: SEASON_MARK.to_owned(), ..unshown("", None) }];
+        assert_eq!(Look { is_believed: true, unshown: season }.repair(), Repair::Drop);
     }
 
     #[test]

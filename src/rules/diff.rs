@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ops::AddAssign;
 
 use super::head::Head;
+use super::hidden::Hidden;
 use crate::rules::review::Review;
 
 /// All that is cached of one student.
@@ -15,6 +16,8 @@ pub struct CachedSchedule {
     pub marker: Option<f64>,
     /// What it was computed from.
     pub head: Option<Head>,
+    /// The version of the site's retired questions that it has.
+    pub retired: u64,
     /// The date of each question, each question once.
     pub dates: Vec<(Vec<u8>, f64)>,
     /// What belongs to each question beside its date, each question once.
@@ -77,7 +80,11 @@ struct Seen {
 ///
 /// Nearly all of it is right, so that is what costs little: one table, of the records, in which
 /// what is cached is looked up, and details are read only where their text is not the expected one.
-pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Comparison {
+///
+/// # Arguments
+/// `hidden`: what is hidden from the student. Of what has changed since the schedule's version
+/// either date is right.
+pub fn compare(cached: &CachedSchedule, records: &[Review], hidden: Hidden<'_>) -> Comparison {
     let ids = records.iter().map(|review| review.question_id.as_bytes());
     let places: HashMap<&[u8], usize> = ids.zip(0..).collect();
     let mut seen = vec![Seen::default(); records.len()];
@@ -86,7 +93,8 @@ pub fn compare(cached: &CachedSchedule, records: &[Review]) -> Comparison {
         match places.get(id.as_slice()) {
             // A date in seconds is a whole number, which Redis keeps as it is.
             Some(&place) => {
-                seen[place].is_date_right = Some(*date == records[place].next_review as f64);
+                let score = hidden.score_in(&records[place], cached.retired);
+                seen[place].is_date_right = Some(score.is_none_or(|score| score == *date));
             }
             None => found.ghost += 1,
         }
@@ -127,8 +135,37 @@ fn read(id: &[u8], detail: &[u8]) -> Option<Review> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
+    use crate::rules::hidden::{NEVER, Retired};
     use proptest::prelude::*;
+
+    fn hidden((retired, suspended): &(Retired, HashSet<String>)) -> Hidden<'_> {
+        Hidden { retired, suspended }
+    }
+
+    #[test]
+    fn a_hidden_question_has_no_date() {
+        let retired = Retired::new([("q1".to_owned(), 1, true), ("q2".to_owned(), 2, true)]);
+        let known = (retired, HashSet::from(["q3".to_owned()]));
+        let records: Vec<Review> = (0..5).map(review).collect();
+        let mut schedule = CachedSchedule { retired: 1, ..cached(&records) };
+        let wrong = |schedule: &CachedSchedule| {
+            compare(schedule, &records, hidden(&known)).differences.wrong_date
+        };
+        assert_eq!(wrong(&schedule), 2);
+        for place in [1, 3] {
+            schedule.dates[place].1 = NEVER;
+        }
+        // Either is right of what was retired since.
+        assert_eq!(wrong(&schedule), 0);
+        schedule.retired = 2;
+        assert_eq!(wrong(&schedule), 1);
+        schedule.dates[2].1 = NEVER;
+        schedule.dates[4].1 = NEVER;
+        assert_eq!(wrong(&schedule), 1);
+    }
 
     fn review(number: usize) -> Review {
         Review { next_review: 1_800_000_000 + number as i64, ..Review::new(&format!("q{number}")) }
@@ -153,8 +190,9 @@ mod tests {
 
     #[test]
     fn what_is_the_same_does_not_differ() {
-        let records: Vec<Review> = (0..50).map(review).collect();
-        let found = compare(&cached(&records), &records);
+        let (nothing, records): (_, Vec<Review>) =
+            ((Retired::default(), HashSet::new()), (0..50).map(review).collect());
+        let found = compare(&cached(&records), &records, hidden(&nothing));
         let differences = Differences { records: 50, ..Differences::default() };
         assert_eq!(found, Comparison { differences, only_cached: Vec::new() });
     }
@@ -188,7 +226,8 @@ mod tests {
                 wrong_date: count(2),
                 wrong_state: count(3) + count(4) + count(5),
             };
-            let found = compare(&schedule, &records);
+            let nothing = (Retired::default(), HashSet::new());
+            let found = compare(&schedule, &records, hidden(&nothing));
             prop_assert_eq!(found.differences, expected);
             // Of a ghost nothing else knows, and of a newer state.
             let mut only_cached: Vec<Review> = (0..kinds.len())

@@ -17,6 +17,7 @@ mod entry_text;
 pub mod experience;
 pub mod focus;
 pub mod head;
+pub mod hidden;
 pub mod in_order;
 pub mod ladder;
 pub mod latency;

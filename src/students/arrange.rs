@@ -4,6 +4,8 @@
 //! subject takes all questions from the cache, answers from them, and leaves them arranged for the
 //! next one. Whatever changes the schedule until then breaks the fence, and nothing is arranged.
 
+use std::collections::HashSet;
+
 use crate::consistency::cache_access::{Asked, Attempt};
 use crate::consistency::rehydrate::FENCE_SECONDS;
 use crate::engine::active_season::ActiveSeason;
@@ -31,7 +33,10 @@ impl Engine {
         })?
         .and_then(|asked| {
             if let Some(all) = &asked.value {
-                let loaded = Loaded { student, head: all.head, reviews: &all.reviews };
+                // What is hidden is not among them.
+                let suspended = HashSet::new();
+                let (head, reviews) = (all.head, &all.reviews);
+                let loaded = Loaded { student, head, reviews, suspended: &suspended };
                 let seconds_to_live = self.settings.cache_ttl_seconds;
                 let arranged =
                     shard.with(|cache| fill::arrange(cache, &loaded, &fence, seconds_to_live));

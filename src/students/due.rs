@@ -181,7 +181,9 @@ impl Engine {
     ) -> Result<Attempt<(Selected, Source, bool)>> {
         let (season_token, generation) = (active.token.as_str(), active.generation);
         let shard = process.cache.of(player);
-        let student = Student { keys: &shard.keys, player, season, season_token, generation };
+        let retired = active.retired.as_ref();
+        let student =
+            Student { keys: &shard.keys, player, season, season_token, generation, retired };
         let now = now_us() / 1_000_000;
         let links = query.links();
         let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
@@ -225,7 +227,8 @@ impl Engine {
                     self.check_unknown(process, player, &links, &known)?;
                 }
                 let records = self.load_and_fill(process, active, player, season)?;
-                Ok((self.select(records.reviews, query, now), Source::Loaded, records.is_whole))
+                let is_whole = records.is_whole;
+                Ok((self.select(records.shown(retired), query, now), Source::Loaded, is_whole))
             }
         })
     }
@@ -322,7 +325,8 @@ impl Engine {
             Some(selected) => selected,
             None => {
                 let records = self.load_records(process, player, season)?;
-                self.select(records.reviews, query, now)
+                let retired = self.retired_now(process)?;
+                self.select(records.shown(&retired), query, now)
             }
         };
         let season = Some(season.to_owned());

@@ -13,6 +13,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Result, Server};
 use crate::rules::calendar::{Calendar, Workload};
 use crate::rules::clock::now_us;
+use crate::rules::hidden::{Hidden, Retired};
 use crate::rules::latency::Call;
 use crate::rules::names::check_player;
 use crate::servers::redis::cache::Student;
@@ -88,15 +89,16 @@ impl Engine {
             });
         };
         let (season_token, generation) = (active.token.as_str(), active.generation);
-        let student = Student { keys: &shard.keys, player, season, season_token, generation };
+        let (keys, retired) = (&shard.keys, &*active.retired);
+        let student = Student { keys, player, season, season_token, generation, retired };
         let asked = self.ask_cache(process, shard, active, |cache| {
-            self.forecast_scripts.of_student(cache, student, calendar.ends())
+            self.forecast_scripts.of_student(cache, &self.cache_scripts, student, calendar.ends())
         })?;
         let counted = asked.and_then(|asked| match asked.value {
             Some(before) => Ok((before, asked.is_sure, Call::WarmRead)),
             None => {
                 let records = self.load_and_fill(process, active, player, season)?;
-                Ok(counted(&records, calendar, Call::ColdRead))
+                Ok(counted(&records, retired, calendar, Call::ColdRead))
             }
         });
         counted
@@ -112,11 +114,14 @@ impl Engine {
         calendar: &Calendar,
     ) -> Result<(String, Counted)> {
         let records = self.load_records(process, player, &season)?;
-        Ok((season, counted(&records, calendar, Call::DatabaseRead)))
+        let retired = self.retired_now(process)?;
+        Ok((season, counted(&records, &retired, calendar, Call::DatabaseRead)))
     }
 }
 
-fn counted(records: &Records, calendar: &Calendar, call: Call) -> Counted {
-    let dates = records.reviews.iter().map(|review| review.next_review);
+fn counted(records: &Records, retired: &Retired, calendar: &Calendar, call: Call) -> Counted {
+    let hidden = Hidden { retired, suspended: &records.suspended };
+    let shown = records.reviews.iter().filter(|review| !hidden.has(&review.question_id));
+    let dates = shown.map(|review| review.next_review);
     (calendar.count(dates), records.is_whole, call)
 }

@@ -11,6 +11,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
 use crate::rules::head::Head;
+use crate::rules::hidden::{Hidden, Retired};
 use crate::rules::plan::by_question;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
@@ -130,6 +131,7 @@ impl Engine {
             season,
             season_token: &active.token,
             generation: active.generation,
+            retired: &active.retired,
         };
         self.ask_cache(process, shard, active, |cache| {
             self.cache_scripts.lookup(cache, student, now_us() / 1_000_000, members, ids)
@@ -150,7 +152,16 @@ impl Engine {
             Some(lookup) => Before::from_lookup(season, cached, lookup, asked.is_sure),
             None => {
                 let records = self.load_and_fill(process, active, player, &season)?;
-                (Before::from_records(season, Some(cached), true, records, ids), Vec::new())
+                (
+                    Before::from_records(
+                        season,
+                        Some(cached),
+                        true,
+                        records,
+                        (ids, &active.retired),
+                    ),
+                    Vec::new(),
+                )
             }
         })
     }
@@ -164,7 +175,8 @@ impl Engine {
         ids: &[String],
     ) -> Result<Before> {
         let records = self.load_records(process, player, &season)?;
-        Ok(Before::from_records(season, None, uses_cache, records, ids))
+        let retired = self.retired_now(process)?;
+        Ok(Before::from_records(season, None, uses_cache, records, (ids, &retired)))
     }
 }
 
@@ -194,11 +206,14 @@ impl Before {
         cached: Option<Arc<ActiveSeason>>,
         uses_cache: bool,
         records: Records,
-        ids: &[String],
+        (ids, retired): (&[String], &Retired),
     ) -> Before {
         let now = now_us() / 1_000_000;
+        let hidden = Hidden { retired, suspended: &records.suspended };
         let is_other = |review: &&Review| {
-            review.next_review <= now && ids.binary_search(&review.question_id).is_err()
+            review.next_review <= now
+                && ids.binary_search(&review.question_id).is_err()
+                && !hidden.has(&review.question_id)
         };
         let others_due = records.reviews.iter().filter(is_other).count() as u64;
         Before {

@@ -13,3 +13,4 @@ pub mod show_in_cache;
 pub mod submission_status;
 pub mod submit;
 pub mod submit_answer;
+pub mod suspend;

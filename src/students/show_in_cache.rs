@@ -45,6 +45,7 @@ impl Engine {
                     season,
                     season_token: "",
                     generation: active.generation,
+                    retired: &active.retired,
                 };
                 let heads = (before.head, head);
                 let ttl = self.settings.cache_ttl_seconds;

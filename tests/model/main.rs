@@ -18,6 +18,7 @@ mod product;
 mod reduce;
 mod refuted;
 mod rules;
+mod season;
 mod seen;
 mod state;
 mod step;

@@ -108,6 +108,27 @@ def as_names(name: str, value: object) -> list[str] | None:
     return value
 
 
+def as_question_id(name: str, value: object) -> str:
+    """A question's id: text, or a whole number, which counts as its text."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    return as_required_text(name, value)
+
+
+def as_question_ids(name: str, value: object) -> list[str] | None:
+    """A list of question ids, also as JSON; None for None and for an empty form field."""
+    if isinstance(value, str) and value:
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            throw(_("{0} cannot be read").format(name))
+    if value is None or value == "":
+        return None
+    if not isinstance(value, list):
+        throw(_("{0} must be a list of question ids").format(name))
+    return [as_question_id(name, each) for each in value]
+
+
 def as_json(name: str, value: object) -> str | None:
     """JSON text of an argument; None for None and for an empty form field."""
     if value is None or isinstance(value, str):

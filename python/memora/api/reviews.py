@@ -17,6 +17,7 @@ from memora.api.arguments import (
     as_json,
     as_limit,
     as_player,
+    as_question_id,
     as_required_text,
     as_submission_id,
     as_text,
@@ -27,7 +28,7 @@ from memora.services.question_cards import DueCards, due_cards, with_cards
 from memora.services.srs_persistence import Acknowledgement, acknowledge
 
 if TYPE_CHECKING:
-    from memora._engine import DueOnDay
+    from memora._engine import DueOnDay, SuspendedQuestion
 
 
 class Forecast(TypedDict):
@@ -64,6 +65,19 @@ class PersistenceStatus(TypedDict):
 
     job_id: str
     status: Literal["pending", "persisted", "failed"]
+
+
+class Suspension(TypedDict):
+    """A question of the student, and whether it is asked."""
+
+    question_id: str
+    is_suspended: bool
+
+
+class SuspendedQuestions(TypedDict):
+    """All questions that the student has suspended."""
+
+    questions: list[SuspendedQuestion]
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -177,6 +191,52 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     if status is None:
         throw(_("You have no such review session."), frappe.DoesNotExistError)
     return {"job_id": job_id, "status": status}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def suspend_question(question_id: str | int | None = None) -> Suspension:
+    """Suspend a question of the student: once this returns, it is not due until it is resumed.
+
+    In this season and in later ones. Its record stays, and answers to it count. A question that is
+    suspended already stays so.
+
+    Args:
+        question_id: a question that the student has in the active season.
+
+    Raises:
+        frappe.ValidationError: the student has no such question, or no season is active.
+    """
+    player = as_player(frappe.session.user)
+    question_id = as_question_id("question_id", question_id)
+    engine().suspend_question(player, question_id)
+    return {"question_id": question_id, "is_suspended": True}
+
+
+@frappe.whitelist(methods=["POST"])
+@frappe_errors()
+def resume_question(question_id: str | int | None = None) -> Suspension:
+    """Resume a question that the student has suspended: it is due when it was due before.
+
+    A question that is not suspended stays so.
+
+    Args:
+        question_id: the question.
+    """
+    player = as_player(frappe.session.user)
+    question_id = as_question_id("question_id", question_id)
+    engine().resume_question(player, question_id)
+    return {"question_id": question_id, "is_suspended": False}
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+@frappe_errors()
+def get_suspended_questions() -> SuspendedQuestions:
+    """The questions that the student has suspended, in the order of their ids.
+
+    Returns: questions [{question_id, suspended_at}].
+    """
+    return {"questions": engine().suspended_questions(as_player(frappe.session.user))}
 
 
 @frappe_errors()

@@ -32,6 +32,7 @@ KeptRecords = TypedDict(
         "Archived Memory Tracker": list[dict[str, Any]],
         "Memory Review Audit": list[dict[str, Any]],
         "Poison Review": list[dict[str, Any]],
+        "Suspended Question": list[dict[str, Any]],
     },
 )
 
@@ -86,6 +87,7 @@ def after_rename(_user: Any, _event: str, old: str, new: str, _merge: bool = Fal
             _rename_records(table, {"player": old, "season": season}, "question_id", new)
     _rename_records(AUDIT, {"player": old}, "name", new)
     _rename_records(POISON, {"player": old}, "name", new)
+    frappe.db.sql("update ignore memora_suspended set player = %s where player = %s", (new, old))
 
     def forget(engine: Engine) -> None:
         engine.player_changed(old)
@@ -170,6 +172,8 @@ def export(player: str) -> KeptRecords:
         ARCHIVE: _season_by_season(ARCHIVE, player),
         AUDIT: _all_fields(AUDIT, {"player": player}, "name"),
         POISON: _all_fields(POISON, {"player": player}, "name"),
+        # No DocType: the engine keeps them.
+        "Suspended Question": [dict(one) for one in engine().suspended_questions(player)],
     }
     _check_known(player, any(kept.values()))
     return kept

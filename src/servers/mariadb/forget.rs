@@ -8,7 +8,7 @@ use mysql::{Conn, Value};
 use super::shape::{ARCHIVE, LIVE};
 use super::statements::{MOST_IN_A_LIST, row, rows, run};
 use super::transaction::in_transaction_again;
-use super::{archive, audits, old_blind_answers, retention, seasons};
+use super::{archive, audits, old_blind_answers, retention, seasons, suspended};
 use crate::error::Result;
 
 /// Rows that are removed in one transaction.
@@ -102,6 +102,7 @@ pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
     let audits = remove_all(connection, &sql, &[player.into(), player.into()])?;
     run(connection, "DELETE FROM `memora_unshown` WHERE player = ?", (player,))?;
     run(connection, "DELETE FROM `memora_safe_mode_read` WHERE player = ?", (player,))?;
+    suspended::remove(connection, player)?;
     run(
         connection,
         "DELETE FROM `memora_rename` WHERE old_name = ? OR new_name = ?",

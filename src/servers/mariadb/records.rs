@@ -6,9 +6,11 @@ use mysql::{Binary, Conn, QueryResult, Value};
 use super::bulk::{Insert, Writing};
 use super::dates::{date_value, date_value_us, unix_value};
 use super::key_range::Place;
+use super::retired::IS_NOT_RETIRED;
 use super::row_names::Names;
 use super::shape::LIVE;
 use super::statements::{placeholders, row, rows};
+use super::suspended::IS_NOT_SUSPENDED;
 use crate::error::{Error, Result};
 use crate::rules::clock::{SiteZone, now_us};
 use crate::rules::lineage::Record;
@@ -243,6 +245,7 @@ pub fn put_back(connection: &mut Conn, records: &[Ahead], order: i64) -> Result<
 }
 
 /// The first `limit` due records of a student and how many are due, through the composite index.
+/// Those of hidden questions are not due.
 pub fn due(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -252,7 +255,10 @@ pub fn due(
     limit: u32,
 ) -> Result<(u64, Vec<Review>)> {
     let filter = if subject.is_some() { " AND subject = ?" } else { "" };
-    let condition = format!("player = ? AND season = ? AND next_review_date <= ?{filter}");
+    let condition = format!(
+        "player = ? AND season = ? AND next_review_date <= ?{filter} AND {IS_NOT_RETIRED} \
+         AND {IS_NOT_SUSPENDED}"
+    );
     let table = "`tabPlayer Memory Tracker` FORCE INDEX (player_season_next_review_date)";
     let mut params: Vec<Value> = vec![player.into(), season.into(), date_value(zone, now)];
     params.extend(subject.map(Value::from));

@@ -6,6 +6,7 @@ use mysql::{Conn, Value};
 use super::outages::NOW_US;
 use super::shape::Shape;
 use super::statements::{rows, run};
+use super::suspended;
 use super::transaction::in_transaction_again;
 use crate::error::Result;
 
@@ -107,7 +108,7 @@ pub fn move_records(
     })
 }
 
-/// Gives audit records and Poison Reviews the student's new name.
+/// Gives audit records, Poison Reviews and suspended questions the student's new name.
 pub fn move_traces(connection: &mut Conn, rename: &Rename) -> Result<()> {
     let audits = "UPDATE `tabMemory Review Audit` SET owner = IF(owner = player, ?, owner), \
         modified_by = IF(modified_by = player, ?, modified_by), player = ? WHERE player = ?";
@@ -116,5 +117,6 @@ pub fn move_traces(connection: &mut Conn, rename: &Rename) -> Result<()> {
         connection,
         "UPDATE `tabPoison Review` SET player = ? WHERE player = ?",
         (&rename.new, &rename.old),
-    )
+    )?;
+    suspended::rename(connection, &rename.old, &rename.new)
 }

@@ -2,6 +2,7 @@
 
 use mysql::Conn;
 
+use super::retired;
 use super::statements::{row, rows};
 use crate::error::Result;
 
@@ -16,6 +17,14 @@ pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool
          ORDER BY (start_date <= ? AND end_date >= ?) DESC, start_date DESC, name DESC LIMIT 1",
         (today, today),
     )
+}
+
+/// The active season and whether it uses the cache.
+type Season = Option<(String, bool)>;
+
+/// As [`active`], and the version of the site's retired questions.
+pub fn active_and_retired(connection: &mut Conn, today: &str) -> Result<(Season, u64)> {
+    Ok((active(connection, today)?, retired::version(connection)?))
 }
 
 /// Whether a season uses the cache; `None`: there is none of exactly this name.

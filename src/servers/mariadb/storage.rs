@@ -13,7 +13,8 @@ use super::shape::{ARCHIVE, LIVE, Shape};
 use super::statements::{row, rows, run_text};
 use super::strays::{has_strays, move_strays, put_back};
 use super::{
-    archive, audits, checks, journal, limiter, outages, registrations, renames, retention, unshown,
+    archive, audits, checks, journal, limiter, outages, registrations, renames, retention, retired,
+    suspended, unshown,
 };
 use crate::error::{Error, Result};
 use crate::rules::names::check_season_name;
@@ -33,7 +34,7 @@ const LOUD_PAUSE: Duration = Duration::from_secs(5);
 const LOUD_SECONDS: f64 = 0.05;
 
 /// The tables that are no DocTypes, and how they are made.
-const OWN_TABLES: [(&str, &str); 12] = [
+const OWN_TABLES: [(&str, &str); 14] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
     ("memora_journal", journal::CREATE),
@@ -46,6 +47,8 @@ const OWN_TABLES: [(&str, &str); 12] = [
     ("memora_retention", retention::CREATE),
     ("memora_rename", renames::CREATE),
     ("memora_lock", locks::CREATE),
+    ("memora_retired", retired::CREATE),
+    ("memora_suspended", suspended::CREATE),
 ];
 
 /// Makes this connection the only one that prepares the tables, until it or the lock ends. An ALTER

@@ -12,6 +12,7 @@ use super::{RedisConnection, confirm};
 use crate::error::{Error, Result};
 use crate::rules::by_subject;
 use crate::rules::head::Head;
+use crate::rules::hidden::Retired;
 use crate::rules::review::Review;
 
 /// Redis searches a small hash from end to end, and makes it a real one only when it has hundreds
@@ -24,6 +25,12 @@ pub(super) const TOPICS: &str = "\0";
 
 /// Dates that are set at a time.
 const DATES: usize = 500;
+
+/// Questions that are hidden or shown again at a time.
+const RETIRED: usize = 500;
+
+/// How often a schedule is asked for that is behind the site's retired questions.
+const MOST_TRIES: u32 = 3;
 
 /// What the scripts put between ids and details; neither has one in it.
 const SEPARATOR: char = '\0';
@@ -39,6 +46,7 @@ pub struct CacheScripts {
     lookup: Script,
     apply: Script,
     set_dates: Script,
+    retire: Script,
     generation: Script,
     remember_season: Script,
     confirm: Script,
@@ -53,6 +61,7 @@ impl Default for CacheScripts {
             lookup: asking(include_str!("lua/lookup.lua")),
             apply: Script::new(include_str!("lua/apply.lua")),
             set_dates: Script::new(include_str!("lua/set_dates.lua")),
+            retire: Script::new(include_str!("lua/retire.lua")),
             generation: Script::new(include_str!("lua/generation.lua")),
             remember_season: Script::new(include_str!("lua/remember_season.lua")),
             confirm: Script::new(include_str!("lua/confirm.lua")),
@@ -73,6 +82,8 @@ pub struct Student<'a> {
     pub season_token: &'a str,
     /// The generation in which a cached set can be believed.
     pub generation: u64,
+    /// The questions that are retired.
+    pub retired: &'a Retired,
 }
 
 impl Student<'_> {
@@ -100,8 +111,16 @@ impl Student<'_> {
             self.details(),
             self.keys.confirmation(),
         ]);
-        call.arg(self.season_token).arg(self.generation);
+        call.arg(self.season_token).arg(self.believed_in());
         call
+    }
+
+    /// The generation and, if any question was ever retired, the version, as scripts take them.
+    fn believed_in(&self) -> String {
+        match self.retired.version {
+            0 => self.generation.to_string(),
+            version => format!("{},{version}", self.generation),
+        }
     }
 }
 
@@ -175,7 +194,7 @@ impl CacheScripts {
                 call.arg(limit).arg(by_subject::member(name)).arg(by_subject::place(now)).arg(link)
             }
         };
-        found(connection, &call, |answer| {
+        self.found(connection, student, &call, |answer| {
             if answer.kind == UNARRANGED {
                 return Ok(None);
             }
@@ -197,14 +216,14 @@ impl CacheScripts {
     ) -> Result<Found<OfTopic>> {
         let mut call = student.ask(&self.of_topic);
         call.key(student.keys.links()).arg(by_subject::member(topic)).arg(links);
-        found(connection, &call, |answer| {
+        self.found(connection, student, &call, |answer| {
             let links = known(answer.list()?);
             Ok(OfTopic { links, reviews: pairs(&answer.text()?)? })
         })
     }
 
-    /// What a submission must know of these questions, or all there is if none is named; `links`
-    /// are members of the set of known links, and `now` is in Unix seconds.
+    /// What a submission must know of these questions, or all that is not hidden if none is named;
+    /// `links` are members of the set of known links, and `now` is in Unix seconds.
     pub fn lookup(
         &self,
         connection: &mut RedisConnection,
@@ -215,7 +234,7 @@ impl CacheScripts {
     ) -> Result<Found<Lookup>> {
         let mut call = student.ask(&self.lookup);
         call.key(student.keys.links()).arg(now).arg(links.len()).arg(links).arg(ids);
-        found(connection, &call, |answer| {
+        self.found(connection, student, &call, |answer| {
             let links = known(answer.list()?);
             let (head, records) = (answer.head()?, answer.number()?);
             let others_due = answer.number()?;
@@ -247,7 +266,7 @@ impl CacheScripts {
         subjects.sort_unstable();
         subjects.dedup();
         let topics = new_of_topics(before, reviews);
-        call.arg(student.generation)
+        call.arg(student.believed_in())
             .arg(head_text(heads.0))
             .arg(head_text(heads.1))
             .arg(seconds_to_live)
@@ -262,23 +281,89 @@ impl CacheScripts {
             call.arg(by_subject::member(topic)).arg(ids);
         }
         for review in reviews {
-            call.arg(review.next_review)
+            let is_retired = student.retired.has(&review.question_id);
+            let subject = if is_retired { "" } else { review.cached_subject() };
+            call.arg(score_text(review.next_review, is_retired))
                 .arg(by_subject::place(review.next_review))
-                .arg(subjects.partition_point(|subject| *subject <= review.cached_subject()))
+                .arg(subjects.partition_point(|known| *known <= subject))
                 .arg(&review.question_id)
                 .arg(review.detail());
         }
         connection.script(&call)
     }
 
+    /// Hides questions of a schedule that were retired since an earlier version, and shows those
+    /// again that were restored. Returns whether it was done. False: the schedule is not complete
+    /// any more, or has another version by now.
+    pub fn retire(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        from: u64,
+    ) -> Result<bool> {
+        let changes = student.retired.since(from);
+        let (most, mut first) = (changes.len().max(1), 0);
+        while first < most {
+            let next = (first + RETIRED).min(most);
+            // The schedule has the new version once all of it is done.
+            let to = if next == most { student.retired.version } else { from };
+            let mut call = self.retire.key(&[
+                student.schedule(),
+                student.details(),
+                student.by_subject(),
+                student.fence(),
+            ]);
+            call.arg(student.generation).arg(from).arg(to);
+            for (id, is_retired) in changes.get(first..next).unwrap_or_default() {
+                call.arg(*id).arg(u8::from(*is_retired));
+            }
+            if !connection.script::<bool>(&call)? {
+                return Ok(false);
+            }
+            first = next;
+        }
+        Ok(true)
+    }
+
+    /// Asks for a student's schedule; `read` is given what is left of an answer that says that it is
+    /// complete. A schedule that is behind the site's retired questions first gets what it lacks.
+    pub(super) fn found<T>(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        call: &ScriptInvocation<'_>,
+        read: impl FnOnce(&mut Answer) -> Result<T>,
+    ) -> Result<Found<T>> {
+        for _ in 0..MOST_TRIES {
+            let mut answer = Answer::of(connection.script(call)?)?;
+            let confirmation = match answer.kind.as_str() {
+                "season" => return Ok(Found::OtherSeason(answer.optional_text()?)),
+                "cold" => return Ok(Found::Cold { confirmation: answer.text()? }),
+                "behind" | "warm" | UNARRANGED => answer.text()?,
+                _ => return Err(answer.unknown()),
+            };
+            if answer.kind != "behind" {
+                return Ok(Found::Warm { confirmation, value: read(&mut answer)? });
+            }
+            let version = answer.text()?.parse().map_err(|_| answer.unknown())?;
+            if version > student.retired.version {
+                // Another process knows of more: this one has been told of an older version since.
+                return Ok(Found::Cold { confirmation });
+            }
+            self.retire(connection, student, version)?;
+        }
+        // Whatever changes it so often: a load does not depend on it.
+        Ok(Found::Cold { confirmation: String::new() })
+    }
+
     /// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of
-    /// a question stays, and so does whether the schedule is complete.
+    /// a question stays, and so do whether it is hidden and whether the schedule is complete.
     pub fn set_dates(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
         (player, season): (&str, &str),
-        dates: &[(String, i64)],
+        (dates, retired): (&[(String, i64)], &Retired),
         (seconds_to_live, until): (u64, i64),
     ) -> Result<()> {
         // So few that nobody waits long for Redis.
@@ -293,7 +378,8 @@ impl CacheScripts {
             call.arg(seconds_to_live).arg(until).arg(player);
             for (id, date) in dates {
                 let new = Review { next_review: *date, ..Review::new(id) };
-                call.arg(date).arg(by_subject::place(*date)).arg(id).arg(new.detail());
+                call.arg(date).arg(score_text(*date, retired.has(id)));
+                call.arg(by_subject::place(*date)).arg(id).arg(new.detail());
             }
             connection.script::<()>(&call)?;
         }
@@ -313,17 +399,22 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// Remembers the active season. False: a new generation has begun since.
+    /// Remembers the active season, which was looked up behind a fence. False: something has changed
+    /// since.
     pub fn remember_season(
         &self,
         connection: &mut RedisConnection,
         keys: &Keys,
         (generation, run_id): (u64, &str),
-        token: &str,
+        (fence, token): (&str, &str),
         seconds_to_live: u64,
     ) -> Result<bool> {
-        let mut call = self.remember_season.key(&[keys.generation(), keys.active_season()]);
-        call.arg(generation_text(generation, run_id)).arg(token).arg(seconds_to_live);
+        let mut call = self.remember_season.key(&[
+            keys.generation(),
+            keys.active_season(),
+            keys.season_fence(),
+        ]);
+        call.arg(generation_text(generation, run_id)).arg(fence).arg(token).arg(seconds_to_live);
         connection.script(&call)
     }
 
@@ -368,25 +459,6 @@ pub(super) fn asking(script: &str) -> Script {
     Script::new(&[include_str!("lua/believed.lua"), script].concat())
 }
 
-/// Asks for a student's schedule; `read` is given what is left of an answer that says that it is
-/// complete.
-pub(super) fn found<T>(
-    connection: &mut RedisConnection,
-    call: &ScriptInvocation<'_>,
-    read: impl FnOnce(&mut Answer) -> Result<T>,
-) -> Result<Found<T>> {
-    let mut answer = Answer::of(connection.script(call)?)?;
-    match answer.kind.as_str() {
-        "season" => Ok(Found::OtherSeason(answer.optional_text()?)),
-        "cold" => Ok(Found::Cold { confirmation: answer.text()? }),
-        "warm" | UNARRANGED => {
-            let confirmation = answer.text()?;
-            Ok(Found::Warm { confirmation, value: read(&mut answer)? })
-        }
-        _ => Err(answer.unknown()),
-    }
-}
-
 fn known(links: Vec<Value>) -> Vec<bool> {
     links.iter().map(|known| *known == Value::Int(1)).collect()
 }
@@ -394,6 +466,11 @@ fn known(links: Vec<Value>) -> Vec<bool> {
 fn pairs(found: &str) -> Result<Vec<Review>> {
     let mut parts = found.split(SEPARATOR);
     reviews(std::iter::from_fn(|| Some((parts.next()?, parts.next()?))))
+}
+
+/// The score of a question, as Redis takes it.
+fn score_text(next_review: i64, is_hidden: bool) -> String {
+    if is_hidden { "+inf".to_owned() } else { next_review.to_string() }
 }
 
 /// A head as details hold it.

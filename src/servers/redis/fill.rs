@@ -1,6 +1,6 @@
 //! Caching all records of students at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use ::redis::{Pipeline, Value};
 
@@ -11,6 +11,7 @@ use super::keys::Keys;
 use crate::error::Result;
 use crate::rules::by_subject::{self, MOST_SUBJECTS};
 use crate::rules::head::Head;
+use crate::rules::hidden::Hidden;
 use crate::rules::review::Review;
 
 /// Sets the fences of a load of some students, which must be done within so many seconds.
@@ -43,6 +44,8 @@ pub struct Loaded<'a> {
     pub head: Head,
     /// The records.
     pub reviews: &'a [Review],
+    /// The questions that the student has suspended.
+    pub suspended: &'a HashSet<String>,
 }
 
 /// Caches all records of some students for so many seconds, until Unix time `until`. False for each
@@ -118,13 +121,27 @@ impl Loaded<'_> {
         self.reviews.iter().filter(move |review| is_name(&review.question_id))
     }
 
-    /// The records, latest first: Redis then adds each at the beginning of its list, and searches
+    /// What is hidden from the student.
+    fn hidden(&self) -> Hidden<'_> {
+        Hidden { retired: self.student.retired, suspended: self.suspended }
+    }
+
+    /// The records, latest first, after those that are hidden: Redis then adds each at the beginning of its list, and searches
     /// no place for it.
     fn by_date(&self) -> Vec<&Review> {
+        let (hidden, is_any) = (self.hidden(), self.hides());
+        let date = |review: &Review| {
+            if is_any && hidden.has(&review.question_id) { i64::MAX } else { review.next_review }
+        };
         let mut dated: Vec<(i64, &Review)> =
-            self.named().map(|review| (review.next_review, review)).collect();
+            self.named().map(|review| (date(review), review)).collect();
         dated.sort_unstable_by_key(|(next_review, _)| std::cmp::Reverse(*next_review));
         dated.into_iter().map(|(_, review)| review).collect()
+    }
+
+    /// Whether anything can be hidden: mostly nothing is, and then nothing is looked up.
+    fn hides(&self) -> bool {
+        self.student.retired.version > 0 || !self.suspended.is_empty()
     }
 
     /// The sorted set, as Redis takes a whole key.
@@ -133,8 +150,10 @@ impl Loaded<'_> {
         let mut dump = SortedSetDump::with_members(count, 32 * count);
         // The marker is part of the key: whoever sees it sees a complete set.
         dump.push("", self.student.generation as f64);
+        let (hidden, is_any) = (self.hidden(), self.hides());
         for review in reviews {
-            dump.push(&review.question_id, review.next_review as f64);
+            let score = if is_any { hidden.score(review) } else { review.next_review as f64 };
+            dump.push(&review.question_id, score);
         }
         dump.finish()
     }
@@ -148,11 +167,20 @@ impl Loaded<'_> {
                 push_id(topics.entry(topic).or_default(), &review.question_id);
             }
         }
+        if !self.suspended.is_empty() {
+            // Kept like those of a topic: no topic has NUL in its name.
+            let ids = topics.entry("\0").or_default();
+            self.suspended.iter().for_each(|id| push_id(ids, id));
+        }
         let count = reviews.len() + topics.len() + 2;
         let mut dump = HashDump::with_fields(count, 112 * count);
         let head = head_text(self.head);
         dump.push("", &head);
-        dump.push(TOPICS, &format!("{} {head}", topics.len()));
+        let topics_of_head = match self.student.retired.version {
+            0 => format!("{} {head}", topics.len()),
+            version => format!("{},{version} {head}", topics.len()),
+        };
+        dump.push(TOPICS, &topics_of_head);
         for (topic, ids) in &topics {
             dump.push(&by_subject::member(topic), ids);
         }

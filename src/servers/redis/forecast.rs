@@ -3,7 +3,7 @@
 use ::redis::Script;
 
 use super::RedisConnection;
-use super::cache::{Found, Student, asking, found};
+use super::cache::{CacheScripts, Found, Student, asking};
 use super::keys::Keys;
 use crate::error::Result;
 
@@ -29,12 +29,13 @@ impl ForecastScripts {
     pub fn of_student(
         &self,
         connection: &mut RedisConnection,
+        cache_scripts: &CacheScripts,
         student: Student<'_>,
         moments: &[i64],
     ) -> Result<Found<Vec<u64>>> {
         let mut call = student.ask(&self.of_student);
         call.arg(moments);
-        found(connection, &call, super::answer::Answer::number)
+        cache_scripts.found(connection, student, &call, super::answer::Answer::number)
     }
 
     /// The same of some students together, and how many of them have a complete schedule: only

@@ -162,6 +162,17 @@ impl Keys {
         self.of_all("srs-season")
     }
 
+    /// Cache: there while nothing has changed the active season, or the retired questions, since it
+    /// was looked up.
+    pub fn season_fence(&self) -> String {
+        self.of_all("srs-season-fence")
+    }
+
+    /// Cache: a copy of the site's retired questions.
+    pub fn retired(&self) -> String {
+        self.of_all("srs-retired")
+    }
+
     /// Cache: the generation in which cached schedules count, and the run of the cache that it is
     /// for.
     pub fn generation(&self) -> String {

@@ -7,6 +7,11 @@ use super::keys::Keys;
 use super::{RedisConnection, claim};
 use crate::error::{Error, Result};
 
+/// How long a copy of the retired questions is kept.
+const COPY_SECONDS: u64 = 86_400;
+/// A look-up of the season that takes longer is not remembered.
+const FENCE_SECONDS: u64 = 60;
+
 /// The text that confirms a run of the cache. It names the run, because another run may have a
 /// copy: a replica, or a server started from the same file.
 pub fn confirmation(run: &str, token: &str) -> String {
@@ -59,9 +64,31 @@ pub fn active_season(connection: &mut RedisConnection, keys: &Keys) -> Result<Op
     connection.command(redis::cmd("GET").arg(keys.active_season()))
 }
 
-/// Forgets the active season.
+/// Sets a fence before the active season is looked up, or returns the one that another process has
+/// set: it is broken when the season changes.
+pub fn fence_season(connection: &mut RedisConnection, keys: &Keys, token: &str) -> Result<String> {
+    let key = keys.season_fence();
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("SET").arg(&key).arg(token).arg("NX").arg("EX").arg(FENCE_SECONDS).ignore();
+    pipeline.cmd("GET").arg(&key);
+    let (fence,): (Option<String>,) = connection.pipeline(&pipeline)?;
+    Ok(fence.unwrap_or_default())
+}
+
+/// Forgets the active season, and what processes are about to remember of it.
 pub fn forget_season(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
-    connection.command(redis::cmd("DEL").arg(keys.active_season()))
+    connection.command(redis::cmd("DEL").arg(keys.season_fence()).arg(keys.active_season()))
+}
+
+/// A copy of the site's retired questions, of the version that it names.
+pub fn retired(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<String>> {
+    connection.command(redis::cmd("GET").arg(keys.retired()))
+}
+
+/// Keeps a copy of the site's retired questions: processes need not ask MariaDB for them.
+pub fn remember_retired(connection: &mut RedisConnection, keys: &Keys, text: &str) -> Result<()> {
+    let key = keys.retired();
+    connection.command(redis::cmd("SET").arg(key).arg(text).arg("EX").arg(COPY_SECONDS))
 }
 
 /// Whether each of some links is known to exist.

@@ -7,6 +7,7 @@
 
 use ::redis::{RedisResult, Value};
 
+use super::cache::TOPICS;
 use super::dump::sorted_set;
 use super::keys::Keys;
 use super::scan::scan_season;
@@ -248,12 +249,22 @@ fn schedule(
     for (id, detail) in pairs(details) {
         if id.is_empty() {
             schedule.head = std::str::from_utf8(&detail).ok().and_then(|head| head.parse().ok());
+        } else if id == TOPICS.as_bytes() {
+            schedule.retired = version(&detail);
         } else if !id.starts_with(b"\0") {
             // What begins with NUL belongs to a topic, or to all.
             schedule.details.push((id, detail));
         }
     }
     Ok(Some(schedule))
+}
+
+/// The version of the retired questions in the field that counts those of topics; 0: no question
+/// was retired before.
+fn version(topics: &[u8]) -> u64 {
+    let text = std::str::from_utf8(topics).unwrap_or_default();
+    let version = text.split_once(' ').and_then(|(counts, _)| counts.split_once(','));
+    version.and_then(|(_, version)| version.parse().ok()).unwrap_or(0)
 }
 
 /// Members and their scores.

@@ -2,18 +2,21 @@
 -- that the submission was computed from.
 -- KEYS: sorted set, details, fence, cached students, confirmation that the cache may be believed,
 -- sorted set by subject
--- ARGV: generation, head before, head after, seconds to live, now, student, how many subjects, how
--- many topics get questions, subjects' members of the sorted set by subject ..., (topic's field of
--- the details, ids that it gets, each with NUL at its end) ..., (next review, its place in a
--- subject, which of the subjects from 1 or 0 for none, id, detail) ...
+-- ARGV: generation and, if any question was ever retired, a comma and the version of the retired
+-- questions, head before, head after, seconds to live, now, student, how many subjects, how many
+-- topics get questions, subjects' members of the sorted set by subject ..., (topic's field of the
+-- details, ids that it gets, each with NUL at its end) ..., (next review, +inf where the question is
+-- retired; its place in a subject, which of the subjects from 1 or 0 for none, id, detail) ...
 -- Returns confirmation or nothing
 local call = redis.call
 local subjects, topics = tonumber(ARGV[7]), tonumber(ARGV[8])
 call('DEL', KEYS[3])
 local confirmation = call('GET', KEYS[5]) or ''
-local head, lists = unpack(call('HMGET', KEYS[2], '', '\0'))
-local count, of_head = string.match(lists or '', '^(%d+) (.*)$')
-local current = call('ZSCORE', KEYS[1], '') == ARGV[1]
+local head, lists, suspended = unpack(call('HMGET', KEYS[2], '', '\0', '\0\0'))
+local count, version, of_head = string.match(lists or '', '^(%d+),?(%d*) (.*)$')
+local generation, of_caller = string.match(ARGV[1], '^(%d+),?(%d*)$')
+local current = call('ZSCORE', KEYS[1], '') == generation
+  and version == of_caller
   and (head == ARGV[2] or head == ARGV[3])
   and head == of_head
 if not current then
@@ -57,11 +60,19 @@ for index = at, at + 2 * topics - 1, 2 do
   end
   details[#details + 1], details[#details + 2] = ARGV[index], table.concat(parts)
 end
-details[#details + 1], details[#details + 2] = '\0', string.format('%d %s', count, ARGV[3])
+if version ~= '' then
+  count = string.format('%d,%s', count, version)
+end
+details[#details + 1], details[#details + 2] = '\0', count .. ' ' .. ARGV[3]
+-- They were suspended, or resumed, since the submission was computed.
+suspended = suspended and '\0' .. suspended
 local scores = {}
 for index = at + 2 * topics, #ARGV, 5 do
   local date, place, subject, id, detail = unpack(ARGV, index, index + 4)
   local score, state = #scores, #details
+  if suspended and string.find(suspended, '\0' .. id .. '\0', 1, true) then
+    date, subject = '+inf', '0'
+  end
   scores[score + 1], scores[score + 2] = date, id
   local first = firsts[subject]
   if first then

@@ -1,8 +1,11 @@
 -- How each script begins that asks for a student's schedule.
 -- KEYS: active season, sorted set, details, confirmation that the cache may be believed ...
--- ARGV: active season as the caller knows it, generation ...
--- Goes on where that season is active and the sorted set is complete, with what confirms the cache.
--- Else returns {'season', actual} | {'cold', confirmation or nothing}
+-- ARGV: active season as the caller knows it, generation and, if any question was ever retired, a
+-- comma and the version of the retired questions ...
+-- Goes on where that season is active, the sorted set is complete, and the retired questions of
+-- that version are hidden, with what confirms the cache.
+-- Else returns {'season', actual} | {'cold', confirmation or nothing} | {'behind', confirmation or
+-- nothing, the version that the sorted set has}
 local call = redis.call
 local known = call('MGET', KEYS[1], KEYS[4])
 local season, confirmation = known[1], known[2] or ''
@@ -13,6 +16,21 @@ end
 if season ~= ARGV[1] then
   return {'season', season}
 end
-if call('ZSCORE', KEYS[2], '') ~= ARGV[2] then
+local generation, version = ARGV[2], nil
+if string.find(generation, ',', 1, true) then
+  generation, version = string.match(generation, '^(%d+),(%d+)$')
+end
+if call('ZSCORE', KEYS[2], '') ~= generation then
   return {'cold', confirmation}
+end
+if version then
+  local lists = call('HGET', KEYS[3], '\0')
+  -- Evicted apart from the sorted set.
+  if not lists then
+    return {'cold', confirmation}
+  end
+  local applied = string.match(lists, '^%d+,(%d+) ') or '0'
+  if applied ~= version then
+    return {'behind', confirmation, applied}
+  end
 end

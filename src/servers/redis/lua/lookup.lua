@@ -1,7 +1,7 @@
 -- What a submission needs to know of one student.
 -- Begins as believed.lua.
 -- KEYS: ..., known links
--- ARGV: ..., now, number of links, links ..., ids ... (no id: every record)
+-- ARGV: ..., now, number of links, links ..., ids ... (no id: every record that is not hidden)
 -- Returns {'warm', confirmation or nothing, links, head, records, others, found} where links says 1
 -- for each known one, others is how many other questions than these are due, and found is id,
 -- detail, id, ... joined by NUL
@@ -19,10 +19,14 @@ for index = 5, first_id - 1 do
 end
 local found, others = {}, 0
 if first_id > #ARGV then
+  local hidden = {}
+  for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '+inf', '+inf')) do
+    hidden[id] = true
+  end
   local details = call('HGETALL', KEYS[3])
   for index = 1, #details, 2 do
     -- What begins with NUL belongs to a topic, or to all.
-    if details[index] ~= '' and string.byte(details[index]) ~= 0 then
+    if details[index] ~= '' and string.byte(details[index]) ~= 0 and not hidden[details[index]] then
       found[#found + 1], found[#found + 2] = details[index], details[index + 1]
     end
   end

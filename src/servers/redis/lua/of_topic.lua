@@ -1,16 +1,22 @@
--- All of the student's questions of one topic, due or not, and perhaps some that were of it.
+-- All of the student's questions of one topic, due or not, and perhaps some that were of it; not
+-- those that are hidden.
 -- Begins as believed.lua.
 -- KEYS: ..., known links
 -- ARGV: ..., the topic's field of the details, links of which it is asked whether they are known
 -- ... Returns {'warm', confirmation or nothing, links, found} where links says 1 for each known
 -- one, and found is id, detail, id, ... joined by NUL
 local head, lists, list = unpack(call('HMGET', KEYS[3], '', '\0', ARGV[3]))
-if not head or not lists or string.match(lists, '^%d+ (.*)$') ~= head then
+if not head or not lists or string.match(lists, '^%d+,?%d* (.*)$') ~= head then
   return {'cold', confirmation}
 end
-local ids = {}
+local hidden, ids = {}, {}
+for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '+inf', '+inf')) do
+  hidden[id] = true
+end
 for id in string.gmatch(list or '', '%Z+') do
-  ids[#ids + 1] = id
+  if not hidden[id] then
+    ids[#ids + 1] = id
+  end
 end
 local found = {}
 -- Lua passes at most some 8,000 values at a time.

@@ -1,13 +1,13 @@
 -- Sets dates of a student in the cache only. What else is cached of a question stays: an answer
 -- that is shown at the same time is before this or after it, never half of each.
 -- KEYS: sorted set, details, cached students, sorted set by subject, fence
--- ARGV: seconds to live, Unix time at which they go, student, (date, its place in a subject, id,
--- detail of a question that is not cached) ...
+-- ARGV: seconds to live, Unix time at which they go, student, (date, score: the date, or +inf where
+-- the question is retired; its place in a subject, id, detail of a question that is not cached) ...
 local call = redis.call
 -- Somebody may be arranging the questions by subject, with the dates from before.
 call('DEL', KEYS[5])
-for index = 4, #ARGV, 4 do
-  local date, place, id, detail = unpack(ARGV, index, index + 3)
+for index = 4, #ARGV, 5 do
+  local date, score, place, id, detail = unpack(ARGV, index, index + 4)
   local known = call('HGET', KEYS[2], id)
   -- Length of the subject, the subject, stability, date, and the rest.
   local length, rest = string.match(known or '', '^(%d+),(.*)$')
@@ -18,12 +18,16 @@ for index = 4, #ARGV, 4 do
       detail = length .. ',' .. subject .. stability .. ',' .. date .. after
     end
   end
-  call('ZADD', KEYS[1], date, id)
+  -- What is hidden stays so.
+  if call('ZSCORE', KEYS[1], id) == 'inf' then
+    score = '+inf'
+  end
+  call('ZADD', KEYS[1], score, id)
   call('HSET', KEYS[2], id, detail)
-  -- None: it has no subject.
-  local score = call('ZSCORE', KEYS[4], id)
-  if score then
-    call('ZADD', KEYS[4], math.floor(score / 2 ^ 39) * 2 ^ 39 + place, id)
+  -- None: it has no subject, or is hidden.
+  local at = call('ZSCORE', KEYS[4], id)
+  if at then
+    call('ZADD', KEYS[4], math.floor(at / 2 ^ 39) * 2 ^ 39 + place, id)
   end
 end
 for _, key in ipairs({KEYS[1], KEYS[2], KEYS[4]}) do

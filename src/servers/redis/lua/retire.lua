@@ -1,0 +1,40 @@
+-- Hides questions of a schedule that the site has retired, and shows those again that it has
+-- restored, each with the date that it has in the details.
+-- KEYS: sorted set, details, sorted set by subject, fence
+-- ARGV: generation, version that the sorted set has, version that it gets, (id, 1 where it is
+-- retired, else 0) ...
+-- Returns 1 when it is done, else 0: the sorted set has another version, or is not complete
+local call = redis.call
+local lists, suspended = unpack(call('HMGET', KEYS[2], '\0', '\0\0'))
+local count, applied, head = string.match(lists or '', '^(%d+),?(%d*) (.*)$')
+if call('ZSCORE', KEYS[1], '') ~= ARGV[1] or not count
+  or (applied == '' and '0' or applied) ~= ARGV[2] then
+  return 0
+end
+-- Somebody may be arranging the questions by subject, as they were before.
+call('DEL', KEYS[4])
+suspended = '\0' .. (suspended or '')
+for index = 4, #ARGV, 2 do
+  local id = ARGV[index]
+  if not call('ZSCORE', KEYS[1], id) then
+    -- The student has no such question.
+  elseif ARGV[index + 1] == '1' then
+    call('ZADD', KEYS[1], '+inf', id)
+    call('ZREM', KEYS[3], id)
+  elseif not string.find(suspended, '\0' .. id .. '\0', 1, true) then
+    -- Length of the subject, the subject, stability, date, and the rest.
+    local length, rest = string.match(call('HGET', KEYS[2], id) or '', '^(%d+),(.*)$')
+    local date = length
+      and string.match(string.sub(rest, tonumber(length) + 1), '^%d+,(%-?%d+),')
+    if not date then
+      -- Its details are lost: nothing can be told of this schedule.
+      call('UNLINK', KEYS[1])
+      return 0
+    end
+    call('ZADD', KEYS[1], date, id)
+    -- It has no place there any more. The next read of a subject arranges all of them again.
+    call('UNLINK', KEYS[3])
+  end
+end
+call('HSET', KEYS[2], '\0', string.format('%s,%s %s', count, ARGV[3], head))
+return 1
