@@ -4,17 +4,21 @@
 //! journal, in `memora_journal`, and in the audit records. A process asks MariaDB before it takes
 //! such a submission, and the journal while it appends it. If both take it at the same moment, as
 //! the process that keeps it in `memora_journal` does not reach the journal, the drain finds the
-//! same token twice, and the first one counts (`rules/lineage.rs`).
+//! same token twice, and the first one counts (`rules/in_order.rs`).
 
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::acknowledgement::Keyed;
 use crate::rules::entry::Entry;
+use crate::rules::head::Head;
 use crate::servers::mariadb::audits::{self, Sent};
-use crate::servers::mariadb::journal;
+use crate::servers::mariadb::journal::{self, TableEntry};
 use crate::servers::redis::journal::{StreamEntry, is_replicated};
 use crate::servers::redis::pending;
 use crate::students::submit_answer::SubmitAnswer;
+
+/// A submission's token, and what distinguishes it from other answers with the same key.
+pub(super) type Key<'a> = (&'a str, &'a str);
 
 impl Engine {
     /// The answer to a submission with this token that was taken before. `None`: none was.
@@ -24,23 +28,29 @@ impl Engine {
     pub(super) fn answered_before(
         &self,
         process: &Process,
-        player: &str,
-        (token, fingerprint): (&str, &str),
+        key: Key<'_>,
     ) -> Result<Option<SubmitAnswer>> {
-        let told = |season: String, told: Option<Keyed>| tell(token, season, told, fingerprint);
-        match process.database.with(|database| audits::sent(database, token)) {
-            Ok(Some(Sent::Written { season, told: kept })) => told(season, kept).map(Some),
-            Ok(Some(Sent::Waiting { season, text })) => {
-                self.tell_again(process, player, (season, text), (token, fingerprint)).map(Some)
+        let token = key.0;
+        let found = process.database.with(|database| {
+            let (mut sent, waits) = audits::sent(database, token)?;
+            if !waits || sent.is_some() {
+                return Ok((sent, None));
             }
-            Ok(None) => Ok(None),
+            let waiting = journal::by_token(database, token)?;
+            if waiting.is_none() {
+                // A drain has just written it.
+                sent = audits::sent(database, token)?.0;
+            }
+            Ok((sent, waiting))
+        });
+        match found {
+            Ok((Some(Sent { season, told }), _)) => tell(season, told, key).map(Some),
+            Ok((None, Some(entry))) => self.tell_of_table(process, entry, key).map(Some),
+            Ok((None, None)) => Ok(None),
             Err(error) if error.is_without(Server::Database) => {
                 // What the journal still has need not be looked for in MariaDB.
-                let found = self.in_journal(process, token).ok().flatten();
-                match found {
-                    Some(entry) => {
-                        self.tell_of_journal(process, player, entry, (token, fingerprint)).map(Some)
-                    }
+                match self.in_journal(process, token).ok().flatten() {
+                    Some(entry) => self.tell_of_journal(process, entry, key).map(Some),
                     None => Err(error),
                 }
             }
@@ -58,50 +68,65 @@ impl Engine {
     pub(super) fn tell_of_journal(
         &self,
         process: &Process,
-        player: &str,
-        entry: StreamEntry,
-        key: (&str, &str),
+        found: StreamEntry,
+        key: Key<'_>,
     ) -> Result<SubmitAnswer> {
-        let StreamEntry { season, text, written, .. } = entry;
-        if written.is_some() {
-            // The drain has made sure that the cache shows it.
-            return tell(key.0, season, Entry::read(&text, key.0).ok().and_then(keyed), key.1);
+        let StreamEntry { player, season, text, written, .. } = found;
+        let Some(entry) = Entry::read(&text, key.0).ok() else {
+            return tell(season, None, key);
+        };
+        let order = entry.order;
+        let answer = tell(season, entry.keyed, key)?;
+        // What is written the drain has made the cache show.
+        if written.is_none() {
+            let (keys, replicas) = (&self.settings.keys, self.replicas(process));
+            if !process.journal.with(|journal| is_replicated(journal, keys, replicas))? {
+                process.replicas.note(false);
+                let student = (player.as_str(), answer.season.as_str());
+                process
+                    .database
+                    .with(|database| journal::append(database, key.0, student, &text))?;
+            }
+            let knows = |head: Head| head.journal >= order;
+            self.show_again(process, (&player, &answer.season), knows)?;
         }
-        let (keys, replicas) = (&self.settings.keys, self.replicas(process));
-        if !process.journal.with(|journal| is_replicated(journal, keys, replicas))? {
-            process.replicas.note(false);
-            process
-                .database
-                .with(|database| journal::append(database, key.0, (player, &season), &text))?;
-        }
-        self.tell_again(process, player, (season, text), key)
-    }
-
-    /// Answers with what waits of a submission that was taken before. Its process may not have
-    /// shown it in the cache yet, or may have died before that.
-    pub(super) fn tell_again(
-        &self,
-        process: &Process,
-        player: &str,
-        (season, text): (String, String),
-        (token, fingerprint): (&str, &str),
-    ) -> Result<SubmitAnswer> {
-        let kept = Entry::read(&text, token).ok().and_then(keyed);
-        let answer = tell(token, season, kept, fingerprint)?;
-        self.hide(process, player, &answer.season)?;
         Ok(answer)
     }
-}
 
-fn keyed(entry: Entry) -> Option<Keyed> {
-    entry.keyed
+    /// Answers with what `memora_journal` has of a submission that was taken before.
+    pub(super) fn tell_of_table(
+        &self,
+        process: &Process,
+        found: TableEntry,
+        key: Key<'_>,
+    ) -> Result<SubmitAnswer> {
+        let TableEntry { id, player, season, text, .. } = found;
+        let kept = Entry::read(&text, key.0).ok().and_then(|entry| entry.keyed);
+        let answer = tell(season, kept, key)?;
+        self.show_again(process, (&player, &answer.season), |head| head.table >= id)?;
+        Ok(answer)
+    }
+
+    /// Makes sure that no process shows a schedule without a submission that waits: the process
+    /// that took it may not have shown it yet, or may have died before that.
+    fn show_again(
+        &self,
+        process: &Process,
+        (player, season): (&str, &str),
+        knows: impl FnOnce(Head) -> bool,
+    ) -> Result<()> {
+        let before = self.before_in_season(process, player, (season, true), &[String::new()]);
+        match before {
+            Ok(before) if before.cached.is_some() && knows(before.head) => Ok(()),
+            _ => self.hide(process, player, season),
+        }
+    }
 }
 
 fn tell(
-    token: &str,
     season: String,
     kept: Option<Keyed>,
-    fingerprint: &str,
+    (token, fingerprint): Key<'_>,
 ) -> Result<SubmitAnswer> {
     let Some(Keyed { fingerprint: of_first, told }) = kept else {
         return Err(Error::InvalidInput(

@@ -20,7 +20,7 @@ use crate::rules::names::check_player;
 use crate::rules::plan::plan;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
-use crate::servers::mariadb::journal;
+use crate::servers::mariadb::journal::{self, TableEntry};
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::journal::{Appended, NewEntry, StreamEntry, is_replicated};
 use crate::students::known_state::Before;
@@ -67,8 +67,8 @@ pub(super) enum Keeping {
     Conflict,
     /// The journal has its submission, which has a key, as another entry.
     InJournal(StreamEntry),
-    /// So has `memora_journal`: season and text.
-    InTable((String, String)),
+    /// So has `memora_journal`.
+    InTable(TableEntry),
 }
 
 /// Where an entry was kept: in one place, or in both.
@@ -133,7 +133,7 @@ impl Engine {
         let key = key.map(|key| (token_of(player, key), fingerprint(submission)));
         let key = key.as_ref().map(|(token, print)| (token.as_str(), print.as_str()));
         if let Some(key) = key
-            && let Some(answer) = self.answered_before(&process, player, key)?
+            && let Some(answer) = self.answered_before(&process, key)?
         {
             return Ok(answer);
         }
@@ -169,15 +169,15 @@ impl Engine {
             let kept = match (self.keep(&process, player, &before, &entry)?, key) {
                 (Keeping::Done(kept), _) => kept,
                 (Keeping::InJournal(found), Some(key)) => {
-                    return self.tell_of_journal(&process, player, found, key);
+                    return self.tell_of_journal(&process, found, key);
                 }
                 (Keeping::InTable(found), Some(key)) => {
-                    return self.tell_again(&process, player, found, key);
+                    return self.tell_of_table(&process, found, key);
                 }
                 _ => {
                     self.settle_conflict(&process, player, &before, &mut conflicts)?;
                     if let Some(key) = key
-                        && let Some(answer) = self.answered_before(&process, player, key)?
+                        && let Some(answer) = self.answered_before(&process, key)?
                     {
                         return Ok(answer);
                     }

@@ -48,6 +48,7 @@ class School:
 
     def page(self) -> Response:
         template, script = ((WWW / f"reviews.{kind}").read_text() for kind in ("html", "js"))
+        template = template.replace("{{ frappe.session.user }}", PLAYER)
         (html,) = re.findall("{% block page_content %}(.*){% endblock %}", template, re.DOTALL)
         return Response(FRAME.format(html=html, script=script), mimetype="text/html")
 
@@ -97,35 +98,50 @@ def test_a_student_ends_a_lesson_and_reviews_it(site: Site, page: LessonPage) ->
     assert len(site.rows()) == 3
 
 
-def test_what_is_not_saved_is_told_and_sent_again(site: Site, page: LessonPage) -> None:
+def test_answers_wait_on_the_device_while_the_school_is_away(site: Site, page: LessonPage) -> None:
     page.shows("Questions that are due: 0")
     with read_only(site, "journal", "database"):
         page.end_lesson()
-        page.shows("nothing was saved", "count twice if you send them again")
+        page.shows("nothing was saved", "Your answers wait here.")
 
-    def is_saved() -> bool:
+    def is_sent() -> bool:
         # A server that was down is left alone for a moment.
         page.run(
             "[...document.querySelectorAll('button')]"
-            ".find(each => each.textContent == 'Send again')?.click()"
+            ".find(each => each.textContent == 'Try again')?.click()"
         )
-        return "Saved." in page.text()
+        return "Questions that are due: 1" in page.text()
 
-    assert wait_until(is_saved)
+    assert wait_until(is_sent)
+    site.engine().drain()
+    assert len(site.rows()) == 3
 
 
-def test_answers_whose_reply_was_lost_count_twice(
+def test_answers_whose_reply_was_lost_count_once(
     site: Site, school: School, page: LessonPage
 ) -> None:
     page.end_lesson()
     page.click("OK", "#reviews")
     school.loses = 1
     page.review()
-    page.shows("Error 502", "count twice if you send them again")
-    page.click("Send again", "#reviews")
-    page.shows("Saved.", "1 tomorrow")
+    page.shows("Error 502", "Your answers wait here.")
+    page.click("Try again", "#reviews")
+    page.shows("Questions that are due: 0")
     site.engine().drain()
-    assert len(site.sql("SELECT name FROM `tabMemory Review Audit`")) == 3
+    assert len(site.sql("SELECT name FROM `tabMemory Review Audit`")) == 2
+
+
+def test_what_the_school_refuses_waits_no_more(site: Site, page: LessonPage) -> None:
+    page.run(
+        "localStorage[`answers of ${arguments[0]}: 1`] = JSON.stringify(["
+        "'memora.api.reviews.submit_review_session', {submission_id: '1', responses: []}])",
+        PLAYER,
+    )
+    page.end_lesson()
+    page.shows("there are no answers")
+    page.click("OK", "#reviews")
+    page.shows("Saved.", "1 today")
+    assert page.run("return Object.keys(localStorage).length") == 0
 
 
 def test_a_visitor_is_asked_to_log_in(app: App, lesson_app: ModuleType) -> None:

@@ -12,8 +12,10 @@ import math
 import mmap
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
@@ -32,6 +34,8 @@ FIRST: Final = State(2, None, Moment(unix(FIRST_DUE), unix(FIRST_DUE)), 0)
 NEVER: Final = State(0, None, Moment(math.inf, math.inf), 0)
 MOST_SHOWN: Final = 50
 SAFE_MODE_SHOWN: Final = 10
+# The share of submissions that have a key.
+WITH_KEY: Final = 0.6
 
 
 # Clocks of processes are at most this many seconds ahead of the true time, or behind.
@@ -52,6 +56,8 @@ class Count(IntEnum):
     RATE_LIMITED = 6
     UNREAD = 7
     VIOLATIONS = 8
+    # Submissions that were sent again, and answered as the first time.
+    SENT_AGAIN = 9
 
 
 class Board:
@@ -85,6 +91,27 @@ class Board:
         return list(self._numbers[first : first + len(Count)])
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A submission that has a key, and what the student was told."""
+
+    player: str
+    is_lesson: bool
+    listed: list[dict[str, Any]]
+    key: str | None
+    told: dict[str, Any] | None = None
+
+    def send(self, engine: Engine) -> dict[str, Any]:
+        """Send it, perhaps again."""
+        if self.is_lesson:
+            text = json.dumps(self.listed)
+            taken = engine.rate(self.player, text, submission_id=self.key)
+        else:
+            text = json.dumps({"answers": self.listed})
+            taken = engine.submit(self.player, session_data=text, submission_id=self.key)
+        return {name: value for name, value in taken.items() if name != "drain_wanted"}
+
+
 class Students:
     """Their ledgers in one folder, and what all processes share.
 
@@ -106,6 +133,7 @@ class Students:
         self.board: Final = Board(folder / "board")
         self.own_clock: Final = self.clock(place)
         self._ledgers: Final[dict[str, Ledger]] = {}
+        self.sent: Final[dict[str, list[Sent]]] = defaultdict(list)
 
     @property
     def counts(self) -> list[int]:
@@ -199,12 +227,10 @@ def answer(students: Students, engine: Engine, player: str, choice: random.Rando
     ]
     spell = Spell(students)
     ledger.begin(spell.began, given)
-    listed = [each.as_json() for each in given]
+    key = f"{choice.getrandbits(64):x}" if choice.random() < WITH_KEY else None
+    sent = Sent(player, is_lesson, [each.as_json() for each in given], key)
     try:
-        if is_lesson:
-            taken = engine.rate(player, json.dumps(listed))
-        else:
-            taken = engine.submit(player, session_data=json.dumps({"answers": listed}))
+        taken = insist(sent, engine, choice)
     except ServiceUnavailable:
         ledger.end(spell.moment(), "error")
         students.count(Count.ERRORS)
@@ -217,7 +243,37 @@ def answer(students: Students, engine: Engine, player: str, choice: random.Rando
     else:
         ledger.end(spell.moment(), "ack", taken["persistence_job_id"])
         students.count(Count.ACKNOWLEDGED)
+        if key:
+            students.sent[player] = [*students.sent[player][-9:], replace(sent, told=taken)]
+            if choice.random() < 1 / 3:
+                again(students, engine, player, choice)
     ledger.read()
+
+
+def insist(sent: Sent, engine: Engine, choice: random.Random) -> dict[str, Any]:
+    """Send a submission; again after an error, if it has a key, as a phone would."""
+    for _ in range(choice.randint(0, 3) if sent.key else 0):
+        with suppress(ServiceUnavailable):
+            return sent.send(engine)
+        time.sleep(choice.random() * 0.3)
+    return sent.send(engine)
+
+
+def again(students: Students, engine: Engine, player: str, choice: random.Random) -> None:
+    """Send a submission again that was acknowledged, perhaps long ago: nothing changes."""
+    if not students.sent[player]:
+        return
+    sent = choice.choice(students.sent[player])
+    try:
+        told = sent.send(engine)
+    except ServiceUnavailable:
+        return
+    except MemoraError as fault:
+        students.violated(player, f"a submission that was sent again failed with {fault!r}")
+        return
+    students.count(Count.SENT_AGAIN)
+    if told != sent.told:
+        students.violated(player, f"sent again, it was answered {told}, not {sent.told}")
 
 
 def look(students: Students, engine: Engine, player: str) -> bool:
@@ -283,8 +339,10 @@ def serve(students: Students, engine: Engine, names: list[str], choice: random.R
             if player is None:
                 continue
             kind = choice.random()
-            if kind < 0.55:
+            if kind < 0.5:
                 answer(students, engine, player, choice)
+            elif kind < 0.6:
+                again(students, engine, player, choice)
             elif kind < 0.97 or not interfere(engine, choice.choice(names), choice):
                 look(students, engine, player)
         # Leave the servers some of the two cores.

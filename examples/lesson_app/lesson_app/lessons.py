@@ -23,6 +23,6 @@ def get_lesson():
 
 
 @frappe.whitelist(methods=["POST"])
-def finish_lesson(interactions: list):
-    """Take [{question_id, attempts_count, duration_ms}] for the student who is logged in."""
-    return process_srs_batch(frappe.session.user, interactions)
+def finish_lesson(interactions: list, submission_id: str):
+    """Take [{question_id, attempts_count, duration_ms, answered_at}] of the student."""
+    return process_srs_batch(frappe.session.user, interactions, submission_id=submission_id)

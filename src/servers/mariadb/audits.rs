@@ -53,45 +53,29 @@ pub fn has_columns(connection: &mut Conn) -> Result<bool> {
     Ok(row::<u8>(connection, sql, ())? == Some(1))
 }
 
-/// Where a submission is in MariaDB.
-pub enum Sent {
-    /// It has an audit record.
-    Written {
-        /// Its season.
-        season: String,
-        /// What the student was told, if that is known.
-        told: Option<Keyed>,
-    },
-    /// It is in `memora_journal`.
-    Waiting {
-        /// Its season.
-        season: String,
-        /// The entry as text.
-        text: String,
-    },
+/// A submission with a key that is in MariaDB.
+pub struct Sent {
+    /// Its season.
+    pub season: String,
+    /// What the student was told, if that is known.
+    pub told: Option<Keyed>,
 }
 
-/// A submission by its token. Leaves a server that takes no writes.
-pub fn sent(connection: &mut Conn, token: &str) -> Result<Option<Sent>> {
+/// A submission that was written, and whether its entry waits in `memora_journal`. Leaves a server
+/// that takes no writes.
+pub fn sent(connection: &mut Conn, token: &str) -> Result<(Option<Sent>, bool)> {
     let sql = format!(
-        "SELECT {IS_READ_ONLY}, audit.season, audit._told, waiting.season, waiting.entry \
-         FROM (SELECT ? AS token) AS asked \
-         LEFT JOIN `tabMemory Review Audit` AS audit ON audit.name = asked.token \
-         LEFT JOIN `memora_journal` AS waiting ON waiting.token = asked.token"
+        "SELECT {IS_READ_ONLY}, season, _told, \
+         EXISTS (SELECT 1 FROM `memora_journal` WHERE token = asked) \
+         FROM (SELECT ? AS asked) AS one \
+         LEFT JOIN `tabMemory Review Audit` AS audit ON audit.name = asked"
     );
-    type Found = (bool, Option<String>, Option<String>, Option<String>, Option<String>);
-    let Some((is_read_only, written, told, waiting, text)): Option<Found> =
-        row(connection, &sql, (token,))?
-    else {
-        return Ok(None);
-    };
+    type Found = (bool, Option<String>, Option<String>, bool);
+    let found: Option<Found> = row(connection, &sql, (token,))?;
+    let Some((is_read_only, season, told, waits)) = found else { return Ok((None, false)) };
     leave_if_read_only(is_read_only)?;
     let told = told.and_then(|told| serde_json::from_str(&told).ok());
-    Ok(match (written, waiting) {
-        (Some(season), _) => Some(Sent::Written { season, told }),
-        (None, Some(season)) => Some(Sent::Waiting { season, text: text.unwrap_or_default() }),
-        (None, None) => None,
-    })
+    Ok((season.map(|season| Sent { season, told }), waits))
 }
 
 /// The submissions that have been written: they have audit records.

@@ -1,6 +1,4 @@
-// In how many days a question of each stability comes again: docs/lessons.md.
-const AFTER_LESSON = [0, 0, 2, 4, 7];
-const AFTER_REVIEW = [0, 1, 3, 7, 14];
+const page = () => document.getElementById("reviews");
 const when = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
 /** Call a method of the site: its answer, or an Error with the message for the student. */
@@ -9,21 +7,19 @@ async function call(method, args = {}) {
 		method: "POST",
 		headers: { "Content-Type": "application/json", "X-Frappe-CSRF-Token": frappe.csrf_token },
 		body: JSON.stringify(args),
-	}).catch(() => {
-		throw new Error("The school does not answer.");
-	});
+	}).catch(() => Promise.reject(new Error("The school does not answer.")));
 	const body = await reply.json().catch(() => ({}));
 	if (reply.ok) return body.message;
 	const messages = JSON.parse(body._server_messages ?? "[]").map((each) => JSON.parse(each));
 	const html = messages.map((each) => each.message).join(" ") || `Error ${reply.status}`;
-	throw new Error(new DOMParser().parseFromString(html, "text/html").body.textContent);
+	const text = new DOMParser().parseFromString(html, "text/html").body.textContent;
+	throw Object.assign(new Error(text), { isRefused: reply.status === 417 });
 }
 
 /** Show a text and buttons; the label that the student clicks. */
 function choose(text, labels) {
 	return new Promise((resolve) => {
-		const paragraph = document.createElement("p");
-		paragraph.textContent = text;
+		const paragraph = Object.assign(document.createElement("p"), { textContent: text });
 		const buttons = labels.map((label) => {
 			const button = document.createElement("button");
 			button.className = "btn btn-default mr-2";
@@ -31,7 +27,7 @@ function choose(text, labels) {
 			button.onclick = () => resolve(label);
 			return button;
 		});
-		document.getElementById("reviews").replaceChildren(paragraph, ...buttons);
+		page().replaceChildren(paragraph, ...buttons);
 	});
 }
 
@@ -43,41 +39,48 @@ async function ask(cards) {
 		let attempts_count = 1;
 		while ((await choose(attempts_count > 1 ? `Not yet. ${text}` : text, choices)) !== answer)
 			attempts_count += 1;
-		interactions.push({ question_id, attempts_count, duration_ms: Date.now() - began });
+		const [answered_at, duration_ms] = [new Date(), Date.now() - began];
+		const is_correct = attempts_count === 1;
+		interactions.push({ question_id, is_correct, attempts_count, duration_ms, answered_at });
 	}
 	return interactions;
 }
 
-/** Send answers until they are safe. Those that arrived count again if they are sent again. */
-async function save(method, args, days) {
-	for (;;) {
-		try {
-			const { new_stability_counts } = await call(method, args);
-			const coming = Object.entries(new_stability_counts)
-				.filter(([, count]) => count)
-				.map(([stability, count]) => `${count} ${when.format(days[stability], "day")}`);
-			return await choose(`Saved. Questions that come again: ${coming.join(", ")}.`, ["OK"]);
-		} catch (error) {
-			const text = `${error.message} Answers that arrived count twice if you send them again.`;
-			if ((await choose(text, ["Send again", "Give up"])) === "Give up") return;
-		}
+// What this student has answered and the school has not acknowledged, the oldest first.
+const mine = () => `answers of ${page().dataset.student}: `;
+const waiting = () => Object.keys(localStorage).filter((each) => each.startsWith(mine()));
+
+/** Send what waits. Each submission has a name, so it counts once, however often it is sent. */
+async function send() {
+	for (const name of waiting().sort()) {
+		await call(...JSON.parse(localStorage[name])).catch((error) => {
+			if (!error.isRefused) throw new Error(`${error.message} Your answers wait here.`);
+			return choose(error.message, ["OK"]);
+		});
+		delete localStorage[name];
 	}
 }
 
+async function save(method, args) {
+	const submission_id = `${Date.now()}-${Math.random()}`;
+	localStorage[mine() + submission_id] = JSON.stringify([method, { ...args, submission_id }]);
+	await send();
+	const { days } = await call("memora.api.reviews.get_forecast");
+	const coming = days.map((each, day) => each.due && `${each.due} ${when.format(day, "day")}`);
+	await choose(`Saved. Reviews that come: ${coming.filter(Boolean).join(", ")}.`, ["OK"]);
+}
+
 async function show() {
+	await send();
 	const due = await call("memora.api.reviews.get_review_session", { limit: 10 });
 	const cards = due.questions.filter((each) => each.text);
 	const text = due.message ?? `Questions that are due: ${due.total_due}`;
 	if ((await choose(text, cards.length ? ["Review", "Lesson"] : ["Lesson"])) === "Review") {
-		const responses = (await ask(cards)).map((each) => ({
-			question_id: each.question_id,
-			quality: each.attempts_count === 1 ? 4 : 1,
-			response_time_ms: each.duration_ms,
-		}));
-		await save("memora.api.reviews.submit_review_session", { responses }, AFTER_REVIEW);
+		const answers = await ask(cards);
+		await save("memora.api.reviews.submit_review_session", { session_data: { answers } });
 	} else {
 		const interactions = await ask(await call("lesson_app.lessons.get_lesson"));
-		await save("lesson_app.lessons.finish_lesson", { interactions }, AFTER_LESSON);
+		await save("lesson_app.lessons.finish_lesson", { interactions });
 	}
 }
 
