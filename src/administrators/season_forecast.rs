@@ -45,8 +45,14 @@ impl Engine {
             let generation = self.active_season(&process, shard)?.generation;
             for players in players.chunks(AT_A_TIME) {
                 let (complete, before) = shard.with(|cache| {
-                    let (keys, scripts) = (&shard.keys, &self.forecast_scripts);
-                    scripts.of_many(cache, keys, (players, season), generation, calendar.ends())
+                    let (keys, scripts) = (&shard.keys, &self.cache_scripts);
+                    scripts.forecast_of_many(
+                        cache,
+                        keys,
+                        (players, season),
+                        generation,
+                        calendar.ends(),
+                    )
                 })?;
                 sampled += complete;
                 sums.iter_mut().zip(before).for_each(|(sum, count)| *sum += count);

@@ -21,7 +21,6 @@ use self::settings::Settings;
 use crate::per_process::PerProcess;
 use crate::servers::pool::Connect;
 use crate::servers::redis::cache::CacheScripts;
-use crate::servers::redis::forecast::ForecastScripts;
 use crate::servers::redis::journal::JournalScripts;
 use crate::servers::redis::replicas::Replicas;
 use crate::servers::redis::written::WrittenScripts;
@@ -30,7 +29,6 @@ use crate::servers::redis::written::WrittenScripts;
 pub struct Engine {
     pub(crate) settings: Settings,
     pub(crate) cache_scripts: CacheScripts,
-    pub(crate) forecast_scripts: ForecastScripts,
     pub(crate) journal_scripts: JournalScripts,
     pub(crate) written_scripts: WrittenScripts,
     process: PerProcess<Process>,
@@ -43,7 +41,6 @@ impl Engine {
         Engine {
             settings,
             cache_scripts: CacheScripts::default(),
-            forecast_scripts: ForecastScripts::default(),
             journal_scripts: JournalScripts::default(),
             written_scripts: WrittenScripts::default(),
             process,

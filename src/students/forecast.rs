@@ -92,7 +92,7 @@ impl Engine {
         let (keys, retired) = (&shard.keys, &*active.retired);
         let student = Student { keys, player, season, season_token, generation, retired };
         let asked = self.ask_cache(process, shard, active, |cache| {
-            self.forecast_scripts.of_student(cache, &self.cache_scripts, student, calendar.ends())
+            self.cache_scripts.forecast(cache, student, calendar.ends())
         })?;
         let counted = asked.and_then(|asked| match asked.value {
             Some(before) => Ok((before, asked.is_sure, Call::WarmRead)),

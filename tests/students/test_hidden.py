@@ -6,7 +6,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, timedelta
+from datetime import timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -222,7 +222,7 @@ def test_schedules_stay_warm_and_get_what_has_changed_on_their_next_read(site: S
         assert site.cache.zscore(site.key("srs", player), "q0") == float("inf")
         due_at = site.rows(player)["q1"]["next_review_date"]
         assert site.cache.zscore(site.key("srs", player), "q1") == pytest.approx(
-            due_at.replace(tzinfo=UTC).timestamp(), abs=1
+            due_at.replace(tzinfo=timezone.utc).timestamp(), abs=1
         )
 
 

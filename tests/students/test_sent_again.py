@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 import pytest
@@ -32,7 +32,7 @@ def student(site: Site) -> Site:
     return site
 
 
-def given(answer: dict[str, Any]) -> dict[str, Any]:
+def given(answer: Mapping[str, Any]) -> dict[str, Any]:
     """What a client is told."""
     return {name: value for name, value in answer.items() if name != "drain_wanted"}
 
@@ -219,7 +219,7 @@ def test_what_is_saved_is_not_doubled_by_an_older_database(student: Site) -> Non
 # -- when answers were given --------------------------------------------------------------------
 def offline(*answers: tuple[str, bool, timedelta]) -> str:
     """Answers, each with how long ago it was given."""
-    now = datetime.now(UTC)
+    now = datetime.now(timezone.utc)
     return json.dumps(
         {
             "answers": [

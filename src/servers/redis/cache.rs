@@ -38,6 +38,9 @@ const SEPARATOR: char = '\0';
 /// What an answer begins with where a schedule is complete, and not arranged by subject.
 const UNARRANGED: &str = "unarranged";
 
+/// How the scripts of forecasts count.
+const DUE_BEFORE: &str = include_str!("lua/due_before.lua");
+
 /// The cache's scripts.
 pub struct CacheScripts {
     due: Script,
@@ -50,6 +53,8 @@ pub struct CacheScripts {
     generation: Script,
     remember_season: Script,
     confirm: Script,
+    pub(super) forecast: Script,
+    pub(super) forecast_of_many: Script,
 }
 
 impl Default for CacheScripts {
@@ -65,6 +70,10 @@ impl Default for CacheScripts {
             generation: Script::new(include_str!("lua/generation.lua")),
             remember_season: Script::new(include_str!("lua/remember_season.lua")),
             confirm: Script::new(include_str!("lua/confirm.lua")),
+            forecast: asking(&[DUE_BEFORE, include_str!("lua/forecast.lua")].concat()),
+            forecast_of_many: Script::new(
+                &[DUE_BEFORE, include_str!("lua/forecast_of_many.lua")].concat(),
+            ),
         }
     }
 }
@@ -455,7 +464,7 @@ pub(super) fn push_id(ids: &mut String, id: &str) {
 }
 
 /// A script that asks for a student's schedule.
-pub(super) fn asking(script: &str) -> Script {
+fn asking(script: &str) -> Script {
     Script::new(&[include_str!("lua/believed.lua"), script].concat())
 }
 
