@@ -12,7 +12,9 @@ import pytest
 
 from memora._engine import Engine, InvalidInput, ServiceUnavailable
 from tests.conftest import clean_site
+from tests.consistency.test_registration import second_cache
 from tests.students.test_due import MINUTE, overdue
+from tests.support.servers import Redis
 from tests.support.site_under_test import (
     BELIEVING,
     PLAYER,
@@ -27,6 +29,8 @@ from tests.support.site_under_test import (
 
 if TYPE_CHECKING:
     from memora._engine import Forecast
+
+__all__ = ["second_cache"]
 
 DAY: Final = timedelta(days=1)
 # Two of them change their clocks in each year, one of these at midnight.
@@ -216,6 +220,21 @@ def test_a_season_without_the_cache_has_a_forecast_while_the_cache_is_down(
     site.servers.cache.kill()
     forecast = engine.forecast(PLAYER)
     assert (forecast["total"], forecast["is_degraded"]) == (5, False)
+
+
+def test_a_process_with_another_cache_counts_in_the_database(
+    site: Site,
+    engine: Engine,
+    second_cache: Redis,
+) -> None:
+    site.add(PLAYER, due_today(site, 3))
+    assert engine.forecast(PLAYER)["total"] == 3
+    there = site.engine(cache_url=second_cache.url)
+    assert there.forecast(PLAYER)["total"] == 3
+    engine.submit(PLAYER, session_data=session("q000", "new"))
+    # Neither shows what the other one has missed.
+    assert there.forecast(PLAYER)["total"] == engine.forecast(PLAYER)["total"] == 4
+    assert there.forecast(PLAYER)["due_now"] == engine.forecast(PLAYER)["due_now"] == 2
 
 
 @pytest.mark.parametrize("change", ["is_active = 0", "archive_status = 'Archived'"])
