@@ -509,6 +509,24 @@ def test_audit_records_stay_that_tell_what_the_database_lacks(
     assert len(manager.sql("SELECT name FROM `tabMemory Review Audit`")) == 1
 
 
+def test_submissions_with_a_key_are_known_for_thirty_days(manager: Site, engine: Engine) -> None:
+    for days in (29, 31):
+        engine.submit(STUDENTS[0], session_data=session("q"), submission_id=f"{days}")
+        engine.drain()
+        manager.sql(
+            "UPDATE `tabMemory Review Audit` SET modified = NOW() - INTERVAL %s DAY "
+            "WHERE modified > NOW() - INTERVAL 1 DAY",
+            (days,),
+        )
+    frappe.local.db.commit()
+    memory_review_audit.MemoryReviewAudit.clear_old_logs(days=7)
+    manager.journal.flushall()
+    known = engine.submit(STUDENTS[0], session_data=session("q"), submission_id="29")
+    engine.drain()
+    assert len(manager.sql("SELECT name FROM `tabMemory Review Audit`")) == 1
+    assert engine.persistence_status(STUDENTS[0], known["persistence_job_id"]) == "persisted"
+
+
 def test_jobs_can_be_told_to_programs(manager: Site) -> None:
     frappe.recorded.at_once = True
     srs.rebuild_season_cache(SEASON)

@@ -22,6 +22,10 @@ FROM_THE_ENGINE: Final = (
     "Nothing was saved: there are no answers.",
     "Nothing was saved: at most {0} answers at a time, not {1}.",
     "Nothing was saved: you track {0} questions already, and a season has room for {1}.",
+    "Nothing was saved: the answer to {0}: answered_at is more than 2 minutes in the future: check "
+    "the device's clock.",
+    "Nothing was saved: the answer to {0}: answered_at is more than 30 days ago.",
+    "Nothing was saved now: these answers were saved before.",
     "the {0} cannot be reached: {1}. Check that it runs; memora recovers by itself. [{2}]",
     "this process does not reach the site's registered {0}. Name one server's address for all "
     "hosts in common_site_config.json. [{1}]",

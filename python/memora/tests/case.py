@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
@@ -107,7 +107,22 @@ class ReviewTestCase(FrappeTestCase):
         self, verb: str, method: str, user: str | None = STUDENT, **arguments: Any
     ) -> Answer:
         """Call a method over HTTP, as the student or as nobody."""
-        headers = {"X-Frappe-Site-Name": frappe.local.site, "Accept": "application/json"}
+        return self.request_with({}, verb, method, user, **arguments)
+
+    def request_with(
+        self,
+        headers: Mapping[str, str],
+        verb: str,
+        method: str,
+        user: str | None = STUDENT,
+        **arguments: Any,
+    ) -> Answer:
+        """The same with more headers."""
+        headers = {
+            "X-Frappe-Site-Name": frappe.local.site,
+            "Accept": "application/json",
+            **headers,
+        }
         if user:
             headers["Authorization"] = f"token {user}:{SECRET}"
         carried: dict[str, Any] = {"query_string" if verb == "GET" else "json": arguments}

@@ -130,6 +130,32 @@ class TestReviews(ReviewTestCase):
         (question,) = get_review_session(subject=SUBJECT)["questions"]
         self.assertEqual((question["question_id"], question["subject"]), ("new", SUBJECT))
 
+    def test_what_is_sent_again_counts_once(self) -> None:
+        self.add_record("q1", stability=1)
+        given = {"session_data": answered("q1"), "submission_id": "phone-1"}
+        first = submit_review_session(**given)
+        self.assertEqual(submit_review_session(**given), first)
+        save_answers(drain_safety_net)
+        self.assertEqual(submit_review_session(**given), first)
+        interactions = [{"question_id": "new", "duration_ms": 900}]
+        lesson = process_srs_batch(STUDENT, interactions, submission_id="phone-2")
+        self.assertEqual(process_srs_batch(STUDENT, interactions, submission_id="phone-2"), lesson)
+        save_answers(drain_safety_net)
+        own = {"player": STUDENT, "season": SEASON, "question_id": "q1"}
+        self.assertEqual(frappe.db.get_value(TRACKER, own, "stability"), 2)
+        self.assertEqual(frappe.db.count("Memory Review Audit", {"player": STUDENT}), 2)
+
+    def test_an_answer_may_have_been_given_before(self) -> None:
+        two_days = timedelta(days=2)
+        moment = time.time() - two_days.total_seconds()
+        answers = [{"question_id": "q1", "is_correct": True, "answered_at": moment}]
+        submit_review_session(session_data={"answers": answers})
+        save_answers(drain_safety_net)
+        own = {"player": STUDENT, "season": SEASON, "question_id": "q1"}
+        last, due = frappe.db.get_value(TRACKER, own, ["last_review_date", "next_review_date"])
+        self.assertLess(abs(last + two_days - now_datetime()), timedelta(minutes=1))
+        self.assertEqual(due - last.replace(microsecond=0), timedelta(days=1))
+
     def test_the_site_can_make_full_cards(self) -> None:
         self.add_record("q1")
         self.add_record("q2")
@@ -294,6 +320,19 @@ class TestReviewsOverHTTP(ReviewTestCase):
         self.assertIn(data["message"]["status"], ("pending", "persisted"))
         status, data, _headers = self.request("GET", FORECAST, days=5)
         self.assertEqual((status, len(data["message"]["days"])), (200, 5))
+
+    def test_a_submission_is_named_by_a_header(self) -> None:
+        told = [
+            self.request_with(
+                {"Idempotency-Key": key}, "POST", SUBMIT, session_data=answered("q")
+            ).data
+            for key in ("one", '"one"')
+        ]
+        self.assertEqual(told[0], told[1])
+        status, data, _headers = self.request(
+            "POST", SUBMIT, session_data=answered("r"), submission_id="one"
+        )
+        self.assertEqual((status, data["error_code"]), (417, "memora.invalid_input"))
 
     def test_who_and_how(self) -> None:
         self.assertEqual(self.request("GET", GET, user=None).status, 403)
