@@ -38,13 +38,17 @@ fn seconds(number: f64) -> Option<i64> {
     (0.0..=LATEST).contains(&number).then_some(number as i64)
 }
 
-/// What is wrong with the time of an answer that arrives now, both in Unix seconds; `None`: it can
-/// be believed.
-pub fn fault(given_at: i64, now: i64) -> Option<&'static str> {
+/// What is wrong with the time of an answer to this question that arrives now, both in Unix
+/// seconds; `None`: it can be believed.
+pub fn fault(id: &str, given_at: i64, now: i64) -> Option<String> {
     if given_at > now.saturating_add(MOST_AHEAD) {
-        return Some("answered_at is more than 2 minutes in the future: check the device's clock");
+        return Some(format!(
+            "the answer to {id:?}: answered_at is more than 2 minutes in the future: check the \
+             device's clock"
+        ));
     }
-    (given_at < now.saturating_sub(LONGEST_AGO)).then_some("answered_at is more than 30 days ago")
+    (given_at < now.saturating_sub(LONGEST_AGO))
+        .then(|| format!("the answer to {id:?}: answered_at is more than 30 days ago"))
 }
 
 #[cfg(test)]
@@ -91,7 +95,7 @@ mod tests {
             (now - 30 * 86_400, true),
             (now - 30 * 86_400 - 1, false),
         ] {
-            assert_eq!(fault(given_at, now).is_none(), is_believed, "{given_at}");
+            assert_eq!(fault("q", given_at, now).is_none(), is_believed, "{given_at}");
         }
     }
 }

@@ -36,8 +36,9 @@ impl Submission {
     /// [`Error::InvalidInput`] if nobody can believe when an answer was given.
     pub fn arrived(&self, now: i64) -> Result<Cow<'_, Submission>> {
         for answer in &self.answers {
-            if let Some(fault) = answer.given_at.and_then(|at| answered_at::fault(at, now)) {
-                return Err(invalid(&format!("the answer to {:?}: {fault}", answer.question_id)));
+            let id = &answer.question_id;
+            if let Some(fault) = answer.given_at.and_then(|at| answered_at::fault(id, at, now)) {
+                return Err(invalid(&fault));
             }
         }
         let is_later = |answer: &Answer| answer.given_at.is_some_and(|at| at >= now);
