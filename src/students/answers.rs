@@ -73,7 +73,9 @@ impl Engine {
             for Logged { job_id, season, log } in logs {
                 let mut answers = answer_log::unpack(&log).map_err(|reason| {
                     Error::Fault(format!(
-                        "the log of answers of submission {job_id} cannot be read: {reason}"
+                        "the log of answers of submission {job_id} cannot be read: {reason}. If a \
+                         newer memora has run on this site, install it again; otherwise set \
+                         _answer_log of this Memory Review Audit to NULL"
                     ))
                 })?;
                 answers.retain(|answer| {
