@@ -11,8 +11,8 @@ use crate::servers::mariadb::audits::{self, Logged};
 const MOST: usize = 10_000;
 /// Submissions that are read at a time.
 const AT_ONCE: usize = 100;
-/// By this much, in seconds, an answer may be later than the name of its submission.
-const EARLY_NAME: i64 = 3_600;
+/// By this much, in seconds, an answer may be later than its submission.
+const EARLY: i64 = 3_600;
 
 /// Which answers of a student are read.
 #[derive(Clone, Copy, Debug)]
@@ -56,21 +56,28 @@ impl Engine {
                 "limit must be from {MOST_ANSWERS} to {MOST}, not {limit}"
             )));
         }
-        // Names begin with the time, in milliseconds.
-        let from = query.since.map(|since| since.saturating_sub(EARLY_NAME).max(0));
-        let from = from.map(|from| format!("{:012x}", from.saturating_mul(1_000)));
-        let from = from.unwrap_or_default();
+        let from = query.since.map(|since| since.saturating_sub(EARLY).max(0));
+        let from = from.map(|from| from.saturating_mul(1_000_000));
         let process = self.process();
         let (mut found, mut count) = (Vec::new(), 0);
-        let mut after = query.after.unwrap_or_default().to_owned();
+        let mut after = match query.after {
+            Some(job_id) => {
+                let place = process
+                    .background
+                    .with(|database| audits::place_of(database, player, job_id))?;
+                let gone = || Error::InvalidInput(format!("there is no submission {job_id}"));
+                Some(place.ok_or_else(gone)?)
+            }
+            None => None,
+        };
         loop {
             let logs = process.background.with(|database| {
-                let bounds = (after.as_str(), from.as_str());
-                audits::logs(database, player, query.season, bounds, AT_ONCE)
+                let (zone, bounds) = (&self.settings.zone, (after.as_ref(), from));
+                audits::logs(database, zone, (player, query.season), bounds, AT_ONCE)
             })?;
             let Some(last) = logs.last() else { return Ok(found) };
-            after.clone_from(&last.job_id);
-            for Logged { job_id, season, log } in logs {
+            after = Some(last.place.clone());
+            for Logged { place: (_, job_id), season, log } in logs {
                 let mut answers = answer_log::unpack(&log).map_err(|reason| {
                     Error::Fault(format!(
                         "the log of answers of submission {job_id} cannot be read: {reason}. If a \

@@ -104,7 +104,7 @@ pub fn submitted_since(
     most: usize,
 ) -> Result<Vec<(AuditPlace, String)>> {
     let sql = "SELECT CAST(answered_at AS CHAR), name, player FROM `tabMemory Review Audit` \
-               FORCE INDEX (answered_at) WHERE season = ? AND answered_at >= ? \
+               WHERE season = ? AND answered_at >= ? \
                AND answered_at <= ? AND (answered_at < ? OR name < ?) \
                ORDER BY answered_at DESC, name DESC LIMIT ?";
     let (seconds, rest) = split(since_us);
@@ -150,35 +150,58 @@ pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) 
 
 /// A submission with a log.
 pub struct Logged {
-    /// Its job id.
-    pub job_id: String,
+    /// When it was taken, and its job id.
+    pub place: AuditPlace,
     /// Its season.
     pub season: String,
     /// The log.
     pub log: Vec<u8>,
 }
 
-/// Some submissions of a student that have logs, of a season or of all, in the order of their
-/// names, after one name and not before another.
+/// The place of a player's submission.
+pub fn place_of(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<AuditPlace>> {
+    let sql = "SELECT CAST(answered_at AS CHAR), name FROM `tabMemory Review Audit` \
+        WHERE name = ? AND player = ?";
+    row(connection, sql, (job_id, player))
+}
+
+/// Some submissions of a student that have logs, of a season or of all, in the order in which they
+/// were taken, after one of them, and not before a moment, Unix microseconds.
 pub fn logs(
     connection: &mut Conn,
-    player: &str,
-    season: Option<&str>,
-    (after, from): (&str, &str),
+    zone: &SiteZone,
+    (player, season): (&str, Option<&str>),
+    (after, since_us): (Option<&AuditPlace>, Option<i64>),
     most: usize,
 ) -> Result<Vec<Logged>> {
-    // An index finds the student's in the order of their names. It takes `é` for `E`.
-    let of_season = if season.is_some() { "AND season = ? AND BINARY season = ? " } else { "" };
+    let mut params: Vec<Value> = vec![player.into(), player.into()];
+    // The index takes `é` for `E`.
+    let mut conditions = "player = ? AND BINARY player = ?".to_owned();
+    if let Some(season) = season {
+        conditions.push_str(" AND season = ? AND BINARY season = ?");
+        params.extend([season.into(), season.into()]);
+    }
+    if let Some(since_us) = since_us {
+        conditions.push_str(" AND answered_at >= ?");
+        let (seconds, rest) = split(since_us);
+        params.push(date_value_us(zone, seconds, rest));
+    }
+    if let Some((at, name)) = after {
+        conditions.push_str(" AND answered_at >= ? AND (answered_at > ? OR name > ?)");
+        params.extend([at.into(), at.into(), name.into()]);
+    }
+    // A student has few: they are found by player, and sorted. An order by the column itself could
+    // lead MariaDB to look through those of all students.
     let sql = format!(
-        "SELECT name, COALESCE(season, ''), _answer_log FROM `tabMemory Review Audit` \
-         WHERE player = ? AND BINARY player = ? AND name > ? AND name >= ? {of_season}\
-         AND _answer_log IS NOT NULL ORDER BY name LIMIT ?"
+        "SELECT CAST(answered_at AS CHAR), name, COALESCE(season, ''), _answer_log \
+         FROM `tabMemory Review Audit` WHERE {conditions} \
+         AND answered_at IS NOT NULL AND _answer_log IS NOT NULL ORDER BY 1, 2 LIMIT ?"
     );
-    let mut params: Vec<Value> = vec![player.into(), player.into(), after.into(), from.into()];
-    params.extend(season.into_iter().flat_map(|season| [season.into(), season.into()]));
     params.push(most.into());
-    let found: Vec<(String, String, Vec<u8>)> = rows(connection, &sql, params)?;
-    Ok(found.into_iter().map(|(job_id, season, log)| Logged { job_id, season, log }).collect())
+    type Found = (String, String, String, Vec<u8>);
+    let found: Vec<Found> = rows(connection, &sql, params)?;
+    let logged = |(at, job_id, season, log)| Logged { place: (at, job_id), season, log };
+    Ok(found.into_iter().map(logged).collect())
 }
 
 /// What MariaDB has of a submission of this player: `None`: nothing; otherwise whether all of it
