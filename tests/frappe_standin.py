@@ -174,7 +174,8 @@ def make_present(
 def create_tables(connection: pymysql.Connection[Any]) -> None:
     """Create the tables of memora's DocTypes as a new site has them
     (frappe.database.mariadb.schema)."""
-    doctypes = [json.loads(path.read_text()) for path in sorted(DOCTYPES.glob("*/*.json"))]
+    found = [json.loads(path.read_text()) for path in sorted(DOCTYPES.glob("*/*.json"))]
+    doctypes = [doctype for doctype in found if not doctype.get("is_virtual")]
     with connection.cursor() as cursor:
         for doctype in [*doctypes, NOTIFICATION_LOG, USER, SCHEDULED_JOB_TYPE, ACTIVITY_LOG]:
             cursor.execute(create_statement(doctype))
@@ -825,7 +826,9 @@ def get_link_fields(doctype: str) -> list[_dict]:
             _dict(parent=parent["name"], fieldname=field["fieldname"], issingle=0)
             for parent in found
             for field in parent["fields"]
-            if field["fieldtype"] == "Link" and field["options"] == doctype
+            if field["fieldtype"] == "Link"
+            and field["options"] == doctype
+            and not parent.get("is_virtual")
         ]
     found_before: list[_dict] = local.flags.link_fields[doctype]
     return found_before

@@ -48,12 +48,15 @@ doctype_js = {
         "public/js/season.js",
     ],
     "Poison Review": ["public/js/poison.js"],
+    "Retired Question": ["public/js/questions.js"],
     "SRS Job": ["public/js/jobs.js"],
 }
 doctype_list_js = {
     "Archived Memory Tracker": ["public/js/lists.js"],
     "Game Subscription Season": ["public/js/demo_data.js", "public/js/season.js"],
+    "Player Memory Tracker": ["public/js/questions.js"],
     "Poison Review": ["public/js/lists.js", "public/js/poison.js"],
+    "Retired Question": ["public/js/questions.js"],
     "SRS Job": ["public/js/jobs.js"],
 }
 page_js = {

@@ -52,6 +52,7 @@ def erased(site: Site, app: App, old: str, engine: Engine) -> Site:
         site.sql("INSERT INTO memora_unshown (player, season) VALUES (%s, %s)", (player, SEASON))
         site.sql("INSERT INTO memora_safe_mode_read (player, read_at_us) VALUES (%s, 1)", (player,))
         srs.process_srs_batch(player, [{"question_id": "lesson", "attempts_count": 1}])
+        engine.suspend_question(player, "q")
     frappe.local.db.rollback()
     app(user=MANAGER)
     return site
@@ -301,8 +302,10 @@ def test_a_student_is_given_everything(erased: Site, old: str) -> None:
     found = srs.export_student(STUDENT)
     assert {name: len(rows) for name, rows in found.items() if name != "player"} == {
         "Player Memory Tracker": 4, "Archived Memory Tracker": 100, "Memory Review Audit": 2,
-        "Poison Review": 1, "answers": 3,
+        "Poison Review": 1, "Suspended Question": 1, "answers": 3,
     }  # fmt: skip
+    suspended = found.pop("Suspended Question")
+    assert [one["question_id"] for one in suspended] == ["q"]
     # Waiting answers were saved first.
     assert {row["question_id"] for row in found["Player Memory Tracker"]} == {
         "q",

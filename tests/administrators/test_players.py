@@ -317,6 +317,20 @@ def test_poison_reviews_go_along(site: Site, app: App, engine: Engine) -> None:
     assert (set(site.rows(NEW)), site.rows(PLAYER)) == ({"bad"}, {})
 
 
+def test_suspended_questions_go_along(site: Site, app: App, engine: Engine) -> None:
+    site.add(PLAYER, [Record("q"), Record("r")])
+    engine.suspend_question(PLAYER, "q")
+    rename(NEW)
+    assert ids(engine.due(NEW)) == ["r"]
+    assert engine.suspended_questions(PLAYER) == []
+    # One that was suspended under the old name meanwhile is carried, too.
+    site.sql("INSERT INTO memora_suspended (player, question_id) VALUES (%s, 'r')", (PLAYER,))
+    engine.carry_renamed()
+    assert ids(engine.due(NEW)) == []
+    assert engine.resume_question(NEW, "q")
+    assert ids(engine.due(NEW)) == ["q"]
+
+
 # -- who is deleted
 # --------------------------------------------------------------------------------------
 

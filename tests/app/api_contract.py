@@ -159,6 +159,12 @@ class Contract:
         active = call("get_review_session", student, limit=5).get("season") or "none"
         call("get_forecast", student, days=7)
         call("get_season_forecast", manager, season=active, days=7)
+        for name in ("suspend_question", "resume_question"):
+            call(name, student, question_id="contract-0")
+        call("get_suspended_questions", student)
+        for name in ("retire_questions", "restore_questions"):
+            call(name, manager, ids=["contract-0", 17])
+        call("get_retired_questions", manager, limit=5, start=0)
         call("get_poison_reviews", manager, limit=5, start=0)
         call("replay_poison_reviews", manager, names=[])
         call("dismiss_poison_reviews", manager, names=["of-no-record"], reason="A test.")

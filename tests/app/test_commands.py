@@ -37,6 +37,8 @@ CALLS: dict[str, list[str]] = {
     "poison list": [],
     "poison dismiss": ["poison", *REASON],
     "replay": [],
+    "retire-questions": ["q"],
+    "restore-questions": ["q"],
     "cancel": ["JOB"],
     "archive": ["OLD", "--yes"],
     "delete-eligible": ["--yes"],
@@ -329,6 +331,17 @@ def test_poison_reviews_are_listed_and_dismissed(site: Site, app: App) -> None:
     found = site.sql("SELECT dismissal_reason AS why FROM `tabPoison Review` WHERE name = 'one'")
     assert found[0]["why"] == REASON[1]
     assert "1 Poison Review waits." in run("poison", "list").stdout
+
+
+def test_questions_are_retired_and_restored(site: Site, app: App, engine: Engine) -> None:
+    site.add(PLAYER, [Record("q"), Record("r"), Record("s")])
+    assert engine.due(PLAYER)["total_due"] == 3
+    assert run("retire-questions", "q", "r").stdout == "2 questions are retired.\n"
+    assert engine.due(PLAYER)["total_due"] == 1
+    assert run("retire-questions", "q").stdout == "0 questions are retired.\n"
+    assert run("restore-questions", "q").stdout == "1 question is restored.\n"
+    assert engine.due(PLAYER)["total_due"] == 2
+    assert "Nothing was changed" in failure(run("retire-questions", " q"))
 
 
 def test_a_student_is_exported_and_erased(site: Site, app: App) -> None:

@@ -109,8 +109,10 @@ def as_names(name: str, value: object) -> list[str] | None:
 
 
 def as_question_id(name: str, value: object) -> str:
-    """A question's id: text, or a whole number, which counts as its text."""
-    if isinstance(value, int) and not isinstance(value, bool):
+    """A question's id: text, or a whole number of 64 bits, which counts as its text."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**64:
         value = str(value)
     return as_required_text(name, value)
 

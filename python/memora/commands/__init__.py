@@ -18,6 +18,7 @@ from memora.commands.forecast import forecast
 from memora.commands.jobs import cancel
 from memora.commands.journal import drain, mend_clock
 from memora.commands.poison import poison, replay
+from memora.commands.questions import restore, retire
 from memora.commands.seasons import archive, delete_eligible, partitions
 from memora.commands.status import status
 from memora.commands.students import export_player, forget
@@ -38,6 +39,8 @@ for command in (
     make_durable,
     poison,
     replay,
+    retire,
+    restore,
     cancel,
     archive,
     delete_eligible,

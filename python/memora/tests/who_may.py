@@ -89,6 +89,7 @@ DOCTYPES: Final[dict[str, dict[str, str]]] = {
     "Memory Review Audit": dict.fromkeys(MANAGERS, "read report export"),
     "Player Memory Tracker": dict.fromkeys(MANAGERS, "read write create delete report"),
     "Poison Review": dict.fromkeys(MANAGERS, "read report export"),
+    "Retired Question": dict.fromkeys(MANAGERS, "read"),
     "SRS Job": {
         **dict.fromkeys(MANAGERS, "read delete report export"),
         TEACHER: "read report",

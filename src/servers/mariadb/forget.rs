@@ -8,7 +8,7 @@ use mysql::{Conn, Value};
 use super::shape::{ARCHIVE, LIVE};
 use super::statements::{MOST_IN_A_LIST, row, rows, run};
 use super::transaction::in_transaction_again;
-use super::{archive, audits, old_blind_answers, retention, seasons, suspended};
+use super::{archive, audits, old_blind_answers, retention, retired, seasons, suspended};
 use crate::error::Result;
 
 /// Rows that are removed in one transaction.
@@ -103,6 +103,7 @@ pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
     run(connection, "DELETE FROM `memora_unshown` WHERE player = ?", (player,))?;
     run(connection, "DELETE FROM `memora_safe_mode_read` WHERE player = ?", (player,))?;
     suspended::remove(connection, player)?;
+    retired::rename(connection, player, "")?;
     run(
         connection,
         "DELETE FROM `memora_rename` WHERE old_name = ? OR new_name = ?",

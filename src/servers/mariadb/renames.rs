@@ -4,6 +4,7 @@
 use mysql::{Conn, Value};
 
 use super::outages::NOW_US;
+use super::retired;
 use super::shape::Shape;
 use super::statements::{rows, run};
 use super::suspended;
@@ -118,5 +119,6 @@ pub fn move_traces(connection: &mut Conn, rename: &Rename) -> Result<()> {
         "UPDATE `tabPoison Review` SET player = ? WHERE player = ?",
         (&rename.new, &rename.old),
     )?;
+    retired::rename(connection, &rename.old, &rename.new)?;
     suspended::rename(connection, &rename.old, &rename.new)
 }

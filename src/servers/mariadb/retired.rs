@@ -82,6 +82,12 @@ pub fn change(
     })
 }
 
+/// Gives what a user has retired or restored to the user's new name.
+pub fn rename(connection: &mut Conn, old: &str, new: &str) -> Result<()> {
+    let sql = "UPDATE `memora_retired` SET changed_by = ? WHERE changed_by = ?";
+    run(connection, sql, (new, old))
+}
+
 /// Some of the questions that are retired, the last ones first, and how many there are.
 pub fn list(
     connection: &mut Conn,

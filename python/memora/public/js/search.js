@@ -22,6 +22,7 @@ memora.search.DOCTYPES = [
 	"SRS Job",
 	"Game Subject",
 	"Game Topic",
+	"Retired Question",
 	"Player Memory Tracker",
 	"Memory Review Audit",
 	"Archived Memory Tracker",

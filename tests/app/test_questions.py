@@ -1,0 +1,112 @@
+"""Questions that the site retires and students suspend, through the app's methods."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from memora._engine import Engine
+from memora.api import reviews, srs
+from tests import frappe_standin as frappe
+from tests.support.site_under_test import PLAYER, Record, Site
+
+App = Callable[..., None]
+
+
+@pytest.fixture
+def school(site: Site, app: App, engine: Engine) -> Site:
+    """A student has three due questions, and is logged in."""
+    site.add(PLAYER, [Record("q"), Record("17"), Record("r")])
+    return site
+
+
+def asked() -> list[str]:
+    """The questions that the student is asked."""
+    return sorted(str(one["question_id"]) for one in reviews.get_review_session()["questions"])
+
+
+def test_a_manager_retires_and_restores(school: Site, app: App) -> None:
+    assert asked() == ["17", "q", "r"]
+    app(user=frappe.MANAGER)
+    assert srs.retire_questions(["q", 17]) == {"retired": 2}  # type: ignore[list-item]
+    assert srs.retire_questions(json.dumps(["q"])) == {"retired": 0}
+    found = srs.get_retired_questions()
+    assert (found["total"], {one["retired_by"] for one in found["questions"]}) == (
+        2,
+        {frappe.MANAGER},
+    )
+    app()
+    assert asked() == ["r"]
+    app(user=frappe.MANAGER)
+    assert srs.restore_questions(["17", "x"]) == {"restored": 1}
+    app()
+    assert asked() == ["17", "r"]
+
+
+@pytest.mark.parametrize(
+    "ids", [None, "", [], "q", "{}", ["q", 1.5], ["q", None], [True], ["q"] * 1_001, ["a\0b"]]
+)
+def test_what_is_no_list_of_questions_is_told(school: Site, app: App, ids: Any) -> None:
+    app(user=frappe.MANAGER)
+    for method in (srs.retire_questions, srs.restore_questions):
+        with pytest.raises(frappe.ValidationError):
+            method(ids)
+
+
+def test_students_retire_nothing(school: Site) -> None:
+    for method in (srs.retire_questions, srs.restore_questions):
+        with pytest.raises(frappe.PermissionError):
+            method(["q"])
+    with pytest.raises(frappe.PermissionError):
+        srs.get_retired_questions()
+
+
+def test_a_student_suspends_and_resumes(school: Site, app: App) -> None:
+    other = "other@school.example"
+    school.add_users(other)
+    school.add(other, [Record("q")])
+    assert reviews.suspend_question("q") == {"question_id": "q", "is_suspended": True}
+    assert reviews.suspend_question(17) == {"question_id": "17", "is_suspended": True}
+    assert reviews.suspend_question("q")["is_suspended"]
+    assert asked() == ["r"]
+    listed = reviews.get_suspended_questions()["questions"]
+    assert [one["question_id"] for one in listed] == ["17", "q"]
+    app(user=other)
+    assert asked() == ["q"]
+    assert reviews.get_suspended_questions() == {"questions": []}
+    # It is another student's.
+    reviews.resume_question("q")
+    app()
+    assert asked() == ["r"]
+    assert reviews.resume_question("q") == {"question_id": "q", "is_suspended": False}
+    assert asked() == ["q", "r"]
+
+
+def test_what_cannot_be_suspended_is_told(school: Site, app: App) -> None:
+    for wrong in (None, "", "of nobody", "a\nb", ["q"]):
+        with pytest.raises(frappe.ValidationError):
+            reviews.suspend_question(wrong)  # type: ignore[arg-type]
+    app(user="Guest")
+    with pytest.raises(frappe.PermissionError):
+        reviews.suspend_question("q")
+
+
+def test_the_desk_lists_what_is_retired(school: Site, app: App) -> None:
+    app(user=frappe.MANAGER)
+    srs.retire_questions(["q", "17", "<b>"])
+    controller = frappe.get_controller("Retired Question")
+    listed = controller.get_list({"start": 0, "page_length": 2})  # type: ignore[attr-defined]
+    assert (len(listed), controller.get_count({})) == (2, 3)  # type: ignore[attr-defined]
+    filters = [["Retired Question", "question_id", "like", "%Q%"]]
+    found = controller.get_list({"filters": filters})  # type: ignore[attr-defined]
+    assert [(one["name"], one["retired_by"]) for one in found] == [("q", frappe.MANAGER)]
+    document = controller({"doctype": "Retired Question", "name": "q"})
+    for change in (document.db_insert, document.db_update, document.delete):  # type: ignore[attr-defined]
+        with pytest.raises(frappe.ValidationError):
+            change()
+    app()
+    with pytest.raises(frappe.PermissionError):
+        controller.get_list({})  # type: ignore[attr-defined]
