@@ -26,6 +26,9 @@ FROM_THE_ENGINE: Final = (
     "the device's clock.",
     "Nothing was saved: the answer to {0}: answered_at is more than 30 days ago.",
     "Nothing was saved now: these answers were saved before.",
+    "Nothing was suspended: no season is active.",
+    "Nothing was suspended: you have no such question.",
+    "Nothing was suspended: you have suspended {0} questions already. Resume some first.",
     "the {0} cannot be reached: {1}. Check that it runs; memora recovers by itself. [{2}]",
     "this process does not reach the site's registered {0}. Name one server's address for all "
     "hosts in common_site_config.json. [{1}]",
