@@ -9,8 +9,9 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::rules::names::{check_question_id, check_season};
-use crate::servers::redis::cache::{Found, Student};
+use crate::servers::redis::cache::Found;
 use crate::servers::redis::schedules;
+use crate::servers::redis::student::Student;
 
 /// The longest life in the cache without an answer, in seconds: a year.
 const LONGEST_LIFE: u64 = 366 * 86_400;

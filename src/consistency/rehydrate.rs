@@ -29,11 +29,11 @@ use crate::servers::mariadb::journal::{self, TableEntry};
 use crate::servers::mariadb::transaction::at_one_moment;
 use crate::servers::mariadb::{archive, records, suspended};
 use crate::servers::pool::Pool;
-use crate::servers::redis::cache::Student;
 use crate::servers::redis::fill;
 use crate::servers::redis::fill::Loaded;
 use crate::servers::redis::journal::{is_replicated, kept_at_us};
 use crate::servers::redis::pending::{Pending, pending, pending_ids};
+use crate::servers::redis::student::Student;
 use crate::servers::redis::written::{self, WrittenId};
 
 /// A load that takes longer does not fill the cache.

@@ -11,8 +11,9 @@ use crate::consistency::rehydrate::FENCE_SECONDS;
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::{Engine, Process};
 use crate::error::Result;
-use crate::servers::redis::cache::{Lookup, Student};
+use crate::servers::redis::cache::Lookup;
 use crate::servers::redis::fill::{self, Loaded};
+use crate::servers::redis::student::Student;
 
 impl Engine {
     /// All questions of a student from the cache, which are arranged by subject then; `members` are

@@ -16,8 +16,8 @@ use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
 use crate::servers::mariadb::records;
 use crate::servers::mariadb::seasons::{self, Link};
-use crate::servers::redis::cache::Student;
 use crate::servers::redis::notes;
+use crate::servers::redis::student::Student;
 
 /// The most questions in one answer.
 pub const LARGEST_LIMIT: u32 = 50;

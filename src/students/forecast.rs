@@ -16,7 +16,7 @@ use crate::rules::clock::now_us;
 use crate::rules::hidden::{Hidden, Retired};
 use crate::rules::latency::Call;
 use crate::rules::names::check_player;
-use crate::servers::redis::cache::Student;
+use crate::servers::redis::student::Student;
 
 /// The answer to [`Engine::forecast`].
 #[derive(Debug)]

@@ -16,7 +16,8 @@ use crate::rules::plan::by_question;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::seasons::Link;
-use crate::servers::redis::cache::{Lookup, Student};
+use crate::servers::redis::cache::Lookup;
+use crate::servers::redis::student::Student;
 
 /// What is known of the student before their answers count.
 pub(crate) struct Before {

@@ -6,8 +6,8 @@ use crate::rules::clock::now_us;
 use crate::rules::head::Head;
 use crate::rules::review::Review;
 use crate::servers::redis::RedisConnection;
-use crate::servers::redis::cache::Student;
 use crate::servers::redis::schedules;
+use crate::servers::redis::student::Student;
 use crate::students::known_state::Before;
 
 impl Engine {

@@ -31,7 +31,7 @@ def asked() -> list[str]:
 def test_a_manager_retires_and_restores(school: Site, app: App) -> None:
     assert asked() == ["17", "q", "r"]
     app(user=frappe.MANAGER)
-    assert srs.retire_questions(["q", 17]) == {"retired": 2}  # type: ignore[list-item]
+    assert srs.retire_questions(["q", 17]) == {"retired": 2}
     assert srs.retire_questions(json.dumps(["q"])) == {"retired": 0}
     found = srs.get_retired_questions()
     assert (found["total"], {one["retired_by"] for one in found["questions"]}) == (
@@ -88,7 +88,7 @@ def test_a_student_suspends_and_resumes(school: Site, app: App) -> None:
 def test_what_cannot_be_suspended_is_told(school: Site, app: App) -> None:
     for wrong in (None, "", "of nobody", "a\nb", ["q"]):
         with pytest.raises(frappe.ValidationError):
-            reviews.suspend_question(wrong)  # type: ignore[arg-type]
+            reviews.suspend_question(wrong)
     app(user="Guest")
     with pytest.raises(frappe.PermissionError):
         reviews.suspend_question("q")
@@ -104,7 +104,7 @@ def test_the_desk_lists_what_is_retired(school: Site, app: App) -> None:
     found = controller.get_list({"filters": filters})  # type: ignore[attr-defined]
     assert [(one["name"], one["retired_by"]) for one in found] == [("q", frappe.MANAGER)]
     document = controller({"doctype": "Retired Question", "name": "q"})
-    for change in (document.db_insert, document.db_update, document.delete):  # type: ignore[attr-defined]
+    for change in (document.db_insert, document.db_update, document.delete):
         with pytest.raises(frappe.ValidationError):
             change()
     app()

@@ -8,6 +8,7 @@ use ::redis::{Script, ScriptInvocation, Value};
 use super::answer::Answer;
 use super::keys::Keys;
 use super::notes::{self, generation_text};
+use super::student::Student;
 use super::{RedisConnection, confirm};
 use crate::error::{Error, Result};
 use crate::rules::by_subject;
@@ -74,61 +75,6 @@ impl Default for CacheScripts {
             forecast_of_many: Script::new(
                 &[DUE_BEFORE, include_str!("lua/forecast_of_many.lua")].concat(),
             ),
-        }
-    }
-}
-
-/// One student in one season, as the cache of one generation knows them.
-#[derive(Clone, Copy)]
-pub struct Student<'a> {
-    /// The names of the keys.
-    pub keys: &'a Keys,
-    /// The student.
-    pub player: &'a str,
-    /// The season.
-    pub season: &'a str,
-    /// What `srs-season` holds while the caller's idea of the active season is right.
-    pub season_token: &'a str,
-    /// The generation in which a cached set can be believed.
-    pub generation: u64,
-    /// The questions that are retired.
-    pub retired: &'a Retired,
-}
-
-impl Student<'_> {
-    pub(super) fn schedule(&self) -> String {
-        self.keys.schedule(self.player, self.season)
-    }
-
-    pub(super) fn details(&self) -> String {
-        self.keys.details(self.player, self.season)
-    }
-
-    pub(super) fn by_subject(&self) -> String {
-        self.keys.by_subject(self.player, self.season)
-    }
-
-    pub(super) fn fence(&self) -> String {
-        self.keys.fence(self.player, self.season)
-    }
-
-    /// A script's call with what `believed.lua` needs; the rest is the script's own.
-    pub(super) fn ask<'s>(&self, script: &'s Script) -> ScriptInvocation<'s> {
-        let mut call = script.key(&[
-            self.keys.active_season(),
-            self.schedule(),
-            self.details(),
-            self.keys.confirmation(),
-        ]);
-        call.arg(self.season_token).arg(self.believed_in());
-        call
-    }
-
-    /// The generation and, if any question was ever retired, the version, as scripts take them.
-    fn believed_in(&self) -> String {
-        match self.retired.version {
-            0 => self.generation.to_string(),
-            version => format!("{},{version}", self.generation),
         }
     }
 }

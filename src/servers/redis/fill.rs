@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use ::redis::{Pipeline, Value};
 
 use super::RedisConnection;
-use super::cache::{Student, TOPICS, head_text, push_id};
+use super::cache::{TOPICS, head_text, push_id};
 use super::dump::{HashDump, SortedSetDump};
 use super::keys::Keys;
+use super::student::Student;
 use crate::error::Result;
 use crate::rules::by_subject::{self, MOST_SUBJECTS};
 use crate::rules::head::Head;

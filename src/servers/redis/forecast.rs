@@ -2,8 +2,9 @@
 
 use super::RedisConnection;
 use super::answer::Answer;
-use super::cache::{CacheScripts, Found, Student};
+use super::cache::{CacheScripts, Found};
 use super::keys::Keys;
+use super::student::Student;
 use crate::error::Result;
 
 impl CacheScripts {

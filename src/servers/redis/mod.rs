@@ -24,6 +24,7 @@ pub mod replication;
 pub mod scan;
 pub mod schedules;
 pub mod sentinel;
+pub mod student;
 pub mod students;
 mod tls;
 pub mod url;
