@@ -78,8 +78,9 @@ class Forecast(TypedDict):
 class SeasonForecast(TypedDict):
     """What `Engine.season_forecast` returns: estimates for all `students` of the season.
 
-    They are made from `sampled_students` of the `cached_students`; of none, all are 0. `days`,
-    `total` and `overdue` are as of `Forecast`.
+    If these are None, which means more than 1,000, for the `cached_students`. They are made from
+    `sampled_students` of these; of none, all are 0. `days`, `total` and `overdue` are as of
+    `Forecast`.
     """
 
     days: list[DueOnDay]
@@ -87,8 +88,7 @@ class SeasonForecast(TypedDict):
     overdue: int
     sampled_students: int
     cached_students: int
-    students: int
-    are_students_estimated: bool
+    students: int | None
 
 @type_check_only
 class SubmitAnswer(TypedDict):

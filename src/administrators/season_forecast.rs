@@ -2,6 +2,7 @@
 //! cached students, in milliseconds however large the season is.
 
 use crate::administrators::cached_students;
+use crate::administrators::season_size::COUNTED_STUDENTS;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules::calendar::{Calendar, Workload};
@@ -16,21 +17,20 @@ const AT_A_TIME: usize = 10;
 /// The answer to [`Engine::season_forecast`].
 #[derive(Debug)]
 pub struct SeasonForecast {
-    /// Of all students of the season.
+    /// Of all students of the season if their number is known, otherwise of those who are cached.
     pub workload: Workload,
     /// Students who were counted.
     pub sampled_students: u64,
     /// Students who are cached, estimated.
     pub cached_students: u64,
-    /// Students of the season.
-    pub students: u64,
-    /// Whether that is an estimate.
-    pub are_students_estimated: bool,
+    /// Students of the season; `None`: they are too many to be counted. An estimate from records
+    /// can be wrong by half, and those who are cached are known.
+    pub students: Option<u64>,
 }
 
 impl Engine {
-    /// The workload of a season's students, from those of a sample whose schedules are cached. As
-    /// if the others, who are not cached, had as much to do.
+    /// The workload of a season's students, from those of a sample whose schedules are cached. If
+    /// there are others, and it is known how many, as if these had as much to do.
     ///
     /// # Errors
     /// [`crate::error::Error::InvalidInput`], or what a server said that is needed.
@@ -60,15 +60,17 @@ impl Engine {
         }
         let listed = cached_students::count(&process, season)?;
         let cached_students = listed * sampled / (drawn.len() as u64).max(1);
-        let size = self.season_size(season)?;
-        let students = size.map_or(cached_students, |size| size.students);
-        let factor = if sampled == 0 { 0.0 } else { students as f64 / sampled as f64 };
+        // With more of them in the list, the season has more than are counted.
+        let is_small = listed <= COUNTED_STUDENTS as u64;
+        let size = if is_small { self.season_size(season)? } else { None };
+        let students = size.filter(|size| !size.are_students_estimated).map(|size| size.students);
+        let all = students.unwrap_or(cached_students);
+        let factor = if sampled == 0 { 0.0 } else { all as f64 / sampled as f64 };
         Ok(SeasonForecast {
             workload: calendar.workload(&sums).scaled(factor),
             sampled_students: sampled,
             cached_students,
             students,
-            are_students_estimated: size.is_none_or(|size| size.are_students_estimated),
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::servers::mariadb::season_size;
 /// Up to this many records are counted.
 const COUNTED_RECORDS: u64 = 10_000;
 /// Up to this many students are counted.
-const COUNTED_STUDENTS: usize = 1_000;
+pub(super) const COUNTED_STUDENTS: usize = 1_000;
 /// Of more, the records of this many give an estimate.
 const SAMPLED_STUDENTS: usize = 32;
 

@@ -61,8 +61,7 @@ struct SeasonForecast {
     overdue: u64,
     sampled_students: u64,
     cached_students: u64,
-    students: u64,
-    are_students_estimated: bool,
+    students: Option<u64>,
 }
 
 impl From<season_forecast::SeasonForecast> for SeasonForecast {
@@ -75,7 +74,6 @@ impl From<season_forecast::SeasonForecast> for SeasonForecast {
             sampled_students: found.sampled_students,
             cached_students: found.cached_students,
             students: found.students,
-            are_students_estimated: found.are_students_estimated,
         }
     }
 }

@@ -70,9 +70,10 @@ def get_season_forecast(season: str | None = None, days: int | str = 30) -> Seas
         days: 1 to 365 days of the site's time zone; the first is today.
 
     Returns: days [{date: YYYY-MM-DD, due}], total of all of them, and overdue, which is part of
-        today's: estimates for all students of the season; sampled_students, cached_students,
-        students, are_students_estimated; message: what the estimate is based on, or why there are
-        no days; season, None without an active one.
+        today's: estimates for all students of the season, or, if there are more than 1,000, for
+        those who are cached; sampled_students, cached_students, students (None: more than 1,000);
+        message: for whom the estimate is, and from whom, or why there are no days; season, None
+        without an active one.
 
     Raises:
         frappe.ValidationError: the season does not use the cache, or is archived; days is out of

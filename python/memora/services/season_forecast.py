@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 class SeasonForecast(TypedDict):
-    """Reviews due a day, estimated for all students of a season: see `memora._engine`.
+    """Reviews due a day, estimated for the students of a season: see `memora._engine`.
 
-    Without a cached student there are no days. `message` says what the estimate is based on, or
-    why there is none.
+    Without a cached student there are no days. `message` says for whom the estimate is, and from
+    whom, or why there is none.
     """
 
     season: str | None
@@ -26,8 +26,7 @@ class SeasonForecast(TypedDict):
     overdue: int
     sampled_students: int
     cached_students: int
-    students: int
-    are_students_estimated: bool
+    students: int | None
     message: str
 
 
@@ -50,7 +49,6 @@ def season_forecast(season: str | None, days: int) -> SeasonForecast:
             "sampled_students": 0,
             "cached_students": 0,
             "students": 0,
-            "are_students_estimated": False,
             "message": _("No season is active: no student has anything to review."),
         }
     found = engine().season_forecast(season, days)
@@ -62,7 +60,10 @@ def season_forecast(season: str | None, days: int) -> SeasonForecast:
     return {**found, "season": season, "days": [], "message": text.format(season)}
 
 
-def basis(sampled: int, cached: int, all_students: int) -> str:
-    """What an estimate is based on, in a sentence."""
+def basis(sampled: int, cached: int, all_students: int | None) -> str:
+    """For whom an estimate is, and from whom, in a sentence."""
+    if all_students is None:
+        text = _("Estimated for {0} who are cached, from the schedules of {1} of them.")
+        return str(text).format(students(cached), f"{sampled:,}")
     text = _("Estimated for {0}, from the schedules of {1} of {2} who are cached.")
     return str(text).format(students(all_students), f"{sampled:,}", f"{cached:,}")

@@ -437,7 +437,7 @@ memora.SRSMonitor = class {
 		const drawn = this.charts[card];
 		if (drawn?.text === text) return;
 		if (drawn) drawn.chart.update(options.data);
-		const axisOptions = { xIsSeries: 1, xAxisMode: "tick" };
+		const axisOptions = { xIsSeries: 1, xAxisMode: "tick", shortenYAxisNumbers: 1 };
 		const still = { animate: 0, disableEntryAnimation: 1 };
 		const chart =
 			drawn?.chart ?? new frappe.Chart(place, { ...still, ...options, axisOptions });
