@@ -16,6 +16,7 @@ pub mod entry;
 mod entry_text;
 pub mod experience;
 pub mod focus;
+pub mod fsrs;
 pub mod head;
 pub mod hidden;
 pub mod in_order;
