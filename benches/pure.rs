@@ -4,7 +4,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use std::hint::black_box;
 
 use memora_engine::rules::clock::SiteZone;
-use memora_engine::rules::ladder;
+use memora_engine::rules::ladder::Ladder;
 use memora_engine::rules::review::Review;
 use memora_engine::rules::submission::Submission;
 
@@ -37,9 +37,10 @@ fn encodings(criterion: &mut Criterion) {
 }
 
 fn rules(criterion: &mut Criterion) {
+    let ladder = Ladder::default();
     criterion.bench_function("ladder: one answer", |bench| {
         bench.iter(|| {
-            ladder::stability_after_answer(black_box(2), black_box(true), black_box(1_500))
+            ladder.stability_after_answer(black_box(2), black_box(true), black_box(1_500))
         });
     });
     let Ok(zone) = SiteZone::named("America/New_York") else { return };

@@ -233,6 +233,7 @@ COLUMN_TYPES: Final = {
     "Data": "varchar(140)",
     "Date": "date",
     "Datetime": "datetime(6)",
+    "Float": "decimal(21,9)",
     "Int": "int(11)",
     "Link": "varchar(140)",
     "Long Text": "longtext",
@@ -248,10 +249,10 @@ def column_definition(docfield: Mapping[str, Any]) -> str:
     definition = COLUMN_TYPES[fieldtype]
     if fieldtype == "Int" and docfield.get("length", 0) > 11:
         definition = "bigint(20)"
-    if fieldtype in ("Check", "Int", "Percent"):
+    if fieldtype in ("Check", "Int", "Percent", "Float"):
         definition += f" not null default {int(docfield.get('default') or 0)}"
     elif docfield.get("default"):
-        raise NotImplementedError(f"a default for {fieldtype}")
+        definition += f" default '{docfield['default']}'"
     return definition + (" unique" if docfield.get("unique") else "")
 
 
@@ -740,7 +741,9 @@ class Document:
         """Named by its field or at random."""
         for docfield in get_meta(self.doctype):
             if docfield.get("default") and docfield["fieldname"] not in self.__dict__:
-                setattr(self, docfield["fieldname"], cint(docfield["default"]))
+                default = docfield["default"]
+                is_text = docfield["fieldtype"] == "Data"
+                setattr(self, docfield["fieldname"], default if is_text else cint(default))
         self.run_method("before_insert")
         named_by = NAMED_BY.get(self.doctype)
         self.name = getattr(self, named_by) if named_by else generate_hash(length=10)
@@ -780,7 +783,8 @@ class Document:
                 throw(f'{docfield["label"]} cannot be "{value}"')
 
     def get_valid_dict(self) -> dict[str, Any]:
-        names = [docfield["fieldname"] for docfield in get_meta(self.doctype)]
+        fields = get_meta(self.doctype)
+        names = [field["fieldname"] for field in fields if field["fieldtype"] in COLUMN_TYPES]
         return {name: self.__dict__[name] for name in (*names, "modified") if name in self.__dict__}
 
     def get_doc_before_save(self) -> Document | None:

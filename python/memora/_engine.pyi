@@ -96,7 +96,8 @@ class SubmitAnswer(TypedDict):
 
     `correct` counts the questions that were answered right, each once. `xp_earned` is what a review
     session earns; the site's own code decides what a lesson earns. `drain_wanted` is true for the
-    one submission that should queue the drain job. `new_stability_counts` has the keys "1" to "4".
+    one submission that should queue the drain job. `new_stability_counts` has a key for
+    each rung: "1" to "4", or to "6" where the season's ladders have as many.
     """
 
     persistence_job_id: str

@@ -107,7 +107,7 @@ pub(crate) fn check_lock((connection, held): &mut (Conn, Held)) -> Result<()> {
 /// Refuses a season that does not use the cache.
 fn check_uses_cache(connection: &mut Conn, season: &str) -> Result<()> {
     names::check_season_name(season)?;
-    match seasons::uses_cache(connection, season)? {
+    match seasons::named(connection, season)?.map(|season| season.uses_cache) {
         None => Err(Error::InvalidInput(format!("There is no season {season}."))),
         Some(_) if archive::is_archived(connection, season)? => {
             Err(Error::SeasonArchived(season.to_owned()))

@@ -1,5 +1,7 @@
 //! The calls of students, and of jobs that write their answers: see `students`.
 
+use std::collections::BTreeMap;
+
 use pyo3::prelude::*;
 
 use super::Engine;
@@ -196,26 +198,13 @@ struct SubmitAnswer {
     correct: usize,
     xp_earned: u64,
     remaining_items: u64,
-    new_stability_counts: StabilityCounts,
+    new_stability_counts: BTreeMap<String, u32>,
     drain_wanted: bool,
-}
-
-/// The number of answers that led to each stability.
-#[derive(IntoPyObject)]
-struct StabilityCounts {
-    #[pyo3(item("1"))]
-    one: u32,
-    #[pyo3(item("2"))]
-    two: u32,
-    #[pyo3(item("3"))]
-    three: u32,
-    #[pyo3(item("4"))]
-    four: u32,
 }
 
 impl From<submit_answer::SubmitAnswer> for SubmitAnswer {
     fn from(answer: submit_answer::SubmitAnswer) -> SubmitAnswer {
-        let [one, two, three, four] = answer.told.stability_counts;
+        let by_rung = (1..).map(|rung: u8| rung.to_string()).zip(answer.told.stability_counts);
         SubmitAnswer {
             persistence_job_id: answer.job_id,
             season: answer.season,
@@ -223,7 +212,7 @@ impl From<submit_answer::SubmitAnswer> for SubmitAnswer {
             correct: answer.told.correct,
             xp_earned: answer.told.xp_earned,
             remaining_items: answer.told.remaining,
-            new_stability_counts: StabilityCounts { one, two, three, four },
+            new_stability_counts: by_rung.collect(),
             drain_wanted: answer.drain_wanted,
         }
     }

@@ -11,6 +11,7 @@ use crate::lock::lock;
 use crate::rules::belief::SEASON_MARK;
 use crate::rules::clock::now_us;
 use crate::rules::hidden::Retired;
+use crate::rules::season::Season;
 use crate::servers::mariadb::{retired, seasons};
 use crate::servers::redis::notes;
 
@@ -158,8 +159,8 @@ impl Engine {
         self.make_all_unbelieved(process, &unreached)
     }
 
-    /// The active season's name and whether it uses the cache, from MariaDB.
-    pub(crate) fn season_from_database(&self, process: &Process) -> Result<Option<(String, bool)>> {
+    /// The active season, from MariaDB.
+    pub(crate) fn season_from_database(&self, process: &Process) -> Result<Option<Season>> {
         let today = self.today();
         process.database.with(|database| seasons::active(database, &today))
     }

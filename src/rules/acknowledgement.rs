@@ -22,9 +22,9 @@ pub struct Acknowledgement {
     /// How many questions were due then.
     #[serde(rename = "r")]
     pub remaining: u64,
-    /// How many answers led to stability 1, 2, 3 and 4.
+    /// How many answers led to stability 1, 2 and so on, as far as the season's ladders have rungs.
     #[serde(rename = "n")]
-    pub stability_counts: [u32; 4],
+    pub stability_counts: Vec<u32>,
 }
 
 /// The acknowledgement of a submission that has a key.

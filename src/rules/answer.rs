@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::ladder;
+use super::ladder::{self, Ladder};
 
 /// One answer, from any form of input.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,11 +39,11 @@ pub enum Observed {
 
 impl Observed {
     /// The stability after this, and the days until the next review.
-    pub fn rate(self, stability: u8) -> (u8, i32) {
+    pub fn rate(self, stability: u8, ladder: &Ladder) -> (u8, i32) {
         match self {
             Observed::Review { is_correct, duration_ms, .. } => {
-                let after = ladder::stability_after_answer(stability, is_correct, duration_ms);
-                (after, ladder::days_after_answer(after))
+                let after = ladder.stability_after_answer(stability, is_correct, duration_ms);
+                (after, ladder.days_after_answer(after))
             }
             Observed::Lesson { attempts, duration_ms } => {
                 let after = ladder::stability_after_lesson(attempts, duration_ms);

@@ -43,7 +43,7 @@ fn before_each(entry: &Entry, mut standing: Vec<Before>) -> Vec<Before> {
             Before::Rung(rung) => rung,
             Before::NoRecord => Review::new(id).stability,
         };
-        *standing = Before::Rung(answer.observed.rate(rung).0);
+        *standing = Before::Rung(answer.observed.rate(rung, entry.ladder(id)).0);
         before
     });
     answers.collect()
@@ -69,10 +69,14 @@ pub(super) mod tests {
     /// What the answers of all submissions count on, each on all before it.
     pub fn in_turn(submissions: &[Submission]) -> Vec<Before> {
         let mut rungs: HashMap<&str, u8> = HashMap::new();
-        let answers = submissions.iter().flat_map(|submission| &submission.answers);
-        let before = answers.map(|answer| {
+        let answers = submissions.iter().flat_map(|submission| {
+            let ladder = submission.scheduling.ladder(None);
+            submission.answers.iter().map(move |answer| (answer, ladder))
+        });
+        let before = answers.map(|(answer, ladder)| {
             let before = rungs.get(answer.question_id.as_str()).copied();
-            rungs.insert(&answer.question_id, answer.observed.rate(before.unwrap_or(0)).0);
+            let after = answer.observed.rate(before.unwrap_or(0), ladder).0;
+            rungs.insert(&answer.question_id, after);
             before.map_or(Before::NoRecord, Before::Rung)
         });
         before.collect()

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::rules::acknowledgement::Keyed;
 use crate::rules::head::Head;
+use crate::rules::ladder::Ladder;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 
@@ -96,6 +97,14 @@ impl Entry {
     /// States without what they were computed from: each counts if the table has nothing newer.
     pub fn speaks_alone(&self) -> bool {
         self.submission.answers.is_empty() && self.from.is_empty()
+    }
+
+    /// The ladder of one of its questions.
+    pub fn ladder(&self, question_id: &str) -> &Ladder {
+        let Submission { scheduling, subject, .. } = &self.submission;
+        let is_it = |state: &&Review| state.question_id == question_id;
+        let known = self.states.iter().find(is_it).and_then(|state| state.subject.as_deref());
+        scheduling.ladder(known.or(subject.as_deref()))
     }
 
     /// The same, kept at this time.

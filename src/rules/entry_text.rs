@@ -7,6 +7,7 @@ use crate::rules::answer::{Answer, Observed};
 use crate::rules::entry::{Entry, From};
 use crate::rules::head::Head;
 use crate::rules::review::Review;
+use crate::rules::scheduling::Scheduling;
 use crate::rules::submission::Submission;
 
 /// The version of the form that is written.
@@ -60,6 +61,9 @@ struct Wire {
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
     a: Vec<WireAnswer>,
+    /// The ladders that they count on.
+    #[serde(default)]
+    l: Scheduling,
     /// Their qualities, where clients gave any. Older processes ignore them.
     #[serde(default)]
     q: Vec<Option<u8>>,
@@ -92,6 +96,8 @@ struct Written<'a> {
     m: (Option<&'a str>, Option<&'a str>),
     i: Vec<&'a str>,
     a: Vec<WireAnswer>,
+    #[serde(skip_serializing_if = "is_spec")]
+    l: &'a Scheduling,
     #[serde(skip_serializing_if = "is_none_given")]
     q: Vec<Option<u8>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -115,6 +121,10 @@ const LESSON: u8 = 2;
 
 fn is_none_given(qualities: &[Option<u8>]) -> bool {
     qualities.iter().all(Option::is_none)
+}
+
+fn is_spec(scheduling: &&Scheduling) -> bool {
+    scheduling.is_default()
 }
 
 fn is_nothing(names: &(Option<&str>, Option<&str>)) -> bool {
@@ -176,6 +186,7 @@ impl<'a> Written<'a> {
             u: !entry.is_sure,
             m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
             a: a.collect(),
+            l: &entry.submission.scheduling,
             q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
             w,
             k: entry.keyed.as_ref(),
@@ -198,6 +209,7 @@ impl Wire {
             m: (subject, topic),
             i: ids,
             a,
+            l: scheduling,
             q,
             w,
             k,
@@ -251,7 +263,7 @@ impl Wire {
             order,
             base,
             is_sure: !u,
-            submission: Submission { answers, subject, topic, ..Submission::default() },
+            submission: Submission { answers, subject, topic, scheduling, ..Submission::default() },
             states,
             from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
             keyed: k,
@@ -301,7 +313,7 @@ mod tests {
             entry.keyed = is_keyed.then(|| Keyed {
                 fingerprint: "f".to_owned(),
                 told: Acknowledgement {
-                    processed: 1, correct: 2, xp_earned: 3, remaining: 4, stability_counts: [5; 4],
+                    processed: 1, correct: 2, xp_earned: 3, remaining: 4, stability_counts: vec![5; 4],
                 },
             });
             let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -343,6 +355,20 @@ mod tests {
         let older = text.replace(r#","q":[5,0]"#, "");
         assert_eq!(without.to_text().ok(), Some(older.clone()));
         assert_eq!(Entry::read(&older, "x"), Ok(without));
+    }
+
+    #[test]
+    fn an_entry_has_the_ladders_that_its_answers_count_on() {
+        let ladder = r#"{"fast_ms":0,"slow_ms":9000,"days":[1,3,7,14,30]}"#;
+        let scheduling = format!(r#"{{"ladder":{ladder},"subjects":{{"Art":{ladder}}}}}"#);
+        let scheduling = Scheduling::read(&scheduling).unwrap_or_default();
+        let mut entry = entry(&[(2, 5)], &[]);
+        let spec = entry.to_text().unwrap_or_default();
+        entry.submission.scheduling = scheduling;
+        let own = entry.to_text().unwrap_or_default();
+        // As an older memora writes and reads it, where a season changes nothing.
+        assert!(!spec.contains(r#""l""#) && own.contains(r#""l""#), "{spec} {own}");
+        assert_eq!(Entry::read(&own, "x"), Ok(entry));
     }
 
     #[test]

@@ -30,6 +30,8 @@ pub mod retention;
 pub mod review;
 pub mod safe_mode;
 pub mod sample;
+pub mod scheduling;
+pub mod season;
 pub mod shard;
 pub mod submission;
 mod submission_input;

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::rules::clock::SiteZone;
+use crate::rules::ladder::HIGHEST_STABILITY;
 use crate::rules::review::Review;
 use crate::rules::submission::{Submission, stage_of};
 
@@ -16,8 +17,8 @@ pub struct Plan {
     pub added: u64,
     /// How many questions were answered right, each once.
     pub correct: usize,
-    /// How many answers led to stability 1, 2, 3 and 4.
-    pub stability_counts: [u32; 4],
+    /// How many answers led to stability 1, 2 and so on.
+    pub stability_counts: [u32; HIGHEST_STABILITY as usize],
 }
 
 /// States by question.
@@ -36,13 +37,15 @@ pub fn plan(
 ) -> Plan {
     let mut changed: HashMap<String, Review> = HashMap::new();
     let mut right: HashSet<&str> = HashSet::new();
-    let mut plan = Plan { reviews: Vec::new(), added: 0, correct: 0, stability_counts: [0; 4] };
+    let mut plan = Plan { reviews: Vec::new(), added: 0, correct: 0, stability_counts: [0; 6] };
     for answer in &submission.answers {
         let id = answer.question_id.as_str();
         let known = changed.get(id).or_else(|| states.get(id));
         plan.added += u64::from(known.is_none());
         let mut review = known.cloned().unwrap_or_else(|| Review::new(id));
-        let (stability, days) = answer.observed.rate(review.stability);
+        let subject = review.subject.as_deref().or(submission.subject.as_deref());
+        let ladder = submission.scheduling.ladder(subject);
+        let (stability, days) = answer.observed.rate(review.stability, ladder);
         review.stability = stability;
         // One that arrives after a later answer takes no date back.
         let last_review = review.last_review.unwrap_or(i64::MIN).min(seconds);
@@ -55,7 +58,7 @@ pub fn plan(
         if answer.observed.is_correct() {
             right.insert(id);
         }
-        plan.stability_counts[usize::from(stability.clamp(1, 4)) - 1] += 1;
+        plan.stability_counts[usize::from(stability.clamp(1, HIGHEST_STABILITY)) - 1] += 1;
         let stage = stage_of(id)
             .and_then(|stage| changed.get(stage).or_else(|| states.get(stage)).cloned());
         if let Some(mut stage) = stage {
@@ -74,6 +77,7 @@ pub fn plan(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::scheduling::Scheduling;
 
     fn zone() -> SiteZone {
         SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
@@ -89,7 +93,28 @@ mod tests {
         let twice = r#"[{"question_id": "q", "quality": 5}, {"question_id": "q", "quality": 5}]"#;
         let plan = planned(twice, &[]);
         assert_eq!((plan.reviews.len(), plan.reviews[0].stability, plan.added), (1, 2, 1));
-        assert_eq!((plan.correct, plan.stability_counts), (1, [1, 1, 0, 0]));
+        assert_eq!((plan.correct, plan.stability_counts), (1, [1, 1, 0, 0, 0, 0]));
+    }
+
+    #[test]
+    fn a_question_climbs_the_ladder_of_its_subject() {
+        let scheduling = r#"{"subjects": {"Art":
+            {"fast_ms": 0, "slow_ms": 9000, "days": [2, 4, 8, 16, 32]}}}"#;
+        let scheduling = Scheduling::read(scheduling).unwrap_or_default();
+        let right = |subject: Option<&str>, known: Option<&str>| {
+            let json = r#"[{"question_id": "q", "quality": 5, "response_time_ms": 8000}]"#;
+            let mut submission = Submission::from_responses(json).unwrap_or_default();
+            submission.scheduling = scheduling.clone();
+            submission.subject = subject.map(str::to_owned);
+            let subject = known.map(str::to_owned);
+            let known = Review { stability: 4, subject, ..Review::new("q") };
+            let plan = plan(&zone(), &submission, &by_question(vec![known]), 1, 0);
+            (plan.reviews[0].stability, plan.reviews[0].next_review / 86_400)
+        };
+        assert_eq!(right(None, None), (4, 14));
+        assert_eq!(right(Some("Art"), None), (5, 32));
+        assert_eq!(right(Some("Math"), Some("Art")), (5, 32));
+        assert_eq!(right(Some("Art"), Some("Math")), (4, 14));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Review {
     /// The question, 1 to 140 characters.
     pub question_id: String,
-    /// 0 to 4.
+    /// The rung of the ladder, 1 to 6 (in a season that sets none, to 4). 0: never answered.
     pub stability: u8,
     /// Unix time in seconds (UTC) of the next review.
     pub next_review: i64,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::answer::Answer;
 use super::answered_at;
+use super::scheduling::Scheduling;
 use crate::error::{Error, Result};
 
 /// Most answers in one submission.
@@ -27,6 +28,9 @@ pub struct Submission {
     /// its token, and not stored.
     #[serde(skip)]
     pub key: Option<String>,
+    /// The ladders of the season that they count for.
+    #[serde(skip)]
+    pub scheduling: Scheduling,
 }
 
 impl Submission {

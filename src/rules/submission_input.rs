@@ -54,7 +54,7 @@ impl Submission {
             subject: name_in(meta, "subject")?,
             topic: name_in(meta, "topic")?,
             total_combo: data.get("total_combo").map_or(0, combo),
-            key: None,
+            ..Submission::default()
         })
     }
 

@@ -14,6 +14,7 @@ use crate::rules::focus;
 use crate::rules::latency::Call;
 use crate::rules::names::{check_player, check_season};
 use crate::rules::review::Review;
+use crate::rules::season::Season;
 use crate::servers::mariadb::records;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::notes;
@@ -266,8 +267,8 @@ impl Engine {
         query: &DueQuery,
     ) -> Result<DueAnswer> {
         match self.season_from_database(process)? {
-            Some((season, _)) => {
-                self.due_from_database(process, &season, player, query, Source::Database)
+            Some(season) => {
+                self.due_from_database(process, &season.name, player, query, Source::Database)
             }
             None => Ok(DueAnswer::no_season()),
         }
@@ -279,7 +280,8 @@ impl Engine {
         player: &str,
         query: &DueQuery,
     ) -> Result<DueAnswer> {
-        let Some((season, uses_cache)) = self.season_from_database(process)? else {
+        let Some(Season { name: season, uses_cache, .. }) = self.season_from_database(process)?
+        else {
             return Ok(DueAnswer::no_season());
         };
         if !uses_cache {

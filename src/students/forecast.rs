@@ -52,9 +52,11 @@ impl Engine {
                     self.notice_outage(&process, Server::Cache, &error);
                 }
                 match self.season_from_database(&process)? {
-                    Some((_, true)) if error.is_failure_of(Server::Cache) => return Err(error),
-                    Some((season, _)) => {
-                        Some(self.counted_in_database(&process, season, player, &calendar)?)
+                    Some(season) if season.uses_cache && error.is_failure_of(Server::Cache) => {
+                        return Err(error);
+                    }
+                    Some(season) => {
+                        Some(self.counted_in_database(&process, season.name, player, &calendar)?)
                     }
                     None => None,
                 }

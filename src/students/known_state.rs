@@ -14,6 +14,8 @@ use crate::rules::head::Head;
 use crate::rules::hidden::{Hidden, Retired};
 use crate::rules::plan::by_question;
 use crate::rules::review::Review;
+use crate::rules::scheduling::Scheduling;
+use crate::rules::season::Season;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::seasons::Link;
 use crate::servers::redis::cache::Lookup;
@@ -25,6 +27,8 @@ pub(crate) struct Before {
     /// The season as the cache knows it, where it uses the cache and the cache answers.
     pub(crate) cached: Option<Arc<ActiveSeason>>,
     pub(crate) uses_cache: bool,
+    /// The ladders of the season.
+    pub(crate) scheduling: Scheduling,
     pub(crate) head: Head,
     pub(crate) tracked: u64,
     pub(crate) states: HashMap<String, Review>,
@@ -53,8 +57,8 @@ impl Engine {
         let (before, known) = match found {
             Err(error) if error.is_without(Server::Cache) => {
                 let season = self.season_from_database(process)?;
-                let (season, uses_cache) = season.ok_or_else(no_season)?;
-                (self.before_from_database(process, player, season, uses_cache, &ids)?, Vec::new())
+                let season = season.ok_or_else(no_season)?;
+                (self.before_from_database(process, player, season, &ids)?, Vec::new())
             }
             found => found?,
         };
@@ -82,11 +86,11 @@ impl Engine {
         self.look_up(process, active, (player, season), ids, &members)?
             .and_then(|asked| {
                 let season = active.name.clone().ok_or_else(no_season)?;
-                if !active.uses_cache {
-                    return Ok((
-                        self.before_from_database(process, player, season, false, ids)?,
-                        Vec::new(),
-                    ));
+                let scheduling = active.scheduling.clone();
+                let season = Season { name: season, uses_cache: active.uses_cache, scheduling };
+                if !season.uses_cache {
+                    let before = self.before_from_database(process, player, season, ids)?;
+                    return Ok((before, Vec::new()));
                 }
                 self.before_from_lookup(process, active, player, season, asked, ids)
             })
@@ -98,17 +102,16 @@ impl Engine {
         &self,
         process: &Process,
         player: &str,
-        (season, uses_cache): (&str, bool),
+        season: &Season,
         ids: &[String],
     ) -> Result<Before> {
-        let from_database =
-            || self.before_from_database(process, player, season.to_owned(), uses_cache, ids);
-        if !uses_cache {
+        let from_database = || self.before_from_database(process, player, season.clone(), ids);
+        if !season.uses_cache {
             return from_database();
         }
         let found = self.with_cache(process, process.cache.of(player), |active| {
-            self.look_up(process, active, (player, season), ids, &[])?.and_then(|asked| {
-                self.before_from_lookup(process, active, player, season.to_owned(), asked, ids)
+            self.look_up(process, active, (player, &season.name), ids, &[])?.and_then(|asked| {
+                self.before_from_lookup(process, active, player, season.clone(), asked, ids)
             })
         });
         match found {
@@ -144,7 +147,7 @@ impl Engine {
         process: &Process,
         active: &Arc<ActiveSeason>,
         player: &str,
-        season: String,
+        season: Season,
         asked: Asked<Lookup>,
         ids: &[String],
     ) -> Result<(Before, Vec<bool>)> {
@@ -152,17 +155,10 @@ impl Engine {
         Ok(match asked.value {
             Some(lookup) => Before::from_lookup(season, cached, lookup, asked.is_sure),
             None => {
-                let records = self.load_and_fill(process, active, player, &season)?;
-                (
-                    Before::from_records(
-                        season,
-                        Some(cached),
-                        true,
-                        records,
-                        (ids, &active.retired),
-                    ),
-                    Vec::new(),
-                )
+                let records = self.load_and_fill(process, active, player, &season.name)?;
+                let season = Season { uses_cache: true, ..season };
+                let hidden = (ids, &*active.retired);
+                (Before::from_records(season, Some(cached), records, hidden), Vec::new())
             }
         })
     }
@@ -171,27 +167,35 @@ impl Engine {
         &self,
         process: &Process,
         player: &str,
-        season: String,
-        uses_cache: bool,
+        season: Season,
         ids: &[String],
     ) -> Result<Before> {
-        let records = self.load_records(process, player, &season)?;
+        let records = self.load_records(process, player, &season.name)?;
         let retired = self.retired_now(process)?;
-        Ok(Before::from_records(season, None, uses_cache, records, (ids, &retired)))
+        Ok(Before::from_records(season, None, records, (ids, &retired)))
     }
 }
 
 impl Before {
+    /// A submission with the season's ladders, as far as its questions may count on them: the entry
+    /// keeps these, and whoever computes it again uses the same.
+    pub(super) fn scheduled(&self, submission: &Submission) -> Submission {
+        let known = self.states.values().filter_map(|state| state.subject.as_deref());
+        let subjects = known.chain(submission.subject.as_deref());
+        Submission { scheduling: self.scheduling.only(subjects), ..submission.clone() }
+    }
+
     fn from_lookup(
-        season: String,
+        season: Season,
         cached: Arc<ActiveSeason>,
         lookup: Lookup,
         is_sure: bool,
     ) -> (Before, Vec<bool>) {
         let before = Before {
-            season,
+            season: season.name,
             cached: Some(cached),
             uses_cache: true,
+            scheduling: season.scheduling,
             head: lookup.head,
             tracked: lookup.records,
             states: by_question(lookup.reviews),
@@ -203,9 +207,8 @@ impl Before {
     }
 
     fn from_records(
-        season: String,
+        season: Season,
         cached: Option<Arc<ActiveSeason>>,
-        uses_cache: bool,
         records: Records,
         (ids, retired): (&[String], &Retired),
     ) -> Before {
@@ -218,9 +221,10 @@ impl Before {
         };
         let others_due = records.reviews.iter().filter(is_other).count() as u64;
         Before {
-            season,
+            season: season.name,
             cached,
-            uses_cache,
+            uses_cache: season.uses_cache,
+            scheduling: season.scheduling,
             head: records.head,
             tracked: records.reviews.len() as u64,
             states: by_question(records.reviews),

@@ -11,6 +11,8 @@ use crate::error::{Error, Result, Server};
 use crate::rules::acknowledgement::Keyed;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
+use crate::rules::scheduling::Scheduling;
+use crate::rules::season::Season;
 use crate::servers::mariadb::audits::{self, Sent};
 use crate::servers::mariadb::journal::{self, TableEntry};
 use crate::servers::redis::journal::{StreamEntry, is_replicated};
@@ -115,7 +117,9 @@ impl Engine {
         (player, season): (&str, &str),
         knows: impl FnOnce(Head) -> bool,
     ) -> Result<()> {
-        let before = self.before_in_season(process, player, (season, true), &[String::new()]);
+        let (name, scheduling) = (season.to_owned(), Scheduling::default());
+        let found = Season { name, uses_cache: true, scheduling };
+        let before = self.before_in_season(process, player, &found, &[String::new()]);
         match before {
             Ok(before) if before.cached.is_some() && knows(before.head) => Ok(()),
             _ => self.hide(process, player, season),

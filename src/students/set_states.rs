@@ -8,9 +8,9 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::rules::entry::{Entry, from_of};
-use crate::rules::ladder::HIGHEST_STABILITY;
 use crate::rules::names::{check_player, check_question_id, check_season};
 use crate::rules::review::Review;
+use crate::rules::season::Season;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::students::submit::{Conflicts, Keeping};
 
@@ -24,7 +24,7 @@ const STATES: usize = 50;
 pub struct GivenState {
     /// The question.
     pub question_id: String,
-    /// 0 to 4.
+    /// 0 to the highest rung of the season's ladders, which is 4 as a rule.
     pub stability: u8,
     /// Unix time in seconds of the next review.
     pub next_review: i64,
@@ -46,34 +46,36 @@ impl Engine {
         check_season(season)?;
         for state in given {
             check_question_id(&state.question_id)?;
-            if state.stability > HIGHEST_STABILITY {
-                return Err(Error::InvalidInput(format!(
-                    "Nothing was saved: a stability must be 0 to {HIGHEST_STABILITY}, not {}.",
-                    state.stability
-                )));
-            }
         }
         let process = self.process();
-        let (player, uses_cache) = self.check_names(&process, user, season, given)?;
+        let (player, found) = self.check_names(&process, user, season, given)?;
+        let highest = found.scheduling.most_rungs();
+        if let Some(GivenState { stability, .. }) =
+            given.iter().find(|state| state.stability > highest)
+        {
+            return Err(Error::InvalidInput(format!(
+                "Nothing was saved: new_stability must be 0 to {highest}, not {stability}."
+            )));
+        }
         let mut last: HashMap<&str, &GivenState> = HashMap::new();
         last.extend(given.iter().map(|state| (state.question_id.as_str(), state)));
         let mut given: Vec<&GivenState> = last.into_values().collect();
         given.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
         for states in given.chunks(STATES) {
-            self.set_some(&process, &player, (season, uses_cache), states)?;
+            self.set_some(&process, &player, &found, states)?;
         }
         Ok(given.len())
     }
 
-    /// Makes sure that everything named exists. Returns the user's name as Frappe has it, and
-    /// whether the season uses the cache.
+    /// Makes sure that everything named exists. Returns the user's name as Frappe has it, and the
+    /// season.
     fn check_names(
         &self,
         process: &Process,
         user: &str,
         season: &str,
         given: &[GivenState],
-    ) -> Result<(String, bool)> {
+    ) -> Result<(String, Season)> {
         let names = |link: Link, name: fn(&GivenState) -> Option<&str>| {
             given.iter().filter_map(name).map(move |name| (link, name))
         };
@@ -82,7 +84,7 @@ impl Engine {
         links.extend(names(Link::Topic, |state| state.topic.as_deref()));
         links.sort_unstable_by_key(|(link, name)| (*link as u8, *name));
         links.dedup();
-        let (player, uses_cache) = process.database.with(|database| {
+        let (player, found) = process.database.with(|database| {
             let player = seasons::user_named(database, user)?
                 .ok_or_else(|| unknown(LOST, Link::Player, user))?;
             for (link, name) in &links {
@@ -90,13 +92,13 @@ impl Engine {
                     return Err(unknown(LOST, *link, name));
                 }
             }
-            Ok((player, seasons::uses_cache(database, season)?))
+            Ok((player, seasons::named(database, season)?))
         })?;
-        let uses_cache = uses_cache.ok_or_else(|| {
+        let found = found.ok_or_else(|| {
             let shown: String = season.chars().filter(|one| !one.is_control()).take(60).collect();
             Error::InvalidInput(format!("{LOST} no season \"{shown}\"."))
         })?;
-        Ok((player, uses_cache))
+        Ok((player, found))
     }
 
     /// As many as one entry has.
@@ -104,7 +106,7 @@ impl Engine {
         &self,
         process: &Process,
         player: &str,
-        season: (&str, bool),
+        season: &Season,
         given: &[&GivenState],
     ) -> Result<()> {
         let ids: Vec<String> = given.iter().map(|state| state.question_id.clone()).collect();

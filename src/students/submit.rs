@@ -142,6 +142,13 @@ impl Engine {
         loop {
             let before = self.before(&process, player, submission, &links)?;
             links.clear();
+            let scheduled;
+            let submission = if before.scheduling.is_default() {
+                submission
+            } else {
+                scheduled = before.scheduled(submission);
+                &scheduled
+            };
             let now = now_us();
             self.notice_clock(&process, player, before.head.seconds_ahead(now));
             let order = before.head.next_order(now, process.random());
@@ -152,12 +159,13 @@ impl Engine {
             let token = key.map_or_else(|| process.token(), |(token, _)| token.to_owned());
             let states = std::mem::take(&mut plan.reviews);
             let is_due = |state: &&Review| state.next_review <= now / 1_000_000;
+            let rungs = usize::from(before.scheduling.most_rungs());
             let told = Acknowledgement {
                 processed: submission.answers.len(),
                 correct: plan.correct,
                 xp_earned: xp_earned(plan.correct, submission.total_combo),
                 remaining: before.others_due + states.iter().filter(is_due).count() as u64,
-                stability_counts: plan.stability_counts,
+                stability_counts: plan.stability_counts[..rungs].to_vec(),
             };
             let mut entry =
                 Entry::new(token, times, before.head, submission, &before.states, states);

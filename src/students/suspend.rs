@@ -27,7 +27,7 @@ impl Engine {
             || Error::SeasonUnavailable("Nothing was suspended: no season is active.".to_owned());
         let season = self.season_from_database(&process)?.ok_or_else(no_season)?;
         let ids = [question_id.to_owned()];
-        let before = self.before_in_season(&process, player, (&season.0, season.1), &ids)?;
+        let before = self.before_in_season(&process, player, &season, &ids)?;
         if !before.states.contains_key(question_id) {
             return Err(Error::InvalidInput(
                 "Nothing was suspended: you have no such question.".to_owned(),

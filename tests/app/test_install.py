@@ -66,6 +66,7 @@ def test_every_doctype_has_its_three_files(members: set[str]) -> None:
     expected = {
         "Game Subscription Season", "Player Memory Tracker", "Archived Memory Tracker",
         "Game Subject", "Game Topic", "Memory Review Audit", "Poison Review",
+        "Season Subject Ladder",
     }  # fmt: skip
     for doctype in expected:
         name = doctype.lower().replace(" ", "_")

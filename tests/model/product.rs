@@ -9,6 +9,7 @@ use memora_engine::rules::clock::SiteZone;
 use memora_engine::rules::entry::{Entry, From, from_of};
 use memora_engine::rules::head::Head;
 use memora_engine::rules::in_order::in_order;
+use memora_engine::rules::ladder::Ladder;
 use memora_engine::rules::lineage::{self, Record, States};
 use memora_engine::rules::plan::plan;
 use memora_engine::rules::registration::{Registration, Standing, challenge_of};
@@ -44,7 +45,7 @@ impl Given {
 
     /// The stability after it.
     pub fn rate(self, stability: u8) -> u8 {
-        self.observed().rate(stability).0
+        self.observed().rate(stability, &Ladder::default()).0
     }
 
     fn submission(self) -> Submission {

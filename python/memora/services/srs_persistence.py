@@ -16,6 +16,7 @@ from memora.services.background import LONG_SECONDS, enqueue_now_or_never
 from memora.services.counting import counted
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
+from memora.services.ladders import MOST_RUNGS
 from memora.services.outages import report_outages
 from memora.services.scheduler import mend_schedule
 from memora.services.site_time import unix_time
@@ -35,7 +36,8 @@ LOAD_QUEUE: Final = "long"
 LOAD_SHARE: Final = 0.2
 
 
-STABILITIES: Final = ("0", "1", "2", "3", "4")
+# The engine refuses what the season's ladders have no rung for.
+STABILITIES: Final = tuple(map(str, range(MOST_RUNGS + 1)))
 
 # A state for `memora._engine.Engine.set_states`.
 State = tuple[str, int, float, str | None, str | None]
@@ -90,10 +92,10 @@ def persist_answers(responses: object, user: object, season: object) -> int:
     transaction that has only read ends, so that the caller sees the answers.
 
     Args:
-        responses: [{question_id, new_stability from 0 to 4, new_next_review_date, subject?,
-            topic?}], perhaps as JSON. A date without a time zone is in the site's. Without a
-            subject or topic, the question keeps its own. Of several answers to one question the
-            last counts.
+        responses: [{question_id, new_stability from 0 to the highest rung of the season's ladders
+            (4), new_next_review_date, subject?, topic?}], perhaps as JSON. A date without a time
+            zone is in the site's. Without a subject or topic, the question keeps its own. Of
+            several answers to one question the last counts.
         user: a User.
         season: name of a season that is not archived, active or not.
 
@@ -149,7 +151,7 @@ def as_state(answer: Mapping[str, Any]) -> State:
         raise TypeError("question_id must be text or a whole number")
     # Forms send text. 1.5 and True are refused.
     if isinstance(stability, bool) or str(stability) not in STABILITIES:
-        raise ValueError("new_stability must be a whole number from 0 to 4")
+        raise ValueError(f"new_stability must be a whole number from 0 to {MOST_RUNGS}")
     date = answer["new_next_review_date"]
     if not isinstance(date, datetime | str | int | float) or isinstance(date, bool) or date == "":
         raise TypeError("new_next_review_date must be a date")

@@ -59,6 +59,42 @@ class TestSeason(ReviewTestCase):
             season("SEASON-2026", is_active=1, auto_archive=1).validate()
         season("SEASON-2026", end_date="2026-01-01", auto_archive=1).validate()
 
+    def test_ladders(self) -> None:
+        plain = season("SEASON-2026")
+        plain.validate()
+        self.assertIsNone(plain.scheduling)
+        for values in (
+            {"slow_seconds": 1},
+            {"ladder_days": "1, 3, 7"},
+            {"subject_ladders": [{"subject": SUBJECT, "ladder_days": "7, 3, 1, 1"}]},
+            {"subject_ladders": [{"subject": SUBJECT}, {"subject": SUBJECT}]},
+        ):
+            with self.assertRaises(frappe.ValidationError, msg=str(values)):
+                season("SEASON-2026", **values).validate()
+
+    def test_an_answer_counts_on_the_ladder_of_its_subject(self) -> None:
+        self.add_record("q", subject=SUBJECT, stability=4)
+        self.add_record("r", stability=4)
+        document = frappe.get_doc("Game Subscription Season", SEASON)
+        self.addCleanup(self.without_ladders)
+        document.append("subject_ladders", {"subject": SUBJECT, "ladder_days": "1, 2, 3, 4, 5"})
+        document.save(ignore_permissions=True)
+        frappe.db.commit()
+        self.add_record("s", stability=5)
+        with self.assertRaises(frappe.ValidationError):
+            self.add_record("t", stability=6)
+        frappe.set_user(STUDENT)
+        answers = [{"question_id": name, "quality": 5} for name in ("q", "r")]
+        counts = submit_review_session(responses=answers)["new_stability_counts"]
+        self.assertEqual(counts, {"1": 0, "2": 0, "3": 0, "4": 1, "5": 1})
+
+    def without_ladders(self) -> None:
+        frappe.set_user("Administrator")
+        document = frappe.get_doc("Game Subscription Season", SEASON)
+        document.subject_ladders = []
+        document.save(ignore_permissions=True)
+        frappe.db.commit()
+
     def test_a_new_season_asks_for_its_partition_after_the_commit(self) -> None:
         with patch("frappe.enqueue") as enqueue:
             season(OLD).insert()

@@ -13,6 +13,7 @@ use super::statements::{placeholders, row, rows};
 use super::suspended::IS_NOT_SUSPENDED;
 use crate::error::{Error, Result};
 use crate::rules::clock::{SiteZone, now_us};
+use crate::rules::ladder::HIGHEST_STABILITY;
 use crate::rules::lineage::Record;
 use crate::rules::review::Review;
 
@@ -37,7 +38,7 @@ fn review(zone: &SiteZone, row: Row) -> Review {
     };
     Review {
         question_id,
-        stability: u8::try_from(stability.clamp(0, 4)).unwrap_or(0),
+        stability: u8::try_from(stability.clamp(0, HIGHEST_STABILITY.into())).unwrap_or(0),
         next_review: unix_value(zone, &next_review).unwrap_or(0),
         last_review: unix_value(zone, &last_review)
             .map(|last| if is_second_time(last) { answered } else { last }),

@@ -1,37 +1,49 @@
 //! Which seasons, subjects, topics and users exist.
 
-use mysql::Conn;
+use mysql::{Conn, Row};
 
 use super::retired;
 use super::statements::{row, rows};
 use crate::error::Result;
+use crate::rules::scheduling::Scheduling;
+use crate::rules::season::Season;
 
-/// The active season and whether it uses the cache; none that is archived or on its way there. Of
-/// several, the one that includes today wins, then the one that began last. `today` is the site's
-/// day as `YYYY-MM-DD`.
-pub fn active(connection: &mut Conn, today: &str) -> Result<Option<(String, bool)>> {
-    row(
+/// The active season; none that is archived or on its way there. Of several, the one that includes
+/// today wins, then the one that began last. `today` is the site's day as `YYYY-MM-DD`.
+pub fn active(connection: &mut Conn, today: &str) -> Result<Option<Season>> {
+    let found = row(
         connection,
-        "SELECT name, enable_redis FROM `tabGame Subscription Season` WHERE is_active = 1 \
+        "SELECT * FROM `tabGame Subscription Season` WHERE is_active = 1 \
          AND COALESCE(archive_status, '') = '' \
          ORDER BY (start_date <= ? AND end_date >= ?) DESC, start_date DESC, name DESC LIMIT 1",
         (today, today),
-    )
+    )?;
+    Ok(found.and_then(season_of))
 }
 
-/// The active season and whether it uses the cache.
-type Season = Option<(String, bool)>;
-
 /// As [`active`], and the version of the site's retired questions.
-pub fn active_and_retired(connection: &mut Conn, today: &str) -> Result<(Season, u64)> {
+pub fn active_and_retired(connection: &mut Conn, today: &str) -> Result<(Option<Season>, u64)> {
     Ok((active(connection, today)?, retired::version(connection)?))
 }
 
-/// Whether a season uses the cache; `None`: there is none of exactly this name.
-pub fn uses_cache(connection: &mut Conn, season: &str) -> Result<Option<bool>> {
-    let sql = "SELECT name, enable_redis FROM `tabGame Subscription Season` WHERE name = ?";
-    let found: Option<(String, bool)> = row(connection, sql, (season,))?;
-    Ok(found.filter(|(name, _)| name == season).map(|(_, uses_cache)| uses_cache))
+/// The season of exactly this name.
+pub fn named(connection: &mut Conn, season: &str) -> Result<Option<Season>> {
+    let sql = "SELECT * FROM `tabGame Subscription Season` WHERE name = ?";
+    let found = row(connection, sql, (season,))?.and_then(season_of);
+    Ok(found.filter(|found| found.name == season))
+}
+
+/// A season from a row of all columns: the DocType of another app may have none for ladders.
+fn season_of(mut row: Row) -> Option<Season> {
+    let name: String = row.take_opt("name")?.ok()?;
+    let uses_cache = row.take_opt("enable_redis")?.unwrap_or(false);
+    let text: Option<String> =
+        row.take_opt("scheduling").and_then(std::result::Result::ok).flatten();
+    let scheduling = Scheduling::read(&text.unwrap_or_default()).unwrap_or_else(|error| {
+        log::error!("the ladders of {name} cannot be read, and it uses the default ones: {error}");
+        Scheduling::default()
+    });
+    Some(Season { name, uses_cache, scheduling })
 }
 
 /// The names of all seasons, the archived too.

@@ -12,8 +12,10 @@ from frappe.model.document import Document
 from frappe.utils import getdate
 
 from memora._engine import Engine
+from memora.memora.doctype.season_subject_ladder.season_subject_ladder import SeasonSubjectLadder
 from memora.services.engine import after_commit
 from memora.services.errors import throw
+from memora.services.ladders import scheduling_of
 from memora.services.players import check_no_records
 from memora.services.seasons import active_seasons
 from memora.services.srs_redis_manager import rebuild_soon
@@ -33,6 +35,11 @@ class GameSubscriptionSeason(Document):
     auto_archive: int
     partition_created: int
     archive_status: str | None
+    fast_seconds: float | None
+    slow_seconds: float | None
+    ladder_days: str | None
+    subject_ladders: list[SeasonSubjectLadder] | None
+    scheduling: str | None
 
     def validate(self) -> None:
         self.keep_what_is_set_by_itself()
@@ -40,6 +47,7 @@ class GameSubscriptionSeason(Document):
         self.validate_dates()
         self.validate_auto_archive()
         self.validate_active()
+        self.validate_ladders()
 
     def keep_what_is_set_by_itself(self) -> None:
         """Frappe hides read-only fields in the form, but accepts them over HTTP."""
@@ -67,6 +75,9 @@ class GameSubscriptionSeason(Document):
     def validate_active(self) -> None:
         if self.archive_status and self.is_active:
             throw(_("{0} is archived and cannot become active again.").format(self.name))
+
+    def validate_ladders(self) -> None:
+        self.scheduling = scheduling_of(self)
 
     def before_rename(self, *_names: object) -> None:
         throw(_("A season cannot be renamed: its records and its partition have its name."))

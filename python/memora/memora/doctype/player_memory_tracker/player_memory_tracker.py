@@ -17,11 +17,11 @@ from frappe.utils import cint
 
 from memora.services.engine import after_commit
 from memora.services.errors import throw
+from memora.services.ladders import highest_stability
 from memora.services.partition_manager import SEASON
 from memora.services.storage import TRACKER
 
 LONGEST_QUESTION_ID: Final = 140
-HIGHEST_STABILITY: Final = 4
 
 
 class PlayerMemoryTracker(Document):
@@ -58,8 +58,10 @@ class PlayerMemoryTracker(Document):
             throw(_("A question id must not have control characters, or a space at either end."))
 
     def validate_stability(self) -> None:
-        if not 0 <= cint(self.stability) <= HIGHEST_STABILITY:
-            throw(_("Stability must be from 0 to {0}.").format(HIGHEST_STABILITY))
+        scheduling = frappe.db.get_value(SEASON, self.season, "scheduling")
+        highest = highest_stability(scheduling)
+        if not 0 <= cint(self.stability) <= highest:
+            throw(_("Stability must be from 0 to {0}.").format(highest))
 
     def validate_is_first(self) -> None:
         """Refuse a second record with a clear message; the primary key's would explain nothing."""

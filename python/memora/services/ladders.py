@@ -1,0 +1,98 @@
+"""What a season's form says of its ladders, as the engine reads it."""
+
+from __future__ import annotations
+
+import json
+from typing import Final, Protocol
+
+from frappe import _
+
+from memora.services.errors import throw
+
+FEWEST_RUNGS: Final = 4
+MOST_RUNGS: Final = 6
+LONGEST_DAYS: Final = 365
+LONGEST_SECONDS: Final = 3600
+FAST_SECONDS: Final = 2.0
+SLOW_SECONDS: Final = 6.0
+DAYS: Final = "1, 3, 7, 14"
+
+Ladder = dict[str, object]
+
+
+class Form(Protocol):
+    """A season, or a row of its table of subjects."""
+
+    fast_seconds: float | None
+    slow_seconds: float | None
+    ladder_days: str | None
+
+
+class SubjectForm(Form, Protocol):
+    """A row of the table of subjects."""
+
+    subject: str
+
+
+class SeasonForm(Form, Protocol):
+    """A season."""
+
+    subject_ladders: list[SubjectForm] | None
+
+
+def scheduling_of(season: SeasonForm) -> str | None:
+    """The ladders of a season and its subjects as JSON, or None where all are the default.
+
+    Raises `frappe.ValidationError` for a ladder that breaks a rule.
+    """
+    own = _ladder(season)
+    subjects: dict[str, Ladder] = {}
+    for row in season.subject_ladders or []:
+        if row.subject in subjects:
+            throw(_("{0} has two ladders. Remove one of them.").format(row.subject))
+        subjects[row.subject] = _ladder(row)
+    if not subjects and own == _ladder_of(FAST_SECONDS, SLOW_SECONDS, _days(DAYS)):
+        return None
+    return json.dumps({"ladder": own, "subjects": subjects}, separators=(",", ":"))
+
+
+def highest_stability(scheduling: str | None) -> int:
+    """How many rungs the longest ladder of a season has, from its field `scheduling`."""
+    if not scheduling:
+        return FEWEST_RUNGS
+    found = json.loads(scheduling)
+    return max(len(ladder["days"]) for ladder in (found["ladder"], *found["subjects"].values()))
+
+
+def _ladder(form: Form) -> Ladder:
+    fast = FAST_SECONDS if form.fast_seconds is None else float(form.fast_seconds)
+    slow = SLOW_SECONDS if form.slow_seconds is None else float(form.slow_seconds)
+    if not (0 <= fast <= slow <= LONGEST_SECONDS and slow > 0):
+        throw(
+            _(
+                "A slow answer takes more than 0 and at most {0} seconds, and a fast one no longer "
+                "than that."
+            ).format(LONGEST_SECONDS)
+        )
+    days = _days(form.ladder_days or DAYS)
+    if not FEWEST_RUNGS <= len(days) <= MOST_RUNGS:
+        throw(_("A ladder has {0} to {1} rungs.").format(FEWEST_RUNGS, MOST_RUNGS))
+    if days[0] < 1 or days[-1] > LONGEST_DAYS or days != sorted(days):
+        throw(
+            _("Each rung has 1 to {0} days, and no fewer than the rung below it.").format(
+                LONGEST_DAYS
+            )
+        )
+    return _ladder_of(fast, slow, days)
+
+
+def _ladder_of(fast: float, slow: float, days: list[int]) -> Ladder:
+    return {"fast_ms": round(fast * 1000), "slow_ms": round(slow * 1000), "days": days}
+
+
+def _days(text: str) -> list[int]:
+    # A person may type the digits and the comma of Arabic.
+    parts = [part.strip() for part in text.replace("،", ",").split(",")]
+    if not all(part.isdecimal() and len(part) <= 4 for part in parts):
+        throw(_("The days of the rungs are whole numbers with commas between them."))
+    return [int(part) for part in parts]

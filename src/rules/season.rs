@@ -1,0 +1,14 @@
+//! A season as its record has it. Pure.
+
+use super::scheduling::Scheduling;
+
+/// What the engine knows of a season.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Season {
+    /// Its name.
+    pub name: String,
+    /// Its enable_redis.
+    pub uses_cache: bool,
+    /// The ladders of its questions.
+    pub scheduling: Scheduling,
+}
