@@ -16,7 +16,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --n
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
 .PHONY: all setup venv servers more-servers browser build-dev build format translations lint docs test test-binaries test-rust test-python test-servers soak demo bench \
-  bench-scale bench-http bench-drain bench-outage bench-servers bench-archive bench-administrator wheel clean help
+  bench-scale bench-http bench-drain bench-outage bench-servers bench-archive bench-administrator bench-scheduler wheel clean help
 
 ## all: what CI runs
 all: lint docs test
@@ -198,6 +198,22 @@ bench-archive: setup
 ## bench-administrator: rebuild, reconcile and status beside plain Python (ARGS="--students 100 --scale 100 200" for a short one)
 bench-administrator: setup
 	$(BIN)/python -m benches.administrator $(ARGS)
+
+# The answers that py-fsrs is tested with, MIT: 0.7 MB, and not part of memora.
+SCHEDULER_LOG := target/scheduler-log.csv
+SCHEDULER_LOG_URL := https://raw.githubusercontent.com/open-spaced-repetition/py-fsrs/4daa566f7512c198cfeb8d9f8d6bac9aa6ed560d/tests/review_logs_josh_1711744352250_to_1728234780857.csv
+SCHEDULER_LOG_SHA256 := 1cebb655825974579538877d018b5ffc8cc324bb6bb6fda9cbd5da85cfe9e445
+
+$(SCHEDULER_LOG):
+	@mkdir -p target
+	curl --fail --location --silent --show-error --output $@.part $(SCHEDULER_LOG_URL)
+	echo "$(SCHEDULER_LOG_SHA256)  $@.part" | sha256sum --check --quiet
+	mv $@.part $@
+
+## bench-scheduler: what ladder and FSRS predict of real answers, and what each does to a school year (ARGS=FILE.csv for other answers)
+bench-scheduler: $(BIN)/python $(if $(ARGS),,$(SCHEDULER_LOG))
+	@# A debug build prints the same figures, and is compiled much sooner.
+	cargo bench --profile dev --bench scheduler -- $(abspath $(or $(ARGS),$(SCHEDULER_LOG)))
 
 # Cargo takes what `build` has compiled.
 ## wheel: the one file to install, into dist/; and the engine alone, for an app of the same name
