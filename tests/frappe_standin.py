@@ -887,6 +887,13 @@ def cint(value: Any) -> int:
         return 0
 
 
+def flt(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return 0.0
+
+
 def getdate(value: str | date | None = None) -> date:
     if value is None:
         return now_datetime().date()

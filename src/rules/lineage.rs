@@ -207,6 +207,7 @@ mod tests {
     use crate::rules::head::Head;
     use crate::rules::in_order::{in_order, left_of};
     use crate::rules::plan::by_question;
+    use crate::rules::scheduling::Scheduling;
     use crate::rules::submission::Submission;
     use proptest::prelude::*;
 
@@ -248,7 +249,11 @@ mod tests {
     fn events() -> impl Strategy<Value = Vec<Event>> {
         let given = || {
             let answers = proptest::collection::vec((0u8..3, 0u8..6), 1..4);
-            (answers.prop_map(|list| submission(&list)), -300i64..300)
+            let own = [Scheduling::default(), Scheduling::of_six_rungs()];
+            let given = (answers, proptest::sample::select(own.to_vec()));
+            let given =
+                given.prop_map(|(list, own)| Submission { scheduling: own, ..submission(&list) });
+            (given, -300i64..300)
         };
         let event = prop_oneof![
             given().prop_map(|(given, clock)| Event::Stream(given, clock)),

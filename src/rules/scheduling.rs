@@ -61,6 +61,16 @@ impl Scheduling {
 }
 
 #[cfg(test)]
+impl Scheduling {
+    /// For tests: six rungs, of which each right answer without a duration climbs two.
+    pub fn of_six_rungs() -> Scheduling {
+        let ladder = r#"{"fast_ms": 9000, "slow_ms": 9000, "days": [2, 4, 8, 16, 32, 64]}"#;
+        let read = Scheduling::read(&format!(r#"{{"ladder": {ladder}}}"#));
+        read.unwrap_or_else(|error| panic!("{error}"))
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

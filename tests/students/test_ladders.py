@@ -126,16 +126,17 @@ def test_computed_states_are_on_a_rung_of_the_season(site: Site, engine: Engine)
 
 
 @pytest.fixture(params=["no ladder", None])
-def illegible(site: Site, request: pytest.FixtureRequest) -> Iterator[None]:
+def illegible(site: Site, engine: Engine, request: pytest.FixtureRequest) -> Iterator[None]:
     """The season's ladders cannot be read; or the DocType, of an app that brings its own, lacks the
-    field."""
+    field, although a process has seen it there."""
+    engine.due(PLAYER)
     if request.param:
         site.sql(f"UPDATE {TABLE} SET scheduling = %s", (request.param,))
         yield
     else:
-        site.sql(f"ALTER TABLE {TABLE} RENAME COLUMN scheduling TO other")
+        site.sql(f"ALTER TABLE {TABLE} DROP COLUMN scheduling")
         yield
-        site.sql(f"ALTER TABLE {TABLE} RENAME COLUMN other TO scheduling")
+        site.sql(f"ALTER TABLE {TABLE} ADD COLUMN scheduling LONGTEXT")
 
 
 @pytest.mark.usefixtures("illegible")
@@ -145,6 +146,16 @@ def test_a_season_without_legible_ladders_has_those_of_the_spec(site: Site, engi
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()
     assert found(site) == {"q": (4, 14)}
+
+
+def test_a_process_sees_a_field_that_bench_migrate_adds(site: Site, engine: Engine) -> None:
+    site.sql(f"ALTER TABLE {TABLE} DROP COLUMN scheduling")
+    site.add(PLAYER, [Record("q", stability=1)])
+    engine.due(PLAYER)
+    site.sql(f"ALTER TABLE {TABLE} ADD COLUMN scheduling LONGTEXT")
+    choose(site, engine, PATIENT)
+    taken = engine.submit(PLAYER, session_data=session("q", duration_ms=15_000))
+    assert taken["new_stability_counts"]["2"] == 1
 
 
 # -- the form -----------------------------------------------------------------------------------

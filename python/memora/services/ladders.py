@@ -6,6 +6,7 @@ import json
 from typing import Final, Protocol
 
 from frappe import _
+from frappe.utils import flt
 
 from memora.services.errors import throw
 
@@ -65,8 +66,8 @@ def highest_stability(scheduling: str | None) -> int:
 
 
 def _ladder(form: Form) -> Ladder:
-    fast = FAST_SECONDS if form.fast_seconds is None else float(form.fast_seconds)
-    slow = SLOW_SECONDS if form.slow_seconds is None else float(form.slow_seconds)
+    fast = FAST_SECONDS if form.fast_seconds is None else flt(form.fast_seconds)
+    slow = SLOW_SECONDS if form.slow_seconds is None else flt(form.slow_seconds)
     if not (0 <= fast <= slow <= LONGEST_SECONDS and slow > 0):
         throw(
             _(
