@@ -25,7 +25,7 @@ use crate::rules::names::check_season;
 use crate::rules::review::Review;
 use crate::servers::mariadb::audits;
 use crate::servers::mariadb::connect::DatabaseServer;
-use crate::servers::mariadb::journal::{self, TableEntry};
+use crate::servers::mariadb::journal::{self, Begun, TableEntry};
 use crate::servers::mariadb::transaction::at_one_moment;
 use crate::servers::mariadb::{archive, records, suspended};
 use crate::servers::pool::Pool;
@@ -170,9 +170,9 @@ impl Engine {
         let zone = &self.settings.zone;
         let (loaded, has_nobody) = database.with(|database| {
             // Read before the records: entries that have left it by then are among them.
-            let is_settled = match (players, pending.as_slice()) {
-                ([player], [pending]) => is_settled(database, (player, season), pending)?,
-                _ => false,
+            let Begun { is_settled, suspends, .. } = match (players, pending.as_slice()) {
+                ([player], [pending]) => begin(database, (player, season), pending)?,
+                _ => Begun { is_settled: false, suspends: true, retires: true },
             };
             let (in_table, pending) = if is_settled {
                 (HashSet::new(), Cow::Borrowed(pending.as_slice()))
@@ -203,9 +203,11 @@ impl Engine {
                 has_nobody |= is_empty;
                 loaded.push(of_player);
             }
-            let mut suspended = suspended::of_students(database, players)?;
-            for (player, records) in players.iter().zip(&mut loaded) {
-                records.suspended = suspended.remove(*player).unwrap_or_default();
+            if suspends {
+                let mut suspended = suspended::of_students(database, players)?;
+                for (player, records) in players.iter().zip(&mut loaded) {
+                    records.suspended = suspended.remove(*player).unwrap_or_default();
+                }
             }
             Ok((loaded, has_nobody))
         })?;
@@ -371,15 +373,20 @@ impl Records {
     }
 }
 
-/// Whether no entry must be applied to a student's records, by one statement.
-pub(crate) fn is_settled(
+/// Whether entries must be applied to a student's records, and questions hidden, by one statement.
+pub(crate) fn begin(
     database: &mut Conn,
     student: (&str, &str),
     pending: &Pending,
-) -> Result<bool> {
-    let written: Vec<&str> =
-        told_by_audit(&pending.written).map(|one| one.token.as_str()).collect();
-    Ok(pending.entries.is_empty() && journal::is_settled(database, student, &written)?)
+) -> Result<Begun> {
+    if !pending.entries.is_empty() {
+        return Ok(Begun { is_settled: false, suspends: true, retires: true });
+    }
+    journal::begin(database, student, &tokens_told_by_audit(pending))
+}
+
+fn tokens_told_by_audit(pending: &Pending) -> Vec<&str> {
+    told_by_audit(&pending.written).map(|one| one.token.as_str()).collect()
 }
 
 /// The submissions that were written lately but that this database lacks: it is older than the one

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use crate::consistency::cache_access::{Asked, Attempt};
 use crate::consistency::documents::unknown;
-use crate::consistency::rehydrate::{is_settled, other_season_if_archived};
+use crate::consistency::rehydrate::{begin, other_season_if_archived};
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
@@ -315,10 +315,12 @@ impl Engine {
         let of_table = if query.topic.is_none() {
             let (zone, subject) = (&self.settings.zone, query.subject.as_deref());
             process.database.with(|database| {
-                if !is_settled(database, (player, season), &pending)? {
+                let begun = begin(database, (player, season), &pending)?;
+                if !begun.is_settled {
                     return Ok(None);
                 }
-                records::due(database, zone, (player, season), subject, now, query.limit).map(Some)
+                let wanted = (subject, now, query.limit);
+                records::due(database, zone, (player, season), wanted, begun).map(Some)
             })?
         } else {
             None

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mysql::prelude::Queryable;
 use mysql::{Conn, Value};
 
-use super::errors::NOT_NULL;
+use super::errors::{IS_READ_ONLY, NOT_NULL, leave_if_read_only};
 use super::outages::{NOW_US, now_us};
 use super::statements::{MOST_IN_A_LIST, ask_writable, placeholders, row, rows, run};
 use crate::error::{Error, Result};
@@ -147,11 +147,40 @@ pub fn has_any(connection: &mut Conn) -> Result<bool> {
 /// Whether a student's records of a season are complete: no entry is kept here, and each of these
 /// lately written submissions has its audit record. Reads begin with it, because it leaves a server
 /// that takes no writes.
-pub fn is_settled(
-    connection: &mut Conn,
-    (player, season): (&str, &str),
-    written: &[&str],
-) -> Result<bool> {
+pub fn is_settled(connection: &mut Conn, student: (&str, &str), written: &[&str]) -> Result<bool> {
+    let (condition, params) = settled(student, written);
+    ask_writable(connection, &condition, params)
+}
+
+/// What a read of a student's records begins with.
+#[derive(Clone, Copy)]
+pub struct Begun {
+    /// As [`is_settled`].
+    pub is_settled: bool,
+    /// Whether the student has suspended any question.
+    pub suspends: bool,
+    /// Whether the site has ever retired any.
+    pub retires: bool,
+}
+
+/// As [`is_settled`], and whether anything may be hidden from the student: in one statement,
+/// because mostly nothing is.
+pub fn begin(connection: &mut Conn, student: (&str, &str), written: &[&str]) -> Result<Begun> {
+    let (condition, mut params) = settled(student, written);
+    params.push(student.0.into());
+    let sql = format!(
+        "SELECT {IS_READ_ONLY}, {condition}, \
+         EXISTS (SELECT 1 FROM `memora_suspended` WHERE player = ?), \
+         EXISTS (SELECT 1 FROM `memora_retired`)"
+    );
+    let (is_read_only, is_settled, suspends, retires) =
+        row(connection, &sql, params)?.unwrap_or((false, false, true, true));
+    leave_if_read_only(is_read_only)?;
+    Ok(Begun { is_settled, suspends, retires })
+}
+
+/// The condition that nothing must be applied to a student's records.
+fn settled((player, season): (&str, &str), written: &[&str]) -> (String, Vec<Value>) {
     let mut condition =
         "NOT EXISTS (SELECT 1 FROM `memora_journal` WHERE player = ? AND season = ?)".to_owned();
     let mut params = vec![Value::from(player), Value::from(season)];
@@ -163,7 +192,7 @@ pub fn is_settled(
         params.extend(written.iter().map(Value::from));
         params.push(written.len().into());
     }
-    ask_writable(connection, &condition, params)
+    (condition, params)
 }
 
 /// The oldest entries after an id.

@@ -5,6 +5,7 @@ use mysql::{Binary, Conn, QueryResult, Value};
 
 use super::bulk::{Insert, Writing};
 use super::dates::{date_value, date_value_us, unix_value};
+use super::journal::Begun;
 use super::key_range::Place;
 use super::retired::IS_NOT_RETIRED;
 use super::row_names::Names;
@@ -251,15 +252,16 @@ pub fn due(
     connection: &mut Conn,
     zone: &SiteZone,
     (player, season): (&str, &str),
-    subject: Option<&str>,
-    now: i64,
-    limit: u32,
+    (subject, now, limit): (Option<&str>, i64, u32),
+    Begun { suspends, retires, .. }: Begun,
 ) -> Result<(u64, Vec<Review>)> {
-    let filter = if subject.is_some() { " AND subject = ?" } else { "" };
-    let condition = format!(
-        "player = ? AND season = ? AND next_review_date <= ?{filter} AND {IS_NOT_RETIRED} \
-         AND {IS_NOT_SUSPENDED}"
-    );
+    let mut filter = if subject.is_some() { " AND subject = ?" } else { "" }.to_owned();
+    for (is_any, condition) in [(retires, IS_NOT_RETIRED), (suspends, IS_NOT_SUSPENDED)] {
+        if is_any {
+            filter = format!("{filter} AND {condition}");
+        }
+    }
+    let condition = format!("player = ? AND season = ? AND next_review_date <= ?{filter}");
     let table = "`tabPlayer Memory Tracker` FORCE INDEX (player_season_next_review_date)";
     let mut params: Vec<Value> = vec![player.into(), season.into(), date_value(zone, now)];
     params.extend(subject.map(Value::from));
