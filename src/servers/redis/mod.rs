@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod cache;
+mod change_dates;
 pub mod clock;
 mod cluster;
 pub mod dump;

@@ -1,0 +1,81 @@
+//! Changing dates in a cached schedule, past all answers: by hand, and where the site retires
+//! questions.
+
+use super::RedisConnection;
+use super::cache::{CacheScripts, Student, score_text};
+use super::keys::Keys;
+use crate::error::Result;
+use crate::rules::by_subject;
+use crate::rules::hidden::Retired;
+use crate::rules::review::Review;
+
+/// Dates that are set at a time.
+const DATES: usize = 500;
+
+/// Questions that are hidden or shown again at a time.
+const RETIRED: usize = 500;
+
+impl CacheScripts {
+    /// Hides questions of a schedule that were retired since an earlier version, and shows those
+    /// again that were restored. Returns whether it was done. False: the schedule is not complete
+    /// any more, or has another version by now.
+    pub fn retire(
+        &self,
+        connection: &mut RedisConnection,
+        student: Student<'_>,
+        from: u64,
+    ) -> Result<bool> {
+        let changes = student.retired.since(from);
+        let (most, mut first) = (changes.len().max(1), 0);
+        while first < most {
+            let next = (first + RETIRED).min(most);
+            // The schedule has the new version once all of it is done.
+            let to = if next == most { student.retired.version } else { from };
+            let mut call = self.retire.key(&[
+                student.schedule(),
+                student.details(),
+                student.by_subject(),
+                student.fence(),
+            ]);
+            call.arg(student.generation).arg(from).arg(to);
+            for (id, is_retired) in changes.get(first..next).unwrap_or_default() {
+                call.arg(*id).arg(u8::from(*is_retired));
+            }
+            if !connection.script::<bool>(&call)? {
+                return Ok(false);
+            }
+            first = next;
+        }
+        Ok(true)
+    }
+
+    /// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of
+    /// a question stays, and so do whether it is hidden and whether the schedule is complete.
+    pub fn set_dates(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        (player, season): (&str, &str),
+        (dates, retired): (&[(String, i64)], &Retired),
+        (seconds_to_live, until): (u64, i64),
+    ) -> Result<()> {
+        // So few that nobody waits long for Redis.
+        for dates in dates.chunks(DATES) {
+            let mut call = self.set_dates.key(&[
+                keys.schedule(player, season),
+                keys.details(player, season),
+                keys.students(season),
+                keys.by_subject(player, season),
+                keys.fence(player, season),
+            ]);
+            call.arg(seconds_to_live).arg(until).arg(player);
+            for (id, date) in dates {
+                let new = Review { next_review: *date, ..Review::new(id) };
+                call.arg(date).arg(score_text(*date, retired.has(id)));
+                call.arg(by_subject::place(*date)).arg(id).arg(new.detail());
+            }
+            connection.script::<()>(&call)?;
+        }
+        Ok(())
+    }
+}
