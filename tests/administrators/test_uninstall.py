@@ -55,7 +55,7 @@ def test_tables_and_keys_of_the_site_go_and_nothing_else(
         process.due(PLAYER)
         process.submit(PLAYER, session_data=session("new"))
     tables = own_tables(site)
-    assert len(tables) == 12
+    assert len(tables) == 14
     assert own_tables(other_site) == tables
     foreign = f"{site.name}|srsly", f"{site.name}|user:amal", "rq:queues"
     for redis in (site.cache, site.journal):

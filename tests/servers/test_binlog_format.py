@@ -37,13 +37,14 @@ def content(server: MariaDB) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT TABLE_NAME, PARTITION_NAME, COUNT(*) FROM information_schema.PARTITIONS "
+            "SELECT TABLE_NAME, PARTITION_NAME, SUM(EXTRA <> 'INVISIBLE') "
+            "FROM information_schema.PARTITIONS "
             "JOIN information_schema.COLUMNS USING (TABLE_SCHEMA, TABLE_NAME) "
             "WHERE TABLE_SCHEMA = DATABASE() GROUP BY TABLE_NAME, PARTITION_NAME"
         )
         for table, partition, columns in cursor.fetchall():
             place = f"`{table}`" + (f" PARTITION (`{partition}`)" if partition else "")
-            order = ", ".join(str(number) for number in range(1, columns + 1))
+            order = ", ".join(str(number) for number in range(1, int(columns) + 1))
             cursor.execute(f"SELECT * FROM {place} ORDER BY {order}")
             found[place] = cursor.fetchall()
     return found

@@ -288,8 +288,17 @@ def reads(client: redis.Redis[str]) -> tuple[int, int]:
 
 
 def lasting_keys(*servers: redis.Redis[str]) -> set[str]:
-    """The keys of these Redis, but the notes of looks: they last for less than a second."""
-    notes = ("|srs-looking", "|srs-looked", "|srs-database-looking", "|srs-database-looked")
+    """The keys of these Redis, but those that come and go.
+
+    The notes of looks last for less than a second, the fence of the season until it changes.
+    """
+    notes = (
+        "|srs-looking",
+        "|srs-looked",
+        "|srs-database-looking",
+        "|srs-database-looked",
+        "|srs-season-fence",
+    )
     return {key for server in servers for key in server.keys("*") if not key.endswith(notes)}
 
 
