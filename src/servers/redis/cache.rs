@@ -13,7 +13,6 @@ use super::{RedisConnection, confirm};
 use crate::error::{Error, Result};
 use crate::rules::by_subject;
 use crate::rules::head::Head;
-use crate::rules::hidden::Retired;
 use crate::rules::review::Review;
 
 /// Redis searches a small hash from end to end, and makes it a real one only when it has hundreds
