@@ -2,8 +2,9 @@
 //! questions.
 
 use super::RedisConnection;
-use super::cache::{CacheScripts, Student, score_text};
+use super::cache::{CacheScripts, score_text};
 use super::keys::Keys;
+use super::student::Student;
 use crate::error::Result;
 use crate::rules::by_subject;
 use crate::rules::hidden::Retired;
