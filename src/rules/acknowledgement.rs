@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::rules::answer::Observed;
 use crate::rules::submission::Submission;
 
 /// What a student is told of answers that were kept. The names are short in storage, because a
@@ -54,15 +55,20 @@ pub fn has_key(token: &str) -> bool {
 pub fn fingerprint(submission: &Submission) -> String {
     let mut text = String::new();
     for answer in &submission.answers {
-        let (is_correct, given_at) = (answer.observed.is_correct(), answer.given_at.unwrap_or(0));
-        let duration_ms = answer.observed.duration_ms();
+        let (kind, number) = match answer.observed {
+            Observed::Review { quality, .. } => ("review", quality.map_or(-1, i64::from)),
+            Observed::Lesson { attempts, .. } => ("lesson", attempts.cast_signed()),
+        };
+        let (is_correct, duration_ms) =
+            (answer.observed.is_correct(), answer.observed.duration_ms());
+        let (id, given_at) = (&answer.question_id, answer.given_at.unwrap_or(0));
         text.push_str(&format!(
-            "{}\0{is_correct}\0{duration_ms}\0{given_at}\0",
-            answer.question_id
+            "{id}\0{kind}\0{number}\0{is_correct}\0{duration_ms}\0{given_at}\0"
         ));
     }
     let name = |name: &Option<String>| name.clone().unwrap_or_default();
-    text.push_str(&format!("{}\0{}", name(&submission.subject), name(&submission.topic)));
+    let (subject, topic) = (name(&submission.subject), name(&submission.topic));
+    text.push_str(&format!("{subject}\0{topic}\0{}", submission.total_combo));
     format!("{:.16x}", Sha256::digest(text.as_bytes()))
 }
 
@@ -89,6 +95,7 @@ mod tests {
         for other in [
             r#"[{"question_id": "r", "quality": 5}]"#,
             r#"[{"question_id": "q", "quality": 1}]"#,
+            r#"[{"question_id": "q", "quality": 4}]"#,
             r#"[{"question_id": "q", "quality": 5, "response_time_ms": 1}]"#,
             r#"[{"question_id": "q", "quality": 5}, {"question_id": "q", "quality": 5}]"#,
             r#"[{"question_id": "q", "quality": 5, "answered_at": "2026-11-26T08:00:00Z"}]"#,

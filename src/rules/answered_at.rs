@@ -12,30 +12,31 @@ const LONGEST_AGO: i64 = 30 * 24 * 3600;
 /// Numbers beyond this are not Unix seconds, but milliseconds.
 const LATEST: f64 = 1e11;
 
-/// Reads a time: ISO 8601, in UTC unless it has an offset, or Unix seconds. `None`: it is neither.
+/// Reads a time: ISO 8601, in UTC unless it has an offset, or Unix seconds; as Unix microseconds.
+/// `None`: it is neither.
 pub fn read(value: &Value) -> Option<i64> {
     match value {
-        Value::Number(number) => seconds(number.as_f64()?),
+        Value::Number(number) => microseconds(number.as_f64()?),
         Value::String(text) => {
             if let Ok(moment) = text.parse::<Timestamp>() {
-                return Some(moment.as_second());
+                return Some(moment.as_microsecond());
             }
             if let Ok(naive) = text.parse::<DateTime>() {
-                return TimeZone::UTC.to_timestamp(naive).ok().map(Timestamp::as_second);
+                return TimeZone::UTC.to_timestamp(naive).ok().map(Timestamp::as_microsecond);
             }
             text.bytes()
                 .all(|byte| byte.is_ascii_digit())
                 .then(|| text.parse().ok())?
-                .and_then(seconds)
+                .and_then(microseconds)
         }
         _ => None,
     }
 }
 
-fn seconds(number: f64) -> Option<i64> {
-    // In range: only the fraction is dropped.
+fn microseconds(number: f64) -> Option<i64> {
+    // In range: only what is smaller is dropped.
     #[allow(clippy::cast_possible_truncation)]
-    (0.0..=LATEST).contains(&number).then_some(number as i64)
+    (0.0..=LATEST).contains(&number).then_some((number * 1e6) as i64)
 }
 
 /// What is wrong with the time of an answer to this question that arrives now, both in Unix
@@ -68,7 +69,7 @@ mod tests {
             json!(1_795_680_000.75),
             json!("1795680000"),
         ] {
-            assert_eq!(read(&given), Some(1_795_680_000), "{given}");
+            assert_eq!(read(&given).map(|us| us / 1_000_000), Some(1_795_680_000), "{given}");
         }
         for given in [
             json!("yesterday"),

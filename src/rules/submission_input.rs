@@ -134,6 +134,9 @@ fn each(
     let mut answers: Vec<Answer> = answers.collect::<Result<_>>()?;
     // Those that do not say when they were given have just been given.
     answers.sort_by_key(|answer| answer.given_at.unwrap_or(i64::MAX));
+    for answer in &mut answers {
+        answer.given_at = answer.given_at.map(|us| us.div_euclid(1_000_000));
+    }
     Ok(answers)
 }
 

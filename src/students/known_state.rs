@@ -1,6 +1,6 @@
 //! What is known of a student before their answers count.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::consistency::cache_access::{Asked, Attempt};
@@ -34,6 +34,8 @@ pub(crate) struct Before {
     pub(crate) states: HashMap<String, Review>,
     /// How many questions are due, without those that are answered.
     pub(crate) others_due: u64,
+    /// Those of the answered questions that are hidden.
+    pub(crate) hidden: HashSet<String>,
     /// False when answers that wait in the journal may be missing.
     pub(crate) is_whole: bool,
     /// False when nobody could look whether the cache lacks an answer.
@@ -200,6 +202,7 @@ impl Before {
             tracked: lookup.records,
             states: by_question(lookup.reviews),
             others_due: lookup.others_due,
+            hidden: lookup.hidden,
             is_whole: true,
             is_sure,
         };
@@ -220,6 +223,7 @@ impl Before {
                 && !hidden.has(&review.question_id)
         };
         let others_due = records.reviews.iter().filter(is_other).count() as u64;
+        let of_answered = ids.iter().filter(|id| hidden.has(id)).cloned().collect();
         Before {
             season: season.name,
             cached,
@@ -229,6 +233,7 @@ impl Before {
             tracked: records.reviews.len() as u64,
             states: by_question(records.reviews),
             others_due,
+            hidden: of_answered,
             is_whole: records.is_whole,
             is_sure: true,
         }

@@ -1,10 +1,10 @@
 //! A submission with a key that is sent again: it is answered as the first time, and counts once.
 //!
 //! Its token is made from the player and the key, so it is recognised wherever tokens are: in the
-//! journal, in `memora_journal`, and in the audit records. A process asks MariaDB before it takes
-//! such a submission, and the journal while it appends it. If both take it at the same moment, as
-//! the process that keeps it in `memora_journal` does not reach the journal, the drain finds the
-//! same token twice, and the first one counts (`rules/in_order.rs`).
+//! journal, in `memora_journal`, and in the audit records. A process asks all of them before it
+//! takes such a submission, and takes it only into the journal, which refuses a token that it has.
+//! So two that come at the same moment cannot both be taken. A journal that comes back may still
+//! have one that was taken again since: the first one counts (`rules/in_order.rs`).
 
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
@@ -33,7 +33,12 @@ impl Engine {
         key: Key<'_>,
     ) -> Result<Option<SubmitAnswer>> {
         let token = key.0;
-        let found = process.database.with(|database| {
+        // Asked first: what leaves the journal is in MariaDB by then.
+        let in_journal = self.in_journal(process, token);
+        if let Ok(Some(entry)) = in_journal {
+            return self.tell_of_journal(process, entry, key).map(Some);
+        }
+        let (sent, waiting) = process.database.with(|database| {
             let (mut sent, waits) = audits::sent(database, token)?;
             if !waits || sent.is_some() {
                 return Ok((sent, None));
@@ -44,26 +49,23 @@ impl Engine {
                 sent = audits::sent(database, token)?.0;
             }
             Ok((sent, waiting))
-        });
-        match found {
-            Ok((Some(Sent { season, told }), _)) => tell(season, told, key).map(Some),
-            Ok((None, Some(entry))) => self.tell_of_table(process, entry, key).map(Some),
-            Ok((None, None)) => Ok(None),
-            Err(error) if error.is_without(Server::Database) => {
-                // What the journal still has need not be looked for in MariaDB.
-                match self.in_journal(process, token).ok().flatten() {
-                    Some(entry) => self.tell_of_journal(process, entry, key).map(Some),
-                    None => Err(error),
-                }
-            }
-            Err(error) => Err(error),
+        })?;
+        match (sent, waiting) {
+            (Some(Sent { season, told }), _) => tell(season, told, key).map(Some),
+            (None, Some(entry)) => self.tell_of_table(process, entry, key).map(Some),
+            // A journal that cannot be asked may have it.
+            (None, None) => in_journal.map(|_| None),
         }
     }
 
     /// A submission with this token in the journal.
     pub(super) fn in_journal(&self, process: &Process, token: &str) -> Result<Option<StreamEntry>> {
+        if !self.journal_counts(process) {
+            return Err(Error::NotRegistered { server: Server::Journal });
+        }
         let keys = &self.settings.keys;
-        process.journal.with(|journal| pending::submission(journal, keys, token))
+        let found = process.journal.with(|journal| pending::submission(journal, keys, token));
+        found.inspect_err(|error| self.notice_outage(process, Server::Journal, error))
     }
 
     /// Answers with what the journal has of a submission that was taken before.

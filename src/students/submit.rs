@@ -20,7 +20,7 @@ use crate::rules::names::check_player;
 use crate::rules::plan::plan;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
-use crate::servers::mariadb::journal::{self, TableEntry};
+use crate::servers::mariadb::journal;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::journal::{Appended, NewEntry, StreamEntry, is_replicated};
 use crate::students::known_state::Before;
@@ -67,8 +67,6 @@ pub(super) enum Keeping {
     Conflict,
     /// The journal has its submission, which has a key, as another entry.
     InJournal(StreamEntry),
-    /// So has `memora_journal`.
-    InTable(TableEntry),
 }
 
 /// Where an entry was kept: in one place, or in both.
@@ -158,7 +156,9 @@ impl Engine {
             let times = (now, order);
             let token = key.map_or_else(|| process.token(), |(token, _)| token.to_owned());
             let states = std::mem::take(&mut plan.reviews);
-            let is_due = |state: &&Review| state.next_review <= now / 1_000_000;
+            let is_due = |state: &&Review| {
+                state.next_review <= now / 1_000_000 && !before.hidden.contains(&state.question_id)
+            };
             let rungs = usize::from(before.scheduling.most_rungs());
             let told = Acknowledgement {
                 processed: submission.answers.len(),
@@ -178,9 +178,6 @@ impl Engine {
                 (Keeping::Done(kept), _) => kept,
                 (Keeping::InJournal(found), Some(key)) => {
                     return self.tell_of_journal(&process, found, key);
-                }
-                (Keeping::InTable(found), Some(key)) => {
-                    return self.tell_of_table(&process, found, key);
                 }
                 _ => {
                     self.settle_conflict(&process, player, &before, &mut conflicts)?;
@@ -269,6 +266,13 @@ impl Engine {
             Some(Err(error)) if !error.is_failure_of(Server::Journal) => return Err(error),
             Some(Err(error)) => {
                 self.notice_outage(process, Server::Journal, &error);
+                if has_key(&entry.token) {
+                    return Err(if may_be_kept { error.unsettled() } else { error });
+                }
+            }
+            // The table could not say that the journal has the same submission.
+            None if has_key(&entry.token) => {
+                return Err(Error::NotRegistered { server: Server::Journal });
             }
             None => {}
         }
@@ -277,16 +281,11 @@ impl Engine {
             let (token, student) = (entry.token.as_str(), (player, season));
             let until_us = journal::until_us(database, patience)?;
             let id = journal::append_in_time(database, token, student, &text, until_us);
-            may_be_kept |= id.as_ref().map_or_else(Error::may_have_been_done, |_| true);
-            let id = id?;
-            // Another process may have kept the same submission there.
-            let other =
-                if has_key(token) { journal::other_than(database, id, &text)? } else { None };
-            Ok((id, other))
+            may_be_kept |= id.as_ref().is_err_and(Error::may_have_been_done);
+            id
         });
         match in_table {
-            Ok((id, None)) => Ok(Keeping::Done(Kept { in_table: Some(id), ..kept })),
-            Ok((_, Some(found))) => Ok(Keeping::InTable(found)),
+            Ok(id) => Ok(Keeping::Done(Kept { in_table: Some(id), ..kept })),
             Err(error) if may_be_kept => Err(error.unsettled()),
             Err(error) => Err(error),
         }

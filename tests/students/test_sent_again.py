@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import nullcontext, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 import pytest
 
-from memora._engine import Engine, InvalidInput, MemoraError, ServiceUnavailable
+from memora._engine import (
+    Engine,
+    InvalidInput,
+    MemoraError,
+    SeasonUnavailable,
+    ServiceUnavailable,
+)
 from tests.consistency.test_drain import audits, drain_all, kept
 from tests.servers.test_read_only import read_only
 from tests.support.servers import wait_until
-from tests.support.site_under_test import PLAYER, SEASON, Record, Site, ids, session
+from tests.support.site_under_test import PLAYER, SEASON, Record, Servers, Site, ids, session
 
 KEY: Final = "lesson 7 🦉"
 
@@ -81,24 +88,78 @@ def test_it_is_answered_as_the_first_time(student: Site, meanwhile: Callable[[Si
     assert engine.persistence_status(PLAYER, first["persistence_job_id"]) == "persisted"
 
 
-@pytest.mark.parametrize("names", [("journal",), ("cache",), ("cache", "journal")], ids="+".join)
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "again"])
-def test_outages_of_either_redis(student: Site, names: tuple[str, ...], is_first: bool) -> None:
-    """One of the two is sent while Redis takes nothing; `remaining` is told alike."""
+def test_an_outage_of_the_cache(student: Site, is_first: bool) -> None:
+    """One of the two is sent while the cache is away; `remaining_items` is told alike."""
     one, other = student.engine(), student.engine()
 
     def send(engine: Engine, is_away: bool) -> dict[str, Any]:
-        with ExitStack() as ends:
-            if is_away:
-                ends.enter_context(read_only(student, *names))
-            return given(engine.submit(PLAYER, session_data=session("p", "q"), submission_id=KEY))
+        with read_only(student, "cache") if is_away else nullcontext():
+            taken = engine.submit(PLAYER, session_data=session("p", "q"), submission_id=KEY)
+            return given(taken)
 
     first = send(one, is_first)
     assert send(other, not is_first) == first
     assert first["remaining_items"] == 1
-    drain_all(student, student.engine())
+    drained(student)
     assert stabilities(student) == {"p": 2, "q": 2, "r": 1}
     assert wait_until(lambda: ids(other.due(PLAYER)) == ["r"])
+
+
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_an_outage_of_the_journal(servers: Servers, student: Site, is_saved: bool) -> None:
+    """What is saved is told; of what is not, nobody can tell until the journal is back."""
+    engine = student.engine()
+    first = given(engine.submit(PLAYER, session_data=session("p"), submission_id=KEY))
+    if is_saved:
+        drained(student)
+    servers.journal.kill()
+    for process in (engine, student.engine()):
+        with pytest.raises(ServiceUnavailable):
+            process.submit(PLAYER, session_data=session("q"), submission_id="new")
+        if is_saved:
+            told = process.submit(PLAYER, session_data=session("p"), submission_id=KEY)
+            assert given(told) == first
+            continue
+        with pytest.raises(ServiceUnavailable):
+            process.submit(PLAYER, session_data=session("p"), submission_id=KEY)
+    # Answers without a key are taken.
+    engine.submit(PLAYER, session_data=session("r"))
+    servers.journal.start()
+    assert wait_until(lambda: is_taken(engine))
+    told = engine.submit(PLAYER, session_data=session("p"), submission_id=KEY)
+    assert given(told) == first
+    drained(student)
+    assert stabilities(student) == {"p": 2, "q": 2, "r": 2}
+
+
+def test_what_could_not_be_taken_now_was_taken_before(student: Site) -> None:
+    """The journal has it, and by now no season is active."""
+    engine = student.engine()
+    first = given(engine.submit(PLAYER, session_data=session("p"), submission_id=KEY))
+    student.sql("UPDATE `tabGame Subscription Season` SET is_active = 0")
+    engine.season_changed()
+    again = engine.submit(PLAYER, session_data=session("p"), submission_id=KEY)
+    assert given(again) == first
+    with pytest.raises(SeasonUnavailable):
+        engine.submit(PLAYER, session_data=session("p"), submission_id="new")
+
+
+def test_an_erased_students_key_is_used_up(student: Site) -> None:
+    engine = student.engine()
+    engine.submit(PLAYER, session_data=session("p"), submission_id=KEY)
+    engine.forget(PLAYER)
+    assert student.sql("SELECT _told FROM `tabMemory Review Audit`") == [{"_told": None}]
+    with pytest.raises(InvalidInput, match="were saved before"):
+        engine.submit(PLAYER, session_data=session("p"), submission_id=KEY)
+
+
+def test_a_hidden_question_remains_for_nobody(student: Site) -> None:
+    engine = student.engine()
+    engine.suspend_question(PLAYER, "p")
+    at_once = json.dumps([{"question_id": "p", "attempts_count": 2}])
+    told = engine.rate(PLAYER, at_once)
+    assert told["remaining_items"] == engine.due(PLAYER)["total_due"] == 2
 
 
 def test_other_answers_need_another_key(student: Site) -> None:
@@ -108,6 +169,9 @@ def test_other_answers_need_another_key(student: Site) -> None:
         state(student)
         with pytest.raises(InvalidInput, match="was used for other answers"):
             engine.submit(PLAYER, session_data=session("q"), submission_id=KEY)
+    lesson = json.dumps([{"question_id": "p", "duration_ms": 3000}])
+    with pytest.raises(InvalidInput, match="was used for other answers"):
+        engine.rate(PLAYER, lesson, submission_id=KEY)
     engine.submit("somebody@school.example", session_data=session("q"), submission_id=KEY)
     engine.submit(PLAYER, session_data=session("q"), submission_id=KEY + "b")
     drained(student)
@@ -153,22 +217,23 @@ def test_at_the_same_moment_one_counts(student: Site) -> None:
 
 
 @pytest.mark.parametrize("is_drained_between", [False, True])
-def test_two_processes_take_it_in_two_places(student: Site, is_drained_between: bool) -> None:
-    """One does not reach the journal and keeps it in MariaDB, after the other asked there."""
+def test_a_journal_that_comes_back_has_it_too(student: Site, is_drained_between: bool) -> None:
+    """It is moved into `memora_journal`, after the submission was taken again."""
     engine = student.engine()
     engine.submit(PLAYER, session_data=session("q"), submission_id="before")
-    with read_only(student, "journal"):
-        student.engine().submit(PLAYER, session_data=session("p"), submission_id=KEY)
-    (entry,) = student.sql("SELECT * FROM `memora_journal`")
-    student.sql("DELETE FROM `memora_journal`")
+    engine.submit(PLAYER, session_data=session("p"), submission_id=KEY)
+    (last,) = student.journal.xrevrange(student.key("srs-journal"), count=1)
+    text = last[1]["entry"]
+    student.journal.flushall()
     student.cache.flushall()
+    engine.submit(PLAYER, session_data=session("q"), submission_id="before")
     engine.submit(PLAYER, session_data=session("p"), submission_id=KEY)
     if is_drained_between:
         drained(student)
     student.sql(
         "INSERT INTO `memora_journal` (token, player, season, kept_at_us, entry) "
         "VALUES (%s, %s, %s, %s, %s)",
-        (entry["token"], PLAYER, SEASON, entry["kept_at_us"], entry["entry"]),
+        (json.loads(text)["t"], PLAYER, SEASON, int(time.time() * 1e6), text),
     )
     # Computed from the entry in MariaDB, which does not count.
     student.cache.flushall()

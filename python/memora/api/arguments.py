@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Final
 
 import frappe
@@ -45,6 +46,10 @@ def as_submission_id(value: object) -> str | None:
     argument, header = as_text("submission_id", value), None
     if getattr(frappe.local, "request", None):
         header = as_text("Idempotency-Key", frappe.get_request_header("Idempotency-Key"))
+    if header:
+        with suppress(UnicodeError):
+            # WSGI takes each byte for a character.
+            header = header.encode("latin-1").decode()
     if header and len(header) > 1 and header[0] == header[-1] == '"':
         header = header[1:-1]
     if argument and header and argument != header:

@@ -65,17 +65,19 @@ pub struct Sent {
 /// that takes no writes.
 pub fn sent(connection: &mut Conn, token: &str) -> Result<(Option<Sent>, bool)> {
     let sql = format!(
-        "SELECT {IS_READ_ONLY}, season, _told, \
+        "SELECT {IS_READ_ONLY}, audit.name, season, _told, \
          EXISTS (SELECT 1 FROM `memora_journal` WHERE token = asked) \
          FROM (SELECT ? AS asked) AS one \
          LEFT JOIN `tabMemory Review Audit` AS audit ON audit.name = asked"
     );
-    type Found = (bool, Option<String>, Option<String>, bool);
+    type Found = (bool, Option<String>, Option<String>, Option<String>, bool);
     let found: Option<Found> = row(connection, &sql, (token,))?;
-    let Some((is_read_only, season, told, waits)) = found else { return Ok((None, false)) };
+    let Some((is_read_only, name, season, told, waits)) = found else { return Ok((None, false)) };
     leave_if_read_only(is_read_only)?;
     let told = told.and_then(|told| serde_json::from_str(&told).ok());
-    Ok((season.map(|season| Sent { season, told }), waits))
+    // That of an erased student has no season.
+    let season = season.unwrap_or_default();
+    Ok((name.map(|_| Sent { season, told }), waits))
 }
 
 /// The submissions that have been written: they have audit records.

@@ -105,12 +105,6 @@ fn append_until(
     Ok(i64::try_from(id).unwrap_or(i64::MAX))
 }
 
-/// An entry, if its text is another than this one.
-pub fn other_than(connection: &mut Conn, id: i64, text: &str) -> Result<Option<TableEntry>> {
-    let sql = format!("SELECT {COLUMNS} FROM `memora_journal` WHERE id = ? AND entry <> ?");
-    Ok(row::<Row>(connection, &sql, (id, text))?.map(table_entry))
-}
-
 /// An entry by its token.
 pub fn by_token(connection: &mut Conn, token: &str) -> Result<Option<TableEntry>> {
     let sql = format!("SELECT {COLUMNS} FROM `memora_journal` WHERE token = ?");

@@ -1,7 +1,7 @@
 //! What is asked of the cache by scripts: a student's due questions, what a submission must know,
 //! showing it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ::redis::{Script, ScriptInvocation, Value};
 
@@ -118,6 +118,8 @@ pub struct Lookup {
     pub records: u64,
     /// How many questions are due, without those asked for.
     pub others_due: u64,
+    /// Those asked for that are hidden.
+    pub hidden: HashSet<String>,
     /// The records asked for, as far as there are any.
     pub reviews: Vec<Review>,
 }
@@ -186,7 +188,9 @@ impl CacheScripts {
             let links = known(answer.list()?);
             let (head, records) = (answer.head()?, answer.number()?);
             let others_due = answer.number()?;
-            Ok(Lookup { links, head, records, others_due, reviews: pairs(&answer.text()?)? })
+            let hidden = answer.text()?.split(SEPARATOR).map(str::to_owned).collect();
+            let reviews = pairs(&answer.text()?)?;
+            Ok(Lookup { links, head, records, others_due, hidden, reviews })
         })
     }
 

@@ -16,6 +16,9 @@ local last = redis.call('HMGET', KEYS[2], 'head', 'token')
 -- tokens are kept, newest first, each with its result.
 local tokens = last[2] or ''
 local _, found = string.find(' ' .. tokens, ' ' .. ARGV[3] .. '=', 1, true)
+if found and ARGV[8] == '1' then
+  return {'known'}
+end
 if found then
   -- Replicas are asked only after a write, which covers all earlier ones.
   redis.call('HSET', KEYS[2], 'token', tokens)
