@@ -588,7 +588,7 @@ class Engine:
             responses: JSON text of a list of answers.
             submission_id: the client's own name for it, at most 64 characters: sent again within
                 30 days, it is answered as the first time, and counts once. Whether it was sent
-                before is asked of MariaDB, so such a submission needs it.
+                before is asked of the journal and MariaDB, so such a submission needs both.
 
         Returns: once the answers are durable and the next read shows them.
 
