@@ -148,12 +148,12 @@ pub fn from_of(review: &Review) -> From {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::rules::clock::SiteZone;
     use crate::rules::plan::{by_question, plan};
 
-    fn entry(answers: &[(u8, u8)], known: &[Review]) -> Entry {
+    pub(in crate::rules) fn entry(answers: &[(u8, u8)], known: &[Review]) -> Entry {
         let list: Vec<String> = answers
             .iter()
             .map(|(id, quality)| {

@@ -275,28 +275,8 @@ impl Wire {
 mod tests {
     use super::*;
     use crate::rules::acknowledgement::Acknowledgement;
-    use crate::rules::clock::SiteZone;
-    use crate::rules::plan::{by_question, plan};
+    use crate::rules::entry::tests::entry;
     use proptest::prelude::*;
-
-    fn entry(answers: &[(u8, u8)], known: &[Review]) -> Entry {
-        let list: Vec<String> = answers
-            .iter()
-            .map(|(id, quality)| {
-                format!(
-                    r#"{{"question_id": "{}", "quality": {quality}}}"#,
-                    ["s", "s:1", "q"][usize::from(*id)]
-                )
-            })
-            .collect();
-        let submission =
-            Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default();
-        let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
-        let known = by_question(known.to_vec());
-        let plan = plan(&zone, &submission, &known, 8_000_000, 7);
-        let (token, base) = ("token".to_owned(), Head::default());
-        Entry::new(token, (7_000_000, 8_000_000), base, &submission, &known, plan.reviews)
-    }
 
     proptest! {
         #[test]

@@ -12,8 +12,9 @@ use crate::rules::entry::Entry;
 /// stream that does not know one of the table came before it, or at the same time. A submission
 /// that is in both places, because the stream's reply came too late, counts once, from the time
 /// when the first of the two took it. So does one that is in the stream twice, because it was sent
-/// again after a drain had removed it. Two processes may have taken a submission with a key at the
-/// same moment, as entries of different orders: the first one counts, and leaves the other's order.
+/// again after a drain had removed it. A journal that comes back may have a submission with a key that
+/// was taken again since, as an entry of another order: the first one counts, and leaves the
+/// other's order.
 pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
     let mut seen = HashSet::with_capacity(stream.len());
     stream.retain(|entry| seen.insert((entry.token.clone(), entry.order)));
@@ -62,7 +63,7 @@ fn comes_before(id: i64, of_table: &Entry, of_stream: &Entry) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::rules::clock::SiteZone;
     use crate::rules::head::Head;
@@ -74,7 +75,7 @@ mod tests {
         SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn entry(token: &str, id: &str, known: &[Review], order: i64) -> Entry {
+    pub(in crate::rules) fn entry(token: &str, id: &str, known: &[Review], order: i64) -> Entry {
         let given =
             Submission::from_responses(&format!(r#"[{{"question_id": "{id}", "quality": 5}}]"#));
         let given = given.unwrap_or_default();

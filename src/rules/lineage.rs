@@ -205,6 +205,7 @@ mod tests {
     use crate::rules::counted_on::tests::in_turn;
     use crate::rules::counted_on::{Before, counts_on};
     use crate::rules::head::Head;
+    use crate::rules::in_order::tests::entry;
     use crate::rules::in_order::{in_order, left_of};
     use crate::rules::plan::by_question;
     use crate::rules::scheduling::Scheduling;
@@ -409,16 +410,6 @@ mod tests {
             prop_assert_eq!(written, rungs(&given));
             prop_assert_eq!(world.before, in_turn(&given));
         }
-    }
-
-    fn entry(token: &str, id: &str, known: &[Review], order: i64) -> Entry {
-        let given =
-            Submission::from_responses(&format!(r#"[{{"question_id": "{id}", "quality": 5}}]"#));
-        let given = given.unwrap_or_default();
-        let known = by_question(known.to_vec());
-        let planned = plan(&zone(), &given, &known, order, order / 1_000_000);
-        let (token, times) = (token.to_owned(), (order, order));
-        Entry::new(token, times, Head::default(), &given, &known, planned.reviews)
     }
 
     #[test]

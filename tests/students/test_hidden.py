@@ -370,7 +370,7 @@ def test_no_process_shows_it_once_it_is_retired(site: Site, wires: Wires, is_slo
     assert faults == []
 
 
-@pytest.mark.parametrize(
+does_not_reach = pytest.mark.parametrize(
     "how",
     [
         "refuse",
@@ -379,6 +379,9 @@ def test_no_process_shows_it_once_it_is_retired(site: Site, wires: Wires, is_slo
         ),
     ],
 )
+
+
+@does_not_reach
 def test_a_process_that_does_not_reach_the_cache_retires_for_all(
     site: Site, engine: Engine, wires: Wires, how: str
 ) -> None:
@@ -465,15 +468,7 @@ def test_a_database_that_was_restored_has_what_it_had(site: Site, engine: Engine
 
 # -- a student suspends questions
 # ----------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    "how",
-    [
-        "refuse",
-        pytest.param(
-            "hang", marks=pytest.mark.engines(redis_timeout_ms=IMPATIENT["redis_timeout_ms"])
-        ),
-    ],
-)
+@does_not_reach
 def test_a_process_that_does_not_reach_the_cache_suspends_for_all(
     site: Site, engine: Engine, wires: Wires, how: str
 ) -> None:

@@ -97,14 +97,20 @@ def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> 
     return value
 
 
-def as_names(name: str, value: object) -> list[str] | None:
-    """A list of names of documents, also as JSON; None for None and for an empty form field."""
+def _from_json(name: str, value: object) -> object:
+    """What text says as JSON, anything else as it is; None for an empty form field."""
     if isinstance(value, str) and value:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError):
             throw(_("{0} cannot be read").format(name))
-    if value is None or value == "":
+    return None if value == "" else value
+
+
+def as_names(name: str, value: object) -> list[str] | None:
+    """A list of names of documents, also as JSON; None for None and for an empty form field."""
+    value = _from_json(name, value)
+    if value is None:
         return None
     if not isinstance(value, list) or not all(
         isinstance(item, str) and is_unicode(item) for item in value
@@ -124,12 +130,8 @@ def as_question_id(name: str, value: object) -> str:
 
 def as_question_ids(name: str, value: object) -> list[str] | None:
     """A list of question ids, also as JSON; None for None and for an empty form field."""
-    if isinstance(value, str) and value:
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            throw(_("{0} cannot be read").format(name))
-    if value is None or value == "":
+    value = _from_json(name, value)
+    if value is None:
         return None
     if not isinstance(value, list):
         throw(_("{0} must be a list of question ids").format(name))
