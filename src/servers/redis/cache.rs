@@ -116,7 +116,7 @@ pub struct Lookup {
     pub head: Head,
     /// How many questions the student tracks.
     pub records: u64,
-    /// How many questions are due, without those asked for.
+    /// How many questions are due, without those asked for. All, if none was named.
     pub others_due: u64,
     /// Those asked for that are hidden.
     pub hidden: HashSet<String>,
@@ -187,9 +187,14 @@ impl CacheScripts {
         self.found(connection, student, &call, |answer| {
             let links = known(answer.list()?);
             let (head, records) = (answer.head()?, answer.number()?);
-            let others_due = answer.number()?;
-            let hidden = answer.text()?.split(SEPARATOR).map(str::to_owned).collect();
+            let due: u64 = answer.number()?;
+            let hidden: HashSet<String> =
+                answer.text()?.split(SEPARATOR).map(str::to_owned).collect();
             let reviews = pairs(&answer.text()?)?;
+            let is_due = |review: &&Review| {
+                review.next_review <= now && !hidden.contains(&review.question_id)
+            };
+            let others_due = due.saturating_sub(reviews.iter().filter(is_due).count() as u64);
             Ok(Lookup { links, head, records, others_due, hidden, reviews })
         })
     }

@@ -2,9 +2,9 @@
 -- Begins as believed.lua.
 -- KEYS: ..., known links
 -- ARGV: ..., now, number of links, links ..., ids ... (no id: every record that is not hidden)
--- Returns {'warm', confirmation or nothing, links, head, records, others, hidden, found} where links
--- says 1 for each known one, others is how many other questions than these are due, hidden are those
--- of them that are hidden, and found is id, detail, id, ... both joined by NUL
+-- Returns {'warm', confirmation or nothing, links, head, records, due, hidden, found} where links
+-- says 1 for each known one, due is how many of all questions are due, hidden are those of the ids
+-- that are hidden, and found is id, detail, id, ... both joined by NUL
 local records = call('ZCARD', KEYS[2])
 local head, lists = unpack(call('HMGET', KEYS[3], '', '\0'))
 -- The details have a field for each topic, and one that counts these.
@@ -17,7 +17,7 @@ local first_id = 5 + tonumber(ARGV[4])
 for index = 5, first_id - 1 do
   links[#links + 1] = call('SISMEMBER', KEYS[5], ARGV[index])
 end
-local found, others, hidden_ids = {}, 0, {}
+local found, hidden_ids = {}, {}
 if first_id > #ARGV then
   local hidden = {}
   for _, id in ipairs(call('ZRANGEBYSCORE', KEYS[2], '+inf', '+inf')) do
@@ -31,13 +31,12 @@ if first_id > #ARGV then
     end
   end
 else
-  local now = tonumber(ARGV[3])
-  others = call('ZCOUNT', KEYS[2], '-inf', now)
-  for index, date in ipairs(call('ZMSCORE', KEYS[2], unpack(ARGV, first_id))) do
-    if date == 'inf' then
-      hidden_ids[#hidden_ids + 1] = ARGV[first_id + index - 1]
-    elseif date and tonumber(date) <= now then
-      others = others - 1
+  -- Seldom is anything hidden, and each date costs.
+  if call('ZCOUNT', KEYS[2], '+inf', '+inf') > 0 then
+    for index, date in ipairs(call('ZMSCORE', KEYS[2], unpack(ARGV, first_id))) do
+      if date == 'inf' then
+        hidden_ids[#hidden_ids + 1] = ARGV[first_id + index - 1]
+      end
     end
   end
   local details = call('HMGET', KEYS[3], unpack(ARGV, first_id))
@@ -48,5 +47,5 @@ else
     end
   end
 end
-return {'warm', confirmation, links, head, records - 1, others,
+return {'warm', confirmation, links, head, records - 1, call('ZCOUNT', KEYS[2], '-inf', ARGV[3]),
   table.concat(hidden_ids, '\0'), table.concat(found, '\0')}
