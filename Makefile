@@ -16,7 +16,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --n
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
 .PHONY: all setup venv servers more-servers browser build-dev build format translations lint docs test test-binaries test-rust test-python test-servers soak demo bench \
-  bench-scale bench-http bench-drain bench-outage bench-servers bench-archive bench-administrator bench-scheduler wheel clean help
+  bench-scale bench-http bench-drain bench-outage bench-servers bench-archive bench-administrator bench-scheduler charts wheel clean help
 
 ## all: what CI runs
 all: lint docs test
@@ -216,6 +216,10 @@ $(SCHEDULER_LOG):
 bench-scheduler: $(BIN)/python $(if $(ARGS),,$(SCHEDULER_LOG))
 	@# A debug build prints the same figures, and is compiled much sooner.
 	cargo bench --profile dev --bench scheduler -- $(abspath $(or $(ARGS),$(SCHEDULER_LOG)))
+
+## charts: the charts of docs/benchmarks.md, from the benches' figures in docs/figures/
+charts: $(BIN)/python
+	$(BIN)/python -m benches.charts
 
 # Cargo takes what `build` has compiled.
 ## wheel: the one file to install, into dist/; and the engine alone, for an app of the same name
