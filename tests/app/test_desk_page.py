@@ -599,7 +599,7 @@ def test_failures_are_shown_until_they_are_over(site: Site, browser: Browser) ->
     browser.sees(".srs-tile", "Cache", "Connected")
     site.servers.journal.kill()
     browser.sees(".srs-tile", "Journal", "Out of Reach", "New answers are kept in MariaDB")
-    browser.sees(".srs-tile", "Waiting to Be Saved", "–")
+    browser.sees(".srs-tile", "Waiting to Be Saved", "\N{EN DASH}")
     site.engine().submit(PLAYER, session("q"))
     browser.sees(".srs-tile", "Waiting to Be Saved", "1", "The oldest for")
     browser.click("Rebuild Cache", ".srs-seasons")
