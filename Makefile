@@ -16,7 +16,7 @@ APT_INSTALL := $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y --n
 HAVE := PATH="$$PATH:/usr/sbin" command -v
 
 .PHONY: all setup venv servers more-servers browser build-dev build format translations lint docs test test-binaries test-rust test-python test-servers soak demo bench \
-  bench-scale bench-http bench-drain bench-outage bench-servers bench-archive bench-administrator bench-scheduler wheel clean help
+  bench-scale bench-http bench-drain bench-outage bench-servers bench-archive bench-administrator bench-scheduler charts wheel clean help
 
 ## all: what CI runs
 all: lint docs test
@@ -112,6 +112,7 @@ translations: $(VENV)/.tests
 
 # The phrases of .ci/words.txt, each as one word to codespell, else words as it takes them.
 PHRASES = \b(?:$(shell sed -n 's/->.*//p' .ci/words.txt | paste -sd '|'))\b|[\w'-]+
+WORDS = $(BIN)/codespell --dictionary - --dictionary .ci/words.txt --regex "$(PHRASES)" --ignore-regex '`[^`]+`'
 
 ## lint: style, types, the words of the docs, the rooms of src/, the direction of imports, and that the stub tells the truth
 lint: $(VENV)/.lint $(VENV)/.biome
@@ -121,8 +122,9 @@ lint: $(VENV)/.lint $(VENV)/.biome
 	$(BIN)/ruff format --check
 	$(BIN)/biome check --error-on-warnings
 	@# Code, in a line or a block, is not prose.
-	$(BIN)/codespell --dictionary - --dictionary .ci/words.txt --regex "$(PHRASES)" \
-	  --ignore-regex '`[^`]+`' --ignore-multiline-regex '(?ms)^ *```.*?^ *```$$' README.md CHANGELOG.md docs/*.md
+	$(WORDS) --ignore-multiline-regex '(?ms)^ *```.*?^ *```$$' README.md CHANGELOG.md docs/*.md
+	@# Here comments, docstrings and messages are. The words left out are parts of a password, of Frappe's and of Galera's.
+	$(WORDS) --ignore-words-list aquire,ecret,ist --skip '*.json,*.csv,*.po,*.pot,*.so,*.svg' src python examples benches tests
 	$(BIN)/lint-imports
 	cargo clippy --all-targets -- -D warnings
 	@# mypy reads the libraries that come with the app, and the stub is held against the engine.
@@ -214,6 +216,10 @@ $(SCHEDULER_LOG):
 bench-scheduler: $(BIN)/python $(if $(ARGS),,$(SCHEDULER_LOG))
 	@# A debug build prints the same figures, and is compiled much sooner.
 	cargo bench --profile dev --bench scheduler -- $(abspath $(or $(ARGS),$(SCHEDULER_LOG)))
+
+## charts: the charts of docs/benchmarks.md, from the benches' figures in docs/figures/
+charts: $(BIN)/python
+	$(BIN)/python -m benches.charts
 
 # Cargo takes what `build` has compiled.
 ## wheel: the one file to install, into dist/; and the engine alone, for an app of the same name

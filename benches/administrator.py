@@ -198,7 +198,7 @@ def growth_mib(place: Workplace) -> float:
     def child() -> None:
         engine = place.engine()
         engine.due(dataset.player(0))
-        # The highest is counted anew from now on.
+        # The highest is counted again from here.
         Path("/proc/self/clear_refs").write_text("5")
         before = memory_mib("VmRSS")
         engine.rebuild(dataset.SEASON)
@@ -324,7 +324,7 @@ def status(report: Report, place: Workplace, foreign: int) -> None:
 
 
 def loaded(place: Workplace, students: int) -> None:
-    """Fill the table anew."""
+    """Fill the table again."""
     with place.connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {dataset.TRACKER}")
     place.engine().create_partition(dataset.SEASON)

@@ -69,7 +69,7 @@ FLOOR: Final = 10_000_000
 MOST_GROWTH_MIB: Final = 20
 NOT_NOTICED: Final = 1.5
 LONGEST_SETTLING_SECONDS: Final = 60
-# What MariaDB still has to write or to remove of what was done.
+# What MariaDB must still write or remove.
 LEFT_TO_DO: Final = ("Innodb_buffer_pool_pages_dirty", "Innodb_history_list_length")
 
 COPIED: Final = (
@@ -393,7 +393,7 @@ def run(options: argparse.Namespace, report: Report) -> None:
         phases[RESTING] = calls.within(archived[MEMORA].rests)
         phases[MEMORA] = calls.within(archived[MEMORA].works)
         phases[QUIET], _ = phase(place, partial(quiet, options.seconds, QUIET))
-        # Last: MariaDB goes on removing its deleted rows for a while.
+        # Last: MariaDB continues to remove its deleted rows for a while.
         phases[ONE_TRANSACTION], archived[ONE_TRANSACTION] = phase(
             place, partial(outcome_of, works[ONE_TRANSACTION])
         )

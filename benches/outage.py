@@ -30,7 +30,7 @@ PROCESSES: Final = 4
 STUDENTS: Final = 60
 QUESTIONS: Final = 100
 SECONDS: Final = 3.0
-# Between two calls of a process; two cores have to do for everything.
+# Between two calls of a process; two cores must do for everything.
 REST_SECONDS: Final = 0.01
 # One call in so many is of a student who is not cached.
 COLD: Final = 7

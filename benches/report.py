@@ -255,6 +255,18 @@ def _of_runs(title: str, reports: Sequence[Report]) -> Report:
     return report
 
 
+def medians(path: Path) -> dict[str, float]:
+    """The median of each number that a bench has written, by the words that lead to it.
+
+    Args:
+        path: what was written with `--out`: of one run, or of several.
+    """
+    numbers = json.loads(path.read_text())["numbers"]
+    if "spread" in numbers:
+        return {name: found["median"] for name, found in numbers["spread"].items()}
+    return {", ".join(words): value for words, value in _leaves(numbers)}
+
+
 def _leaves(numbers: Mapping[str, Any], words: tuple[str, ...] = ()) -> Iterator[Leaf]:
     """Each number, by the words that lead to it."""
     for name, found in numbers.items():

@@ -58,7 +58,7 @@ def compare(site: Site, players: list[str], way: str, settings: dict[str, Any], 
             each: Turn(work[1], lambda engine=engine, prepare=work[0]: prepare(engine))  # type: ignore[misc]
             for each, engine in engines.items()
         }
-        # A process that has drained over TLS writes otherwise for good, so that comes last.
+        # A process that has drained over TLS writes differently from then on, so that comes last.
         apart = [{each: turn} for each, turn in turns.items()] if name == DRAIN else [turns]
         times = {each: ms for some in apart for each, ms in race(some, rounds, name).items()}
         medians = [number(statistics.median(times[each])) for each in engines]

@@ -21,7 +21,7 @@ READERS: Final = 4
 WRITERS: Final = 2
 # Each process has students of its own, so what is read does not become less by what is answered.
 SHARE_OF_STUDENTS: Final = READERS + WRITERS
-# Between two calls of a process; two cores have to do for everything, and not be busy without an
+# Between two calls of a process; two cores must do for everything, and not be busy without an
 # archiver.
 READ_REST_SECONDS: Final = 0.005
 WRITE_REST_SECONDS: Final = 0.02
@@ -130,7 +130,7 @@ class Child:
     pipe: Connection
 
     def report(self) -> Any:
-        """What it has to say.
+        """What it reports.
 
         Raises:
             EOFError: it failed; what happened is on standard error.

@@ -42,16 +42,16 @@ const LONGEST_BACKUP_US: i64 = 7 * 86_400 * 1_000_000;
 pub struct ArchiveStatus {
     /// `None`: it was never archived.
     pub progress: Option<Progress>,
-    /// Whether some process is at it.
+    /// Whether a process is archiving it.
     pub is_running: bool,
 }
 
 impl Engine {
-    /// Archives a season, or goes on where an earlier run ended. On a connection of its own.
+    /// Archives a season, or continues where an earlier run ended. On a connection of its own.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a season that cannot be archived; else what a server said.
-    /// Running it again goes on.
+    /// Running it again continues.
     pub fn archive(
         &self,
         season: &str,

@@ -41,7 +41,7 @@ const PIECE_STUDENTS: usize = 10;
 const PIECE_RECORDS: usize = 4_000;
 /// A rebuild is done by then, or leaves the rest unchanged.
 const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
-/// How often to load a student who answers during every load.
+/// How often to load a student who answers during each of them.
 const MOST_TRIES: u32 = 3;
 
 /// A rebuild's progress, and what it did.

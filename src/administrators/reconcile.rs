@@ -94,7 +94,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
-    /// is at it; else what a server said.
+    /// reconciles it; else what a server said.
     pub fn reconcile(
         &self,
         season: &str,
@@ -267,7 +267,7 @@ impl Engine {
         Ok(offered)
     }
 
-    /// Looks at some students of a shard once. Returns those who have to be looked at again, and of
+    /// Looks at some students of a shard once. Returns those who must be looked at again, and of
     /// those whose cache lacks an answer, what it knew of.
     fn look<'a>(
         &self,
@@ -386,7 +386,7 @@ impl Compared {
         self.students.fetch_add(piece.compared.len() as u64, Ordering::Relaxed);
     }
 
-    /// How many more students have to be drawn, for all together to have about so many records.
+    /// How many more students must be drawn so that all have about so many records together.
     fn missing_students(&self, drawn: usize, wanted: u64) -> usize {
         let (students, records) =
             (self.students.load(Ordering::Relaxed), self.records.load(Ordering::Relaxed));

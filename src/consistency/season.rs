@@ -60,7 +60,7 @@ impl Engine {
     ///
     /// A process that changes it makes the shard forget it after its commit, and breaks the fence.
     /// So what the shard remembers was read after every change that has returned: otherwise other
-    /// processes would go on with what they know.
+    /// processes would continue with what they know.
     pub(crate) fn load_season(
         &self,
         process: &Process,

@@ -91,8 +91,8 @@ mod tests {
 
     #[test]
     fn season_names() {
-        for good in ["SEASON-2026", "SEASON-2026-A", "SEASON-2026-SPRING_2"] {
-            assert!(check_season_name(good).is_ok(), "{good}");
+        for name in ["SEASON-2026", "SEASON-2026-A", "SEASON-2026-SPRING_2"] {
+            assert!(check_season_name(name).is_ok(), "{name}");
         }
         let long = format!("SEASON-2026-{}", "A".repeat(60));
         for bad in [

@@ -401,7 +401,7 @@ def test_killed_while_the_table_is_altered_it_goes_on(unclean: Site) -> None:
     check_is_clean(unclean, expected)
 
 
-@pytest.mark.parametrize("first", ["is killed", "goes on"])
+@pytest.mark.parametrize("first", ["is killed", "continues"])
 def test_two_prepare_the_table_at_once(unclean: Site, first: str) -> None:
     expected = survivors(rows_of(unclean))
     engine = unclean.engine()
@@ -418,7 +418,7 @@ def test_two_prepare_the_table_at_once(unclean: Site, first: str) -> None:
     try:
         engine.prepare_storage()
     finally:
-        if first == "goes on":
+        if first == "continues":
             check([child])
     check_is_clean(unclean, expected)
 

@@ -307,7 +307,7 @@ def test_a_cache_that_is_restarted_meanwhile_is_whole_in_the_end(
     check_truth(school, *STUDENTS)
 
 
-# -- students go on meanwhile
+# -- students continue meanwhile
 # ------------------------------------------------------------------------
 def test_students_who_answer_meanwhile_lose_nothing(school: Site, engine: Engine) -> None:
     is_over = threading.Event()

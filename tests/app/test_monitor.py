@@ -295,6 +295,13 @@ def shown(site: Site, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(done.output))
 
 
+def test_the_command_counts_only_what_it_can_while_the_journal_is_down(manager: Site) -> None:
+    manager.servers.journal.kill()
+    assert "is down, what waits in it cannot be counted" in run(manager, "status").output
+    manager.engine().submit(PLAYER, session("q"))
+    assert "is down, 1 submission waits, for " in run(manager, "status").output
+
+
 def test_the_command_shows_the_status(manager: Site, engine: Engine) -> None:
     engine.rebuild(SEASON)
     engine.due(STUDENTS[0])

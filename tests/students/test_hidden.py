@@ -415,7 +415,7 @@ def test_without_mariadb_nothing_is_retired(site: Site, engine: Engine, wires: W
         apart.retire_questions(["q0"], BY)
     with pytest.raises(ServiceUnavailable):
         apart.suspend_question(PLAYER, "q0")
-    # Others go on, and it learns from the cache what they have hidden.
+    # Others continue, and it learns from the cache what they have hidden.
     engine.retire_questions(["q1"], BY)
     school.retired = {"q1"}
     check(engine, school, PLAYER)

@@ -78,7 +78,7 @@ class Page:
                         done.append(do(element))
                         return True
             except (NoSuchElementException, StaleElementReferenceException):
-                # It was written again at this moment.
+                # It was written again just now.
                 pass
             return False
 

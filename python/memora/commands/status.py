@@ -114,7 +114,9 @@ def describe_memory(status: Health) -> str:
 def describe_journal(status: Health) -> Iterator[str]:
     """redis_queue, what waits in it, and how safe that is."""
     journal = status["journal"]
-    waiting = _("no submission waits")
+    # While it is down, only what is kept in MariaDB can be counted.
+    is_known = journal["reachable"]
+    waiting = _("no submission waits") if is_known else _("what waits in it cannot be counted")
     if status["backlog"]:
         waiting = counted(
             status["backlog"],
@@ -122,7 +124,7 @@ def describe_journal(status: Health) -> Iterator[str]:
             _("{0} submissions wait, the oldest for {1} seconds"),
             f"{status['backlog_age_seconds']:,}",
         )
-    yield line("journal", f"{_('answers') if journal['reachable'] else _('is down')}, {waiting}")
+    yield line("journal", f"{_('answers') if is_known else _('is down')}, {waiting}")
     for replica in journal["replicas"]:
         if replica["is_online"]:
             text = _("replica {0} follows, {1} bytes and {2} seconds behind")

@@ -209,7 +209,7 @@ def _season_by_season(table: str, player: str) -> list[dict[str, Any]]:
 
 
 def _all_answers(player: str) -> list[LoggedAnswer]:
-    """A student's log of answers, in pages, so that other threads go on."""
+    """A student's log of answers, in pages, so that other threads continue."""
     answers: list[LoggedAnswer] = []
     with frappe_errors(for_students=False):
         while page := engine().answers(

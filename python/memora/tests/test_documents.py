@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import product
 from typing import Any
 from unittest.mock import patch
 
@@ -171,8 +172,8 @@ class TestRecord(ReviewTestCase):
 
     def test_whose_record_it_is_must_be_said(self) -> None:
         whole = {"player": STUDENT, "season": SEASON, "question_id": "q"}
-        for field in whole:
-            values = {"next_review_date": "2026-01-01", **whole, field: None}
+        for field, missing in product(whole, (None, "")):
+            values = {"next_review_date": "2026-01-01", **whole, field: missing}
             with self.assertRaises(frappe.ValidationError, msg=field):
                 insert("Player Memory Tracker", **values)
 

@@ -84,6 +84,23 @@ class TestInstall(FrappeTestCase):
         for path in paths:
             self.assertTrue(callable(frappe.get_attr(path)), path)
 
+    def test_frappes_scheduler_has_each_job_as_often_as_asked(self) -> None:
+        asked = frappe.get_hooks("scheduler_events", app_name="memora")
+        jobs = {
+            method: (name.replace("_", " ").title(), None)
+            for name, methods in asked.items()
+            if name != "cron"
+            for method in methods
+        }
+        for cron, methods in asked["cron"].items():
+            jobs |= dict.fromkeys(methods, ("Cron", cron))
+        self.assertIn("memora.services.srs_archiver.process_auto_archive", jobs)
+        for method, (frequency, cron) in jobs.items():
+            fields = ["frequency", "cron_format", "stopped"]
+            found = frappe.db.get_value("Scheduled Job Type", {"method": method}, fields)
+            self.assertEqual(found and found[0], frequency, method)
+            self.assertEqual((found[1] or None, found[2]), (cron, 0), method)
+
     def test_forms_lists_and_the_monitor_have_the_scripts_that_they_share(self) -> None:
         for doctype, kind, shared in (
             ("Game Subscription Season", "__js", "jobs"),

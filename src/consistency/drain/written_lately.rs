@@ -2,7 +2,7 @@
 //! replica that was behind took over, or a power cut took the last commits.
 //!
 //! An audit record is part of its submission's transaction, so exactly the submissions without one
-//! are missing. Nothing leaves the journal's Redis for good before its audit record was seen a
+//! are missing. Nothing leaves the journal's Redis permanently before its audit record was seen a
 //! second time, minutes after it was written: what is missing is written again by then, and much
 //! sooner as a rule, since each drain looks for the newest ones. Until then every load lays it over
 //! the table.
@@ -110,7 +110,7 @@ impl Engine {
             let (let_go, lacking) = self.let_go_of_oldest(process, KEPT)?;
             let is_done = let_go == 0 && lacking.is_empty();
             let is_locked = !self.write_again(process, lacking, deadline, report)?;
-            // The next drain goes on.
+            // The next drain continues.
             if is_done || is_locked || Instant::now() >= deadline {
                 return Ok(());
             }

@@ -19,7 +19,7 @@ pub struct Writing<'a> {
     /// The zone of their dates.
     pub zone: &'a SiteZone,
     /// Without the bulk protocol: over TLS, the client does not tell MariaDB that it knows it, and
-    /// would use it all the same, and be refused (mysql 28.0.4, `do_ssl_request`).
+    /// would use it anyway, and be refused (mysql 28.0.4, `do_ssl_request`).
     pub is_over_tls: bool,
 }
 

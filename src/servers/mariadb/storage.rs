@@ -145,7 +145,7 @@ pub fn check_primary_key(connection: &mut Conn, shape: &Shape) -> Result<()> {
 }
 
 /// Makes a season's partition, and moves rows of the season there from the default one. False: it
-/// existed, and nothing had to be moved.
+/// existed, and there was nothing to move.
 ///
 /// No process reads or writes the table between the two steps: one that saw a partition without its
 /// rows would take its students for new ones. Killing the process does not stop the statement. If

@@ -199,7 +199,7 @@ memora.SRSMonitor = class {
 						}</bdi>`,
 						journal.durable ? "green" : "orange"
 					)
-				: tile(__("Journal"), __("Out of Reach"), __("Answers are saved at once"), "red"),
+				: tile(__("Journal"), __("Out of Reach"), __("New answers are kept in MariaDB"), "red"),
 			status.is_safe_mode
 				? tile(
 						__("Safe Mode"),
@@ -210,7 +210,8 @@ memora.SRSMonitor = class {
 				: tile(__("Safe Mode"), __("Off"), __("Reads come from the cache"), "green"),
 			tile(
 				__("Waiting to Be Saved"),
-				count(status.backlog, journal.reachable),
+				// While the journal is down, only what is kept in MariaDB can be counted.
+				count(status.backlog, journal.reachable || status.backlog),
 				...memora.format.saving(status, latency)
 			),
 			tile(
