@@ -23,6 +23,7 @@ pub mod in_order;
 pub mod ladder;
 pub mod latency;
 pub mod lineage;
+pub mod memory;
 pub mod names;
 pub mod plan;
 pub mod registration;

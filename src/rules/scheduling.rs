@@ -1,10 +1,15 @@
 //! Which ladder the answers of a season count on: the season's own, or that of a subject. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::fsrs::Parameters;
 use super::ladder::Ladder;
+
+/// FSRS's parameters where none were trained.
+static PARAMETERS: LazyLock<Parameters> = LazyLock::new(Parameters::default);
 
 /// What a season chooses. By default all is as spec section 3 has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +51,11 @@ impl Scheduling {
     /// The ladder of a question with this subject.
     pub fn ladder(&self, subject: Option<&str>) -> &Ladder {
         subject.and_then(|subject| self.subjects.get(subject)).unwrap_or(&self.ladder)
+    }
+
+    /// By which parameters memories change.
+    pub fn parameters(&self) -> &Parameters {
+        &PARAMETERS
     }
 
     /// How many rungs the longest of its ladders has.
