@@ -62,9 +62,12 @@ struct Wire {
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
     a: Vec<WireAnswer>,
-    /// The ladders that they count on.
+    /// The ladders, or FSRS, that they count on.
     #[serde(default)]
     l: Scheduling,
+    /// What FSRS's dates are spread by.
+    #[serde(default)]
+    p: u32,
     /// Their qualities, where clients gave any. Older processes ignore them.
     #[serde(default)]
     q: Vec<Option<u8>>,
@@ -105,6 +108,8 @@ struct Written<'a> {
     a: Vec<WireAnswer>,
     #[serde(skip_serializing_if = "is_spec")]
     l: &'a Scheduling,
+    #[serde(skip_serializing_if = "is_zero")]
+    p: u32,
     #[serde(skip_serializing_if = "is_none_given")]
     q: Vec<Option<u8>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -138,6 +143,11 @@ fn is_none_given(qualities: &[Option<u8>]) -> bool {
 
 fn is_spec(scheduling: &&Scheduling) -> bool {
     scheduling.is_default()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(seed: &u32) -> bool {
+    *seed == 0
 }
 
 fn is_nothing(names: &(Option<&str>, Option<&str>)) -> bool {
@@ -205,6 +215,7 @@ impl<'a> Written<'a> {
             m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
             a: a.collect(),
             l: &entry.submission.scheduling,
+            p: entry.submission.seed,
             q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
             w,
             k: entry.keyed.as_ref(),
@@ -232,6 +243,7 @@ impl Wire {
             i: ids,
             a,
             l: scheduling,
+            p: seed,
             q,
             w,
             k,
@@ -295,7 +307,14 @@ impl Wire {
             order,
             base,
             is_sure: !u,
-            submission: Submission { answers, subject, topic, scheduling, ..Submission::default() },
+            submission: Submission {
+                answers,
+                subject,
+                topic,
+                scheduling,
+                seed,
+                ..Submission::default()
+            },
             states,
             from: ids.into_iter().zip(from).collect(),
             remembers,
@@ -386,9 +405,13 @@ mod tests {
         let mut entry = entry(&[(2, 5)], &[]);
         let spec = entry.to_text().unwrap_or_default();
         entry.submission.scheduling = scheduling;
+        entry.submission.seed = 7;
         let own = entry.to_text().unwrap_or_default();
         // As an older memora writes and reads it, where a season changes nothing.
         assert!(!spec.contains(r#""l""#) && own.contains(r#""l""#), "{spec} {own}");
+        assert_eq!(Entry::read(&own, "x"), Ok(entry.clone()));
+        entry.submission.scheduling = Scheduling::of_fsrs();
+        let own = entry.to_text().unwrap_or_default();
         assert_eq!(Entry::read(&own, "x"), Ok(entry));
     }
 

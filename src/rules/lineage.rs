@@ -257,7 +257,7 @@ mod tests {
     fn events() -> impl Strategy<Value = Vec<Event>> {
         let given = || {
             let answers = proptest::collection::vec((0u8..3, 0u8..6), 1..4);
-            let own = [Scheduling::default(), Scheduling::of_six_rungs()];
+            let own = [Scheduling::default(), Scheduling::of_six_rungs(), Scheduling::of_fsrs()];
             let given = (answers, proptest::sample::select(own.to_vec()));
             let given =
                 given.prop_map(|(list, own)| Submission { scheduling: own, ..submission(&list) });

@@ -31,6 +31,7 @@ pub mod retention;
 pub mod review;
 pub mod safe_mode;
 pub mod sample;
+pub mod scheduler;
 pub mod scheduling;
 pub mod season;
 pub mod shard;

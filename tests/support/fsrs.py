@@ -5,7 +5,8 @@ In double precision: what it says agrees with the engine's single precision to s
 
 from __future__ import annotations
 
-from math import exp
+from hashlib import sha256
+from math import exp, floor, trunc
 from typing import Final, NamedTuple
 
 PARAMETERS: Final = (
@@ -74,6 +75,16 @@ def after(before: Memory | None, days: int, grade: int) -> Memory:
         new = stability * (1 + gain)
     moved = difficulty - w[6] * (grade - 3) * (10 - difficulty) / 9
     return _bounded(new, w[7] * _first_difficulty(EASY) + (1 - w[7]) * moved)
+
+
+def days(memory: Memory, retention: float, longest: int, player: str, question: str) -> int:
+    """Days until the next review: spread by up to 5%, by student and question."""
+    of_player = sha256(player.encode()).digest()[:4]
+    seed = int.from_bytes(sha256(of_player + question.encode()).digest()[:3], "big")
+    share = seed / 2**23 - 1
+    most = longest - floor(longest * 0.05)
+    exact = min(max(round(interval(memory.stability, retention)), 1), most)
+    return exact + trunc(exact * 0.05 * share)
 
 
 def _first_difficulty(grade: int) -> float:
