@@ -39,6 +39,10 @@ class GameSubscriptionSeason(Document):
     slow_seconds: float | None
     ladder_days: str | None
     subject_ladders: list[SeasonSubjectLadder] | None
+    scheduler: str | None
+    desired_retention: float | None
+    longest_interval_days: int | None
+    fsrs_parameters: str | None
     scheduling: str | None
 
     def validate(self) -> None:
@@ -47,7 +51,7 @@ class GameSubscriptionSeason(Document):
         self.validate_dates()
         self.validate_auto_archive()
         self.validate_active()
-        self.validate_ladders()
+        self.validate_scheduling()
 
     def keep_what_is_set_by_itself(self) -> None:
         """Frappe hides read-only fields in the form, but accepts them over HTTP."""
@@ -76,7 +80,7 @@ class GameSubscriptionSeason(Document):
         if self.archive_status and self.is_active:
             throw(_("{0} is archived and cannot become active again.").format(self.name))
 
-    def validate_ladders(self) -> None:
+    def validate_scheduling(self) -> None:
         self.scheduling = scheduling_of(self)
 
     def before_rename(self, *_names: object) -> None:
