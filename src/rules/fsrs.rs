@@ -154,6 +154,35 @@ impl From<[f32; 21]> for Parameters {
     }
 }
 
+impl From<&Parameters> for [f32; 21] {
+    fn from(of: &Parameters) -> Self {
+        let [again, hard, good, easy] = of.first_stability;
+        [
+            again,
+            hard,
+            good,
+            easy,
+            of.first_difficulty.0,
+            of.first_difficulty.1,
+            of.difficulty_step,
+            of.difficulty_return,
+            of.gain,
+            of.gain_saturation,
+            of.gain_by_forgetting,
+            of.relearned,
+            of.relearned_by_difficulty,
+            of.relearned_by_stability,
+            of.relearned_by_forgetting,
+            of.hard_share,
+            of.easy_bonus,
+            of.same_day_step,
+            of.same_day_shift,
+            of.same_day_saturation,
+            of.decay,
+        ]
+    }
+}
+
 impl Parameters {
     /// The probability that a question is known, so many days after its last answer.
     pub fn recall(&self, stability: f32, days: f32) -> f32 {
@@ -291,6 +320,12 @@ mod tests {
         (0.01, 0.8),
         (0.1, 0.8),
     ];
+
+    #[test]
+    fn parameters_round_trip() {
+        let numbers: [f32; 21] = std::array::from_fn(|place| place as f32 + 0.5);
+        assert_eq!(<[f32; 21]>::from(&Parameters::from(numbers)), numbers);
+    }
 
     fn differs(one: f32, other: f32) -> f32 {
         (one - other).abs() / other.abs()

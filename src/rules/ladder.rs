@@ -83,6 +83,11 @@ impl Ladder {
         self.days.iter().fold(0, |count, days| count + u8::from(*days > 0))
     }
 
+    /// Below the first a right answer is fast, above the second slow, in milliseconds.
+    pub fn thresholds(&self) -> (u64, u64) {
+        (self.fast_ms, self.slow_ms)
+    }
+
     /// The stability after an answer in a review session.
     ///
     /// `stability` is the one before (0 for a question without a record), `duration_ms` in

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::fsrs::Parameters;
 use super::ladder::Ladder;
 
 /// What a season chooses. By default all is as spec section 3 has it.
@@ -46,6 +47,22 @@ impl Scheduling {
     /// The ladder of a question with this subject.
     pub fn ladder(&self, subject: Option<&str>) -> &Ladder {
         subject.and_then(|subject| self.subjects.get(subject)).unwrap_or(&self.ladder)
+    }
+
+    /// The subjects with a ladder of their own, in order.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.subjects.keys().map(String::as_str)
+    }
+
+    /// Below the first a right answer is fast, above the second slow, in milliseconds; of questions
+    /// with this subject.
+    pub fn thresholds(&self, subject: Option<&str>) -> (u64, u64) {
+        self.ladder(subject).thresholds()
+    }
+
+    /// The parameters of FSRS of questions with this subject.
+    pub fn memory(&self, _subject: Option<&str>) -> Parameters {
+        Parameters::default()
     }
 
     /// How many rungs the longest of its ladders has.
