@@ -40,6 +40,9 @@ class GameSubscriptionSeason(Document):
     ladder_days: str | None
     subject_ladders: list[SeasonSubjectLadder] | None
     scheduling: str | None
+    train_weekly: int
+    fsrs_parameters: str | None
+    fsrs_training: str | None
 
     def validate(self) -> None:
         self.keep_what_is_set_by_itself()
@@ -54,6 +57,14 @@ class GameSubscriptionSeason(Document):
         before = self.get_doc_before_save()
         self.partition_created = before.partition_created if before else 0
         self.archive_status = before.archive_status if before else None
+        if self.flags.memora_training:
+            return
+        self.fsrs_training = before.fsrs_training if before else None
+        self.fsrs_parameters = before.fsrs_parameters if before else None
+        rows = (before.subject_ladders if before else None) or []
+        trained = {row.subject: row.fsrs_parameters for row in rows}
+        for row in self.subject_ladders or []:
+            row.fsrs_parameters = trained.get(row.subject)
 
     def validate_season_name(self) -> None:
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:

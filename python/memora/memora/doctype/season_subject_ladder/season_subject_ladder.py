@@ -10,3 +10,4 @@ class SeasonSubjectLadder(Document):
     fast_seconds: float | None
     slow_seconds: float | None
     ladder_days: str | None
+    fsrs_parameters: str | None
