@@ -1048,7 +1048,7 @@ class Engine:
 
     def is_running(
         self,
-        kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"],
+        kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay", "Training"],
         season: str,
     ) -> bool:
         """Whether a process does it now; an empty season: all seasons."""

@@ -45,6 +45,7 @@ doctype_js = {
         "public/js/html.js",
         "public/js/format.js",
         "public/js/jobs.js",
+        "public/js/scheduling.js",
         "public/js/season.js",
     ],
     "Poison Review": ["public/js/poison.js"],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, TypedDict
 
 import frappe
 from frappe import _
-from frappe.utils import add_days, date_diff
+from frappe.utils import getdate
 
 from memora.services.counting import answers
 from memora.services.engine import engine
@@ -45,8 +46,9 @@ def scheduler_report(season: str) -> ReportOfSeason:
     start, end, parameters = frappe.db.get_value(
         SEASON, season, ["start_date", "end_date", "fsrs_parameters"]
     )
-    days = max(date_diff(end, start) + 1, 1)
-    found = engine().scheduler_report(season, days, f"{add_days(end, 1)} 00:00:00")
+    day_after = getdate(end) + timedelta(days=1)
+    days = (day_after - getdate(start)).days
+    found = engine().scheduler_report(season, days, f"{day_after} 00:00:00")
     if found["is_assumed"]:
         message = _(
             "The season has too few answers yet: an ordinary student is assumed, who answers a "
