@@ -106,8 +106,7 @@ pub fn train(
     if predicted < FEWEST_PREDICTED {
         return Ok(Trained { answers, predicted, held_out: 0, found: None });
     }
-    let (_, newest, _) = times.select_nth_unstable(predicted - predicted / PARTS);
-    let newest = *newest;
+    let newest = begin_of_newest(&mut times);
     let before = predictions(histories, in_use, newest);
     let held_out = before.len();
     let Some(parameters) = find(histories, newest, on_progress)? else {
@@ -116,6 +115,11 @@ pub fn train(
     let after = predictions(histories, &parameters, newest);
     let found = Found { parameters, before: Fit::of(&before), after: Fit::of(&after) };
     Ok(Trained { answers, predicted, held_out, found: Some(found) })
+}
+
+/// When the newest fifth of these times begins.
+fn begin_of_newest(times: &mut [i64]) -> i64 {
+    *times.select_nth_unstable(times.len() - times.len() / PARTS).1
 }
 
 /// What the parameters say of the answers from this time on.
@@ -226,5 +230,144 @@ fn find(
         }
         Ok(_) => failed("they are not finite"),
         Err(found) => failed(&format!("there are {}", found.len())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::counted_on::Before;
+    use crate::rules::histories::Histories;
+    use crate::rules::histories::tests::logged;
+    use fastrand::Rng;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    const DAY: i64 = 86_400;
+
+    /// Students who remember by these parameters answer each question some times.
+    fn answered(truth: &Parameters, questions: u64, answers: usize) -> Vec<Vec<Step>> {
+        let mut random = Rng::with_seed(21);
+        let of = |question: u64| {
+            let mut at = DAY * i64::try_from(question % 50).unwrap_or(0);
+            let mut memory: Option<Memory> = None;
+            let mut history = Vec::new();
+            for _ in 0..answers {
+                let days = memory.map_or(0, |_| random.u32(0..25));
+                let recall =
+                    memory.map_or(0.7, |memory| truth.recall(memory.stability, days as f32));
+                let is_right = random.f32() < recall;
+                let grade = if is_right { Grade::Good } else { Grade::Again };
+                memory = Some(truth.after(memory.map(|memory| (memory, days)), grade));
+                at += DAY * i64::from(days);
+                history.push(Step { at, days, grade });
+            }
+            history
+        };
+        (0..questions).map(of).collect()
+    }
+
+    /// Of students whose memories last a third as long.
+    fn forgetful() -> Parameters {
+        let mut numbers = <[f32; 21]>::from(&Parameters::default());
+        numbers[..4].iter_mut().for_each(|stability| *stability /= 3.0);
+        numbers[8] -= 0.7;
+        Parameters::from(numbers)
+    }
+
+    fn trained(histories: &[Vec<Step>]) -> Trained {
+        train(histories, &Parameters::default(), &mut |_| Ok(()))
+            .unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn newest(histories: &[Vec<Step>]) -> i64 {
+        let later = histories.iter().flatten().filter(|step| step.days > 0);
+        begin_of_newest(&mut later.map(|step| step.at).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn parameters_come_near_to_those_by_which_students_remember() {
+        let truth = forgetful();
+        let histories = answered(&truth, 3_000, 6);
+        let trained = trained(&histories);
+        let found = trained.found.clone().unwrap_or_else(|| panic!("{trained:?}"));
+        assert!(found.is_better(), "{found:?}");
+        let best = Fit::of(&predictions(&histories, &truth, newest(&histories))).log_loss;
+        let [before, after] = [found.before, found.after].map(|fit| fit.log_loss - best);
+        assert!(after < 0.005 && before > 5.0 * after.max(0.002), "{before} {after}");
+        assert!(trained.held_out >= trained.predicted / PARTS, "{trained:?}");
+        // Trained again, they are not much better, and the rule is the same.
+        let again = train(&histories, &found.parameters, &mut |_| Ok(()));
+        let again = again.ok().and_then(|again| again.found);
+        assert_eq!(again.map(|again| (again.is_better(), again.after)), Some((false, found.after)));
+    }
+
+    #[test]
+    fn the_newest_fifth_is_not_seen() {
+        let histories = answered(&Parameters::default(), 600, 6);
+        let (before, newest) = (trained(&histories), newest(&histories));
+        let mut changed = histories.clone();
+        let late = changed.iter_mut().flatten().filter(|step| step.at >= newest);
+        assert!(late.map(|step| step.grade = Grade::Again).count() > 100);
+        let after = trained(&changed);
+        let parameters = |trained: &Trained| trained.found.clone().map(|found| found.parameters);
+        assert_eq!(parameters(&before), parameters(&after));
+        assert_ne!(before, after);
+    }
+
+    #[test]
+    fn with_too_few_answers_nothing_is_found() {
+        let histories = answered(&forgetful(), 150, 6);
+        let few = trained(&histories);
+        assert!(few.predicted < FEWEST_PREDICTED, "{few:?}");
+        assert_eq!((few.answers, few.found), (900, None));
+        assert_eq!(trained(&[]).predicted, 0);
+    }
+
+    #[test]
+    fn an_error_ends_it() {
+        let histories = answered(&forgetful(), 3_000, 6);
+        let mut told = 0;
+        let stopped = train(&histories, &Parameters::default(), &mut |_| {
+            told += 1;
+            Err(Error::Fault("enough".to_owned()))
+        });
+        assert!(matches!(stopped, Err(Error::Fault(text)) if text == "enough"));
+        assert_eq!(told, 1);
+    }
+
+    #[test]
+    fn what_is_trained_on_has_a_limit() {
+        let one = Step { at: 0, days: 1, grade: Grade::Good };
+        let (items, questions) = items(&vec![vec![one; 300]; 10_000], 1);
+        let reviews: usize = items.iter().map(|item| item.reviews.len()).sum();
+        let bytes = items.len() * BYTES_OF_ITEM + reviews * size_of::<FSRSReview>();
+        let of_one = LONGEST_HISTORY * (BYTES_OF_ITEM + LONGEST_HISTORY * 8);
+        assert!((MOST_BYTES..MOST_BYTES + of_one).contains(&bytes), "{bytes}");
+        assert!(items.iter().all(|item| item.reviews.len() <= LONGEST_HISTORY));
+        assert_eq!(questions.len(), items.len());
+    }
+
+    proptest! {
+        #[test]
+        fn days_are_the_sites_and_add_up(
+            gaps in proptest::collection::vec(0i64..40 * DAY, 1..20), begin in 0i64..2_000_000_000,
+        ) {
+            let zone = SiteZone::named("America/New_York");
+            let zone = zone.map_err(|error| TestCaseError::fail(error.to_string()))?;
+            let mut histories = Histories::of_at_most(1_000);
+            let mut at = begin;
+            histories.add("s", &[logged("q", at, true, Before::NoRecord)]);
+            for gap in gaps {
+                at += gap;
+                histories.add("s", &[logged("q", at, true, Before::Rung(1))]);
+            }
+            let groups = histories.into_groups(&HashMap::new(), 1);
+            let found = steps(&groups[0], (2_000, 6_000), &zone);
+            let sum: u32 = found[0].iter().map(|step| step.days).sum();
+            let days = zone.day(at).duration_since(zone.day(begin)).as_hours() / 24;
+            prop_assert_eq!(i64::from(sum), days);
+            prop_assert_eq!(found[0][0].days, 0);
+        }
     }
 }

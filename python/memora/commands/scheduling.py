@@ -32,7 +32,7 @@ def train(terminal: Terminal, season: str, share: float) -> object:
 
     found = train_season(season, None, show, share)
     terminal.say(summary(found))
-    return found
+    return {"season": season, "found": found}
 
 
 @click.command("compare-schedulers")

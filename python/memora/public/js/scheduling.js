@@ -41,8 +41,8 @@ memora.scheduling.training = ({ at, found }) => {
 		__("Subject"),
 		__("Answers"),
 		__("Log Loss"),
-		__("RMSE(bins)"),
-		__("AUC"),
+		"RMSE(bins)",
+		"AUC",
 		__("Parameters"),
 	];
 	return memora.html`
