@@ -131,7 +131,7 @@ impl Engine {
         let students = (MOST_QUESTION_DAYS / of_one).clamp(1, MOST_STUDENTS);
         let lesson_days = (days * LESSONS.0 / LESSONS.1).max(1);
         let plan = Plan { questions, days, lesson_days };
-        let memory = scheduling.memory(None);
+        let memory = scheduling.parameters(None).clone();
         let student = answering.student(memory.clone());
         let fsrs = RETENTIONS.map(|retention| {
             let thresholds = scheduling.thresholds(None);

@@ -85,9 +85,10 @@ impl Engine {
         let mut found = Vec::new();
         let of = std::iter::once(None).chain(subjects.iter().map(|subject| Some(*subject)));
         for ((place, subject), histories) in (0..).zip(of).zip(groups) {
-            let (thresholds, in_use) = (scheduling.thresholds(subject), scheduling.memory(subject));
+            let (thresholds, in_use) =
+                (scheduling.thresholds(subject), scheduling.parameters(subject));
             let histories = steps(&histories, thresholds, &self.settings.zone);
-            let trained = train(&histories, &in_use, &mut |share| {
+            let trained = train(&histories, in_use, &mut |share| {
                 is_ours()?;
                 // Between 0 and 1,000.
                 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]

@@ -1,11 +1,15 @@
 //! Which ladder the answers of a season count on: the season's own, or that of a subject. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::fsrs::Parameters;
 use super::ladder::Ladder;
+
+/// FSRS's parameters where none were trained.
+static PARAMETERS: LazyLock<Parameters> = LazyLock::new(Parameters::default);
 
 /// What a season chooses. By default all is as spec section 3 has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,9 +64,9 @@ impl Scheduling {
         self.ladder(subject).thresholds()
     }
 
-    /// The parameters of FSRS of questions with this subject.
-    pub fn memory(&self, _subject: Option<&str>) -> Parameters {
-        Parameters::default()
+    /// By which parameters the memory of a question with this subject changes.
+    pub fn parameters(&self, _subject: Option<&str>) -> &Parameters {
+        &PARAMETERS
     }
 
     /// How many rungs the longest of its ladders has.
