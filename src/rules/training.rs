@@ -151,26 +151,29 @@ fn predictions(histories: &[Vec<Step>], parameters: &Parameters, from: i64) -> V
 }
 
 /// The crate's items and the questions they are of, from answers before this time: each answer with
-/// those before it. Questions are in no order, so if there are too many, the first are as good as
-/// any.
+/// those before it. In the order of time, because the crate gives later ones more weight. Questions
+/// are in no order, so if there are too many, the first are as good as any.
 fn items(histories: &[Vec<Step>], until: i64) -> (Vec<FSRSItem>, Vec<i64>) {
-    let (mut items, mut questions) = (Vec::new(), Vec::new());
+    let mut places: Vec<(i64, usize, usize)> = Vec::new();
     let mut bytes = 0;
-    for (question, history) in (0..).zip(histories) {
-        let mut reviews = Vec::new();
-        for step in history.iter().take(LONGEST_HISTORY).take_while(|step| step.at < until) {
-            reviews.push(FSRSReview { rating: step.grade as u32, delta_t: step.days });
-            if step.days > 0 {
-                bytes += BYTES_OF_ITEM + reviews.len() * size_of::<FSRSReview>();
-                items.push(FSRSItem { reviews: reviews.clone() });
-                questions.push(question);
+    for (question, history) in histories.iter().enumerate() {
+        for (last, step) in history.iter().take(LONGEST_HISTORY).enumerate() {
+            if step.days > 0 && step.at < until {
+                bytes += BYTES_OF_ITEM + (last + 1) * size_of::<FSRSReview>();
+                places.push((step.at, question, last));
             }
         }
         if bytes > MOST_BYTES {
             break;
         }
     }
-    (items, questions)
+    places.sort_unstable();
+    let review = |step: &Step| FSRSReview { rating: step.grade as u32, delta_t: step.days };
+    let item = |(_, question, last): (i64, usize, usize)| {
+        let reviews = histories[question][..=last].iter().map(review).collect();
+        (FSRSItem { reviews }, i64::try_from(question).unwrap_or(i64::MAX))
+    };
+    places.into_iter().map(item).unzip()
 }
 
 /// Parameters for the answers before this time; `None`: they are too few.
@@ -346,6 +349,19 @@ mod tests {
         assert!((MOST_BYTES..MOST_BYTES + of_one).contains(&bytes), "{bytes}");
         assert!(items.iter().all(|item| item.reviews.len() <= LONGEST_HISTORY));
         assert_eq!(questions.len(), items.len());
+    }
+
+    #[test]
+    fn the_crate_gets_answers_in_the_order_of_time() {
+        let step = |at, days| Step { at, days, grade: Grade::Good };
+        let histories =
+            [vec![step(1, 0), step(5, 1), step(9, 2)], vec![step(2, 0), step(2, 0), step(7, 3)]];
+        let (items, questions) = items(&histories, 9);
+        let days: Vec<Vec<u32>> = items
+            .iter()
+            .map(|item| item.reviews.iter().map(|review| review.delta_t).collect())
+            .collect();
+        assert_eq!((days, questions), (vec![vec![0, 1], vec![0, 0, 3]], vec![0, 1]));
     }
 
     proptest! {

@@ -119,6 +119,8 @@ def _keep(season: str, found: list[Training]) -> None:
 
     Somebody may save the season at the same moment: then it is read and written again.
     """
+    # To see what others have committed since this transaction began.
+    frappe.db.commit()
     for remaining in reversed(range(TRIES)):
         try:
             document = frappe.get_doc(SEASON, season)
