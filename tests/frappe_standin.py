@@ -255,7 +255,7 @@ def column_definition(docfield: Mapping[str, Any]) -> str:
     if fieldtype == "Int" and docfield.get("length", 0) > 11:
         definition = "bigint(20)"
     if fieldtype in ("Check", "Int", "Percent", "Float"):
-        definition += f" not null default {int(docfield.get('default') or 0)}"
+        definition += f" not null default {float(docfield.get('default') or 0):g}"
     elif docfield.get("default"):
         definition += f" default '{docfield['default']}'"
     return definition + (" unique" if docfield.get("unique") else "")

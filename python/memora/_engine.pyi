@@ -371,14 +371,14 @@ class Reconciliation(TypedDict):
     """A reconciliation's progress (`done` of about `total` records), and what it found.
 
     Of the compared students' records in cache or database: `missing` in the cache, `ghost` (in the
-    cache only), `wrong_date`, `wrong_state` (the date is right; the stability, subject, topic or
-    last review is not). `half_filled` schedules are not marked as complete, so no process believes
-    them; their records are not counted. `corrected` schedules were loaded again; `unsettled` ones,
-    which changed each time they were compared, were dropped. `void` ones have not counted since an
-    outage of the cache; the next read loads them, and they are not compared. `percent_differing` of
-    all cached records, with 95% confidence from `percent_low` to `percent_high`, which are the same
-    if all were compared. `is_alarming`: more than ALARMING_PERCENT of the records differ, or of the
-    schedules are half filled.
+    cache only), `wrong_date`, `wrong_state` (the date is right; the stability, subject, topic, last
+    review or memory is not). `half_filled` schedules are not marked as complete, so no process
+    believes them; their records are not counted. `corrected` schedules were loaded again;
+    `unsettled` ones, which changed each time they were compared, were dropped. `void` ones have not
+    counted since an outage of the cache; the next read loads them, and they are not compared.
+    `percent_differing` of all cached records, with 95% confidence from `percent_low` to
+    `percent_high`, which are the same if all were compared. `is_alarming`: more than
+    ALARMING_PERCENT of the records differ, or of the schedules are half filled.
     """
 
     season: str

@@ -27,6 +27,7 @@ use crate::rules::hidden::Hidden;
 use crate::rules::review::Review;
 use crate::rules::sample::{Cluster, Estimate};
 use crate::servers::mariadb::{journal as kept, poison};
+use crate::servers::redis::student::generation_of;
 use crate::servers::redis::students;
 
 /// Students who are compared at a time.
@@ -296,7 +297,7 @@ impl Engine {
                 gone.push(player);
                 continue;
             }
-            if cached.marker.is_some_and(|marker| marker != active.generation as f64) {
+            if cached.marker.is_some_and(|marker| generation_of(marker) != active.generation) {
                 piece.void += 1;
                 continue;
             }

@@ -73,7 +73,7 @@ impl Training {
             is_better: found.as_ref().is_some_and(|found| found.is_better()),
             before: found.as_ref().map(|found| found.before.into()),
             after: found.as_ref().map(|found| found.after.into()),
-            parameters: found.map(|found| <[f32; 21]>::from(&found.parameters).to_vec()),
+            parameters: found.map(|found| Vec::from(found.parameters)),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::rules::season::Season;
 
 /// The active season, or that there is none, as one generation of the cache knows it; and which
 /// questions are retired.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct ActiveSeason {
     /// What the cache remembers: generation, run of the cache, use of the cache with the version of
     /// the retired questions and the ladders, name.
@@ -21,14 +21,14 @@ pub struct ActiveSeason {
     pub name: Option<String>,
     /// The season's enable_redis.
     pub uses_cache: bool,
-    /// The ladders of its questions.
+    /// How its questions are scheduled.
     pub scheduling: Scheduling,
     /// The questions that are retired.
     pub retired: Arc<Retired>,
 }
 
 /// What a token says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Token {
     generation: u64,
     run_id: String,
@@ -99,6 +99,7 @@ mod tests {
         for retired in [Arc::default(), Arc::new(retired)] {
             for found in [
                 None,
+                season("SEASON-2026", true, &Scheduling::of_fsrs()),
                 season("SEASON-2026", true, &Scheduling::default()),
                 season("SEASON-2026-B", false, &own),
                 season("SEASON-2026", true, &own),

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::fsrs::Grade;
 use super::ladder::{self, Ladder};
 
 /// One answer, from any form of input.
@@ -48,6 +49,18 @@ impl Observed {
             Observed::Lesson { attempts, duration_ms } => {
                 let after = ladder::stability_after_lesson(attempts, duration_ms);
                 (after, ladder::days_after_lesson(after))
+            }
+        }
+    }
+
+    /// How FSRS grades this; the ladder says what is fast and what is slow.
+    pub fn grade(self, ladder: &Ladder) -> Grade {
+        match self {
+            Observed::Review { is_correct, quality, duration_ms } => {
+                Grade::of_answer(is_correct, quality, duration_ms, ladder.thresholds())
+            }
+            Observed::Lesson { attempts, duration_ms } => {
+                Grade::of_lesson(ladder::stability_after_lesson(attempts, duration_ms))
             }
         }
     }

@@ -50,6 +50,12 @@ impl SiteZone {
         self.naive(unix_seconds).date()
     }
 
+    /// How many of the site's days a moment is after another; 0 if it is before it.
+    pub fn days_between(&self, earlier: i64, later: i64) -> u32 {
+        let hours = self.day(later).duration_since(self.day(earlier)).as_hours();
+        u32::try_from(hours / 24).unwrap_or(0)
+    }
+
     /// The same time of day some days on, in Unix seconds: what Frappe's `add_days` means.
     pub fn add_days(&self, unix_seconds: i64, days: i32) -> i64 {
         let naive = self.naive(unix_seconds);

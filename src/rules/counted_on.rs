@@ -52,7 +52,7 @@ fn before_each(entry: &Entry, mut standing: Vec<Before>) -> Vec<Before> {
 /// What each answer of an entry was computed from.
 pub fn as_computed(entry: &Entry) -> Vec<Before> {
     let from = entry.from.iter().map(|(_, from)| match from {
-        Some((_, rung)) => Before::Rung(*rung),
+        Some(from) => Before::Rung(from.stability),
         None => Before::NoRecord,
     });
     before_each(entry, from.collect())
@@ -64,6 +64,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::rules::answer::{Answer, Observed};
+    use crate::rules::entry::From;
     use crate::rules::submission::Submission;
 
     /// What the answers of all submissions count on, each on all before it.
@@ -90,7 +91,8 @@ pub(super) mod tests {
         };
         let answers = vec![right("r"), right("q"), right("r"), right("r")];
         let submission = Submission { answers, ..Submission::default() };
-        let from = vec![("q".to_owned(), None), ("r".to_owned(), Some((5, 1)))];
+        let known = Review { answered_at_us: 5, stability: 1, ..Review::new("r") };
+        let from = vec![("q".to_owned(), None), ("r".to_owned(), Some(From::of(&known)))];
         let entry = Entry { submission, from, ..Entry::of_states("token".to_owned(), Vec::new()) };
         let rungs = [Before::Rung(1), Before::NoRecord, Before::Rung(2), Before::Rung(3)];
         assert_eq!(as_computed(&entry), rungs);

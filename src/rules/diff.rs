@@ -37,7 +37,7 @@ pub struct Differences {
     pub ghost: u64,
     /// The cache has another date.
     pub wrong_date: u64,
-    /// The date is right; the stability, subject, topic or last review is not.
+    /// The date is right; the stability, subject, topic, last review or memory is not.
     pub wrong_state: u64,
 }
 
@@ -106,7 +106,8 @@ pub fn compare(cached: &CachedSchedule, records: &[Review], hidden: Hidden<'_>) 
         if let Some(place) = place {
             expected.clear();
             records[place].push_detail(&mut expected);
-            seen[place].is_state_right = expected.as_bytes() == detail.as_slice();
+            seen[place].is_state_right = expected.as_bytes() == detail.as_slice()
+                || read(id, detail).is_some_and(|state| is_without_memory(&state, &records[place]));
             if seen[place].is_state_right {
                 continue;
             }
@@ -126,6 +127,13 @@ pub fn compare(cached: &CachedSchedule, records: &[Review], hidden: Hidden<'_>) 
     found.records += found.ghost;
     only_cached.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
     Comparison { differences: found, only_cached }
+}
+
+/// Whether two states differ in nothing but that one has no memory: an older memora cached or wrote
+/// it, and the next answer gives it one.
+fn is_without_memory(cached: &Review, record: &Review) -> bool {
+    cached.memory.is_known() != record.memory.is_known()
+        && *cached == Review { memory: cached.memory, ..record.clone() }
 }
 
 /// A cached state; `None` when it is something else.

@@ -11,11 +11,35 @@ use sha2::{Digest, Sha256};
 use crate::rules::acknowledgement::Keyed;
 use crate::rules::head::Head;
 use crate::rules::ladder::Ladder;
+use crate::rules::memory::MemoryState;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 
-/// The known state of a question: its order and its stability.
-pub type From = (i64, u8);
+/// What distinguishes a state of a question from its others: answers of one entry that were computed
+/// again lead to another one of the same order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct From {
+    /// Its order.
+    pub order: i64,
+    /// Its stability.
+    pub stability: u8,
+    /// Its memory.
+    pub memory: MemoryState,
+}
+
+impl From {
+    /// Which state this is.
+    pub fn of(review: &Review) -> From {
+        let Review { answered_at_us: order, stability, memory, .. } = *review;
+        From { order, stability, memory }
+    }
+
+    /// Whether this is the same state. A memory that an older memora has not told may be any.
+    pub fn is(self, other: From) -> bool {
+        (self.order, self.stability) == (other.order, other.stability)
+            && (self.memory == other.memory || !self.memory.is_known() || !other.memory.is_known())
+    }
+}
 
 /// One submission.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +65,8 @@ pub struct Entry {
     /// Each question that the answers may change, with the state that was known of it; `None`:
     /// there was none.
     pub from: Vec<(String, Option<From>)>,
+    /// False in an entry of an older memora, whose states have no memories.
+    pub remembers: bool,
     /// What the student was told, if the submission has a key.
     pub keyed: Option<Keyed>,
 }
@@ -57,7 +83,7 @@ impl Entry {
         states: Vec<Review>,
     ) -> Entry {
         let from = submission.question_ids().into_iter().map(|id| {
-            let from = known.get(&id).map(from_of);
+            let from = known.get(&id).map(From::of);
             (id, from)
         });
         let from = from.collect();
@@ -72,6 +98,7 @@ impl Entry {
             submission,
             states,
             from,
+            remembers: true,
             keyed: None,
         }
     }
@@ -90,6 +117,7 @@ impl Entry {
             submission,
             states,
             from: Vec::new(),
+            remembers: true,
             keyed: None,
         }
     }
@@ -142,11 +170,6 @@ pub fn fingerprint(player: &str, season: &str) -> String {
     format!("{:.16x}", Sha256::digest(format!("{player}\0{season}").as_bytes()))
 }
 
-/// Which state this is.
-pub fn from_of(review: &Review) -> From {
-    (review.answered_at_us, review.stability)
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
@@ -177,7 +200,7 @@ pub(super) mod tests {
         let stage = Review { answered_at_us: 3, stability: 2, ..Review::new("s") };
         let part = entry(&[(1, 5), (2, 5)], &[stage]).only("s:1");
         assert_eq!((part.states.len(), part.submission.answers.len()), (1, 1));
-        let named = |id: &str, from| (id.to_owned(), from);
-        assert_eq!(part.from, [named("s", Some((3, 2))), named("s:1", None)]);
+        let known = From { order: 3, stability: 2, memory: MemoryState::default() };
+        assert_eq!(part.from, [("s".to_owned(), Some(known)), ("s:1".to_owned(), None)]);
     }
 }

@@ -6,6 +6,7 @@ use crate::rules::acknowledgement::Keyed;
 use crate::rules::answer::{Answer, Observed};
 use crate::rules::entry::{Entry, From};
 use crate::rules::head::Head;
+use crate::rules::memory::MemoryState;
 use crate::rules::review::Review;
 use crate::rules::scheduling::Scheduling;
 use crate::rules::submission::Submission;
@@ -33,7 +34,7 @@ impl Entry {
             // The first version: a list of states.
             Some(b'[') => {
                 let states: Vec<Review> = serde_json::from_str(text).map_err(refuse)?;
-                Ok(Entry::of_states(id.to_owned(), states))
+                Ok(Entry { remembers: false, ..Entry::of_states(id.to_owned(), states) })
             }
             _ => serde_json::from_str::<Wire>(text).map_err(refuse)?.entry(),
         }
@@ -61,9 +62,12 @@ struct Wire {
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
     a: Vec<WireAnswer>,
-    /// The ladders that they count on.
+    /// The ladders, or FSRS, that they count on.
     #[serde(default)]
     l: Scheduling,
+    /// What FSRS's dates are spread by.
+    #[serde(default)]
+    p: u32,
     /// Their qualities, where clients gave any. Older processes ignore them.
     #[serde(default)]
     q: Vec<Option<u8>>,
@@ -78,9 +82,15 @@ struct Wire {
     n: Vec<String>,
     /// States.
     s: Vec<WireState>,
+    /// Their memories. Older processes have none, and ignore them.
+    #[serde(default)]
+    d: Option<Vec<u64>>,
     /// States before, in the order of the questions: by how much the order is below the base's,
     /// and the stability.
-    f: Vec<Option<From>>,
+    f: Vec<Option<WireFrom>>,
+    /// Their memories.
+    #[serde(default)]
+    e: Vec<u64>,
 }
 
 /// [`Wire`] on its way out: it copies no text.
@@ -98,6 +108,8 @@ struct Written<'a> {
     a: Vec<WireAnswer>,
     #[serde(skip_serializing_if = "is_spec")]
     l: &'a Scheduling,
+    #[serde(skip_serializing_if = "is_zero")]
+    p: u32,
     #[serde(skip_serializing_if = "is_none_given")]
     q: Vec<Option<u8>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -107,13 +119,19 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     n: Vec<&'a str>,
     s: Vec<WireState>,
-    f: Vec<Option<From>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    d: Option<Vec<u64>>,
+    f: Vec<Option<WireFrom>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    e: Vec<u64>,
 }
 
 type WireAnswer = (usize, u8, u64, u64);
 /// Question, stability, seconds from the answers to the next review, seconds from the last review
 /// to the answers, subject and topic as numbers of names from 1, 0 for none.
 type WireState = (usize, u8, i64, Option<i64>, usize, usize);
+
+type WireFrom = (i64, u8);
 
 const WRONG: u8 = 0;
 const RIGHT: u8 = 1;
@@ -125,6 +143,11 @@ fn is_none_given(qualities: &[Option<u8>]) -> bool {
 
 fn is_spec(scheduling: &&Scheduling) -> bool {
     scheduling.is_default()
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(seed: &u32) -> bool {
+    *seed == 0
 }
 
 fn is_nothing(names: &(Option<&str>, Option<&str>)) -> bool {
@@ -177,7 +200,12 @@ impl<'a> Written<'a> {
             )
         });
         let states: Vec<WireState> = states.collect();
-        let below = |(order, stability): From| (entry.base.order.wrapping_sub(order), stability);
+        let below = |from: From| (entry.base.order.wrapping_sub(from.order), from.stability);
+        let memory = |from: &Option<From>| from.map_or(0, |from| from.memory.packed());
+        let mut e: Vec<u64> = entry.from.iter().map(|(_, from)| memory(from)).collect();
+        if e.iter().all(|memory| *memory == 0) {
+            e.clear();
+        }
         Written {
             v: VERSION,
             t: &entry.token,
@@ -187,12 +215,17 @@ impl<'a> Written<'a> {
             m: (entry.submission.subject.as_deref(), entry.submission.topic.as_deref()),
             a: a.collect(),
             l: &entry.submission.scheduling,
+            p: entry.submission.seed,
             q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
             w,
             k: entry.keyed.as_ref(),
             n: names,
             s: states,
+            d: entry
+                .remembers
+                .then(|| entry.states.iter().map(|state| state.memory.packed()).collect()),
             f: entry.from.iter().map(|(_, from)| from.map(below)).collect(),
+            e,
             i: questions,
         }
     }
@@ -210,12 +243,15 @@ impl Wire {
             i: ids,
             a,
             l: scheduling,
+            p: seed,
             q,
             w,
             k,
             n,
             s,
+            d,
             f,
+            e,
         } = self;
         if v != VERSION {
             return Err(format!("the entry is of version {v}, which this memora does not know"));
@@ -240,7 +276,10 @@ impl Wire {
         });
         let answers = answers.collect::<Result<Vec<_>, String>>()?;
         let named = |number: usize| number.checked_sub(1).and_then(|place| n.get(place)).cloned();
-        let states = s.into_iter().map(|(place, stability, next, last, subject, topic)| {
+        let remembers = d.is_some();
+        let memories = d.into_iter().flatten().chain(std::iter::repeat(0));
+        let states = s.into_iter().zip(memories).map(|(state, memory)| {
+            let (place, stability, next, last, subject, topic) = state;
             Ok(Review {
                 question_id: name(place)?,
                 stability,
@@ -249,10 +288,15 @@ impl Wire {
                 answered_at_us: order,
                 subject: named(subject),
                 topic: named(topic),
+                memory: MemoryState::of_packed(memory),
             })
         });
         let states = states.collect::<Result<Vec<_>, String>>()?;
-        let order_of = |(below, stability): From| (base.order.wrapping_sub(below), stability);
+        let memories = e.into_iter().chain(std::iter::repeat(0)).map(MemoryState::of_packed);
+        let from = f.iter().zip(memories).map(|(from, memory)| {
+            let of = |(below, stability)| (base.order.wrapping_sub(below), stability, memory);
+            from.map(of).map(|(order, stability, memory)| From { order, stability, memory })
+        });
         if !answers.is_empty() && ids.len() != f.len() {
             return Err("the entry does not say what each answer was computed from".to_owned());
         }
@@ -263,9 +307,17 @@ impl Wire {
             order,
             base,
             is_sure: !u,
-            submission: Submission { answers, subject, topic, scheduling, ..Submission::default() },
+            submission: Submission {
+                answers,
+                subject,
+                topic,
+                scheduling,
+                seed,
+                ..Submission::default()
+            },
             states,
-            from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
+            from: ids.into_iter().zip(from).collect(),
+            remembers,
             keyed: k,
         })
     }
@@ -276,6 +328,7 @@ mod tests {
     use super::*;
     use crate::rules::acknowledgement::Acknowledgement;
     use crate::rules::entry::tests::entry;
+    use crate::rules::memory::tests::memories;
     use proptest::prelude::*;
 
     proptest! {
@@ -301,13 +354,20 @@ mod tests {
         }
 
         #[test]
-        fn states_that_were_given_round_trip(known in any::<Option<(u32, u8)>>(), stability in 0u8..5) {
-            let state = Review { stability, answered_at_us: 9_000_000, ..Review::new("q") };
-            let from = known.map(|(order, stability)| (i64::from(order), stability));
+        fn states_that_were_given_round_trip(
+            known in any::<Option<(u32, u8)>>(), stability in 0u8..5, memory in memories(),
+            memory_before in memories(), remembers: bool,
+        ) {
+            let memory = if remembers { memory } else { MemoryState::default() };
+            let state = Review { stability, memory, answered_at_us: 9_000_000, ..Review::new("q") };
+            let from = known.map(|(order, stability)| {
+                From { order: order.into(), stability, memory: memory_before }
+            });
             let base = Head { order: i64::from(u32::MAX), ..Head::default() };
             let entry = Entry {
                 base,
                 from: vec![("q".to_owned(), from)],
+                remembers,
                 ..Entry::of_states("token".to_owned(), vec![state])
             };
             let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;
@@ -345,9 +405,13 @@ mod tests {
         let mut entry = entry(&[(2, 5)], &[]);
         let spec = entry.to_text().unwrap_or_default();
         entry.submission.scheduling = scheduling;
+        entry.submission.seed = 7;
         let own = entry.to_text().unwrap_or_default();
         // As an older memora writes and reads it, where a season changes nothing.
         assert!(!spec.contains(r#""l""#) && own.contains(r#""l""#), "{spec} {own}");
+        assert_eq!(Entry::read(&own, "x"), Ok(entry.clone()));
+        entry.submission.scheduling = Scheduling::of_fsrs();
+        let own = entry.to_text().unwrap_or_default();
         assert_eq!(Entry::read(&own, "x"), Ok(entry));
     }
 
@@ -355,7 +419,8 @@ mod tests {
     fn an_entry_of_the_first_version_is_read() {
         let states = vec![Review { answered_at_us: 5, ..Review::new("q") }];
         let text = serde_json::to_string(&states).unwrap_or_default();
-        assert_eq!(Entry::read(&text, "1-0"), Ok(Entry::of_states("1-0".to_owned(), states)));
+        let old = Entry { remembers: false, ..Entry::of_states("1-0".to_owned(), states) };
+        assert_eq!(Entry::read(&text, "1-0"), Ok(old));
         assert!(Entry::read(r#"{"v": 3}"#, "1-0").is_err());
     }
 }

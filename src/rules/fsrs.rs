@@ -7,7 +7,9 @@
 //!
 //! The formulas are those that the authors of FSRS publish
 //! (<https://github.com/open-spaced-repetition/fsrs4anki/wiki/The-Algorithm>), in single precision,
-//! in which its parameters are trained. No season uses this yet: see docs/scheduling.md.
+//! in which its parameters are trained.
+
+use serde::{Deserialize, Serialize};
 
 /// The least stability, in days.
 const LEAST_STABILITY: f32 = 0.001;
@@ -19,6 +21,31 @@ const EASIEST: f32 = 1.0;
 const HARDEST: f32 = 10.0;
 /// The probability of knowing an answer after as many days as the stability says.
 const KNOWN_AFTER_STABILITY: f32 = 0.9;
+
+/// The bounds of each parameter in training.
+const BOUNDS: [(f32, f32); 21] = [
+    (0.001, 100.0),
+    (0.001, 100.0),
+    (0.001, 100.0),
+    (0.001, 100.0),
+    (1.0, 10.0),
+    (0.001, 4.0),
+    (0.001, 4.0),
+    (0.001, 0.75),
+    (0.0, 4.5),
+    (0.0, 0.8),
+    (0.001, 3.5),
+    (0.001, 5.0),
+    (0.001, 0.25),
+    (0.001, 0.9),
+    (0.0, 4.0),
+    (0.0, 1.0),
+    (1.0, 6.0),
+    (0.0, 2.0),
+    (0.0, 2.0),
+    (0.01, 0.8),
+    (0.1, 0.8),
+];
 
 /// How well an answer was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +109,8 @@ pub struct Memory {
 }
 
 /// The 21 parameters, w0 to w20 in the published formulas.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<f32>", into = "Vec<f32>")]
 pub struct Parameters {
     /// w0 to w3: the stability after a first answer, by its grade.
     first_stability: [f32; 4],
@@ -154,32 +182,45 @@ impl From<[f32; 21]> for Parameters {
     }
 }
 
-impl From<&Parameters> for [f32; 21] {
-    fn from(of: &Parameters) -> Self {
-        let [again, hard, good, easy] = of.first_stability;
-        [
-            again,
-            hard,
-            good,
-            easy,
-            of.first_difficulty.0,
-            of.first_difficulty.1,
-            of.difficulty_step,
-            of.difficulty_return,
-            of.gain,
-            of.gain_saturation,
-            of.gain_by_forgetting,
-            of.relearned,
-            of.relearned_by_difficulty,
-            of.relearned_by_stability,
-            of.relearned_by_forgetting,
-            of.hard_share,
-            of.easy_bonus,
-            of.same_day_step,
-            of.same_day_shift,
-            of.same_day_saturation,
-            of.decay,
-        ]
+impl TryFrom<Vec<f32>> for Parameters {
+    type Error = String;
+
+    /// Each in the bounds of training, beyond which the formulas may lead to no number.
+    fn try_from(given: Vec<f32>) -> Result<Parameters, String> {
+        let given = <[f32; 21]>::try_from(given).ok();
+        let given = given.filter(|given| given.iter().all(|number| number.is_finite()));
+        let mut given = given.ok_or("FSRS has 21 parameters, each a number")?;
+        for (number, (least, most)) in given.iter_mut().zip(BOUNDS) {
+            *number = number.clamp(least, most);
+        }
+        Ok(Parameters::from(given))
+    }
+}
+
+impl From<Parameters> for Vec<f32> {
+    fn from(parameters: Parameters) -> Vec<f32> {
+        let Parameters { first_stability, first_difficulty: (base, rate), .. } = parameters;
+        let mut list = first_stability.to_vec();
+        list.extend([
+            base,
+            rate,
+            parameters.difficulty_step,
+            parameters.difficulty_return,
+            parameters.gain,
+            parameters.gain_saturation,
+            parameters.gain_by_forgetting,
+            parameters.relearned,
+            parameters.relearned_by_difficulty,
+            parameters.relearned_by_stability,
+            parameters.relearned_by_forgetting,
+            parameters.hard_share,
+            parameters.easy_bonus,
+            parameters.same_day_step,
+            parameters.same_day_shift,
+            parameters.same_day_saturation,
+            parameters.decay,
+        ]);
+        list
     }
 }
 
@@ -269,15 +310,17 @@ impl Parameters {
 }
 
 /// The days until the next review: an interval as a whole number, at least a day and at most
-/// `longest`, spread by up to 5% so that a class's questions are not all due on one day.
-/// `seed` is the same for each answer of one student to one question.
+/// `longest`, spread by up to 5% so that a class's questions are not all due on one day. Of less
+/// than 20 days that is none; the longest are spread below `longest`. `seed` is the same for each
+/// answer of one student to one question.
 pub fn days_until_review(interval: f32, longest: u32, seed: u64) -> u32 {
     let share = (seed >> 40) as f64 / f64::from(1 << 23) - 1.0;
-    let days = f64::from(interval).round();
-    let spread = (days * SPREAD * share).trunc();
-    // Between 1 and a number that fits.
+    let longest = f64::from(longest.max(1));
+    let most = longest - (longest * SPREAD).floor();
+    let days = f64::from(interval).round().clamp(1.0, most);
+    // Between 1 and `longest`.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let days = (days + spread).clamp(1.0, f64::from(longest.max(1))) as u32;
+    let days = (days + (days * SPREAD * share).trunc()) as u32;
     days
 }
 
@@ -295,37 +338,6 @@ fn bounded(stability: f32, difficulty: f32) -> Memory {
 mod tests {
     use super::*;
     use fsrs::{DEFAULT_PARAMETERS, FSRS, MemoryState};
-
-    /// The bounds of each parameter in training.
-    const BOUNDS: [(f32, f32); 21] = [
-        (0.001, 100.0),
-        (0.001, 100.0),
-        (0.001, 100.0),
-        (0.001, 100.0),
-        (1.0, 10.0),
-        (0.001, 4.0),
-        (0.001, 4.0),
-        (0.001, 0.75),
-        (0.0, 4.5),
-        (0.0, 0.8),
-        (0.001, 3.5),
-        (0.001, 5.0),
-        (0.001, 0.25),
-        (0.001, 0.9),
-        (0.0, 4.0),
-        (0.0, 1.0),
-        (1.0, 6.0),
-        (0.0, 2.0),
-        (0.0, 2.0),
-        (0.01, 0.8),
-        (0.1, 0.8),
-    ];
-
-    #[test]
-    fn parameters_round_trip() {
-        let numbers: [f32; 21] = std::array::from_fn(|place| place as f32 + 0.5);
-        assert_eq!(<[f32; 21]>::from(&Parameters::from(numbers)), numbers);
-    }
 
     fn differs(one: f32, other: f32) -> f32 {
         (one - other).abs() / other.abs()

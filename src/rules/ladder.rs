@@ -83,7 +83,7 @@ impl Ladder {
         self.days.iter().fold(0, |count, days| count + u8::from(*days > 0))
     }
 
-    /// Below the first a right answer is fast, above the second slow, in milliseconds.
+    /// Milliseconds: a right answer that takes less is fast, one that takes longer slow.
     pub fn thresholds(&self) -> (u64, u64) {
         (self.fast_ms, self.slow_ms)
     }

@@ -5,7 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::rules::clock::SiteZone;
 use crate::rules::ladder::HIGHEST_STABILITY;
+use crate::rules::memory::Met;
 use crate::rules::review::Review;
+use crate::rules::scheduler::seed_of_question;
 use crate::rules::submission::{Submission, stage_of};
 
 /// What a submission changes.
@@ -44,12 +46,26 @@ pub fn plan(
         plan.added += u64::from(known.is_none());
         let mut review = known.cloned().unwrap_or_else(|| Review::new(id));
         let subject = review.subject.as_deref().or(submission.subject.as_deref());
-        let ladder = submission.scheduling.ladder(subject);
-        let (stability, days) = answer.observed.rate(review.stability, ladder);
+        let scheduler = submission.scheduling.scheduler(subject);
+        let parameters = submission.scheduling.parameters(subject);
+        let ladder = &scheduler.ladder;
+        let (stability, days_of_rung) = answer.observed.rate(review.stability, ladder);
+        let rung_days = (review.stability > 0)
+            .then(|| u16::try_from(ladder.days_after_answer(review.stability)).unwrap_or(0));
         review.stability = stability;
         // One that arrives after a later answer takes no date back.
         let last_review = review.last_review.unwrap_or(i64::MIN).min(seconds);
         let given_at = answer.given_at.map_or(seconds, |given_at| given_at.max(last_review));
+        let days_since = review.last_review.map(|last| zone.days_between(last, given_at));
+        review.memory = review.memory.after(
+            parameters,
+            Met { days: days_since, rung_days },
+            answer.observed.grade(ladder),
+            answer.observed.is_correct(),
+        );
+        let days = scheduler.fsrs.map_or(days_of_rung, |fsrs| {
+            fsrs.days(parameters, review.memory, seed_of_question(submission.seed, id))
+        });
         review.next_review = zone.add_days(given_at, days);
         review.last_review = Some(given_at);
         review.answered_at_us = order;

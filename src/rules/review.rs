@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::memory::MemoryState;
+
 /// The state of a question after its last answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
@@ -23,16 +25,28 @@ pub struct Review {
     pub subject: Option<String>,
     /// Name of a Game Topic.
     pub topic: Option<String>,
+    /// How well it is remembered.
+    pub memory: MemoryState,
 }
 
-/// What the journal carries: the fields of [`Review`] in their order, without their names.
+/// What entries of the first version carry: fields of [`Review`] in their order, without their
+/// names, and without a memory.
 type Wire = (String, u8, i64, Option<i64>, i64, Option<String>, Option<String>);
 
 impl From<Wire> for Review {
     fn from(wire: Wire) -> Self {
         let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) =
             wire;
-        Review { question_id, stability, next_review, last_review, answered_at_us, subject, topic }
+        Review {
+            question_id,
+            stability,
+            next_review,
+            last_review,
+            answered_at_us,
+            subject,
+            topic,
+            memory: MemoryState::default(),
+        }
     }
 }
 
@@ -61,11 +75,13 @@ impl Review {
             answered_at_us: 0,
             subject: None,
             topic: None,
+            memory: MemoryState::default(),
         }
     }
 
     /// What the cache keeps beside the date: the subject's length in bytes and the subject, then
-    /// numbers and the topic, separated by commas. An empty name means none.
+    /// numbers and the topic, separated by commas. An empty name means none. A memory, if there is
+    /// one, follows the last of the numbers after a colon.
     pub fn detail(&self) -> String {
         let mut text = String::new();
         self.push_detail(&mut text);
@@ -88,7 +104,12 @@ impl Review {
             Some(seconds) => push_number(text, seconds),
             None => text.push(','),
         }
-        push_number(text, self.answered_at_us);
+        text.push_str(itoa::Buffer::new().format(self.answered_at_us));
+        if self.memory != MemoryState::default() {
+            text.push(':');
+            self.memory.push_text(text);
+        }
+        text.push(',');
         text.push_str(self.cached_topic());
     }
 
@@ -114,7 +135,12 @@ impl Review {
             "" => None,
             seconds => Some(seconds.parse().ok()?),
         };
-        let answered_at_us = parts.next()?.parse().ok()?;
+        let order = parts.next()?;
+        let (order, memory) = match order.split_once(':') {
+            Some((order, memory)) => (order, MemoryState::read_text(memory)?),
+            None => (order, MemoryState::default()),
+        };
+        let answered_at_us = order.parse().ok()?;
         let name = |text: &str| (!text.is_empty()).then(|| text.to_owned());
         let (subject, topic) = (name(subject), name(parts.next()?));
         let question_id = question_id.to_owned();
@@ -126,6 +152,7 @@ impl Review {
             answered_at_us,
             subject,
             topic,
+            memory,
         })
     }
 
@@ -144,6 +171,7 @@ fn storable(name: Option<&str>) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::memory::tests::memories;
     use proptest::prelude::*;
 
     fn reviews() -> impl Strategy<Value = Review> {
@@ -162,13 +190,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn detail_round_trips(review in reviews()) {
+        fn detail_round_trips(review in reviews(), memory in memories()) {
+            let review = Review { memory, ..review };
             let read = Review::from_detail(&review.question_id, &review.detail());
             prop_assert_eq!(read, Some(review));
         }
 
         #[test]
-        fn journal_round_trips(review in reviews()) {
+        fn the_first_form_of_entries_round_trips(review in reviews()) {
             let fail = |error: serde_json::Error| TestCaseError::fail(error.to_string());
             let text = serde_json::to_string(&review).map_err(fail)?;
             let read: Review = serde_json::from_str(&text).map_err(fail)?;

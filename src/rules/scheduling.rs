@@ -1,25 +1,22 @@
-//! Which ladder the answers of a season count on: the season's own, or that of a subject. Pure.
+//! How the questions of a season are scheduled: as the season chooses, or a subject of it. Pure.
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::fsrs::Parameters;
 use super::ladder::Ladder;
-
-/// FSRS's parameters where none were trained.
-static PARAMETERS: LazyLock<Parameters> = LazyLock::new(Parameters::default);
+use super::scheduler::Scheduler;
 
 /// What a season chooses. By default all is as spec section 3 has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scheduling {
     /// Of all questions without one of their own.
     #[serde(default)]
-    ladder: Ladder,
+    ladder: Scheduler,
     /// By subject.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    subjects: BTreeMap<String, Ladder>,
+    subjects: BTreeMap<String, Scheduler>,
 }
 
 impl Scheduling {
@@ -48,12 +45,30 @@ impl Scheduling {
         *self == Scheduling::default()
     }
 
-    /// The ladder of a question with this subject.
-    pub fn ladder(&self, subject: Option<&str>) -> &Ladder {
+    /// How a question with this subject is scheduled.
+    pub fn scheduler(&self, subject: Option<&str>) -> &Scheduler {
         subject.and_then(|subject| self.subjects.get(subject)).unwrap_or(&self.ladder)
     }
 
-    /// The subjects with a ladder of their own, in order.
+    /// The ladder of a question with this subject.
+    pub fn ladder(&self, subject: Option<&str>) -> &Ladder {
+        &self.scheduler(subject).ladder
+    }
+
+    /// By which parameters the memory of a question with this subject changes: the subject's, else
+    /// the season's, else the default ones.
+    pub fn parameters(&self, subject: Option<&str>) -> &Parameters {
+        let trained = self.scheduler(subject).parameters.as_deref();
+        let trained = trained.or(self.ladder.parameters.as_deref());
+        trained.unwrap_or(Scheduler::default_parameters())
+    }
+
+    /// Whether any date comes from FSRS.
+    pub fn uses_fsrs(&self) -> bool {
+        self.ladder.fsrs.is_some() || self.subjects.values().any(|of| of.fsrs.is_some())
+    }
+
+    /// The subjects that choose for themselves, in order.
     pub fn subjects(&self) -> impl Iterator<Item = &str> {
         self.subjects.keys().map(String::as_str)
     }
@@ -64,25 +79,34 @@ impl Scheduling {
         self.ladder(subject).thresholds()
     }
 
-    /// By which parameters the memory of a question with this subject changes.
-    pub fn parameters(&self, _subject: Option<&str>) -> &Parameters {
-        &PARAMETERS
-    }
-
     /// How many rungs the longest of its ladders has.
     pub fn most_rungs(&self) -> u8 {
-        self.subjects.values().map(Ladder::rungs).fold(self.ladder.rungs(), u8::max)
+        let of_subjects = self.subjects.values().map(|of| of.ladder.rungs());
+        of_subjects.fold(self.ladder.ladder.rungs(), u8::max)
     }
 
-    /// The same without the ladders of other subjects.
+    /// The same without what other subjects choose.
     pub fn only<'a>(&self, subjects: impl IntoIterator<Item = &'a str>) -> Scheduling {
-        let of = |name: &'a str| Some((name.to_owned(), *self.subjects.get(name)?));
-        Scheduling { ladder: self.ladder, subjects: subjects.into_iter().filter_map(of).collect() }
+        let of = |name: &'a str| Some((name.to_owned(), self.subjects.get(name)?.clone()));
+        let subjects = subjects.into_iter().filter_map(of).collect();
+        Scheduling { ladder: self.ladder.clone(), subjects }
     }
 }
 
 #[cfg(test)]
 impl Scheduling {
+    /// For tests: FSRS, with parameters of its own in one subject.
+    pub fn of_fsrs() -> Scheduling {
+        let ladder = r#""fast_ms":2000,"slow_ms":6000,"days":[1,3,7,14]"#;
+        let own = "[0.4,1.3,2.3,8.3,6.4,0.8,3.0,0.01,1.8,0.2,0.8,1.5,0.06,0.26,1.6,0.6,1.9,0.5,0.1,0.07,0.2]";
+        let of_season = format!(r#"{{{ladder},"fsrs":{{"retention":0.9,"longest_days":365}}}}"#);
+        let of_subject = format!(
+            r#"{{{ladder},"fsrs":{{"retention":0.8,"longest_days":90}},"parameters":{own}}}"#
+        );
+        let text = format!(r#"{{"ladder":{of_season},"subjects":{{"Math":{of_subject}}}}}"#);
+        Scheduling::read(&text).unwrap_or_else(|error| panic!("{error}"))
+    }
+
     /// For tests: six rungs, of which each right answer without a duration climbs two.
     pub fn of_six_rungs() -> Scheduling {
         let ladder = r#"{"fast_ms": 9000, "slow_ms": 9000, "days": [2, 4, 8, 16, 32, 64]}"#;
@@ -109,6 +133,18 @@ mod tests {
             (only.ladder(Some("Math")), only.subjects.len()),
             (read.ladder(Some("Math")), 1)
         );
+    }
+
+    #[test]
+    fn a_subject_may_be_scheduled_by_fsrs() {
+        let read = Scheduling::of_fsrs();
+        assert_eq!(Scheduling::read(&read.text()), Ok(read.clone()));
+        assert!(read.uses_fsrs() && !Scheduling::of_six_rungs().uses_fsrs());
+        // To the last bit.
+        let of_math = read.only(["Math"]);
+        assert_eq!(of_math.parameters(Some("Math")), read.parameters(Some("Math")));
+        assert_ne!(read.parameters(Some("Math")), read.parameters(None));
+        assert_eq!(read.parameters(Some("Art")), Scheduler::default_parameters());
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use super::scheduling::Scheduling;
 
 /// What the engine knows of a season.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Season {
     /// Its name.
     pub name: String,
     /// Its enable_redis.
     pub uses_cache: bool,
-    /// The ladders of its questions.
+    /// How its questions are scheduled.
     pub scheduling: Scheduling,
 }

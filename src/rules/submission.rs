@@ -28,9 +28,13 @@ pub struct Submission {
     /// its token, and not stored.
     #[serde(skip)]
     pub key: Option<String>,
-    /// The ladders of the season that they count for.
+    /// How the season that they count for schedules.
     #[serde(skip)]
     pub scheduling: Scheduling,
+    /// What the dates of the student's questions are spread by, if any comes from FSRS (see
+    /// [`crate::rules::scheduler::seed_of`]).
+    #[serde(skip)]
+    pub seed: u32,
 }
 
 impl Submission {

@@ -15,7 +15,7 @@ use fsrs::{
 
 use super::clock::SiteZone;
 use super::fsrs::{Grade, Memory, Parameters};
-use super::histories::History;
+use super::histories::{Answered, History};
 use super::predictions::{Bin, Fit, Prediction};
 use crate::error::{Error, Result};
 
@@ -77,11 +77,8 @@ impl Found {
 pub fn steps(histories: &[History], thresholds: (u64, u64), zone: &SiteZone) -> Vec<Vec<Step>> {
     let of = |history: &History| {
         let mut last = None;
-        let step = |answer: &super::histories::Answered| {
-            let day = zone.day(answer.at);
-            let since =
-                last.replace(day).map_or(0, |last| day.duration_since(last).as_hours() / 24);
-            let days = u32::try_from(since).unwrap_or(0);
+        let step = |answer: &Answered| {
+            let days = last.replace(answer.at).map_or(0, |last| zone.days_between(last, answer.at));
             Step { at: answer.at, days, grade: answer.grade(thresholds) }
         };
         history.answers.iter().map(step).collect()
@@ -227,13 +224,7 @@ fn find(
         Ok(Err(error)) => return failed(&error.to_string()),
         Err(_) => return failed("the crate fsrs panicked"),
     };
-    match <[f32; 21]>::try_from(found) {
-        Ok(found) if found.iter().all(|number| number.is_finite()) => {
-            Ok(Some(Parameters::from(found)))
-        }
-        Ok(_) => failed("they are not finite"),
-        Err(found) => failed(&format!("there are {}", found.len())),
-    }
+    Parameters::try_from(found).map(Some).or_else(|reason| failed(&reason))
 }
 
 #[cfg(test)]
@@ -272,10 +263,10 @@ mod tests {
 
     /// Of students whose memories last a third as long.
     fn forgetful() -> Parameters {
-        let mut numbers = <[f32; 21]>::from(&Parameters::default());
+        let mut numbers = Vec::from(Parameters::default());
         numbers[..4].iter_mut().for_each(|stability| *stability /= 3.0);
         numbers[8] -= 0.7;
-        Parameters::from(numbers)
+        Parameters::try_from(numbers).unwrap_or_else(|error| panic!("{error}"))
     }
 
     fn trained(histories: &[Vec<Step>]) -> Trained {

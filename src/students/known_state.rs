@@ -14,6 +14,7 @@ use crate::rules::head::Head;
 use crate::rules::hidden::{Hidden, Retired};
 use crate::rules::plan::by_question;
 use crate::rules::review::Review;
+use crate::rules::scheduler::seed_of;
 use crate::rules::scheduling::Scheduling;
 use crate::rules::season::Season;
 use crate::rules::submission::Submission;
@@ -27,7 +28,7 @@ pub(crate) struct Before {
     /// The season as the cache knows it, where it uses the cache and the cache answers.
     pub(crate) cached: Option<Arc<ActiveSeason>>,
     pub(crate) uses_cache: bool,
-    /// The ladders of the season.
+    /// How the season schedules.
     pub(crate) scheduling: Scheduling,
     pub(crate) head: Head,
     pub(crate) tracked: u64,
@@ -179,12 +180,14 @@ impl Engine {
 }
 
 impl Before {
-    /// A submission with the season's ladders, as far as its questions may count on them: the entry
-    /// keeps these, and whoever computes it again uses the same.
-    pub(super) fn scheduled(&self, submission: &Submission) -> Submission {
+    /// A submission with how the season schedules, as far as its questions may count on them: the entry
+    /// keeps this, and whoever computes it again uses the same.
+    pub(super) fn scheduled(&self, player: &str, submission: &Submission) -> Submission {
         let known = self.states.values().filter_map(|state| state.subject.as_deref());
         let subjects = known.chain(submission.subject.as_deref());
-        Submission { scheduling: self.scheduling.only(subjects), ..submission.clone() }
+        let scheduling = self.scheduling.only(subjects);
+        let seed = if scheduling.uses_fsrs() { seed_of(player) } else { 0 };
+        Submission { scheduling, seed, ..submission.clone() }
     }
 
     fn from_lookup(

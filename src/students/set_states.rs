@@ -7,7 +7,7 @@ use crate::consistency::documents::unknown;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
-use crate::rules::entry::{Entry, from_of};
+use crate::rules::entry::{Entry, From};
 use crate::rules::names::{check_player, check_question_id, check_season};
 use crate::rules::review::Review;
 use crate::rules::season::Season;
@@ -126,6 +126,8 @@ impl Engine {
                     answered_at_us: order,
                     subject: given.subject.clone().or(known.subject),
                     topic: given.topic.clone().or(known.topic),
+                    // What is set is no answer.
+                    memory: known.memory,
                     question_id: known.question_id,
                 }
             };
@@ -139,7 +141,7 @@ impl Engine {
                 is_sure: before.is_sure,
                 from: ids
                     .iter()
-                    .map(|id| (id.clone(), before.states.get(id).map(from_of)))
+                    .map(|id| (id.clone(), before.states.get(id).map(From::of)))
                     .collect(),
                 ..Entry::of_states(process.token(), states)
             };
@@ -180,7 +182,7 @@ mod tests {
     /// A state that was set.
     fn given(token: &str, stability: u8, known: &[Review], order: i64) -> Entry {
         let state = Review { stability, answered_at_us: order, ..Review::new("q") };
-        let from = vec![("q".to_owned(), known.first().map(from_of))];
+        let from = vec![("q".to_owned(), known.first().map(From::of))];
         Entry { from, ..Entry::of_states(token.to_owned(), vec![state]) }
     }
 

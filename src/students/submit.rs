@@ -144,7 +144,7 @@ impl Engine {
             let submission = if before.scheduling.is_default() {
                 submission
             } else {
-                scheduled = before.scheduled(submission);
+                scheduled = before.scheduled(player, submission);
                 &scheduled
             };
             let now = now_us();

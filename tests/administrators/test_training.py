@@ -79,6 +79,11 @@ def test_parameters_that_predict_better_are_used(manager: Site) -> None:
     (kept,) = json.loads(season["fsrs_training"])["found"]
     assert (kept["subject"], kept["answers"], kept["is_used"]) == (None, count, True)
     assert kept["before"]["log_loss"] > kept["after"]["log_loss"] > 0
+    # They count from now on, in every process, and are those in use for the next training.
+    assert len(json.loads(season["scheduling"])["ladder"]["parameters"]) == 21
+    (again,) = manager.engine().train(SEASON)
+    assert again["before"]
+    assert again["before"]["log_loss"] == pytest.approx(kept["after"]["log_loss"], abs=1e-4)
     # Some were given in the same second.
     assert kept["predicted"] == 1_500
     assert 300 <= kept["held_out"] < 320
@@ -126,6 +131,22 @@ def test_what_was_trained_survives_the_form_and_cannot_be_written(manager: Site)
     assert json.loads(season_of(manager)["fsrs_training"])["found"]
     (row,) = manager.sql(f"SELECT fsrs_parameters FROM `tab{ROW}`")
     assert row["fsrs_parameters"] is None
+
+
+def test_a_copy_of_a_season_begins_with_what_was_trained(manager: Site) -> None:
+    add_logs(manager, a_term(10, 30, 6, badly))
+    training.train_season(SEASON)
+    trained = season_of(manager)["fsrs_parameters"]
+    copy: Any = frappe.get_doc(
+        {
+            "doctype": "Game Subscription Season", "season_name": "SEASON-2027",
+            "start_date": "2027-01-01", "end_date": "2027-12-31", "fsrs_parameters": trained,
+            "fsrs_training": "[]",
+        }
+    )  # fmt: skip
+    copy.insert()
+    assert (copy.fsrs_parameters, copy.fsrs_training) == (trained, None)
+    assert len(json.loads(copy.scheduling)["ladder"]["parameters"]) == 21
 
 
 @pytest.mark.parametrize("is_archived", [False, True])

@@ -1,6 +1,6 @@
 //! Loading a student behind a fence.
 
-use memora_engine::rules::entry::From;
+use crate::product::From;
 
 use crate::case::{Job, Protocol};
 use crate::state::{Base, C, D, Era, J, Journal, Place, Schedule, State, Token, has};

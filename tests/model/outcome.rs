@@ -1,7 +1,7 @@
 //! What must be true: of each read, and of everything once all is done.
 
+use crate::product::From;
 use memora_engine::rules::belief::Repair;
-use memora_engine::rules::entry::From;
 
 use crate::case::{ALL, Protocol};
 use crate::product::Product;

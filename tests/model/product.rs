@@ -6,7 +6,7 @@ use std::time::Duration;
 use memora_engine::rules::answer::{Answer, Observed};
 use memora_engine::rules::belief::{Look, Repair, Unshown};
 use memora_engine::rules::clock::SiteZone;
-use memora_engine::rules::entry::{Entry, From, from_of};
+use memora_engine::rules::entry::{self, Entry};
 use memora_engine::rules::head::Head;
 use memora_engine::rules::in_order::in_order;
 use memora_engine::rules::ladder::Ladder;
@@ -63,6 +63,9 @@ pub struct Product {
     rules: Rules,
 }
 
+/// A state: its order and its stability.
+pub type From = (i64, u8);
+
 fn review((order, stability): From) -> Review {
     Review { stability, answered_at_us: order, ..Review::new(QUESTION) }
 }
@@ -77,7 +80,7 @@ fn written(standing: States) -> Option<From> {
 }
 
 fn state(reviews: &[Review]) -> Option<From> {
-    reviews.first().map(from_of)
+    reviews.first().map(|review| (review.answered_at_us, review.stability))
 }
 
 impl Product {
@@ -119,7 +122,10 @@ impl Product {
             base: entry.base.into(),
             is_sure: before.is_sure,
             stability: state(&entry.states).map_or(0, |(_, stability)| stability),
-            from: entry.from.first().and_then(|(_, from)| *from),
+            from: entry
+                .from
+                .first()
+                .and_then(|(_, from)| from.map(|from| (from.order, from.stability))),
         }
     }
 
@@ -140,7 +146,11 @@ impl Product {
             is_sure: taken.is_sure && !self.rules.goes_by_clocks,
             submission: self.answers[usize::from(taken.submission)].submission(),
             states: vec![review((taken.order, taken.stability))],
-            from: vec![(QUESTION.to_owned(), taken.from)],
+            from: vec![(
+                QUESTION.to_owned(),
+                taken.from.map(|from| entry::From::of(&review(from))),
+            )],
+            remembers: true,
             keyed: None,
         }
     }

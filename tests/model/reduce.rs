@@ -8,7 +8,7 @@
 
 use std::collections::HashSet;
 
-use memora_engine::rules::entry::From;
+use crate::product::From;
 use stateright::Model;
 
 use crate::case::{ALL, Case, Job, Protocol};

@@ -1,6 +1,6 @@
 //! The state: three servers, the cache perhaps twice, and processes that are each at some step.
 
-use memora_engine::rules::entry::From;
+use crate::product::From;
 
 use crate::step::{Batch, Step};
 

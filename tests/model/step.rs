@@ -1,7 +1,7 @@
 //! Where a process is: each step is one round trip to one server, with what it remembers from
 //! before.
 
-use memora_engine::rules::entry::From;
+use crate::product::From;
 
 use crate::state::{Base, Era, Run, Schedule, Set, Token};
 

@@ -2,7 +2,7 @@
 //! journal does not take is written to the table of records at once, and the newer of two states
 //! wins. Answers taken without the journal are kept beside it, for a drain to replay.
 
-use memora_engine::rules::entry::From;
+use crate::product::From;
 
 use crate::case::{Job, Protocol};
 use crate::state::{Base, Blind, D, J, Place, State};

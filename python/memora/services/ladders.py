@@ -1,4 +1,4 @@
-"""What a season's form says of its ladders, as the engine reads it."""
+"""What a season's form says of how it schedules, as the engine reads it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from frappe import _
 from frappe.utils import flt
 
 from memora.services.errors import throw
+from memora.services.fsrs_settings import FsrsForm, fsrs_of, parameters_of
 
 FEWEST_RUNGS: Final = 4
 MOST_RUNGS: Final = 6
@@ -21,7 +22,7 @@ DAYS: Final = "1, 3, 7, 14"
 Ladder = dict[str, object]
 
 
-class Form(Protocol):
+class Form(FsrsForm, Protocol):
     """A season, or a row of its table of subjects."""
 
     fast_seconds: float | None
@@ -42,16 +43,16 @@ class SeasonForm(Form, Protocol):
 
 
 def scheduling_of(season: SeasonForm) -> str | None:
-    """The ladders of a season and its subjects as JSON, or None where all are the default.
+    """How a season and its subjects schedule, as JSON, or None where all is the default.
 
-    Raises `frappe.ValidationError` for a ladder that breaks a rule.
+    Raises `frappe.ValidationError` for a choice that breaks a rule.
     """
-    own = _ladder(season)
+    own = _chosen(season)
     subjects: dict[str, Ladder] = {}
     for row in season.subject_ladders or []:
         if row.subject in subjects:
             throw(_("{0} has two ladders. Remove one of them.").format(row.subject))
-        subjects[row.subject] = _ladder(row)
+        subjects[row.subject] = _chosen(row)
     if not subjects and own == _ladder_of(FAST_SECONDS, SLOW_SECONDS, _days(DAYS)):
         return None
     return json.dumps({"ladder": own, "subjects": subjects}, separators=(",", ":"))
@@ -63,6 +64,16 @@ def highest_stability(scheduling: str | None) -> int:
         return FEWEST_RUNGS
     found = json.loads(scheduling)
     return max(len(ladder["days"]) for ladder in (found["ladder"], *found["subjects"].values()))
+
+
+def _chosen(form: Form) -> Ladder:
+    """A ladder, and what FSRS needs where it is chosen, or was trained."""
+    chosen = _ladder(form)
+    if fsrs := fsrs_of(form):
+        chosen["fsrs"] = fsrs
+    if parameters := parameters_of(form):
+        chosen["parameters"] = parameters
+    return chosen
 
 
 def _ladder(form: Form) -> Ladder:

@@ -12,7 +12,7 @@ use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::rules::acknowledgement::has_key;
 use crate::rules::counted_on::{Before, as_computed, counts_on};
-use crate::rules::entry::{Entry, From, from_of};
+use crate::rules::entry::{Entry, From};
 use crate::rules::in_order::left_of;
 use crate::rules::lineage::{States, apply, holds, is_early};
 use crate::rules::review::Review;
@@ -268,6 +268,10 @@ pub(super) fn archived_of(database: &mut Conn, parts: &[Part<'_>]) -> Result<Has
 fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
     let mut steps: Vec<(&str, Option<From>, Option<&Review>)> = Vec::new();
     for entry in entries {
+        // What stands there has a memory that this one must leave.
+        if !entry.remembers {
+            return None;
+        }
         // Both are in the order of the questions, and each state is of one of them.
         let mut states = entry.states.iter().peekable();
         for (id, from) in &entry.from {
@@ -283,12 +287,14 @@ fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
     for of_question in steps.chunk_by(|one, other| one.0 == other.0) {
         let mut known: Option<(i64, &Review)> = None;
         for (_, from, state) in of_question {
-            if known.is_some_and(|(_, state)| Some(from_of(state)) != *from) {
+            if let Some((_, state)) = known
+                && !from.is_some_and(|from| from.is(From::of(state)))
+            {
                 return None;
             }
             if let Some(state) = state {
                 let first = known
-                    .map_or_else(|| from.map_or(NO_RECORD, |(order, _)| order), |(first, _)| first);
+                    .map_or_else(|| from.map_or(NO_RECORD, |from| from.order), |(first, _)| first);
                 known = Some((first, state));
             }
         }

@@ -17,6 +17,8 @@ enum Kind {
     Number,
     /// Microseconds.
     BigNumber,
+    /// With at least four places.
+    Decimal,
     Moment,
     Date,
 }
@@ -28,6 +30,7 @@ impl Kind {
             Kind::Text => &["varchar", "char", "text", "mediumtext", "longtext"],
             Kind::Number => &["int", "tinyint", "smallint", "mediumint", "bigint"],
             Kind::BigNumber => &["bigint"],
+            Kind::Decimal => &["decimal", "double"],
             Kind::Moment => &["datetime"],
             Kind::Date => &["date", "datetime"],
         }
@@ -39,6 +42,7 @@ impl Kind {
             Kind::Text => "Data",
             Kind::Number => "Int",
             Kind::BigNumber => "Int with the length 20",
+            Kind::Decimal => "Float",
             Kind::Moment => "Datetime",
             Kind::Date => "Date",
         }
@@ -58,6 +62,9 @@ const RECORD: Fields = &[
     ("next_review_date", Kind::Moment),
     ("last_review_date", Kind::Moment),
     ("answered_at_us", Kind::BigNumber),
+    ("memory_stability", Kind::Decimal),
+    ("memory_difficulty", Kind::Decimal),
+    ("lapses", Kind::Number),
 ];
 const ARCHIVED: Fields = &[("archived_at", Kind::Moment), ("eligible_for_deletion", Kind::Number)];
 const AUDIT: Fields = &[

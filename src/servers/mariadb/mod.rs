@@ -18,6 +18,7 @@ pub mod locks;
 pub mod old_blind_answers;
 pub mod outages;
 pub mod poison;
+pub mod record_row;
 pub mod records;
 pub mod registrations;
 pub mod renames;

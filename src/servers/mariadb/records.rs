@@ -4,9 +4,10 @@ use mysql::prelude::Queryable;
 use mysql::{Binary, Conn, QueryResult, Value};
 
 use super::bulk::{Insert, Writing};
-use super::dates::{date_value, date_value_us, unix_value};
+use super::dates::{date_value, date_value_us};
 use super::journal::Begun;
 use super::key_range::Place;
+use super::record_row::{COLUMNS, IS_EDITED, apart, record, review};
 use super::retired::IS_NOT_RETIRED;
 use super::row_names::Names;
 use super::shape::LIVE;
@@ -14,40 +15,8 @@ use super::statements::{placeholders, row, rows};
 use super::suspended::IS_NOT_SUSPENDED;
 use crate::error::{Error, Result};
 use crate::rules::clock::{SiteZone, now_us};
-use crate::rules::ladder::HIGHEST_STABILITY;
 use crate::rules::lineage::Record;
 use crate::rules::review::Review;
-
-const COLUMNS: &str =
-    "question_id, stability, next_review_date, last_review_date, answered_at_us, subject, topic";
-
-/// Clocks go back by less than this, in seconds.
-const SECOND_TIME: i64 = 3 * 3600;
-
-type Row = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>);
-
-fn review(zone: &SiteZone, row: Row) -> Review {
-    let (question_id, stability, next_review, last_review, answered_at_us, subject, topic) = row;
-    let answered_at_us = answered_at_us.unwrap_or(0);
-    let answered = answered_at_us.div_euclid(1_000_000);
-    // When clocks go back, a date of the second hour reads as one of the first; the answer's own
-    // time decides.
-    let is_second_time = |last: i64| {
-        last != answered
-            && (last - answered).abs() < SECOND_TIME
-            && zone.naive(last) == zone.naive(answered)
-    };
-    Review {
-        question_id,
-        stability: u8::try_from(stability.clamp(0, HIGHEST_STABILITY.into())).unwrap_or(0),
-        next_review: unix_value(zone, &next_review).unwrap_or(0),
-        last_review: unix_value(zone, &last_review)
-            .map(|last| if is_second_time(last) { answered } else { last }),
-        answered_at_us,
-        subject: subject.filter(|name| !name.is_empty()),
-        topic: topic.filter(|name| !name.is_empty()),
-    }
-}
 
 /// All records of some students in a season, in their order: for each one range of the primary key.
 /// None of a season that is archived or on its way there.
@@ -119,20 +88,9 @@ impl<'c> Scan<'c> {
 
     fn read(&mut self) -> Result<Option<(String, Review)>> {
         let Some(row) = self.rows.next() else { return Ok(None) };
-        let row: std::result::Result<(_, _, _, _, _, _, _, String), _> =
-            mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
-        let (
-            question_id,
-            stability,
-            next_review,
-            last_review,
-            answered_at_us,
-            subject,
-            topic,
-            player,
-        ) = row.map_err(|error| Error::Fault(format!("a record cannot be read: {error}")))?;
-        let row =
-            (question_id, stability, next_review, last_review, answered_at_us, subject, topic);
+        let row = mysql::from_row_opt(row.map_err(Error::from_mariadb)?);
+        let row = row.map_err(|error| Error::Fault(format!("a record cannot be read: {error}")))?;
+        let (row, player) = apart(row);
         Ok(Some((player, review(self.zone, row))))
     }
 }
@@ -193,17 +151,6 @@ pub fn standing(
     );
     let found = rows(connection, &sql, (player, season, season))?;
     Ok(found.into_iter().map(|row| record(zone, row)).collect())
-}
-
-/// Answers are written in the student's name.
-const IS_EDITED: &str = "COALESCE(modified_by, '') <> player";
-
-type EditedRow = (String, i64, Value, Value, Option<i64>, Option<String>, Option<String>, bool);
-
-fn record(zone: &SiteZone, row: EditedRow) -> Record {
-    let (id, stability, next_review, last_review, answered_at_us, subject, topic, is_edited) = row;
-    let row = (id, stability, next_review, last_review, answered_at_us, subject, topic);
-    Record { review: review(zone, row), is_edited }
 }
 
 /// A record whose order is ahead of the clock.
@@ -303,16 +250,20 @@ impl NewState<'_> {
 pub const NO_RECORD: i64 = -1;
 
 const STATE_COLUMNS: &str = "name, creation, modified, player, modified_by, owner, season, \
-question_id, stability, next_review_date, last_review_date, subject, topic, answered_at_us";
+question_id, stability, next_review_date, last_review_date, subject, topic, answered_at_us, \
+memory_stability, memory_difficulty, lapses";
 
 /// What they get: a state is written by its student when it was answered.
-const STATE_VALUES: &str = "?, ?, creation, ?, player, player, ?, ?, ?, ?, ?, ?, ?, ?";
+const STATE_VALUES: &str = "?, ?, creation, ?, player, player, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
+?";
 
 /// The columns that a state changes in a record that is there. The first is the one that may be
 /// refused.
 const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modified_by), \
     next_review_date = VALUES(next_review_date), last_review_date = VALUES(last_review_date), \
-    subject = VALUES(subject), topic = VALUES(topic), answered_at_us = VALUES(answered_at_us)";
+    subject = VALUES(subject), topic = VALUES(topic), answered_at_us = VALUES(answered_at_us), \
+    memory_stability = VALUES(memory_stability), memory_difficulty = VALUES(memory_difficulty), \
+    lapses = VALUES(lapses)";
 
 /// Writes states with MariaDB's bulk protocol over existing records, which the caller has locked.
 /// Sort them by their key first, so that the table is written in its own order.
@@ -373,7 +324,8 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
     let review = state.review;
     // An order can be ahead of every clock.
     let (seconds, microseconds) = split(review.answered_at_us.min(now_us));
-    let mut values = Vec::with_capacity(12);
+    let (stability, difficulty) = review.memory.wholes();
+    let mut values = Vec::with_capacity(15);
     values.extend([
         Value::Bytes(names.next()),
         date_value_us(zone, seconds, microseconds),
@@ -386,6 +338,9 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
         review.subject.as_deref().into(),
         review.topic.as_deref().into(),
         review.answered_at_us.into(),
+        Value::Double(stability),
+        Value::Double(difficulty),
+        review.memory.lapses.into(),
     ]);
     values
 }

@@ -150,7 +150,7 @@ impl Loaded<'_> {
         let count = reviews.len() + 1;
         let mut dump = SortedSetDump::with_members(count, 32 * count);
         // The marker is part of the key: whoever sees it sees a complete set.
-        dump.push("", self.student.generation as f64);
+        dump.push("", self.student.marker());
         let (hidden, is_any) = (self.hidden(), self.hides());
         for review in reviews {
             let score = if is_any { hidden.score(review) } else { review.next_review as f64 };

@@ -3,6 +3,7 @@
 
 use super::RedisConnection;
 use super::keys::Keys;
+use super::student::generation_of;
 use crate::error::Result;
 use crate::rules::head::Head;
 
@@ -99,6 +100,9 @@ pub fn remove(
     Ok(removed > 0)
 }
 
+/// What `MEMORY USAGE` says; `None`: there is no such key.
+type Bytes = Option<u64>;
+
 /// A student's cache in numbers: generation of its marker, bytes of memory.
 pub fn weigh(
     connection: &mut RedisConnection,
@@ -110,7 +114,8 @@ pub fn weigh(
     for key in keys.all_of(player, season) {
         pipeline.cmd("MEMORY").arg("USAGE").arg(key);
     }
-    let found: Vec<Option<u64>> = connection.pipeline(&pipeline)?;
-    let marker = found.first().copied().flatten();
-    Ok((marker, found.into_iter().skip(1).flatten().sum()))
+    let (marker, of_schedule, of_details, of_subject): (Option<f64>, Bytes, Bytes, Bytes) =
+        connection.pipeline(&pipeline)?;
+    let bytes = [of_schedule, of_details, of_subject].into_iter().flatten().sum();
+    Ok((marker.map(generation_of), bytes))
 }

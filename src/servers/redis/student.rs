@@ -6,6 +6,19 @@ use ::redis::{Script, ScriptInvocation};
 use super::keys::Keys;
 use crate::rules::hidden::Retired;
 
+/// What is added to the generation to mark a schedule whose details have memories: generations are
+/// lower. An older memora cannot read such details, and takes the schedule for one of another
+/// generation. One that an older memora marked is read as it is.
+const HAS_MEMORIES: u64 = 1 << 52;
+
+/// The generation that a schedule's marker names.
+pub fn generation_of(marker: f64) -> u64 {
+    // A marker is a generation, with or without the mark.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let marker = marker as u64;
+    marker % HAS_MEMORIES
+}
+
 /// One student in one season, as the cache of one generation knows them.
 #[derive(Clone, Copy)]
 pub struct Student<'a> {
@@ -38,6 +51,11 @@ impl Student<'_> {
 
     pub(super) fn fence(&self) -> String {
         self.keys.fence(self.player, self.season)
+    }
+
+    /// The marker of a schedule that is complete.
+    pub(super) fn marker(&self) -> f64 {
+        (self.generation + HAS_MEMORIES) as f64
     }
 
     /// A script's call with what `believed.lua` needs; the rest is the script's own.

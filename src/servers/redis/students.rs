@@ -11,6 +11,7 @@ use super::cache::TOPICS;
 use super::dump::sorted_set;
 use super::keys::Keys;
 use super::scan::scan_season;
+use super::student::generation_of;
 use super::{RedisConnection, unexpected};
 use crate::error::{Error, Result, Server};
 use crate::rules::diff::CachedSchedule;
@@ -71,13 +72,17 @@ pub fn season_cache(
     if pipeline.is_empty() {
         return Ok(SeasonCache { students, memory_bytes: 0 });
     }
-    let found: Vec<Option<u64>> = connection.pipeline(&pipeline)?;
-    let is_of_now = |found: &&[Option<u64>]| {
-        let is_void = generation.is_some() && found[0].is_some() && found[0] != generation;
+    // The marker of a schedule, then how many bytes its keys have.
+    let found: Vec<Option<f64>> = connection.pipeline(&pipeline)?;
+    let is_of_now = |found: &&[Option<f64>]| {
+        let of_marker = found[0].map(generation_of);
+        let is_void = generation.is_some() && of_marker.is_some() && of_marker != generation;
         found[1].is_some() && !is_void
     };
     let present = found.chunks_exact(4).filter(is_of_now).count() as u64;
-    let bytes: u64 = found.chunks_exact(4).flat_map(|found| &found[1..]).flatten().sum();
+    let bytes: f64 = found.chunks_exact(4).flat_map(|found| &found[1..]).flatten().sum();
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let bytes = bytes as u64;
     let asked = (some.len() as u64).max(1);
     Ok(SeasonCache { students: students * present / asked, memory_bytes: students * bytes / asked })
 }

@@ -15,7 +15,7 @@ local confirmation = call('GET', KEYS[5]) or ''
 local head, lists, suspended = unpack(call('HMGET', KEYS[2], '', '\0', '\0\0'))
 local count, version, of_head = string.match(lists or '', '^(%d+),?(%d*) (.*)$')
 local generation, of_caller = string.match(ARGV[1], '^(%d+),?(%d*)$')
-local current = call('ZSCORE', KEYS[1], '') == generation
+local current = (call('ZSCORE', KEYS[1], '') or 0) % 2 ^ 52 == tonumber(generation)
   and version == of_caller
   and (head == ARGV[2] or head == ARGV[3])
   and head == of_head
@@ -66,7 +66,8 @@ end
 details[#details + 1], details[#details + 2] = '\0', count .. ' ' .. ARGV[3]
 -- They were suspended, or resumed, since the submission was computed.
 suspended = suspended and '\0' .. suspended
-local scores = {}
+-- From now on the details have memories, which an older memora cannot read.
+local scores = {string.format('%.0f', generation + 2 ^ 52), ''}
 for index = at + 2 * topics, #ARGV, 5 do
   local date, place, subject, id, detail = unpack(ARGV, index, index + 4)
   local score, state = #scores, #details

@@ -20,7 +20,8 @@ local generation, version = ARGV[2], nil
 if string.find(generation, ',', 1, true) then
   generation, version = string.match(generation, '^(%d+),(%d+)$')
 end
-if call('ZSCORE', KEYS[2], '') ~= generation then
+-- An older memora, which cannot read memories, marks a schedule with the generation itself.
+if (call('ZSCORE', KEYS[2], '') or 0) % 2 ^ 52 ~= tonumber(generation) then
   return {'cold', confirmation}
 end
 if version then

@@ -9,7 +9,8 @@ for index = 2, #ARGV do
 end
 for _, schedule in ipairs(KEYS) do
   -- A key of the wrong type gives an error, which is no generation.
-  if redis.pcall('ZSCORE', schedule, '') == ARGV[1] then
+  local marker = redis.pcall('ZSCORE', schedule, '')
+  if type(marker) == 'string' and marker % 2 ^ 52 == tonumber(ARGV[1]) then
     students = students + 1
     local counts = due_before(schedule, 2)
     for index = 1, #sums do

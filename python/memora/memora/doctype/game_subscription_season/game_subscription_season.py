@@ -39,9 +39,12 @@ class GameSubscriptionSeason(Document):
     slow_seconds: float | None
     ladder_days: str | None
     subject_ladders: list[SeasonSubjectLadder] | None
+    scheduler: str | None
+    desired_retention: float | None
+    longest_interval_days: int | None
+    fsrs_parameters: str | None
     scheduling: str | None
     train_weekly: int
-    fsrs_parameters: str | None
     fsrs_training: str | None
 
     def validate(self) -> None:
@@ -50,7 +53,7 @@ class GameSubscriptionSeason(Document):
         self.validate_dates()
         self.validate_auto_archive()
         self.validate_active()
-        self.validate_ladders()
+        self.validate_scheduling()
 
     def keep_what_is_set_by_itself(self) -> None:
         """Frappe hides read-only fields in the form, but accepts them over HTTP."""
@@ -60,9 +63,11 @@ class GameSubscriptionSeason(Document):
         if self.flags.memora_training:
             return
         self.fsrs_training = before.fsrs_training if before else None
-        self.fsrs_parameters = before.fsrs_parameters if before else None
-        rows = (before.subject_ladders if before else None) or []
-        trained = {row.subject: row.fsrs_parameters for row in rows}
+        if not before:
+            # A copy of another season begins with what was trained there.
+            return
+        self.fsrs_parameters = before.fsrs_parameters
+        trained = {row.subject: row.fsrs_parameters for row in before.subject_ladders or []}
         for row in self.subject_ladders or []:
             row.fsrs_parameters = trained.get(row.subject)
 
@@ -87,7 +92,7 @@ class GameSubscriptionSeason(Document):
         if self.archive_status and self.is_active:
             throw(_("{0} is archived and cannot become active again.").format(self.name))
 
-    def validate_ladders(self) -> None:
+    def validate_scheduling(self) -> None:
         self.scheduling = scheduling_of(self)
 
     def before_rename(self, *_names: object) -> None:

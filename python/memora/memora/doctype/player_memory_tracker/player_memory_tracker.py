@@ -34,6 +34,9 @@ class PlayerMemoryTracker(Document):
     subject: str | None
     topic: str | None
     answered_at_us: int
+    memory_stability: float
+    memory_difficulty: float
+    lapses: int
 
     def validate(self) -> None:
         self.validate_season_is_open()
@@ -75,6 +78,10 @@ class PlayerMemoryTracker(Document):
     def before_save(self) -> None:
         # Earlier answers that are still on their way must not undo this edit.
         self.answered_at_us = max(time.time_ns() // 1000, cint(self.answered_at_us) + 1)
+        before = self.get_doc_before_save()
+        if before and cint(before.stability) != cint(self.stability):
+            # The next answer begins from the rung that it was given.
+            self.memory_stability = self.memory_difficulty = 0
 
     def on_update(self) -> None:
         self.forget_cache()

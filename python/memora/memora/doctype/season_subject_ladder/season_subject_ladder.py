@@ -1,4 +1,4 @@
-"""The ladder of one subject of a season: a row of the season's table."""
+"""How one subject of a season is scheduled: a row of the season's table."""
 
 from __future__ import annotations
 
@@ -10,4 +10,7 @@ class SeasonSubjectLadder(Document):
     fast_seconds: float | None
     slow_seconds: float | None
     ladder_days: str | None
+    scheduler: str | None
+    desired_retention: float | None
+    longest_interval_days: int | None
     fsrs_parameters: str | None
