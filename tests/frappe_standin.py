@@ -193,6 +193,11 @@ def create_statement(doctype: Mapping[str, Any]) -> str:
         "owner varchar(140)",
         "docstatus int(1) not null default '0'",
         "idx int(8) not null default '0'",
+        *(
+            f"{name} varchar(140)"
+            for name in ("parent", "parentfield", "parenttype")
+            if doctype.get("istable")
+        ),
         *(f"`{field['fieldname']}` {column_definition(field)}" for field in fields),
         *(f"`{name}` text" for name in ("_user_tags", "_comments", "_assign", "_liked_by")),
         *(f"index `{name}`(`{name}`)" for name in indexed),
@@ -521,12 +526,23 @@ def get_controller(doctype: str) -> type[Document]:
 
 
 def get_meta(doctype: str) -> list[dict[str, Any]]:
-    """The fields of a DocType of memora's."""
+    """The fields of a DocType of memora's that have columns."""
+    return [field for field in fields_of(doctype) if field["fieldtype"] in COLUMN_TYPES]
+
+
+def get_tables(doctype: str) -> list[tuple[str, str]]:
+    """The tables in a DocType's form: each field, and the DocType of its rows."""
+    fields = fields_of(doctype)
+    tables = [field for field in fields if field["fieldtype"] == "Table"]
+    return [(field["fieldname"], field["options"]) for field in tables]
+
+
+def fields_of(doctype: str) -> list[dict[str, Any]]:
     place = doctype.lower().replace(" ", "_")
-    fields: list[dict[str, Any]] = json.loads((DOCTYPES / place / f"{place}.json").read_text())[
+    found: list[dict[str, Any]] = json.loads((DOCTYPES / place / f"{place}.json").read_text())[
         "fields"
     ]
-    return [field for field in fields if field["fieldtype"] in COLUMN_TYPES]
+    return found
 
 
 def delete_doc(doctype: str, name: str) -> None:
@@ -715,6 +731,7 @@ class Document:
 
     def __init__(self, values: Mapping[str, Any], before: Document | None = None) -> None:
         self.__dict__.update(values)
+        self.flags = _dict()
         self._doc_before_save = before
 
     def __getattr__(self, name: str) -> Any:
@@ -730,6 +747,12 @@ class Document:
         if not rows:
             throw(f"{self.doctype} {self.name} not found", DoesNotExistError)
         self.__dict__.update(rows[0])
+        for name, doctype in get_tables(self.doctype):
+            found = local.db.sql(
+                f"select * from `tab{doctype}` where parent = %s and parentfield = %s order by idx",
+                [self.name, name],
+            )
+            setattr(self, name, [Document({"doctype": doctype, **row}) for row in found])
         return self
 
     def run_method(self, method: str) -> None:
@@ -755,7 +778,7 @@ class Document:
         self.run_method("on_update")
         return self
 
-    def save(self) -> Document:
+    def save(self, ignore_permissions: bool = False) -> Document:
         self._doc_before_save = before = get_doc(self.doctype, self.name)
         if str(before.modified) != str(self.modified):
             throw("Document has been modified after you have opened it", TimestampMismatchError)
@@ -766,6 +789,10 @@ class Document:
             if docfield.get("set_only_once") and getattr(self, name) != getattr(before, name):
                 throw(f"Value cannot be changed for {docfield['label']}", CannotChangeConstantError)
         local.db.set_value(self.doctype, self.name, self.get_valid_dict(), update_modified=False)
+        for name, _doctype in get_tables(self.doctype):
+            for row in getattr(self, name) or []:
+                values = row.get_valid_dict()
+                local.db.set_value(row.doctype, row.name, values, update_modified=False)
         self.run_method("on_update")
         return self
 

@@ -1,10 +1,9 @@
 //! How well each way predicts whether an answer is right. The answers are cut into six parts in
 //! order of time; each part but the first is predicted by what was learned from those before it.
 
-use std::collections::HashMap;
-
 use memora_engine::rules::fsrs::{Grade, Memory, Parameters};
 use memora_engine::rules::ladder::Ladder;
+use memora_engine::rules::predictions::{Bin, Fit, Prediction};
 
 use crate::log::{Answered, Item};
 use crate::{print_table, trained};
@@ -68,11 +67,8 @@ pub fn report(items: &[Item]) {
         100.0 * right as f64 / tested.len() as f64
     );
     let rows = ways.iter().map(|way| {
-        let measures = [
-            log_loss(tested, &way.predicted),
-            rmse_of_bins(tested, &way.predicted),
-            auc(tested, &way.predicted),
-        ];
+        let fit = fit(tested, &way.predicted);
+        let measures = [fit.log_loss, fit.rmse_of_bins, fit.auc];
         std::iter::once(way.name.to_owned())
             .chain(measures.map(|measure| format!("{measure:.3}")))
             .collect()
@@ -140,54 +136,15 @@ fn recall(parameters: &Parameters, memory: Memory, item: &Item) -> f64 {
     f64::from(parameters.recall(memory.stability, item.last().days as f32))
 }
 
-fn log_loss(items: &[Item], predicted: &[f64]) -> f64 {
-    let loss = items.iter().zip(predicted).map(|(item, predicted)| {
-        let of_what_was = if item.is_right() { *predicted } else { 1.0 - predicted };
-        -of_what_was.max(1e-6).ln()
-    });
-    loss.sum::<f64>() / items.len() as f64
-}
-
-/// How far predictions and answers are apart in groups of like questions: by the days since the
-/// last answer, how often it was answered and how often wrongly, each on the logarithmic scale of
-/// the benchmark of the authors of FSRS (srs-benchmark).
-fn rmse_of_bins(items: &[Item], predicted: &[f64]) -> f64 {
-    let on_scale = |number: f64, base: f64| {
-        if number <= 0.0 { -1 } else { (number.ln() / base.ln()).floor() as i64 }
-    };
-    let mut bins: HashMap<(i64, i64, i64), (f64, f64, f64)> = HashMap::new();
-    for (item, predicted) in items.iter().zip(predicted) {
+fn fit(items: &[Item], predicted: &[f64]) -> Fit {
+    let prediction = |(item, probability): (&Item, &f64)| {
         let later = item.before().iter().filter(|answer| answer.days > 0);
         let lapses = later.clone().filter(|answer| answer.grade == Grade::Again).count();
-        let place = (
-            on_scale(f64::from(item.last().days), 3.62),
-            on_scale(later.count() as f64 + 1.0, 1.89),
-            on_scale(lapses as f64, 1.73),
-        );
-        let (sum, right, count) = bins.entry(place).or_default();
-        *sum += predicted;
-        *right += f64::from(u8::from(item.is_right()));
-        *count += 1.0;
-    }
-    let squares = bins.values().map(|(sum, right, count)| (sum - right).powi(2) / count);
-    let mut squares: Vec<f64> = squares.collect();
-    // In one order, so that each run prints the same.
-    squares.sort_by(f64::total_cmp);
-    (squares.iter().sum::<f64>() / items.len() as f64).sqrt()
-}
-
-/// The probability that a right answer was predicted higher than a wrong one.
-fn auc(items: &[Item], predicted: &[f64]) -> f64 {
-    let mut all: Vec<(f64, bool)> =
-        predicted.iter().copied().zip(items.iter().map(Item::is_right)).collect();
-    all.sort_by(|one, other| one.0.total_cmp(&other.0));
-    let (mut wrong_below, mut won, mut right) = (0.0, 0.0, 0.0);
-    for same in all.chunk_by(|one, other| one.0 == other.0) {
-        let right_here = same.iter().filter(|(_, is_right)| *is_right).count() as f64;
-        let wrong_here = same.len() as f64 - right_here;
-        won += right_here * (wrong_below + wrong_here / 2.0);
-        wrong_below += wrong_here;
-        right += right_here;
-    }
-    won / (right * wrong_below)
+        Prediction {
+            probability: *probability,
+            is_right: item.is_right(),
+            bin: Bin::new(item.last().days, later.count() as u32, lapses as u32),
+        }
+    };
+    Fit::of(&items.iter().zip(predicted).map(prediction).collect::<Vec<_>>())
 }

@@ -131,6 +131,75 @@ class LoggedAnswer(TypedDict):
     is_counted: bool
 
 @type_check_only
+class TrainingProgress(TypedDict):
+    """How far `Engine.train` is: submissions that were read, or thousandths of a computation."""
+
+    step: Literal["reading", "computing"]
+    done: int
+    total: int
+
+@type_check_only
+class Training(TypedDict):
+    """What `Engine.train` found for a subject; `subject` None: for all others.
+
+    `answers` in histories that begin with a first answer; those `predicted` are on a later day than
+    the question's answer before them; the newest fifth of these is `held_out`. `parameters` (21
+    numbers) predict it like `after`, those in use like `before`; all three are None with too few
+    answers. `is_better`: `after` has the lower log loss.
+    """
+
+    subject: str | None
+    answers: int
+    predicted: int
+    held_out: int
+    parameters: list[float] | None
+    before: FitOfAnswers | None
+    after: FitOfAnswers | None
+    is_better: bool
+
+@type_check_only
+class FitOfAnswers(TypedDict):
+    """How well answers were predicted: a lower log loss and RMSE and a higher AUC are better."""
+
+    log_loss: float
+    rmse_of_bins: float
+    auc: float
+
+@type_check_only
+class SchedulerReport(TypedDict):
+    """What `Engine.scheduler_report` returns; shares are from 0 to 1.
+
+    `answers`: the newest ones, of which the share `right` is right, and of these `fast` and `slow`.
+    `is_assumed`: they are too few, and an ordinary student is assumed. `questions`: of a student,
+    the median of some. `students` were simulated.
+    """
+
+    answers: int
+    is_assumed: bool
+    right: float
+    fast: float
+    slow: float
+    questions: int
+    days: int
+    students: int
+    ways: list[ReportedWay]
+
+@type_check_only
+class ReportedWay(TypedDict):
+    """What a way would do to a student; `retention` None: the ladder.
+
+    `weeks`: the mean reviews a day of each week. `known`: how many questions are known on the day
+    after the last.
+    """
+
+    retention: float | None
+    weeks: list[float]
+    reviews_a_day: float
+    busiest_day: float
+    right: float
+    known: float
+
+@type_check_only
 class DrainReport(TypedDict):
     """What one `Engine.drain` did. `remaining` counts the submissions still in the journal.
 
@@ -698,6 +767,41 @@ class Engine:
             EngineFault: a newer memora has written a log, or it is damaged.
         """
 
+    # -- FSRS -------------------------------------------------------------------------------------
+    def train(
+        self,
+        season: str,
+        progress: Callable[[TrainingProgress], object] | None = None,
+        share: float = 1.0,
+    ) -> list[Training]:
+        """Find parameters of FSRS that predict a season's answers better than those in use.
+
+        For the season first, then for each subject with a row of its own. Changes nothing. At most
+        1,000,000 answers are read into memory: of a larger season, those of a share of the
+        students. One thread computes.
+
+        Args:
+            season: its name, archived or not.
+            progress: called after each piece of work; an exception from it ends the work.
+            share: of the time in which MariaDB is read.
+
+        Raises:
+            InvalidInput: there is no such season, or another process does it.
+            EngineFault: no parameters can be found.
+        """
+
+    def scheduler_report(self, season: str, days: int, until: str) -> SchedulerReport:
+        """What the ladder as it is set, and FSRS, would do to a student of a season.
+
+        Args:
+            season: its name, archived or not.
+            days: its length; more than 730 are 730.
+            until: the site's date and time before which its newest answers were given.
+
+        Raises:
+            InvalidInput: there is no such season.
+        """
+
     # -- journal ----------------------------------------------------------------------------------
     def drain(self, seconds: float = 60.0) -> DrainReport:
         """Write what waits in the journal to MariaDB, until it is empty or the time is over.
@@ -944,7 +1048,7 @@ class Engine:
 
     def is_running(
         self,
-        kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay"],
+        kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay", "Training"],
         season: str,
     ) -> bool:
         """Whether a process does it now; an empty season: all seasons."""

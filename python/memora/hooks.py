@@ -45,6 +45,7 @@ doctype_js = {
         "public/js/html.js",
         "public/js/format.js",
         "public/js/jobs.js",
+        "public/js/scheduling.js",
         "public/js/season.js",
     ],
     "Poison Review": ["public/js/poison.js"],
@@ -92,7 +93,10 @@ scheduler_events = {
         "memora.services.srs_archiver.process_auto_archive",
         "memora.services.srs_reconciliation.reconcile_cache_with_database",
     ],
-    "weekly_long": ["memora.services.srs_archiver.flag_eligible_for_deletion"],
+    "weekly_long": [
+        "memora.services.srs_archiver.flag_eligible_for_deletion",
+        "memora.services.training.train_weekly",
+    ],
 }
 
 # This clears what memora remembers of documents. Schedules stay: they are in a database of their

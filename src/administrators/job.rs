@@ -23,11 +23,19 @@ pub enum Job {
     Deletion,
     /// Poison Reviews are written after all.
     Replay,
+    /// FSRS is trained on the answers.
+    Training,
 }
 
 impl Job {
-    const ALL: [Job; 5] =
-        [Job::Rebuild, Job::Reconciliation, Job::Archive, Job::Deletion, Job::Replay];
+    const ALL: [Job; 6] = [
+        Job::Rebuild,
+        Job::Reconciliation,
+        Job::Archive,
+        Job::Deletion,
+        Job::Replay,
+        Job::Training,
+    ];
 
     /// The kind's name for tables and programs.
     pub fn name(self) -> &'static str {
@@ -37,6 +45,7 @@ impl Job {
             Job::Archive => "Archive",
             Job::Deletion => "Deletion",
             Job::Replay => "Replay",
+            Job::Training => "Training",
         }
     }
 

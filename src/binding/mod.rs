@@ -15,6 +15,7 @@ mod status;
 mod storage;
 mod student_cache;
 mod students;
+mod training;
 mod values;
 
 use pyo3::intern;

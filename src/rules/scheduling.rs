@@ -68,6 +68,17 @@ impl Scheduling {
         self.ladder.fsrs.is_some() || self.subjects.values().any(|of| of.fsrs.is_some())
     }
 
+    /// The subjects that choose for themselves, in order.
+    pub fn subjects(&self) -> impl Iterator<Item = &str> {
+        self.subjects.keys().map(String::as_str)
+    }
+
+    /// Below the first a right answer is fast, above the second slow, in milliseconds; of questions
+    /// with this subject.
+    pub fn thresholds(&self, subject: Option<&str>) -> (u64, u64) {
+        self.ladder(subject).thresholds()
+    }
+
     /// How many rungs the longest of its ladders has.
     pub fn most_rungs(&self) -> u8 {
         let of_subjects = self.subjects.values().map(|of| of.ladder.rungs());

@@ -42,6 +42,8 @@ CALLS: dict[str, Callable[[], object]] = {
     "trigger_reconciliation": srs.trigger_reconciliation,
     "request_reconciliation": srs.request_reconciliation,
     "cancel_job": lambda: srs.cancel_job("x"),
+    "request_training": lambda: srs.request_training(SEASON),
+    "get_scheduler_report": lambda: srs.get_scheduler_report(SEASON),
 }
 
 

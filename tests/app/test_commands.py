@@ -31,6 +31,8 @@ CALLS: dict[str, list[str]] = {
     "forecast": [],
     "rebuild": [SEASON],
     "reconcile": ["--all"],
+    "train": [SEASON],
+    "compare-schedulers": [SEASON],
     "drain": [],
     "mend-clock": [],
     "make-durable": ["--yes"],

@@ -15,7 +15,7 @@ from memora.services.srs_jobs import Job
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_job(job: str | None = None) -> Job:
-    """The progress of a rebuild, a reconciliation, an archive or a deletion, and what it did.
+    """The progress of a rebuild, reconciliation, training, archive or deletion, and what it did.
 
     For Memora Managers and Memora Teachers.
 
@@ -34,7 +34,7 @@ def get_job(job: str | None = None) -> Job:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def cancel_job(job: str | None = None) -> Job:
-    """Cancel a rebuild, reconciliation or deletion within two seconds. For Memora Managers.
+    """Cancel a rebuild, reconciliation, training or deletion in two seconds. For Memora Managers.
 
     What was done stays, and is right. A job that has ended does not change.
 

@@ -18,6 +18,7 @@ from memora.api.poison_reviews import (
     replay_poison_reviews,
 )
 from memora.api.questions import get_retired_questions, restore_questions, retire_questions
+from memora.api.scheduling import get_scheduler_report, request_training
 from memora.api.seasons import get_active_seasons, get_season_forecast, get_season_summary
 from memora.api.students import export_student, forget_student
 
@@ -36,12 +37,14 @@ __all__ = [
     "get_monitor",
     "get_poison_reviews",
     "get_retired_questions",
+    "get_scheduler_report",
     "get_season_forecast",
     "get_season_summary",
     "process_srs_batch",
     "rebuild_season_cache",
     "replay_poison_reviews",
     "request_reconciliation",
+    "request_training",
     "restore_questions",
     "retire_questions",
     "trigger_reconciliation",

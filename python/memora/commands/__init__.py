@@ -19,6 +19,7 @@ from memora.commands.jobs import cancel
 from memora.commands.journal import drain, mend_clock
 from memora.commands.poison import poison, replay
 from memora.commands.questions import restore, retire
+from memora.commands.scheduling import compare_schedulers, train
 from memora.commands.seasons import archive, delete_eligible, partitions
 from memora.commands.status import status
 from memora.commands.students import export_player, forget
@@ -34,6 +35,8 @@ for command in (
     forecast,
     rebuild,
     reconcile,
+    train,
+    compare_schedulers,
     drain,
     mend_clock,
     make_durable,

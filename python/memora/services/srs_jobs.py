@@ -43,6 +43,7 @@ Kind = Literal[
     "Archive",
     "Deletion",
     "Replay",
+    "Training",
     "Demo Data",
     "Demo Data Removal",
 ]
@@ -52,6 +53,7 @@ CANCELLABLE: Final = (
     "Reconciliation",
     "Deletion",
     "Replay",
+    "Training",
     "Demo Data",
     "Demo Data Removal",
 )

@@ -55,6 +55,8 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "memora.api.reviews.resume_question": LOGGED_IN,
     "memora.api.reviews.submit_review_session": LOGGED_IN,
     "memora.api.reviews.suspend_question": LOGGED_IN,
+    "memora.api.scheduling.get_scheduler_report": MANAGERS,
+    "memora.api.scheduling.request_training": MANAGERS,
     "memora.api.seasons.get_active_seasons": (*MANAGERS, TEACHER),
     "memora.api.seasons.get_season_forecast": (*MANAGERS, TEACHER),
     "memora.api.seasons.get_season_summary": (*MANAGERS, TEACHER),

@@ -25,6 +25,7 @@ pub mod renames;
 pub mod retention;
 pub mod retired;
 mod row_names;
+pub mod season_answers;
 pub mod season_size;
 pub mod seasons;
 pub mod shape;

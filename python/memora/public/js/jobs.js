@@ -20,6 +20,9 @@ memora.jobs.format_count = (number) =>
 // A running job's progress. The total is an estimate; the message names the step.
 memora.jobs.progress_text = (job) => {
 	if (job.status === "Queued") return __("Waiting for a background worker");
+	// What it counts are no records.
+	if (job.kind === "Training")
+		return __("{0}: {1}%", [job.message || __(job.status), Math.round(job.percent)]);
 	const records = __("{0} of about {1} records", [
 		memora.jobs.format_count(job.done),
 		memora.jobs.format_count(job.total),

@@ -14,8 +14,10 @@ frappe.ui.form.on("Game Subscription Season", {
 			frm.set_intro(__("The partition for this season's records is being made."));
 		}
 		show_summary(frm);
+		show_training(frm);
 		if (!memora.jobs.can_manage()) return;
 		load_running_jobs(frm);
+		add_scheduling_buttons(frm);
 		if (status !== "Archived" && !frm.doc.is_active) {
 			frm.add_custom_button(status ? __("Continue Archive") : __("Archive"), () =>
 				confirm_archive(frm)
@@ -34,6 +36,20 @@ function add_cache_buttons(frm) {
 	const season = frm.doc.name;
 	frm.add_custom_button(__("Rebuild Cache"), () => memora.jobs.confirm_rebuild(season, follow));
 	frm.add_custom_button(__("Reconcile"), () => memora.jobs.prompt_reconciliation(season, follow));
+}
+
+function add_scheduling_buttons(frm) {
+	frm.add_custom_button(__("Compare Schedulers"), () => memora.scheduling.compare(frm));
+	frm.add_custom_button(__("Train"), () =>
+		memora.scheduling.confirm_training(frm.doc.name, (name) => follow_job(frm, name))
+	);
+}
+
+function show_training(frm) {
+	if (!frm.doc.fsrs_training) return;
+	const shown = memora.scheduling.training(JSON.parse(frm.doc.fsrs_training));
+	frm.dashboard.add_section(shown.text, __("Last Training"));
+	frm.dashboard.show();
 }
 
 // Follow the jobs of this season that run already.
@@ -65,11 +81,11 @@ function follow_running(frm, jobs) {
 	for (const job of jobs.filter(memora.jobs.is_running)) follow_job(frm, job.name);
 }
 
-// Follow a job and show its result. An archive changes the season itself.
+// Follow a job and show its result. An archive and a training change the season itself.
 function follow_job(frm, name) {
 	memora.jobs.follow_job(frm, name, (job) => {
 		memora.jobs.show_result(job);
-		if (job.kind === "Archive") frm.reload_doc();
+		if (["Archive", "Training"].includes(job.kind)) frm.reload_doc();
 		else frm.refresh();
 	});
 }

@@ -44,6 +44,8 @@ class GameSubscriptionSeason(Document):
     longest_interval_days: int | None
     fsrs_parameters: str | None
     scheduling: str | None
+    train_weekly: int
+    fsrs_training: str | None
 
     def validate(self) -> None:
         self.keep_what_is_set_by_itself()
@@ -58,6 +60,16 @@ class GameSubscriptionSeason(Document):
         before = self.get_doc_before_save()
         self.partition_created = before.partition_created if before else 0
         self.archive_status = before.archive_status if before else None
+        if self.flags.memora_training:
+            return
+        self.fsrs_training = before.fsrs_training if before else None
+        if not before:
+            # A copy of another season begins with what was trained there.
+            return
+        self.fsrs_parameters = before.fsrs_parameters
+        trained = {row.subject: row.fsrs_parameters for row in before.subject_ladders or []}
+        for row in self.subject_ladders or []:
+            row.fsrs_parameters = trained.get(row.subject)
 
     def validate_season_name(self) -> None:
         if not NAME.fullmatch(self.season_name or "") or len(self.season_name) > LONGEST_NAME:

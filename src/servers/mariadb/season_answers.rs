@@ -1,0 +1,121 @@
+//! The log of answers of a season: all students' submissions, some at a time.
+
+use mysql::{Conn, Value};
+
+use super::audits::AuditPlace;
+use super::shape::{ARCHIVE, LIVE};
+use super::statements::{placeholders, row, rows};
+use crate::error::Result;
+
+/// A submission of a season, with its log.
+pub struct SeasonLog {
+    /// Its job id.
+    pub job_id: String,
+    /// The student.
+    pub player: String,
+    /// The log.
+    pub log: Vec<u8>,
+}
+
+/// Some submissions in an order: the last one that was looked at, and those of a season.
+pub struct Page<P> {
+    /// `None`: there were no more.
+    pub last: Option<P>,
+    /// How many were looked at, of any season.
+    pub looked_at: usize,
+    /// Those of the season that have a log.
+    pub logs: Vec<SeasonLog>,
+}
+
+/// The log of a submission of one season whose answers count; NULL of any other. This is the place
+/// that leaves out what does not count, as a submission that was undone.
+///
+/// A season's submissions have no index. So a statement looks at some submissions of whatever
+/// season, and costs the same wherever they are.
+const LOG: &str = "IF(season = ? AND BINARY season = ?, _answer_log, NULL)";
+
+/// About how many submissions there are, of all seasons, as MariaDB estimates.
+pub fn estimated_submissions(connection: &mut Conn) -> Result<u64> {
+    let sql = "SELECT TABLE_ROWS FROM information_schema.TABLES \
+        WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabMemory Review Audit'";
+    Ok(row::<Option<u64>>(connection, sql, ())?.flatten().unwrap_or(0))
+}
+
+/// The next `most` submissions in the order of their names, which is that in which they were taken.
+pub fn next(connection: &mut Conn, season: &str, after: &str, most: usize) -> Result<Page<String>> {
+    let sql = format!(
+        "SELECT name, COALESCE(player, ''), {LOG} FROM `tabMemory Review Audit` \
+         WHERE name > ? ORDER BY name LIMIT {most}"
+    );
+    type Found = (String, String, Option<Vec<u8>>);
+    let found: Vec<Found> = rows(connection, &sql, (season, season, after))?;
+    let (last, looked_at) = (found.last().map(|(name, ..)| name.clone()), found.len());
+    let logs = found
+        .into_iter()
+        .filter_map(|(job_id, player, log)| log.map(|log| SeasonLog { job_id, player, log }));
+    Ok(Page { last, looked_at, logs: logs.collect() })
+}
+
+/// The `most` submissions before a moment, as MariaDB has it, or before another submission; the
+/// newest first.
+pub fn newest(
+    connection: &mut Conn,
+    season: &str,
+    (at, name): &AuditPlace,
+    most: usize,
+) -> Result<Page<AuditPlace>> {
+    let sql = format!(
+        "SELECT CAST(answered_at AS CHAR), name, COALESCE(player, ''), {LOG} \
+         FROM `tabMemory Review Audit` WHERE answered_at <= ? AND (answered_at < ? OR name < ?) \
+         ORDER BY answered_at DESC, name DESC LIMIT {most}"
+    );
+    type Found = (String, String, String, Option<Vec<u8>>);
+    let found: Vec<Found> = rows(connection, &sql, (season, season, at, at, name))?;
+    let last = found.last().map(|(at, name, ..)| (at.clone(), name.clone()));
+    let looked_at = found.len();
+    let logs = found
+        .into_iter()
+        .filter_map(|(_, job_id, player, log)| log.map(|log| SeasonLog { job_id, player, log }));
+    Ok(Page { last, looked_at, logs: logs.collect() })
+}
+
+/// The questions of some students that are of some subjects, wherever the season's records are:
+/// student, question, subject.
+pub fn questions_of_subjects(
+    connection: &mut Conn,
+    season: &str,
+    players: &[&str],
+    subjects: &[&str],
+) -> Result<Vec<(String, String, String)>> {
+    let (some, of) = (placeholders(players.len()), placeholders(subjects.len()));
+    let mut params = vec![Value::from(season)];
+    params.extend(players.iter().chain(subjects).map(Value::from));
+    let mut found = Vec::new();
+    for table in [LIVE.table, ARCHIVE.table] {
+        let sql = format!(
+            "SELECT player, question_id, subject FROM `{table}` \
+             WHERE season = ? AND player IN ({some}) AND subject IN ({of})"
+        );
+        found.extend(rows::<(String, String, String)>(connection, &sql, params.clone())?);
+    }
+    Ok(found)
+}
+
+/// How many questions each of some students has in a season, wherever its records are.
+pub fn questions_of_each(
+    connection: &mut Conn,
+    season: &str,
+    players: &[&str],
+) -> Result<Vec<u64>> {
+    let some = placeholders(players.len());
+    let mut params = vec![Value::from(season)];
+    params.extend(players.iter().map(Value::from));
+    let mut found = Vec::new();
+    for table in [LIVE.table, ARCHIVE.table] {
+        let sql = format!(
+            "SELECT COUNT(*) FROM `{table}` WHERE season = ? AND player IN ({some}) GROUP BY player"
+        );
+        found.extend(rows::<u64>(connection, &sql, params.clone())?);
+    }
+    Ok(found)
+}
