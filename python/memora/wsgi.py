@@ -32,6 +32,7 @@ from memora.api.student_calls import (
     as_wanted,
 )
 from memora.services.door_counts import ANSWERED, Counts
+from memora.services.door_frappe import fingerprint_of_frappe
 from memora.services.door_rules import (
     NO_TRACE,
     STUDENT_CALLS,
@@ -296,4 +297,6 @@ def _log(error: Exception) -> None:
         print(f"memora: the door failed, and Frappe answers: {error!r}")
 
 
+# Reading Frappe's source takes a moment: before the process manager's processes are forked.
+fingerprint_of_frappe()
 application: Final = Door(frappe.app.application)

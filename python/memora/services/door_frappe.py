@@ -44,7 +44,12 @@ frappe.utils.response build_response as_json make_logs _make_logs_v1 json_handle
 frappe.utils.redis_wrapper RedisWrapper.make_key RedisWrapper.get_value RedisWrapper.hget
 """
 # The fingerprints of the versions that tests/app/door_differential.py was run against.
-COMPARED: Final[dict[str, Version]] = {}
+COMPARED: Final[dict[str, Version]] = {
+    # Frappe 15.55.1
+    "128e918649b822dd85684590b9a2f644": VERSION_15,
+    # Frappe 16.17
+    "11f5d528e9cb0d6224a42278fca91c62": VERSION_16,
+}
 # Of a site's configuration: a fingerprint with which an operator has compared the door, and the
 # version whose rules it has: "15:fingerprint".
 COMPARED_HERE: Final = "memora_door_frappe"

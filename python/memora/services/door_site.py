@@ -20,6 +20,8 @@ import frappe
 import redis
 from frappe.sessions import get_expiry_in_seconds
 from frappe.utils import cint, now_datetime
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from memora._engine import Engine
 from memora.services.door_frappe import followed_version
@@ -187,6 +189,8 @@ def _client() -> redis.Redis[Any]:
         secret_arguments = pool.connection_kwargs | {
             "socket_timeout": REDIS_SECONDS,
             "socket_connect_timeout": REDIS_SECONDS,
+            # redis-py of Frappe 16 tries again for seconds.
+            "retry": Retry(NoBackoff(), 0),
         }
         ours: redis.ConnectionPool = redis.ConnectionPool(
             connection_class=pool.connection_class, **secret_arguments
