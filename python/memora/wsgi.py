@@ -10,14 +10,14 @@ becomes of it here.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
 import frappe
-import frappe.app
-import frappe.utils.response
+from frappe.app import application as frappe_application
 from frappe.utils.response import json_handler
 
 from memora._engine import MemoraError
@@ -63,8 +63,8 @@ NOT_ASKED: Final = "once a second, Frappe is asked what holds for the site"
 FAULT: Final = "an error of the door: see logs/memora.log"
 
 # How this Frappe reads JSON (make_form_dict), and writes it (as_json).
-loads: Final[Callable[[str], Any]] = getattr(frappe.app, "orjson", json).loads
-orjson_dumps: Final[Any] = getattr(frappe.utils.response, "orjson_dumps", None)
+loads: Final[Callable[[str], Any]] = getattr(sys.modules["frappe.app"], "orjson", json).loads
+orjson_dumps: Final[Any] = getattr(sys.modules["frappe.utils.response"], "orjson_dumps", None)
 
 Answer = tuple[list[tuple[str, str]], bytes]
 _InSeason = TypeVar("_InSeason", bound=Mapping[str, Any])
@@ -74,11 +74,11 @@ class Door:
     """A WSGI application in front of Frappe's.
 
     Args:
-        frappe_application: what answers everything else.
+        behind: Frappe's, which answers everything else.
     """
 
-    def __init__(self, frappe_application: WSGIApplication) -> None:
-        self._frappe: Final = frappe_application
+    def __init__(self, behind: WSGIApplication) -> None:
+        self._frappe: Final = behind
         # Of each way in which requests name a site: what holds for it, or why the door is shut.
         self._sites: Final[dict[SiteKey, Site | str]] = {}
         self._noted_at: Final[dict[SiteKey, float]] = {}
@@ -299,4 +299,4 @@ def _log(error: Exception) -> None:
 
 # Reading Frappe's source takes a moment: before the process manager's processes are forked.
 fingerprint_of_frappe()
-application: Final = Door(frappe.app.application)
+application: Final = Door(frappe_application)

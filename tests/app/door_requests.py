@@ -137,7 +137,7 @@ STRANGE_HEADERS: Final[tuple[Mapping[str, str], ...]] = (
     {"User-Agent": ""},
 )
 STRANGE_PATHS: Final = (
-    READ + "/", READ + "/more", READ.replace("/api/", "/api/v1/"), READ.replace("/api/", "/api/v2/"),
+    READ + "/", READ + "/more", READ.replace("/api", "/api/v1"), READ.replace("/api", "/api/v2"),
     READ.replace("reviews", "%72eviews"), READ.replace("/api", "//api"), READ.upper(), READ + "%00",
     READ.replace("reviews", "srs"), READ + ";x=1", "/api/method/frappe.ping", "/api/method/ping",
     "/api/method/frappe.auth.get_logged_user", f"{REVIEWS}get_suspended_questions",
@@ -200,8 +200,8 @@ def _usual(choice: random.Random) -> Asked:
             f"{STATUS}?job_id={choice.choice(('{job}', '{job}', '{job}', '{job}', 'unknown', ''))}",
         )
     if kind == "forecast":
-        given = choice.choice(("", "?days=7", "?days=365", "?days=2", "?days=x", "?days=1&_=9"))
-        return _get(kind, FORECAST + given)
+        query = choice.choice(("", "?days=7", "?days=365", "?days=2", "?days=x", "?days=1&_=9"))
+        return _get(kind, FORECAST + query)
     given: dict[str, Any] = {}
     if choice.random() < 0.6:
         given["limit"] = choice.choice((1, 5, 20, 30, 50, "7", " 8", 0, "x"))
@@ -325,7 +325,7 @@ def differences(
     if "topic" in asked.path or b"topic" in (asked.body or b""):
         # Of a topic that was reviewed today, the engine asks questions at random.
         values = [without_questions(value) for value in values]
-    found += different_values(*values, _names(first, second))
+    found += different_values(values[0], values[1], _names(first, second))
     for name in ("content-type", "cache-control", "location", "allow", "www-authenticate"):
         one, other = _header(frappe, name), _header(door, name)
         if one != other:

@@ -1,6 +1,7 @@
 """What a student's calls ask for and are told.
 
-For Frappe's methods (`memora.api.reviews`) and the door (`memora.wsgi`). Arguments are as a client sends them. Those that cannot be used are refused with `frappe.throw`.
+For Frappe's methods (`memora.api.reviews`) and the door (`memora.wsgi`). Arguments are as a client
+sends them. Those that cannot be used are refused with `frappe.throw`.
 """
 
 from __future__ import annotations
