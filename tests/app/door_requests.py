@@ -141,7 +141,7 @@ STRANGE_PATHS: Final = (
     READ.replace("reviews", "%72eviews"), READ.replace("/api", "//api"), READ.upper(), READ + "%00",
     READ.replace("reviews", "srs"), READ + ";x=1", "/api/method/frappe.ping", "/api/method/ping",
     "/api/method/frappe.auth.get_logged_user", f"{REVIEWS}get_suspended_questions",
-    "/api/method/memora.api.srs.get_cache_status", "/api/resource/User", "/api/method/",
+    "/api/method/memora.api.srs.get_cache_status", "/api/resource/Nothing", "/api/method/",
     "/x/.." + READ, READ + "?", "/api/method/memora.wsgi.application",
 )  # fmt: skip
 STRANGE_QUERIES: Final = (
