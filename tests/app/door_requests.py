@@ -354,7 +354,10 @@ def different_values(one: Any, other: Any, names: Mapping[str, str], path: str =
         path: of the values.
     """
     if isinstance(one, dict) and isinstance(other, dict):
-        found = [f"{path}.{name} is in one only" for name in sorted(one.keys() ^ other.keys())]
+        found = [
+            f"{path}.{name} is in one only: {str((one | other)[name])[:200]}"
+            for name in sorted(one.keys() ^ other.keys())
+        ]
         for name in one.keys() & other.keys():
             if name not in OWN:
                 found += different_values(one[name], other[name], names, f"{path}.{name}")

@@ -20,9 +20,11 @@ from typing import Any, Final
 from unittest.mock import patch
 
 import pytest
+from click.testing import CliRunner
 from werkzeug.test import Client
 
 from memora._engine import OutcomeUnknown
+from memora.commands import memora
 from memora.services import door_counts, door_site
 from memora.services.door_frappe import COMPARED_HERE, fingerprint_of_frappe
 from memora.wsgi import Door
@@ -378,3 +380,23 @@ def test_the_counts_are_told(web: Web) -> None:
     assert counts["answered"] == 4
     assert counts["to_frappe"]["an Authorization header"] == 1
     assert counts["since"] is not None
+
+
+def test_the_command_says_whether_it_is_in_use(web: Web) -> None:
+    frappe.make_present(web.config)
+    assert "not in use" in told_by_command(web)
+    web.open_door()
+    with patch.object(door_counts, "TOLD_EVERY_SECONDS", 0.0):
+        web.door._sites.clear()
+        web.ask()
+    frappe.make_present(web.config)
+    assert "has answered 1 of " in told_by_command(web)
+    assert "once a second, Frappe is asked" in told_by_command(web)
+    del web.config[COMPARED_HERE]
+    frappe.make_present(web.config)
+    assert "compared with" in told_by_command(web)
+
+
+def told_by_command(web: Web) -> str:
+    given = SimpleNamespace(sites=[web.config["db_name"]])
+    return str(CliRunner().invoke(memora, ["door"], obj=given, catch_exceptions=False).output)
