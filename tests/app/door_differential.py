@@ -60,6 +60,7 @@ class Students:
         self.names: Final = ("door-frappe@example.com", "door-door@example.com")
         self._records: list[dict[str, Any]] = []
         self._templates: list[tuple[str, dict[str, Any]]] = []
+        self._run: Final = frappe.generate_hash()[:8]
         make_lessons()
         for name in self.names:
             self._make(name)
@@ -131,7 +132,7 @@ class Students:
         )
         # The page that a student has open read the user before.
         frappe.get_cached_doc("User", name)
-        return Twin(name, sid, token, full_name)
+        return Twin(name, sid, token, full_name, run=self._run)
 
 
 def is_16() -> bool:

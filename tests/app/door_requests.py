@@ -39,6 +39,8 @@ class Twin:
     csrf_token: str | None
     full_name: str = ""
     job_id: str = "none"
+    # Names of submissions are new in each run.
+    run: str = "run"
 
     def filled(self, text: str) -> str:
         """A text of a request with this student's values."""
@@ -48,6 +50,7 @@ class Twin:
             "{user}": quote(self.user),
             "{name}": quote(self.full_name),
             "{job}": self.job_id,
+            "{run}": self.run,
         }
         for name, value in values.items():
             text = text.replace(name, value)
@@ -226,7 +229,7 @@ def _post(kind: str, path: str, given: Mapping[str, Any], choice: random.Random)
             for name, value in given.items()
         }
         headers["Content-Type"] = FORM
-        return Asked(kind, "POST", path, headers, urlencode(texts).encode())
+        return Asked(kind, "POST", path, headers, urlencode(texts, safe="{}").encode())
     headers["Content-Type"] = JSON
     return Asked(kind, "POST", path, headers, json.dumps(given).encode())
 
@@ -236,7 +239,7 @@ def _submission(choice: random.Random) -> dict[str, Any]:
     if choice.random() < 0.3:
         # Perhaps sent before: then with the same answers.
         name = f"sent-{choice.randrange(200)}"
-        given["submission_id"] = name
+        given["submission_id"] = f"{{run}}-{name}"
         choice = random.Random(name if choice.random() < 0.9 else choice.random())
     count = choice.choice((1, 3, 10, 20, 50, 50, 50, 51, 0))
     numbers = [choice.randrange(QUESTIONS) for _ in range(count)]
@@ -269,7 +272,7 @@ def _cookies(asked: Asked, choice: random.Random) -> Asked:
 
 def _headers(asked: Asked, choice: random.Random) -> Asked:
     if asked.kind == "submit" and choice.random() < 0.4:
-        key = choice.choice(("sent-1", '"sent-2"', "", "\xe9", "x" * 65, '"'))
+        key = choice.choice(("{run}-sent-1", '"{run}-sent-2"', "", "\xe9", "x" * 65, '{run}"'))
         return _with(asked, "key", {"Idempotency-Key": key})
     return _with(asked, "headers", choice.choice(STRANGE_HEADERS))
 
