@@ -177,7 +177,7 @@ bench: setup $(VENV)/.bench
 bench-scale: setup
 	$(BIN)/python -m benches.scale $(ARGS)
 
-## bench-http: students' calls over HTTP, with what does nothing beside (ARGS="--bench URL --user EMAIL --password PASSWORD --read-only" for a real bench)
+## bench-http: students' calls over HTTP, with what does nothing beside (ARGS="--bench URL [--door URL] --user EMAIL --password PASSWORD --read-only" for a real bench)
 bench-http: setup $(VENV)/.bench
 	$(BIN)/python -m benches.http $(ARGS)
 

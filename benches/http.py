@@ -6,6 +6,9 @@ calls go to a real bench, whose own share is what the method that does nothing t
 
     make bench-http ARGS="--bench URL --user EMAIL --password PASSWORD --read-only"
 
+With `--door URL` of the same site behind memora's door (docs/door.md), each call has columns for
+that.
+
 Without `--read-only` it answers made-up questions in the active season of that student: only for a
 site for tests.
 """
@@ -23,7 +26,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -181,8 +184,10 @@ def measure(site: Site, call: Call, clients: int, seconds: float) -> Measured:
     return measured
 
 
-def measure_all(report: Report, site: Site, options: argparse.Namespace) -> None:
-    """Each call with each number of clients, what does nothing first."""
+def measure_all(
+    report: Report, site: Site, options: argparse.Namespace, door: Site | None = None
+) -> None:
+    """Each call with each number of clients, what does nothing first; also through the door."""
     calls = [each for each in CALLS if not (site.is_read_only and each.name.startswith("submit"))]
     turns = [(clients, each) for clients in options.clients for each in calls]
     lines, failed = [], 0
@@ -196,10 +201,21 @@ def measure_all(report: Report, site: Site, options: argparse.Namespace) -> None
         numbers = {"calls a second": rate, "p50": p50, "p99": p99, "ratio": p50 / nothing[clients]}
         report.numbers[f"{each.name}, clients: {clients}"] = numbers
         over = "" if each.name == NOTHING else number(p50 - nothing[clients])
-        cells = [number(rate), number(p50), number(p99), over, str(found.failed)]
-        lines.append([each.name, str(clients), *cells])
-    headings = ["call", "clients", "calls a second", "p50 ms", "p99", "p50 over nothing", "failed"]
-    report.add(table(headings, lines))
+        cells = [number(rate), number(p50), number(p99), over]
+        if door:
+            through = measure(door, each, clients, options.seconds)
+            failed += through.failed
+            found.failed += through.failed
+            door_rate = len(through.times) / through.seconds
+            door_p50 = percentile(through.times, 50)
+            numbers |= {"door: calls a second": door_rate, "door: p50": door_p50}
+            numbers["door: p50 of nothing"] = door_p50 / nothing[clients]
+            cells += [number(door_rate), number(door_p50)]
+        lines.append([each.name, str(clients), *cells, str(found.failed)])
+    headings = ["call", "clients", "calls a second", "p50 ms", "p99", "p50 over nothing"]
+    if door:
+        headings += ["door: calls a second", "door: p50 ms"]
+    report.add(table([*headings, "failed"], lines))
     report.add(
         f"`{NOTHING}` does nothing: it takes what HTTP and the framework take. The clients are "
         "threads of one Python process on the same cores."
@@ -290,7 +306,9 @@ def real_site(options: argparse.Namespace) -> Site:
 def run(options: argparse.Namespace, report: Report) -> None:
     """Every call, once."""
     if options.bench:
-        measure_all(report, real_site(options), options)
+        site = real_site(options)
+        door = replace(site, url=options.door) if options.door else None
+        measure_all(report, site, options, door)
     else:
         with private_site(options, report) as site:
             measure_all(report, site, options)
@@ -305,12 +323,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10, help="of each call")
     parser.add_argument("--students", type=int, default=200, help=f"each has {QUESTIONS} records")
     parser.add_argument("--bench", metavar="URL", help="a real bench instead of the stand-in")
+    parser.add_argument("--door", metavar="URL", help="the same site, behind memora's door")
     parser.add_argument("--user", help="a student of that bench")
     parser.add_argument("--password")
     parser.add_argument("--cookie", help='instead of both: "sid=..."')
     parser.add_argument("--read-only", action="store_true", help="submit nothing there")
     add_run_options(parser)
     options = parser.parse_args()
+    if options.door and not options.bench:
+        parser.error("--door needs --bench: the stand-in for Frappe is not what the door is for")
     if options.bench and not (options.cookie or (options.user and options.password)):
         parser.error("--bench needs --user and --password, or --cookie")
     where = options.bench or "gunicorn and the stand-in for Frappe"

@@ -8,6 +8,7 @@ is a real MariaDB, jobs are recorded. `make_present` connects this thread to a s
 from __future__ import annotations
 
 import csv
+import functools
 import importlib
 import inspect
 import json
@@ -29,9 +30,11 @@ from zoneinfo import ZoneInfo
 import click
 import pymysql
 import pymysql.cursors
+import redis
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
 from werkzeug.wrappers import Request, Response
+from werkzeug.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -40,11 +43,14 @@ AnyCallable = TypeVar("AnyCallable", bound=Callable[..., Any])
 
 PLACES: Final = (
     "frappe",
+    "frappe.app",
     "frappe.client",
     "frappe.commands",
+    "frappe.core.doctype.server_script.server_script_utils",
     "frappe.desk.doctype.notification_log.notification_log",
     "frappe.model.document",
     "frappe.model.rename_doc",
+    "frappe.sessions",
     "frappe.translate",
     "frappe.utils",
     "frappe.utils.background_jobs",
@@ -58,6 +64,7 @@ DOCTYPES: Final = Path(__file__).parents[1] / "python/memora/memora/doctype"
 MANAGER: Final = "manager@school.example"
 
 local: Final = threading.local()
+__version__: Final = "15.0.0"
 
 
 class _dict(dict[str, Any]):
@@ -71,6 +78,8 @@ def __getattr__(name: str) -> Any:
     """`frappe.conf`, `db`, `flags` and `session` are those of this thread's site."""
     if name in ("conf", "db", "flags", "session"):
         return getattr(local, name)
+    if name == "cache":
+        return _cache(local.conf.redis_cache)
     raise AttributeError(f"the stand-in for frappe has no {name}")
 
 
@@ -109,7 +118,8 @@ class Recorded:
 
     `at_once` runs jobs as they come. `jobs` wait, `taken` are with a worker: RQ calls those
     started, even if the worker was killed. `sites` has the configuration of each connected site,
-    `installed_apps` the apps of a site with other apps than the rest.
+    `installed_apps` the apps of a site with other apps than the rest. `settings` are System
+    Settings, `server_scripts` is what Frappe has as its map of them.
     """
 
     at_once: bool = False
@@ -119,6 +129,8 @@ class Recorded:
     notifications: list[dict[str, Any]] = field(default_factory=list)
     published: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     hooks: dict[str, list[str]] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    server_scripts: dict[str, dict[str, str]] = field(default_factory=dict)
     sites: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     installed_apps: dict[str, list[str]] = field(default_factory=dict)
     languages: dict[str, str] = field(default_factory=dict)
@@ -161,6 +173,9 @@ def make_present(
         sys.modules[place] = sys.modules[__name__]
     local.conf = _dict(site_config)
     local.site = local.conf.db_name
+    local.sites_path = local.conf.sites_path or "."
+    local.site_path = str(Path(local.sites_path) / local.site)
+    local.initialised = True
     recorded.sites[local.site] = site_config
     local.time_zone = time_zone
     local.db = Database()
@@ -428,7 +443,34 @@ def get_app_path(app: str, *joins: str) -> str:
     return str(Path(str(importlib.import_module(app).__file__)).parent.joinpath(*joins))
 
 
-def get_hooks(hook: str) -> list[str]:
+class Cache(redis.Redis):  # type: ignore[type-arg]
+    """The part of frappe.utils.redis_wrapper.RedisWrapper that memora uses."""
+
+    def make_key(self, key: str) -> bytes:
+        return f"{local.conf.db_name}|{key}".encode()
+
+
+@functools.cache
+def _cache(url: str) -> Cache:
+    client: Any = Cache.from_url(url)
+    return client  # type: ignore[no-any-return]
+
+
+def get_system_settings(key: str) -> Any:
+    return recorded.settings.get(key)
+
+
+def get_server_script_map() -> dict[str, dict[str, str]]:
+    return recorded.server_scripts
+
+
+def get_expiry_in_seconds() -> int:
+    return 240 * 3600
+
+
+def get_hooks(hook: str | None = None) -> Any:
+    if hook is None:
+        return recorded.hooks
     return recorded.hooks.get(hook, [])
 
 
@@ -508,7 +550,8 @@ def get_installed_apps() -> list[str]:
 
 
 def destroy() -> None:
-    local.db.close()
+    if hasattr(local, "db"):
+        local.db.close()
 
 
 def get_doc(doctype: str | Mapping[str, Any], name: str | None = None) -> Document:
@@ -1005,10 +1048,9 @@ def application(
         for after_request_task in get_hooks("after_request"):
             get_attr(after_request_task)(response=response, request=request)
         local.request = None
-        destroy()
         return response
 
-    return answer
+    return lambda environ, start: ClosingIterator(answer(environ, start), [destroy])
 
 
 def validate_auth_via_api_keys(request: Request, api_keys: Mapping[str, str]) -> None:

@@ -28,6 +28,7 @@ REASON = ("--reason", "Of a test.")
 # Each command with harmless arguments, except those that need a name from this test.
 CALLS: dict[str, list[str]] = {
     "status": [],
+    "door": [],
     "forecast": [],
     "rebuild": [SEASON],
     "reconcile": ["--all"],

@@ -36,16 +36,16 @@ def as_text(name: str, value: object) -> str | None:
     return value
 
 
-def as_submission_id(value: object) -> str | None:
+def as_submission_id(value: object, header: str | None = None) -> str | None:
     """A client's own name for a submission: the argument, or the header Idempotency-Key.
 
-    The header's value may be in quotes.
+    Args:
+        value: the argument.
+        header: the header, perhaps in quotes, as WSGI has it.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    argument, header = as_text("submission_id", value), None
-    if getattr(frappe.local, "request", None):
-        header = as_text("Idempotency-Key", frappe.get_request_header("Idempotency-Key"))
+    argument, header = as_text("submission_id", value), as_text("Idempotency-Key", header)
     if header:
         with suppress(UnicodeError):
             # WSGI takes each byte for a character.

@@ -6,40 +6,37 @@ check of arguments to `memora.api.arguments`, whose messages are for students.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import frappe
 from frappe import _
 
-from memora._engine import ServiceUnavailable
+from memora._engine import OutcomeUnknown, ServiceUnavailable
 from memora.api.arguments import (
     as_days,
-    as_json,
     as_limit,
     as_player,
     as_question_id,
     as_required_text,
-    as_submission_id,
     as_text,
+)
+from memora.api.student_calls import (
+    Answers,
+    Forecast,
+    PersistenceStatus,
+    Submission,
+    Taken,
+    as_answers,
+    as_submission,
+    as_wanted,
 )
 from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
-from memora.services.question_cards import DueCards, due_cards, with_cards
-from memora.services.srs_persistence import Acknowledgement, acknowledge
+from memora.services.question_cards import DueCards, due_cards, load_cards, with_cards
+from memora.services.srs_persistence import request_drain
 
 if TYPE_CHECKING:
-    from memora._engine import DueOnDay, SuspendedQuestion
-
-
-class Forecast(TypedDict):
-    """How many questions of a student are due on each day, the first of which is today."""
-
-    days: list[DueOnDay]
-    total: int
-    overdue: int
-    due_now: int
-    is_degraded: bool
-    season: str | None
+    from memora._engine import SubmitAnswer, SuspendedQuestion
 
 
 class NoForecast(Forecast):
@@ -52,19 +49,6 @@ class NoReviewSession(DueCards):
     """No season is active: no questions, and a message for the student."""
 
     message: str
-
-
-class Submission(Acknowledgement):
-    """What a student is told of answers that are durable."""
-
-    xp_earned: int
-
-
-class PersistenceStatus(TypedDict):
-    """Whether a submission is in the database."""
-
-    job_id: str
-    status: Literal["pending", "persisted", "failed"]
 
 
 class Suspension(TypedDict):
@@ -100,8 +84,7 @@ def get_review_session(
             limit that is out of range.
     """
     player = as_player(frappe.session.user)
-    subject, topic = as_text("subject", subject), as_text("topic_id", topic_id)
-    due = due_cards(player, as_limit(limit), subject, topic)
+    due = due_cards(engine(), load_cards, player, *as_wanted(subject, topic_id, limit))
     if due["season"] is not None:
         return due
     return {**due, "message": nothing_to_review()}
@@ -166,9 +149,25 @@ def submit_review_session(
         new_stability_counts. By then the answers are durable, and the next read shows them.
     """
     player = as_player(frappe.session.user)
-    data, listed = as_json("session_data", session_data), as_json("responses", responses)
-    submitted = engine().submit(player, data, listed, as_submission_id(submission_id))
-    return {**acknowledge(submitted), "xp_earned": submitted["xp_earned"]}
+    request = getattr(frappe.local, "request", None)
+    header = frappe.get_request_header("Idempotency-Key") if request else None
+    answers = as_answers(player, header, session_data, responses, submission_id)
+    submitted = _submit(answers, request)
+    if submitted["drain_wanted"]:
+        request_drain()
+    return as_submission(submitted)
+
+
+def _submit(answers: Answers, request: Any) -> SubmitAnswer:
+    """Ask the engine to take answers, unless the door has asked it already for this request."""
+    taken = request.environ.get(Taken.ENVIRON) if request else None
+    if taken is None:
+        return Taken(engine(), answers).result()
+    if taken.answers != answers:
+        # The session became another one's in between, which no session does.
+        raise OutcomeUnknown("the door took other answers for this request")
+    result: SubmitAnswer = taken.result()
+    return result
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -259,5 +258,5 @@ def get_reviews_safe_mode(
     found = engine().due_as_in_safe_mode(
         player, as_required_text("season", season), as_limit(limit), wanted
     )
-    due, _retired = with_cards(found, player)
+    due, _retired = with_cards(found, player, load_cards)
     return due["questions"]

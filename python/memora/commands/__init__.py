@@ -13,6 +13,7 @@ import click
 
 from memora.commands.cache import rebuild, reconcile
 from memora.commands.demo import clear_demo_data, make_demo_data
+from memora.commands.door import door
 from memora.commands.durability import make_durable
 from memora.commands.forecast import forecast
 from memora.commands.jobs import cancel
@@ -32,6 +33,7 @@ def memora() -> None:
 
 for command in (
     status,
+    door,
     forecast,
     rebuild,
     reconcile,

@@ -13,12 +13,13 @@ from frappe.utils import cint
 from frappe.utils.response import json_handler
 
 from memora._engine import MemoraError
-from memora.services.engine import engine
 
 if TYPE_CHECKING:
-    from memora._engine import DueAnswer, Question
+    from memora._engine import DueAnswer, Engine, Question
 
 HOOK: Final = "srs_question_loader"
+# What a loader that uses neither the request nor Frappe's connection says of itself.
+NEEDS_NO_REQUEST: Final = "needs_no_request"
 RETIRED: Final = "retired"
 # How often other questions replace retired ones; the next read continues.
 MOST_ROUNDS: Final = 5
@@ -41,7 +42,13 @@ class DueCards(TypedDict):
     season: str | None
 
 
-def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -> DueCards:
+# The fields of cards by question id, for questions of a student and season.
+Load = Callable[["list[Question]", str, "str | None"], "dict[str, dict[str, Any]]"]
+
+
+def due_cards(
+    engine: Engine, load: Load, player: str, limit: int, subject: str | None, topic: str | None
+) -> DueCards:
     """The due questions of `Engine.due`, with the fields that the site's app adds.
 
     The hook names a function that takes a list of question ids and returns a mapping from question
@@ -53,18 +60,20 @@ def due_cards(player: str, limit: int, subject: str | None, topic: str | None) -
     retired: the student is no longer asked it, and other due questions take its place.
     """
     for _ in range(MOST_ROUNDS):
-        due, retired = with_cards(engine().due(player, limit, subject, topic), player)
+        due, retired = with_cards(engine.due(player, limit, subject, topic), player, load)
         season = due["season"]
         # Safe Mode has room for one read.
-        if not season or not retired or due["is_degraded"] or not _retire(player, season, retired):
+        if not season or not retired or due["is_degraded"]:
+            break
+        if not _retire(engine, player, season, retired):
             break
     return due
 
 
-def with_cards(found: DueAnswer, player: str) -> tuple[DueCards, set[str]]:
+def with_cards(found: DueAnswer, player: str, load: Load) -> tuple[DueCards, set[str]]:
     """The questions of an answer with their cards, and the ids of the retired ones."""
-    cards = _load(found["questions"], player, found["season"])
-    retired = {name for name, card in cards.items() if cint(card.get(RETIRED))}
+    cards = load(found["questions"], player, found["season"])
+    retired = retired_ones(cards)
     shown = [each for each in found["questions"] if each["question_id"] not in retired]
     due: DueCards = {
         "questions": [{**cards.get(each["question_id"], {}), **with_stage(each)} for each in shown],
@@ -75,28 +84,36 @@ def with_cards(found: DueAnswer, player: str) -> tuple[DueCards, set[str]]:
     return due, retired
 
 
+def retired_ones(cards: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The ids whose cards say that they are retired."""
+    return {name for name, card in cards.items() if cint(card.get(RETIRED))}
+
+
 def with_stage(question: Question) -> dict[str, Any]:
     """A question with its `stage_id`: its id up to the first colon, or the whole id."""
     return {**question, "stage_id": question["question_id"].partition(":")[0]}
 
 
-def _retire(player: str, season: str, question_ids: set[str]) -> bool:
+def _retire(engine: Engine, player: str, season: str, question_ids: set[str]) -> bool:
     try:
-        return engine().retire(player, season, question_ids) > 0
+        return engine.retire(player, season, question_ids) > 0
     except MemoraError as error:
         # The next read returns them again, and retires them then.
         frappe.logger("memora").error(f"questions of {player} could not be retired: {error}")
         return False
 
 
-def _load(questions: list[Question], user: str, season: str | None) -> dict[str, dict[str, Any]]:
+def load_cards(
+    questions: list[Question], user: str, season: str | None
+) -> dict[str, dict[str, Any]]:
+    """What the site's loader has of these questions; nothing if it fails, which is logged."""
     loaders = frappe.get_hooks(HOOK)
     if not loaders or not questions:
         return {}
     ids = [question["question_id"] for question in questions]
     messages = list(frappe.local.message_log)
     try:
-        return _cards(frappe.get_attr(loaders[-1]), ids, {"user": user, "season": season})
+        return cards_of(frappe.get_attr(loaders[-1]), ids, {"user": user, "season": season})
     except Exception as error:
         # A message for the student that it raised with frappe.throw.
         frappe.local.message_log = messages
@@ -104,7 +121,19 @@ def _load(questions: list[Question], user: str, season: str | None) -> dict[str,
         return {}
 
 
-def _cards(
+def loader_without_request() -> tuple[Callable[..., Any] | None, bool]:
+    """The present site's loader, None without one, and whether it needs Frappe's request.
+
+    It does unless it says that it does not: `load_cards.needs_no_request = True`.
+    """
+    loaders = frappe.get_hooks(HOOK)
+    if not loaders:
+        return None, False
+    loader = frappe.get_attr(loaders[-1])
+    return loader, getattr(loader, NEEDS_NO_REQUEST, False) is not True
+
+
+def cards_of(
     loader: Callable[..., Any], ids: list[str], more: Mapping[str, str | None]
 ) -> dict[str, dict[str, Any]]:
     """What a loader returns, by question id, once it is sure that Frappe can send it."""

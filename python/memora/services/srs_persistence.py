@@ -192,6 +192,11 @@ def acknowledge(submitted: SubmitAnswer) -> Acknowledgement:
     """The answer to a durable submission; queues the drain if one is wanted."""
     if submitted["drain_wanted"]:
         request_drain()
+    return acknowledgement(submitted)
+
+
+def acknowledgement(submitted: SubmitAnswer) -> Acknowledgement:
+    """The answer to a durable submission."""
     return {
         "status": "success",
         "processed": submitted["processed"],

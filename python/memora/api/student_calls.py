@@ -1,0 +1,111 @@
+"""What a student's calls ask for and are told.
+
+For Frappe's methods (`memora.api.reviews`) and the door (`memora.wsgi`). Arguments are as a client
+sends them. Those that cannot be used are refused with `frappe.throw`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
+
+from memora._engine import MemoraError
+from memora.api.arguments import as_json, as_limit, as_submission_id, as_text
+from memora.services.srs_persistence import Acknowledgement, acknowledgement
+
+if TYPE_CHECKING:
+    from memora._engine import DueOnDay, Engine, SubmitAnswer
+
+
+class Forecast(TypedDict):
+    """How many questions of a student are due on each day, the first of which is today."""
+
+    days: list[DueOnDay]
+    total: int
+    overdue: int
+    due_now: int
+    is_degraded: bool
+    season: str | None
+
+
+class Submission(Acknowledgement):
+    """What a student is told of answers that are durable."""
+
+    xp_earned: int
+
+
+class PersistenceStatus(TypedDict):
+    """Whether a submission is in the database."""
+
+    job_id: str
+    status: Literal["pending", "persisted", "failed"]
+
+
+def as_wanted(
+    subject: object = None, topic_id: object = None, limit: object = 20
+) -> tuple[int, str | None, str | None]:
+    """The limit, subject and topic of get_review_session's arguments."""
+    return as_limit(limit), as_text("subject", subject), as_text("topic_id", topic_id)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A submission, as the engine takes it."""
+
+    player: str
+    session_data: str | None
+    responses: str | None
+    submission_id: str | None
+
+
+def as_answers(
+    player: str,
+    header: str | None,
+    session_data: object = None,
+    responses: object = None,
+    submission_id: object = None,
+) -> Answers:
+    """The submission of these arguments, and of the header Idempotency-Key."""
+    data, listed = as_json("session_data", session_data), as_json("responses", responses)
+    return Answers(player, data, listed, as_submission_id(submission_id, header))
+
+
+class Taken:
+    """A submission that the engine was asked to take, once, and what it said.
+
+    The door hands it to Frappe where Frappe must finish the call. Frappe's method must not ask the
+    engine again: without a key, the same answers would count twice.
+    """
+
+    # The key of a WSGI environment. No client can set it: headers are keys that begin with HTTP_.
+    ENVIRON: Final = "memora.taken"
+
+    def __init__(self, engine: Engine, answers: Answers) -> None:
+        self.answers: Final = answers
+        self._submitted: SubmitAnswer | None = None
+        self._error: MemoraError | None = None
+        try:
+            self._submitted = engine.submit(
+                answers.player, answers.session_data, answers.responses, answers.submission_id
+            )
+        except MemoraError as error:
+            self._error = error
+
+    def is_acknowledged(self) -> bool:
+        """Whether the answers are durable, as far as the engine knows."""
+        return self._submitted is not None
+
+    def result(self) -> SubmitAnswer:
+        """What the engine returned.
+
+        Raises:
+            MemoraError: what it raised.
+        """
+        if self._submitted is None:
+            raise self._error or MemoraError("a submission without an outcome")
+        return self._submitted
+
+
+def as_submission(submitted: SubmitAnswer) -> Submission:
+    """What the student is told of a durable submission."""
+    return {**acknowledgement(submitted), "xp_earned": submitted["xp_earned"]}

@@ -1,0 +1,272 @@
+"""What the door (`memora.wsgi`) knows of a site, for a second, and what it reads of a session.
+
+Frappe itself says what holds for the site: each second a process lets one student's call of the
+site through, and notes then, while Frappe is still connected to the site, what Frappe has just used
+for it: its configuration, hooks and settings. So nothing here reads a configuration in Frappe's
+stead, and what changes is seen within a second; a changed file at once.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+import frappe
+import redis
+from frappe.sessions import get_expiry_in_seconds
+from frappe.utils import cint, now_datetime
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from memora._engine import Engine
+from memora.services.door_frappe import followed_version
+from memora.services.door_rules import COMMANDS, SiteUnknown, ToFrappe, Version
+from memora.services.engine import engine
+from memora.services.question_cards import loader_without_request
+
+KNOWN_SECONDS: Final = 1.0
+# The door must not wait for a redis_cache that hangs.
+REDIS_SECONDS: Final = 0.15
+# Frappe's own (frappe.app.init_request).
+LARGEST_FILE: Final = 25 * 1024 * 1024
+SILENT_REDIS: Final = "redis_cache does not answer"
+RECORDER_OFF: Final = (None, False)
+
+# The files of a configuration, as they are.
+Stamp = tuple[tuple[int, int, int] | None, ...]
+
+# One for each redis_cache, by what its pool was made from: `frappe.cache` is one for all sites.
+_clients: Final[dict[int, tuple[Any, redis.Redis[Any]]]] = {}
+
+
+@dataclass(frozen=True)
+class Site:
+    """What holds for a site until `until` (time.monotonic), or until its files change."""
+
+    prefix: str
+    version: Version
+    engine: Engine
+    secret_redis: redis.Redis[Any]
+    # The hook srs_question_loader; refusal: it needs Frappe.
+    loader: Callable[..., Any] | None
+    loader_needs_request: bool
+    allows_other_origins: bool
+    most_bytes: int
+    expiry: int
+    language: str
+    # Of the site's clock over UTC.
+    offset: timedelta
+    hooks_length: int
+    files: tuple[str, ...]
+    stamp: Stamp
+    until: float
+
+    def is_known(self) -> bool:
+        """Whether what is noted still holds."""
+        return time.monotonic() < self.until and self.stamp == stamp_of(self.files)
+
+    def now(self) -> datetime:
+        """The time of the site's clock, as Frappe writes it: naive."""
+        return datetime.now(timezone.utc).replace(tzinfo=None) + self.offset
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What Redis has of a session: its record, Frappe 15's last update of it, and its user."""
+
+    record: Any
+    last_update: Any
+    user_document: Mapping[str, Any] | None
+
+
+def note_site(started: float) -> Site:
+    """What holds for the present site. Called while Frappe is connected to it.
+
+    Args:
+        started: when the call began in which Frappe read it (time.monotonic).
+
+    Raises:
+        ToFrappe: the door cannot answer for this site.
+    """
+    conf = frappe.local.conf
+    version = followed_version(conf)
+    if version is None:
+        raise ToFrappe("a Frappe that the door was not compared with: see docs/door.md")
+    secret_redis = _client()
+    # Before Frappe's hooks are looked at: a later change is a change.
+    try:
+        hooks_length: Any = secret_redis.execute_command("STRLEN", f"{conf.db_name}|app_hooks")
+    except redis.RedisError as error:
+        raise ToFrappe(SILENT_REDIS) from error
+    check_site(conf, version)
+    files = (
+        os.path.join(frappe.local.sites_path, "common_site_config.json"),
+        os.path.join(frappe.local.site_path, "site_config.json"),
+    )
+    stamp = stamp_of(files)
+    loader, loader_needs_request = loader_without_request()
+    utc = datetime.now(timezone.utc).replace(tzinfo=None)
+    return Site(
+        prefix=conf.db_name,
+        version=version,
+        engine=engine(),
+        secret_redis=secret_redis,
+        loader=loader,
+        loader_needs_request=loader_needs_request,
+        allows_other_origins=bool(conf.allow_cors),
+        most_bytes=cint(conf.get("max_file_size")) or LARGEST_FILE,
+        expiry=get_expiry_in_seconds(),
+        language=_language(conf),
+        offset=timedelta(seconds=round((now_datetime() - utc).total_seconds())),
+        hooks_length=hooks_length,
+        files=files,
+        stamp=stamp,
+        until=started + KNOWN_SECONDS,
+    )
+
+
+def check_site(conf: Any, version: Version) -> None:
+    """Check that nothing is switched on for the site that a student's call must go through.
+
+    Raises:
+        ToFrappe: something is.
+    """
+    setting = frappe.get_system_settings
+    hooks = frappe.get_hooks()
+    scripts = _server_scripts()
+    reasons = {
+        "maintenance or read-only mode": conf.maintenance_mode or frappe.flags.read_only,
+        "a rate limit of the site": conf.rate_limit,
+        "Frappe's monitor is on": conf.monitor,
+        "Frappe's request log is on": conf.enable_frappe_logger or setting("log_api_requests"),
+        "developer mode": conf.developer_mode or getattr(frappe, "_dev_server", 0),
+        "Frappe's telemetry": conf.pulse_api_key,
+        "users may have one session": cint(conf.deny_multiple_sessions)
+        or cint(setting("deny_multiple_sessions")),
+        "hooks of another app for each request": not (
+            set(hooks.get("before_request", ())) <= version.before_request
+            and set(hooks.get("after_request", ())) <= version.after_request
+            and not hooks.get("auth_hooks")
+        ),
+        "another method in place of memora's": any(
+            hooks.get("override_whitelisted_methods", {}).get(command) or command in scripts
+            for command in COMMANDS
+        ),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise ToFrappe(reason)
+
+
+def _server_scripts() -> Mapping[str, str]:
+    from frappe.core.doctype.server_script.server_script_utils import get_server_script_map
+
+    scripts: Mapping[str, str] = get_server_script_map().get("_api", {})
+    return scripts
+
+
+def _language(conf: Any) -> str:
+    """The language of users who have chosen none (frappe.translate.get_user_lang)."""
+    return frappe.get_system_settings("language") or conf.lang or "en"
+
+
+def _client() -> redis.Redis[Any]:
+    """A client of redis_cache like Frappe's, which does not wait long.
+
+    Raises:
+        ToFrappe: it is not one server by its address.
+    """
+    pool = frappe.cache.connection_pool
+    if type(pool) is not redis.ConnectionPool:
+        raise ToFrappe("redis_cache behind Sentinel")
+    known = _clients.get(id(pool))
+    if known is None or known[0] is not pool:
+        secret_arguments = pool.connection_kwargs | {
+            "socket_timeout": REDIS_SECONDS,
+            "socket_connect_timeout": REDIS_SECONDS,
+            # redis-py of Frappe 16 tries again for seconds.
+            "retry": Retry(NoBackoff(), 0),
+        }
+        ours: redis.ConnectionPool = redis.ConnectionPool(
+            connection_class=pool.connection_class, **secret_arguments
+        )
+        known = _clients[id(pool)] = (pool, redis.Redis(connection_pool=ours))
+    return known[1]
+
+
+def stamp_of(files: tuple[str, ...]) -> Stamp:
+    """What changes with each change of the files."""
+    return tuple(map(_stamp, files))
+
+
+def _stamp(file: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(file)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def see_session(site: Site, session_id: str, user_hint: str) -> Seen:
+    """Read a session and its user, as Frappe would for a call now. One round trip, or two.
+
+    Args:
+        site: whose session.
+        session_id: of the cookie.
+        user_hint: who the session's user may be, so that one round trip is enough. It is not
+            believed.
+
+    Raises:
+        ToFrappe: Redis does not answer, or the site has changed since it was noted.
+    """
+    try:
+        pickled = _ask(site, session_id, user_hint)
+        record = _loads(pickled[0])
+        user = _user_of(record)
+        if user is not None and user != user_hint:
+            pickled = _ask(site, session_id, user)
+            record = _loads(pickled[0])
+    except redis.RedisError as error:
+        raise SiteUnknown(SILENT_REDIS) from error
+    _record, last_update, document, redirect, recorder, hooks_length = pickled
+    if hooks_length != site.hooks_length:
+        raise SiteUnknown("hooks that have changed")
+    if _loads(recorder) not in RECORDER_OFF:
+        raise ToFrappe("Frappe's recorder is on")
+    if redirect is not None:
+        raise ToFrappe("a redirection after the login")
+    return Seen(record, _loads(last_update), _fields(document))
+
+
+def _ask(site: Site, session_id: str, user: str) -> list[Any]:
+    asked = site.secret_redis.pipeline(transaction=False)
+    prefix = site.prefix
+    asked.hget(f"{prefix}|session", session_id)
+    asked.hget(f"{prefix}|last_db_session_update", session_id)
+    asked.get(f"{prefix}|document_cache::User::{user}")
+    asked.hget(f"{prefix}|redirect_after_login", user)
+    asked.get(f"{prefix}|recorder-intercept")
+    asked.strlen(f"{prefix}|app_hooks")
+    found: list[Any] = asked.execute()
+    return found
+
+
+def _loads(pickled: bytes | None) -> Any:
+    """A value of Frappe's cache. Frappe itself unpickles the same ones for each call."""
+    return None if pickled is None else pickle.loads(pickled)
+
+
+def _user_of(record: Any) -> str | None:
+    data = record.get("data") if isinstance(record, dict) else None
+    user = data.get("user") if isinstance(data, dict) else None
+    return user if isinstance(user, str) else None
+
+
+def _fields(pickled: bytes | None) -> Mapping[str, Any] | None:
+    """The fields of a document of Frappe's cache."""
+    return None if pickled is None else vars(_loads(pickled))

@@ -1,0 +1,302 @@
+"""`memora.wsgi:application`: a door in front of Frappe for students' calls. Off by default.
+
+A process manager that starts it in place of `frappe.app:application` gets the same site. Calls of
+students with a live session are answered here, past the milliseconds that Frappe takes for each
+request. Everything else, and whatever is not certain, is Frappe's: it gets the request untouched,
+and answers as if there were no door. docs/door.md names every step that Frappe takes, and what
+becomes of it here.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import unquote
+
+import frappe
+from frappe.app import application as frappe_application
+from frappe.utils.response import json_handler
+
+from memora._engine import MemoraError
+from memora.api.arguments import as_days, as_required_text
+from memora.api.student_calls import (
+    Answers,
+    PersistenceStatus,
+    Submission,
+    Taken,
+    as_answers,
+    as_submission,
+    as_wanted,
+)
+from memora.services.door_counts import ANSWERED, Counts
+from memora.services.door_frappe import fingerprint_of_frappe
+from memora.services.door_rules import (
+    NO_TRACE,
+    STUDENT_CALLS,
+    Call,
+    SiteUnknown,
+    ToFrappe,
+    as_call,
+    check_csrf_token,
+    check_session,
+    check_user,
+    cookies_of_answer,
+    read_arguments,
+    read_body,
+)
+from memora.services.door_site import KNOWN_SECONDS, Site, note_site, see_session
+from memora.services.question_cards import cards_of, due_cards, retired_ones
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from memora._engine import Engine, Question
+
+# What names a site in a request (frappe.app.init_request), and what its cookies depend on.
+SiteKey = tuple[str | None, str | None, str]
+# A client can name a site in many ways.
+MOST_KEYS: Final = 256
+NOT_ASKED: Final = "once a second, Frappe is asked what holds for the site"
+FAULT: Final = "an error of the door: see logs/memora.log"
+
+# How this Frappe reads JSON (make_form_dict), and writes it (as_json).
+loads: Final[Callable[[str], Any]] = getattr(sys.modules["frappe.app"], "orjson", json).loads
+orjson_dumps: Final[Any] = getattr(sys.modules["frappe.utils.response"], "orjson_dumps", None)
+
+Answer = tuple[list[tuple[str, str]], bytes]
+_InSeason = TypeVar("_InSeason", bound=Mapping[str, Any])
+
+
+class Door:
+    """A WSGI application in front of Frappe's.
+
+    Args:
+        behind: Frappe's, which answers everything else.
+    """
+
+    def __init__(self, behind: WSGIApplication) -> None:
+        self._frappe: Final = behind
+        # Of each way in which requests name a site: what holds for it, or why the door is shut.
+        self._sites: Final[dict[SiteKey, Site | str]] = {}
+        self._noted_at: Final[dict[SiteKey, float]] = {}
+        self._counts: Final[dict[SiteKey, Counts]] = {}
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request, or let Frappe answer it."""
+        if environ.get("PATH_INFO") not in STUDENT_CALLS:
+            return self._frappe(environ, start_response)
+        key = _key(environ)
+        started = time.monotonic()
+        try:
+            headers, body = self._answer(environ, key)
+        except ToFrappe as why:
+            self._count(key, why.reason)
+        except Exception as error:
+            self._count(key, FAULT)
+            _log(error)
+        else:
+            self._count(key, ANSWERED)
+            start_response("200 OK", headers)
+            return [body]
+        return self._ask_frappe(environ, start_response, key, started)
+
+    def _answer(self, environ: WSGIEnvironment, key: SiteKey) -> Answer:
+        """The answer to a call that is a student's beyond doubt.
+
+        Raises:
+            ToFrappe: it is not, or Frappe must answer it.
+        """
+        call = as_call(environ)
+        site = self._sites.get(key)
+        if isinstance(site, str) and not self._is_old(key):
+            raise ToFrappe(site)
+        if not isinstance(site, Site) or not site.is_known():
+            raise ToFrappe(NOT_ASKED)
+        if site.allows_other_origins and "HTTP_ORIGIN" in environ:
+            raise ToFrappe("a call from another origin")
+        body = read_body(environ, site.most_bytes)
+        arguments = read_arguments(environ, body, call, loads)
+        try:
+            seen = see_session(site, call.session_id, unquote(call.cookies.get("user_id", "")))
+        except SiteUnknown:
+            self._sites.pop(key, None)
+            raise
+        player, data = check_session(
+            seen.record, seen.last_update, site.now(), site.expiry, site.version
+        )
+        user = check_user(seen.user_document, player)
+        check_csrf_token(environ, data, call.http_method)
+        try:
+            ask = _prepared(site, player, call, arguments, environ)
+        except ToFrappe:
+            raise
+        except Exception as error:
+            # What frappe.throw has begun in this thread.
+            frappe.destroy()
+            raise ToFrappe("arguments that are refused") from error
+        try:
+            body = _body(ask())
+        except MemoraError as error:
+            raise ToFrappe(f"the engine: {error.code}") from error
+        secure = environ.get("wsgi.url_scheme") == "https"
+        told = {"expiry": site.expiry, "language": site.language}
+        headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+        if site.version.major >= 16:
+            headers.append(("Cache-Control", NO_TRACE))
+        headers += [
+            ("Set-Cookie", value)
+            for value in cookies_of_answer(call, player, user, site.version, told, secure)
+        ]
+        return headers, body
+
+    def _ask_frappe(
+        self,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        key: SiteKey,
+        started: float,
+    ) -> Iterable[bytes]:
+        """Let Frappe answer, and note what holds for its site if that is not known."""
+        known = self._sites.get(key)
+        if isinstance(known, str) and not self._is_old(key):
+            return self._frappe(environ, start_response)
+        if isinstance(known, Site) and known.is_known():
+            return self._frappe(environ, start_response)
+        statuses: list[str] = []
+
+        def note_status(status: str, headers: Any, *more: Any) -> Any:
+            statuses.append(status)
+            return start_response(status, headers, *more)
+
+        answer = self._frappe(environ, note_status)
+        # Frappe stays connected to the site until its answer is closed.
+        try:
+            self._note(key, started, statuses == ["200 OK"])
+        except Exception as error:
+            self._sites.pop(key, None)
+            _log(error)
+        return answer
+
+    def _note(self, key: SiteKey, started: float, is_answered: bool) -> None:
+        if not getattr(frappe.local, "initialised", False):
+            return
+        if key not in self._sites and len(self._sites) >= MOST_KEYS:
+            for known in (self._sites, self._noted_at, self._counts):
+                known.clear()
+        try:
+            site: Site | str = note_site(started)
+        except ToFrappe as why:
+            site = why.reason
+        if isinstance(site, Site) and not is_answered:
+            # Frappe refused this call, perhaps for how it names the site.
+            return
+        self._noted_at[key] = started
+        self._sites[key] = site
+        self._counts.setdefault(key, Counts()).tell()
+
+    def _is_old(self, key: SiteKey) -> bool:
+        return time.monotonic() > self._noted_at.get(key, 0.0) + KNOWN_SECONDS
+
+    def _count(self, key: SiteKey, name: str) -> None:
+        counts = self._counts.get(key)
+        if counts is not None:
+            counts.add(name)
+
+
+def _key(environ: WSGIEnvironment) -> SiteKey:
+    return (
+        environ.get("HTTP_HOST"),
+        environ.get("HTTP_X_FRAPPE_SITE_NAME"),
+        environ.get("wsgi.url_scheme", ""),
+    )
+
+
+def _prepared(
+    site: Site, player: str, call: Call, arguments: Mapping[str, Any], environ: WSGIEnvironment
+) -> Callable[[], Mapping[str, Any]]:
+    """What asks the engine, and returns what the method of this name would.
+
+    Raises:
+        Exception: of any kind: the arguments cannot be used.
+    """
+    engine = site.engine
+    if call.name == "get_review_session":
+        wanted, load = as_wanted(**arguments), _loader(site)
+        return lambda: _in_season(due_cards(engine, load, player, *wanted))
+    if call.name == "get_forecast":
+        days = as_days(arguments.get("days", 30))
+        return lambda: _in_season(engine.forecast(player, days))
+    if call.name == "get_persistence_status":
+        job_id = as_required_text("job_id", arguments.get("job_id"))
+        return lambda: _status(engine, player, job_id)
+    answers = as_answers(player, environ.get("HTTP_IDEMPOTENCY_KEY"), **arguments)
+    return lambda: _submit(engine, answers, environ)
+
+
+def _in_season(answer: _InSeason) -> _InSeason:
+    if answer["season"] is None:
+        raise ToFrappe("no season is active")
+    return answer
+
+
+def _status(engine: Engine, player: str, job_id: str) -> PersistenceStatus:
+    status = engine.persistence_status(player, job_id)
+    if status is None:
+        raise ToFrappe("a submission that the student does not have")
+    return {"job_id": job_id, "status": status}
+
+
+def _submit(engine: Engine, answers: Answers, environ: WSGIEnvironment) -> Submission:
+    """Take answers. The engine is asked once, whoever finishes the call."""
+    taken = environ[Taken.ENVIRON] = Taken(engine, answers)
+    if not taken.is_acknowledged():
+        raise ToFrappe("a submission that was not acknowledged")
+    submitted = taken.result()
+    if submitted["drain_wanted"]:
+        raise ToFrappe("a submission after which a drain is queued")
+    return as_submission(submitted)
+
+
+def _loader(site: Site) -> Callable[..., dict[str, dict[str, Any]]]:
+    if site.loader_needs_request:
+        raise ToFrappe("the srs_question_loader needs a request: see docs/lessons.md")
+    loader = site.loader
+
+    def load(questions: list[Question], user: str, season: str | None) -> dict[str, dict[str, Any]]:
+        if loader is None or not questions:
+            return {}
+        ids = [question["question_id"] for question in questions]
+        try:
+            cards = cards_of(loader, ids, {"user": user, "season": season})
+        except Exception as error:
+            raise ToFrappe("the srs_question_loader failed") from error
+        if retired_ones(cards):
+            raise ToFrappe("retired questions")
+        return cards
+
+    return load
+
+
+def _body(message: Mapping[str, Any]) -> bytes:
+    """The JSON of an answer (frappe.utils.response.as_json)."""
+    told = {"message": message}
+    if orjson_dumps:
+        # Frappe 16.
+        return bytes(orjson_dumps(told, default=json_handler, decode=False))
+    return json.dumps(told, default=json_handler, separators=(",", ":")).encode()
+
+
+def _log(error: Exception) -> None:
+    """Log a fault of the door's own. What is half done of Frappe's in this thread is dropped."""
+    try:
+        frappe.logger("memora").error("the door failed, and Frappe answers", exc_info=error)
+    except Exception:
+        print(f"memora: the door failed, and Frappe answers: {error!r}")
+
+
+# Reading Frappe's source takes a moment: before the process manager's processes are forked.
+fingerprint_of_frappe()
+application: Final = Door(frappe_application)
