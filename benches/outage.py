@@ -182,7 +182,7 @@ def show(report: Report, found: dict[str, list[Call]]) -> None:
         "later p50 ms",
         "later p99",
     ]
-    report.add(f"## Students' calls while servers are away\n\n{table(headings, rows)}")
+    report.add(f"## Students' calls while servers are down\n\n{table(headings, rows)}")
     report.claim(
         "one server away: slowest p99 of the first call after the fault, ms",
         slowest[True],

@@ -241,7 +241,7 @@ def main() -> None:
         left = [
             message.id for message in translations(language) if message.id and not message.string
         ]
-        print(f"{language}: {len(left)} messages are not translated")
+        print(f"{language}: not translated: {len(left)}")
         for text in left:
             print(f"  {text!s}")
 

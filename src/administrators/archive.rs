@@ -71,7 +71,7 @@ impl Engine {
             return Ok(progress);
         }
         // A process that still takes it for the active season learns otherwise, unless the cache
-        // is away.
+        // is down.
         if let Err(error) = self.season_changed(false) {
             log::debug!("the cache cannot be told that {season} is being archived: {error}");
         }

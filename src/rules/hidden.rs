@@ -11,7 +11,7 @@ use super::review::Review;
 /// The score of a hidden question in its student's sorted set.
 pub const NEVER: f64 = f64::INFINITY;
 
-/// The site's retired questions, as of a version. Each change of them has a higher version than the
+/// The site's retired questions, at a version. Each change of them has a higher version than the
 /// one before.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retired {

@@ -74,7 +74,7 @@ class Board:
 
     @property
     def is_over(self) -> bool:
-        """Whether all are to end."""
+        """Whether all must end."""
         return bool(self._numbers[0])
 
     @is_over.setter

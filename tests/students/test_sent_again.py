@@ -90,7 +90,7 @@ def test_it_is_answered_as_the_first_time(student: Site, meanwhile: Callable[[Si
 
 @pytest.mark.parametrize("is_first", [True, False], ids=["first", "again"])
 def test_an_outage_of_the_cache(student: Site, is_first: bool) -> None:
-    """One of the two is sent while the cache is away; `remaining_items` is told alike."""
+    """One of the two is sent while the cache is down; `remaining_items` is told alike."""
     one, other = student.engine(), student.engine()
 
     def send(engine: Engine, is_away: bool) -> dict[str, Any]:

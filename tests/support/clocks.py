@@ -63,7 +63,7 @@ class Clock:
         self._numbers[0] += 1
 
     def offsets_since(self, changes: int) -> list[float]:
-        """All offsets since this many changes, the first one being that of then."""
+        """The offset that held after this many changes, and all later ones."""
         return [self._numbers[1 + change] / NANO for change in range(changes, self.changes + 1)]
 
     def settings(self, library: Path) -> dict[str, str]:

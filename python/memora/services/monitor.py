@@ -216,7 +216,7 @@ def monitor() -> Monitor:
 def latency() -> LatencyChart:
     """How long students' calls took, and how long submissions waited to be saved.
 
-    In the last hour and day; empty while the cache is away.
+    In the last hour and day; empty while the cache is down.
     """
     try:
         found = engine().latency()

@@ -71,7 +71,7 @@ def _warning(state: State) -> str | None:
             "pause_scheduler, disable_scheduler and maintenance_mode in the site's configuration."
         ),
         "dormant": _(
-            "Nobody has logged in for days, so Frappe's scheduler runs once a day. Calls with an "
+            "Nobody has logged in lately, so Frappe's scheduler runs once a day. Calls with an "
             "API key do not count: log in, or raise the days in System Settings (dormant_days)."
         ),
         "late": _(

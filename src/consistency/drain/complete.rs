@@ -1,4 +1,4 @@
-//! Taking what waits from both places, the journal's stream and `memora_journal`, as of one moment.
+//! Taking what waits in both places, the journal's stream and `memora_journal`, at one moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -43,8 +43,8 @@ impl Engine {
         Ok((others, kept))
     }
 
-    /// Keeps in `memora_journal` what was found in the journal alone, and what it has no more or
-    /// its replicas lack: a load that asks the one that was promoted must find it, until it is
+    /// Keeps in `memora_journal` what was found in the journal alone, and what it no longer has
+    /// or its replicas lack: a load that asks the one that was promoted must find it, until it is
     /// written. Returns what it adds.
     fn keep_lacking(
         &self,
@@ -90,7 +90,7 @@ impl Engine {
     }
 
     /// What waits of some students in the stream beside the entries that were taken, and in the
-    /// table, both as of one moment: the table does not change between two looks at it. Else an
+    /// table, both at one moment: the table does not change between two looks at it. Otherwise an
     /// entry of the table could seem older than one of the stream that it came after.
     fn read_both(
         &self,

@@ -1,8 +1,8 @@
 //! The questions that the site has retired.
 //!
 //! A row for each question that was ever retired, and one without a question that has the version
-//! of the last change. A change locks that row first, so versions are committed in their order: who has seen
-//! one has seen all before it.
+//! of the last change. A change locks that row first, so versions are committed in their order: a process that
+//! has seen one has seen all before it.
 
 use mysql::{Conn, Value};
 

@@ -59,7 +59,7 @@ impl Connect for TestServer {
 }
 
 fn lost() -> Error {
-    Error::Unavailable { server: Server::Cache, cause: "it is away".to_owned(), answered: false }
+    Error::Unavailable { server: Server::Cache, cause: "it is down".to_owned(), answered: false }
 }
 
 /// A pool whose calls wait as long as the test takes, by default.

@@ -95,7 +95,7 @@ impl Keys {
         self.of_student("srs-fence", player, season)
     }
 
-    /// Cache: who has a cached schedule of a season, by the time at which it goes.
+    /// Cache: who has a cached schedule of a season, by the time at which it expires.
     pub fn students(&self, season: &str) -> String {
         self.of_all(&format!("srs-students:{season}"))
     }

@@ -210,7 +210,6 @@ memora.SRSMonitor = class {
 				: tile(__("Safe Mode"), __("Off"), __("Reads come from the cache"), "green"),
 			tile(
 				__("Waiting to Be Saved"),
-				// While the journal is down, only what is kept in MariaDB can be counted.
 				count(status.backlog, journal.reachable || status.backlog),
 				...memora.format.saving(status, latency)
 			),
