@@ -11,7 +11,7 @@ from memora._engine import Engine
 from memora.services import srs_archiver, srs_jobs
 from tests import frappe_standin as frappe
 from tests.administrators.test_archive import ARCHIVE, old, status_of
-from tests.support.site_under_test import PLAYER, SEASON, Record, Site
+from tests.support.site_under_test import PLAYER, SEASON, Record, Site, session
 
 __all__ = ["old"]
 
@@ -116,6 +116,20 @@ def test_records_of_a_season_that_is_archived_do_not_change(site: Site, app: App
             change()
         frappe.local.db.rollback()
     assert srs_archiver.SRSArchiver().archive_season(old)["done"] == 4001
+
+
+def test_an_edited_rung_is_where_memory_begins_again(site: Site, app: App, engine: Engine) -> None:
+    engine.submit(PLAYER, session_data=session("q", is_correct=False))
+    engine.drain()
+    row = site.rows()["q"]
+    save("Player Memory Tracker", row["name"], subject=None)
+    assert site.rows()["q"]["memory_stability"] == row["memory_stability"] > 0
+    save("Player Memory Tracker", row["name"], stability=4)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    row = site.rows()["q"]
+    assert float(row["memory_stability"]) == pytest.approx(14, abs=0.01)
+    assert row["lapses"] == 1
 
 
 def stop(_news: object) -> None:

@@ -3,7 +3,8 @@ then have.
 
 The ledger is a file that outlives its writer. A submission that was begun but has no ending, or
 ended in an error, may count or not; an acknowledged one counts, in its order. From that follow the
-possible states of each question, by the rules in `tests.support.expectation`.
+possible states of each question, by the rules in `tests.support.expectation` and
+`tests.support.fsrs`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support import fsrs
 from tests.support.expectation import (
     DAYS_AFTER_ANSWER,
     DAYS_AFTER_LESSON,
@@ -26,6 +28,11 @@ from tests.support.expectation import (
 DAY: Final = 86400
 # Clocks are read before and after a call, states are dated in whole seconds.
 SECOND: Final = 1.0
+# Each submission whose outcome is unknown may double what a question's memory can be. Of more than
+# so many possible states none is told any more.
+MOST_STATES: Final = 64
+RETENTION: Final = 0.9
+LONGEST_DAYS: Final = 365
 
 
 @dataclass(frozen=True)
@@ -41,13 +48,44 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Remembered:
+    """What is remembered of a question: FSRS's two numbers, None before the first answer; and how
+    often it was wrong."""
+
+    memory: fsrs.Memory | None = None
+    lapses: int = 0
+
+    def fits(self, row: Mapping[str, Any]) -> bool:
+        """Whether a row of the table has this, up to what the engine's single precision leaves."""
+        expected = self.memory or (0.0, 0.0)
+        found = float(row["memory_stability"]), float(row["memory_difficulty"])
+        return row["lapses"] == self.lapses and all(
+            abs(one - other) <= 0.001 + other / 1000
+            for one, other in zip(found, expected, strict=True)
+        )
+
+    def after(self, days: int, rung: int, grade: int) -> Remembered:
+        """This after an answer, so many days after the one before; `rung` is from before it."""
+        known = self.memory or (fsrs.of_rung(DAYS_AFTER_ANSWER[rung]) if rung else None)
+        after = fsrs.after(known, days, grade)
+        rounded = fsrs.Memory(round(after.stability, 4), round(after.difficulty, 4))
+        return Remembered(rounded, self.lapses + (grade == fsrs.AGAIN))
+
+
+@dataclass(frozen=True)
 class State:
-    """A possible state of a question: last answered at one time, due days after another."""
+    """A possible state of a question: last answered at one time, due days after another.
+
+    What is remembered may be anything if it is None; then the days are those that it can be least.
+    """
 
     stability: int
     answered: Moment | None
     due_since: Moment
     days: int
+    remembered: Remembered | None = Remembered()
+    # By FSRS: the ledger's double precision may round to another day.
+    is_about: bool = False
 
     def may_be_due(self, now: float) -> bool:
         """Whether it can be due at this time."""
@@ -55,6 +93,8 @@ class State:
 
     def must_be_due(self, now: float) -> bool:
         """Whether it is due at this time in any case."""
+        if self.is_about and self.remembered is None:
+            return False
         return self.due_since.latest + self.days * DAY + SECOND <= now
 
     def fits(self, row: Mapping[str, Any]) -> bool:
@@ -63,15 +103,23 @@ class State:
             row["last_review_date"] is None
         ):
             return False
+        if self.remembered is None:
+            return self.is_about or self.has_date(row, self.days)
+        around = (-1, 0, 1) if self.is_about else (0,)
+        is_date = any(self.has_date(row, self.days + more) for more in around)
+        return is_date and self.remembered.fits(row)
+
+    def has_date(self, row: Mapping[str, Any], days: int) -> bool:
+        """Whether a row was answered then, and is due so many days later."""
         due = unix(row["next_review_date"])
-        if not self.due_since.has(due - self.days * DAY):
+        if not self.due_since.has(due - days * DAY):
             return False
         if self.answered is None:
             return True
         last = unix(row["last_review_date"])
         # If the answer itself set the date, it is exactly this many days later, to the second.
         return self.answered.has(last) and (
-            self.due_since != self.answered or due == int(last) + self.days * DAY
+            self.due_since != self.answered or due == int(last) + days * DAY
         )
 
 
@@ -89,13 +137,43 @@ class Given:
     duration_ms: int = 3000
     attempts: int | None = None
 
-    def after(self, state: State, moment: Moment) -> State:
-        """The state after this answer."""
+    def after(self, state: State, moment: Moment, by_fsrs: str | None) -> set[State]:
+        """The states that there can be after this answer: several where it is not known on which
+        day it was given.
+
+        Args:
+            state: the one before it.
+            moment: when it was given.
+            by_fsrs: the student, if FSRS makes the dates.
+        """
         if self.attempts is None:
             stability = stability_after_answer(state.stability, self.is_correct, self.duration_ms)
-            return State(stability, moment, moment, DAYS_AFTER_ANSWER[stability])
-        stability = stability_after_lesson(self.attempts, self.duration_ms)
-        return State(stability, moment, moment, DAYS_AFTER_LESSON[stability])
+            days = DAYS_AFTER_ANSWER[stability]
+            grade = fsrs.grade_of_answer(self.is_correct, None, self.duration_ms)
+        else:
+            stability = stability_after_lesson(self.attempts, self.duration_ms)
+            days, grade = DAYS_AFTER_LESSON[stability], stability
+        after = State(stability, moment, moment, days)
+        if state.remembered is None:
+            days = days if by_fsrs is None else 1
+            return {replace(after, days=days, remembered=None, is_about=by_fsrs is not None)}
+        known = state.remembered
+        possible = {
+            known.after(between, state.stability, grade) for between in days_since(state, moment)
+        }
+        if by_fsrs is None:
+            return {replace(after, remembered=remembered) for remembered in possible}
+        return {
+            replace(
+                after, days=self.days(remembered, by_fsrs), remembered=remembered, is_about=True
+            )
+            for remembered in possible
+        }
+
+    def days(self, remembered: Remembered, player: str) -> int:
+        """Days until the next review, by FSRS."""
+        assert remembered.memory is not None
+        return fsrs.days(remembered.memory, RETENTION, LONGEST_DAYS, player, self.question_id)
 
     def as_json(self) -> dict[str, Any]:
         """As the engine takes it."""
@@ -106,11 +184,28 @@ class Given:
         return {"question_id": self.question_id, **fields}
 
 
-class Ledger:
-    """The ledger of one student; what other processes have written is read when it is asked for."""
+def days_since(state: State, moment: Moment) -> set[int]:
+    """How many days after a state's last answer a moment can be; never answered: as if it were due
+    today."""
+    if state.answered is None:
+        return {DAYS_AFTER_ANSWER.get(state.stability, 0)}
+    earlier = (state.answered.earliest - SECOND, state.answered.latest + SECOND)
+    later = (moment.earliest - SECOND, moment.latest + SECOND)
+    return {max(0, int(two // DAY - one // DAY)) for one in earlier for two in later}
 
-    def __init__(self, path: Path, states: Mapping[str, State]) -> None:
+
+class Ledger:
+    """The ledger of one student; what other processes have written is read when it is asked for.
+
+    Args:
+        path: of its file.
+        states: of the student's questions at the beginning.
+        by_fsrs: the student, if FSRS makes the dates.
+    """
+
+    def __init__(self, path: Path, states: Mapping[str, State], by_fsrs: str | None = None) -> None:
         self.path: Final = path
+        self.by_fsrs: Final = by_fsrs
         self.states: Final = {name: {state} for name, state in states.items()}
         self.acknowledged: Final[list[str]] = []
         # Submissions that may count: all but those that were refused permanently.
@@ -173,17 +268,32 @@ class Ledger:
             return
         for name, states in before.items():
             self.states[name] |= states
+            if len(self.states[name]) > MOST_STATES:
+                self.states[name] = {self.any_of(state) for state in self.states[name]}
 
     def _apply(self, answer: Given, moment: Moment) -> None:
         name = answer.question_id
-        after = self.states[name] = {answer.after(state, moment) for state in self.states[name]}
+        after = self.states[name] = set().union(
+            *(answer.after(state, moment, self.by_fsrs) for state in self.states[name])
+        )
         stage = name.partition(":")[0]
         if stage != name and stage in self.states:
             self.states[stage] = {
-                replace(state, due_since=atom.due_since, days=atom.days)
-                for state in self.states[stage]
-                for atom in after
+                self.moved(state, atom) for state in self.states[stage] for atom in after
             }
+
+    def moved(self, stage: State, atom: State) -> State:
+        """The state of a stage after an answer to one of its atoms."""
+        moved = replace(stage, due_since=atom.due_since, days=atom.days, is_about=atom.is_about)
+        is_any = self.by_fsrs is not None and atom.remembered is None
+        return replace(moved, remembered=None) if is_any else moved
+
+    def any_of(self, state: State) -> State:
+        """A state of which it is not told any more what is remembered."""
+        if state.answered is None:
+            return state
+        days = state.days if self.by_fsrs is None else 1
+        return replace(state, days=days, remembered=None)
 
     def _write(self, line: Mapping[str, Any]) -> None:
         # One write, so that a writer that is killed leaves whole lines.

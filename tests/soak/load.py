@@ -22,7 +22,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from memora._engine import Engine, InvalidInput, MemoraError, RateLimited, ServiceUnavailable
-from tests.soak.ledger import Given, Ledger, Moment, State, unix
+from tests.soak.ledger import (
+    LONGEST_DAYS,
+    RETENTION,
+    Given,
+    Ledger,
+    Moment,
+    State,
+    unix,
+)
 from tests.support.clocks import Clock, TrueTime
 from tests.support.site_under_test import SEASON, TRACKER, Record, Site
 
@@ -32,6 +40,16 @@ QUESTIONS: Final = FROM_THE_START + ADDED_LATER
 FIRST_DUE: Final = datetime(2026, 1, 1)
 FIRST: Final = State(2, None, Moment(unix(FIRST_DUE), unix(FIRST_DUE)), 0)
 NEVER: Final = State(0, None, Moment(math.inf, math.inf), 0)
+BY_FSRS: Final = json.dumps(
+    {
+        "ladder": {
+            "fast_ms": 2000,
+            "slow_ms": 6000,
+            "days": [1, 3, 7, 14],
+            "fsrs": {"retention": RETENTION, "longest_days": LONGEST_DAYS},
+        }
+    }
+)
 MOST_SHOWN: Final = 50
 SAFE_MODE_SHOWN: Final = 10
 # The share of submissions that have a key.
@@ -126,6 +144,8 @@ class Students:
         self, folder: Path, number: int, place: int = MOST_PLACES - 1, since: float | None = None
     ) -> None:
         self.folder: Final = folder
+        # It is there if FSRS makes the dates.
+        self.by_fsrs: Final = folder / "by-fsrs"
         self.number: Final = number
         self.names: Final = [f"student{place}@school.example" for place in range(number)]
         self.place: Final = place
@@ -151,6 +171,8 @@ class Students:
             site.add_users(player)
             site.add(player, [Record(name) for name in FROM_THE_START])
         site.sql(f"UPDATE {TRACKER} SET next_review_date = %s", (FIRST_DUE,))
+        if self.by_fsrs.exists():
+            site.sql("UPDATE `tabGame Subscription Season` SET scheduling = %s", (BY_FSRS,))
 
     def path(self, player: str) -> Path:
         """Where a student's ledger is."""
@@ -160,7 +182,8 @@ class Students:
         """A student's ledger as this process knows it."""
         if player not in self._ledgers:
             states = {name: NEVER if name in ADDED_LATER else FIRST for name in QUESTIONS}
-            self._ledgers[player] = Ledger(self.path(player), states)
+            by_fsrs = player if self.by_fsrs.exists() else None
+            self._ledgers[player] = Ledger(self.path(player), states, by_fsrs)
         return self._ledgers[player]
 
     def count(self, what: Count, number: int = 1) -> None:

@@ -59,6 +59,7 @@ def soak(
     report: Callable[[str], None],
     only: Sequence[str] = ("",),
     most_wrong: float = MOST_WRONG,
+    by_fsrs: bool = False,
 ) -> list[str]:
     """Inflict faults on a site under load.
 
@@ -70,6 +71,7 @@ def soak(
         only: faults with one of these in their name.
         most_wrong: how far clocks are from the truth at most, in seconds. 0: no fault touches a
             clock.
+        by_fsrs: the season is scheduled by FSRS.
 
     Returns: everything that went wrong.
     """
@@ -77,6 +79,8 @@ def soak(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="memora-soak-")))
         students = Students(folder, STUDENTS)
+        if by_fsrs:
+            students.by_fsrs.touch()
         students.enter(site)
         crew = stack.enter_context(Crew(site, students, seed))
         for job in ["web"] * WEB_PROCESSES + ["drain"] * DRAINS:
@@ -185,6 +189,7 @@ def main() -> int:
         "--snapshot-isolation", action="store_true", help="of MariaDB, as from 11.6.2 on"
     )
     parser.add_argument("--true-clocks", action="store_true", help="no clock is wrong")
+    parser.add_argument("--fsrs", action="store_true", help="the season is scheduled by FSRS")
     parser.add_argument("--sick", action="store_true", help="a healthy process beside a sick one")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each sickness")
     options = parser.parse_args()
@@ -203,7 +208,15 @@ def main() -> int:
             wrong = neighbours(site, options.seconds, options.seed, report, options.only)
         else:
             most_wrong = 0.0 if options.true_clocks else MOST_WRONG
-            wrong = soak(site, options.faults, options.seed, report, options.only, most_wrong)
+            wrong = soak(
+                site,
+                options.faults,
+                options.seed,
+                report,
+                options.only,
+                most_wrong,
+                options.fsrs,
+            )
     for line in wrong[:50]:
         report(line)
     well = (

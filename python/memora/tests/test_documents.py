@@ -88,10 +88,43 @@ class TestSeason(ReviewTestCase):
         counts = submit_review_session(responses=answers)["new_stability_counts"]
         self.assertEqual(counts, {"1": 0, "2": 0, "3": 0, "4": 1, "5": 1})
 
+    def test_a_season_that_is_scheduled_by_fsrs(self) -> None:
+        for values in (
+            {"desired_retention": 0.5},
+            {"longest_interval_days": 40_000},
+            {"fsrs_parameters": "[1]"},
+        ):
+            with self.assertRaises(frappe.ValidationError, msg=str(values)):
+                season("SEASON-2026", scheduler="FSRS", **values).validate()
+        document = frappe.get_doc("Game Subscription Season", SEASON)
+        self.addCleanup(self.without_ladders)
+        document.scheduler = "FSRS"
+        document.save(ignore_permissions=True)
+        frappe.db.commit()
+        frappe.set_user(STUDENT)
+        answers = [{"question_id": "q", "quality": 5}, {"question_id": "r", "quality": 0}]
+        submit_review_session(responses=answers)
+        frappe.set_user("Administrator")
+        save_answers()
+        easy, again = self.record("q"), self.record("r")
+        # What FSRS-6 says of a first easy and a first wrong answer.
+        self.assertEqual((easy.memory_stability, again.memory_stability), (8.2956, 0.212))
+        self.assertEqual((easy.lapses, again.lapses), (0, 1))
+        days = [
+            (record.next_review_date - record.last_review_date.replace(microsecond=0)).days
+            for record in (easy, again)
+        ]
+        self.assertEqual(days, [8, 1])
+
+    def record(self, question_id: str) -> Any:
+        found = {"player": STUDENT, "season": SEASON, "question_id": question_id}
+        return frappe.get_doc("Player Memory Tracker", found)
+
     def without_ladders(self) -> None:
         frappe.set_user("Administrator")
         document = frappe.get_doc("Game Subscription Season", SEASON)
         document.subject_ladders = []
+        document.scheduler = "Ladder"
         document.save(ignore_permissions=True)
         frappe.db.commit()
 
@@ -200,6 +233,21 @@ class TestRecord(ReviewTestCase):
         record.reload()
         self.assertEqual(record.stability, 2)
         self.assertEqual([question["stability"] for question in self.due()], [2])
+
+    def test_an_edited_rung_is_where_memory_begins_again(self) -> None:
+        frappe.set_user(STUDENT)
+        submit_review_session(responses=[{"question_id": "q", "quality": 4}])
+        frappe.set_user("Administrator")
+        save_answers()
+        found = {"player": STUDENT, "season": SEASON, "question_id": "q"}
+        record = frappe.get_doc("Player Memory Tracker", found)
+        record.save()
+        self.assertGreater(record.memory_stability, 2)
+        record.stability = 4
+        record.save()
+        frappe.db.commit()
+        record.reload()
+        self.assertEqual((record.memory_stability, record.memory_difficulty), (0, 0))
 
     def test_a_deleted_record_is_no_longer_due(self) -> None:
         record = self.add_record("q")
