@@ -832,10 +832,16 @@ class Document:
             if docfield.get("set_only_once") and getattr(self, name) != getattr(before, name):
                 throw(f"Value cannot be changed for {docfield['label']}", CannotChangeConstantError)
         local.db.set_value(self.doctype, self.name, self.get_valid_dict(), update_modified=False)
-        for name, _doctype in get_tables(self.doctype):
+        for name, doctype in get_tables(self.doctype):
             for row in getattr(self, name) or []:
+                row.doctype = doctype
                 values = row.get_valid_dict()
-                local.db.set_value(row.doctype, row.name, values, update_modified=False)
+                if row.name:
+                    local.db.set_value(doctype, row.name, values, update_modified=False)
+                    continue
+                row.name = generate_hash(length=10)
+                values |= {"name": row.name, "parent": self.name, "parentfield": name}
+                local.db.bulk_insert(doctype, list(values), [list(values.values())])
         self.run_method("on_update")
         return self
 
