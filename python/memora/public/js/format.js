@@ -31,6 +31,16 @@ memora.format.duration = (seconds) => {
 	return __("{0} hours", [memora.format.number(seconds / 3600, 0)]);
 };
 
+// How safe the journal is: in a word, with its settings, and a colour.
+memora.format.journal = ({ reachable, durable, appendonly, appendfsync, maxmemory_policy }) => {
+	if (!reachable) return [__("Out of Reach"), __("New answers are kept in MariaDB"), "red"];
+	const settings = appendonly
+		? `appendfsync ${appendfsync}, ${maxmemory_policy}`
+		: "appendonly no";
+	const word = durable ? __("Durable") : __("Not Durable");
+	return [word, memora.html`<bdi>${settings}</bdi>`, durable ? "green" : "orange"];
+};
+
 // What stands beside the number of submissions that wait to be saved, and its colour.
 memora.format.saving = ({ backlog, backlog_age_seconds }, { saved_in_time_percent }) => {
 	const percent = saved_in_time_percent ?? 100;

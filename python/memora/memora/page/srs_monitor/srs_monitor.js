@@ -188,18 +188,7 @@ memora.SRSMonitor = class {
 						memora.html`<bdi>${status.cause}</bdi>`,
 						"red"
 					),
-			journal.reachable
-				? tile(
-						__("Journal"),
-						journal.durable ? __("Durable") : __("Not Durable"),
-						memora.html`<bdi>${
-							journal.appendonly
-								? `appendfsync ${journal.appendfsync}, ${journal.maxmemory_policy}`
-								: "appendonly no"
-						}</bdi>`,
-						journal.durable ? "green" : "orange"
-					)
-				: tile(__("Journal"), __("Out of Reach"), __("New answers are kept in MariaDB"), "red"),
+			tile(__("Journal"), ...memora.format.journal(journal)),
 			status.is_safe_mode
 				? tile(
 						__("Safe Mode"),
