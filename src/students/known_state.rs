@@ -180,12 +180,16 @@ impl Engine {
 }
 
 impl Before {
-    /// A submission with how the season schedules, as far as its questions may count on them: the entry
-    /// keeps this, and whoever computes it again uses the same.
+    /// A submission with how the season schedules, as far as its questions may count on it: the
+    /// entry keeps this, and whoever computes it again uses the same.
     pub(super) fn scheduled(&self, player: &str, submission: &Submission) -> Submission {
-        let known = self.states.values().filter_map(|state| state.subject.as_deref());
-        let subjects = known.chain(submission.subject.as_deref());
-        let scheduling = self.scheduling.only(subjects);
+        let subject_of = |id: &String| self.states.get(id).and_then(|state| state.subject.as_deref());
+        let subjects: Option<Vec<&str>> = submission.question_ids().iter().map(subject_of).collect();
+        // Another submission may give any subject to a question that has none yet.
+        let scheduling = match subjects {
+            Some(subjects) => self.scheduling.only(subjects),
+            None => self.scheduling.clone(),
+        };
         let seed = if scheduling.uses_fsrs() { seed_of(player) } else { 0 };
         Submission { scheduling, seed, ..submission.clone() }
     }

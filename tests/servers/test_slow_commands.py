@@ -157,3 +157,25 @@ def test_a_rebuild_while_answers_wait_and_many_have_no_records(school: Site) -> 
 def test_an_uninstalled_app_leaves_slowly(school: Site) -> None:
     remember_students(school, time.time() + 100_000)
     check_none_is_slow(school, school.engine().uninstall)
+
+
+def test_a_student_who_has_suspended_very_many_holds_up_nobody(school: Site) -> None:
+    school.sql(
+        "INSERT INTO memora_suspended (player, question_id) "
+        f"SELECT %s, CONCAT('question-number-', seq) FROM seq_1_to_{2 * QUESTIONS} WHERE MOD(seq, 5)",
+        (PLAYER,),
+    )
+    engine = school.engine()
+    engine.cache_clear(PLAYER, SEASON)
+    some = [f"question-number-{number}" for number in range(0, QUESTIONS, 5)]
+
+    def hide_and_show() -> None:
+        for change in (engine.retire_questions, engine.restore_questions):
+            change(some, "manager@school.example")
+            engine.due(PLAYER)
+        engine.submit(PLAYER, session_data=session(*FIFTY))
+
+    try:
+        check_none_is_slow(school, hide_and_show)
+    finally:
+        school.sql("DELETE FROM memora_suspended")

@@ -499,6 +499,19 @@ def test_a_suspended_question_stays_so_in_the_next_season(site: Site, engine: En
     assert engine.due_ids_in_season(PLAYER, other, 50)[0] == ["q0", "q1"]
 
 
+def test_a_suspended_question_that_an_app_puts_back_into_the_cache_stays_hidden(
+    site: Site, engine: Engine
+) -> None:
+    fill(site, (PLAYER,))
+    engine.suspend_question(PLAYER, "q0")
+    assert "q0" not in ids(engine.due(PLAYER, limit=50))
+    engine.cache_remove(PLAYER, SEASON, "q0")
+    engine.cache_add(PLAYER, SEASON, [("q0", 1.7e9), ("q1", 1.7e9)])
+    assert {"q0", "q1"} & set(ids(engine.due(PLAYER, limit=50))) == {"q1"}
+    engine.resume_question(PLAYER, "q0")
+    assert {"q0", "q1"} <= set(ids(engine.due(PLAYER, limit=50)))
+
+
 def test_only_a_question_of_the_student_can_be_suspended(site: Site, engine: Engine) -> None:
     fill(site, (PLAYER,))
     for wrong in ("of nobody", "", "q0 "):

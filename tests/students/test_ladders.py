@@ -12,9 +12,20 @@ import pytest
 from memora._engine import Engine, InvalidInput
 from memora.services import ladders
 from tests import frappe_standin as frappe
+from tests.consistency.test_drain import drain_all
 from tests.consistency.test_overtaken import blind
 from tests.consistency.test_steps import die_between_journal_and_cache
-from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, Record, Site, ids, session
+from tests.support.site_under_test import (
+    BELIEVING,
+    PLAYER,
+    SEASON,
+    SUBJECTS,
+    Record,
+    Site,
+    ids,
+    session,
+)
+from tests.support.wire import Wires
 
 __all__ = ["blind"]
 
@@ -218,3 +229,24 @@ def test_a_subject_has_one_ladder(app: App) -> None:
     rows = [form(subject="Math"), form(subject="Art"), form(subject="Math")]
     with pytest.raises(frappe.ValidationError, match="Math has two ladders"):
         ladders.scheduling_of(form(subject_ladders=rows))
+
+
+@pytest.mark.parametrize("subject", [None, SUBJECTS[1]])
+def test_a_question_that_another_device_gave_its_subject_counts_on_the_ladder_of_that(
+    site: Site, engine: Engine, wires: Wires, subject: str | None
+) -> None:
+    """The other submission waits in the journal; this process reaches neither that nor the cache,
+    so it does not know of the question."""
+    own = {"ladder": ladder(0, 9_000, 1, 3, 7, 14)}
+    of_subject = {SUBJECTS[0]: ladder(0, 9_000, 30, 60, 90, 120)}
+    choose(site, engine, json.dumps(own | {"subjects": of_subject}))
+    alone = site.engine(**wires.settings)
+    assert engine.due(PLAYER)["total_due"] == alone.due(PLAYER)["total_due"] == 0
+    engine.submit(PLAYER, session_data=session("q", subject=SUBJECTS[0]))
+    site.cache.flushall()
+    for name in ("journal", "cache"):
+        wires.to[name].refuse()
+    alone.submit(PLAYER, session_data=session("q", subject=subject))
+    drain_all(site, engine)
+    assert site.rows()["q"]["subject"] == SUBJECTS[0]
+    assert found(site) == {"q": (2, 60)}

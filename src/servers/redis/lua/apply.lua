@@ -65,13 +65,16 @@ if version ~= '' then
 end
 details[#details + 1], details[#details + 2] = '\0', count .. ' ' .. ARGV[3]
 -- They were suspended, or resumed, since the submission was computed.
-suspended = suspended and '\0' .. suspended
+local is_suspended = {}
+for id in string.gmatch(suspended or '', '%Z+') do
+  is_suspended[id] = true
+end
 -- From now on the details have memories, which an older memora cannot read.
 local scores = {string.format('%.0f', generation + 2 ^ 52), ''}
 for index = at + 2 * topics, #ARGV, 5 do
   local date, place, subject, id, detail = unpack(ARGV, index, index + 4)
   local score, state = #scores, #details
-  if suspended and string.find(suspended, '\0' .. id .. '\0', 1, true) then
+  if is_suspended[id] then
     date, subject = '+inf', '0'
   end
   scores[score + 1], scores[score + 2] = date, id

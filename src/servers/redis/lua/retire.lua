@@ -13,7 +13,10 @@ if (call('ZSCORE', KEYS[1], '') or 0) % 2 ^ 52 ~= tonumber(ARGV[1]) or not count
 end
 -- Somebody may be arranging the questions by subject, as they were before.
 call('DEL', KEYS[4])
-suspended = '\0' .. (suspended or '')
+local is_suspended = {}
+for id in string.gmatch(suspended or '', '%Z+') do
+  is_suspended[id] = true
+end
 for index = 4, #ARGV, 2 do
   local id = ARGV[index]
   if not call('ZSCORE', KEYS[1], id) then
@@ -21,7 +24,7 @@ for index = 4, #ARGV, 2 do
   elseif ARGV[index + 1] == '1' then
     call('ZADD', KEYS[1], '+inf', id)
     call('ZREM', KEYS[3], id)
-  elseif not string.find(suspended, '\0' .. id .. '\0', 1, true) then
+  elseif not is_suspended[id] then
     -- Length of the subject, the subject, stability, date, and the rest.
     local length, rest = string.match(call('HGET', KEYS[2], id) or '', '^(%d+),(.*)$')
     local date = length

@@ -6,6 +6,10 @@
 local call = redis.call
 -- Somebody may be arranging the questions by subject, with the dates from before.
 call('DEL', KEYS[5])
+local is_suspended = {}
+for id in string.gmatch(call('HGET', KEYS[2], '\0\0') or '', '%Z+') do
+  is_suspended[id] = true
+end
 for index = 4, #ARGV, 5 do
   local date, score, place, id, detail = unpack(ARGV, index, index + 4)
   local known = call('HGET', KEYS[2], id)
@@ -18,8 +22,8 @@ for index = 4, #ARGV, 5 do
       detail = length .. ',' .. subject .. stability .. ',' .. date .. after
     end
   end
-  -- What is hidden stays so.
-  if call('ZSCORE', KEYS[1], id) == 'inf' then
+  -- What is hidden stays so, and what was suspended while it was not cached.
+  if is_suspended[id] or call('ZSCORE', KEYS[1], id) == 'inf' then
     score = '+inf'
   end
   call('ZADD', KEYS[1], score, id)
