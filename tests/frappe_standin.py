@@ -823,7 +823,11 @@ class Document:
 
     def save(self, ignore_permissions: bool = False) -> Document:
         self._doc_before_save = before = get_doc(self.doctype, self.name)
-        if str(before.modified) != str(self.modified):
+        # As of now, not of when the transaction began (check_if_latest).
+        (latest,) = local.db.sql(
+            f"select modified from `tab{self.doctype}` where name = %s for update", [self.name]
+        )
+        if str(latest["modified"]) != str(self.modified):
             throw("Document has been modified after you have opened it", TimestampMismatchError)
         self.modified = now()
         self.run_before_save_methods()
