@@ -73,6 +73,12 @@ struct Wire {
     /// The key's part.
     #[serde(default)]
     k: Option<Keyed>,
+    /// The states before, where it can be undone. Older processes ignore them.
+    #[serde(default)]
+    p: Vec<WireState>,
+    /// The token of what it undoes. An older process takes it for states that were set.
+    #[serde(default)]
+    x: Option<String>,
     /// Names of subjects and topics.
     #[serde(default)]
     n: Vec<String>,
@@ -104,6 +110,10 @@ struct Written<'a> {
     w: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     k: Option<&'a Keyed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    p: Vec<WireState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     n: Vec<&'a str>,
     s: Vec<WireState>,
@@ -166,7 +176,7 @@ impl<'a> Written<'a> {
                 }
             }
         };
-        let states = entry.states.iter().map(|state| {
+        let mut written = |state: &'a Review| {
             (
                 place(&state.question_id),
                 state.stability,
@@ -175,8 +185,9 @@ impl<'a> Written<'a> {
                 number(&state.subject),
                 number(&state.topic),
             )
-        });
-        let states: Vec<WireState> = states.collect();
+        };
+        let states: Vec<WireState> = entry.states.iter().map(&mut written).collect();
+        let before: Vec<WireState> = entry.before.iter().map(&mut written).collect();
         let below = |(order, stability): From| (entry.base.order.wrapping_sub(order), stability);
         Written {
             v: VERSION,
@@ -190,6 +201,8 @@ impl<'a> Written<'a> {
             q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
             w,
             k: entry.keyed.as_ref(),
+            p: before,
+            x: entry.undoes.as_deref(),
             n: names,
             s: states,
             f: entry.from.iter().map(|(_, from)| from.map(below)).collect(),
@@ -213,6 +226,8 @@ impl Wire {
             q,
             w,
             k,
+            p,
+            x,
             n,
             s,
             f,
@@ -240,7 +255,11 @@ impl Wire {
         });
         let answers = answers.collect::<Result<Vec<_>, String>>()?;
         let named = |number: usize| number.checked_sub(1).and_then(|place| n.get(place)).cloned();
-        let states = s.into_iter().map(|(place, stability, next, last, subject, topic)| {
+        let order_of = |(below, stability): From| (base.order.wrapping_sub(below), stability);
+        if !answers.is_empty() && ids.len() != f.len() {
+            return Err("the entry does not say what each answer was computed from".to_owned());
+        }
+        let read = |(place, stability, next, last, subject, topic): WireState, order| {
             Ok(Review {
                 question_id: name(place)?,
                 stability,
@@ -250,12 +269,14 @@ impl Wire {
                 subject: named(subject),
                 topic: named(topic),
             })
-        });
+        };
+        let states = s.into_iter().map(|state| read(state, order));
         let states = states.collect::<Result<Vec<_>, String>>()?;
-        let order_of = |(below, stability): From| (base.order.wrapping_sub(below), stability);
-        if !answers.is_empty() && ids.len() != f.len() {
-            return Err("the entry does not say what each answer was computed from".to_owned());
-        }
+        let before = p.into_iter().map(|state| {
+            let from = f.get(state.0).copied().flatten().map(order_of);
+            read(state, from.map_or(0, |(order, _)| order))
+        });
+        let before = before.collect::<Result<Vec<_>, String>>()?;
         Ok(Entry {
             token,
             at_us,
@@ -267,6 +288,8 @@ impl Wire {
             states,
             from: ids.into_iter().zip(f.into_iter().map(|from| from.map(order_of))).collect(),
             keyed: k,
+            before,
+            undoes: x,
         })
     }
 }
@@ -276,6 +299,7 @@ mod tests {
     use super::*;
     use crate::rules::acknowledgement::Acknowledgement;
     use crate::rules::entry::tests::entry;
+    use crate::rules::plan::by_question;
     use proptest::prelude::*;
 
     proptest! {
@@ -286,7 +310,9 @@ mod tests {
         ) {
             let subject = Some("Math".to_owned());
             let stage = has_stage.then(|| Review { subject, ..Review::new("s") });
-            let mut entry = entry(&answers, &stage.into_iter().collect::<Vec<_>>());
+            let stage: Vec<Review> = stage.into_iter().collect();
+            let mut entry = entry(&answers, &stage).that_can_be_undone(&by_question(stage));
+            entry.undoes = is_keyed.then(|| "other".to_owned());
             for (answer, ago) in entry.submission.answers.iter_mut().zip(&ago) {
                 answer.given_at = ago.map(|ago| 7 - 1 - i64::from(ago));
             }

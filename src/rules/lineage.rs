@@ -53,6 +53,11 @@ impl States {
         states
     }
 
+    /// The state of a question, and its rank.
+    pub fn state(&self, id: &str) -> Option<(&Review, i64)> {
+        self.of.get(id).map(|state| (&state.review, state.rank))
+    }
+
     /// The highest rank.
     pub fn newest(&self) -> i64 {
         self.of.values().map(|state| state.rank).max().unwrap_or(0)
@@ -104,7 +109,7 @@ pub fn holds(states: &States, entry: &Entry) -> bool {
 
 /// Applies an entry to these states. Returns the questions that it changed.
 pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
-    if entry.has_counted() {
+    if entry.has_counted() || !counts(states, entry) {
         return leave_order(states, entry);
     }
     let (changed, bump) = if entry.speaks_alone() {
@@ -132,8 +137,17 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     ids
 }
 
-/// Makes the states of a submission that has counted as another entry newer than this entry: what
-/// was computed from it is computed again.
+/// Whether an entry counts on these states: undoing a submission does not if others have answered
+/// its questions since. An edit of a question overrides it there, as it overrides answers.
+pub fn counts(states: &States, entry: &Entry) -> bool {
+    let is_free = |(id, from): &(String, Option<From>)| {
+        states.standing(id, *from) != Standing::Newer || is_settled(states, id, entry.order)
+    };
+    entry.undoes.is_none() || entry.from.iter().all(is_free)
+}
+
+/// Makes the states of an entry that does not count, or has counted as another one, newer than the
+/// entry: what was computed from it is computed again.
 fn leave_order(states: &mut States, entry: &Entry) -> Vec<String> {
     let mut ids = Vec::new();
     for (id, _) in &entry.from {

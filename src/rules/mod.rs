@@ -35,3 +35,4 @@ pub mod season;
 pub mod shard;
 pub mod submission;
 mod submission_input;
+pub mod undo;

@@ -3,6 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// The next review of what is never due, Unix time: the year 2200.
+pub const NEVER: i64 = 7_258_118_400;
+
 /// The state of a question after its last answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]

@@ -209,7 +209,7 @@ impl Before {
         (before, lookup.links)
     }
 
-    fn from_records(
+    pub(super) fn from_records(
         season: Season,
         cached: Option<Arc<ActiveSeason>>,
         records: Records,

@@ -25,6 +25,7 @@ pub(crate) fn audit<'a>(
         checksum,
         keyed: entry.keyed.as_ref(),
         log: answer_log::pack(entry, before),
+        replaced: None,
     }
 }
 
