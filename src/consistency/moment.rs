@@ -24,6 +24,8 @@ pub(crate) struct Moment {
     pub records: Vec<Record>,
     /// In the order in which they count.
     pub entries: Vec<Entry>,
+    /// Those of them that wait in `memora_journal`: id and token.
+    pub in_table: Vec<(i64, String)>,
     /// The newest answers of all that.
     pub head: Head,
 }
@@ -59,8 +61,10 @@ impl Engine {
         // journal lack, perhaps after a drain has seen it in the stream.
         let left = |entry: &Entry| left_of(entry, &written);
         let stream = pending.entries.iter().filter_map(left).collect();
-        let table = table.iter().filter_map(|(id, entry)| Some((*id, left(entry)?))).collect();
-        Ok(Moment { records, entries: in_order(stream, table), head })
+        let table: Vec<(i64, Entry)> =
+            table.iter().filter_map(|(id, entry)| Some((*id, left(entry)?))).collect();
+        let in_table = table.iter().map(|(id, entry)| (*id, entry.token.clone())).collect();
+        Ok(Moment { records, entries: in_order(stream, table), in_table, head })
     }
 
     /// The waiting entries of some students, and those written lately that this database lacks.

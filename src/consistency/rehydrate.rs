@@ -222,7 +222,8 @@ impl Engine {
         season: &str,
         pending: &Pending,
     ) -> Result<(Records, bool)> {
-        let Moment { records, entries, head } = self.moment(database, (player, season), pending)?;
+        let Moment { records, entries, head, .. } =
+            self.moment(database, (player, season), pending)?;
         let is_empty = records.is_empty();
         let (reviews, newest) = lay_over(&self.settings.zone, records, &entries);
         let head = Head { order: head.order.max(newest), ..head };

@@ -26,6 +26,15 @@ struct State {
     /// one that came in between.
     rank: i64,
     is_edited: bool,
+    /// What it has replaced, if a submission that can be undone made it.
+    replaced: Option<Option<Review>>,
+}
+
+impl State {
+    /// Whether it was computed again, from the entry that had made this one.
+    fn is_replay_of(&self, (order, _): From) -> bool {
+        self.review.answered_at_us == order && self.rank > order
+    }
 }
 
 impl States {
@@ -33,7 +42,10 @@ impl States {
     pub fn extend(&mut self, records: Vec<Record>) {
         for Record { review, is_edited } in records {
             let rank = review.answered_at_us;
-            self.of.insert(review.question_id.clone(), State { review, rank, is_edited });
+            self.of.insert(
+                review.question_id.clone(),
+                State { review, rank, is_edited, replaced: None },
+            );
         }
     }
 
@@ -112,7 +124,9 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     if entry.has_counted() || !counts(states, entry) {
         return leave_order(states, entry);
     }
-    let (changed, bump) = if entry.speaks_alone() {
+    let (changed, bump) = if entry.undoes.is_some() {
+        (restored(states, entry).unwrap_or_default(), 0)
+    } else if entry.speaks_alone() {
         let is_newer = |state: &&Review| {
             states.of.get(&state.question_id).is_none_or(|known| known.rank < state.answered_at_us)
         };
@@ -132,18 +146,49 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     for review in changed {
         ids.push(review.question_id.clone());
         let rank = if entry.speaks_alone() { review.answered_at_us } else { rank };
-        states.of.insert(review.question_id.clone(), State { review, rank, is_edited: false });
+        let id = review.question_id.clone();
+        let before = |id| states.of.get(id).map(|state: &State| state.review.clone());
+        let replaced = entry.keyed.as_ref().map(|_| before(&id));
+        states.of.insert(id, State { review, rank, is_edited: false, replaced });
     }
     ids
 }
 
 /// Whether an entry counts on these states: undoing a submission does not if others have answered
-/// its questions since. An edit of a question overrides it there, as it overrides answers.
+/// its questions since.
 pub fn counts(states: &States, entry: &Entry) -> bool {
-    let is_free = |(id, from): &(String, Option<From>)| {
-        states.standing(id, *from) != Standing::Newer || is_settled(states, id, entry.order)
+    entry.undoes.is_none() || restored(states, entry).is_some()
+}
+
+/// Whether the submission that an entry undoes was computed again on these states.
+pub fn undoes_a_replay(states: &States, entry: &Entry) -> bool {
+    let is_replay = |(id, from): &(String, Option<From>)| {
+        let state = states.of.get(id);
+        state.zip(*from).is_some_and(|(state, from)| state.is_replay_of(from))
     };
-    entry.undoes.is_none() || entry.from.iter().all(is_free)
+    entry.undoes.is_some() && entry.from.iter().any(is_replay)
+}
+
+/// What an entry that undoes another one sets; `None`: it does not count. Where that was computed
+/// again, these are the states that it has replaced then. An edit of a question overrides the
+/// undoing, as it overrides answers.
+fn restored(states: &States, entry: &Entry) -> Option<Vec<Review>> {
+    let mut restored = Vec::with_capacity(entry.states.len());
+    for (review, (id, from)) in entry.states.iter().zip(&entry.from) {
+        if is_settled(states, id, entry.order) {
+            continue;
+        }
+        let replay = states.of.get(id).zip(*from).filter(|(state, from)| state.is_replay_of(*from));
+        restored.push(match replay {
+            Some((state, _)) => match state.replaced.clone()? {
+                Some(before) => Review { answered_at_us: entry.order, ..before },
+                None => Review::never_asked(id, entry.order),
+            },
+            None if states.standing(id, *from) == Standing::Newer => return None,
+            None => review.clone(),
+        });
+    }
+    Some(restored)
 }
 
 /// Makes the states of an entry that does not count, or has counted as another one, newer than the

@@ -67,6 +67,11 @@ impl Review {
         }
     }
 
+    /// A question that is as if the student had never been asked it, although there is a record.
+    pub fn never_asked(question_id: &str, order: i64) -> Review {
+        Review { next_review: NEVER, answered_at_us: order, ..Review::new(question_id) }
+    }
+
     /// What the cache keeps beside the date: the subject's length in bytes and the subject, then
     /// numbers and the topic, separated by commas. An empty name means none.
     pub fn detail(&self) -> String {

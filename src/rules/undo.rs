@@ -6,7 +6,7 @@ use crate::rules::answer_log::{Reader, push_signed};
 use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
 use crate::rules::lineage::States;
-use crate::rules::review::{NEVER, Review};
+use crate::rules::review::Review;
 
 /// For so long, in microseconds, a submission can be undone.
 pub const LONGEST_US: i64 = 10 * 60 * 1_000_000;
@@ -42,7 +42,7 @@ impl Replaced {
         standing: impl Fn(&str) -> Option<&'a Review>,
     ) -> Vec<Review> {
         let restored = self.states.iter().map(|(id, before)| match before {
-            None => Review { next_review: NEVER, answered_at_us: order, ..Review::new(id) },
+            None => Review::never_asked(id, order),
             Some(before) => {
                 let now = standing(id);
                 let same = |name: fn(&Review) -> &Option<String>| {
@@ -183,6 +183,7 @@ mod tests {
     use crate::rules::acknowledgement::{Acknowledgement, Keyed};
     use crate::rules::entry::tests::entry;
     use crate::rules::plan::by_question;
+    use crate::rules::review::NEVER;
     use proptest::prelude::*;
 
     fn before() -> impl Strategy<Value = Option<Option<Review>>> {
@@ -264,6 +265,6 @@ mod tests {
             })
             .collect();
         let packed = pack(at * 1_000_000, at * 1_000_000, states.iter().map(|one| Some(Some(one))));
-        assert_eq!(packed.len(), 11 + 143);
+        assert_eq!(packed.len(), 146);
     }
 }

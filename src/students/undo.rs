@@ -3,8 +3,9 @@
 //! An undoing is an entry like others, with the states from before. It has a token that is made
 //! from the submission's, so it counts once, however often it is sent. It is computed only from
 //! MariaDB and the journal, of one moment: who cannot ask both cannot know whether something newer
-//! is there. The append refuses it if another submission came first, and whoever applies it leaves
-//! it out if its questions have been answered otherwise by then (`rules/lineage.rs`).
+//! is there. Whoever applies it leaves it out if its questions have been answered otherwise by then
+//! (`rules/lineage.rs`), so it is acknowledged only once it is certain that it counts
+//! ([`Engine::has_undone`]). The model has the same steps (`tests/model/undo.rs`).
 
 use crate::consistency::moment::Moment;
 use crate::consistency::rehydrate::Records;
@@ -17,7 +18,7 @@ use crate::rules::clock::now_us;
 use crate::rules::counted_on::{self, counts_on};
 use crate::rules::entry::{Entry, from_of};
 use crate::rules::head::Head;
-use crate::rules::lineage::{States, apply, holds, lay_over};
+use crate::rules::lineage::{States, apply, counts, holds, lay_over, undoes_a_replay};
 use crate::rules::names::check_player;
 use crate::rules::plan::by_question;
 use crate::rules::season::Season;
@@ -25,6 +26,7 @@ use crate::rules::submission::Submission;
 use crate::rules::undo::{LONGEST_US, Replaced, unpack};
 use crate::servers::mariadb::audits::{self, Undoable};
 use crate::servers::mariadb::{archive, journal, seasons, suspended};
+use crate::servers::redis::pending::Pending;
 use crate::students::known_state::Before;
 use crate::students::submit::{Conflicts, Keeping};
 use crate::students::submit_answer::SubmitAnswer;
@@ -63,14 +65,15 @@ impl Engine {
         let mut conflicts = Conflicts::default();
         loop {
             if let Some(answer) = self.answered_before(&process, key)? {
-                return Ok(answer);
+                return self.if_it_counts(&process, player, &undone, answer);
             }
             let season = self.season_of(&process, player, &undone)?;
             let known = self.replaced_by(&process, (player, &season.name), &undone);
             let Known { found, records } = match known {
                 // Perhaps because another process has undone it by now.
                 Err(error @ Error::NotUndone(_)) => {
-                    return self.answered_before(&process, key)?.ok_or(error);
+                    let answer = self.answered_before(&process, key)?.ok_or(error)?;
+                    return self.if_it_counts(&process, player, &undone, answer);
                 }
                 known => known?,
             };
@@ -105,21 +108,105 @@ impl Engine {
             };
             let kept = match self.keep(&process, player, &before, &entry)? {
                 Keeping::Done(kept) => kept,
-                Keeping::InJournal(found) => return self.tell_of_journal(&process, found, key),
+                Keeping::InJournal(found) => {
+                    let answer = self.tell_of_journal(&process, found, key)?;
+                    return self.if_it_counts(&process, player, &undone, answer);
+                }
                 Keeping::Conflict => {
                     self.settle_conflict(&process, player, &before, &mut conflicts)?;
                     continue;
                 }
             };
-            let head = kept.head(before.head, order);
-            self.show(&process, player, &before, head, &entry.states)?;
-            return Ok(SubmitAnswer {
+            let answer = SubmitAnswer {
                 job_id: entry.token,
-                season: before.season,
+                season: before.season.clone(),
                 told,
                 drain_wanted: kept.drain_wanted(),
-            });
+            };
+            let answer =
+                self.if_it_counts(&process, player, &undone, answer).map_err(Error::unsettled)?;
+            let head = kept.head(before.head, order);
+            self.show(&process, player, &before, head, &entry.states)?;
+            return Ok(answer);
         }
+    }
+
+    /// The answer to an undoing that was kept, if it counts.
+    fn if_it_counts(
+        &self,
+        process: &Process,
+        player: &str,
+        undone: &str,
+        answer: SubmitAnswer,
+    ) -> Result<SubmitAnswer> {
+        let student = (player, answer.season.as_str());
+        if self.has_undone(process, student, (undone, &answer.job_id))? {
+            return Ok(answer);
+        }
+        Err(Error::NotUndone(NotUndone::ChangedSince))
+    }
+
+    /// Whether an undoing that was kept counts, whatever comes: nothing that it does not know can
+    /// be put before it any more.
+    fn has_undone(
+        &self,
+        process: &Process,
+        (player, season): (&str, &str),
+        (undone, token): (&str, &str),
+    ) -> Result<bool> {
+        let pending = self.pending_in_registered(process, player, season)?;
+        // Another server may take the journal's place, and a drain may have something of this one.
+        let may_fail_over = self.replicas(process).count > 0;
+        let is_it = |entry: &Entry| entry.token == token && !entry.has_counted();
+        let waits = |pending: &Pending| pending.entries.iter().find(|entry| is_it(entry)).cloned();
+        let (moment, in_stream, is_written, written) = process.database.with(|database| {
+            let pending = self.with_lacking(database, &pending)?;
+            let in_stream = waits(&pending[0]);
+            if in_stream.as_ref().is_some_and(|entry| entry.base.table > 0) {
+                journal::wait_for_others(database, player, season)?;
+            }
+            let moment = self.moment(database, (player, season), &pending[0])?;
+            // Later: it is either among the entries or written by now.
+            let is_written = !audits::audited(database, &[token])?.is_empty();
+            Ok((moment, in_stream, is_written, audits::undoable(database, undone)?))
+        })?;
+        let Moment { records, entries, in_table, .. } = moment;
+        if is_written {
+            // Then the submission is marked, if its audit record is still there.
+            return Ok(written.is_none_or(|written| written.replaced.is_empty()));
+        }
+        let unsettled = || Error::Unsettled {
+            server: Server::Journal,
+            cause: "others may come before what was kept, until it is saved".to_owned(),
+        };
+        let place = entries.iter().position(is_it).ok_or_else(unsettled)?;
+        let entry = &entries[place];
+        let mut states = States::default();
+        states.extend(records);
+        for entry in &entries[..place] {
+            apply(&self.settings.zone, &mut states, entry);
+        }
+        // A drain may have taken an entry of the table, or the submission, without this one.
+        let is_other = |(id, other): &(i64, String)| *id > entry.base.table && other != token;
+        let has_place = in_stream.is_some() && !in_table.iter().any(is_other);
+        if may_fail_over || !has_place || undoes_a_replay(&states, entry) {
+            return Err(unsettled());
+        }
+        Ok(counts(&states, entry))
+    }
+
+    /// What of a student waits in the registered journal.
+    fn pending_in_registered(
+        &self,
+        process: &Process,
+        player: &str,
+        season: &str,
+    ) -> Result<Vec<Pending>> {
+        let pending = self.pending_of(process, &[player], season)?;
+        if self.journal_counts(process) {
+            return Ok(pending);
+        }
+        Err(Error::NotRegistered { server: Server::Journal })
     }
 
     /// The season of a submission.
@@ -147,10 +234,7 @@ impl Engine {
         (player, season): (&str, &str),
         token: &str,
     ) -> Result<Known> {
-        let pending = self.pending_of(process, &[player], season)?;
-        if !self.journal_counts(process) {
-            return Err(Error::NotRegistered { server: Server::Journal });
-        }
+        let pending = self.pending_in_registered(process, player, season)?;
         let (moment, written, suspended, is_archived) = process.database.with(|database| {
             let pending = self.with_lacking(database, &pending)?;
             let moment = self.moment(database, (player, season), &pending[0])?;
@@ -163,7 +247,7 @@ impl Engine {
         if is_archived {
             return Err(Error::SeasonArchived(season.to_owned()));
         }
-        let Moment { records, entries, head } = moment;
+        let Moment { records, entries, head, .. } = moment;
         let is_it = |entry: &Entry| entry.token == token && !entry.has_counted();
         let found = match entries.iter().position(is_it) {
             Some(place) => {
