@@ -18,7 +18,7 @@ use crate::rules::clock::now_us;
 use crate::rules::counted_on::{self, counts_on};
 use crate::rules::entry::{Entry, from_of};
 use crate::rules::head::Head;
-use crate::rules::lineage::{States, apply, counts, holds, lay_over, undoes_a_replay};
+use crate::rules::lineage::{States, apply, counts, holds, lay_over};
 use crate::rules::names::check_player;
 use crate::rules::plan::by_question;
 use crate::rules::season::Season;
@@ -183,13 +183,16 @@ impl Engine {
         let entry = &entries[place];
         let mut states = States::default();
         states.extend(records);
+        let mut is_settled = true;
         for entry in &entries[..place] {
+            // What is computed again gets an order that depends on what is written together.
+            is_settled &= holds(&states, entry) && !entry.has_counted();
             apply(&self.settings.zone, &mut states, entry);
         }
         // A drain may have taken an entry of the table, or the submission, without this one.
         let is_other = |(id, other): &(i64, String)| *id > entry.base.table && other != token;
         let has_place = in_stream.is_some() && !in_table.iter().any(is_other);
-        if may_fail_over || !has_place || undoes_a_replay(&states, entry) {
+        if may_fail_over || !has_place || !is_settled {
             return Err(unsettled());
         }
         Ok(counts(&states, entry))

@@ -250,12 +250,13 @@ impl Product {
     ) -> bool {
         let mut standing = States::default();
         standing.extend(states(row));
+        let mut is_settled = true;
         for entry in self.in_order(entries, stream, table) {
             if number(&entry) == token {
-                let is_replay = lineage::undoes_a_replay(&standing, &entry);
                 return lineage::counts(&standing, &entry)
-                    && (!is_replay || self.rules.undoes_what_is_computed_again);
+                    && (is_settled || self.rules.undoes_what_is_computed_again);
             }
+            is_settled &= lineage::holds(&standing, &entry);
             lineage::apply(&self.zone, &mut standing, &entry);
         }
         false
