@@ -149,6 +149,14 @@ pub enum Error {
         count: u32,
     },
 
+    /// What undoes a submission was kept, and others may still come before it.
+    #[error(
+        "other answers of the same student are being saved, and until they are it is not certain \
+         that their submission is undone. Try again. [{code}]",
+        code = self.code()
+    )]
+    NotCertain,
+
     /// The server answered, with an error.
     #[error(
         "the {server} refused a command: {cause}. Check its log and its settings. [{code}]",
@@ -228,6 +236,7 @@ impl Error {
             Error::NotRegistered { .. } => "memora.other_journal",
             Error::Exhausted { .. } => "memora.connections_in_use",
             Error::Overtaken { .. } => "memora.too_many_at_once",
+            Error::NotCertain => "memora.undoing_not_certain",
             Error::Refused { is_transient: true, server, .. } => match server {
                 Cache => "memora.cache_refused_for_now",
                 Journal => "memora.journal_refused_for_now",
@@ -271,6 +280,7 @@ impl Error {
                 | Error::NotRegistered { .. }
                 | Error::Exhausted { .. }
                 | Error::Overtaken { .. }
+                | Error::NotCertain
                 | Error::Unsettled { .. }
                 | Error::Refused { is_transient: true, .. }
         )
@@ -353,6 +363,7 @@ mod tests {
             ),
             (Error::Exhausted { server, most: 16 }, "connections_in_use"),
             (Error::Overtaken { count: 60 }, "too_many_at_once"),
+            (Error::NotCertain, "undoing_not_certain"),
             (Error::Unsettled { server, cause: cause() }, "outcome_unknown"),
             (Error::Fault(cause()), "fault"),
         ] {

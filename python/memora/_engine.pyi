@@ -634,11 +634,11 @@ class Engine:
         """
 
     def undo(self, player: str, submission_id: str) -> UndoAnswer:
-        """Undo a submission of the last ten minutes that has a key: each of its questions is as it
-        was before, and its answers do not count in the log.
+        """Undo a submission of the last ten minutes that has a key.
 
-        A question that the student was asked for the first time keeps a record, with stability 0
-        and due in the year 2200: as before, it is not due.
+        Each of its questions is as it was before, and its answers do not count in the log. A
+        question that the student was asked for the first time keeps a record, with stability 0 and
+        due in the year 2200: as before, it is not due.
 
         Args:
             player: the session's user.

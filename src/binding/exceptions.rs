@@ -79,6 +79,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         | Error::NotRegistered { .. }
         | Error::Exhausted { .. }
         | Error::Overtaken { .. }
+        | Error::NotCertain
         | Error::Refused { is_transient: true, .. } => ServiceUnavailable::new_err(message),
         Error::Refused { is_transient: false, .. } | Error::Fault(_) => {
             EngineFault::new_err(message)

@@ -75,7 +75,7 @@ struct Wire {
     k: Option<Keyed>,
     /// The states before, where it can be undone. Older processes ignore them.
     #[serde(default)]
-    p: Vec<WireState>,
+    r: Vec<WireState>,
     /// The token of what it undoes. An older process takes it for states that were set.
     #[serde(default)]
     x: Option<String>,
@@ -111,7 +111,7 @@ struct Written<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     k: Option<&'a Keyed>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    p: Vec<WireState>,
+    r: Vec<WireState>,
     #[serde(skip_serializing_if = "Option::is_none")]
     x: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -201,7 +201,7 @@ impl<'a> Written<'a> {
             q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
             w,
             k: entry.keyed.as_ref(),
-            p: before,
+            r: before,
             x: entry.undoes.as_deref(),
             n: names,
             s: states,
@@ -226,7 +226,7 @@ impl Wire {
             q,
             w,
             k,
-            p,
+            r,
             x,
             n,
             s,
@@ -272,7 +272,7 @@ impl Wire {
         };
         let states = s.into_iter().map(|state| read(state, order));
         let states = states.collect::<Result<Vec<_>, String>>()?;
-        let before = p.into_iter().map(|state| {
+        let before = r.into_iter().map(|state| {
             let from = f.get(state.0).copied().flatten().map(order_of);
             read(state, from.map_or(0, |(order, _)| order))
         });

@@ -28,6 +28,7 @@ use crate::servers::mariadb::audits::{self, Undoable};
 use crate::servers::mariadb::{archive, journal, seasons, suspended};
 use crate::servers::redis::pending::Pending;
 use crate::students::known_state::Before;
+use crate::students::sent_again::Key;
 use crate::students::submit::{Conflicts, Keeping};
 use crate::students::submit_answer::SubmitAnswer;
 
@@ -64,7 +65,7 @@ impl Engine {
         let key = (token.as_str(), FINGERPRINT);
         let mut conflicts = Conflicts::default();
         loop {
-            if let Some(answer) = self.answered_before(&process, key)? {
+            if let Some(answer) = self.undone_before(&process, key)? {
                 return self.if_it_counts(&process, player, &undone, answer);
             }
             let season = self.season_of(&process, player, &undone)?;
@@ -72,7 +73,7 @@ impl Engine {
             let Known { found, records } = match known {
                 // Perhaps because another process has undone it by now.
                 Err(error @ Error::NotUndone(_)) => {
-                    let answer = self.answered_before(&process, key)?.ok_or(error)?;
+                    let answer = self.undone_before(&process, key)?.ok_or(error)?;
                     return self.if_it_counts(&process, player, &undone, answer);
                 }
                 known => known?,
@@ -131,6 +132,15 @@ impl Engine {
         }
     }
 
+    /// The answer to an undoing that was kept before.
+    fn undone_before(&self, process: &Process, key: Key<'_>) -> Result<Option<SubmitAnswer>> {
+        match self.answered_before(process, key) {
+            // Nobody knows any more what the student was told, or the student was erased.
+            Err(Error::InvalidInput(_)) => Err(Error::NotUndone(NotUndone::Unknown)),
+            found => found,
+        }
+    }
+
     /// The answer to an undoing that was kept, if it counts.
     fn if_it_counts(
         &self,
@@ -173,13 +183,11 @@ impl Engine {
         let Moment { records, entries, in_table, .. } = moment;
         if is_written {
             // Then the submission is marked, if its audit record is still there.
-            return Ok(written.is_none_or(|written| written.replaced.is_empty()));
+            let is_marked =
+                |written: Undoable| written.replaced.is_some_and(|left| left.is_empty());
+            return Ok(written.is_none_or(is_marked));
         }
-        let unsettled = || Error::Unsettled {
-            server: Server::Journal,
-            cause: "others may come before what was kept, until it is saved".to_owned(),
-        };
-        let place = entries.iter().position(is_it).ok_or_else(unsettled)?;
+        let place = entries.iter().position(is_it).ok_or(Error::NotCertain)?;
         let entry = &entries[place];
         let mut states = States::default();
         states.extend(records);
@@ -193,7 +201,7 @@ impl Engine {
         let is_other = |(id, other): &(i64, String)| *id > entry.base.table && other != token;
         let has_place = in_stream.is_some() && !in_table.iter().any(is_other);
         if may_fail_over || !has_place || !is_settled {
-            return Err(unsettled());
+            return Err(Error::NotCertain);
         }
         Ok(counts(&states, entry))
     }
@@ -286,7 +294,7 @@ impl Engine {
         if !holds(&states, entry) {
             // It is computed again when it is written, and its states get an order that only that
             // tells.
-            return Err(Error::Overtaken { count: 1 });
+            return Err(Error::NotCertain);
         }
         // What it was computed from may be missing.
         let known = |id: &String| {
@@ -310,7 +318,8 @@ impl Engine {
 fn of_written(written: Option<Undoable>) -> Result<Found> {
     let Undoable { told, replaced, log, .. } =
         written.ok_or(Error::NotUndone(NotUndone::Unknown))?;
-    let (Some(Keyed { told, .. }), false) = (told, replaced.is_empty()) else {
+    let replaced = replaced.filter(|replaced| !replaced.is_empty());
+    let (Some(Keyed { told, .. }), Some(replaced)) = (told, replaced) else {
         return Err(Error::NotUndone(NotUndone::Unprepared));
     };
     let unreadable = |reason: String| {

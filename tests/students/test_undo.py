@@ -498,6 +498,58 @@ def test_a_season_without_a_cache(student: Site) -> None:
     assert states(engine) == seen
 
 
+def test_an_undoing_has_no_answers(student: Site) -> None:
+    engine = student.engine()
+    submit(engine, "p", "q")
+    engine.undo(PLAYER, KEY)
+    drained(student)
+    assert sorted(int(str(row["answers"])) for row in audits(student).values()) == [0, 2]
+
+
+def test_it_is_not_told_twice_what_nobody_knows_any_more(student: Site) -> None:
+    engine = student.engine()
+    submit(engine, "p")
+    engine.undo(PLAYER, KEY)
+    drained(student)
+    engine.forget(PLAYER)
+    refused(engine, "unknown_submission")
+
+
+def test_one_that_was_saved_and_did_not_count_is_not_told(student: Site) -> None:
+    """An older memora has saved the submission again, without what it replaced."""
+    engine = student.engine()
+    first = submit(engine, "p")
+    engine.undo(PLAYER, KEY)
+    drained(student)
+    student.sql("UPDATE `tabMemory Review Audit` SET _replaced = NULL")
+    refused(engine, "changed_since")
+    assert not engine.is_undone(PLAYER, first["persistence_job_id"])
+
+
+def test_what_is_computed_again_is_told_once_it_is_saved(student: Site, servers: Servers) -> None:
+    engine = student.engine()
+    submit(engine, "p", key="before")
+    servers.journal.kill()
+    student.engine().submit(PLAYER, session_data=session("p"))
+    servers.journal.start()
+    assert wait_until(lambda: is_submitted(engine))
+    with pytest.raises(ServiceUnavailable) as refusal:
+        engine.undo(PLAYER, KEY)
+    assert refusal.value.code == "memora.undoing_not_certain"
+    drained(student)
+    engine.undo(PLAYER, KEY)
+    drained(student)
+    assert stabilities(student)["p"] == 4
+
+
+def is_submitted(engine: Engine) -> bool:
+    try:
+        submit(engine, "p")
+    except ServiceUnavailable:
+        return False
+    return True
+
+
 def test_an_erased_student_leaves_nothing_to_undo(student: Site) -> None:
     engine = student.engine()
     submit(engine, "p")

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use mysql::Conn;
 
+use super::counted::Counted;
 use super::waiting::{Part, Waiting, Written};
-use super::write::{Counted, archived_of, new_states};
+use super::write::{archived_of, new_states};
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::rules::clock::now_us;

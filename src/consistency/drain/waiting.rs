@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audit::{audit, checksum};
-use super::write::Counted;
+use super::counted::Counted;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
 use crate::rules::in_order::in_order;

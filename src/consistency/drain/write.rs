@@ -7,11 +7,12 @@ use std::time::Duration;
 use backon::{BlockingRetryable, ConstantBuilder};
 use mysql::Conn;
 
+use super::counted::Counted;
 use super::waiting::{Part, Waiting, Written};
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::rules::acknowledgement::has_key;
-use crate::rules::counted_on::{Before, as_computed, counts_on};
+use crate::rules::counted_on::counts_on;
 use crate::rules::entry::{Entry, From, from_of};
 use crate::rules::in_order::left_of;
 use crate::rules::lineage::{States, apply, counts, holds, is_early};
@@ -37,28 +38,6 @@ pub(super) struct Settled {
     pub counted: Vec<Counted>,
     /// An answer was computed again: the cache may show what it was computed to be before.
     pub is_replayed: bool,
-}
-
-/// What became of an entry.
-#[derive(Default)]
-pub(super) struct Counted {
-    /// What its answers counted on.
-    pub on: Vec<Before>,
-    /// What it replaced, packed, if it can be undone.
-    pub replaced: Option<Vec<u8>>,
-    /// It undid another one.
-    pub has_undone: bool,
-}
-
-impl Counted {
-    /// Of an entry that counted on what it was computed from.
-    pub fn as_computed(entry: &Entry) -> Counted {
-        Counted {
-            on: as_computed(entry),
-            replaced: undo::as_computed(entry, entry.order),
-            has_undone: entry.undoes.is_some(),
-        }
-    }
 }
 
 /// The pauses before a batch that others came in the way of is written again.

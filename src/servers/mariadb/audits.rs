@@ -173,17 +173,18 @@ pub struct Undoable {
     pub season: String,
     /// What the student was told.
     pub told: Option<Keyed>,
-    /// What it replaced, packed: nothing where it cannot be undone, or was.
-    pub replaced: Vec<u8>,
+    /// What it replaced, packed; empty: it was undone; `None`: it cannot be.
+    pub replaced: Option<Vec<u8>>,
     /// The log of its answers.
     pub log: Vec<u8>,
 }
 
 /// A submission that was written.
 pub fn undoable(connection: &mut Conn, token: &str) -> Result<Option<Undoable>> {
-    let sql = "SELECT COALESCE(season, ''), _told, COALESCE(_replaced, ''), \
+    let sql = "SELECT COALESCE(season, ''), _told, _replaced, \
         COALESCE(_answer_log, '') FROM `tabMemory Review Audit` WHERE name = ?";
-    let found: Option<(String, Option<String>, Vec<u8>, Vec<u8>)> = row(connection, sql, (token,))?;
+    let found: Option<(String, Option<String>, Option<Vec<u8>>, Vec<u8>)> =
+        row(connection, sql, (token,))?;
     Ok(found.map(|(season, told, replaced, log)| {
         let told = told.and_then(|told| serde_json::from_str(&told).ok());
         Undoable { season, told, replaced, log }
