@@ -194,8 +194,9 @@ impl Engine {
         let mut is_settled = true;
         for entry in &entries[..place] {
             // What is computed again gets an order that depends on what is written together.
-            is_settled &= holds(&states, entry) && !entry.has_counted();
-            apply(&self.settings.zone, &mut states, entry);
+            let is_held = holds(&states, entry);
+            let changed = apply(&self.settings.zone, &mut states, entry);
+            is_settled &= if entry.has_counted() { changed.is_empty() } else { is_held };
         }
         // A drain may have taken an entry of the table, or the submission, without this one.
         let is_other = |(id, other): &(i64, String)| *id > entry.base.table && other != token;

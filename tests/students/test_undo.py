@@ -244,6 +244,7 @@ def test_an_edit_stands(student: Site, meanwhile: Callable[[Site], None]) -> Non
     student.sql(edit)
     student.cache.flushall()
     refused(engine, "changed_since")
+    drained(student)
     # After the undoing, before it is saved.
     submit(engine, "q", "stage", key="other")
     meanwhile(student)
@@ -530,6 +531,7 @@ def test_what_is_computed_again_is_told_once_it_is_saved(student: Site, servers:
     engine = student.engine()
     submit(engine, "p", key="before")
     servers.journal.kill()
+    student.cache.flushall()
     student.engine().submit(PLAYER, session_data=session("p"))
     servers.journal.start()
     assert wait_until(lambda: is_submitted(engine))
