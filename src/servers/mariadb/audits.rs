@@ -183,8 +183,8 @@ pub struct Undoable {
 pub fn undoable(connection: &mut Conn, token: &str) -> Result<Option<Undoable>> {
     let sql = "SELECT COALESCE(season, ''), _told, _replaced, \
         COALESCE(_answer_log, '') FROM `tabMemory Review Audit` WHERE name = ?";
-    let found: Option<(String, Option<String>, Option<Vec<u8>>, Vec<u8>)> =
-        row(connection, sql, (token,))?;
+    type Found = (String, Option<String>, Option<Vec<u8>>, Vec<u8>);
+    let found: Option<Found> = row(connection, sql, (token,))?;
     Ok(found.map(|(season, told, replaced, log)| {
         let told = told.and_then(|told| serde_json::from_str(&told).ok());
         Undoable { season, told, replaced, log }
