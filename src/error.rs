@@ -35,6 +35,23 @@ impl fmt::Display for Server {
     }
 }
 
+/// Why a submission cannot be undone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotUndone {
+    /// The student has none of that name.
+    #[error("you have no such submission.")]
+    Unknown,
+    /// It was taken too long ago.
+    #[error("answers can be undone for 10 minutes.")]
+    TooLate,
+    /// Its questions have other states by now.
+    #[error("the questions have been answered again, or changed, since.")]
+    ChangedSince,
+    /// What it replaced is not known.
+    #[error("these answers cannot be undone.")]
+    Unprepared,
+}
+
 /// Everything that can go wrong in the engine.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -49,6 +66,10 @@ pub enum Error {
     /// There is no such topic.
     #[error("{0}")]
     UnknownTopic(String),
+
+    /// A submission cannot be undone; nothing was changed.
+    #[error("Nothing was undone: {0}")]
+    NotUndone(NotUndone),
 
     /// No season takes answers; nothing was saved.
     #[error("{0}")]
@@ -128,6 +149,14 @@ pub enum Error {
         count: u32,
     },
 
+    /// What undoes a submission was kept, and others may still come before it.
+    #[error(
+        "other answers of the same student are being saved, and until they are it is not certain \
+         that their submission is undone. Try again. [{code}]",
+        code = self.code()
+    )]
+    NotCertain,
+
     /// The server answered, with an error.
     #[error(
         "the {server} refused a command: {cause}. Check its log and its settings. [{code}]",
@@ -189,6 +218,12 @@ impl Error {
             Error::InvalidInput(_) => "memora.invalid_input",
             Error::UnknownSubject(_) => "memora.unknown_subject",
             Error::UnknownTopic(_) => "memora.unknown_topic",
+            Error::NotUndone(why) => match why {
+                NotUndone::Unknown => "memora.unknown_submission",
+                NotUndone::TooLate => "memora.too_late_to_undo",
+                NotUndone::ChangedSince => "memora.changed_since",
+                NotUndone::Unprepared => "memora.cannot_be_undone",
+            },
             Error::SeasonUnavailable(_) => "memora.season_unavailable",
             Error::SeasonArchived(_) => "memora.season_archived",
             Error::RateLimited { .. } => "memora.rate_limited",
@@ -201,6 +236,7 @@ impl Error {
             Error::NotRegistered { .. } => "memora.other_journal",
             Error::Exhausted { .. } => "memora.connections_in_use",
             Error::Overtaken { .. } => "memora.too_many_at_once",
+            Error::NotCertain => "memora.undoing_not_certain",
             Error::Refused { is_transient: true, server, .. } => match server {
                 Cache => "memora.cache_refused_for_now",
                 Journal => "memora.journal_refused_for_now",
@@ -244,6 +280,7 @@ impl Error {
                 | Error::NotRegistered { .. }
                 | Error::Exhausted { .. }
                 | Error::Overtaken { .. }
+                | Error::NotCertain
                 | Error::Unsettled { .. }
                 | Error::Refused { is_transient: true, .. }
         )
@@ -273,6 +310,7 @@ impl Error {
                 | Error::InvalidInput(_)
                 | Error::UnknownSubject(_)
                 | Error::UnknownTopic(_)
+                | Error::NotUndone(_)
                 | Error::SeasonUnavailable(_)
                 | Error::SeasonArchived(_)
         )
@@ -325,6 +363,7 @@ mod tests {
             ),
             (Error::Exhausted { server, most: 16 }, "connections_in_use"),
             (Error::Overtaken { count: 60 }, "too_many_at_once"),
+            (Error::NotCertain, "undoing_not_certain"),
             (Error::Unsettled { server, cause: cause() }, "outcome_unknown"),
             (Error::Fault(cause()), "fault"),
         ] {
@@ -334,6 +373,7 @@ mod tests {
             Error::InvalidInput(cause()),
             Error::UnknownSubject(cause()),
             Error::UnknownTopic(cause()),
+            Error::NotUndone(NotUndone::TooLate),
             Error::SeasonUnavailable(cause()),
             Error::SeasonArchived(cause()),
             Error::RateLimited { retry_after: 7 },

@@ -110,13 +110,29 @@ class SubmitAnswer(TypedDict):
     drain_wanted: bool
 
 @type_check_only
+class UndoAnswer(TypedDict):
+    """What `Engine.undo` returns once a submission is undone.
+
+    `persistence_job_id` is that of the undoing, by which it is on its way to MariaDB. `undone`: how
+    many answers. `xp_taken_back`: what the review session had earned; 0 for a lesson.
+    """
+
+    persistence_job_id: str
+    season: str
+    undone: int
+    xp_taken_back: int
+    remaining_items: int
+    drain_wanted: bool
+
+@type_check_only
 class LoggedAnswer(TypedDict):
     """One answer of `Engine.answers`.
 
     `job_id`: the submission's `persistence_job_id`. `is_correct`: with `quality`, from 3 on; in a
     lesson, at the first attempt. `quality` (0 to 5) if the client gave one; `attempts` in a lesson
     only. `stability_before`: of the record that the answer counted on; None if there was none.
-    `is_counted` is false for an answer that an edit overrides, because it came after it.
+    `is_counted` is false for an answer that an edit overrides, because it came after it, and for
+    one that the student has undone.
     """
 
     job_id: str
@@ -684,6 +700,37 @@ class Engine:
             submission_id: as of `submit`.
 
         Raises: as `submit`.
+        """
+
+    def undo(self, player: str, submission_id: str) -> UndoAnswer:
+        """Undo a submission of the last ten minutes that has a key.
+
+        Each of its questions is as it was before, and its answers do not count in the log. A
+        question that the student was asked for the first time keeps a record, with stability 0 and
+        due in the year 2200: as before, it is not due.
+
+        Args:
+            player: the session's user.
+            submission_id: the key, as `submit` and `rate` had it.
+
+        Returns: once this is durable and the next read shows it. Called again, it answers as the
+        first time.
+
+        Raises:
+            InvalidInput: nothing was undone. Its code says why: memora.unknown_submission,
+                too_late_to_undo, changed_since or cannot_be_undone.
+            SeasonUnavailable: the season is archived.
+            ServiceUnavailable: the journal or MariaDB is down, or something else of the student is
+                being saved.
+            OutcomeUnknown: it may have been undone. Call it again.
+        """
+
+    def is_undone(self, player: str, job_id: str) -> bool:
+        """Whether a submission was undone.
+
+        Args:
+            player: the session's user.
+            job_id: its `persistence_job_id`.
         """
 
     def set_states(

@@ -8,12 +8,9 @@ use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 use crate::rules::entry::Entry;
 use crate::rules::names::{check_player, check_season};
-use crate::rules::review::Review;
+use crate::rules::review::{NEVER, Review};
 use crate::servers::redis::journal::{Appended, NewEntry};
 use crate::servers::redis::replicas::Replicas;
-
-/// The next review of a retired question, Unix time: the year 2200.
-const NEVER: i64 = 7_258_118_400;
 
 impl Engine {
     /// Postpones the next review of some questions of a student indefinitely. Their records stay,

@@ -65,9 +65,10 @@ impl From<Error> for PyErr {
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
     let message = error.to_string();
     let exception = match error {
-        Error::InvalidInput(_) | Error::UnknownSubject(_) | Error::UnknownTopic(_) => {
-            InvalidInput::new_err(message)
-        }
+        Error::InvalidInput(_)
+        | Error::UnknownSubject(_)
+        | Error::UnknownTopic(_)
+        | Error::NotUndone(_) => InvalidInput::new_err(message),
         Error::SeasonUnavailable(_) | Error::SeasonArchived(_) => {
             SeasonUnavailable::new_err(message)
         }
@@ -78,6 +79,7 @@ fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
         | Error::NotRegistered { .. }
         | Error::Exhausted { .. }
         | Error::Overtaken { .. }
+        | Error::NotCertain
         | Error::Refused { is_transient: true, .. } => ServiceUnavailable::new_err(message),
         Error::Refused { is_transient: false, .. } | Error::Fault(_) => {
             EngineFault::new_err(message)

@@ -81,6 +81,22 @@ impl Engine {
         Ok(answer.into())
     }
 
+    fn undo(&self, py: Python<'_>, player: &str, submission_id: &str) -> PyResult<UndoAnswer> {
+        let answer = py.detach(|| self.0.undo(player, submission_id))?;
+        Ok(UndoAnswer {
+            persistence_job_id: answer.job_id,
+            season: answer.season,
+            undone: answer.told.processed,
+            xp_taken_back: answer.told.xp_earned,
+            remaining_items: answer.told.remaining,
+            drain_wanted: answer.drain_wanted,
+        })
+    }
+
+    fn is_undone(&self, py: Python<'_>, player: &str, job_id: &str) -> PyResult<bool> {
+        Ok(py.detach(|| self.0.is_undone(player, job_id))?)
+    }
+
     fn set_states(
         &self,
         py: Python<'_>,
@@ -199,6 +215,16 @@ struct SubmitAnswer {
     xp_earned: u64,
     remaining_items: u64,
     new_stability_counts: BTreeMap<String, u32>,
+    drain_wanted: bool,
+}
+
+#[derive(IntoPyObject)]
+struct UndoAnswer {
+    persistence_job_id: String,
+    season: String,
+    undone: usize,
+    xp_taken_back: u64,
+    remaining_items: u64,
     drain_wanted: bool,
 }
 

@@ -5,6 +5,7 @@ pub mod cache_access;
 pub mod documents;
 pub mod drain;
 pub mod drain_request;
+pub mod moment;
 pub mod outage;
 pub mod overdue;
 pub mod registration;

@@ -6,35 +6,31 @@
 //! undoing an answer that arrives meanwhile.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use mysql::Conn;
 
 use crate::consistency::cache_access::Attempt;
+use crate::consistency::moment::{Moment, told_by_audit};
 use crate::engine::active_season::ActiveSeason;
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
 use crate::rules::clock::now_us;
-use crate::rules::entry::Entry;
 use crate::rules::head::Head;
 use crate::rules::hidden::{Hidden, Retired};
-use crate::rules::in_order::{in_order, left_of};
 use crate::rules::lineage::lay_over;
 use crate::rules::names::check_season;
 use crate::rules::review::Review;
-use crate::servers::mariadb::audits;
 use crate::servers::mariadb::connect::DatabaseServer;
-use crate::servers::mariadb::journal::{self, Begun, TableEntry};
-use crate::servers::mariadb::transaction::at_one_moment;
+use crate::servers::mariadb::journal::{self, Begun};
 use crate::servers::mariadb::{archive, records, suspended};
 use crate::servers::pool::Pool;
 use crate::servers::redis::fill;
 use crate::servers::redis::fill::Loaded;
-use crate::servers::redis::journal::{is_replicated, kept_at_us};
+use crate::servers::redis::journal::is_replicated;
 use crate::servers::redis::pending::{Pending, pending, pending_ids};
 use crate::servers::redis::student::Student;
-use crate::servers::redis::written::{self, WrittenId};
 
 /// A load that takes longer does not fill the cache.
 pub(crate) const FENCE_SECONDS: u64 = 60;
@@ -217,41 +213,8 @@ impl Engine {
         Ok(loaded)
     }
 
-    /// The waiting entries of some students, and those written lately that this database lacks.
-    fn with_lacking<'a>(
-        &self,
-        database: &mut Conn,
-        pending: &'a [Pending],
-    ) -> Result<Cow<'a, [Pending]>> {
-        let lacking = lacking(database, pending.iter().flat_map(|one| &one.written))?;
-        if lacking.is_empty() {
-            return Ok(Cow::Borrowed(pending));
-        }
-        let keys = &self.settings.keys;
-        let places: Vec<&str> = lacking.iter().map(|one| one.place.as_str()).collect();
-        // A missing one has been written again meanwhile, and the records are read later.
-        let found = self.process().journal.with(|journal| written::at(journal, keys, &places))?;
-        let mut texts: HashMap<String, String> =
-            found.into_iter().map(|entry| (entry.id, entry.text)).collect();
-        let mut pending = pending.to_vec();
-        for one in &mut pending {
-            let ids: Vec<&String> = one.written.iter().map(|written| &written.id).collect();
-            let read = |id: &&String| {
-                let entry = Entry::read(&texts.remove(*id)?, id).ok()?;
-                Some(entry.kept_at(kept_at_us(id)))
-            };
-            let again: Vec<Entry> = ids.iter().filter_map(read).collect();
-            if !again.is_empty() {
-                one.entries.extend(again);
-                // Orders grow in the stream.
-                one.entries.sort_by_key(|entry| entry.order);
-            }
-        }
-        Ok(Cow::Owned(pending))
-    }
-
-    /// Loads the records of a student who has waiting answers, in one snapshot, because an answer
-    /// that is written meanwhile must not count twice. The flag says that the table has none.
+    /// Loads the records of a student who has waiting answers. The flag says that the table has
+    /// none.
     fn load_with_waiting(
         &self,
         database: &mut Conn,
@@ -259,32 +222,12 @@ impl Engine {
         season: &str,
         pending: &Pending,
     ) -> Result<(Records, bool)> {
-        let zone = &self.settings.zone;
-        let (reviews, table, written) = at_one_moment(database, |database| {
-            let reviews = records::standing(database, zone, player, season)?;
-            let table = read_entries(journal::of_student(database, player, season)?);
-            let of_table = table.iter().map(|(_, entry)| entry);
-            let tokens: Vec<&str> =
-                pending.entries.iter().chain(of_table).map(|entry| entry.token.as_str()).collect();
-            let written = audits::audited(database, &tokens)?;
-            Ok((reviews, table, written))
-        })?;
-        let is_empty = reviews.is_empty();
-        let known = reviews.iter().map(|record| record.review.clone()).collect();
-        let mut records = Records::of(known, pending.head);
-        let of_stream = pending.entries.iter().map(|entry| entry.order).max().unwrap_or(0);
-        records.head.journal = records.head.journal.max(of_stream);
-        records.head.table = table.iter().map(|(id, _)| *id).max().unwrap_or(0);
-        // Either place may still have a written entry: the table gets an entry that replicas of the
-        // journal lack, perhaps after a drain has seen it in the stream.
-        let left = |entry: &Entry| left_of(entry, &written);
-        let stream = pending.entries.iter().filter_map(left).collect();
-        let table = table.iter().filter_map(|(id, entry)| Some((*id, left(entry)?))).collect();
-        let entries = in_order(stream, table);
-        let newest;
-        (records.reviews, newest) = lay_over(zone, reviews, &entries);
-        records.head.order = records.head.order.max(newest);
-        Ok((records, is_empty))
+        let Moment { records, entries, head, .. } =
+            self.moment(database, (player, season), pending)?;
+        let is_empty = records.is_empty();
+        let (reviews, newest) = lay_over(&self.settings.zone, records, &entries);
+        let head = Head { order: head.order.max(newest), ..head };
+        Ok((Records { reviews, head, suspended: HashSet::new(), is_whole: true }, is_empty))
     }
 
     /// A student's entries in the journal; false if it cannot be asked, or is not registered.
@@ -389,25 +332,6 @@ fn tokens_told_by_audit(pending: &Pending) -> Vec<&str> {
     told_by_audit(&pending.written).map(|one| one.token.as_str()).collect()
 }
 
-/// The submissions that were written lately but that this database lacks: it is older than the one
-/// to which they were written.
-fn lacking<'a>(
-    database: &mut Conn,
-    written: impl IntoIterator<Item = &'a WrittenId>,
-) -> Result<Vec<&'a WrittenId>> {
-    let written: Vec<&WrittenId> = told_by_audit(written).collect();
-    let tokens: Vec<&str> = written.iter().map(|one| one.token.as_str()).collect();
-    let audited = audits::audited(database, &tokens)?;
-    Ok(written.into_iter().filter(|one| !audited.contains(&one.token)).collect())
-}
-
-/// The submissions whose audit records tell whether they are written.
-fn told_by_audit<'a>(
-    written: impl IntoIterator<Item = &'a WrittenId>,
-) -> impl Iterator<Item = &'a WrittenId> {
-    written.into_iter().filter(|one| written::is_told_by_audit(&one.place))
-}
-
 /// The students who have entries in `memora_journal`.
 pub(crate) fn students_in_table(
     database: &mut Conn,
@@ -416,16 +340,6 @@ pub(crate) fn students_in_table(
 ) -> Result<HashSet<String>> {
     let found = journal::of_students(database, players)?;
     Ok(found.into_iter().filter(|entry| entry.season == season).map(|entry| entry.player).collect())
-}
-
-/// Entries with their ids. The drain sets an unreadable one aside; the student's other answers
-/// still count.
-pub(crate) fn read_entries(found: Vec<TableEntry>) -> Vec<(i64, Entry)> {
-    let read = |found: TableEntry| {
-        let entry = Entry::read(&found.text, &found.token).ok()?;
-        Some((found.id, entry.kept_at(found.kept_at_us)))
-    };
-    found.into_iter().filter_map(read).collect()
 }
 
 /// Makes [`Engine::with_cache`] look up the active season again, when the known one is archived.

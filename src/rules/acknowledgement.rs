@@ -45,7 +45,12 @@ pub fn token_of(player: &str, key: &str) -> String {
     format!("key-{:.32x}", Sha256::digest(format!("{player}\0{key}").as_bytes()))
 }
 
-/// Whether a token is that of a submission with a key.
+/// The token of the undoing of the submission with this token: always the same, too.
+pub fn undo_token_of(token: &str) -> String {
+    format!("key-{:.32x}", Sha256::digest(format!("undo\0{token}").as_bytes()))
+}
+
+/// Whether a token is that of a submission with a key, or of the undoing of one.
 pub fn has_key(token: &str) -> bool {
     token.starts_with("key-")
 }
@@ -84,6 +89,8 @@ mod tests {
         for (player, key) in [("b@school.example", "1"), ("a@school.example", "2"), ("a", "1")] {
             assert_ne!(token, token_of(player, key));
         }
+        let undo = undo_token_of(&token);
+        assert_eq!((undo.len(), has_key(&undo), undo == token), (36, true, false));
         assert!(!has_key("0199f3c1-2a40-7a6b-8a0e-4a1d1b0c9d11"));
     }
 

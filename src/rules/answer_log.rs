@@ -77,7 +77,7 @@ pub fn pack(entry: &Entry, before: &[Before]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
+pub(super) fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
     while number > 0x7f {
         bytes.push(number as u8 | 0x80);
         number >>= 7;
@@ -86,7 +86,7 @@ fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Small numbers of either sign are short.
-fn push_signed(bytes: &mut Vec<u8>, number: i64) {
+pub(super) fn push_signed(bytes: &mut Vec<u8>, number: i64) {
     push_number(bytes, (number << 1 ^ number >> 63).cast_unsigned());
 }
 
@@ -197,8 +197,8 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<LoggedAnswer>, String> {
     Ok(answers)
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
+pub(super) struct Reader<'a> {
+    pub(super) bytes: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
@@ -208,11 +208,11 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
-    fn byte(&mut self) -> Result<u8, String> {
+    pub(super) fn byte(&mut self) -> Result<u8, String> {
         Ok(self.take(1)?[0])
     }
 
-    fn number(&mut self) -> Result<u64, String> {
+    pub(super) fn number(&mut self) -> Result<u64, String> {
         let mut number = 0u64;
         for shift in (0..u64::BITS).step_by(7) {
             let byte = self.byte()?;
@@ -228,7 +228,7 @@ impl<'a> Reader<'a> {
         Err("a number in it is too large".to_owned())
     }
 
-    fn signed(&mut self) -> Result<i64, String> {
+    pub(super) fn signed(&mut self) -> Result<i64, String> {
         let number = self.number()?;
         Ok((number >> 1).cast_signed() ^ -(number & 1).cast_signed())
     }

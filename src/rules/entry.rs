@@ -69,6 +69,10 @@ pub struct Entry {
     pub remembers: bool,
     /// What the student was told, if the submission has a key.
     pub keyed: Option<Keyed>,
+    /// The known states of the questions that it changes, in their order, if it can be undone.
+    pub before: Vec<Review>,
+    /// The token of the submission that it undoes: then it has its states from before.
+    pub undoes: Option<String>,
 }
 
 impl Entry {
@@ -100,6 +104,8 @@ impl Entry {
             from,
             remembers: true,
             keyed: None,
+            before: Vec::new(),
+            undoes: None,
         }
     }
 
@@ -119,7 +125,16 @@ impl Entry {
             from: Vec::new(),
             remembers: true,
             keyed: None,
+            before: Vec::new(),
+            undoes: None,
         }
+    }
+
+    /// The same, so that it can be undone: with the known states of what it changes.
+    pub fn that_can_be_undone(mut self, known: &HashMap<String, Review>) -> Entry {
+        let before = self.states.iter().filter_map(|state| known.get(&state.question_id).cloned());
+        self.before = before.collect();
+        self
     }
 
     /// States without what they were computed from: each counts if the table has nothing newer.

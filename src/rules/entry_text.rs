@@ -77,6 +77,12 @@ struct Wire {
     /// The key's part.
     #[serde(default)]
     k: Option<Keyed>,
+    /// The states before, where it can be undone. Older processes ignore them.
+    #[serde(default)]
+    r: Vec<WireState>,
+    /// The token of what it undoes. An older process takes it for states that were set.
+    #[serde(default)]
+    x: Option<String>,
     /// Names of subjects and topics.
     #[serde(default)]
     n: Vec<String>,
@@ -116,6 +122,10 @@ struct Written<'a> {
     w: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     k: Option<&'a Keyed>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    r: Vec<WireState>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    x: Option<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     n: Vec<&'a str>,
     s: Vec<WireState>,
@@ -189,7 +199,7 @@ impl<'a> Written<'a> {
                 }
             }
         };
-        let states = entry.states.iter().map(|state| {
+        let mut written = |state: &'a Review| {
             (
                 place(&state.question_id),
                 state.stability,
@@ -198,8 +208,9 @@ impl<'a> Written<'a> {
                 number(&state.subject),
                 number(&state.topic),
             )
-        });
-        let states: Vec<WireState> = states.collect();
+        };
+        let states: Vec<WireState> = entry.states.iter().map(&mut written).collect();
+        let before: Vec<WireState> = entry.before.iter().map(&mut written).collect();
         let below = |from: From| (entry.base.order.wrapping_sub(from.order), from.stability);
         let memory = |from: &Option<From>| from.map_or(0, |from| from.memory.packed());
         let mut e: Vec<u64> = entry.from.iter().map(|(_, from)| memory(from)).collect();
@@ -219,6 +230,8 @@ impl<'a> Written<'a> {
             q: entry.submission.answers.iter().map(|answer| answer.observed.quality()).collect(),
             w,
             k: entry.keyed.as_ref(),
+            r: before,
+            x: entry.undoes.as_deref(),
             n: names,
             s: states,
             d: entry
@@ -247,6 +260,8 @@ impl Wire {
             q,
             w,
             k,
+            r,
+            x,
             n,
             s,
             d,
@@ -276,10 +291,19 @@ impl Wire {
         });
         let answers = answers.collect::<Result<Vec<_>, String>>()?;
         let named = |number: usize| number.checked_sub(1).and_then(|place| n.get(place)).cloned();
-        let remembers = d.is_some();
-        let memories = d.into_iter().flatten().chain(std::iter::repeat(0));
-        let states = s.into_iter().zip(memories).map(|(state, memory)| {
-            let (place, stability, next, last, subject, topic) = state;
+        if !answers.is_empty() && ids.len() != f.len() {
+            return Err("the entry does not say what each answer was computed from".to_owned());
+        }
+        let memories = e.into_iter().chain(std::iter::repeat(0)).map(MemoryState::of_packed);
+        let from: Vec<Option<From>> = f
+            .into_iter()
+            .zip(memories)
+            .map(|(from, memory)| {
+                let (below, stability) = from?;
+                Some(From { order: base.order.wrapping_sub(below), stability, memory })
+            })
+            .collect();
+        let read = |(place, stability, next, last, subject, topic): WireState, order, memory| {
             Ok(Review {
                 question_id: name(place)?,
                 stability,
@@ -288,18 +312,21 @@ impl Wire {
                 answered_at_us: order,
                 subject: named(subject),
                 topic: named(topic),
-                memory: MemoryState::of_packed(memory),
+                memory,
             })
-        });
+        };
+        let remembers = d.is_some();
+        let memories = d.into_iter().flatten().chain(std::iter::repeat(0));
+        let memories = memories.map(MemoryState::of_packed);
+        let states = s.into_iter().zip(memories).map(|(state, memory)| read(state, order, memory));
         let states = states.collect::<Result<Vec<_>, String>>()?;
-        let memories = e.into_iter().chain(std::iter::repeat(0)).map(MemoryState::of_packed);
-        let from = f.iter().zip(memories).map(|(from, memory)| {
-            let of = |(below, stability)| (base.order.wrapping_sub(below), stability, memory);
-            from.map(of).map(|(order, stability, memory)| From { order, stability, memory })
+        let before = r.into_iter().map(|state| {
+            let from = from.get(state.0).copied().flatten();
+            let (order, memory) =
+                from.map_or_else(Default::default, |from| (from.order, from.memory));
+            read(state, order, memory)
         });
-        if !answers.is_empty() && ids.len() != f.len() {
-            return Err("the entry does not say what each answer was computed from".to_owned());
-        }
+        let before = before.collect::<Result<Vec<_>, String>>()?;
         Ok(Entry {
             token,
             at_us,
@@ -319,6 +346,8 @@ impl Wire {
             from: ids.into_iter().zip(from).collect(),
             remembers,
             keyed: k,
+            before,
+            undoes: x,
         })
     }
 }
@@ -329,6 +358,7 @@ mod tests {
     use crate::rules::acknowledgement::Acknowledgement;
     use crate::rules::entry::tests::entry;
     use crate::rules::memory::tests::memories;
+    use crate::rules::plan::by_question;
     use proptest::prelude::*;
 
     proptest! {
@@ -339,7 +369,9 @@ mod tests {
         ) {
             let subject = Some("Math".to_owned());
             let stage = has_stage.then(|| Review { subject, ..Review::new("s") });
-            let mut entry = entry(&answers, &stage.into_iter().collect::<Vec<_>>());
+            let stage: Vec<Review> = stage.into_iter().collect();
+            let mut entry = entry(&answers, &stage).that_can_be_undone(&by_question(stage));
+            entry.undoes = is_keyed.then(|| "other".to_owned());
             for (answer, ago) in entry.submission.answers.iter_mut().zip(&ago) {
                 answer.given_at = ago.map(|ago| 7 - 1 - i64::from(ago));
             }

@@ -26,6 +26,15 @@ struct State {
     /// one that came in between.
     rank: i64,
     is_edited: bool,
+    /// What it has replaced, if a submission that can be undone made it.
+    replaced: Option<Option<Review>>,
+}
+
+impl State {
+    /// Whether it was computed again, from the entry that had made this one.
+    fn is_replay_of(&self, From { order, .. }: From) -> bool {
+        self.review.answered_at_us == order && self.rank > order
+    }
 }
 
 impl States {
@@ -33,7 +42,10 @@ impl States {
     pub fn extend(&mut self, records: Vec<Record>) {
         for Record { review, is_edited } in records {
             let rank = review.answered_at_us;
-            self.of.insert(review.question_id.clone(), State { review, rank, is_edited });
+            self.of.insert(
+                review.question_id.clone(),
+                State { review, rank, is_edited, replaced: None },
+            );
         }
     }
 
@@ -51,6 +63,11 @@ impl States {
             chosen.map(|state| Review { answered_at_us: state.rank, ..state.review }).collect();
         states.sort_unstable_by(|one, other| one.question_id.cmp(&other.question_id));
         states
+    }
+
+    /// The state of a question, and its rank.
+    pub fn state(&self, id: &str) -> Option<(&Review, i64)> {
+        self.of.get(id).map(|state| (&state.review, state.rank))
     }
 
     /// The highest rank.
@@ -104,10 +121,12 @@ pub fn holds(states: &States, entry: &Entry) -> bool {
 
 /// Applies an entry to these states. Returns the questions that it changed.
 pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String> {
-    if entry.has_counted() {
+    if entry.has_counted() || !counts(states, entry) {
         return leave_order(states, entry);
     }
-    let (changed, bump) = if entry.speaks_alone() {
+    let (changed, bump) = if entry.undoes.is_some() {
+        (restored(states, entry).unwrap_or_default(), 0)
+    } else if entry.speaks_alone() {
         let is_newer = |state: &&Review| {
             states.of.get(&state.question_id).is_none_or(|known| known.rank < state.answered_at_us)
         };
@@ -126,20 +145,52 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     let mut ids = Vec::with_capacity(changed.len());
     // Answers that an older memora took, and states that were set past others, leave the memory as
     // it is.
-    let leaves_memory = !entry.remembers || bump > 0 && entry.submission.answers.is_empty();
+    let are_set = entry.submission.answers.is_empty() && entry.undoes.is_none();
+    let leaves_memory = !entry.remembers || bump > 0 && are_set;
     for mut review in changed {
         if leaves_memory && let Some(known) = states.of.get(&review.question_id) {
             review.memory = known.review.memory;
         }
         ids.push(review.question_id.clone());
         let rank = if entry.speaks_alone() { review.answered_at_us } else { rank };
-        states.of.insert(review.question_id.clone(), State { review, rank, is_edited: false });
+        let id = review.question_id.clone();
+        let before = |id| states.of.get(id).map(|state: &State| state.review.clone());
+        let replaced = entry.keyed.as_ref().map(|_| before(&id));
+        states.of.insert(id, State { review, rank, is_edited: false, replaced });
     }
     ids
 }
 
-/// Makes the states of a submission that has counted as another entry newer than this entry: what
-/// was computed from it is computed again.
+/// Whether an entry counts on these states: undoing a submission does not if others have answered
+/// its questions since.
+pub fn counts(states: &States, entry: &Entry) -> bool {
+    entry.undoes.is_none() || restored(states, entry).is_some()
+}
+
+/// What an entry that undoes another one sets; `None`: it does not count. Where that was computed
+/// again, these are the states that it has replaced then. An edit of a question overrides the
+/// undoing, as it overrides answers.
+fn restored(states: &States, entry: &Entry) -> Option<Vec<Review>> {
+    let mut restored = Vec::with_capacity(entry.states.len());
+    for (review, (id, from)) in entry.states.iter().zip(&entry.from) {
+        if is_settled(states, id, entry.order) {
+            continue;
+        }
+        let replay = states.of.get(id).zip(*from).filter(|(state, from)| state.is_replay_of(*from));
+        restored.push(match replay {
+            Some((state, _)) => match state.replaced.clone()? {
+                Some(before) => Review { answered_at_us: entry.order, ..before },
+                None => Review::never_asked(id, entry.order),
+            },
+            None if states.standing(id, *from) == Standing::Newer => return None,
+            None => review.clone(),
+        });
+    }
+    Some(restored)
+}
+
+/// Makes the states of an entry that does not count, or has counted as another one, newer than the
+/// entry: what was computed from it is computed again.
 fn leave_order(states: &mut States, entry: &Entry) -> Vec<String> {
     let mut ids = Vec::new();
     for (id, _) in &entry.from {
@@ -206,245 +257,4 @@ pub fn lay_over(zone: &SiteZone, records: Vec<Record>, entries: &[Entry]) -> (Ve
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::counted_on::tests::in_turn;
-    use crate::rules::counted_on::{Before, counts_on};
-    use crate::rules::head::Head;
-    use crate::rules::in_order::tests::entry;
-    use crate::rules::in_order::{in_order, left_of};
-    use crate::rules::memory::MemoryState;
-    use crate::rules::plan::by_question;
-    use crate::rules::scheduling::Scheduling;
-    use crate::rules::submission::Submission;
-    use proptest::prelude::*;
-
-    fn zone() -> SiteZone {
-        SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"))
-    }
-
-    fn submission(answers: &[(u8, u8)]) -> Submission {
-        let answer = |(id, quality): &(u8, u8)| {
-            format!(
-                r#"{{"question_id": "{}", "quality": {quality}}}"#,
-                ["s", "s:1", "q"][usize::from(*id)]
-            )
-        };
-        let list: Vec<String> = answers.iter().map(answer).collect();
-        Submission::from_responses(&format!("[{}]", list.join(","))).unwrap_or_default()
-    }
-
-    /// An event of a student.
-    #[derive(Clone, Debug)]
-    enum Event {
-        /// Answers that are computed from everything, and are kept in the stream, by a clock that
-        /// is this many seconds wrong.
-        Stream(Submission, i64),
-        /// Answers that are computed from everything, and are kept in the table: the journal fails
-        /// after the look-up.
-        Table(Submission, i64),
-        /// Answers that are computed without the stream, and are kept in the table.
-        Blind(Submission, i64),
-        /// One submission with a key is sent to two processes at the same moment: one keeps it in
-        /// the stream, the other in the table, perhaps without having seen the stream.
-        Twice(Submission, bool),
-        /// The last of those is sent again to a process that sees only the table's records.
-        Again,
-        /// This many of the waiting entries, in order, are written; the rest still waits.
-        Drain(usize),
-    }
-
-    fn events() -> impl Strategy<Value = Vec<Event>> {
-        let given = || {
-            let answers = proptest::collection::vec((0u8..3, 0u8..6), 1..4);
-            let own = [Scheduling::default(), Scheduling::of_six_rungs(), Scheduling::of_fsrs()];
-            let given = (answers, proptest::sample::select(own.to_vec()));
-            let given =
-                given.prop_map(|(list, own)| Submission { scheduling: own, ..submission(&list) });
-            // A clock may be wrong by weeks: memories differ with the days between answers.
-            (given, prop_oneof![-300i64..300, -2_000_000i64..2_000_000])
-        };
-        let event = prop_oneof![
-            given().prop_map(|(given, clock)| Event::Stream(given, clock)),
-            given().prop_map(|(given, clock)| Event::Table(given, clock)),
-            given().prop_map(|(given, clock)| Event::Blind(given, clock)),
-            (given(), any::<bool>()).prop_map(|((given, _), sees)| Event::Twice(given, sees)),
-            Just(Event::Again),
-            (0usize..4).prop_map(Event::Drain),
-        ];
-        proptest::collection::vec(event, 1..14)
-    }
-
-    /// Both journals and the table.
-    #[derive(Default)]
-    struct World {
-        rows: Vec<Review>,
-        stream: Vec<Entry>,
-        table: Vec<(i64, Entry)>,
-        ids: i64,
-        newest: i64,
-        written: HashSet<String>,
-        /// The last submission with a key.
-        keyed: Option<(String, Submission)>,
-        before: Vec<Before>,
-    }
-
-    impl World {
-        fn records(&self) -> Vec<Record> {
-            let record = |review: &Review| Record { review: review.clone(), is_edited: false };
-            self.rows.iter().map(record).collect()
-        }
-
-        fn known(&self, with_stream: bool) -> (HashMap<String, Review>, Head) {
-            let stream = if with_stream { self.stream.clone() } else { Vec::new() };
-            let entries = self.left(stream);
-            let (states, order) = lay_over(&zone(), self.records(), &entries);
-            let newest = if with_stream { self.newest } else { 0 };
-            let of_rows = self.rows.iter().map(|state| state.answered_at_us).max().unwrap_or(0);
-            let table = self.table.last().map_or(0, |(id, _)| *id);
-            (
-                by_question(states),
-                Head { order: order.max(newest), journal: newest.max(of_rows), table },
-            )
-        }
-
-        /// What must still count, in order.
-        fn left(&self, stream: Vec<Entry>) -> Vec<Entry> {
-            let left = |entry: &Entry| left_of(entry, &self.written);
-            let table = self.table.iter().filter_map(|(id, entry)| Some((*id, left(entry)?)));
-            in_order(stream.iter().filter_map(left).collect(), table.collect())
-        }
-
-        fn entry(&mut self, given: &Submission, with_stream: bool, at: i64) -> Entry {
-            let (states, head) = self.known(with_stream);
-            let order = head.next_order(at * 1_000_000, 7);
-            let planned = plan(&zone(), given, &states, order, at);
-            self.ids += 1;
-            Entry::new(
-                format!("{}", self.ids),
-                (at * 1_000_000, order),
-                head,
-                given,
-                &states,
-                planned.reviews,
-            )
-        }
-
-        fn drain(&mut self, most: usize) {
-            let entries = self.left(self.stream.clone());
-            let mut states = States::default();
-            states.extend(self.records());
-            for entry in entries.iter().take(most) {
-                assert!(!is_early(&states, entry), "{entry:?}");
-                self.before.extend(counts_on(&states, entry));
-                apply(&zone(), &mut states, entry);
-                let is_it =
-                    |other: &Entry| (&other.token, other.order) == (&entry.token, entry.order);
-                self.stream.retain(|other| !is_it(other));
-                self.table.retain(|(_, other)| !is_it(other));
-                self.written.insert(entry.token.clone());
-            }
-            let all = states.of.keys().cloned().collect();
-            self.rows = states.to_write(&all);
-        }
-    }
-
-    /// What is known of each question: its rung, its date, its memory.
-    type Known = HashMap<String, (u8, i64, MemoryState)>;
-
-    fn known(states: impl IntoIterator<Item = Review>) -> Known {
-        let known = |state: Review| (state.stability, state.next_review, state.memory);
-        states.into_iter().map(|state| (state.question_id.clone(), known(state))).collect()
-    }
-
-    /// What is known after all submissions, each computed from all before it by its own clock.
-    fn after(submissions: &[(Submission, i64)]) -> Known {
-        let mut states: HashMap<String, Review> = HashMap::new();
-        for ((given, at), order) in submissions.iter().zip(1..) {
-            states.extend(by_question(plan(&zone(), given, &states, order, *at).reviews));
-        }
-        known(states.into_values())
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-        /// Wherever they are kept, whatever they were computed from and whatever the clocks say:
-        /// answers count once, in the order in which they were given, in reads and in writes, and
-        /// lead to the same rungs, dates and memories.
-        #[test]
-        fn answers_count_in_order(events in events()) {
-            let mut world = World::default();
-            let mut given = Vec::new();
-            for event in events {
-                let at = |clock| 10_000_000 + given.len() as i64 + clock;
-                match event {
-                    Event::Stream(answers, clock) => {
-                        let entry = world.entry(&answers, true, at(clock));
-                        world.newest = entry.order;
-                        world.stream.push(entry);
-                        given.push((answers, at(clock)));
-                    }
-                    Event::Table(answers, clock) => {
-                        let entry = world.entry(&answers, true, at(clock));
-                        world.table.push((world.ids, entry));
-                        given.push((answers, at(clock)));
-                    }
-                    Event::Blind(answers, clock) => {
-                        let entry = world.entry(&answers, false, at(clock));
-                        world.table.push((world.ids, entry));
-                        given.push((answers, at(clock)));
-                    }
-                    Event::Twice(answers, sees_stream) => {
-                        let token = format!("key-{}", world.ids);
-                        let mut entry = |sees| {
-                            let entry = world.entry(&answers, sees, at(0));
-                            Entry { token: token.clone(), ..entry }
-                        };
-                        let (one, other) = (entry(true), entry(sees_stream));
-                        world.newest = one.order;
-                        world.stream.push(one);
-                        world.table.push((world.ids, other));
-                        world.keyed = Some((token, answers.clone()));
-                        given.push((answers, at(0)));
-                    }
-                    Event::Again => {
-                        let Some((token, answers)) = world.keyed.clone() else { continue };
-                        let entry = world.entry(&answers, false, at(0));
-                        world.table.push((world.ids, Entry { token, ..entry }));
-                    }
-                    Event::Drain(most) => world.drain(most),
-                }
-                prop_assert_eq!(known(world.known(true).0.into_values()), after(&given));
-            }
-            world.drain(usize::MAX);
-            prop_assert_eq!(known(world.rows), after(&given));
-            let given: Vec<Submission> = given.into_iter().map(|(given, _)| given).collect();
-            prop_assert_eq!(world.before, in_turn(&given));
-        }
-    }
-
-    #[test]
-    fn what_was_computed_from_something_that_is_not_there_waits_for_it() {
-        let first = entry("a", "q", &[], 5_000_000);
-        let second = entry("b", "q", &first.states, 6_000_000);
-        let mut states = States::default();
-        assert!(is_early(&states, &second) && !is_early(&states, &first));
-        // If it is lost, its result is in the later one.
-        apply(&zone(), &mut states, &second);
-        assert_eq!(states.into_reviews()[0].stability, 2);
-    }
-
-    #[test]
-    fn an_edit_stands_against_answers_from_before_it() {
-        let review = Review { stability: 4, answered_at_us: 9_000_000, ..Review::new("q") };
-        let answer = entry("a", "q", &[], 5_000_000);
-        for (is_edited, stability) in [(true, 4), (false, 4)] {
-            let mut states = States::default();
-            states.extend(vec![Record { review: review.clone(), is_edited }]);
-            let changed = apply(&zone(), &mut states, &answer);
-            assert_eq!(changed.is_empty(), is_edited);
-            assert_eq!(states.into_reviews()[0].stability, stability);
-        }
-    }
-}
+mod tests;

@@ -42,3 +42,4 @@ pub mod simulation;
 pub mod submission;
 mod submission_input;
 pub mod training;
+pub mod undo;

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::memory::MemoryState;
 
+/// The next review of what is never due, Unix time: the year 2200.
+pub const NEVER: i64 = 7_258_118_400;
+
 /// The state of a question after its last answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "Wire", into = "Wire")]
@@ -77,6 +80,11 @@ impl Review {
             topic: None,
             memory: MemoryState::default(),
         }
+    }
+
+    /// A question that is as if the student had never been asked it, although there is a record.
+    pub fn never_asked(question_id: &str, order: i64) -> Review {
+        Review { next_review: NEVER, answered_at_us: order, ..Review::new(question_id) }
     }
 
     /// What the cache keeps beside the date: the subject's length in bytes and the subject, then

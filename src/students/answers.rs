@@ -3,6 +3,7 @@
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::rules::answer_log::{self, LoggedAnswer};
+use crate::rules::counted_on::Before;
 use crate::rules::names::{check_player, check_season};
 use crate::rules::submission::MOST_ANSWERS;
 use crate::servers::mariadb::audits::{self, Logged};
@@ -77,7 +78,7 @@ impl Engine {
             })?;
             let Some(last) = logs.last() else { return Ok(found) };
             after = Some(last.place.clone());
-            for Logged { place: (_, job_id), season, log } in logs {
+            for Logged { place: (_, job_id), season, log, is_undone } in logs {
                 let mut answers = answer_log::unpack(&log).map_err(|reason| {
                     Error::Fault(format!(
                         "the log of answers of submission {job_id} cannot be read: {reason}. If a \
@@ -91,6 +92,9 @@ impl Engine {
                 });
                 if answers.is_empty() {
                     continue;
+                }
+                if is_undone {
+                    answers.iter_mut().for_each(|answer| answer.before = Before::Overridden);
                 }
                 count += answers.len();
                 if count > query.limit && !found.is_empty() {

@@ -183,8 +183,10 @@ impl Before {
     /// A submission with how the season schedules, as far as its questions may count on it: the
     /// entry keeps this, and whoever computes it again uses the same.
     pub(super) fn scheduled(&self, player: &str, submission: &Submission) -> Submission {
-        let subject_of = |id: &String| self.states.get(id).and_then(|state| state.subject.as_deref());
-        let subjects: Option<Vec<&str>> = submission.question_ids().iter().map(subject_of).collect();
+        let subject_of =
+            |id: &String| self.states.get(id).and_then(|state| state.subject.as_deref());
+        let subjects: Option<Vec<&str>> =
+            submission.question_ids().iter().map(subject_of).collect();
         // Another submission may give any subject to a question that has none yet.
         let scheduling = match subjects {
             Some(subjects) => self.scheduling.only(subjects),
@@ -216,7 +218,7 @@ impl Before {
         (before, lookup.links)
     }
 
-    fn from_records(
+    pub(super) fn from_records(
         season: Season,
         cached: Option<Arc<ActiveSeason>>,
         records: Records,

@@ -14,3 +14,4 @@ pub mod submission_status;
 pub mod submit;
 pub mod submit_answer;
 pub mod suspend;
+pub mod undo;

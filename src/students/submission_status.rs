@@ -2,6 +2,7 @@
 
 use crate::engine::Engine;
 use crate::error::Result;
+use crate::rules::acknowledgement::{has_key, undo_token_of};
 use crate::servers::mariadb::audits;
 use crate::servers::mariadb::journal as kept;
 use crate::servers::redis::pending::submission;
@@ -54,5 +55,33 @@ impl Engine {
             // It may be in a journal that cannot be asked.
             None => found.map(|_| None),
         }
+    }
+
+    /// Whether a submission of this player was undone.
+    ///
+    /// # Errors
+    /// When a server that is needed is down.
+    pub fn is_undone(&self, player: &str, job_id: &str) -> Result<bool> {
+        if !has_key(job_id) {
+            return Ok(false);
+        }
+        let process = self.process();
+        let (keys, token) = (&self.settings.keys, undo_token_of(job_id));
+        let found = process.journal.with(|journal| submission(journal, keys, &token));
+        let in_journal = found.map(|found| found.filter(|entry| entry.player == player));
+        if matches!(&in_journal, Ok(Some(entry)) if entry.written.is_none()) {
+            return Ok(true);
+        }
+        // Read last: what has left either place by now is in the table.
+        let (is_kept, is_written, is_undone) = process.database.with(|database| {
+            let is_kept = kept::is_waiting(database, player, &token)?;
+            let is_written = !audits::audited(database, &[&token])?.is_empty();
+            Ok((is_kept, is_written, audits::is_undone(database, player, job_id)?))
+        })?;
+        if is_written || is_kept {
+            return Ok(is_undone || !is_written);
+        }
+        // It may be in a journal that cannot be asked, or written to a newer database than this.
+        in_journal.map(|found| found.is_some())
     }
 }

@@ -79,6 +79,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// Whether this one should queue a drain.
+    pub(super) fn drain_wanted(&self) -> bool {
+        self.in_stream.unwrap_or(false)
+    }
+
     /// What is known of the student once an entry of this order is kept.
     pub(super) fn head(&self, before: Head, order: i64) -> Head {
         Head {
@@ -169,6 +174,9 @@ impl Engine {
             };
             let mut entry =
                 Entry::new(token, times, before.head, submission, &before.states, states);
+            if key.is_some() {
+                entry = entry.that_can_be_undone(&before.states);
+            }
             entry.is_sure = before.is_sure;
             entry.keyed = key.map(|(_, fingerprint)| Keyed {
                 fingerprint: fingerprint.to_owned(),
@@ -197,7 +205,7 @@ impl Engine {
                 job_id: entry.token,
                 season: before.season,
                 told,
-                drain_wanted: kept.in_stream.unwrap_or(false),
+                drain_wanted: kept.drain_wanted(),
             });
         }
     }

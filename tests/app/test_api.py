@@ -337,7 +337,11 @@ def test_a_drain_is_queued_once_and_writes_everything(site: Site, app: App) -> N
     ]
     assert [job.method for job in frappe.recorded.jobs] == [DRAIN]
     job_id = jobs[0]["persistence_job_id"]
-    assert reviews.get_persistence_status(job_id) == {"job_id": job_id, "status": "pending"}
+    assert reviews.get_persistence_status(job_id) == {
+        "job_id": job_id,
+        "status": "pending",
+        "is_undone": False,
+    }
     frappe.recorded.run_jobs()
     assert reviews.get_persistence_status(job_id)["status"] == "persisted"
     assert sorted(site.rows()) == ["q0", "q1", "q2"]

@@ -64,13 +64,13 @@ def test_python(school: str, app: App) -> None:
         for code, value in re.findall(r'^(\S.*?)  # (\d+|"\w+")', snippet, re.MULTILINE):
             assert eval(code, names) == ast.literal_eval(value)
             checked += 1
-    assert checked == 2
+    assert checked == 3
     assert REFUSAL in names["text"]
     assert set(names["load_cards"](["a", "b"])) == {"a", "b"}
 
 
 def test_javascript(school: str, chromium: Remote) -> None:
-    names = "questions", "total_due", "status", "text"
+    names = "questions", "total_due", "status", "xp_taken_back", "text"
     found: dict[str, Any] = {}
     chromium.get(school)
     body = f"new URLSearchParams({{usr: '{PLAYER}', pwd: '{PASSWORD}'}})"
@@ -80,6 +80,8 @@ def test_javascript(school: str, chromium: Remote) -> None:
         before = f"await fetch('/api/method/login', {{method: 'POST', body: {body}}});"
         if "persistence_job_id" in snippet:
             before = submission
+        elif "undo_last_submission" in snippet:
+            before = submission.replace("responses:", "submission_id: '5f0c6c1e', responses:")
         elif "_server_messages" in snippet:
             before = f"const reply = await fetch('{REFUSED}');"
         elif "submit_review_session" in snippet:
@@ -94,16 +96,23 @@ def test_javascript(school: str, chromium: Remote) -> None:
     assert found["questions"] == []
     assert found["total_due"] == 0
     assert found["status"] == "pending"
+    assert found["xp_taken_back"] == 10
     assert REFUSAL in found["text"]
 
 
 def test_curl(school: str) -> None:
     replies: list[dict[str, Any]] = []
+    submission = ""
     for snippet in snippets("sh"):
         if "curl" not in snippet:
             continue
         jobs = [reply["persistence_job_id"] for reply in replies if "persistence_job_id" in reply]
+        if "undo_last_submission" in snippet:
+            named = submission.replace('{"responses"', '{"submission_id": "5f0c6c1e", "responses"')
+            subprocess.run(["bash", "-euc", named], capture_output=True, check=True)
         code = snippet.replace("https://SITE", school).replace("JOB_ID", "".join(jobs))
+        if "submit_review_session" in snippet:
+            submission = code
         done = subprocess.run(
             ["bash", "-euc", code], capture_output=True, text=True, check=True
         ).stdout
@@ -111,10 +120,13 @@ def test_curl(school: str) -> None:
             assert REFUSAL in done
         else:
             replies.append(json.loads(done)["message"])
-    due, submitted, status = replies
+    due, submitted, status, undone = replies
+    assert undone["xp_taken_back"] == 10
     assert due["total_due"] == 0
     assert submitted["xp_earned"] == 10
-    assert status == {"job_id": submitted["persistence_job_id"], "status": "pending"}
+    assert status == {"job_id": submitted["persistence_job_id"], "status": "pending"} | {
+        "is_undone": False
+    }
 
 
 def table(head: str) -> list[list[str]]:

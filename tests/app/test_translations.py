@@ -81,6 +81,7 @@ def test_the_engine_says_each_sentence_that_is_listed() -> None:
     texts = [text.replace('\\"', '"') for text in re.findall(r'"((?:[^"\\\n]|\\.)+)"', source)]
     said = {re.sub(r"\{[^{}]*\}", "{}", text) for text in texts}
     said |= {f"Nothing was saved: {text}." for text in said}
+    said |= {f"Nothing was undone: {text}" for text in said}
     said |= {
         text.replace("{} no {}", f"There is no {link}")
         for text in said

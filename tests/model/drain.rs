@@ -1,6 +1,7 @@
 //! A drain.
 
 use crate::case::Protocol;
+use crate::product::Settled;
 use crate::state::{C, D, J, Journal, Place, Set, State, Token, has, only, waiter};
 use crate::step::{Batch, Step};
 
@@ -136,7 +137,7 @@ impl Protocol {
                     return false;
                 }
                 let places = (batch.stream.as_slice(), batch.table.as_slice());
-                let (result, counted, early, is_replayed) =
+                let Settled { state: result, counted, early, is_replayed, replaced, undone } =
                     self.product.settle(row, &state.entries, places, (batch.before, batch.lost));
                 // Before it is committed, because it is unknown afterwards.
                 if is_replayed && marks {
@@ -151,9 +152,9 @@ impl Protocol {
                 if row.is_some() {
                     state.database.row_lock = Some(place);
                 }
-                Step::DrainCommit { batch, state: result, counted, early }
+                Step::DrainCommit { batch, state: result, counted, early, replaced, undone }
             }
-            Step::DrainCommit { batch, state: result, counted, early } => {
+            Step::DrainCommit { batch, state: result, counted, early, replaced, undone } => {
                 let database = &mut state.database;
                 if database.row_lock.is_some_and(|holder| holder != place) {
                     return false;
@@ -167,6 +168,8 @@ impl Protocol {
                         database.row = result;
                     }
                     database.audits |= counted;
+                    database.replaced.extend(replaced);
+                    database.undone |= undone;
                     let done = counted | batch.before;
                     database
                         .table

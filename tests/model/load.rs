@@ -32,6 +32,10 @@ impl Protocol {
                     Step::LoadKeep(load)
                 }
             }
+            Step::LoadJournal(_) if !self.may_undo_without_journal(state, place) => {
+                self.end_job(state, place);
+                return true;
+            }
             Step::LoadJournal(load) => Step::LoadTable(load),
             Step::LoadKeep(_) | Step::LoadTable(_) | Step::LoadRow(..) if !database => {
                 self.end_job(state, place);
@@ -56,10 +60,19 @@ impl Protocol {
                 let is_waiting = !load.stream.is_empty() || !state.database.table.is_empty();
                 Step::LoadRow(load, is_waiting)
             }
+            Step::LoadRow(load, _) if self.undoes(state, place).is_some() => {
+                match self.undoing(state, place, &load) {
+                    Some(before) => Step::Keep(before),
+                    None => {
+                        self.end_job(state, place);
+                        return true;
+                    }
+                }
+            }
             Step::LoadRow(load, is_waiting) => {
                 let (known, head) = self.loaded(state, &load, is_waiting);
                 let Load { cached, is_fenced, is_whole, .. } = load;
-                let before = Before { known, head, cached, is_whole, is_sure: true };
+                let before = Before { known, head, cached, is_whole, is_sure: true, undoes: None };
                 if is_fenced && is_whole {
                     Step::Fill(before)
                 } else {

@@ -242,7 +242,7 @@ impl Protocol {
         };
         if let Some(Job::Submit(_)) = self.job(state, place) {
             let cached = Some(era);
-            let before = Before { known, head, cached, is_whole: true, is_sure };
+            let before = Before { known, head, cached, is_whole: true, is_sure, undoes: None };
             state.process(place).step = Step::Keep(before);
         } else {
             self.end_read(state, place, known.map_or(0, |(_, stability)| stability), !is_sure);

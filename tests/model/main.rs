@@ -24,3 +24,4 @@ mod state;
 mod step;
 mod submit;
 mod today;
+mod undo;

@@ -28,6 +28,8 @@ impl Protocol {
             | Step::Fill(_) => self.load_step(state, place),
             Step::Keep(_)
             | Step::KeepToo { .. }
+            | Step::VerifyJournal { .. }
+            | Step::VerifyTable { .. }
             | Step::Show { .. }
             | Step::Mark
             | Step::Revoke
@@ -60,7 +62,7 @@ impl Protocol {
                 let given = &mut state.given[usize::from(submission)];
                 given.has_begun = true;
                 given.after = acknowledged;
-                state.process(place).step = Step::Ask(None);
+                state.process(place).step = self.first_step(state, place);
             }
             Job::Read => {
                 state.process(place).must_show = acknowledged;

@@ -12,7 +12,8 @@ use crate::step::Step;
 /// those that may, each after those that were acknowledged before it began.
 pub fn possible(protocol: &Protocol, state: &State, must: Set, may: Set) -> Set {
     let mut found = 0;
-    extend(protocol, state, (must, must | may), (0, protocol.case.begins_with), &mut found);
+    let begin = (0, protocol.case.begins_with, None);
+    extend(protocol, state, (must, must | may), begin, &mut found);
     found
 }
 
@@ -20,7 +21,7 @@ fn extend(
     protocol: &Protocol,
     state: &State,
     (must, may): (Set, Set),
-    (counted, stability): (Set, u8),
+    (counted, stability, last): (Set, u8, Option<(u8, u8)>),
     found: &mut Set,
 ) {
     if must & !counted == 0 {
@@ -39,7 +40,13 @@ fn extend(
         if (0u8..).zip(&state.given).any(comes_too_soon) || (0..8).any(lacks) {
             continue;
         }
-        let next = (counted | only(at), answer.rate(stability));
+        let counted = counted | only(at);
+        let next = match (answer.undoes(), last) {
+            (None, _) => (counted, answer.rate(stability), Some((at, stability))),
+            (Some(undone), Some((last, before))) if last == undone => (counted, before, None),
+            // Something came in between.
+            (Some(_), _) => continue,
+        };
         extend(protocol, state, (must, may), next, found);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use memora_engine::rules::acknowledgement::{Acknowledgement, Keyed};
 use memora_engine::rules::answer::{Answer, Observed};
 use memora_engine::rules::belief::{Look, Repair, Unshown};
 use memora_engine::rules::clock::SiteZone;
@@ -32,6 +33,8 @@ pub enum Given {
     Right,
     /// Two steps up.
     Fast,
+    /// No answer: this submission is undone.
+    Undo(u8),
 }
 
 impl Given {
@@ -43,16 +46,44 @@ impl Given {
         }
     }
 
+    /// The submission that it undoes.
+    pub fn undoes(self) -> Option<u8> {
+        match self {
+            Given::Undo(submission) => Some(submission),
+            _ => None,
+        }
+    }
+
     /// The stability after it.
     pub fn rate(self, stability: u8) -> u8 {
         self.observed().rate(stability, &Ladder::default()).0
     }
 
     fn submission(self) -> Submission {
+        if self.undoes().is_some() {
+            return Submission::default();
+        }
         let answer =
             Answer { question_id: QUESTION.to_owned(), observed: self.observed(), given_at: None };
         Submission { answers: vec![answer], ..Submission::default() }
     }
+}
+
+/// What a drain leads to.
+#[derive(Default)]
+pub struct Settled {
+    /// The final state.
+    pub state: Option<From>,
+    /// The entries that count.
+    pub counted: Set,
+    /// The one that came early.
+    pub early: Set,
+    /// One was computed again.
+    pub is_replayed: bool,
+    /// What those that count have replaced.
+    pub replaced: Vec<(Token, From)>,
+    /// The entries that they undo.
+    pub undone: Set,
 }
 
 /// memora's rules, with what they need to know of the case.
@@ -79,8 +110,12 @@ fn written(standing: States) -> Option<From> {
     state(&standing.to_write(&HashSet::from([QUESTION.to_owned()])))
 }
 
+fn from_of(review: &Review) -> From {
+    (review.answered_at_us, review.stability)
+}
+
 fn state(reviews: &[Review]) -> Option<From> {
-    reviews.first().map(|review| (review.answered_at_us, review.stability))
+    reviews.first().map(from_of)
 }
 
 impl Product {
@@ -114,6 +149,7 @@ impl Product {
         let given = self.answers[usize::from(submission)].submission();
         let plan = plan(&self.zone, &given, &known, order, at / 1_000_000);
         let entry = Entry::new(token.to_string(), (at, order), head, &given, &known, plan.reviews);
+        let computed = state(&entry.states).map_or(0, |(_, stability)| stability);
         Taken {
             submission,
             at,
@@ -121,11 +157,9 @@ impl Product {
             order,
             base: entry.base.into(),
             is_sure: before.is_sure,
-            stability: state(&entry.states).map_or(0, |(_, stability)| stability),
-            from: entry
-                .from
-                .first()
-                .and_then(|(_, from)| from.map(|from| (from.order, from.stability))),
+            stability: before.undoes.map_or(computed, |(_, restored)| restored),
+            from: before.known,
+            undoes: before.undoes.map(|(undone, _)| undone),
         }
     }
 
@@ -151,8 +185,45 @@ impl Product {
                 taken.from.map(|from| entry::From::of(&review(from))),
             )],
             remembers: true,
-            keyed: None,
+            keyed: Some(keyed()),
+            before: Vec::new(),
+            undoes: taken
+                .undoes
+                .filter(|_| !self.rules.undoes_in_any_case)
+                .map(|undone| undone.to_string()),
         }
+    }
+
+    /// What undoing a submission leads from and to: its entry, the state that stands, and the
+    /// stability that it is set to. `None`: it cannot be undone, or not now. The entries of both
+    /// places wait; the others that were written have replaced something.
+    pub fn undoing(
+        &self,
+        row: Option<From>,
+        entries: &[Taken],
+        (stream, table): (&[Token], &[(i64, Token)]),
+        (submission, replaced): (u8, &[(Token, From)]),
+    ) -> Option<(Token, Option<From>, u8)> {
+        let mut standing = States::default();
+        standing.extend(states(row));
+        let is_it = |token: Token| entries[usize::from(token)].submission == submission;
+        let mut found = None;
+        for entry in self.in_order(entries, stream, table) {
+            let token = number(&entry);
+            if is_it(token) {
+                let holds = lineage::holds(&standing, &entry);
+                if !holds {
+                    return None;
+                }
+                found = Some((token, (entry.order, rung(entries[usize::from(token)].from))));
+            }
+            lineage::apply(&self.zone, &mut standing, &entry);
+        }
+        let written = || replaced.iter().copied().find(|(token, _)| is_it(*token));
+        let (token, (order, before)) = found.or_else(written)?;
+        let now = standing.state(QUESTION).map(|(review, _)| from_of(review));
+        let is_newest = now.is_some_and(|(newest, _)| newest == order);
+        (is_newest || self.rules.undoes_what_was_answered_since).then_some((token, now, before))
     }
 
     /// Puts entries of both places in their order.
@@ -180,18 +251,40 @@ impl Product {
         (state(&reviews), newest)
     }
 
-    /// Applies the entries of a batch as a drain does, except those with an audit record. Returns
-    /// the final state, those that count, the early one, and whether one was computed again.
+    /// Whether a waiting entry counts that undoes another one.
+    pub fn counts(
+        &self,
+        row: Option<From>,
+        entries: &[Taken],
+        (stream, table): (&[Token], &[(i64, Token)]),
+        token: Token,
+    ) -> bool {
+        let mut standing = States::default();
+        standing.extend(states(row));
+        let mut is_settled = true;
+        for entry in self.in_order(entries, stream, table) {
+            if number(&entry) == token {
+                return lineage::counts(&standing, &entry)
+                    && (is_settled || self.rules.undoes_what_is_computed_again);
+            }
+            is_settled &= lineage::holds(&standing, &entry);
+            lineage::apply(&self.zone, &mut standing, &entry);
+        }
+        false
+    }
+
+    /// Applies the entries of a batch as a drain does, except those with an audit record.
     pub fn settle(
         &self,
         row: Option<From>,
         entries: &[Taken],
         (stream, table): (&[Token], &[(i64, Token)]),
         (audited, lost): (Set, Set),
-    ) -> (Option<From>, Set, Set, bool) {
+    ) -> Settled {
         let mut standing = States::default();
         standing.extend(states(row));
-        let (mut counted, mut is_replayed) = (0, false);
+        let mut settled = Settled::default();
+        let has_undo = self.answers.iter().any(|given| given.undoes().is_some());
         for entry in self.in_order(entries, stream, table) {
             let token = number(&entry);
             if has(audited, token) {
@@ -199,13 +292,23 @@ impl Product {
             }
             let waits = !has(lost, token) && !self.rules.ignores_early;
             if waits && lineage::is_early(&standing, &entry) {
-                return (written(standing), counted, only(token), is_replayed);
+                settled.early = only(token);
+                break;
             }
-            is_replayed |= !lineage::holds(&standing, &entry);
+            let holds = lineage::holds(&standing, &entry);
+            settled.is_replayed |= !holds;
+            let Taken { from: known, undoes, .. } = entries[usize::from(token)];
+            let has_undone = lineage::counts(&standing, &entry);
+            settled.undone |= undoes.filter(|_| has_undone).map_or(0, only);
+            let before = standing.state(QUESTION).map(|(review, _)| from_of(review));
+            let before = if holds || self.rules.undoes_to_what_it_knew { known } else { before };
             lineage::apply(&self.zone, &mut standing, &entry);
-            counted |= only(token);
+            settled.counted |= only(token);
+            if let Some((_, rank)) = standing.state(QUESTION).filter(|_| has_undo) {
+                settled.replaced.push((token, (rank, rung(before))));
+            }
         }
-        (written(standing), counted, 0, is_replayed)
+        Settled { state: written(standing), ..settled }
     }
 
     /// What a look must repair.
@@ -247,6 +350,22 @@ impl Product {
             None => (order, order, table),
         }
     }
+}
+
+fn rung(known: Option<From>) -> u8 {
+    known.map_or(0, |(_, stability)| stability)
+}
+
+/// Each submission can be undone.
+fn keyed() -> Keyed {
+    let told = Acknowledgement {
+        processed: 1,
+        correct: 0,
+        xp_earned: 0,
+        remaining: 0,
+        stability_counts: Vec::new(),
+    };
+    Keyed { fingerprint: String::new(), told }
 }
 
 fn unshown(newest: Option<i64>) -> Unshown {

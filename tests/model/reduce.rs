@@ -125,6 +125,7 @@ impl Protocol {
             | Step::ConfirmJournal(..)
             | Step::LoadJournal(_)
             | Step::Revoke
+            | Step::VerifyJournal { .. }
             | Step::DrainTake
             | Step::DrainStream(_)
             | Step::DrainForget(_) => J,
@@ -134,6 +135,7 @@ impl Protocol {
             | Step::LoadTable(_)
             | Step::LoadRow(..)
             | Step::KeepToo { .. }
+            | Step::VerifyTable { .. }
             | Step::Mark
             | Step::Unmark(..)
             | Step::GiveUp

@@ -93,6 +93,23 @@ pub struct Rules {
     pub believes_journal: bool,
     /// A drain writes what the journal has, whatever its replica has.
     pub drains_what_lacks: bool,
+    /// An undoing counts although its question was answered otherwise.
+    pub undoes_in_any_case: bool,
+    /// A submission is undone although its question was answered since.
+    pub undoes_what_was_answered_since: bool,
+    /// An undoing that was kept is acknowledged without a look whether it counts.
+    pub undoes_without_looking: bool,
+    /// An undoing is acknowledged that a failover of the journal may still put in another place.
+    pub undoes_in_one_journal: bool,
+    /// An undoing is acknowledged that does not know what waits in `memora_journal`.
+    pub undoes_beside_others: bool,
+    /// A submission is undone by a process that cannot ask the journal.
+    pub undoes_without_journal: bool,
+    /// An undoing is acknowledged although its submission is computed again when it is written.
+    pub undoes_what_is_computed_again: bool,
+    /// A submission is undone to what it was computed from, although it was written to something
+    /// else.
+    pub undoes_to_what_it_knew: bool,
     /// The journal was told that its look at MariaDB is over, though its replica does not know.
     pub tells_one_journal: bool,
 }

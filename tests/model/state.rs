@@ -60,6 +60,8 @@ pub struct Taken {
     pub stability: u8,
     /// What it was computed from.
     pub from: Option<From>,
+    /// The entry that it undoes.
+    pub undoes: Option<Token>,
 }
 
 /// A look that is under way, and the last one that is done. Each has the set of processes that have
@@ -204,6 +206,11 @@ pub struct Database {
     pub last_id: i64,
     /// Tokens that have an audit record.
     pub audits: Set,
+    /// What audit records say of their entries: the order that was written, and the stability that
+    /// it replaced. Only where something is undone.
+    pub replaced: Vec<(Token, From)>,
+    /// Entries that were undone.
+    pub undone: Set,
     /// Processes that have marked the student; drains as those that wait for the end of a
     /// challenge.
     pub marks: Set,

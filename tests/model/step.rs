@@ -18,6 +18,8 @@ pub struct Before {
     pub is_whole: bool,
     /// A confirmation covers it.
     pub is_sure: bool,
+    /// The entry that it undoes, and the stability from before that.
+    pub undoes: Option<(Token, u8)>,
 }
 
 /// Why a process looks.
@@ -120,6 +122,10 @@ pub enum Step {
     KeepToo { token: Token, before: Before },
     /// Shows an entry in the cache.
     Show { token: Token, before: Base, after: Base, cached: Option<Era> },
+    /// Reads what waits in the journal, to see whether its undoing counts.
+    VerifyJournal { token: Token, before: Base, after: Base },
+    /// Reads the rest of it from MariaDB.
+    VerifyTable { token: Token, before: Base, after: Base, load: Load },
     /// Marks the student.
     Mark,
     /// Tells the journal.
@@ -151,7 +157,14 @@ pub enum Step {
     /// Locks the record and lets the entries count.
     DrainLock(Batch),
     /// Writes: the state, the entries that count, the one that is early.
-    DrainCommit { batch: Batch, state: Option<From>, counted: Set, early: Set },
+    DrainCommit {
+        batch: Batch,
+        state: Option<From>,
+        counted: Set,
+        early: Set,
+        replaced: Vec<(Token, From)>,
+        undone: Set,
+    },
     /// Drops the cached schedule, if it lacks one of the entries.
     DrainDrop(Batch),
     /// Marks the student, whose cached schedule it could not check.

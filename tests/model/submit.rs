@@ -20,6 +20,7 @@ impl Protocol {
             Step::KeepToo { token, before } => {
                 self.keep_in_table(state, place, &before, Some((token, true)));
             }
+            Step::VerifyJournal { .. } | Step::VerifyTable { .. } => self.verify(state, place),
             Step::Show { token, before, after, cached } => {
                 if !cache {
                     state.process(place).step = Step::Mark;
@@ -97,7 +98,11 @@ impl Protocol {
     fn keep(&self, state: &mut State, place: Place, before: &Before) {
         let is_asked = before.is_whole || self.case.rules.appends_blindly;
         if !is_asked || !state.reaches(place, J) {
-            self.keep_in_table(state, place, before, None);
+            if self.may_undo_without_journal(state, place) {
+                self.keep_in_table(state, place, before, None);
+            } else {
+                self.end_job(state, place);
+            }
             return;
         }
         if self.is_in_conflict(state, place, before.head) {
@@ -114,8 +119,7 @@ impl Protocol {
         }
         let order = state.entries[usize::from(token)].order;
         let after = Product::head_after(before.head, order, None);
-        let cached = before.cached;
-        state.process(place).step = Step::Show { token, before: before.head, after, cached };
+        state.process(place).step = self.kept(before, token, after);
     }
 
     /// As a step that keeps an entry, but the replica is late.
@@ -148,9 +152,10 @@ impl Protocol {
         if conflicts > 0 && before.cached.is_some() && state.reaches(place, C) {
             state.cache(place).drop_student(self.case.rules.drop_keeps_fence);
         }
+        let step = self.first_step(state, place);
         let process = state.process(place);
         process.conflicts += 1;
-        process.step = Step::Ask(None);
+        process.step = step;
     }
 
     /// The journal does not answer, and takes the entry later.
@@ -161,6 +166,11 @@ impl Protocol {
         }
         let token = self.make_entry(state, place, &before);
         state.journal.stalled = Some(token);
+        if before.undoes.is_some() {
+            // The student is told that the outcome is unknown.
+            self.end_job(state, place);
+            return true;
+        }
         self.keep_in_table(state, place, &before, Some((token, false)));
         true
     }
@@ -207,8 +217,7 @@ impl Protocol {
         if is_in_stream {
             after.1 = order;
         }
-        let cached = before.cached;
-        state.process(place).step = Step::Show { token, before: before.head, after, cached };
+        state.process(place).step = self.kept(before, token, after);
     }
 
     /// Makes the entry of the submission at which a process works.

@@ -40,6 +40,7 @@ def audit(students: Students, site: Site, engine: Engine) -> list[str]:
             if not (NEVER in states if row is None else any(state.fits(row) for state in states)):
                 wrong.append(f"{player}, {name}: the table has {row}, the ledger allows {states}")
         wrong += [f"{player}: {what}" for what in audit_jobs(ledger, audited, audits_of[player])]
+        wrong += audit_log(ledger, engine, player)
         wrong += audit_reading(students, site, engine, player)
     poison = site.sql("SELECT player, reason FROM `tabPoison Review`")
     return wrong + [f"set aside: {row}" for row in poison]
@@ -69,6 +70,22 @@ def audit_jobs(ledger: Ledger, audited: set[str], records: int) -> list[str]:
             f"{records} audit records of {ledger.begun} submissions, "
             f"{len(ledger.acknowledged)} acknowledged"
         )
+    return wrong
+
+
+def audit_log(ledger: Ledger, engine: Engine, player: str) -> list[str]:
+    """Whether the answers of undone submissions do not count, and all others do."""
+    wrong, after = [], None
+    while page := engine.answers(player, SEASON, limit=1_000, after=after):
+        after = page[-1]["job_id"]
+        for answer in page:
+            job, is_counted = answer["job_id"], answer["is_counted"]
+            if (
+                is_counted
+                if job in ledger.undone
+                else not is_counted and job not in ledger.perhaps_undone
+            ):
+                wrong.append(f"{player}: answers of {job} count: {is_counted}")
     return wrong
 
 

@@ -2,14 +2,15 @@
 then have.
 
 The ledger is a file that outlives its writer. A submission that was begun but has no ending, or
-ended in an error, may count or not; an acknowledged one counts, in its order. From that follow the
-possible states of each question, by the rules in `tests.support.expectation` and
-`tests.support.fsrs`.
+ended in an error, may count or not; an acknowledged one counts, in its order. One that is undone
+gives its questions the states from before. From that follow the possible states of each question,
+by the rules in `tests.support.expectation` and `tests.support.fsrs`.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -33,6 +34,8 @@ SECOND: Final = 1.0
 MOST_STATES: Final = 64
 RETENTION: Final = 0.9
 LONGEST_DAYS: Final = 365
+# When a question is due that is as if it had never been asked.
+NEVER_YEAR: Final = 2200
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ class State:
 
     def fits(self, row: Mapping[str, Any]) -> bool:
         """Whether a row of the table (dates in UTC) is in this state."""
+        if math.isinf(self.due_since.earliest):
+            # The first answer was undone.
+            found = row["stability"], row["last_review_date"], row["next_review_date"].year
+            return found == (0, None, NEVER_YEAR)
         if row["stability"] != self.stability or (self.answered is None) != (
             row["last_review_date"] is None
         ):
@@ -194,6 +201,15 @@ def days_since(state: State, moment: Moment) -> set[int]:
     return {max(0, int(two // DAY - one // DAY)) for one in earlier for two in later}
 
 
+@dataclass
+class Undoable:
+    """An acknowledged submission: the states from before, and whether they were changed since."""
+
+    before: dict[str, set[State]]
+    changed: bool = False
+    perhaps_changed: bool = False
+
+
 class Ledger:
     """The ledger of one student; what other processes have written is read when it is asked for.
 
@@ -210,12 +226,20 @@ class Ledger:
         self.acknowledged: Final[list[str]] = []
         # Submissions that may count: all but those that were refused permanently.
         self.begun = 0
-        self._open: tuple[float, list[Given]] | None = None
+        self.undoable: Final[dict[str, Undoable]] = {}
+        # Submissions that are undone, and those that may be.
+        self.undone: Final[set[str]] = set()
+        self.perhaps_undone: Final[set[str]] = set()
+        self._open: tuple[float, list[Given] | str] | None = None
         self._offset = 0
 
     def begin(self, now: float, given: Iterable[Given]) -> None:
         """A submission is about to be sent, at this true time."""
         self._write({"at": now, "given": [list(vars(answer).values()) for answer in given]})
+
+    def begin_undo(self, now: float, job_id: str) -> None:
+        """An acknowledged submission is about to be undone, at this true time."""
+        self._write({"at": now, "undo": job_id})
 
     def end(self, moment: Moment, outcome: str, job_id: str = "") -> None:
         """It was acknowledged ("ack"), refused permanently ("refused"), or its outcome is unknown
@@ -255,21 +279,65 @@ class Ledger:
         if "given" in line:
             self._open = (line["at"], [Given(*fields) for fields in line["given"]])
             return
+        if "undo" in line:
+            self._open = (line["at"], line["undo"])
+            return
         assert self._open is not None, f"{self.path} has an ending without a beginning"
         (_, given), self._open = self._open, None
+        if isinstance(given, str):
+            self._take_undo(given, line)
+            return
         if line["outcome"] == "refused":
             return
         self.begun += 1
         before = {name: set(states) for name, states in self.states.items()}
         for answer in given:
             self._apply(answer, Moment(*line["moment"]))
-        if line["outcome"] == "ack":
+        names = {answer.question_id for answer in given}
+        names |= {name.partition(":")[0] for name in names} & self.states.keys()
+        is_sure = line["outcome"] == "ack"
+        self._change(names, is_sure)
+        if is_sure:
             self.acknowledged.append(line["job_id"])
+            self.undoable[line["job_id"]] = Undoable({name: before[name] for name in names})
             return
         for name, states in before.items():
-            self.states[name] |= states
-            if len(self.states[name]) > MOST_STATES:
-                self.states[name] = {self.any_of(state) for state in self.states[name]}
+            self._add(name, states)
+
+    def _take_undo(self, job_id: str, line: dict[str, Any]) -> None:
+        # What was refused in the end may have been kept, and not count.
+        self.begun += 1
+        undone = self.undoable[job_id]
+        if line["outcome"] == "refused" or job_id in self.undone:
+            return
+        is_sure = line["outcome"] == "ack"
+        for name, states in undone.before.items():
+            if is_sure and not undone.perhaps_changed:
+                self.states[name] = set(states)
+            elif not undone.changed:
+                self._add(name, states)
+        others = {job: other for job, other in self.undoable.items() if job != job_id}
+        self._change(undone.before.keys(), is_sure, others)
+        if is_sure:
+            self.acknowledged.append(line["job_id"])
+            self.undone.add(job_id)
+        self.perhaps_undone.add(job_id)
+
+    def _add(self, name: str, states: set[State]) -> None:
+        self.states[name] |= states
+        if len(self.states[name]) > MOST_STATES:
+            self.states[name] = {self.any_of(state) for state in self.states[name]}
+
+    def _change(
+        self,
+        names: Iterable[str],
+        is_sure: bool,
+        others: Mapping[str, Undoable] | None = None,
+    ) -> None:
+        for other in (self.undoable if others is None else others).values():
+            if not other.before.keys().isdisjoint(names):
+                other.changed |= is_sure
+                other.perhaps_changed = True
 
     def _apply(self, answer: Given, moment: Moment) -> None:
         name = answer.question_id

@@ -76,6 +76,9 @@ class Count(IntEnum):
     VIOLATIONS = 8
     # Submissions that were sent again, and answered as the first time.
     SENT_AGAIN = 9
+    UNDONE = 10
+    # Those that could not be undone, because of something newer.
+    NOT_UNDONE = 11
 
 
 class Board:
@@ -299,6 +302,40 @@ def again(students: Students, engine: Engine, player: str, choice: random.Random
         students.violated(player, f"sent again, it was answered {told}, not {sent.told}")
 
 
+def undo(students: Students, engine: Engine, player: str, choice: random.Random) -> None:
+    """Undo a submission that was acknowledged: its questions are as before, unless others came."""
+    if not students.sent[player]:
+        return
+    sent = choice.choice(students.sent[player][-3:])
+    assert sent.key is not None
+    assert sent.told is not None
+    job_id, ledger = sent.told["persistence_job_id"], students.ledger(player)
+    spell, known = Spell(students), ledger.undoable[job_id]
+    is_again = job_id in ledger.undone
+    ledger.begin_undo(spell.began, job_id)
+    try:
+        undone = engine.undo(player, sent.key)
+    except ServiceUnavailable:
+        ledger.end(spell.moment(), "error")
+        students.count(Count.ERRORS)
+    except InvalidInput as refusal:
+        ledger.end(spell.moment(), "refused")
+        students.count(Count.NOT_UNDONE)
+        if refusal.code != "memora.changed_since" or is_again or not known.perhaps_changed:
+            students.violated(player, f"{job_id} was not undone: {refusal}")
+    except MemoraError as fault:
+        ledger.end(spell.moment(), "error")
+        students.violated(player, f"an undoing failed with {fault!r}")
+    else:
+        ledger.end(spell.moment(), "ack", undone["persistence_job_id"])
+        students.count(Count.UNDONE)
+        if known.changed and not is_again and job_id not in ledger.perhaps_undone:
+            students.violated(player, f"{job_id} was undone, and something newer was there")
+        if undone["undone"] != len(sent.listed):
+            students.violated(player, f"{undone['undone']} answers of {job_id} were undone")
+    ledger.read()
+
+
 def look(students: Students, engine: Engine, player: str) -> bool:
     """One read, compared with the ledger. False: it was not answered."""
     spell = Spell(students)
@@ -366,6 +403,8 @@ def serve(students: Students, engine: Engine, names: list[str], choice: random.R
                 answer(students, engine, player, choice)
             elif kind < 0.6:
                 again(students, engine, player, choice)
+            elif kind < 0.7:
+                undo(students, engine, player, choice)
             elif kind < 0.97 or not interfere(engine, choice.choice(names), choice):
                 look(students, engine, player)
         # Leave the servers some of the two cores.

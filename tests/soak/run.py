@@ -163,7 +163,8 @@ def summary(students: Students) -> str:
     """What was done so far."""
     counts = students.counts
     return (
-        f"{counts[Count.ACKNOWLEDGED]} acknowledged, {counts[Count.ERRORS]} failed, "
+        f"{counts[Count.ACKNOWLEDGED]} acknowledged, {counts[Count.UNDONE]} undone, "
+        f"{counts[Count.NOT_UNDONE]} not, {counts[Count.ERRORS]} failed, "
         f"{counts[Count.READS]} reads: {counts[Count.DEGRADED]} degraded, "
         f"{counts[Count.BEHIND]} of them behind"
     )

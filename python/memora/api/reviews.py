@@ -178,7 +178,8 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     Args:
         job_id: the persistence_job_id that submit_review_session returned.
 
-    Returns: job_id, and status: pending, persisted or failed (an administrator has been told).
+    Returns: job_id; status: pending, persisted or failed (an administrator has been told);
+        is_undone: the student has undone it.
 
     Raises:
         frappe.ValidationError: the job_id is missing.
@@ -189,7 +190,11 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     status = engine().persistence_status(player, job_id)
     if status is None:
         throw(_("You have no such review session."), frappe.DoesNotExistError)
-    return {"job_id": job_id, "status": status}
+    return {
+        "job_id": job_id,
+        "status": status,
+        "is_undone": engine().is_undone(player, job_id),
+    }
 
 
 @frappe.whitelist(methods=["POST"])

@@ -1,4 +1,4 @@
-"""The path that clients and the site's code use for all but a student's own reviews.
+"""The path that clients and the site's code use for all but a student's review sessions.
 
 `/api/method/memora.api.srs.get_job` and the others are stable; their code is in these files.
 """
@@ -21,6 +21,7 @@ from memora.api.questions import get_retired_questions, restore_questions, retir
 from memora.api.scheduling import get_scheduler_report, request_training
 from memora.api.seasons import get_active_seasons, get_season_forecast, get_season_summary
 from memora.api.students import export_student, forget_student
+from memora.api.undo import undo_last_submission
 
 __all__ = [
     "archive_season",
@@ -48,4 +49,5 @@ __all__ = [
     "restore_questions",
     "retire_questions",
     "trigger_reconciliation",
+    "undo_last_submission",
 ]

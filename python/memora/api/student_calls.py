@@ -39,6 +39,7 @@ class PersistenceStatus(TypedDict):
 
     job_id: str
     status: Literal["pending", "persisted", "failed"]
+    is_undone: bool
 
 
 def as_wanted(

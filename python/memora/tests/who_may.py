@@ -62,6 +62,7 @@ METHODS: Final[dict[str, tuple[str, ...]]] = {
     "memora.api.seasons.get_season_summary": (*MANAGERS, TEACHER),
     "memora.api.students.export_student": MANAGERS,
     "memora.api.students.forget_student": MANAGERS,
+    "memora.api.undo.undo_last_submission": LOGGED_IN,
 }
 # Calls have no arguments, except for these, because a refusal comes before anything else.
 ARGUMENTS: Final = {

@@ -19,12 +19,14 @@ pub(crate) fn audit<'a>(
         job_id,
         player,
         season,
-        answers: entry.states.len(),
+        // An undoing has none.
+        answers: if entry.undoes.is_some() { 0 } else { entry.states.len() },
         answered_at_us: entry.at_us,
         persisted_at_us: now_us(),
         checksum,
         keyed: entry.keyed.as_ref(),
         log: answer_log::pack(entry, before),
+        replaced: None,
     }
 }
 

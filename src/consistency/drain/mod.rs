@@ -11,6 +11,7 @@
 
 pub(crate) mod audit;
 mod complete;
+mod counted;
 mod hand_over;
 mod overtaken;
 mod persist;

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use mysql::Conn;
 
+use super::counted::Counted;
 use super::waiting::{Part, Waiting, Written};
 use super::write::{archived_of, new_states};
 use crate::engine::Engine;
@@ -78,8 +79,14 @@ impl Engine {
                     written => written?,
                 }
             }
-            let before = settled.before.first().map(Vec::as_slice).unwrap_or_default();
-            audits::audit(database, writing, &[student.audit(entry, before)])?;
+            let counted = settled.counted.into_iter().next().unwrap_or_default();
+            let has_undone = counted.has_undone;
+            // What was set aside may count later: it cannot be undone.
+            let counted = Counted { replaced: None, ..counted };
+            audits::audit(database, writing, &[student.audit(entry, counted)])?;
+            if let (Some(undone), true) = (entry.undoes.as_deref(), has_undone) {
+                audits::mark_undone(database, &[undone])?;
+            }
             remove_done(database, student, &done)?;
             let answers = entry.states.len().saturating_sub(set_aside);
             Ok(Written { answers, set_aside, done: done.clone(), ..Written::default() })

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::audit::{audit, checksum};
-use crate::rules::counted_on::Before;
+use super::counted::Counted;
 use crate::rules::entry::Entry;
 use crate::rules::head::Head;
 use crate::rules::in_order::in_order;
@@ -149,11 +149,12 @@ impl Waiting {
         })
     }
 
-    /// What the audit record of an entry says, whose answers counted on this.
-    pub fn audit<'a>(&'a self, entry: &'a Entry, before: &[Before]) -> Audit<'a> {
+    /// What the audit record of an entry says of which this became.
+    pub fn audit<'a>(&'a self, entry: &'a Entry, counted: Counted) -> Audit<'a> {
         let known = self.known.get(&entry.token);
         let checksum = known.map(|known| known.checksum.clone()).unwrap_or_default();
-        audit(&entry.token, self.name(), (entry, before), checksum)
+        let Counted { on, replaced, .. } = counted;
+        Audit { replaced, ..audit(&entry.token, self.name(), (entry, &on), checksum) }
     }
 
     /// What cannot be read: name, text, reason.

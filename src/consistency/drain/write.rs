@@ -7,15 +7,17 @@ use std::time::Duration;
 use backon::{BlockingRetryable, ConstantBuilder};
 use mysql::Conn;
 
+use super::counted::Counted;
 use super::waiting::{Part, Waiting, Written};
 use crate::engine::Engine;
 use crate::error::{Error, Result, Server};
 use crate::rules::acknowledgement::has_key;
-use crate::rules::counted_on::{Before, as_computed, counts_on};
+use crate::rules::counted_on::counts_on;
 use crate::rules::entry::{Entry, From};
 use crate::rules::in_order::left_of;
-use crate::rules::lineage::{States, apply, holds, is_early};
+use crate::rules::lineage::{States, apply, counts, holds, is_early};
 use crate::rules::review::Review;
+use crate::rules::undo;
 use crate::servers::mariadb::errors::{DUPLICATE, NOT_NULL, is_contention};
 use crate::servers::mariadb::key_range::Place;
 use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
@@ -32,8 +34,8 @@ pub(super) struct Settled {
     pub place: Place,
     /// The states that changed.
     pub changed: Vec<Review>,
-    /// What the answers of each entry counted on, of those that count; the next one came early.
-    pub before: Vec<Vec<Before>>,
+    /// What became of each entry, of those that count; the next one came early.
+    pub counted: Vec<Counted>,
     /// An answer was computed again: the cache may show what it was computed to be before.
     pub is_replayed: bool,
 }
@@ -86,7 +88,7 @@ impl Engine {
             let before = audits::audited(database, &tokens)?;
             let mut expected: Vec<(NewState<'_>, i64)> = Vec::new();
             let mut settled: Vec<(&Waiting, Settled)> = Vec::new();
-            let mut of_entries = Vec::new();
+            let (mut of_entries, mut undone) = (Vec::new(), Vec::new());
             for &Part { student, entries } in parts {
                 let new: Vec<&Entry> =
                     entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
@@ -111,8 +113,9 @@ impl Engine {
                             )
                         }));
                         let audits = new.iter();
-                        of_entries
-                            .extend(audits.map(|entry| student.audit(entry, &as_computed(entry))));
+                        of_entries.extend(
+                            audits.map(|entry| student.audit(entry, Counted::as_computed(entry))),
+                        );
                     }
                     None => {
                         // Each entry, and what of it must still count if that is not all.
@@ -126,15 +129,22 @@ impl Engine {
                             .iter()
                             .map(|(entry, left)| left.as_ref().unwrap_or(entry))
                             .collect();
-                        let found =
+                        let mut found =
                             self.settle(database, student.name(), &count, is_archived, lost)?;
-                        let counted = left.iter().zip(&count).zip(&found.before);
-                        let counted = counted.filter(|((_, count), _)| !count.has_counted());
-                        of_entries.extend(
-                            counted.map(|(((entry, _), _), before)| student.audit(entry, before)),
-                        );
-                        let early = count.get(found.before.len());
+                        let early = count.get(found.counted.len());
                         written.early.extend(early.map(|entry| entry.token.clone()));
+                        let is_whole: Vec<bool> =
+                            count.iter().map(|entry| !entry.has_counted()).collect();
+                        let counted = std::mem::take(&mut found.counted);
+                        for (((entry, _), is_whole), counted) in
+                            left.iter().zip(is_whole).zip(counted)
+                        {
+                            if is_whole {
+                                undone
+                                    .extend(entry.undoes.as_deref().filter(|_| counted.has_undone));
+                                of_entries.push(student.audit(entry, counted));
+                            }
+                        }
                         settled.push((student, found));
                     }
                 }
@@ -155,6 +165,7 @@ impl Engine {
                 records::upsert(database, writing, place, &states)?;
             }
             audits::audit(database, writing, &of_entries)?;
+            audits::mark_undone(database, &undone)?;
             written.answers = of_entries.iter().map(|audit| audit.answers).sum();
             written.done = before;
             written.done.extend(of_entries.iter().map(|audit| audit.job_id.to_owned()));
@@ -186,17 +197,27 @@ impl Engine {
         ids.dedup();
         let mut states = self.standing(database, student, &ids, is_archived)?;
         let mut ids: HashSet<String> = HashSet::new();
-        let (mut before, mut is_replayed) = (Vec::with_capacity(entries.len()), false);
+        let (mut counted, mut is_replayed) = (Vec::with_capacity(entries.len()), false);
         for entry in entries {
             if is_early(&states, entry) && !lost.contains(&entry.token) {
                 break;
             }
-            is_replayed |= entry.has_counted() || !holds(&states, entry);
-            before.push(counts_on(&states, entry));
-            ids.extend(apply(&self.settings.zone, &mut states, entry));
+            let holds = holds(&states, entry);
+            is_replayed |= entry.has_counted() || !holds;
+            let on = counts_on(&states, entry);
+            let has_undone = entry.undoes.is_some() && counts(&states, entry);
+            let before = (!holds).then(|| states.clone());
+            let changed = apply(&self.settings.zone, &mut states, entry);
+            let order = changed.first().and_then(|id| states.state(id)).map_or(0, |(_, rank)| rank);
+            let replaced = match before {
+                None => undo::as_computed(entry, order),
+                Some(before) => undo::computed_again(entry, &on, &before, (&changed, order)),
+            };
+            counted.push(Counted { on, replaced, has_undone });
+            ids.extend(changed);
         }
         let place = if is_archived { Place::Archive } else { Place::Live };
-        Ok(Settled { place, changed: states.to_write(&ids), before, is_replayed })
+        Ok(Settled { place, changed: states.to_write(&ids), counted, is_replayed })
     }
 
     /// The states that stand there of some questions, locked until the transaction ends.

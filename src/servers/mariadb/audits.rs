@@ -8,7 +8,7 @@ use super::bulk::{Insert, Writing};
 use super::dates::date_value_us;
 use super::errors::{IS_READ_ONLY, leave_if_read_only};
 use super::records::{cut, split};
-use super::statements::{MOST_IN_A_LIST, placeholders, row, rows};
+use super::statements::{MOST_IN_A_LIST, placeholders, row, rows, run};
 use crate::error::Result;
 use crate::rules::acknowledgement::Keyed;
 use crate::rules::clock::SiteZone;
@@ -33,23 +33,28 @@ pub struct Audit<'a> {
     pub keyed: Option<&'a Keyed>,
     /// The log of the answers; `None`: there are only states.
     pub log: Option<Vec<u8>>,
+    /// What it replaced, packed, if it can be undone.
+    pub replaced: Option<Vec<u8>>,
 }
 
-/// The columns of the log, and of what students were told. The underscores keep them from `bench
+/// The columns of the log, of what students were told, and of what a submission replaced, which is
+/// empty once it is undone. The underscores keep them from `bench
 /// trim-tables`, and as they are invisible, neither Frappe nor anybody else who reads all columns
 /// meets them.
 pub const ADD_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
     ADD COLUMN IF NOT EXISTS `_answer_log` BLOB INVISIBLE, \
-    ADD COLUMN IF NOT EXISTS `_told` VARCHAR(255) INVISIBLE";
+    ADD COLUMN IF NOT EXISTS `_told` VARCHAR(255) INVISIBLE, \
+    ADD COLUMN IF NOT EXISTS `_replaced` BLOB INVISIBLE";
 /// For apps whose DocTypes stay.
 pub const DROP_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
-    DROP COLUMN IF EXISTS `_answer_log`, DROP COLUMN IF EXISTS `_told`";
+    DROP COLUMN IF EXISTS `_answer_log`, DROP COLUMN IF EXISTS `_told`, \
+    DROP COLUMN IF EXISTS `_replaced`";
 
 /// Whether audit records have the columns that Frappe does not know.
 pub fn has_columns(connection: &mut Conn) -> Result<bool> {
-    let sql = "SELECT COUNT(*) = 2 FROM information_schema.COLUMNS \
+    let sql = "SELECT COUNT(*) = 3 FROM information_schema.COLUMNS \
         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabMemory Review Audit' \
-        AND COLUMN_NAME IN ('_answer_log', '_told')";
+        AND COLUMN_NAME IN ('_answer_log', '_told', '_replaced')";
     Ok(row::<u8>(connection, sql, ())? == Some(1))
 }
 
@@ -140,14 +145,57 @@ pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) 
             audit.checksum.as_str().into(),
             audit.keyed.and_then(|keyed| serde_json::to_string(keyed).ok()).into(),
             audit.log.as_deref().into(),
+            audit.replaced.as_deref().into(),
         ];
         row
     });
     let into = "INSERT INTO `tabMemory Review Audit` \
         (name, persisted_at, creation, modified, player, modified_by, owner, season, answers, \
-        answered_at, checksum, _told, _answer_log)";
-    let values = "(?, ?, persisted_at, persisted_at, ?, player, player, ?, ?, ?, ?, ?, ?)";
+        answered_at, checksum, _told, _answer_log, _replaced)";
+    let values = "(?, ?, persisted_at, persisted_at, ?, player, player, ?, ?, ?, ?, ?, ?, ?)";
     Insert { into, values, update: "" }.run(connection, writing, rows)
+}
+
+/// Notes that submissions were undone.
+pub fn mark_undone(connection: &mut Conn, tokens: &[&str]) -> Result<()> {
+    for tokens in tokens.chunks(MOST_IN_A_LIST) {
+        let list = placeholders(tokens.len());
+        let sql =
+            format!("UPDATE `tabMemory Review Audit` SET _replaced = '' WHERE name IN ({list})");
+        run(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
+    }
+    Ok(())
+}
+
+/// A submission that was written, as it is needed to undo it.
+pub struct Undoable {
+    /// Its season.
+    pub season: String,
+    /// What the student was told.
+    pub told: Option<Keyed>,
+    /// What it replaced, packed; empty: it was undone; `None`: it cannot be.
+    pub replaced: Option<Vec<u8>>,
+    /// The log of its answers.
+    pub log: Vec<u8>,
+}
+
+/// A submission that was written.
+pub fn undoable(connection: &mut Conn, token: &str) -> Result<Option<Undoable>> {
+    let sql = "SELECT COALESCE(season, ''), _told, _replaced, \
+        COALESCE(_answer_log, '') FROM `tabMemory Review Audit` WHERE name = ?";
+    type Found = (String, Option<String>, Option<Vec<u8>>, Vec<u8>);
+    let found: Option<Found> = row(connection, sql, (token,))?;
+    Ok(found.map(|(season, told, replaced, log)| {
+        let told = told.and_then(|told| serde_json::from_str(&told).ok());
+        Undoable { season, told, replaced, log }
+    }))
+}
+
+/// Whether a submission that was written was undone.
+pub fn is_undone(connection: &mut Conn, player: &str, token: &str) -> Result<bool> {
+    let sql = "SELECT 1 FROM `tabMemory Review Audit` \
+        WHERE name = ? AND player = ? AND _replaced = ''";
+    Ok(row::<u8>(connection, sql, (token, player))?.is_some())
 }
 
 /// A submission with a log.
@@ -158,6 +206,8 @@ pub struct Logged {
     pub season: String,
     /// The log.
     pub log: Vec<u8>,
+    /// It was undone.
+    pub is_undone: bool,
 }
 
 /// The place of a player's submission.
@@ -195,14 +245,20 @@ pub fn logs(
     // A student has few: they are found by player, and sorted. An order by the column itself could
     // lead MariaDB to look through those of all students.
     let sql = format!(
-        "SELECT CAST(answered_at AS CHAR), name, COALESCE(season, ''), _answer_log \
+        "SELECT CAST(answered_at AS CHAR), name, COALESCE(season, ''), _answer_log, \
+         COALESCE(_replaced = '', 0) \
          FROM `tabMemory Review Audit` WHERE {conditions} \
          AND answered_at IS NOT NULL AND _answer_log IS NOT NULL ORDER BY 1, 2 LIMIT ?"
     );
     params.push(most.into());
-    type Found = (String, String, String, Vec<u8>);
+    type Found = (String, String, String, Vec<u8>, bool);
     let found: Vec<Found> = rows(connection, &sql, params)?;
-    let logged = |(at, job_id, season, log)| Logged { place: (at, job_id), season, log };
+    let logged = |(at, job_id, season, log, is_undone): Found| Logged {
+        place: (at, job_id),
+        season,
+        log,
+        is_undone,
+    };
     Ok(found.into_iter().map(logged).collect())
 }
 

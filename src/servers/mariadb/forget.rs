@@ -68,7 +68,7 @@ pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<
                  ON DUPLICATE KEY UPDATE owner = 'Administrator', modified_by = 'Administrator', \
                  player = NULL, \
                  season = NULL, answers = 0, answered_at = NULL, persisted_at = NULL, checksum = \
-                 NULL, _answer_log = NULL, _told = NULL"
+                 NULL, _answer_log = NULL, _told = NULL, _replaced = NULL"
             );
             run(connection, &sql, tokens.iter().map(Value::from).collect::<Vec<_>>())?;
         }

@@ -133,6 +133,13 @@ pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableE
     Ok(rows::<Row>(connection, &sql, params)?.into_iter().map(table_entry).collect())
 }
 
+/// Waits for transactions that are keeping entries of a student: their ids may be lower than others
+/// that were seen.
+pub fn wait_for_others(connection: &mut Conn, player: &str, season: &str) -> Result<()> {
+    let sql = "SELECT id FROM `memora_journal` WHERE player = ? AND season = ? LOCK IN SHARE MODE";
+    rows::<i64>(connection, sql, (player, season)).map(drop)
+}
+
 /// Whether any entry is kept. Leaves a server that takes no writes.
 pub fn has_any(connection: &mut Conn) -> Result<bool> {
     ask_writable(connection, "EXISTS (SELECT 1 FROM `memora_journal`)", ())
