@@ -264,8 +264,7 @@ impl Product {
         let mut is_settled = true;
         for entry in self.in_order(entries, stream, table) {
             if number(&entry) == token {
-                return lineage::counts(&standing, &entry)
-                    && (is_settled || self.rules.undoes_what_is_computed_again);
+                return is_settled && lineage::counts(&standing, &entry);
             }
             is_settled &= lineage::holds(&standing, &entry);
             lineage::apply(&self.zone, &mut standing, &entry);

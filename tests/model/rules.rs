@@ -105,8 +105,6 @@ pub struct Rules {
     pub undoes_beside_others: bool,
     /// A submission is undone by a process that cannot ask the journal.
     pub undoes_without_journal: bool,
-    /// An undoing is acknowledged although its submission is computed again when it is written.
-    pub undoes_what_is_computed_again: bool,
     /// A submission is undone to what it was computed from, although it was written to something
     /// else.
     pub undoes_to_what_it_knew: bool,
