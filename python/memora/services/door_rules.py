@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from http.cookies import CookieError
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Final
@@ -338,11 +339,13 @@ def cookies_of_answer(
             samesite="Lax",
         )
     ]
-    values += [
-        dump_cookie(key, quote(value.encode()), secure=secure, samesite="Lax")
-        for key, value in told.items()
-    ]
-    return values
+    return values + [_cookie(key, value, secure) for key, value in told.items()]
+
+
+@lru_cache(maxsize=4096)
+def _cookie(key: str, value: str, secure: bool) -> str:
+    """A cookie that ends with the browser: most of a student's are as in the call before."""
+    return dump_cookie(key, quote(value.encode()), secure=secure, samesite="Lax")
 
 
 def _has(call: Call, key: str, value: str) -> bool:
