@@ -30,6 +30,7 @@ from memora.api.student_calls import (
     as_answers,
     as_submission,
     as_wanted,
+    persistence_status,
 )
 from memora.services.door_counts import ANSWERED, Counts
 from memora.services.door_frappe import fingerprint_of_frappe
@@ -243,10 +244,10 @@ def _in_season(answer: _InSeason) -> _InSeason:
 
 
 def _status(engine: Engine, player: str, job_id: str) -> PersistenceStatus:
-    status = engine.persistence_status(player, job_id)
+    status = persistence_status(engine, player, job_id)
     if status is None:
         raise ToFrappe("a submission that the student does not have")
-    return {"job_id": job_id, "status": status}
+    return status
 
 
 def _submit(engine: Engine, answers: Answers, environ: WSGIEnvironment) -> Submission:

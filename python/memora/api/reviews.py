@@ -29,6 +29,7 @@ from memora.api.student_calls import (
     as_answers,
     as_submission,
     as_wanted,
+    persistence_status,
 )
 from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
@@ -187,14 +188,10 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     """
     player = as_player(frappe.session.user)
     job_id = as_required_text("job_id", job_id)
-    status = engine().persistence_status(player, job_id)
+    status = persistence_status(engine(), player, job_id)
     if status is None:
         throw(_("You have no such review session."), frappe.DoesNotExistError)
-    return {
-        "job_id": job_id,
-        "status": status,
-        "is_undone": engine().is_undone(player, job_id),
-    }
+    return status
 
 
 @frappe.whitelist(methods=["POST"])

@@ -110,3 +110,11 @@ class Taken:
 def as_submission(submitted: SubmitAnswer) -> Submission:
     """What the student is told of a durable submission."""
     return {**acknowledgement(submitted), "xp_earned": submitted["xp_earned"]}
+
+
+def persistence_status(engine: Engine, player: str, job_id: str) -> PersistenceStatus | None:
+    """Whether a submission is in the database; None: the student has none with this job_id."""
+    status = engine.persistence_status(player, job_id)
+    if status is None:
+        return None
+    return {"job_id": job_id, "status": status, "is_undone": engine.is_undone(player, job_id)}
