@@ -194,6 +194,18 @@ def test_what_students_really_answer_is_read(manager: Site, engine: Engine) -> N
     assert (found["answers"], found["predicted"], found["parameters"]) == (4, 0, None)
 
 
+def test_what_was_undone_is_left_out(manager: Site, engine: Engine) -> None:
+    engine.submit(PLAYER, session_data=session("q", "r"))
+    engine.submit(PLAYER, session_data=session("q", "s"), submission_id="a mistake")
+    engine.drain()
+    assert engine.train(SEASON)[0]["answers"] == 4
+    engine.undo(PLAYER, "a mistake")
+    engine.drain()
+    assert engine.train(SEASON)[0]["answers"] == 2
+    until = str(manager.now() + timedelta(days=1))[:19]
+    assert engine.scheduler_report(SEASON, 100, until)["answers"] == 2
+
+
 def test_its_progress_is_told_and_it_is_cancelled(
     manager: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

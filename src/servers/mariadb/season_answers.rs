@@ -27,12 +27,13 @@ pub struct Page<P> {
     pub logs: Vec<SeasonLog>,
 }
 
-/// The log of a submission of one season whose answers count; NULL of any other. This is the place
-/// that leaves out what does not count, as a submission that was undone.
+/// The log of a submission of one season whose answers count; NULL of any other, and of one that was
+/// undone ([`super::audits::mark_undone`]).
 ///
 /// A season's submissions have no index. So a statement looks at some submissions of whatever
 /// season, and costs the same wherever they are.
-const LOG: &str = "IF(season = ? AND BINARY season = ?, _answer_log, NULL)";
+const LOG: &str = "IF(season = ? AND BINARY season = ? AND COALESCE(_replaced <> '', 1), \
+    _answer_log, NULL)";
 
 /// About how many submissions there are, of all seasons, as MariaDB estimates.
 pub fn estimated_submissions(connection: &mut Conn) -> Result<u64> {
