@@ -231,9 +231,9 @@ def test_a_subject_has_one_ladder(app: App) -> None:
         ladders.scheduling_of(form(subject_ladders=rows))
 
 
-@pytest.mark.parametrize("meta", [{}, {"subject": SUBJECTS[1]}])
+@pytest.mark.parametrize("given", [session("q"), session("q", subject=SUBJECTS[1])])
 def test_a_question_that_another_device_gave_its_subject_counts_on_the_ladder_of_that(
-    site: Site, engine: Engine, wires: Wires, meta: dict[str, str]
+    site: Site, engine: Engine, wires: Wires, given: str
 ) -> None:
     """The other submission waits in the journal; this process reaches neither that nor the cache,
     so it does not know of the question."""
@@ -246,7 +246,7 @@ def test_a_question_that_another_device_gave_its_subject_counts_on_the_ladder_of
     site.cache.flushall()
     for name in ("journal", "cache"):
         wires.to[name].refuse()
-    alone.submit(PLAYER, session_data=session("q", **meta))
+    alone.submit(PLAYER, session_data=given)
     drain_all(site, engine)
     assert site.rows()["q"]["subject"] == SUBJECTS[0]
     assert found(site) == {"q": (2, 60)}
