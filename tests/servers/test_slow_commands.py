@@ -160,6 +160,7 @@ def test_an_uninstalled_app_leaves_slowly(school: Site) -> None:
 
 
 def test_a_student_who_has_suspended_very_many_holds_up_nobody(school: Site) -> None:
+    school.engine().prepare_storage()
     school.sql(
         "INSERT INTO memora_suspended (player, question_id) "
         f"SELECT %s, CONCAT('question-number-', seq) FROM seq_1_to_{2 * QUESTIONS} "

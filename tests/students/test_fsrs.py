@@ -204,6 +204,8 @@ def test_the_form_says_it_as_the_engine_reads_it(site: Site, app: App, engine: E
         fsrs_parameters=json.dumps(trained),
         subject_ladders=[form(subject="Math", scheduler="Ladder")],
     )
+    # Only training sets parameters.
+    season.flags.memora_training = True
     season.save()
     frappe.local.db.commit()
     chosen = {"retention": 0.85, "longest_days": 180}
