@@ -20,7 +20,7 @@ from memora.api.reviews import (
     get_review_session,
     submit_review_session,
 )
-from memora.api.srs import process_srs_batch
+from memora.api.srs import process_srs_batch, undo_last_submission
 from memora.services.engine import engine
 from memora.services.srs_persistence import drain_safety_net, persist_review_batch
 from memora.services.srs_redis_manager import SRSRedisManager
@@ -71,7 +71,8 @@ class TestReviews(ReviewTestCase):
 
         save_answers(persist_review_batch)
         job_id = answer["persistence_job_id"]
-        self.assertEqual(get_persistence_status(job_id), {"job_id": job_id, "status": "persisted"})
+        told = {"job_id": job_id, "status": "persisted", "is_undone": False}
+        self.assertEqual(get_persistence_status(job_id), told)
         frappe.db.rollback()
         row = frappe.db.get_value(
             TRACKER, {"player": STUDENT, "season": SEASON, "question_id": "q1"}, "*", as_dict=True
@@ -238,6 +239,37 @@ class TestReviews(ReviewTestCase):
         job_id = answer["persistence_job_id"]
         self.assertEqual(get_persistence_status(job_id)["status"], "persisted")
 
+    def test_what_is_undone_is_as_before(self) -> None:
+        self.add_record("q1", stability=2)
+        before = self.state("q1")
+        frappe.set_user(STUDENT)
+        for is_saved in (False, True):
+            name = f"undo-{is_saved}-{time.time()}"
+            answer = submit_review_session(session_data=answered("q1"), submission_id=name)
+            self.assertEqual(answer["remaining_items"], 0)
+            if is_saved:
+                save_answers()
+            undone = undo_last_submission(name)
+            self.assertEqual((undone["undone"], undone["remaining_items"]), (1, 1))
+            self.assertEqual(undone["xp_taken_back"], answer["xp_earned"])
+            self.assertEqual(get_review_session()["total_due"], 1)
+            save_answers()
+            self.assertEqual(self.state("q1"), before)
+            status = get_persistence_status(answer["persistence_job_id"])
+            self.assertEqual((status["status"], status["is_undone"]), ("persisted", True))
+
+    def state(self, question_id: str) -> Any:
+        frappe.db.rollback()
+        found = {"player": STUDENT, "season": SEASON, "question_id": question_id}
+        fields = [
+            "stability",
+            "next_review_date",
+            "memory_stability",
+            "memory_difficulty",
+            "lapses",
+        ]
+        return frappe.db.get_value(TRACKER, found, fields)
+
     def test_a_rename_leaves_the_big_tables_alone(self) -> None:
         teacher, renamed = "memora-test-teacher@example.com", "memora-test-headmistress@example.com"
         frappe.set_user("Administrator")
@@ -353,7 +385,7 @@ class TestReviewsOverHTTP(ReviewTestCase):
             (EngineFault("a bug"), 500),
             (KeyError("a bug"), 500),
         ):
-            with patch("memora.services.question_cards.engine", return_value=Refusing(error)):
+            with patch("memora.api.reviews.engine", return_value=Refusing(error)):
                 answer = self.request("POST", GET)
             self.assertEqual(answer.status, status)
             told = json.dumps(answer.data)
