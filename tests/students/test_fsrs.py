@@ -205,7 +205,7 @@ def test_the_form_says_it_as_the_engine_reads_it(site: Site, app: App, engine: E
         subject_ladders=[form(subject="Math", scheduler="Ladder")],
     )
     # Only training sets parameters.
-    season.flags.memora_training = True
+    season.flags.update(memora_training=True)
     season.save()
     frappe.local.db.commit()
     chosen = {"retention": 0.85, "longest_days": 180}
