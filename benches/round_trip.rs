@@ -57,6 +57,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
         time_zone: "UTC",
         max_questions: 20_000,
+        leech_lapses: 8,
         redis_timeout_ms: 1_000,
         cache_ttl_seconds: 604_800,
         trust_lease_ms: 300,

@@ -97,7 +97,9 @@ class SubmitAnswer(TypedDict):
     `correct` counts the questions that were answered right, each once. `xp_earned` is what a review
     session earns; the site's own code decides what a lesson earns. `drain_wanted` is true for the
     one submission that should queue the drain job. `new_stability_counts` has a key for
-    each rung: "1" to "4", or to "6" where the season's ladders have as many.
+    each rung: "1" to "4", or to "6" where the season's ladders have as many. `leeches`: the
+    questions whose wrong answers reached `leech_lapses` with it, in the order of their ids.
+    `is_first` is false if it was taken before, and this is what was told then.
     """
 
     persistence_job_id: str
@@ -107,7 +109,9 @@ class SubmitAnswer(TypedDict):
     xp_earned: int
     remaining_items: int
     new_stability_counts: dict[str, int]
+    leeches: list[str]
     drain_wanted: bool
+    is_first: bool
 
 @type_check_only
 class UndoAnswer(TypedDict):
@@ -576,6 +580,8 @@ class Settings:
             of its certificate, our certificate and its key. All three, or none.
         time_zone: IANA name of the site's time zone (System Settings).
         max_questions: most questions a student may track in a season (srs_max_questions).
+        leech_lapses: how many wrong answers to a question make it a leech, which is told
+            (srs_leech_lapses); 0: none is told.
         redis_timeout_ms, database_timeout_ms: longest wait for one reply.
         cache_ttl_seconds: a student's cache expires after this long without an answer.
         trust_lease_ms: how long the cache is believed after a process has checked whether it lacks
@@ -608,6 +614,7 @@ class Settings:
         database_ssl_key: str | None = None,
         time_zone: str = "UTC",
         max_questions: int = 20000,
+        leech_lapses: int = 8,
         redis_timeout_ms: int = 150,
         database_timeout_ms: int = 700,
         cache_ttl_seconds: int = 604800,

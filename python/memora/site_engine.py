@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # counts.
 LIMITS: Final = {
     "srs_max_questions": "max_questions",  # most questions a student may track in a season: 20000
+    # how many wrong answers to a question are told, 0 for none: 8
+    "srs_leech_lapses": "leech_lapses",
     "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache expires after it: 604800
     "srs_redis_timeout_ms": "redis_timeout_ms",  # longest wait for a reply of Redis: 150
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700

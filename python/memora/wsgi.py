@@ -49,6 +49,7 @@ from memora.services.door_rules import (
     read_body,
 )
 from memora.services.door_site import KNOWN_SECONDS, Site, note_site, see_session
+from memora.services.leeches import has_news
 from memora.services.question_cards import cards_of, due_cards, retired_ones
 
 if TYPE_CHECKING:
@@ -234,7 +235,7 @@ def _prepared(
         job_id = as_required_text("job_id", arguments.get("job_id"))
         return lambda: _status(engine, player, job_id)
     answers = as_answers(player, environ.get("HTTP_IDEMPOTENCY_KEY"), **arguments)
-    return lambda: _submit(engine, answers, environ)
+    return lambda: _submit(site, answers, environ)
 
 
 def _in_season(answer: _InSeason) -> _InSeason:
@@ -250,14 +251,16 @@ def _status(engine: Engine, player: str, job_id: str) -> PersistenceStatus:
     return status
 
 
-def _submit(engine: Engine, answers: Answers, environ: WSGIEnvironment) -> Submission:
+def _submit(site: Site, answers: Answers, environ: WSGIEnvironment) -> Submission:
     """Take answers. The engine is asked once, whoever finishes the call."""
-    taken = environ[Taken.ENVIRON] = Taken(engine, answers)
+    taken = environ[Taken.ENVIRON] = Taken(site.engine, answers)
     if not taken.is_acknowledged():
         raise ToFrappe("a submission that was not acknowledged")
     submitted = taken.result()
     if submitted["drain_wanted"]:
         raise ToFrappe("a submission after which a drain is queued")
+    if site.has_leech_hook and has_news(submitted):
+        raise ToFrappe("a submission of which the hook srs_leech is told")
     return as_submission(submitted)
 
 

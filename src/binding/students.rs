@@ -8,6 +8,7 @@ use super::Engine;
 use super::values::whole_seconds;
 use crate::error::{Error, Result};
 use crate::rules::clock::SiteZone;
+use crate::rules::leech::at_places;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 use crate::students::due::{self, DueQuery, Source};
@@ -46,7 +47,7 @@ impl Engine {
         responses: Option<&str>,
         submission_id: Option<String>,
     ) -> PyResult<SubmitAnswer> {
-        let answer = py.detach(|| {
+        let answer: Result<_> = py.detach(|| {
             let mut submission = match (session_data, responses) {
                 (Some(json), None) => Submission::from_session_data(json),
                 (None, Some(json)) => Submission::from_responses(json),
@@ -58,9 +59,10 @@ impl Engine {
                 )),
             }?;
             submission.key = key(submission_id)?;
-            self.0.submit(player, &submission)
-        })?;
-        Ok(answer.into())
+            let answer = self.0.submit(player, &submission)?;
+            Ok(SubmitAnswer::new(answer, &submission))
+        });
+        Ok(answer?)
     }
 
     #[pyo3(signature = (player, interactions, subject=None, topic=None, submission_id=None))]
@@ -73,12 +75,13 @@ impl Engine {
         topic: Option<String>,
         submission_id: Option<String>,
     ) -> PyResult<SubmitAnswer> {
-        let answer = py.detach(|| {
+        let answer: Result<_> = py.detach(|| {
             let mut submission = Submission::from_interactions(interactions, subject, topic)?;
             submission.key = key(submission_id)?;
-            self.0.rate(player, &submission)
-        })?;
-        Ok(answer.into())
+            let answer = self.0.rate(player, &submission)?;
+            Ok(SubmitAnswer::new(answer, &submission))
+        });
+        Ok(answer?)
     }
 
     fn undo(&self, py: Python<'_>, player: &str, submission_id: &str) -> PyResult<UndoAnswer> {
@@ -215,7 +218,9 @@ struct SubmitAnswer {
     xp_earned: u64,
     remaining_items: u64,
     new_stability_counts: BTreeMap<String, u32>,
+    leeches: Vec<String>,
     drain_wanted: bool,
+    is_first: bool,
 }
 
 #[derive(IntoPyObject)]
@@ -228,8 +233,8 @@ struct UndoAnswer {
     drain_wanted: bool,
 }
 
-impl From<submit_answer::SubmitAnswer> for SubmitAnswer {
-    fn from(answer: submit_answer::SubmitAnswer) -> SubmitAnswer {
+impl SubmitAnswer {
+    fn new(answer: submit_answer::SubmitAnswer, submission: &Submission) -> SubmitAnswer {
         let by_rung = (1..).map(|rung: u8| rung.to_string()).zip(answer.told.stability_counts);
         SubmitAnswer {
             persistence_job_id: answer.job_id,
@@ -239,7 +244,9 @@ impl From<submit_answer::SubmitAnswer> for SubmitAnswer {
             xp_earned: answer.told.xp_earned,
             remaining_items: answer.told.remaining,
             new_stability_counts: by_rung.collect(),
+            leeches: at_places(&answer.told.leeches, submission),
             drain_wanted: answer.drain_wanted,
+            is_first: answer.is_first,
         }
     }
 }

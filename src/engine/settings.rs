@@ -36,6 +36,8 @@ pub struct Settings {
     pub zone: SiteZone,
     /// Most questions a student may track in a season.
     pub max_questions: u64,
+    /// The number of wrong answers to a question that a student is told of; 0: none.
+    pub leech_lapses: u16,
     /// Seconds that a student's cache lives without an answer.
     pub cache_ttl_seconds: u64,
     /// How long the cache is believed after a process has looked whether it lacks an answer.
@@ -69,6 +71,8 @@ pub struct PlainSettings<'a> {
     pub time_zone: &'a str,
     /// Most questions a student may track in a season.
     pub max_questions: u64,
+    /// The number of wrong answers to a question that a student is told of; 0: none.
+    pub leech_lapses: u64,
     /// Longest wait for one reply of a Redis, in milliseconds.
     pub redis_timeout_ms: u64,
     /// Seconds that a student's cache lives without an answer.
@@ -124,6 +128,7 @@ impl Settings {
             ("connection_idle_seconds", plain.connection_idle_seconds, 1, 3_600),
             ("journal_replicas", plain.journal_replicas, 0, MOST_REPLICAS),
             ("max_questions", plain.max_questions, 1, 1_000_000),
+            ("leech_lapses", plain.leech_lapses, 0, 1_000),
         ] {
             if !(least..=most).contains(&value) {
                 return refuse(&format!("{name} is {least} to {most}, not {value}"));
@@ -202,6 +207,7 @@ impl Settings {
             ),
             zone: SiteZone::named(plain.time_zone)?,
             max_questions: plain.max_questions,
+            leech_lapses: u16::try_from(plain.leech_lapses).unwrap_or(u16::MAX),
             cache_ttl_seconds: plain.cache_ttl_seconds,
             trust_lease: Duration::from_millis(plain.trust_lease_ms),
             connection_idle_seconds: plain.connection_idle_seconds,

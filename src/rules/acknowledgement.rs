@@ -26,6 +26,10 @@ pub struct Acknowledgement {
     /// How many answers led to stability 1, 2 and so on, as far as the season's ladders have rungs.
     #[serde(rename = "n")]
     pub stability_counts: Vec<u32>,
+    /// The questions that became leeches, by their places in the submission. Not by their ids: a
+    /// column of 255 characters keeps all this.
+    #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
+    pub leeches: Vec<u8>,
 }
 
 /// The acknowledgement of a submission that has a key.
@@ -92,6 +96,31 @@ mod tests {
         let undo = undo_token_of(&token);
         assert_eq!((undo.len(), has_key(&undo), undo == token), (36, true, false));
         assert!(!has_key("0199f3c1-2a40-7a6b-8a0e-4a1d1b0c9d11"));
+    }
+
+    #[test]
+    fn the_longest_fits_its_column() {
+        let stability_counts = vec![10, 10, 10, 10, 10, 0];
+        let told = Acknowledgement {
+            processed: 50,
+            correct: 50,
+            xp_earned: 600,
+            remaining: 1_000_000,
+            stability_counts,
+            leeches: (0..50).collect(),
+        };
+        let keyed = Keyed { fingerprint: fingerprint(&Submission::default()), told };
+        let text = serde_json::to_string(&keyed).unwrap_or_default();
+        assert!((1..=255).contains(&text.len()), "{text}");
+        assert_eq!(serde_json::from_str::<Keyed>(&text).ok(), Some(keyed));
+    }
+
+    #[test]
+    fn what_was_told_before_there_were_leeches_is_read() {
+        let text = r#"{"f":"0","p":1,"c":0,"x":0,"r":3,"n":[1,0,0,0]}"#;
+        let told = serde_json::from_str::<Keyed>(text).ok();
+        assert_eq!(told.as_ref().map(|keyed| keyed.told.leeches.len()), Some(0));
+        assert_eq!(serde_json::to_string(&told).unwrap_or_default(), text);
     }
 
     #[test]

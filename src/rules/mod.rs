@@ -24,6 +24,7 @@ pub mod histories;
 pub mod in_order;
 pub mod ladder;
 pub mod latency;
+pub mod leech;
 pub mod lineage;
 pub mod memory;
 pub mod names;

@@ -251,6 +251,7 @@ mod tests {
             xp_earned: 20,
             remaining: 0,
             stability_counts: vec![2, 0, 0, 0],
+            leeches: Vec::new(),
         };
         entry.keyed = Some(Keyed { fingerprint: String::new(), told });
         // As an older process wrote it.

@@ -146,5 +146,11 @@ fn tell(
                 .to_owned(),
         ));
     }
-    Ok(SubmitAnswer { job_id: token.to_owned(), season, told, drain_wanted: false })
+    Ok(SubmitAnswer {
+        job_id: token.to_owned(),
+        season,
+        told,
+        drain_wanted: false,
+        is_first: false,
+    })
 }

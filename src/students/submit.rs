@@ -16,6 +16,7 @@ use crate::rules::entry::Entry;
 use crate::rules::experience::xp_earned;
 use crate::rules::head::Head;
 use crate::rules::latency::Call;
+use crate::rules::leech::leeches;
 use crate::rules::names::check_player;
 use crate::rules::plan::plan;
 use crate::rules::review::Review;
@@ -171,6 +172,7 @@ impl Engine {
                 xp_earned: xp_earned(plan.correct, submission.total_combo),
                 remaining: before.others_due + states.iter().filter(is_due).count() as u64,
                 stability_counts: plan.stability_counts[..rungs].to_vec(),
+                leeches: leeches(submission, &before.states, &states, self.settings.leech_lapses),
             };
             let mut entry =
                 Entry::new(token, times, before.head, submission, &before.states, states);
@@ -206,6 +208,7 @@ impl Engine {
                 season: before.season,
                 told,
                 drain_wanted: kept.drain_wanted(),
+                is_first: true,
             });
         }
     }

@@ -13,4 +13,6 @@ pub struct SubmitAnswer {
     pub told: Acknowledgement,
     /// True for the one submission that should queue a drain.
     pub drain_wanted: bool,
+    /// False if it was taken before: this is what was told then.
+    pub is_first: bool,
 }

@@ -95,6 +95,7 @@ impl Engine {
             let told = Acknowledgement {
                 xp_earned: if found.is_lesson { 0 } else { found.told.xp_earned },
                 remaining: before.others_due + due.count() as u64,
+                leeches: Vec::new(),
                 ..found.told
             };
             let from = ids.iter().map(|id| (id.clone(), standing.get(id).map(From::of)));
@@ -123,6 +124,7 @@ impl Engine {
                 season: before.season.clone(),
                 told,
                 drain_wanted: kept.drain_wanted(),
+                is_first: true,
             };
             let answer =
                 self.if_it_counts(&process, player, &undone, answer).map_err(Error::unsettled)?;

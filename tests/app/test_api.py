@@ -291,7 +291,7 @@ def test_answers_are_acknowledged_and_shown(site: Site, app: App) -> None:
     taken = reviews.submit_review_session(session_data=answers("q000", "q001", combo=2))
     assert taken.keys() == {
         "status", "processed", "xp_earned", "persistence_job_id", "remaining_items",
-        "new_stability_counts",
+        "new_stability_counts", "leeches",
     }  # fmt: skip
     assert (taken["status"], taken["processed"], taken["remaining_items"]) == ("success", 2, 3)
     assert taken["xp_earned"] == 2 * 10 + 2 * 2

@@ -228,7 +228,7 @@ def test_a_submission_is_taken_once_whoever_finishes_it(web: Web, site: Site) ->
     assert first["message"].keys() == second["message"].keys()
     job_id = second["message"]["persistence_job_id"]
     assert web.ask(f"{STATUS}?job_id={job_id}")[1:] == (
-        {"message": {"job_id": job_id, "status": "pending"}},
+        {"message": {"job_id": job_id, "status": "pending", "is_undone": False}},
         True,
     )
     assert web.ask(f"{STATUS}?job_id=unknown")[0] == 404

@@ -363,6 +363,7 @@ fn keyed() -> Keyed {
         xp_earned: 0,
         remaining: 0,
         stability_counts: Vec::new(),
+        leeches: Vec::new(),
     };
     Keyed { fingerprint: String::new(), told }
 }

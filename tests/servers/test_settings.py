@@ -42,6 +42,7 @@ def test_the_least_is_enough() -> None:
         {"time_zone": "Mars/Olympus"},
         {"time_zone": ""},
         {"max_questions": 0},
+        {"leech_lapses": 1001},
         {"redis_timeout_ms": 0},
         {"database_timeout_ms": 0},
         {"cache_ttl_seconds": 0},

@@ -130,7 +130,9 @@ class Sent:
         else:
             text = json.dumps({"answers": self.listed})
             taken = engine.submit(self.player, session_data=text, submission_id=self.key)
-        return {name: value for name, value in taken.items() if name != "drain_wanted"}
+        # An older engine knows of no leeches.
+        untold = ("drain_wanted", "is_first", "leeches")
+        return {name: value for name, value in taken.items() if name not in untold}
 
 
 class Students:

@@ -26,6 +26,8 @@ from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, SEASON, Record, Servers, Site, ids, session
 
 KEY: Final = "lesson 7 🦉"
+# What is not told: how a submission was taken.
+HOW: Final = ("drain_wanted", "is_first")
 
 
 def stabilities(site: Site, player: str = PLAYER) -> dict[str, int]:
@@ -41,7 +43,7 @@ def student(site: Site) -> Site:
 
 def given(answer: Mapping[str, Any]) -> dict[str, Any]:
     """What a client is told."""
-    return {name: value for name, value in answer.items() if name != "drain_wanted"}
+    return {name: value for name, value in answer.items() if name not in HOW}
 
 
 def nothing(_site: Site) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from memora.api.arguments import as_json, as_player, as_text
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
-from memora.services.srs_persistence import Acknowledgement, acknowledge
+from memora.services.srs_persistence import Acknowledgement, acknowledgement, follow_up
 
 
 @frappe_errors()
@@ -33,14 +33,17 @@ def process_srs_batch(
             with the same, it answers as the first time, and counts once. Review sessions and
             lessons of a student share these names.
 
-    Returns: status, processed, persistence_job_id, remaining_items, new_stability_counts.
+    Returns: status, processed, persistence_job_id, remaining_items, new_stability_counts,
+        leeches.
     """
     interactions_json = as_json("interactions", list(interactions)) or "[]"
+    player = as_player(user)
     submitted = engine().rate(
-        as_player(user),
+        player,
         interactions_json,
         as_text("subject", subject),
         as_text("topic", topic),
         as_text("submission_id", submission_id),
     )
-    return acknowledge(submitted)
+    follow_up(submitted, player)
+    return acknowledgement(submitted)

@@ -34,7 +34,7 @@ from memora.api.student_calls import (
 from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
 from memora.services.question_cards import DueCards, due_cards, load_cards, with_cards
-from memora.services.srs_persistence import request_drain
+from memora.services.srs_persistence import follow_up
 
 if TYPE_CHECKING:
     from memora._engine import SubmitAnswer, SuspendedQuestion
@@ -147,15 +147,15 @@ def submit_review_session(
             and counts once.
 
     Returns: status, processed, xp_earned, persistence_job_id, remaining_items,
-        new_stability_counts. By then the answers are durable, and the next read shows them.
+        new_stability_counts; leeches: the ids of questions that reached srs_leech_lapses wrong
+        answers with it. By then the answers are durable, and the next read shows them.
     """
     player = as_player(frappe.session.user)
     request = getattr(frappe.local, "request", None)
     header = frappe.get_request_header("Idempotency-Key") if request else None
     answers = as_answers(player, header, session_data, responses, submission_id)
     submitted = _submit(answers, request)
-    if submitted["drain_wanted"]:
-        request_drain()
+    follow_up(submitted, player)
     return as_submission(submitted)
 
 

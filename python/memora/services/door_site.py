@@ -27,6 +27,7 @@ from memora._engine import Engine
 from memora.services.door_frappe import followed_version
 from memora.services.door_rules import COMMANDS, SiteUnknown, ToFrappe, Version
 from memora.services.engine import engine
+from memora.services.leeches import has_hook
 from memora.services.question_cards import loader_without_request
 
 KNOWN_SECONDS: Final = 1.0
@@ -55,6 +56,8 @@ class Site:
     # The hook srs_question_loader; refusal: it needs Frappe.
     loader: Callable[..., Any] | None
     loader_needs_request: bool
+    # The hook srs_leech is told by Frappe.
+    has_leech_hook: bool
     allows_other_origins: bool
     most_bytes: int
     expiry: int
@@ -118,6 +121,7 @@ def note_site(started: float) -> Site:
         secret_redis=secret_redis,
         loader=loader,
         loader_needs_request=loader_needs_request,
+        has_leech_hook=has_hook(),
         allows_other_origins=bool(conf.allow_cors),
         most_bytes=cint(conf.get("max_file_size")) or LARGEST_FILE,
         expiry=get_expiry_in_seconds(),

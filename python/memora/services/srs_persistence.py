@@ -17,6 +17,7 @@ from memora.services.counting import counted
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors
 from memora.services.ladders import MOST_RUNGS
+from memora.services.leeches import report_leeches
 from memora.services.outages import report_outages
 from memora.services.scheduler import mend_schedule
 from memora.services.site_time import unix_time
@@ -44,13 +45,17 @@ State = tuple[str, int, float, str | None, str | None]
 
 
 class Acknowledgement(TypedDict):
-    """The answer to durable answers. The counts have the keys "1" to "4"."""
+    """The answer to durable answers. The counts have the keys "1" to "4".
+
+    `leeches`: the ids of questions that reached srs_leech_lapses wrong answers with it.
+    """
 
     status: Literal["success"]
     processed: int
     persistence_job_id: str
     remaining_items: int
     new_stability_counts: dict[str, int]
+    leeches: list[str]
 
 
 @overload
@@ -188,11 +193,11 @@ def drain(seconds: float) -> DrainReport | None:
     return report
 
 
-def acknowledge(submitted: SubmitAnswer) -> Acknowledgement:
-    """The answer to a durable submission; queues the drain if one is wanted."""
+def follow_up(submitted: SubmitAnswer, player: str) -> None:
+    """Queue what follows a durable submission: a drain if one is wanted, and news of leeches."""
     if submitted["drain_wanted"]:
         request_drain()
-    return acknowledgement(submitted)
+    report_leeches(submitted, player)
 
 
 def acknowledgement(submitted: SubmitAnswer) -> Acknowledgement:
@@ -203,6 +208,7 @@ def acknowledgement(submitted: SubmitAnswer) -> Acknowledgement:
         "persistence_job_id": submitted["persistence_job_id"],
         "remaining_items": submitted["remaining_items"],
         "new_stability_counts": submitted["new_stability_counts"],
+        "leeches": submitted["leeches"],
     }
 
 

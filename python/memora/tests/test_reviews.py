@@ -67,6 +67,7 @@ class TestReviews(ReviewTestCase):
         )
         self.assertEqual(answer["remaining_items"], 1)
         self.assertEqual(answer["new_stability_counts"], {"1": 0, "2": 0, "3": 1, "4": 0})
+        self.assertEqual(answer["leeches"], [])
         self.assertEqual(get_review_session()["total_due"], 1)
 
         save_answers(persist_review_batch)

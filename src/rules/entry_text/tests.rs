@@ -23,6 +23,7 @@ proptest! {
             fingerprint: "f".to_owned(),
             told: Acknowledgement {
                 processed: 1, correct: 2, xp_earned: 3, remaining: 4, stability_counts: vec![5; 4],
+                leeches: vec![6; has_stage.into()],
             },
         });
         let text = entry.to_text().map_err(|error| TestCaseError::fail(error.to_string()))?;

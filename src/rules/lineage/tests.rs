@@ -73,8 +73,14 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 
 fn keyed() -> Keyed {
     let stability_counts = Vec::new();
-    let told =
-        Acknowledgement { processed: 1, correct: 1, xp_earned: 10, remaining: 0, stability_counts };
+    let told = Acknowledgement {
+        processed: 1,
+        correct: 1,
+        xp_earned: 10,
+        remaining: 0,
+        stability_counts,
+        leeches: Vec::new(),
+    };
     Keyed { fingerprint: String::new(), told }
 }
 
