@@ -132,13 +132,17 @@ class Door:
         user = check_user(seen.user_document, player)
         check_csrf_token(environ, data, call.http_method)
         try:
+            # Without a language frappe.throw translates nothing: it would look for a site, and log
+            # that there is none.
+            frappe.local.lang = ""
             ask = _prepared(site, player, call, arguments, environ)
         except ToFrappe:
             raise
         except Exception as error:
-            # What frappe.throw has begun in this thread.
-            frappe.destroy()
             raise ToFrappe("arguments that are refused") from error
+        finally:
+            # Also what frappe.throw has begun in this thread.
+            frappe.destroy()
         try:
             body = _body(ask())
         except MemoraError as error:

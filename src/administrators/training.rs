@@ -112,7 +112,7 @@ impl Engine {
     ) -> Result<Histories> {
         let mut histories = Histories::of_at_most(MOST_ANSWERS);
         let about = process.background.with(season_answers::estimated_submissions)?;
-        let (mut done, mut after) = (0, String::new());
+        let (mut done, mut after) = (0, ("1000-01-01".to_owned(), String::new()));
         loop {
             let begun = Instant::now();
             let Page { last, looked_at, logs } = patiently(|| {

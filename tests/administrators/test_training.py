@@ -194,6 +194,23 @@ def test_what_students_really_answer_is_read(manager: Site, engine: Engine) -> N
     assert (found["answers"], found["predicted"], found["parameters"]) == (4, 0, None)
 
 
+@pytest.mark.parametrize("first", ["a", "b", "c", None])
+def test_answers_count_in_the_order_in_which_they_were_taken(
+    manager: Site, engine: Engine, first: str | None
+) -> None:
+    """The names of submissions with a key say nothing of the time."""
+    keys = [first, *(key for key in ("a", "b", "c", None) if key != first)]
+    for key in keys:
+        engine.submit(PLAYER, session_data=session("new"), submission_id=key)
+        engine.drain()
+    names = manager.sql(f"SELECT name FROM {AUDIT} ORDER BY answered_at")
+    assert [str(row["name"]).startswith("key-") for row in names] == [
+        key is not None for key in keys
+    ]
+    (found,) = engine.train(SEASON)
+    assert found["answers"] == len(keys)
+
+
 def test_what_was_undone_is_left_out(manager: Site, engine: Engine) -> None:
     engine.submit(PLAYER, session_data=session("q", "r"))
     engine.submit(PLAYER, session_data=session("q", "s"), submission_id="a mistake")

@@ -208,11 +208,45 @@ def test_a_schedule_of_before_is_read_and_is_not_wrong(site: Site, engine: Engin
     (cost,) = costs
     assert cost.selects == 0
     assert differing(engine) == 0
-    # Its memory is in the table, and the answer is computed again from there.
+    # An answer counts on the memories that the table has.
     engine.submit(PLAYER, session_data=session("q", "r"))
     marker = site.cache.zscore(site.key("srs", PLAYER), "")
     assert marker is not None
     assert marker >= MARK
+
+
+@pytest.mark.parametrize("by_fsrs", [False, True])
+def test_an_answer_on_a_schedule_of_an_older_memora_counts_on_the_tables_memory(
+    site: Site, engine: Engine, by_fsrs: bool
+) -> None:
+    if by_fsrs:
+        site.sql(
+            "UPDATE `tabGame Subscription Season` SET scheduling = %s",
+            ('{"ladder": {"fsrs": {"retention": 0.9, "longest_days": 365}}}',),
+        )
+        engine.season_changed()
+    engine.submit(PLAYER, session_data=session("q", is_correct=False))
+    engine.drain()
+    engine.cache_clear(PLAYER, SEASON)
+    engine.submit(PLAYER, session_data=session("q"))
+    engine.drain()
+    expected = [site.rows()["q"][column] for column in COLUMNS]
+    assert expected[2] == 1
+    # The same again, but an older memora has cached the schedule in between.
+    site.sql(f"DELETE FROM {TRACKER}")
+    site.cache.flushall()
+    engine.submit(PLAYER, session_data=session("q", is_correct=False))
+    engine.drain()
+    as_before(site)
+    assert engine.due(PLAYER)["total_due"] == 0
+    engine.submit(PLAYER, session_data=session("q"), submission_id="a")
+    engine.drain()
+    assert [site.rows()["q"][column] for column in COLUMNS] == expected
+    engine.undo(PLAYER, "a")
+    engine.drain()
+    wrong = fsrs.after(None, 0, fsrs.AGAIN)
+    assert agree(memory(site), wrong)
+    assert site.rows()["q"]["lapses"] == 1
 
 
 def test_an_older_memora_takes_a_schedule_with_memories_for_a_void_one(

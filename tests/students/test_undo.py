@@ -38,7 +38,16 @@ __all__ = ["obstacle"]
 
 KEY: Final = "lesson 7 🦉"
 NEVER: Final = datetime(2200, 1, 1)
-FACTS: Final = ("stability", "next_review_date", "last_review_date", "subject", "topic")
+FACTS: Final = (
+    "stability",
+    "next_review_date",
+    "last_review_date",
+    "subject",
+    "topic",
+    "memory_stability",
+    "memory_difficulty",
+    "lapses",
+)
 
 
 @pytest.fixture
@@ -151,7 +160,7 @@ def test_everything_is_as_before(student: Site, meanwhile: Callable[[Site], None
     drained(student)
     after = facts(student)
     for name in ("new", "stage:1"):
-        assert after.pop(name) == [0, NEVER, None, None, None]
+        assert after.pop(name) == [0, NEVER, None, None, None, 0, 0, 0]
     assert after == before
     assert kept(student) == []
     student.cache.flushall()

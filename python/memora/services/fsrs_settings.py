@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Final, Protocol, TypedDict
 
 from frappe import _
@@ -19,6 +18,7 @@ RETENTION: Final = 0.9
 LONGEST_INTERVAL_DAYS: Final = 365
 MOST_INTERVAL_DAYS: Final = 36_500
 PARAMETERS: Final = 21
+MOST_OF_A_PARAMETER: Final = 3e38
 
 
 class Fsrs(TypedDict):
@@ -71,7 +71,7 @@ def parameters_of(form: FsrsForm) -> list[float] | None:
         return None
     try:
         found = json.loads(form.fsrs_parameters)
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, list) or len(found) != PARAMETERS or not all(map(_is_number, found)):
         throw(_("FSRS has {0} parameters: a list of numbers in JSON.").format(PARAMETERS))
@@ -80,4 +80,5 @@ def parameters_of(form: FsrsForm) -> list[float] | None:
 
 def _is_number(value: object) -> bool:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and math.isfinite(float(str(value)))
+    # The engine computes in single precision.
+    return is_number and abs(float(str(value))) < MOST_OF_A_PARAMETER

@@ -42,18 +42,26 @@ pub fn estimated_submissions(connection: &mut Conn) -> Result<u64> {
     Ok(row::<Option<u64>>(connection, sql, ())?.flatten().unwrap_or(0))
 }
 
-/// The next `most` submissions in the order of their names, which is that in which they were taken.
-pub fn next(connection: &mut Conn, season: &str, after: &str, most: usize) -> Result<Page<String>> {
+/// The next `most` submissions in the order in which they were taken, after one of them. Their names
+/// are not in that order: those of submissions with a key say nothing of the time.
+pub fn next(
+    connection: &mut Conn,
+    season: &str,
+    (at, name): &AuditPlace,
+    most: usize,
+) -> Result<Page<AuditPlace>> {
     let sql = format!(
-        "SELECT name, COALESCE(player, ''), {LOG} FROM `tabMemory Review Audit` \
-         WHERE name > ? ORDER BY name LIMIT {most}"
+        "SELECT CAST(answered_at AS CHAR), name, COALESCE(player, ''), {LOG} \
+         FROM `tabMemory Review Audit` WHERE answered_at >= ? AND (answered_at > ? OR name > ?) \
+         ORDER BY answered_at, name LIMIT {most}"
     );
-    type Found = (String, String, Option<Vec<u8>>);
-    let found: Vec<Found> = rows(connection, &sql, (season, season, after))?;
-    let (last, looked_at) = (found.last().map(|(name, ..)| name.clone()), found.len());
+    type Found = (String, String, String, Option<Vec<u8>>);
+    let found: Vec<Found> = rows(connection, &sql, (season, season, at, at, name))?;
+    let last = found.last().map(|(at, name, ..)| (at.clone(), name.clone()));
+    let looked_at = found.len();
     let logs = found
         .into_iter()
-        .filter_map(|(job_id, player, log)| log.map(|log| SeasonLog { job_id, player, log }));
+        .filter_map(|(_, job_id, player, log)| log.map(|log| SeasonLog { job_id, player, log }));
     Ok(Page { last, looked_at, logs: logs.collect() })
 }
 

@@ -21,7 +21,8 @@ if string.find(generation, ',', 1, true) then
   generation, version = string.match(generation, '^(%d+),(%d+)$')
 end
 -- An older memora, which cannot read memories, marks a schedule with the generation itself.
-if (call('ZSCORE', KEYS[2], '') or 0) % 2 ^ 52 ~= tonumber(generation) then
+local marker = tonumber(call('ZSCORE', KEYS[2], '') or 0)
+if marker % 2 ^ 52 ~= tonumber(generation) then
   return {'cold', confirmation}
 end
 if version then

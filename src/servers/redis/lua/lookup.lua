@@ -5,6 +5,10 @@
 -- Returns {'warm', confirmation or nothing, links, head, records, due, hidden, found} where links
 -- says 1 for each known one, due is how many of all questions are due, hidden are those of the ids
 -- that are hidden, and found is id, detail, id, ... both joined by NUL
+-- An older memora cached it, without the memories that the table has.
+if marker < 2 ^ 52 then
+  return {'cold', confirmation}
+end
 local records = call('ZCARD', KEYS[2])
 local head, lists = unpack(call('HMGET', KEYS[3], '', '\0'))
 -- The details have a field for each topic, and one that counts these.
