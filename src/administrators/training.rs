@@ -32,7 +32,7 @@ const STEPS: u64 = 1_000;
 pub struct TrainingProgress {
     /// It computes; before, it reads submissions.
     pub is_computing: bool,
-    /// Submissions that were looked at, or thousandths of what is to be computed.
+    /// Submissions that were looked at, or thousandths of what it computes.
     pub done: u64,
     /// About how many there are.
     pub total: u64,
@@ -52,7 +52,7 @@ impl Engine {
     /// the season, and for each subject with a row of its own. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] without such a season, or while another process is at it; else what
+    /// [`Error::InvalidInput`] without such a season, or while another process is doing it; else what
     /// `on_progress` or a server said.
     pub fn train(
         &self,

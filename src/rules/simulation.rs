@@ -50,7 +50,7 @@ pub struct Student {
     pub right: Vec<RightAnswer>,
 }
 
-/// How long a season is, and how much is to be learned in it.
+/// How long a season is, and how much students learn in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// How many questions lessons bring in.

@@ -163,7 +163,7 @@ fn the_other_is_cut_off() {
 
 #[test]
 fn it_is_cut_off_and_undoes() {
-    // It cannot undo without the journal, but does not have to reach the cache.
+    // It cannot undo without the journal, but need not reach the cache.
     holds(&undone_and_drained(J | D, ALL));
     holds(&undone_and_drained(C | D, ALL).fault(0b001, ALL));
     for cut_off in [C | D, D, C | J] {
