@@ -114,7 +114,7 @@ def test_audit_records_are_given_a_log_at_once(site: Site, engine: Engine) -> No
     assert int(site.sql(instant)[0]["Value"]) == before + 1
     assert engine.prepare_storage() == []
     assert site.sql(LOG_COLUMN) == [
-        {"name": name, "extra": "INVISIBLE"} for name in ("_answer_log", "_told")
+        {"name": name, "extra": "INVISIBLE"} for name in ("_answer_log", "_replaced", "_told")
     ]
     drain_all(site, engine)
     # What was written before has none.
