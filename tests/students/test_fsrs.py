@@ -236,6 +236,9 @@ def test_the_form_says_it_as_the_engine_reads_it(site: Site, app: App, engine: E
         ({"fsrs_parameters": "nonsense"}, "21 parameters"),
         ({"fsrs_parameters": json.dumps([True] * 21)}, "21 parameters"),
         ({"fsrs_parameters": "[" + "NaN," * 20 + "1]"}, "21 parameters"),
+        # More than single precision has.
+        ({"fsrs_parameters": json.dumps([1e39] * 21)}, "21 parameters"),
+        ({"fsrs_parameters": "[" * 100_000}, "21 parameters"),
     ],
 )
 def test_a_choice_that_breaks_a_rule_is_refused(

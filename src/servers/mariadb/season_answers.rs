@@ -18,9 +18,9 @@ pub struct SeasonLog {
 }
 
 /// Some submissions in an order: the last one that was looked at, and those of a season.
-pub struct Page<P> {
+pub struct Page {
     /// `None`: there were no more.
-    pub last: Option<P>,
+    pub last: Option<AuditPlace>,
     /// How many were looked at, of any season.
     pub looked_at: usize,
     /// Those of the season that have a log.
@@ -44,25 +44,9 @@ pub fn estimated_submissions(connection: &mut Conn) -> Result<u64> {
 
 /// The next `most` submissions in the order in which they were taken, after one of them. Their names
 /// are not in that order: those of submissions with a key say nothing of the time.
-pub fn next(
-    connection: &mut Conn,
-    season: &str,
-    (at, name): &AuditPlace,
-    most: usize,
-) -> Result<Page<AuditPlace>> {
-    let sql = format!(
-        "SELECT CAST(answered_at AS CHAR), name, COALESCE(player, ''), {LOG} \
-         FROM `tabMemory Review Audit` WHERE answered_at >= ? AND (answered_at > ? OR name > ?) \
-         ORDER BY answered_at, name LIMIT {most}"
-    );
-    type Found = (String, String, String, Option<Vec<u8>>);
-    let found: Vec<Found> = rows(connection, &sql, (season, season, at, at, name))?;
-    let last = found.last().map(|(at, name, ..)| (at.clone(), name.clone()));
-    let looked_at = found.len();
-    let logs = found
-        .into_iter()
-        .filter_map(|(_, job_id, player, log)| log.map(|log| SeasonLog { job_id, player, log }));
-    Ok(Page { last, looked_at, logs: logs.collect() })
+pub fn next(connection: &mut Conn, season: &str, after: &AuditPlace, most: usize) -> Result<Page> {
+    let which = "answered_at >= ? AND (answered_at > ? OR name > ?) ORDER BY answered_at, name";
+    page(connection, season, (which, after), most)
 }
 
 /// The `most` submissions before a moment, as MariaDB has it, or before another submission; the
@@ -70,13 +54,24 @@ pub fn next(
 pub fn newest(
     connection: &mut Conn,
     season: &str,
-    (at, name): &AuditPlace,
+    before: &AuditPlace,
     most: usize,
-) -> Result<Page<AuditPlace>> {
+) -> Result<Page> {
+    let which = "answered_at <= ? AND (answered_at < ? OR name < ?) \
+        ORDER BY answered_at DESC, name DESC";
+    page(connection, season, (which, before), most)
+}
+
+/// The first `most` submissions of those on one side of a place, in an order.
+fn page(
+    connection: &mut Conn,
+    season: &str,
+    (which, (at, name)): (&str, &AuditPlace),
+    most: usize,
+) -> Result<Page> {
     let sql = format!(
         "SELECT CAST(answered_at AS CHAR), name, COALESCE(player, ''), {LOG} \
-         FROM `tabMemory Review Audit` WHERE answered_at <= ? AND (answered_at < ? OR name < ?) \
-         ORDER BY answered_at DESC, name DESC LIMIT {most}"
+         FROM `tabMemory Review Audit` WHERE {which} LIMIT {most}"
     );
     type Found = (String, String, String, Option<Vec<u8>>);
     let found: Vec<Found> = rows(connection, &sql, (season, season, at, at, name))?;
