@@ -80,7 +80,9 @@ impl States {
             return if from.is_none() { Standing::Same } else { Standing::Missing };
         };
         match from {
-            Some(from) if from.is(From::of(&state.review)) => Standing::Same,
+            Some(from) if from.is(From::of(&state.review)) && !state.is_replay_of(from) => {
+                Standing::Same
+            }
             Some(from) if state.rank < from.order => Standing::Missing,
             _ => Standing::Newer,
         }

@@ -131,10 +131,12 @@ impl World {
 
     fn entry(&mut self, given: &Submission, with_stream: bool, at: i64) -> Entry {
         let (states, head) = self.known(with_stream);
-        let order = head.next_order(at * 1_000_000, 7);
-        let planned = plan(&zone(), given, &states, order, at);
         self.ids += 1;
-        let (token, times) = (format!("{}", self.ids), (at * 1_000_000, order));
+        // An order names a state: two processes have other microseconds, and other random numbers.
+        let at_us = at * 1_000_000 + self.ids;
+        let order = head.next_order(at_us, self.ids.unsigned_abs());
+        let planned = plan(&zone(), given, &states, order, at);
+        let (token, times) = (format!("{}", self.ids), (at_us, order));
         self.last.clone_from(&token);
         let entry = Entry::new(token, times, head, given, &states, planned.reviews);
         Entry { keyed: Some(keyed()), ..entry.that_can_be_undone(&states) }
