@@ -135,6 +135,9 @@ class LoggedAnswer(TypedDict):
     `job_id`: the submission's `persistence_job_id`. `is_correct`: with `quality`, from 3 on; in a
     lesson, at the first attempt. `quality` (0 to 5) if the client gave one; `attempts` in a lesson
     only. `stability_before`: of the record that the answer counted on; None if there was none.
+    `memory_stability_before` (days), `memory_difficulty_before` (1 to 10) and `lapses_before`: of
+    the same record; None if its memory is not known, or if an answer of the same submission to the
+    question came before.
     `is_counted` is false for an answer that an edit overrides, because it came after it, and for
     one that the student has undone.
     """
@@ -148,6 +151,9 @@ class LoggedAnswer(TypedDict):
     quality: int | None
     attempts: int | None
     stability_before: int | None
+    memory_stability_before: float | None
+    memory_difficulty_before: float | None
+    lapses_before: int | None
     is_counted: bool
 
 @type_check_only

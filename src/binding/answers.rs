@@ -50,6 +50,9 @@ struct Answer {
     quality: Option<u8>,
     attempts: Option<u64>,
     stability_before: Option<u8>,
+    memory_stability_before: Option<f64>,
+    memory_difficulty_before: Option<f64>,
+    lapses_before: Option<u16>,
     is_counted: bool,
 }
 
@@ -61,10 +64,11 @@ impl Answer {
             Observed::Review { duration_ms, .. } => (None, duration_ms),
             Observed::Lesson { attempts, duration_ms } => (Some(attempts), duration_ms),
         };
-        let stability_before = match before {
-            Before::Rung(rung) => Some(rung),
+        let record = match before {
+            Before::Record { rung, memory } => Some((rung, memory)),
             Before::NoRecord | Before::Overridden => None,
         };
+        let memory = record.map(|(_, memory)| memory).filter(|memory| memory.is_known());
         Answer {
             job_id,
             season,
@@ -74,7 +78,10 @@ impl Answer {
             duration_ms,
             quality: observed.quality(),
             attempts,
-            stability_before,
+            stability_before: record.map(|(rung, _)| rung),
+            memory_stability_before: memory.map(|memory| memory.wholes().0),
+            memory_difficulty_before: memory.map(|memory| memory.wholes().1),
+            lapses_before: memory.map(|memory| memory.lapses),
             is_counted: before != Before::Overridden,
         }
     }

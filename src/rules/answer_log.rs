@@ -6,12 +6,15 @@
 use crate::rules::answer::{Answer, Observed};
 use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
+use crate::rules::memory::MemoryState;
 
 /// The version of the form that is written.
 const VERSION: u8 = 1;
 /// A flag: each answer has a time of its own.
 const HAS_TIMES: u8 = 1;
-const KNOWN_FLAGS: u8 = HAS_TIMES;
+/// A flag: each record that an answer counted on has its memory.
+const HAS_MEMORIES: u8 = 2;
+const KNOWN_FLAGS: u8 = HAS_TIMES | HAS_MEMORIES;
 
 // Of an answer's id: how it follows from the one before it.
 const IS_HEXADECIMAL: u64 = 1;
@@ -59,8 +62,14 @@ pub fn pack(entry: &Entry, before: &[Before]) -> Option<Vec<u8>> {
     let answers = &entry.submission.answers;
     let first = answers.first().map(|answer| answered_at(entry, answer))?;
     let has_times = answers.iter().any(|answer| answered_at(entry, answer) != first);
-    let mut bytes = Vec::with_capacity(12 * answers.len());
-    bytes.extend([VERSION, if has_times { HAS_TIMES } else { 0 }]);
+    let has_memories = before.iter().any(|before| {
+        matches!(before, Before::Record { memory, .. } if *memory != MemoryState::default())
+    });
+    let mut bytes = Vec::with_capacity(16 * answers.len());
+    bytes.extend([
+        VERSION,
+        if has_times { HAS_TIMES } else { 0 } | if has_memories { HAS_MEMORIES } else { 0 },
+    ]);
     push_number(&mut bytes, answers.len() as u64);
     push_signed(&mut bytes, first);
     let (mut last_id, mut last_time) = ("", first);
@@ -72,6 +81,11 @@ pub fn pack(entry: &Entry, before: &[Before]) -> Option<Vec<u8>> {
             let time = answered_at(entry, answer);
             push_signed(&mut bytes, time.wrapping_sub(last_time));
             last_time = time;
+        }
+        if let (true, Before::Record { memory, .. }) = (has_memories, before) {
+            let [stability, rest] = memory.numbers();
+            push_number(&mut bytes, stability);
+            push_number(&mut bytes, rest);
         }
     }
     Some(bytes)
@@ -145,12 +159,12 @@ fn push_observed(bytes: &mut Vec<u8>, observed: Observed, before: Before) {
     };
     let on = match before {
         Before::NoRecord => NO_RECORD,
-        Before::Rung(rung) if rung <= RUNG_12 - RUNG_0 => RUNG_0 + rung,
-        Before::Rung(_) => OTHER_RUNG,
+        Before::Record { rung, .. } if rung <= RUNG_12 - RUNG_0 => RUNG_0 + rung,
+        Before::Record { .. } => OTHER_RUNG,
         Before::Overridden => OVERRIDDEN,
     };
     bytes.push(what << 4 | on);
-    if let (OTHER_RUNG, Before::Rung(rung)) = (on, before) {
+    if let (OTHER_RUNG, Before::Record { rung, .. }) = (on, before) {
         bytes.push(rung);
     }
     match observed {
@@ -184,9 +198,12 @@ pub fn unpack(bytes: &[u8]) -> Result<Vec<LoggedAnswer>, String> {
     let mut last_id = String::new();
     for _ in 0..count {
         last_id = reader.id(&last_id)?;
-        let (observed, before) = reader.observed()?;
+        let (observed, mut before) = reader.observed()?;
         if flags & HAS_TIMES != 0 {
             time = time.wrapping_add(reader.signed()?);
+        }
+        if let (true, Before::Record { memory, .. }) = (flags & HAS_MEMORIES != 0, &mut before) {
+            *memory = MemoryState::of_numbers([reader.number()?, reader.number()?]);
         }
         let answer = Answer { question_id: last_id.clone(), observed, given_at: None };
         answers.push(LoggedAnswer { answer, answered_at: time, before });
@@ -259,11 +276,12 @@ impl<'a> Reader<'a> {
 
     fn observed(&mut self) -> Result<(Observed, Before), String> {
         let byte = self.byte()?;
+        let on = |rung| Before::Record { rung, memory: MemoryState::default() };
         let before = match byte & 0xf {
             NO_RECORD => Before::NoRecord,
             OVERRIDDEN => Before::Overridden,
-            OTHER_RUNG => Before::Rung(self.byte()?),
-            rung => Before::Rung(rung - RUNG_0),
+            OTHER_RUNG => on(self.byte()?),
+            rung => on(rung - RUNG_0),
         };
         let what = byte >> 4;
         let review = |is_correct, quality| Observed::Review { is_correct, quality, duration_ms: 0 };
@@ -289,7 +307,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::counted_on::as_computed;
+    use crate::rules::memory::tests::memories;
     use crate::rules::names::fault_of_question_id;
     use crate::rules::submission::{MOST_ANSWERS, Submission};
     use proptest::prelude::*;
@@ -320,7 +338,8 @@ mod tests {
             prop_oneof!["[ab:]{1,5}", "q-[0-9]{6}", "[0-9a-f]{20}", "\\PC{1,140}", "[äöé]{1,4}"];
         let before = prop_oneof![
             Just(Before::NoRecord),
-            any::<u8>().prop_map(Before::Rung),
+            (any::<u8>(), prop_oneof![Just(MemoryState::default()), memories()])
+                .prop_map(|(rung, memory)| Before::Record { rung, memory }),
             Just(Before::Overridden),
         ];
         let one = (id, observed(), any::<Option<u32>>(), before).prop_map(
@@ -361,7 +380,7 @@ mod tests {
 
         #[test]
         fn whatever_else_is_refused_with_a_reason(
-            head in prop_oneof![Just(vec![]), Just(vec![VERSION, 0]), Just(vec![VERSION, 1])],
+            head in prop_oneof![Just(vec![]), (0u8..4).prop_map(|flags| vec![VERSION, flags])],
             rest in proptest::collection::vec(any::<u8>(), 0..300),
         ) {
             let _ = unpack(&[head, rest].concat());
@@ -372,7 +391,7 @@ mod tests {
     fn another_version_and_unknown_parts_are_refused() {
         let refused = |bytes: &[u8]| unpack(bytes).err().unwrap_or_default();
         assert!(refused(&[2, 0, 0, 0]).contains("version 2"));
-        assert!(refused(&[1, 2, 0, 0]).contains("flags 0x02"));
+        assert!(refused(&[1, 4, 0, 0]).contains("flags 0x04"));
         assert_eq!(refused(&[]), "it is cut off");
         assert!(refused(&[1, 0, 1, 0, 4, 0, b'q', 0xf0, 0]).contains("kind of answer, 15"));
     }
@@ -398,7 +417,8 @@ mod tests {
                 Answer { question_id, observed, given_at: None }
             })
             .collect();
-        let before = vec![Before::Rung(u8::MAX); MOST_ANSWERS];
+        let memory = MemoryState { stability: 365_000_000, difficulty: 100_000, lapses: u16::MAX };
+        let before = vec![Before::Record { rung: u8::MAX, memory }; MOST_ANSWERS];
         let packed = pack(&entry(answers, i64::MAX), &before).unwrap_or_default();
         assert_eq!(unpack(&packed).map(|answers| answers.len()), Ok(MOST_ANSWERS));
         // A BLOB's limit.
@@ -408,7 +428,7 @@ mod tests {
     /// The figures of docs/sizing.md: hundredths of a byte, of 10, 20 and 50 answers.
     #[test]
     fn an_answer_takes_some_bytes() {
-        let bytes = |count: u64, id: &dyn Fn(u64) -> String| {
+        let bytes = |count: u64, id: &dyn Fn(u64) -> String, before: Before| {
             // Any order, and durations between one and thirteen seconds.
             let answers = (0..count).map(|place| {
                 let any = (place + 7) * 7_919;
@@ -417,14 +437,22 @@ mod tests {
                 Answer { question_id: id(any), observed, given_at: None }
             });
             let entry = entry(answers.collect(), 1_795_000_000_000_000);
-            let packed = pack(&entry, &as_computed(&entry)).unwrap_or_default();
+            let packed = pack(&entry, &vec![before; entry.submission.answers.len()]);
+            let packed = packed.unwrap_or_default();
             (packed.len() as u64 * 100).div_ceil(count)
         };
         let topic = |any: u64| format!("algebra:{:03}", any % 1_000);
         let number = |any: u64| format!("q-{:06}", any % 1_000);
         let hash = |any: u64| format!("{:032x}", u128::from(any).wrapping_pow(9))[12..].to_owned();
-        let found = [topic as fn(u64) -> String, number, hash]
-            .map(|id| [10, 20, 50].map(|count| bytes(count, &id)));
-        assert_eq!(found, [[760, 675, 618], [730, 660, 612], [1490, 1445, 1418]]);
+        let found = |before: Before| {
+            [topic as fn(u64) -> String, number, hash]
+                .map(|id| [10, 20, 50].map(|count| bytes(count, &id, before)))
+        };
+        let first = found(Before::NoRecord);
+        assert_eq!(first, [[760, 675, 618], [730, 660, 612], [1490, 1445, 1418]]);
+        // Months remembered, and some lapses: a record's memory takes six bytes.
+        let memory = MemoryState { stability: 1_500_000, difficulty: 52_345, lapses: 7 };
+        let later = found(Before::Record { rung: 4, memory });
+        assert_eq!(later, first.map(|counts| counts.map(|bytes| bytes + 600)));
     }
 }

@@ -55,8 +55,8 @@ impl Answering {
         };
         match logged.before {
             Before::Overridden => return,
-            Before::NoRecord | Before::Rung(0) => count(&mut self.first),
-            Before::Rung(_) => {}
+            Before::NoRecord | Before::Record { rung: 0, .. } => count(&mut self.first),
+            Before::Record { .. } => {}
         }
         count(&mut self.all);
         if is_correct {
@@ -131,6 +131,7 @@ fn share(some: u64, all: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules::counted_on::tests::rung;
     use crate::rules::histories::tests::logged;
 
     fn answered(
@@ -154,8 +155,8 @@ mod tests {
     #[test]
     fn a_student_answers_as_those_of_the_season_do() {
         let answering = counted(&[
-            answered(60, 1_000, None, Before::Rung(2)),
-            answered(30, 9_000, Some(5), Before::Rung(2)),
+            answered(60, 1_000, None, rung(2)),
+            answered(30, 9_000, Some(5), rung(2)),
             answered(100, 3_000, Some(1), Before::NoRecord),
             answered(60, 3_000, None, Before::NoRecord),
             answered(50, 3_000, None, Before::Overridden),

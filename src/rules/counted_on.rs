@@ -1,7 +1,8 @@
 //! Which state each answer counted on. Pure.
 
-use crate::rules::entry::Entry;
+use crate::rules::entry::{Entry, From};
 use crate::rules::lineage::{States, base_of, holds};
+use crate::rules::memory::MemoryState;
 use crate::rules::review::Review;
 
 /// What an answer counted on.
@@ -9,8 +10,14 @@ use crate::rules::review::Review;
 pub enum Before {
     /// The student had no record of the question.
     NoRecord,
-    /// The record's stability.
-    Rung(u8),
+    /// A record.
+    Record {
+        /// Its stability.
+        rung: u8,
+        /// Its memory, if that is known: not if another answer of the submission came before to
+        /// the same question.
+        memory: MemoryState,
+    },
     /// Nothing: an edit that came after the answer overrides it.
     Overridden,
 }
@@ -23,7 +30,7 @@ pub fn counts_on(states: &States, entry: &Entry) -> Vec<Before> {
     let standing = entry.from.iter().map(|(id, from)| match base_of(states, entry, id, *from) {
         None => Before::Overridden,
         Some(None) => Before::NoRecord,
-        Some(Some(state)) => Before::Rung(state.stability),
+        Some(Some(state)) => Before::Record { rung: state.stability, memory: state.memory },
     });
     before_each(entry, standing.collect())
 }
@@ -40,10 +47,11 @@ fn before_each(entry: &Entry, mut standing: Vec<Before>) -> Vec<Before> {
         let before = *standing;
         let rung = match before {
             Before::Overridden => return before,
-            Before::Rung(rung) => rung,
+            Before::Record { rung, .. } => rung,
             Before::NoRecord => Review::new(id).stability,
         };
-        *standing = Before::Rung(answer.observed.rate(rung, entry.ladder(id)).0);
+        let (rung, _) = answer.observed.rate(rung, entry.ladder(id));
+        *standing = Before::Record { rung, memory: MemoryState::default() };
         before
     });
     answers.collect()
@@ -52,7 +60,9 @@ fn before_each(entry: &Entry, mut standing: Vec<Before>) -> Vec<Before> {
 /// What each answer of an entry was computed from.
 pub fn as_computed(entry: &Entry) -> Vec<Before> {
     let from = entry.from.iter().map(|(_, from)| match from {
-        Some(from) => Before::Rung(from.stability),
+        Some(From { stability: rung, memory, .. }) => {
+            Before::Record { rung: *rung, memory: *memory }
+        }
         None => Before::NoRecord,
     });
     before_each(entry, from.collect())
@@ -64,23 +74,40 @@ pub(super) mod tests {
 
     use super::*;
     use crate::rules::answer::{Answer, Observed};
-    use crate::rules::entry::From;
+    use crate::rules::clock::SiteZone;
+    use crate::rules::plan::{by_question, plan};
     use crate::rules::submission::Submission;
 
-    /// What the answers of all submissions count on, each on all before it.
-    pub fn in_turn(submissions: &[Submission]) -> Vec<Before> {
-        let mut rungs: HashMap<&str, u8> = HashMap::new();
-        let answers = submissions.iter().flat_map(|submission| {
+    /// For tests: a record whose memory is not known.
+    pub fn rung(rung: u8) -> Before {
+        Before::Record { rung, memory: MemoryState::default() }
+    }
+
+    /// What the answers of all submissions count on, each on all before it, if they are given at
+    /// these times.
+    pub fn in_turn(zone: &SiteZone, submissions: &[(Submission, i64)]) -> Vec<Before> {
+        let mut states: HashMap<String, Review> = HashMap::new();
+        let mut found = Vec::new();
+        for (submission, at) in submissions {
+            let mut rungs: HashMap<&str, u8> = HashMap::new();
             let ladder = submission.scheduling.ladder(None);
-            submission.answers.iter().map(move |answer| (answer, ladder))
-        });
-        let before = answers.map(|(answer, ladder)| {
-            let before = rungs.get(answer.question_id.as_str()).copied();
-            let after = answer.observed.rate(before.unwrap_or(0), ladder).0;
-            rungs.insert(&answer.question_id, after);
-            before.map_or(Before::NoRecord, Before::Rung)
-        });
-        before.collect()
+            for answer in &submission.answers {
+                let id = answer.question_id.as_str();
+                let known = states.get(id);
+                let before = match (rungs.get(id), known) {
+                    (Some(of_answer), _) => rung(*of_answer),
+                    (None, Some(Review { stability, memory, .. })) => {
+                        Before::Record { rung: *stability, memory: *memory }
+                    }
+                    (None, None) => Before::NoRecord,
+                };
+                let known = rungs.get(id).copied().or(known.map(|known| known.stability));
+                rungs.insert(id, answer.observed.rate(known.unwrap_or(0), ladder).0);
+                found.push(before);
+            }
+            states.extend(by_question(plan(zone, submission, &states, 1, *at).reviews));
+        }
+        found
     }
 
     #[test]
@@ -91,13 +118,14 @@ pub(super) mod tests {
         };
         let answers = vec![right("r"), right("q"), right("r"), right("r")];
         let submission = Submission { answers, ..Submission::default() };
-        let known = Review { answered_at_us: 5, stability: 1, ..Review::new("r") };
+        let memory = MemoryState { stability: 23_065, difficulty: 21_181, lapses: 1 };
+        let known = Review { answered_at_us: 5, stability: 1, memory, ..Review::new("r") };
         let from = vec![("q".to_owned(), None), ("r".to_owned(), Some(From::of(&known)))];
         let entry = Entry { submission, from, ..Entry::of_states("token".to_owned(), Vec::new()) };
-        let rungs = [Before::Rung(1), Before::NoRecord, Before::Rung(2), Before::Rung(3)];
-        assert_eq!(as_computed(&entry), rungs);
-        let standing = vec![Before::Rung(4), Before::Overridden];
-        let all = [Before::Overridden, Before::Rung(4), Before::Overridden, Before::Overridden];
+        let counted = [Before::Record { rung: 1, memory }, Before::NoRecord, rung(2), rung(3)];
+        assert_eq!(as_computed(&entry), counted);
+        let standing = vec![rung(4), Before::Overridden];
+        let all = [Before::Overridden, rung(4), Before::Overridden, Before::Overridden];
         assert_eq!(before_each(&entry, standing), all);
     }
 }

@@ -87,7 +87,7 @@ impl Histories {
             match logged.before {
                 Before::Overridden => {}
                 // A first answer; if there were others, the record was removed since.
-                Before::NoRecord | Before::Rung(0) => {
+                Before::NoRecord | Before::Record { rung: 0, .. } => {
                     let history = History { student: of, answers: vec![answer] };
                     let replaced = self.histories.insert(key, history);
                     self.answers += 1;
@@ -98,7 +98,7 @@ impl Histories {
                 }
                 // Of a question whose first answers are not in the log, nobody knows how well it
                 // was known.
-                Before::Rung(_) => {
+                Before::Record { .. } => {
                     if let Some(history) = self.histories.get_mut(&key) {
                         history.answers.push(answer);
                         self.answers += 1;
@@ -166,6 +166,7 @@ fn is_taken(student: u64, halvings: u32) -> bool {
 pub(in crate::rules) mod tests {
     use super::*;
     use crate::rules::answer::Answer;
+    use crate::rules::counted_on::tests::rung;
     use proptest::prelude::*;
 
     /// For tests: an answer of the log.
@@ -195,14 +196,14 @@ pub(in crate::rules) mod tests {
             "amal",
             &[
                 logged("new", 1, true, Before::NoRecord),
-                logged("old", 2, true, Before::Rung(3)),
+                logged("old", 2, true, rung(3)),
                 logged("edited", 3, true, Before::NoRecord),
                 logged("edited", 4, true, Before::Overridden),
-                logged("brought in", 5, true, Before::Rung(0)),
+                logged("brought in", 5, true, rung(0)),
             ],
         );
-        histories.add("amal", &[logged("new", 9, false, Before::Rung(1))]);
-        histories.add("amal", &[logged("new", 8, false, Before::Rung(1))]);
+        histories.add("amal", &[logged("new", 9, false, rung(1))]);
+        histories.add("amal", &[logged("new", 8, false, rung(1))]);
         histories.add("omar", &[logged("new", 10, false, Before::NoRecord)]);
         assert_eq!(histories.answers(), 6);
         assert_eq!(histories.students().count(), 2);
@@ -213,7 +214,7 @@ pub(in crate::rules) mod tests {
     fn a_record_that_was_removed_begins_again() {
         let mut histories = Histories::of_at_most(100);
         histories.add("amal", &[logged("q", 1, true, Before::NoRecord)]);
-        histories.add("amal", &[logged("q", 2, true, Before::Rung(1))]);
+        histories.add("amal", &[logged("q", 2, true, rung(1))]);
         histories.add("amal", &[logged("q", 3, true, Before::NoRecord)]);
         assert_eq!((histories.answers(), times(histories)), (1, vec![vec![3]]));
     }
@@ -246,7 +247,7 @@ pub(in crate::rules) mod tests {
             let mut all: HashMap<u8, usize> = HashMap::new();
             for (place, (student, question)) in given.iter().enumerate() {
                 let is_first = !given[..place].contains(&(*student, *question));
-                let before = if is_first { Before::NoRecord } else { Before::Rung(1) };
+                let before = if is_first { Before::NoRecord } else { rung(1) };
                 histories.add(
                     &format!("student {student}"),
                     &[logged(&question.to_string(), place as i64, true, before)],

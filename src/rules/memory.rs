@@ -82,6 +82,12 @@ impl MemoryState {
         (f64::from(self.stability) / UNITS, f64::from(self.difficulty) / UNITS)
     }
 
+    /// [`MemoryState::wholes`] as decimals.
+    pub fn wholes_as_text(self) -> (String, String) {
+        let text = |units: u32| format!("{}.{:04}", units / 10_000, units % 10_000);
+        (text(self.stability), text(self.difficulty))
+    }
+
     /// Reads [`MemoryState::wholes`]. Whatever is no memory is none.
     pub fn of_wholes(stability: f64, difficulty: f64, lapses: u16) -> MemoryState {
         let (stability, difficulty) = (units(stability), units(difficulty));
@@ -104,6 +110,20 @@ impl MemoryState {
         let lapses = packed >> (STABILITY_BITS + DIFFICULTY_BITS);
         let lapses = u16::try_from(lapses).unwrap_or(u16::MAX);
         MemoryState { lapses, ..MemoryState::valid(stability, difficulty) }
+    }
+
+    /// All of it as two numbers, as the log of answers has them: most memories take three bytes each.
+    pub fn numbers(self) -> [u64; 2] {
+        let rest = u64::from(self.lapses) << DIFFICULTY_BITS | u64::from(self.difficulty);
+        [self.stability.into(), rest]
+    }
+
+    /// Reads [`MemoryState::numbers`]. Whatever is no memory is none.
+    pub fn of_numbers([stability, rest]: [u64; 2]) -> MemoryState {
+        let part = |number: u64| u32::try_from(number).unwrap_or(0);
+        let lapses = u16::try_from(rest >> DIFFICULTY_BITS).unwrap_or(u16::MAX);
+        let difficulty = part(rest & ((1 << DIFFICULTY_BITS) - 1));
+        MemoryState { lapses, ..MemoryState::valid(part(stability), difficulty) }
     }
 
     /// Appends the packed form in digits of base 64, as details have it.
@@ -178,6 +198,7 @@ pub(super) mod tests {
         #[test]
         fn every_form_round_trips(memory in memories()) {
             prop_assert_eq!(MemoryState::of_packed(memory.packed()), memory);
+            prop_assert_eq!(MemoryState::of_numbers(memory.numbers()), memory);
             let mut text = String::new();
             memory.push_text(&mut text);
             prop_assert!(text.len() <= 11);
@@ -187,6 +208,9 @@ pub(super) mod tests {
             let read = |number: f64| format!("{number:.9}").parse().unwrap_or(0.0);
             let read = MemoryState::of_wholes(read(stability), read(difficulty), memory.lapses);
             prop_assert_eq!(read, memory);
+            let exact = |text: String| text.parse().unwrap_or(0.0);
+            let (of_stability, of_difficulty) = memory.wholes_as_text();
+            prop_assert_eq!((exact(of_stability), exact(of_difficulty)), (stability, difficulty));
         }
 
         #[test]

@@ -231,6 +231,7 @@ fn find(
 mod tests {
     use super::*;
     use crate::rules::counted_on::Before;
+    use crate::rules::counted_on::tests::rung;
     use crate::rules::histories::Histories;
     use crate::rules::histories::tests::logged;
     use fastrand::Rng;
@@ -367,7 +368,7 @@ mod tests {
             histories.add("s", &[logged("q", at, true, Before::NoRecord)]);
             for gap in gaps {
                 at += gap;
-                histories.add("s", &[logged("q", at, true, Before::Rung(1))]);
+                histories.add("s", &[logged("q", at, true, rung(1))]);
             }
             let groups = histories.into_groups(&HashMap::new(), 1);
             let found = steps(&groups[0], (2_000, 6_000), &zone);

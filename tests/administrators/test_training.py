@@ -263,7 +263,7 @@ def test_an_error_ends_the_computation_and_its_thread(manager: Site, engine: Eng
     with pytest.raises(KeyboardInterrupt):
         engine.train(SEASON, stop)
     assert wait_until(lambda: len(os.listdir("/proc/self/task")) <= threads)
-    assert not engine.is_running("Training", SEASON)
+    assert wait_until(lambda: not engine.is_running("Training", SEASON))
 
 
 def test_one_process_at_a_time_trains_a_season(manager: Site, engine: Engine) -> None:
@@ -277,7 +277,7 @@ def test_one_process_at_a_time_trains_a_season(manager: Site, engine: Engine) ->
 
     engine.train(SEASON, another)
     assert refused
-    assert not engine.is_running("Training", SEASON)
+    assert wait_until(lambda: not engine.is_running("Training", SEASON))
 
 
 def test_killed_in_the_middle_it_is_interrupted_and_changes_nothing(

@@ -33,6 +33,19 @@ App = Callable[..., None]
 AUDIT: Final = "`tabMemory Review Audit`"
 
 
+UNKNOWN: Final[dict[str, Any]] = {
+    "memory_stability_before": None,
+    "memory_difficulty_before": None,
+    "lapses_before": None,
+}
+
+
+def memory_before(site: Site, question: str) -> dict[str, Any]:
+    """The memory that stands now, as the log tells it of the next answer."""
+    row = site.rows(PLAYER)[question]
+    return {name: float(row[name.removesuffix("_before")]) for name in UNKNOWN}
+
+
 def brief(answers: Iterable[LoggedAnswer]) -> list[tuple[str, bool, int | None]]:
     """What was answered, whether right, and the rung before."""
     return [
@@ -66,20 +79,23 @@ def test_an_answer_is_there_with_everything_that_was_seen(site: Site, engine: En
         {"question_id": "old", "is_correct": True},
     ]
     first = engine.submit(PLAYER, session_data=json.dumps({"answers": given}))
+    assert engine.answers(PLAYER, SEASON) == []
+    engine.drain()
+    remembered = memory_before(site, "old")
     rated = [{"question_id": "old", "quality": 2, "response_time_ms": 20_000}]
     second = engine.submit(PLAYER, responses=json.dumps(rated))
     lesson = [{"question_id": "taught", "attempts_count": 3, "duration_ms": 1_000}]
     third = engine.rate(PLAYER, json.dumps(lesson))
-    assert engine.answers(PLAYER, SEASON) == []
     engine.drain()
     found = engine.answers(PLAYER, SEASON)
-    seen = {"quality": None, "attempts": None, "is_counted": True, "season": SEASON}
+    seen = {"quality": None, "attempts": None, "is_counted": True, "season": SEASON} | UNKNOWN
     jobs = [answer["persistence_job_id"] for answer in (first, first, second, third)]
     expected: list[dict[str, Any]] = [
         {"question_id": "new", "is_correct": False, "duration_ms": 700, "stability_before": None},
         {"question_id": "old", "is_correct": True, "duration_ms": 3_000, "stability_before": 2},
         {"question_id": "old", "is_correct": False, "duration_ms": 20_000, "quality": 2}
-        | {"stability_before": 3},
+        | {"stability_before": 3}
+        | remembered,
         {"question_id": "taught", "is_correct": False, "duration_ms": 1_000, "attempts": 3}
         | {"stability_before": None},
     ]
@@ -90,6 +106,17 @@ def test_an_answer_is_there_with_everything_that_was_seen(site: Site, engine: En
     ]
     assert sorted(times) == times
     assert begun <= times[0] <= times[-1] <= time.time()
+
+
+def test_a_memory_is_told_once_a_submission(site: Site, engine: Engine) -> None:
+    engine.submit(PLAYER, session_data=session("q", is_correct=False))
+    engine.drain()
+    remembered = memory_before(site, "q")
+    assert remembered["lapses_before"] == 1
+    engine.submit(PLAYER, session_data=session("r", "q", "q"))
+    engine.drain()
+    told = [{name: answer[name] for name in UNKNOWN} for answer in engine.answers(PLAYER, SEASON)]
+    assert told == [UNKNOWN, UNKNOWN, remembered, UNKNOWN]
 
 
 def test_several_answers_to_a_question_follow_each_other(site: Site, engine: Engine) -> None:
@@ -156,7 +183,7 @@ def test_what_cannot_be_asked_is_refused(engine: Engine, wrong: dict[str, Any]) 
 
 
 @pytest.mark.parametrize(
-    ("log", "reason"), [(b"\x02\x00", "version 2"), (b"\x01\x02", "flags 0x02"), (b"", "cut off")]
+    ("log", "reason"), [(b"\x02\x00", "version 2"), (b"\x01\x04", "flags 0x04"), (b"", "cut off")]
 )
 def test_a_log_that_cannot_be_read_is_told(
     site: Site, engine: Engine, log: bytes, reason: str

@@ -304,9 +304,8 @@ proptest! {
         }
         world.drain(usize::MAX);
         prop_assert_eq!(known(world.rows), after(&given));
-        let given: Vec<Submission> = given.into_iter().map(|(given, _)| given).collect();
         if world.undone == 0 {
-            prop_assert_eq!(world.before, in_turn(&given));
+            prop_assert_eq!(world.before, in_turn(&zone(), &given));
         }
     }
 }

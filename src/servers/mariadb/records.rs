@@ -324,7 +324,8 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
     let review = state.review;
     // An order can be ahead of every clock.
     let (seconds, microseconds) = split(review.answered_at_us.min(now_us));
-    let (stability, difficulty) = review.memory.wholes();
+    // As text: to convert a `DOUBLE` to a `DECIMAL`, MariaDB prints it first.
+    let (stability, difficulty) = review.memory.wholes_as_text();
     let mut values = Vec::with_capacity(15);
     values.extend([
         Value::Bytes(names.next()),
@@ -338,8 +339,8 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
         review.subject.as_deref().into(),
         review.topic.as_deref().into(),
         review.answered_at_us.into(),
-        Value::Double(stability),
-        Value::Double(difficulty),
+        stability.into(),
+        difficulty.into(),
         review.memory.lapses.into(),
     ]);
     values
