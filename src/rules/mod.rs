@@ -28,6 +28,7 @@ pub mod leech;
 pub mod lineage;
 pub mod memory;
 pub mod names;
+mod packed;
 pub mod plan;
 pub mod predictions;
 pub mod registration;

@@ -2,11 +2,11 @@
 //!
 //! docs/how-it-works.md describes the form.
 
-use crate::rules::answer_log::{Reader, push_number, push_signed};
 use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
 use crate::rules::lineage::States;
 use crate::rules::memory::MemoryState;
+use crate::rules::packed::{Reader, push_number, push_signed};
 use crate::rules::review::Review;
 
 /// For so long, in microseconds, a submission can be undone.

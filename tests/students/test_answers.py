@@ -115,8 +115,10 @@ def test_a_memory_is_told_once_a_submission(site: Site, engine: Engine) -> None:
     assert remembered["lapses_before"] == 1
     engine.submit(PLAYER, session_data=session("r", "q", "q"))
     engine.drain()
-    told = [{name: answer[name] for name in UNKNOWN} for answer in engine.answers(PLAYER, SEASON)]
-    assert told == [UNKNOWN, UNKNOWN, remembered, UNKNOWN]
+    for answer, expected in zip(
+        engine.answers(PLAYER, SEASON), [UNKNOWN, UNKNOWN, remembered, UNKNOWN], strict=True
+    ):
+        assert expected.items() <= answer.items()
 
 
 def test_several_answers_to_a_question_follow_each_other(site: Site, engine: Engine) -> None:
