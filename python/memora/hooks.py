@@ -24,6 +24,7 @@ after_install = [
     "memora.services.desk.link_assets",
     "memora.services.storage.install",
 ]
+before_migrate = "memora.services.downgrade.refuse_downgrade"
 after_migrate = [
     "memora.services.roles.create_roles",
     "memora.services.desk.link_assets",

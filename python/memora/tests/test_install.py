@@ -12,6 +12,7 @@ from frappe.model.meta import trim_table
 from frappe.tests.utils import FrappeTestCase
 
 from memora._engine import __version__ as engine_version
+from memora.services.downgrade import refuse_downgrade
 from memora.services.engine import engine
 from memora.services.storage import prepare_storage
 
@@ -24,6 +25,13 @@ class TestInstall(FrappeTestCase):
         import memora
 
         self.assertEqual(memora.__version__, engine_version)
+
+    def test_a_downgrade_is_refused(self) -> None:
+        refuse_downgrade()
+        installed = {"app_name": "memora"}
+        frappe.db.set_value("Installed Application", installed, "app_version", "99.0.0")
+        with self.assertRaisesRegex(frappe.ValidationError, "what memora 99.0.0 has written"):
+            refuse_downgrade()
 
     def test_the_table_has_its_keys_collation_and_partitions(self) -> None:
         definition = self.definition()
