@@ -1,4 +1,4 @@
-//! The report of a drain.
+
 
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
