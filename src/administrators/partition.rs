@@ -38,8 +38,8 @@ impl Engine {
     /// Makes a season's partition. False: it existed.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one
-    /// that is archived or on its way there.
+    /// [`Error::InvalidInput`] for a name that no season can have, [`Error::SeasonArchived`] for
+    /// one that is archived or on its way there.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
         let process = self.process();
         if process.background.with(|database| archive::is_archived(database, season))? {

@@ -212,7 +212,7 @@ impl Reader<'_> {
             _ => last.len().checked_sub(length),
         };
         let shared = shared.and_then(|shared| last.get(..shared));
-        let shared = shared.ok_or("an id shares more characters with the one before it than that one has")?;
+        let shared = shared.ok_or("an id shares more than the length of the one before it")?;
         if shared.len().saturating_add(length) > MOST_ID_BYTES {
             return Err("an id is too long".to_owned());
         }

@@ -14,7 +14,7 @@ pub struct CachedSchedule {
     pub is_there: bool,
     /// The generation in which the schedule is marked as complete.
     pub marker: Option<f64>,
-    /// What it was computed from.
+    /// Which answers the schedule has.
     pub head: Option<Head>,
     /// The version of the site's retired questions that it was updated to.
     pub retired: u64,
@@ -82,7 +82,7 @@ struct Seen {
 /// table of the records, and details are parsed only if their text is not the expected one.
 ///
 /// # Arguments
-/// `hidden`: what is hidden from the student. For questions that were hidden or shown since the schedule's version, either date is right.
+/// `hidden`: what is hidden from the student. Either date is right if it changed since the schedule's version.
 pub fn compare(cached: &CachedSchedule, records: &[Review], hidden: Hidden<'_>) -> Comparison {
     let ids = records.iter().map(|review| review.question_id.as_bytes());
     let places: HashMap<&[u8], usize> = ids.zip(0..).collect();

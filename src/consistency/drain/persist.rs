@@ -38,6 +38,7 @@ impl Engine {
         if let Some(player) = written.locked.first() {
             log::warn!(
                 "answers of {} students wait, {player}'s among them: another transaction has locked \
+                 their records, or the table",
                 written.locked.len()
             );
         }
