@@ -1,5 +1,5 @@
-//! Notices what happened to the whole cache or database: a database that was restored from a backup
-//! or killed while rows moved, a cache that was emptied.
+//! Notices what affects the whole cache: a database that was restored from a backup or killed while
+//! rows moved, or a cache that was emptied.
 
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
