@@ -124,7 +124,7 @@ impl Engine {
                 dropped.push(season);
             } else {
                 log::warn!(
-                    "{season} is archived, but records of it were written to the live table since"
+                    "{season} is archived, but its records were written to the live table since"
                 );
             }
         }

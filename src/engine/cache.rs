@@ -151,7 +151,7 @@ impl Cache {
         self.nodes.is_away()
     }
 
-    /// Says goodbye on all connections that are not in use.
+    /// Closes all connections that are not in use.
     pub(super) fn close(&self) {
         self.nodes.close();
     }

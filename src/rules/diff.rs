@@ -82,7 +82,8 @@ struct Seen {
 /// table of the records, and details are parsed only if their text is not the expected one.
 ///
 /// # Arguments
-/// `hidden`: what is hidden from the student. A change since the schedule's version makes either date right.
+/// `hidden`: what is hidden from the student. A change since the schedule's version makes either
+/// date right.
 pub fn compare(cached: &CachedSchedule, records: &[Review], hidden: Hidden<'_>) -> Comparison {
     let ids = records.iter().map(|review| review.question_id.as_bytes());
     let places: HashMap<&[u8], usize> = ids.zip(0..).collect();

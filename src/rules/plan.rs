@@ -29,7 +29,8 @@ pub fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
 }
 
 /// Computes what the answers change, given the states before them. `seconds` is when they
-/// arrived, Unix time: the dates come from it, or from when an answer was given. Every new state has `order`.
+/// arrived, Unix time: the dates come from it, or from when an answer was given. Every new state
+/// has `order`.
 pub fn plan(
     zone: &SiteZone,
     submission: &Submission,

@@ -19,7 +19,8 @@ pub struct Prediction {
 pub struct Bin([i64; 3]);
 
 impl Bin {
-    /// `days` since the last answer; `reviews` so far on a later day than the one before, and the wrong ones among them (`lapses`).
+    /// `days` since the last answer; `reviews` so far on a later day than the one before, and the
+    /// wrong ones among them (`lapses`).
     pub fn new(days: u32, reviews: u32, lapses: u32) -> Bin {
         let on_scale = |number: u32, base: f64| match number {
             0 => -1,

@@ -122,7 +122,7 @@ pub enum Step {
     KeepToo { token: Token, before: Before },
     /// Shows an entry in the cache.
     Show { token: Token, before: Base, after: Base, cached: Option<Era> },
-    /// Reads what waits in the journal, to see whether its undoing counts.
+    /// Reads what waits in the journal, to see whether its undo counts.
     VerifyJournal { token: Token, before: Base, after: Base },
     /// Reads the rest of it from MariaDB.
     VerifyTable { token: Token, before: Base, after: Base, load: Load },

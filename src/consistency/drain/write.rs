@@ -149,7 +149,7 @@ impl Engine {
                     }
                 }
             }
-            // Before the commit: a drain that dies after it could tell nobody.
+            // Before the commit: a drain that dies after it could tell no process.
             let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
             let replayed: Vec<_> = replayed.map(|(student, _)| student.name()).collect();
             self.drop_schedules(&self.process(), &replayed)?;
