@@ -85,7 +85,7 @@ pub struct Rules {
     pub loads_without_written: bool,
     /// A load counts entries of `memora_journal` that have an audit record.
     pub loads_written_rows: bool,
-    /// A drain takes an entry's predecessor for lost, although it was written lately.
+    /// A drain counts an entry's predecessor as lost, although it was written lately.
     pub takes_written_for_lost: bool,
     /// The journal's reply is enough, whatever its replica has.
     pub asks_no_replica: bool,

@@ -49,7 +49,7 @@ pub struct Batch {
     pub table: Vec<(i64, Token)>,
     /// What was written lately, but the database lacks.
     pub again: Vec<Token>,
-    /// Entries that wait for nothing any more.
+    /// Entries that no longer wait for a predecessor.
     pub lost: Set,
     /// Entries that had been written before its transaction.
     pub before: Set,

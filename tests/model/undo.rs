@@ -122,12 +122,13 @@ fn undone_and_another(one: Set, other: Set) -> Case {
         .process(other, &[Job::Submit(2)])
 }
 
-/// The same, and a drain.
+/// The same with a drain.
 fn undone_and_drained(one: Set, other: Set) -> Case {
     undone_and_another(one, other).process(ALL, &[Job::Drain])
 }
 
-/// One process answers, another one undoes that, perhaps before it is told, and then answers.
+/// One process answers. Another one undoes that, perhaps before the first returns, and then
+/// answers.
 fn undone_by_another(one: Set, other: Set) -> Case {
     Case::new(2, &[Given::Wrong, Given::Undo(0), Given::Right])
         .process(one, &[Job::Submit(0)])
@@ -244,7 +245,7 @@ fn a_process_without_the_journal_cannot_know() {
     breaks(&case.with(rules), Broken::Table);
 }
 
-/// That it must wait, the property test of `src/rules/lineage` shows.
+/// The property test of `src/rules/lineage` shows that it must wait.
 #[test]
 fn what_is_computed_again_waits_until_it_is_written() {
     holds(&computed_again());
