@@ -1,12 +1,12 @@
-//! The one hierarchy of errors. Every message says what happened, to what, and what to do; those
-//! for administrators end with the error's code, which `docs/operating.md` explains.
+//! The engine's errors. Every message says what happened, to what, and what to do. Messages for
+//! administrators end with the error's code, which `docs/operating.md` explains.
 
 use std::fmt;
 
 /// A server that the engine depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Server {
-    /// Frappe's `redis_cache`.
+    /// The cache's Redis: by default the server of Frappe's `redis_cache`.
     Cache,
     /// Frappe's `redis_queue`, which keeps the journal.
     Journal,
@@ -38,7 +38,7 @@ impl fmt::Display for Server {
 /// Why a submission cannot be undone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotUndone {
-    /// The student has none of that name.
+    /// The student has no submission with that id.
     #[error("you have no such submission.")]
     Unknown,
     /// It was taken too long ago.
@@ -149,7 +149,7 @@ pub enum Error {
         count: u32,
     },
 
-    /// What undoes a submission was kept, and others may still come before it.
+    /// An undo was kept, but other answers may still come before it.
     #[error(
         "other answers of the same student are being saved, and until they are it is not certain \
          that their submission is undone. Try again. [{code}]",

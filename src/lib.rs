@@ -1,9 +1,9 @@
 //! The engine of memora: spaced-repetition schedules for schools, behind a Frappe app.
 //!
-//! Rooms, from the door inwards; imports run this way only (`make lint` checks it):
+//! Modules, from the API inwards; imports run only in this direction (`make lint` checks it):
 //!
 //! - `binding`: what Python sees.
-//! - `administrators`: rebuild, reconcile, archive and the rest of what is done to seasons.
+//! - `administrators`: rebuild, reconcile, archive, and other work on seasons.
 //! - `students`: which questions are due, and taking answers.
 //! - `consistency`: cache, journals and table agree: whether the cache may be believed,
 //!   loading it, draining the journal, outages.

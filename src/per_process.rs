@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// A value that each process has for itself.
+/// A value of which each process has its own.
 #[derive(Debug)]
 pub(crate) struct PerProcess<T>(ArcSwap<Own<T>>);
 
@@ -40,7 +40,7 @@ impl<T> PerProcess<T> {
             // Another thread of this process was first.
             return Arc::clone(&previous.value);
         }
-        // Never dropped: dropping would say goodbye on sockets that the parent still uses.
+        // Never dropped: that would close connections that the parent still uses.
         forget(Arc::clone(&previous));
         Arc::clone(&own.value)
     }

@@ -1,10 +1,10 @@
-//! Retiring a season: its records move to the archive, then its partition and its cached schedules
-//! go (spec section 6).
+//! Archives a season: moves its records to the archive, then removes its partition and its cached
+//! schedules (spec section 6).
 //!
-//! Records are copied and compared in small transactions by key range. How far it came stands in
-//! MariaDB with each of them, so when a process is killed, the next run continues its work. From
-//! the first commit on nobody writes the season's records where they were: answers that are late
-//! are written to the archive.
+//! Records are copied and compared in small transactions by key range. Each transaction stores the
+//! progress, so if a process is killed, the next run continues its work. From the first commit on,
+//! late answers are written to the archive, and nothing writes the season's records in the live
+//! table.
 
 use std::time::{Duration, Instant};
 
@@ -28,10 +28,10 @@ use crate::servers::mariadb::{outages, retention, storage};
 use crate::servers::pool::Connect;
 use crate::servers::redis::{scan, students};
 
-/// How often a season is copied again because what was copied had changed meanwhile.
+/// How often a season is copied if records change meanwhile.
 const MOST_ROUNDS: u32 = 3;
 
-/// How often it is noted how many records were compared.
+/// How often the number of compared records is stored.
 const TELL_AFTER: Duration = Duration::from_secs(1);
 
 /// No backup takes longer.
@@ -47,10 +47,10 @@ pub struct ArchiveStatus {
 }
 
 impl Engine {
-    /// Archives a season, or continues where an earlier run ended. On a connection of its own.
+    /// Archives a season, or continues where an earlier run ended, on a connection of its own.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a season that cannot be archived; else what a server said.
+    /// [`Error::InvalidInput`] for a season that cannot be archived; otherwise a server's error.
     /// Running it again continues.
     pub fn archive(
         &self,
@@ -70,8 +70,8 @@ impl Engine {
         if progress.step == Step::Done {
             return Ok(progress);
         }
-        // A process that still takes it for the active season learns otherwise, unless the cache
-        // is down.
+        // Processes that still know it as the active season look it up again, unless the cache is
+        // down.
         if let Err(error) = self.season_changed(false) {
             log::debug!("the cache cannot be told that {season} is being archived: {error}");
         }
@@ -109,9 +109,9 @@ impl Engine {
         Ok(ArchiveStatus { progress, is_running: self.is_running(Job::Archive, season)? })
     }
 
-    /// Drops the empty partitions of seasons that were archived so long ago that no backup is left
-    /// from before: of a partition that is gone it would say nothing, and lack the records. Returns
-    /// the seasons.
+    /// Drops the empty partitions of seasons that were archived so long ago that no backup from
+    /// before is still being made: with its partition gone, it would lack the records. Returns the
+    /// seasons.
     ///
     /// # Errors
     /// When the table was in use all the time, or MariaDB is down.
@@ -124,15 +124,14 @@ impl Engine {
                 dropped.push(season);
             } else {
                 log::warn!(
-                    "{season} is archived, but somebody has written records of it to the big table \
-                     since"
+                    "{season} is archived, but its records were written to the live table since"
                 );
             }
         }
         Ok(dropped)
     }
 
-    /// A season was deleted, with no record left: its name may be used again.
+    /// Forgets a deleted season without records, so that its name can be used again.
     ///
     /// # Errors
     /// When MariaDB is down.
@@ -158,7 +157,7 @@ impl Engine {
     }
 }
 
-/// One run of the archiver: what it works with, and how far it is.
+/// One run of the archiver: its resources and its progress.
 struct Run<'a> {
     engine: &'a Engine,
     connection: &'a mut Conn,
@@ -172,9 +171,10 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Copies, compares, and frees the partition once every record has its like in the archive.
+    /// Copies and compares, and frees the partition once every record has an equal copy in the
+    /// archive.
     fn empty_partition(&mut self) -> Result<()> {
-        // A run that was killed may have freed the partition, or not.
+        // A run that was killed may already have freed the partition.
         let is_there = storage::partition_exists(self.connection, self.season)?;
         match self.progress.step {
             Step::Freeing if !is_there || storage::is_empty(self.connection, self.season)? => {
@@ -198,7 +198,7 @@ impl Run<'_> {
                     if differing > 0 && rounds >= MOST_ROUNDS {
                         return Err(Error::Fault(format!(
                             "{differing} records of {season} changed while they were archived, \
-                             {rounds} times over: find out who writes them past memora, then \
+                             {rounds} times: find out what writes them without memora, then \
                              archive again"
                         )));
                     }
@@ -268,7 +268,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Compares every record with its copy. Returns how many have none that is as new.
+    /// Compares every record with its copy. Returns how many have no copy that is as new.
     fn compare(&mut self) -> Result<u64> {
         // From the start: what was compared by an earlier run may have changed since.
         self.progress.begin(Step::Verifying);
@@ -281,7 +281,7 @@ impl Run<'_> {
             let (records, differing_here) = self.compare_ranges(ranges)?;
             self.progress.verified += records;
             differing += differing_here;
-            // For those who look on from other processes.
+            // For other processes, which show the progress.
             if told.elapsed() >= TELL_AFTER {
                 archive::save(self.connection, self.season, self.progress)?;
                 told = Instant::now();

@@ -15,10 +15,10 @@ const WEIGHED: usize = 32;
 /// The cache's Redis, and this site's part of it.
 #[derive(Debug)]
 pub struct CacheStatus {
-    /// Whether it answers; otherwise all else is empty.
+    /// Whether it answers; otherwise all other fields are empty.
     pub is_reachable: bool,
-    /// Whether reads come from MariaDB: it does not answer, or may be old, which cannot be checked
-    /// now.
+    /// Whether reads come from MariaDB, because the cache does not answer, or cannot be checked for
+    /// lost answers.
     pub is_safe_mode: bool,
     /// What is wrong.
     pub cause: Option<String>,
@@ -36,7 +36,7 @@ pub struct CacheStatus {
 
 impl Engine {
     /// The health of the cache, and what it has of some seasons. Takes the same few steps however
-    /// many keys there are, other programs' included.
+    /// many keys there are, including those of other programs.
     ///
     /// # Errors
     /// Only for faults: a cache that cannot be reached is part of the answer.

@@ -15,8 +15,8 @@ pub(crate) fn count(process: &Process, season: &str) -> Result<u64> {
     Ok(counts(process, season)?.iter().sum())
 }
 
-/// This many random students of the lists, none twice; all if there are fewer. Each shard gives its
-/// share.
+/// This many random students from the lists of all shards, each at most once; all if there are
+/// fewer.
 pub(crate) fn at_random(process: &Process, season: &str, most: usize) -> Result<Vec<String>> {
     let [shard] = process.cache.shards() else {
         let counts = counts(process, season)?;

@@ -23,7 +23,7 @@ impl Engine {
     /// Gives records without a season this one. Returns how many there were.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`] for a name that no season has. Running it again
+    /// [`crate::error::Error::InvalidInput`] for an invalid season name. Running it again
     /// continues.
     pub fn give_season(&self, season: &str, on_progress: OnProgress<'_, u64>) -> Result<u64> {
         check_season_name(season)?;

@@ -17,8 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const BATCH: usize = 5_000;
 
 impl Engine {
-    /// Gives states whose order is more than a minute ahead of MariaDB's clock the present as their
-    /// order. Returns how many records it changed. Running it again continues.
+    /// Sets the order of states that are more than a minute ahead of MariaDB's clock to the current
+    /// time. Returns how many records it changed. Running it again continues.
     ///
     /// # Errors
     /// When a server that is needed is down.

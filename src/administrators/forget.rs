@@ -54,7 +54,7 @@ impl Engine {
         process.journal.with(|journal| journal.ping())?;
         let server = &self.settings.background;
         let mut connection = server.connect(false)?;
-        // Rows that no statement finds, since MariaDB was killed, would come back.
+        // Rows outside the table since MariaDB was killed would come back.
         self.put_back_moved(&process)?;
         let seasons = forget::seasons(&mut connection, player)?;
         let mut held = Vec::new();

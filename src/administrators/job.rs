@@ -1,4 +1,4 @@
-//! Work on a season as a whole. One process at a time does each.
+//! Jobs on a whole season. One process at a time does each.
 
 use mysql::Conn;
 
@@ -60,8 +60,8 @@ impl Job {
             .ok_or_else(|| Error::InvalidInput(format!("there is no job {name:?}")))
     }
 
-    /// Makes this connection the only one that does it to a season (empty: to all), until the
-    /// connection or the lock ends, for any reason.
+    /// Makes this connection the only one that does this job on a season (empty: on all), until the
+    /// connection or the lock ends.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] when another does.
@@ -89,7 +89,7 @@ impl Job {
 }
 
 impl Engine {
-    /// Whether a process does it now.
+    /// Whether a process is doing this job.
     ///
     /// # Errors
     /// When MariaDB is down.

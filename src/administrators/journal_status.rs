@@ -16,7 +16,7 @@ use crate::servers::redis::{RedisConnection, journal, written};
 /// The backlog, and how safe it is.
 #[derive(Debug, Default)]
 pub struct JournalStatus {
-    /// Whether the journal answers; otherwise all else is empty.
+    /// Whether the journal answers; otherwise all other fields are empty.
     pub is_reachable: bool,
     /// Submissions that wait, those in MariaDB included.
     pub backlog: u64,
@@ -24,7 +24,7 @@ pub struct JournalStatus {
     pub kept_in_database: u64,
     /// Submissions that were saved lately, and that `redis_queue` still has.
     pub saved_lately: u64,
-    /// Answers were seen whose order is ahead of the clock.
+    /// Whether answers were seen whose order is ahead of the clock.
     pub is_clock_ahead: bool,
     /// Age of the oldest, in seconds.
     pub oldest_age_seconds: f64,
@@ -34,7 +34,7 @@ pub struct JournalStatus {
     pub appendfsync: String,
     /// The server's `maxmemory-policy`.
     pub maxmemory_policy: String,
-    /// The server's part in replication: `master` or `slave`, in Redis' words.
+    /// The server's role in replication, in Redis' terms: `master` or `slave`.
     pub role: String,
     /// The replicas that are connected.
     pub replicas: Vec<Replica>,
@@ -159,7 +159,7 @@ fn risk_of_settings(
             "redis_queue lets the operating system decide when answers reach the disk: set \
              appendfsync.",
         ),
-        // With the file alone, Redis starts empty the next time.
+        // With only the file changed, Redis starts empty the next time.
         (false, _) => Some(
             "redis_queue loses unsaved answers when it crashes: set appendonly yes, first with \
              CONFIG SET, then in its file.",

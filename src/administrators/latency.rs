@@ -8,7 +8,7 @@ use crate::servers::redis::latency;
 
 const SLOTS_AN_HOUR: usize = 6;
 
-/// What was counted in ten minutes.
+/// The calls of ten minutes.
 #[derive(Debug)]
 pub struct Slot {
     /// When they began, Unix seconds.
@@ -20,11 +20,11 @@ pub struct Slot {
 /// How long calls took, over all processes.
 #[derive(Debug)]
 pub struct Latency {
-    /// In each ten minutes of the last day in which there were any, oldest first.
+    /// Each ten minutes of the last day that had any calls, oldest first.
     pub slots: Vec<Slot>,
-    /// In the present ten minutes and the fifty before.
+    /// The current ten minutes and the fifty before.
     pub last_hour: ByCall,
-    /// Since the cache was empty.
+    /// All calls since the cache was last emptied.
     pub all: ByCall,
 }
 

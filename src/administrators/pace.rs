@@ -1,22 +1,22 @@
-//! Work beside students: it rests after each piece.
+//! Background work that leaves room for students: it rests after each piece.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// The longest that is rested after a piece of work.
+/// The longest rest after a piece of work.
 const LONGEST_REST: Duration = Duration::from_secs(10);
-/// Records that are copied in one transaction, where students wait.
+/// How many records work that rests copies in one transaction.
 const QUIET_TRANSACTION: usize = 1_000;
-/// Records that are copied in one transaction where nobody waits, at a time: a commit costs as much
-/// as to copy hundreds of them. One statement holds nothing for 0.1 seconds.
+/// How many records work that never rests copies in one transaction: a commit costs as much as
+/// copying hundreds of them. One statement takes less than 0.1 seconds.
 const ROWS: usize = 5_000;
-/// Records that are copied at a time where students wait: half a millisecond's work, for which they
-/// wait who need the same processor. Five times as many doubled the 99th percentile of their reads
-/// (`make bench-archive`).
+/// How many records work that rests copies at a time: half a millisecond's work, for which students
+/// on the same processor wait. Five times as many doubled the 99th percentile of their reads (`make
+/// bench-archive`).
 const QUIET_ROWS: usize = 50;
-/// Pieces that are read at a time where nobody waits.
+/// How many pieces work that never rests reads at a time.
 const AT_ONCE: usize = 4;
 
 /// Work that others must not notice: it rests after each piece.
@@ -45,17 +45,17 @@ impl Pace {
         if self.share < 1.0 { QUIET_ROWS } else { ROWS }
     }
 
-    /// Pieces of so many records in one transaction.
+    /// How many pieces are copied in one transaction.
     pub(crate) fn pieces(self) -> usize {
         if self.share < 1.0 { QUIET_TRANSACTION / QUIET_ROWS } else { 1 }
     }
 
-    /// Pieces that are read at a time. Whoever rests keeps one processor at most from others.
+    /// How many pieces are read at a time. Work that rests keeps at most one processor busy.
     pub(crate) fn at_once(self) -> usize {
         if self.share < 1.0 { 1 } else { AT_ONCE }
     }
 
-    /// Rests as a piece of work of this length asks for.
+    /// Rests after a piece of work that took this long.
     pub fn rest(self, worked: Duration) {
         sleep(self.rest_after(worked));
     }

@@ -6,12 +6,11 @@ use crate::engine::threads::with_threads;
 use crate::error::Result;
 use crate::lock::lock;
 
-/// Pieces that are worked on at a time: one more than keep two servers busy.
+/// How many pieces are worked on at a time: one more than is needed to keep two servers busy.
 const WORKERS: usize = 3;
 
-/// Works on one piece after another, and reports each. `next` may have more once a piece is done:
-/// each worker asks until there is none for it. The first error of `next`, `work` or `told` ends
-/// the work.
+/// Works on pieces in parallel, and reports the result of each to `told`. Each worker asks `next`
+/// until it returns `None`. The first error of `next`, `work` or `told` ends the work.
 ///
 /// `next` and `work` run on threads of this call, `told` on the caller's.
 pub fn in_parallel<P: Send, R: Send>(

@@ -17,7 +17,7 @@ impl Engine {
     pub fn prepare_storage(&self) -> Result<Vec<String>> {
         let server = &self.settings.background;
         let mut connection = server.connect(false)?;
-        // Before anything is made.
+        // Checked before anything is created.
         doctypes::check(&mut connection)?;
         let _held = storage::lock(server, &mut connection)?;
         let mut changes = storage::prepare(&mut connection)?;
@@ -35,11 +35,11 @@ impl Engine {
         Ok(changes)
     }
 
-    /// Makes a season's partition. False: it existed.
+    /// Creates a season's partition. Returns false if it existed.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a name that no season has, [`Error::SeasonArchived`] for one
-    /// that is archived or on its way there.
+    /// [`Error::InvalidInput`] for a name that no season can have, [`Error::SeasonArchived`] for
+    /// one that is archived or on its way there.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
         let process = self.process();
         if process.background.with(|database| archive::is_archived(database, season))? {
@@ -48,7 +48,7 @@ impl Engine {
         self.give_partition(&process, season)
     }
 
-    /// As [`Engine::create_partition`], also of a season that is on its way to the archive.
+    /// As [`Engine::create_partition`], also for a season that is being archived.
     pub(crate) fn give_partition(&self, process: &Process, season: &str) -> Result<bool> {
         let is_new =
             process.background.with(|database| storage::create_partition(database, season))?;
@@ -56,7 +56,7 @@ impl Engine {
         Ok(is_new)
     }
 
-    /// The big table's partitions in the order of their names, each season's and the default one.
+    /// The live table's partitions sorted by name: one for each season, and the default one.
     ///
     /// # Errors
     /// When MariaDB is down.

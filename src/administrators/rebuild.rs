@@ -1,10 +1,10 @@
-//! Loading a whole season into the cache again (spec section 7).
+//! Rebuilds the cache of a whole season (spec section 7).
 //!
-//! Loads all students at once, in the order of every load: first a fence for each student, then the
-//! students with waiting answers, then the records, in one statement. Those students, and students
-//! who answer meanwhile and so remove their fence, are loaded again alone. The old schedule serves
-//! until the new one replaces it. Progress is not stored: a killed rebuild starts from the
-//! beginning.
+//! Loads all students at once, in the order of every load: it sets a fence for each student, finds
+//! the students with waiting answers, then reads the records in one statement. Students with
+//! waiting answers, and those who answer meanwhile and so remove their fence, are loaded again
+//! alone. The old schedule serves until the new one replaces it. Progress is not stored: a killed
+//! rebuild starts from the beginning.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,12 +36,13 @@ use crate::servers::redis::students;
 
 /// Students whose fences are set, or whose schedules are dropped, at a time.
 const STUDENTS: usize = 200;
-/// Students who are loaded at a time, and records, so that others do not wait long for Redis.
+/// How many students, and records, are loaded at a time, so that other calls do not wait long for
+/// Redis.
 const PIECE_STUDENTS: usize = 10;
 const PIECE_RECORDS: usize = 4_000;
-/// A rebuild is done by then, or leaves the rest unchanged.
+/// When a rebuild's fences expire: it leaves schedules that it has not loaded by then unchanged.
 const SEASON_FENCE_SECONDS: u64 = 12 * 3600;
-/// How often to load a student who answers during each of them.
+/// How often to load a student who answers during each load.
 const MOST_TRIES: u32 = 3;
 
 /// A rebuild's progress, and what it did.

@@ -1,10 +1,10 @@
-//! Comparing cached schedules with the database, and correcting them (spec section 7).
+//! Compares cached schedules with the database, and corrects them (spec section 7).
 //!
 //! Whole students are compared: those of a sample, or all that the cache has. What is cached of a
-//! student must be what a load would put there now: the table's records, and over them what waits
-//! in the journal. A schedule that differs is an error only if nothing came in between, which the
-//! fence of a load tells, and if no answer is on its way from the journal into the cache, which the
-//! heads tell.
+//! student must be what a load would put there now: the table's records with the waiting entries
+//! applied. A schedule that differs is an error only if nothing came in between, which the fence of
+//! a load tells, and if no answer is on its way from the journal to the cache, which the heads
+//! tell.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,38 +32,39 @@ use crate::servers::redis::students;
 
 /// Students who are compared at a time.
 const STUDENTS: usize = 5;
-/// Fewer tell nothing about the others, however many records they have.
+/// The fewest students of a sample, however many records they have: fewer tell nothing about the
+/// others.
 const FEWEST_STUDENTS: usize = 10;
-/// Redis draws no more at once; it is more than there are.
+/// The most students that Redis draws at once; there are always fewer.
 const MOST_DRAWN: usize = 1 << 30;
 /// By how much the clock of the host that took an answer may differ from MariaDB's, in
 /// microseconds.
 const CLOCKS_DIFFER_US: i64 = 900_000_000;
-/// How often a student is looked at who answers whenever they are.
+/// How often a student is compared who answers during each comparison.
 const MOST_LOOKS: u32 = 4;
 /// An answer in the journal is in the cache after this time, or never.
 const SETTLING: Duration = Duration::from_secs(1);
 
-/// How far a reconciliation is, and what it found.
+/// The progress of a reconciliation, and what it found.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Reconciled {
     /// Students who were compared.
     pub students: u64,
     /// Their records, and what was wrong.
     pub differences: Differences,
-    /// Schedules that did not say that they are complete. Nobody believes them, so their records
-    /// count neither as compared nor as differing.
+    /// Schedules that are not marked as complete. No process believes them, so their records count
+    /// neither as compared nor as differing.
     pub half_filled: u64,
     /// Schedules that were corrected.
     pub corrected: u64,
-    /// Schedules that changed whenever they were looked at: dropped, for the next read to load
+    /// Schedules that changed during each comparison. They were dropped, so the next read loads
     /// them.
     pub unsettled: u64,
-    /// Schedules of a generation before: nobody believes them since an outage, and the next read
-    /// loads them. They are not compared.
+    /// Schedules of an earlier generation: since an outage no process believes them, and the next
+    /// read loads them. They are not compared.
     pub void: u64,
-    /// Records of which the cache had an answer that was nowhere else: a journal came back older.
-    /// They are given to the journal again, and not compared.
+    /// Records with an answer that only the cache had: a journal came back older. They are put into
+    /// `memora_journal`, and not compared.
     pub offered: u64,
     /// How many records there are to compare, an estimate while it runs.
     pub total: u64,
@@ -95,7 +96,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a season that does not use the cache, or while another process
-    /// reconciles it; else what a server said.
+    /// reconciles it; otherwise a server's error.
     pub fn reconcile(
         &self,
         season: &str,
@@ -131,7 +132,7 @@ impl Engine {
             for (cluster, differences) in piece.compared {
                 found.students += 1;
                 found.differences += differences;
-                // Of all schedules nothing is left to be estimated, and there can be millions.
+                // Only a sample needs them for its estimate; all students can be millions.
                 clusters.extend(sample.map(|_| cluster));
             }
             found.half_filled += piece.half_filled;
@@ -182,7 +183,7 @@ impl Engine {
             if missing == 0 {
                 return Ok(None);
             }
-            // So many that at least the missing ones are new, or that it is everybody.
+            // Enough that at least as many as are missing are new, or that all students are drawn.
             let most = draw.drawn.len().saturating_add(missing).min(MOST_DRAWN);
             draw.waiting = cached_students::at_random(process, season, most)?;
             draw.waiting.retain(|player| draw.drawn.insert(player.clone()));
@@ -268,8 +269,8 @@ impl Engine {
         Ok(offered)
     }
 
-    /// Looks at some students of a shard once. Returns those who must be looked at again, and of
-    /// those whose cache lacks an answer, what it knew of.
+    /// Compares some students of a shard once. Returns those who must be compared again, with the
+    /// heads of those whose cache lacks an answer.
     fn look<'a>(
         &self,
         process: &Process,
@@ -320,8 +321,8 @@ impl Engine {
                     again.push((*name, None));
                     continue;
                 }
-                // Its answer may be between the journal and the cache. Once no time can bring it
-                // there, it is lost.
+                // The answer may be on its way from the journal to the cache. If the heads are the
+                // same after a pause, it will not arrive.
                 if heads.cached < heads.known && !is_half_filled && *behind != Some(heads) {
                     again.push((*name, Some(heads)));
                     continue;
@@ -387,7 +388,7 @@ impl Compared {
         self.students.fetch_add(piece.compared.len() as u64, Ordering::Relaxed);
     }
 
-    /// How many more students must be drawn so that all have about so many records together.
+    /// How many more students must be drawn to have about `wanted` records in total.
     fn missing_students(&self, drawn: usize, wanted: u64) -> usize {
         let (students, records) =
             (self.students.load(Ordering::Relaxed), self.records.load(Ordering::Relaxed));

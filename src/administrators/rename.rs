@@ -1,5 +1,6 @@
-//! Students who are renamed. Frappe renames a user in one transaction, with the student's records
-//! so far. Answers until its commit arrive under the old name, and are carried after it.
+//! Renamed students. Frappe renames a user in one transaction, with the student's records so far.
+//! Answers that arrive before its commit have the old name, and are moved to the new one
+//! afterwards.
 
 use mysql::Conn;
 
@@ -25,8 +26,8 @@ impl Engine {
         self.process().database.with(|database| renames::note(database, old, new))
     }
 
-    /// Gives renamed students the records written under their old names since. Drain first. Returns
-    /// how many records.
+    /// Moves records that were written under old names since to the renamed students. The caller
+    /// must drain first. Returns how many records.
     ///
     /// # Errors
     /// When MariaDB is down. Running it again continues.
@@ -62,7 +63,11 @@ impl Engine {
             Ok((seasons, carried))
         })?;
         if carried > 0 {
-            log::info!("{carried} records of {} go to {}, who was renamed", rename.old, rename.new);
+            log::info!(
+                "{carried} records of {} were moved to the new name {}",
+                rename.old,
+                rename.new
+            );
         }
         // Even if nothing was carried: an earlier run may have died before this.
         let students = seasons.iter().flat_map(|season| {

@@ -1,4 +1,4 @@
-//! Writes Poison Reviews after all, once an administrator has removed the obstacle.
+//! Replays Poison Reviews: writes them once an administrator has removed the obstacle.
 
 use mysql::Conn;
 
@@ -25,11 +25,12 @@ const BATCH: usize = 500;
 /// What a replay did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ReplayReport {
-    /// Are in the table now.
+    /// Poison Reviews that are in the table now.
     pub replayed: usize,
-    /// Still cannot be written; their reason is up to date.
+    /// Poison Reviews that still cannot be written; their reason is up to date.
     pub failed: usize,
-    /// Are no Poison Reviews, or were replayed before, or dismissed since the replay of all began.
+    /// Names without a Poison Review, or whose Poison Review was replayed before, or dismissed
+    /// since the replay of all began.
     pub unknown: usize,
     /// How many there were at the beginning.
     pub total: u64,
@@ -161,7 +162,7 @@ impl Engine {
     }
 }
 
-/// Why a record has no user or no season.
+/// Why a record cannot belong to a user and a season; `None` if it can.
 fn nobody(database: &mut Conn, found: &SetAside) -> Result<Option<String>> {
     if found.player.is_empty() || found.season.is_empty() {
         return Ok(Some("the record names no player or no season".to_owned()));

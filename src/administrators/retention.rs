@@ -1,5 +1,5 @@
-//! Archived records that are old: flagged for deletion, then deleted when an administrator says so
-//! (spec section 6).
+//! Old archived records: flagged for deletion, then deleted when an administrator orders it (spec
+//! section 6).
 
 use std::time::{Duration, Instant};
 
@@ -30,9 +30,9 @@ pub struct Walked {
 }
 
 impl Engine {
-    /// Flags archived records as eligible for deletion that were archived before a moment, in Unix
-    /// seconds (`None`: [`kept_since`]), and continues where the last call stopped. Returns how
-    /// many. A call checks at least one piece, and begins no other after `longest`.
+    /// Flags records that were archived before a time, in Unix seconds (`None`: [`kept_since`]), as
+    /// eligible for deletion. Continues where the last call stopped. Returns how many were flagged.
+    /// A call checks at least one piece, and begins no other after `longest`.
     ///
     /// Processes a season once, when all of it is old enough. So a flag that was removed by hand
     /// stays removed.
@@ -78,7 +78,7 @@ impl Engine {
     /// Deletes archived records that are flagged, of one season or of all. Returns how many.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) when another process does it;
+    /// [`Error::InvalidInput`](crate::error::Error::InvalidInput) while another process deletes;
     /// otherwise when MariaDB is down. Running it again continues.
     pub fn delete_flagged(
         &self,

@@ -1,4 +1,4 @@
-//! Questions that the site has retired: students are no longer asked them.
+//! Postpones a student's retired questions, which are no longer asked.
 
 use std::collections::HashSet;
 

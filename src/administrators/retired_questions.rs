@@ -1,9 +1,9 @@
-//! Questions that the site retires: they are due for nobody, until they are restored.
+//! Retires questions of the site: they are due for no student until they are restored.
 //!
-//! Neither records nor schedules of students are touched. The change is committed in MariaDB with a
-//! higher version. Then every process looks up the version again: it stands in what the cache
-//! remembers of the active season, which each read of a schedule compares with what its process
-//! knows. A schedule of an earlier version gets what has changed on its next read (`retire.lua`).
+//! This touches no records or schedules. The change is committed in MariaDB with a higher version.
+//! Then every process looks up the version again: it is part of what the cache remembers of the
+//! active season, and each read of a schedule compares that with what its process knows. A schedule
+//! of an earlier version is updated on its next read (`retire.lua`).
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};

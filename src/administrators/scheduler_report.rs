@@ -1,8 +1,8 @@
-//! What each way to schedule would do to a season: for administrators, before they choose one.
+//! What each scheduler would do in a season, for administrators who choose one.
 //!
-//! It takes a second at most, whatever the size of the site: how students answer is told from the
-//! newest submissions, and so many students are simulated as the time allows. So it is computed
-//! when it is asked for, and nothing of it is kept.
+//! It takes at most a second, whatever the size of the site: the newest submissions tell how
+//! students answer, and only as many students are simulated as the time allows. So it is computed
+//! on request, and not stored.
 
 use std::collections::BTreeSet;
 
@@ -17,15 +17,15 @@ use crate::servers::mariadb::seasons;
 
 /// Submissions that a statement looks at.
 const SUBMISSIONS: usize = 500;
-/// Statements, at most: others' submissions lie between the season's.
+/// The most statements: submissions of other seasons lie between the season's.
 const STATEMENTS: usize = 20;
-/// So many answers tell enough.
+/// How many answers are enough.
 const ANSWERS: u64 = 50_000;
 /// Students whose questions are counted.
 const STUDENTS: usize = 20;
 /// The questions of a student, if no student has any.
 const QUESTIONS: usize = 1_000;
-/// More are not simulated.
+/// The most questions that are simulated.
 const MOST_QUESTIONS: usize = 5_000;
 /// The longest season that is simulated.
 const MOST_DAYS: u32 = 730;
@@ -37,17 +37,17 @@ const MOST_STUDENTS: u64 = 20;
 const LONGEST: u32 = 365;
 /// The ways that are compared with the ladder.
 const RETENTIONS: [f32; 3] = [0.85, 0.90, 0.95];
-/// In the last ninth of a season lessons bring nothing in.
+/// The part of a season in which lessons bring questions in: all but the last ninth.
 const LESSONS: (u32, u32) = (8, 9);
-/// Days of which the report has the mean.
+/// The report has the mean of this many days.
 const WEEK: usize = 7;
 
 /// How students of a season answer, and what each way would do to one.
 #[derive(Clone, Debug)]
 pub struct SchedulerReport {
-    /// The answers from which the rest is told, the newest of the season.
+    /// How many answers the report is based on, the newest of the season.
     pub answers: u64,
-    /// Whether there are too few: then all is told of an ordinary reader.
+    /// Whether these are too few: then the report is about an ordinary reader.
     pub is_assumed: bool,
     /// The share of right answers.
     pub right: f64,
@@ -83,8 +83,8 @@ pub struct ReportedWay {
 }
 
 impl Engine {
-    /// What the ladder and FSRS would do to a season of so many days. `until`: the site's date and
-    /// time after which no answer counts, as `YYYY-MM-DD HH:MM:SS`.
+    /// Simulates the ladder and FSRS in a season of `days` days. Answers after `until` are ignored:
+    /// the site's date and time, as `YYYY-MM-DD HH:MM:SS`.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] without such a season, and when MariaDB is down.

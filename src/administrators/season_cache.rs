@@ -56,8 +56,8 @@ impl Engine {
         Ok((connection, held))
     }
 
-    /// Loads all that is known of some students of a shard, and the season that it is for. Once a
-    /// student has answered, the fence keeps results computed from this load out of the cache.
+    /// Loads the records of some students of a shard, and returns them with the active season that
+    /// the shard knows. Once a student has answered, the fence keeps this load out of the cache.
     pub(crate) fn load_behind_fence<'a>(
         &self,
         process: &Process,

@@ -24,13 +24,13 @@ pub struct SeasonForecast {
     /// Students who are cached, estimated.
     pub cached_students: u64,
     /// Students of the season; `None`: they are too many to be counted. An estimate from records
-    /// can be wrong by half, and those who are cached are known.
+    /// could be wrong by half.
     pub students: Option<u64>,
 }
 
 impl Engine {
-    /// The workload of a season's students, from those of a sample whose schedules are cached. If
-    /// there are others, and it is known how many, as if these had as much to do.
+    /// The workload of a season's students, from a sample of those whose schedules are cached. If
+    /// the number of students is known, the others are assumed to have as much to do.
     ///
     /// # Errors
     /// [`crate::error::Error::InvalidInput`], or what a server said that is needed.

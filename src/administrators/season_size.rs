@@ -5,14 +5,14 @@ use crate::error::Result;
 use crate::rules::names::check_season_name;
 use crate::servers::mariadb::season_size;
 
-/// Up to this many records are counted.
+/// Up to this many records are counted exactly.
 const COUNTED_RECORDS: u64 = 10_000;
-/// Up to this many students are counted.
+/// Up to this many students are counted exactly.
 pub(super) const COUNTED_STUDENTS: usize = 1_000;
-/// Of more, the records of this many give an estimate.
+/// If there are more, the records of this many students give an estimate.
 const SAMPLED_STUDENTS: usize = 32;
 
-/// A season's records in the big table.
+/// A season's records in the live table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SeasonSize {
     /// How many there are.

@@ -1,5 +1,5 @@
-//! One student's cache by hand, for code that uses `SRSRedisManager`. Only the cache is read and
-//! changed: changes of the table need a submission.
+//! Reads and changes the cache of one student, for code that uses `SRSRedisManager`. The table is
+//! not changed: that needs a submission.
 
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ impl Engine {
         Ok(dates.len())
     }
 
-    /// Takes a question out. True: it was there.
+    /// Removes a question from the cache. Returns whether it was there.
     ///
     /// # Errors
     /// When the cache is out of reach.

@@ -17,20 +17,20 @@ use crate::servers::mariadb::season_answers::{self, Page, SeasonLog};
 use crate::servers::mariadb::seasons;
 use crate::servers::pool::Connect;
 
-/// Most answers that are trained on: of more, those of a share of the students. 21 parameters do
-/// not become truer by more.
+/// The most answers that are trained on: if there are more, those of a share of the students. More
+/// answers do not improve 21 parameters.
 const MOST_ANSWERS: usize = 1_000_000;
 /// Submissions that a statement looks at.
 const SUBMISSIONS: usize = 1_000;
 /// Students whose records a statement looks through: each has some thousand at most.
 const STUDENTS: usize = 10;
-/// What one training is of the work that is shown.
+/// How many units of progress one training has.
 const STEPS: u64 = 1_000;
 
-/// How far a training is.
+/// The progress of a training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TrainingProgress {
-    /// It computes; before, it reads submissions.
+    /// False while it reads submissions, true while it computes.
     pub is_computing: bool,
     /// Submissions that were looked at, or thousandths of what it computes.
     pub done: u64,
@@ -41,7 +41,7 @@ pub struct TrainingProgress {
 /// What was found for the questions of a subject.
 #[derive(Clone, Debug)]
 pub struct TrainedSubject {
-    /// One that has a row of its own in the season's form; `None`: all the others together.
+    /// A subject with a row of its own in the season's form; `None`: all others together.
     pub subject: Option<String>,
     /// What was found.
     pub trained: Trained,
@@ -52,8 +52,8 @@ impl Engine {
     /// the season, and for each subject with a row of its own. Changes nothing.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] without such a season, or while another process is doing it; else what
-    /// `on_progress` or a server said.
+    /// [`Error::InvalidInput`] without such a season, or while another process trains; otherwise
+    /// the error of `on_progress` or a server.
     pub fn train(
         &self,
         season: &str,
@@ -123,7 +123,7 @@ impl Engine {
             for SeasonLog { job_id, player, log } in &logs {
                 match answer_log::unpack(log) {
                     Ok(answers) => histories.add(player, &answers),
-                    // One that another version wrote is no reason to use none.
+                    // One log of another version must not prevent the training.
                     Err(reason) => log::warn!("submission {job_id} is not trained on: {reason}"),
                 }
             }

@@ -20,8 +20,8 @@ impl Engine {
         scan::look_through(|cursor| server.with(|redis| scan::clear_site(redis, keys, cursor)))
     }
 
-    /// Removes the tables that are no DocTypes, and the site's keys in both Redis servers: also
-    /// answers that wait in the journal, which no longer have a table.
+    /// Removes memora's tables that are no DocTypes, and the site's keys in both Redis servers,
+    /// including answers that wait in the journal: they have no table any more.
     ///
     /// # Errors
     /// When a server is down. Running it again continues.

@@ -1,4 +1,4 @@
-//! The scheduler's checks of each minute, for sites without calls.
+//! The checks that the scheduler runs each minute, for sites without calls.
 
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
@@ -10,7 +10,7 @@ use crate::servers::mariadb::outages;
 const OLD_BACKLOG_SECONDS: u64 = 300;
 
 impl Engine {
-    /// Looks whether cache and journal answer, and notes it. For sites without calls.
+    /// Checks whether cache and journal answer, and notes outages and recoveries.
     pub fn check_outages(&self) {
         let process = self.process();
         let journal = process.journal.with(|journal| journal.ping());

@@ -1,5 +1,5 @@
-//! Errors as Python sees them: a class for each possible reaction of a caller, with attributes for
-//! programs on each exception.
+//! The engine's errors as Python exceptions: a class for each possible reaction of a caller, with
+//! attributes for programs.
 
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;

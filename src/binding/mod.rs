@@ -1,5 +1,5 @@
-//! The engine as Python sees it: take the values, leave the GIL, call Rust, turn the result back.
-//! Documented in `python/memora/_engine.pyi`, where editors look.
+//! The engine's Python API: each method converts the arguments, releases the GIL, calls Rust, and
+//! converts the result. It is documented in `python/memora/_engine.pyi`, where editors look.
 
 mod answers;
 mod archive;
@@ -37,7 +37,7 @@ pub(crate) fn name_module(module: &Bound<'_, PyModule>) -> PyResult<()> {
         .try_for_each(|class| class.setattr(intern!(py, "__module__"), &name))
 }
 
-/// One site's engine. Its methods are in the files of their subjects.
+/// One site's engine. Its methods are in this folder's files, by topic.
 #[pyclass(module = "_engine", frozen)]
 pub struct Engine(crate::engine::Engine);
 

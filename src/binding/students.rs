@@ -19,7 +19,7 @@ use crate::students::submit_answer;
 /// A question, its stability, the Unix time of its next review, its subject and its topic.
 type StateTuple = (String, u8, f64, Option<String>, Option<String>);
 
-/// Most characters of a client's name for a submission.
+/// The most characters of a client's id for a submission.
 const LONGEST_KEY: usize = 64;
 
 #[pymethods]
@@ -147,7 +147,7 @@ impl Engine {
     }
 }
 
-/// A client's name for a submission, if it gave one.
+/// Checks a client's id for a submission, if it gave one.
 fn key(submission_id: Option<String>) -> Result<Option<String>> {
     match submission_id {
         Some(id) if id.is_empty() || id.chars().count() > LONGEST_KEY => Err(Error::InvalidInput(

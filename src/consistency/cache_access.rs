@@ -1,4 +1,4 @@
-//! Using the cache: with the season that it knows, in the registered run and the valid generation,
+//! Uses the cache with the season that it knows, in the registered run and the valid generation,
 //! and only while it may be believed.
 
 use std::sync::Arc;
@@ -20,12 +20,11 @@ const MOST_LOOKS: u32 = 3;
 pub(crate) struct Asked<T> {
     /// `None` if it is cold.
     pub value: Option<T>,
-    /// False if no process could look whether it lacks an answer.
+    /// False if it could not be checked whether the cache lacks an answer.
     pub is_sure: bool,
 }
 
-/// The outcome of one try to use the cache. All but `Done` are for [`Engine::with_cache`] to
-/// settle.
+/// The outcome of one try to use the cache. [`Engine::with_cache`] handles all but `Done`.
 pub(crate) enum Attempt<T> {
     /// It worked.
     Done(T),
@@ -109,8 +108,8 @@ impl Engine {
         })
     }
 
-    /// Makes sure that a run of a shard, which has just returned this about its confirmation, is
-    /// the registered one. If no process can look, it is taken for registered.
+    /// Makes sure that a run of a shard, which has just returned `confirmation`, is the registered
+    /// one. If that cannot be looked up, it counts as registered.
     ///
     /// # Errors
     /// When the shard cannot be asked, or is another run by now.

@@ -39,7 +39,7 @@ impl Engine {
             log::debug!("the {link} {name} could not be remembered: {error}");
             return Ok(true);
         }
-        // Was it deleted, and forgotten, before it was remembered?
+        // It may have been deleted and forgotten before it was remembered.
         let is_there = look();
         if !matches!(is_there, Ok(true)) {
             let forgotten = shard.with(|cache| notes::forget_link(cache, keys, &member[0]));
@@ -65,7 +65,8 @@ impl Engine {
             .cache
             .in_each(|shard| shard.with(|cache| notes::forget_season(cache, &shard.keys)))?;
         if !cache_is_void && !self.cache_counts(&process)? {
-            // The registered cache remembers it too, and this process cannot reach that one.
+            // The registered cache remembers the season too, and this process cannot reach that
+            // cache.
             self.make_nothing_believed(&process)?;
         }
         Ok(())

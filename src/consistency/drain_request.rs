@@ -1,4 +1,4 @@
-//! Requesting a drain: one caller does it for all.
+//! Requests a drain: one caller does it for all.
 
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};

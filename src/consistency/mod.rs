@@ -1,4 +1,4 @@
-//! Keeps cache, journals and table in agreement, whichever servers fail.
+//! Keeps cache, journals and table consistent, whichever servers fail.
 
 pub mod backlog;
 pub mod cache_access;

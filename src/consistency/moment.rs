@@ -1,4 +1,4 @@
-//! What MariaDB and the journals have of a student, as of one moment.
+//! A student's records and waiting answers in MariaDB and the journals, as of one moment.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,13 +26,14 @@ pub(crate) struct Moment {
     pub entries: Vec<Entry>,
     /// Those of them that wait in `memora_journal`: id and token.
     pub in_table: Vec<(i64, String)>,
-    /// The newest answers of all that.
+    /// The head of these records and entries.
     pub head: Head,
 }
 
 impl Engine {
-    /// A student's records and what of these entries, and of `memora_journal`, must be applied to
-    /// them, in one snapshot: an answer that is written meanwhile must not count twice.
+    /// Reads a student's records, and which of `pending` and of `memora_journal` must still be
+    /// applied to them. It uses one snapshot: an answer that is written meanwhile must not count
+    /// twice.
     pub(crate) fn moment(
         &self,
         database: &mut Conn,

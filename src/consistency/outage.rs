@@ -1,8 +1,8 @@
-//! Outages of cache and journal: administrators are told once when one begins and once when it
+//! Outages of cache and journal: administrators are notified once when one begins and once when it
 //! ends.
 //!
-//! All processes see an outage; MariaDB records which one saw it first, and which one saw its end.
-//! A process looks there at most once a second, and not at all while all servers answer.
+//! All processes see an outage; MariaDB records which process saw it first, and which saw its end.
+//! A process asks MariaDB at most once a second, and never while all servers answer.
 
 use std::sync::atomic::Ordering;
 
@@ -15,8 +15,8 @@ use crate::servers::mariadb::outages::{self, Ending};
 const MOST_SECONDS_AHEAD: u64 = 60;
 
 impl Engine {
-    /// Notes that cache or journal could not be used. Logs the cause once an outage. A lack of free
-    /// connections is no outage.
+    /// Notes that cache or journal could not be used. Logs the cause once per outage. A lack of
+    /// free connections is no outage.
     pub(crate) fn notice_outage(&self, process: &Process, server: Server, cause: &Error) {
         if !cause.is_failure_of(server) {
             return;

@@ -1,6 +1,6 @@
-//! Answers that wait although a drain was queued for them: its job was lost or did not finish, or
-//! they are in `memora_journal`, for which no drain is queued. The scheduler drains them each
-//! minute; if it does not run, the next call of any student notices.
+//! Answers that wait too long: the job of their drain was lost or did not finish, or they are in
+//! `memora_journal`, for which no drain is queued. The scheduler drains them each minute; if it
+//! does not run, the next call of any student notices.
 
 use std::time::{Duration, Instant};
 
@@ -9,13 +9,13 @@ use crate::engine::{Engine, Process};
 use crate::error::Server;
 use crate::lock::lock;
 
-/// How often a process looks, at most: one round trip to the journal.
+/// The shortest time between a process's checks, each of which is one round trip to the journal.
 const PAUSE: Duration = Duration::from_secs(20);
-/// The scheduler's jobs are done each minute.
+/// How long answers may wait: the scheduler drains each minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Looks now and then whether answers have waited for a minute. One caller a minute requests a
+    /// Checks now and then whether answers have waited for a minute. One caller a minute requests a
     /// drain.
     pub(crate) fn notice_overdue(&self, process: &Process) {
         let is_time = {

@@ -1,9 +1,9 @@
-//! Loading a student's records from MariaDB and the journal, and caching them.
+//! Loads a student's records from MariaDB and the journal, and caches them.
 //!
-//! The journal is read before the table: an answer that has left the journal by then is in the
-//! table. If entries wait, or were written to a newer database than this one, one snapshot gives
-//! the table and which entries it has. A fence, set before anything is read, keeps a load from
-//! undoing an answer that arrives meanwhile.
+//! The journal is read before the table, so an answer that has left the journal is in the table. If
+//! entries wait, or this database lacks entries written lately, one snapshot gives the records and
+//! which entries they include. A fence, set before anything is read, keeps a load from overwriting
+//! an answer that arrives meanwhile.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -139,8 +139,8 @@ impl Engine {
     /// Loads a student's records of a season: the table's, and over them what waits in the journal.
     ///
     /// # Errors
-    /// [`Error::SeasonArchived`] once the season is on its way to the archive: the table is no
-    /// longer the authority.
+    /// [`Error::SeasonArchived`] once archiving has begun: the live table is no longer
+    /// authoritative.
     pub(crate) fn load_records(
         &self,
         process: &Process,

@@ -1,5 +1,5 @@
-//! Notices what happened to the whole cache or database: a database that was restored from a backup
-//! or killed while rows moved, a cache that was emptied.
+//! Notices what affects the whole cache: a database that was restored from a backup or killed while
+//! rows moved, or a cache that was emptied.
 
 use crate::engine::cache::Shard;
 use crate::engine::{Engine, Process};
@@ -32,7 +32,7 @@ impl Engine {
         self.is_void(&self.process()).map(drop)
     }
 
-    /// Restores rows that were outside the big table when MariaDB was killed. Since then, reads
+    /// Restores rows that were outside the live table when MariaDB was killed. Since then, reads
     /// have found students without records, and cached that, so all cached schedules become void.
     /// If this process dies first, the next check does it.
     pub(crate) fn put_back_moved(&self, process: &Process) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Which season is active. The cache remembers it, so that a warm read needs no SQL; each process
+//! Which season is active. The cache remembers it, so that a warm read needs no SQL. Each process
 //! remembers the cache's answer, and every read checks it without an extra round trip.
 
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use crate::rules::season::Season;
 use crate::servers::mariadb::{retired, seasons};
 use crate::servers::redis::notes;
 
-/// Saving a season forgets it at once; this only bounds how long a missed one can stay.
+/// How long the cache remembers it. Saving a season makes the cache forget it at once; this limits
+/// how long a change that the cache missed stays unnoticed.
 const REMEMBERED_SECONDS: u64 = 300;
 /// How often a season that changes meanwhile is looked up again.
 const MOST_CHANGES: u32 = 20;

@@ -12,8 +12,8 @@
 //! whether the cache shows it, marks its student too. It does not wait, because that answer was
 //! shown, or not acknowledged. See docs/how-it-works.md.
 //!
-//! A look also tells whether this run of the cache is registered (`registration`). Another one is
-//! never confirmed.
+//! A look also tells whether this run of the cache is registered (`registration`). A run that is
+//! not registered is never confirmed.
 //!
 //! A warm read costs one round trip, and never shows less than the last acknowledged answer.
 

@@ -1,6 +1,6 @@
-//! The cache as a process knows it: shards, each of them a cache by itself, with its own active
-//! season, generation and confirmation. A student is in one of them, with all seasons. One Redis is
-//! one shard; a Redis Cluster has [`SHARDS`], each with all its keys in one slot.
+//! The cache as a process knows it: shards, each a cache of its own, with its own active season,
+//! generation and confirmation. All seasons of a student are in one shard. One Redis is one shard;
+//! a Redis Cluster has [`SHARDS`], each with all its keys in one slot.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -151,7 +151,7 @@ impl Cache {
         self.nodes.is_away()
     }
 
-    /// Says goodbye on all connections that are not in use.
+    /// Closes all connections that are not in use.
     pub(super) fn close(&self) {
         self.nodes.close();
     }
@@ -168,7 +168,7 @@ impl Shard {
         *lock(&self.looked_at) = Some((run, began));
     }
 
-    /// Until when this process's last look at a run serves: like a confirmation, and as long.
+    /// How long this process's last look at a run serves: for a lease, like a confirmation.
     pub(crate) fn believed_until(&self, run: &str, lease: Duration) -> Option<Instant> {
         let looked_at = lock(&self.looked_at);
         let (_, began) = looked_at.as_ref().filter(|(looked_for, _)| looked_for == run)?;

@@ -8,10 +8,10 @@ use crate::servers::redis::replicas::Replicas;
 
 /// After replicas were late, waits are short for this long.
 const PAUSE: Duration = Duration::from_secs(1);
-/// The part of the journal's timeout to wait for them: after it MariaDB takes the entry, while a
-/// student waits.
+/// The part of the journal's timeout to wait for them, as a divisor. Then MariaDB takes the entry,
+/// while the student still waits.
 const PART: u32 = 3;
-/// The most time that replicas need that follow.
+/// How long replicas that keep up need at most.
 const HARDLY: Duration = Duration::from_millis(1);
 
 /// When this process last found that replicas lacked its entries.

@@ -47,8 +47,8 @@ impl Engine {
         }
     }
 
-    /// Says goodbye on all connections of this process that are not in use. Otherwise MariaDB logs
-    /// them as aborted connections when the process ends.
+    /// Closes all connections of this process that are not in use. Otherwise MariaDB logs them as
+    /// aborted connections when the process ends.
     pub fn close(&self) {
         let process = self.process();
         process.cache.close();

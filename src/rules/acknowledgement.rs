@@ -1,5 +1,5 @@
-//! What a student is told of a submission, and the key by which it is recognised when it is sent
-//! again. Pure.
+//! What a student is told of a submission, and the key that identifies it when it is sent again.
+//! Pure.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 use crate::rules::answer::Observed;
 use crate::rules::submission::Submission;
 
-/// What a student is told of answers that were kept. The names are short in storage, because a
-/// submission with a key keeps its own for 30 days.
+/// What a student is told of answers that were kept. The stored names are short, because they are
+/// kept for 30 days for each submission with a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Acknowledgement {
     /// How many answers were taken.
@@ -17,17 +17,17 @@ pub struct Acknowledgement {
     /// How many questions were answered right, each once.
     #[serde(rename = "c")]
     pub correct: usize,
-    /// What a review session earns.
+    /// The XP that the review session earns.
     #[serde(rename = "x")]
     pub xp_earned: u64,
-    /// How many questions were due then.
+    /// How many questions were due after it.
     #[serde(rename = "r")]
     pub remaining: u64,
     /// How many answers led to stability 1, 2 and so on, as far as the season's ladders have rungs.
     #[serde(rename = "n")]
     pub stability_counts: Vec<u32>,
-    /// The questions that became leeches, by their places in the submission. Not by their ids: a
-    /// column of 255 characters keeps all this.
+    /// The questions that became leeches, by their places in the submission: the whole text must
+    /// fit a column of 255 characters.
     #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
     pub leeches: Vec<u8>,
 }
@@ -35,7 +35,7 @@ pub struct Acknowledgement {
 /// The acknowledgement of a submission that has a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keyed {
-    /// Distinguishes other answers with the same key: [`fingerprint`].
+    /// Tells these answers from others with the same key: see [`fingerprint`].
     #[serde(rename = "f")]
     pub fingerprint: String,
     /// What the student was told.
@@ -43,24 +43,24 @@ pub struct Keyed {
     pub told: Acknowledgement,
 }
 
-/// The token of a student's submission that has a key: always the same, so whatever recognises a
-/// token recognises a submission that is sent again.
+/// The token of a student's submission with a key. It is always the same, so a submission that is
+/// sent again has the same token.
 pub fn token_of(player: &str, key: &str) -> String {
     format!("key-{:.32x}", Sha256::digest(format!("{player}\0{key}").as_bytes()))
 }
 
-/// The token of the undoing of the submission with this token: always the same, too.
+/// The token of the undo of the submission with this token. It is always the same, too.
 pub fn undo_token_of(token: &str) -> String {
     format!("key-{:.32x}", Sha256::digest(format!("undo\0{token}").as_bytes()))
 }
 
-/// Whether a token is that of a submission with a key, or of the undoing of one.
+/// Whether a token belongs to a submission with a key, or to the undo of one.
 pub fn has_key(token: &str) -> bool {
     token.starts_with("key-")
 }
 
-/// Distinguishes a submission from others with the same key: 16 hexadecimal digits. It depends on
-/// nothing that may change from version to version.
+/// Tells a submission from others with the same key: 16 hexadecimal digits. It depends on nothing
+/// that may change between versions.
 pub fn fingerprint(submission: &Submission) -> String {
     let mut text = String::new();
     for answer in &submission.answers {

@@ -1,9 +1,10 @@
-//! When administrators must know what a reconciliation has found (spec section 7).
+//! When administrators are alerted to what a reconciliation found (spec section 7).
 
-/// More than this many percent is alarming.
+/// The percentage above which administrators are alerted.
 pub const ALARMING_PERCENT: f64 = 0.1;
 
-/// Whether too many records differ, or too many of the schedules are only half filled.
+/// Whether too many records differ (`share_differing`, 0 to 1), or too many of the schedules are
+/// only half filled.
 pub fn is_alarming(share_differing: f64, half_filled: u64, students: u64) -> bool {
     let share_half_filled = half_filled as f64 / (half_filled + students).max(1) as f64;
     100.0 * share_differing.max(share_half_filled) > ALARMING_PERCENT

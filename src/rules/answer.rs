@@ -10,20 +10,20 @@ use super::ladder::{self, Ladder};
 pub struct Answer {
     /// The question.
     pub question_id: String,
-    /// What was seen of the student.
+    /// What was observed of the student.
     pub observed: Observed,
     /// When it was given, Unix seconds, if the client says so; otherwise when it arrived.
     pub given_at: Option<i64>,
 }
 
-/// What was seen of the student, with the rule by which it counts.
+/// What was observed of the student, with the rule by which it counts.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Observed {
     /// In a review session.
     Review {
         /// The answer was right.
         is_correct: bool,
-        /// How well it was known, 0 to 5, if the client said so.
+        /// How well the question was known, 0 to 5, if the client sent it.
         #[serde(default)]
         quality: Option<u8>,
         /// Milliseconds it took.
@@ -53,7 +53,7 @@ impl Observed {
         }
     }
 
-    /// How FSRS grades this; the ladder says what is fast and what is slow.
+    /// How FSRS grades this. The ladder defines which answers are fast and slow.
     pub fn grade(self, ladder: &Ladder) -> Grade {
         match self {
             Observed::Review { is_correct, quality, duration_ms } => {
@@ -74,7 +74,7 @@ impl Observed {
         }
     }
 
-    /// How well it was known, if the client said so.
+    /// How well the question was known, 0 to 5, if the client sent it.
     pub fn quality(self) -> Option<u8> {
         match self {
             Observed::Review { quality, .. } => quality,

@@ -1,7 +1,7 @@
 //! The log of answers: a submission's answers as its audit record keeps them, packed. Pure.
 //!
-//! docs/how-it-works.md describes the form. A reader refuses what it does not know, so another
-//! part needs a flag of its own, and another meaning a version.
+//! docs/how-it-works.md describes the format. A reader refuses what it does not know, so a new part
+//! needs a flag, and a new meaning needs a version.
 
 use crate::rules::answer::{Answer, Observed};
 use crate::rules::counted_on::Before;
@@ -9,7 +9,7 @@ use crate::rules::entry::Entry;
 use crate::rules::memory::MemoryState;
 use crate::rules::packed::{Reader, push_number, push_signed};
 
-/// The version of the form that is written.
+/// The version of the format that is written.
 const VERSION: u8 = 1;
 /// A flag: each answer has a time of its own.
 const HAS_TIMES: u8 = 1;
@@ -17,14 +17,14 @@ const HAS_TIMES: u8 = 1;
 const HAS_MEMORIES: u8 = 2;
 const KNOWN_FLAGS: u8 = HAS_TIMES | HAS_MEMORIES;
 
-// Of an answer's id: how it follows from the one before it.
+// Flags of an answer's id: how it is packed relative to the id before it.
 const IS_HEXADECIMAL: u64 = 1;
 const IS_AS_LONG: u64 = 2;
 const ID_BITS: u32 = 2;
 /// Most bytes of an id: 140 characters.
 const MOST_ID_BYTES: usize = 560;
 
-// What was seen of the student: the upper half of a byte.
+// The upper half of a byte: what was observed of the student.
 const WRONG: u8 = 0;
 const RIGHT: u8 = 1;
 const QUALITY_0: u8 = 2;
@@ -32,10 +32,10 @@ const QUALITY_5: u8 = 7;
 const OTHER_QUALITY: u8 = 8;
 const LESSON: u8 = 9;
 const LESSON_AT_ONCE: u8 = 10;
-/// The lowest quality that [`QUALITY_0`] and the following take for right.
+/// The lowest quality that counts as right in [`QUALITY_0`] to [`QUALITY_5`].
 const RIGHT_QUALITY: u8 = 3;
 
-// What the answer counted on: the lower half.
+// The lower half: what the answer counted on.
 const NO_RECORD: u8 = 0;
 const RUNG_0: u8 = 1;
 const RUNG_12: u8 = 13;
@@ -45,9 +45,9 @@ const OTHER_RUNG: u8 = 15;
 /// An answer of the log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoggedAnswer {
-    /// What was answered, and what was seen of the student.
+    /// The question, and what was observed of the student.
     pub answer: Answer,
-    /// When, Unix time in seconds.
+    /// When it was given, Unix time in seconds.
     pub answered_at: i64,
     /// What it counted on.
     pub before: Before,
@@ -58,7 +58,8 @@ fn answered_at(entry: &Entry, answer: &Answer) -> i64 {
     answer.given_at.unwrap_or_else(|| entry.at_us.div_euclid(1_000_000))
 }
 
-/// Packs an entry's answers, with what each counted on; `None`: it has only states.
+/// Packs an entry's answers, with what each counted on (`before`, in the same order). `None` if the
+/// entry has only states.
 pub fn pack(entry: &Entry, before: &[Before]) -> Option<Vec<u8>> {
     let answers = &entry.submission.answers;
     let first = answers.first().map(|answer| answered_at(entry, answer))?;
@@ -92,7 +93,7 @@ pub fn pack(entry: &Entry, before: &[Before]) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// Only what differs from the id before it.
+/// Appends what differs from the id before it.
 fn push_id(bytes: &mut Vec<u8>, last: &str, id: &str) {
     let mut shared = last.bytes().zip(id.bytes()).take_while(|(one, other)| one == other).count();
     while !id.is_char_boundary(shared) {
@@ -116,7 +117,7 @@ fn push_id(bytes: &mut Vec<u8>, last: &str, id: &str) {
     }
 }
 
-/// What a hexadecimal digit in lower case stands for.
+/// The value of a lower-case hexadecimal digit.
 fn digit_of(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -169,12 +170,12 @@ fn push_observed(bytes: &mut Vec<u8>, observed: Observed, before: Before) {
 /// Unpacks a submission's answers, in the order in which they were given.
 ///
 /// # Errors
-/// The reason, for the administrator, if this memora did not write it.
+/// The reason, for the administrator, if this version of memora cannot have written it.
 pub fn unpack(bytes: &[u8]) -> Result<Vec<LoggedAnswer>, String> {
     let mut reader = Reader { bytes };
     let version = reader.byte()?;
     if version != VERSION {
-        return Err(format!("it is of version {version}, which this memora does not know"));
+        return Err(format!("it has version {version}, which this memora does not know"));
     }
     let flags = reader.byte()?;
     if flags & !KNOWN_FLAGS != 0 {
@@ -211,7 +212,7 @@ impl Reader<'_> {
             _ => last.len().checked_sub(length),
         };
         let shared = shared.and_then(|shared| last.get(..shared));
-        let shared = shared.ok_or("an id shares more than there is with the one before it")?;
+        let shared = shared.ok_or("an id shares more than the length of the one before it")?;
         if shared.len().saturating_add(length) > MOST_ID_BYTES {
             return Err("an id is too long".to_owned());
         }
@@ -248,7 +249,7 @@ impl Reader<'_> {
             OTHER_QUALITY => review(self.byte()? == 1, Some(self.byte()?)),
             LESSON => lesson(self.number()?),
             LESSON_AT_ONCE => lesson(1),
-            _ => return Err(format!("it has a kind of answer, {what}, that nobody knows")),
+            _ => return Err(format!("it has an unknown kind of answer, {what}")),
         };
         let (Observed::Review { duration_ms, .. } | Observed::Lesson { duration_ms, .. }) =
             &mut observed;
@@ -317,7 +318,7 @@ mod tests {
                 LoggedAnswer { answer: Answer { given_at: None, ..answer }, answered_at, before }
             });
             prop_assert_eq!(unpack(&packed), Ok(logged.collect()));
-            // What is cut off, or continues, is refused.
+            // A text that is cut off or too long is refused.
             prop_assert!(unpack(&packed[..cut.index(packed.len())]).is_err());
             prop_assert!(unpack(&[&packed[..], &[0]].concat()).is_err());
         }
@@ -369,7 +370,7 @@ mod tests {
         assert!(packed.len() < 1 << 16, "{}", packed.len());
     }
 
-    /// The figures of docs/sizing.md: hundredths of a byte, of 10, 20 and 50 answers.
+    /// The figures of docs/sizing.md: hundredths of a byte per answer, for 10, 20 and 50 answers.
     #[test]
     fn an_answer_takes_some_bytes() {
         let bytes = |count: u64, id: &dyn Fn(u64) -> String, before: Before| {
@@ -394,7 +395,7 @@ mod tests {
         };
         let first = found(Before::NoRecord);
         assert_eq!(first, [[760, 675, 618], [730, 660, 612], [1490, 1445, 1418]]);
-        // Months remembered, and some lapses: a record's memory takes six bytes.
+        // A memory of months, with some lapses, takes six bytes.
         let memory = MemoryState { stability: 1_500_000, difficulty: 52_345, lapses: 7 };
         let later = found(Before::Record { rung: 4, memory });
         assert_eq!(later, first.map(|counts| counts.map(|bytes| bytes + 600)));

@@ -1,18 +1,18 @@
-//! When an answer was given, if the client says so: a device that was offline. Pure.
+//! When an answer was given, if the client sends it, as devices that were offline do. Pure.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use serde_json::Value;
 
-/// A device's clock may be ahead by so many seconds,
+/// How many seconds a device's clock may be ahead.
 const MOST_AHEAD: i64 = 120;
-/// and an answer may have waited on it for so many.
+/// How many seconds an answer may have waited on a device.
 const LONGEST_AGO: i64 = 30 * 24 * 3600;
 /// Numbers beyond this are not Unix seconds, but milliseconds.
 const LATEST: f64 = 1e11;
 
-/// Reads a time: ISO 8601, in UTC unless it has an offset, or Unix seconds; as Unix microseconds.
+/// Parses a time to Unix microseconds: ISO 8601, in UTC unless it has an offset, or Unix seconds.
 /// `None`: it is neither.
 pub fn read(value: &Value) -> Option<i64> {
     match value {
@@ -39,8 +39,8 @@ fn microseconds(number: f64) -> Option<i64> {
     (0.0..=LATEST).contains(&number).then_some((number * 1e6) as i64)
 }
 
-/// What is wrong with the time of an answer to this question that arrives now, both in Unix
-/// seconds; `None`: it can be believed.
+/// What is wrong with the time of an answer to this question; `None`: it is credible. Both times
+/// are in Unix seconds.
 pub fn fault(id: &str, given_at: i64, now: i64) -> Option<String> {
     if given_at > now.saturating_add(MOST_AHEAD) {
         return Some(format!(

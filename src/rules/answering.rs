@@ -8,13 +8,13 @@ use super::counted_on::Before;
 use super::fsrs::{Grade, Parameters};
 use super::simulation::{RightAnswer, Student};
 
-/// From fewer answers, nothing is told of the students.
+/// With fewer answers, nothing is said about the students.
 pub const FEWEST: u64 = 200;
-/// From fewer first answers, nothing is told of first answers.
+/// With fewer first answers, nothing is said about first answers.
 const FEWEST_FIRST: u64 = 50;
-/// How many of ten first answers are right, if that is not known.
+/// The assumed share of right first answers, if too few are known.
 const FIRST_RIGHT: f64 = 0.7;
-/// Of thirty right answers of an ordinary reader: fast, neither, slow.
+/// How many of thirty right answers of an ordinary reader are fast, neither, or slow.
 const ORDINARY: [u32; 3] = [6, 19, 5];
 
 /// How long a right answer took.
@@ -31,20 +31,20 @@ pub struct Answering {
     thresholds: (u64, u64),
     /// All answers, and right ones.
     all: (u64, u64),
-    /// The same of first answers.
+    /// The same for first answers.
     first: (u64, u64),
     /// Right answers by speed and quality.
     right: BTreeMap<(Speed, Option<u8>), u32>,
 }
 
 impl Answering {
-    /// Nothing is known yet; thresholds in milliseconds, below the first an answer is fast, above
-    /// the second slow.
+    /// Without answers yet. The thresholds are in milliseconds: an answer below the first is fast,
+    /// one above the second is slow.
     pub fn new(thresholds: (u64, u64)) -> Answering {
         Answering { thresholds, all: (0, 0), first: (0, 0), right: BTreeMap::new() }
     }
 
-    /// Counts an answer; one that a lesson asked for, or that does not count, tells nothing.
+    /// Counts an answer. Answers in lessons, and those that an edit overrides, are ignored.
     pub fn add(&mut self, logged: &LoggedAnswer) {
         let Observed::Review { is_correct, quality, duration_ms } = logged.answer.observed else {
             return;
@@ -93,8 +93,8 @@ impl Answering {
         (of(Speed::Fast), of(Speed::Slow))
     }
 
-    /// A student who answers like them, and remembers like this; an ordinary one if they are not
-    /// known.
+    /// A simulated student who answers like the season's students and has this memory. Answers like
+    /// an ordinary student if too few answers are known.
     pub fn student(&self, memory: Parameters) -> Student {
         let ordinary = [Speed::Fast, Speed::Neither, Speed::Slow].into_iter().zip(ORDINARY);
         let is_known = !self.is_unknown() && self.all.1 > 0;
@@ -105,7 +105,7 @@ impl Answering {
         };
         let (fast_ms, slow_ms) = self.thresholds;
         let right = kinds.into_iter().map(|((speed, quality), weight)| {
-            // Any duration that the ladder takes for this speed.
+            // Some duration of this speed.
             let duration_ms = match speed {
                 Speed::Fast => fast_ms.saturating_sub(1),
                 Speed::Neither => fast_ms,

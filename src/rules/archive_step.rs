@@ -1,15 +1,15 @@
-//! The way of a season to the archive.
+//! The steps of archiving a season.
 
-/// The steps of a season's way to the archive.
+/// The steps of archiving a season.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Records are copied.
     Copying,
     /// Each record is compared with its copy.
     Verifying,
-    /// The season's records leave the big table.
+    /// The season's records leave the live table.
     Freeing,
-    /// They are removed, and the season's cached schedules.
+    /// Leftover records and the season's cached schedules are removed.
     Clearing,
     /// The season is archived.
     Done,

@@ -1,20 +1,19 @@
-//! The rules by which cached schedules are believed, without any server.
-//! [`crate::consistency::trust`] applies them.
+//! When cached schedules are believed. Pure. [`crate::consistency::trust`] applies them.
 
 use std::time::{Duration, Instant};
 
-/// How long a look at MariaDB serves all processes that reach the journal. With the default lease
-/// it is renewed at the third confirmation, once a second, and no belief outlives a mark by more
+/// How long a look at MariaDB serves all processes that reach the journal. With the default lease,
+/// it is renewed at every third confirmation, once a second. So no belief outlives a mark by more
 /// than a second.
 pub const LONGEST_LOOK: Duration = Duration::from_millis(660);
 /// If the cache lacks answers of more students than this, all schedules become void instead of
 /// theirs.
 pub const MOST_UNSHOWN: usize = 1_000;
-/// What a mark without a student has for a season where a shard must only look up the active season
-/// and the retired questions again. No season is called so.
+/// The season of a mark without a student, if a shard must only look up the active season and the
+/// retired questions again. No season has this name.
 pub const SEASON_MARK: &str = ":season";
-/// A confirmation that a process has known for this many leases is too old, whatever the server's
-/// clock says.
+/// A process that has known a confirmation for more than this many leases ignores it, whatever the
+/// server's clock says.
 const MOST_LEASES: u32 = 2;
 
 /// A student whose cached schedule lacks an answer that counts, or may lack one.
@@ -24,8 +23,8 @@ pub struct Unshown {
     pub player: String,
     /// The season.
     pub season: String,
-    /// The order of the newest answer, if it is unknown whether the schedule has it; `None`: the
-    /// schedule lacks one.
+    /// The order of the newest answer, if it is unknown whether the schedule has it. `None`: the
+    /// schedule lacks an answer.
     pub newest: Option<i64>,
 }
 
@@ -51,7 +50,7 @@ impl Unshown {
 /// The result of a look at MariaDB.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// False once no process believes the cache.
+    /// False if no process believes the cache any more.
     pub is_believed: bool,
     /// The students whose schedules lack an answer.
     pub unshown: Vec<Unshown>,
@@ -62,16 +61,16 @@ pub struct Look {
 pub enum Repair {
     /// Nothing.
     Nothing,
-    /// Drop the schedules of these students that lack an answer, and forget the season where it has
-    /// changed.
+    /// Drop the schedules of these students that lack an answer, and forget the active season if it
+    /// has changed.
     Drop,
     /// Begin a new generation: all schedules are void.
     Renew,
 }
 
 impl Look {
-    /// Marks of some students do not affect the others; all schedules become void only if many lack
-    /// an answer.
+    /// What must be done after this look. Marks of some students do not affect the others: all
+    /// schedules become void only if many lack an answer.
     pub fn repair(&self) -> Repair {
         let lacking = self.unshown.iter().filter(|one| one.newest.is_none()).count();
         if lacking > MOST_UNSHOWN || self.unshown.iter().any(Unshown::is_of_all) {
@@ -85,8 +84,8 @@ impl Look {
 }
 
 /// How long cached schedules may still be believed once a mark is in MariaDB: as long as a
-/// confirmation lives, plus as long as a look is shared, unless the journal was told that it no
-/// longer is.
+/// confirmation lasts, plus as long as a look is shared. If the journal was told to end the shared
+/// look, only the former.
 pub fn longest_belief(lease: Duration, is_journal_told: bool) -> Duration {
     if is_journal_told { lease } else { LONGEST_LOOK + lease }
 }
@@ -99,7 +98,7 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// Whether a confirmation counts. A server whose clock is set back would keep it for too long.
+    /// Whether a confirmation counts. A server whose clock is set back would keep it too long.
     pub fn is_fresh(&mut self, token: &str, lease: Duration, now: Instant) -> bool {
         if token.is_empty() {
             return false;

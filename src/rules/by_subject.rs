@@ -1,18 +1,18 @@
-//! Where a question stands in its student's sorted set by subject. Pure.
+//! The score of a question in its student's sorted set by subject. Pure.
 //!
-//! Each subject of the student has a number, from 1. Its questions are one range of scores, in the
-//! order of their dates, so one subject is read as all of them are. The set holds the numbers
-//! itself, as scores of members that no question is called like, so it needs nothing beside it.
-//! Questions without a subject are not in it.
+//! Each subject of the student has a number, from 1. Its questions are one range of scores, ordered
+//! by date, so one subject is read in the same way as all of them. The set also holds the subjects'
+//! numbers, as scores of members that cannot be question ids. Questions without a subject are not
+//! in it.
 
-/// The highest number of a subject: beyond it scores are not exact, which are doubles.
+/// The highest number of a subject: beyond it, scores are not exact, because they are doubles.
 pub const MOST_SUBJECTS: usize = (1 << 13) - 1;
 
-/// How many places a subject has, one for each second. The scripts know it as 2 ^ 39.
+/// How many places a subject has, one for each second. The Lua scripts have it as 2 ^ 39.
 const PLACES: i64 = 1 << 39;
 
 /// The first second that has a place, before the year 1000: the table has no date outside of the
-/// years 1000 to 9999. Those that are set by hand outside of them have the first or last place.
+/// years 1000 to 9999. Dates outside of the range get the first or last place.
 const FIRST: i64 = -(1 << 35);
 
 /// A date's place among those of a subject.
@@ -25,7 +25,7 @@ pub fn score(number: usize, next_review: i64) -> f64 {
     (number as f64) * (PLACES as f64) + place(next_review) as f64
 }
 
-/// What the cache keeps of a subject or topic beside the questions: no question is called so.
+/// The member that stands for a subject or topic among the questions: no question id has a NUL.
 pub fn member(name: &str) -> String {
     format!("\0{name}")
 }

@@ -9,28 +9,28 @@ use crate::error::{Error, Result};
 /// The most days of a forecast.
 pub const MOST_DAYS: u32 = 365;
 
-/// The days, and the moments that a forecast counts up to.
+/// The days, and the times up to which a forecast counts.
 #[derive(Clone, Debug)]
 pub struct Calendar {
     days: Vec<Date>,
-    /// In Unix seconds, ascending: where today begins, the second after now, where each day ends.
-    /// A question belongs to the first of them that it is due before.
+    /// In Unix seconds, ascending: the beginning of today, the second after now, the end of each
+    /// day. A question counts for the first of them that it is due before.
     ends: Vec<i64>,
 }
 
-/// How many questions are due when.
+/// How many questions are due on which day.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Workload {
-    /// On each day; what was due before counts for today.
+    /// On each day; overdue questions count for today.
     pub days: Vec<(Date, u64)>,
-    /// Since an earlier day.
+    /// Due since an earlier day.
     pub overdue: u64,
-    /// Now, the overdue ones included.
+    /// Due now, including the overdue ones.
     pub due_now: u64,
 }
 
 impl Calendar {
-    /// So many days, as they are now in Unix seconds.
+    /// This many days from today; `now` is in Unix seconds.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] unless they are 1 to [`MOST_DAYS`].
@@ -46,7 +46,7 @@ impl Calendar {
         Ok(Calendar { days: (0..days).map(on).collect(), ends })
     }
 
-    /// The moments up to which a forecast counts.
+    /// The times up to which a forecast counts, in Unix seconds.
     pub fn ends(&self) -> &[i64] {
         &self.ends
     }
@@ -67,8 +67,8 @@ impl Calendar {
             .collect()
     }
 
-    /// The workload, from how many questions are due before each end. Where the counts stop, the
-    /// last one holds.
+    /// The workload, from how many questions are due before each end. If counts are missing at the
+    /// end, the last one is used for them.
     pub fn workload(&self, before: &[u64]) -> Workload {
         let last = before.last().copied().unwrap_or(0);
         let before = |place: usize| before.get(place).copied().unwrap_or(last);
@@ -90,7 +90,7 @@ impl Workload {
         self.days.iter().map(|(_, due)| due).sum()
     }
 
-    /// Of so many times as many students.
+    /// The workload of `factor` times as many students.
     pub fn scaled(&self, factor: f64) -> Workload {
         let scaled = |count: u64| (count as f64 * factor).round() as u64;
         Workload {

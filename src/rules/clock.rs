@@ -1,4 +1,4 @@
-//! Time: the present in UTC, and the site's own zone, in which Frappe stores naive dates.
+//! Time: the current time in UTC, and the site's time zone, in which Frappe stores naive dates.
 //!
 //! A naive date is turned into Unix time by one fixed rule (the earlier of two readings when clocks
 //! go back, the later side of the gap when they go forward), so cache and database always agree.
@@ -11,7 +11,7 @@ use jiff::{Timestamp, ToSpan};
 
 use crate::error::{Error, Result};
 
-/// The present as Unix time in microseconds (UTC).
+/// The current Unix time in microseconds (UTC).
 pub fn now_us() -> i64 {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(elapsed.as_micros()).unwrap_or(i64::MAX)
@@ -35,22 +35,23 @@ impl SiteZone {
         })
     }
 
-    /// Unix seconds to the naive date that Frappe stores.
+    /// Converts Unix seconds to the naive date that Frappe stores.
     pub fn naive(&self, unix_seconds: i64) -> DateTime {
         self.0.to_datetime(Timestamp::from_second(unix_seconds).unwrap_or(Timestamp::UNIX_EPOCH))
     }
 
-    /// A naive date of the site to Unix seconds.
+    /// Converts a naive date of the site to Unix seconds.
     pub fn unix(&self, naive: DateTime) -> i64 {
         self.0.to_ambiguous_timestamp(naive).compatible().map_or(0, Timestamp::as_second)
     }
 
-    /// The site's day at a moment.
+    /// The site's day at this time.
     pub fn day(&self, unix_seconds: i64) -> Date {
         self.naive(unix_seconds).date()
     }
 
-    /// How many of the site's days a moment is after another; 0 if it is before it.
+    /// How many of the site's days lie between two times in Unix seconds; 0 if `later` is before
+    /// `earlier`.
     pub fn days_between(&self, earlier: i64, later: i64) -> u32 {
         let hours = self.day(later).duration_since(self.day(earlier)).as_hours();
         u32::try_from(hours / 24).unwrap_or(0)
@@ -66,8 +67,8 @@ impl SiteZone {
     pub fn text(&self, unix_seconds: i64) -> String {
         let naive = self.naive(unix_seconds);
         let mut text = String::with_capacity(19);
-        // By hand: every answer has forty of these, and format! would take longer than all the
-        // rest.
+        // By hand: a list of due questions has forty of these, and format! would take longer than
+        // all the rest.
         push_digits(&mut text, naive.year().unsigned_abs(), 4);
         for (separator, part) in [
             ('-', naive.month()),

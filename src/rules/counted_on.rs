@@ -14,8 +14,8 @@ pub enum Before {
     Record {
         /// Its stability.
         rung: u8,
-        /// Its memory, if that is known: not if another answer of the submission came before to
-        /// the same question.
+        /// Its memory, if known. It is unknown after another answer of the submission to the same
+        /// question.
         memory: MemoryState,
     },
     /// Nothing: an edit that came after the answer overrides it.
@@ -35,8 +35,8 @@ pub fn counts_on(states: &States, entry: &Entry) -> Vec<Before> {
     before_each(entry, standing.collect())
 }
 
-/// What each answer of an entry counts on, one after the other, if this is what stands of the
-/// entry's questions, in their order.
+/// What each answer of an entry counts on, if its first answers to the questions count on
+/// `standing`, which is in the order of the entry's questions.
 fn before_each(entry: &Entry, mut standing: Vec<Before>) -> Vec<Before> {
     let answers = entry.submission.answers.iter().map(|answer| {
         let id = answer.question_id.as_str();

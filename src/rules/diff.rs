@@ -7,37 +7,37 @@ use super::head::Head;
 use super::hidden::Hidden;
 use crate::rules::review::Review;
 
-/// All that is cached of one student.
+/// Everything that is cached of one student.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CachedSchedule {
     /// Whether there is anything.
     pub is_there: bool,
-    /// The generation in which it says that it is complete.
+    /// The generation in which the schedule is marked as complete.
     pub marker: Option<f64>,
-    /// What it was computed from.
+    /// Which answers the schedule has.
     pub head: Option<Head>,
-    /// The version of the site's retired questions that it has.
+    /// The version of the site's retired questions that it was updated to.
     pub retired: u64,
     /// The date of each question, each question once.
     pub dates: Vec<(Vec<u8>, f64)>,
-    /// What belongs to each question beside its date, each question once.
+    /// The detail of each question, each question once.
     pub details: Vec<(Vec<u8>, Vec<u8>)>,
-    /// The fence of a load that nothing has broken through.
+    /// The fence of a load, if no answer has removed it.
     pub fence: Option<String>,
 }
 
-/// What is wrong in schedules, in records.
+/// How many records of schedules are wrong, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// All records that either side has.
+    /// Records that either side has.
     pub records: u64,
-    /// The cache lacks them.
+    /// Records that the cache lacks.
     pub missing: u64,
-    /// The cache has them, and nothing else does.
+    /// Records that only the cache has.
     pub ghost: u64,
-    /// The cache has another date.
+    /// Records with another date in the cache.
     pub wrong_date: u64,
-    /// The date is right; the stability, subject, topic, last review or memory is not.
+    /// Records with the right date, but a wrong stability, subject, topic, last review or memory.
     pub wrong_state: u64,
 }
 
@@ -63,27 +63,27 @@ impl AddAssign for Differences {
 pub struct Comparison {
     /// What is wrong.
     pub differences: Differences,
-    /// The states that the schedule has and nothing else, by their ids: newer than what is known of
-    /// their questions.
+    /// States that only the schedule has, sorted by id: they are newer than the records of their
+    /// questions.
     pub only_cached: Vec<Review>,
 }
 
 /// What the cache has of a record.
 #[derive(Clone, Copy, Default)]
 struct Seen {
-    /// Whether its date is right; `None`: it has none.
+    /// Whether its date is right; `None`: it has no date.
     is_date_right: Option<bool>,
     is_state_right: bool,
 }
 
 /// Compares a schedule with the records of its student.
 ///
-/// Nearly all of it is right, so that is what costs little: one table, of the records, in which
-/// what is cached is looked up, and details are read only where their text is not the expected one.
+/// Nearly all of it is right, so the right case must be cheap: cached items are looked up in one
+/// table of the records, and details are parsed only if their text is not the expected one.
 ///
 /// # Arguments
-/// `hidden`: what is hidden from the student. Of what has changed since the schedule's version
-/// either date is right.
+/// `hidden`: what is hidden from the student. A change since the schedule's version makes either
+/// date right.
 pub fn compare(cached: &CachedSchedule, records: &[Review], hidden: Hidden<'_>) -> Comparison {
     let ids = records.iter().map(|review| review.question_id.as_bytes());
     let places: HashMap<&[u8], usize> = ids.zip(0..).collect();
@@ -129,14 +129,14 @@ pub fn compare(cached: &CachedSchedule, records: &[Review], hidden: Hidden<'_>) 
     Comparison { differences: found, only_cached }
 }
 
-/// Whether two states differ in nothing but that one has no memory: an older memora cached or wrote
-/// it, and the next answer gives it one.
+/// Whether two states differ only in that one has no memory: an older memora cached or wrote it,
+/// and the next answer gives it one.
 fn is_without_memory(cached: &Review, record: &Review) -> bool {
     cached.memory.is_known() != record.memory.is_known()
         && *cached == Review { memory: cached.memory, ..record.clone() }
 }
 
-/// A cached state; `None` when it is something else.
+/// Parses a cached state; `None` if it is something else.
 fn read(id: &[u8], detail: &[u8]) -> Option<Review> {
     Review::from_detail(std::str::from_utf8(id).ok()?, std::str::from_utf8(detail).ok()?)
 }
@@ -166,7 +166,7 @@ mod tests {
         for place in [1, 3] {
             schedule.dates[place].1 = NEVER;
         }
-        // Either is right of what was retired since.
+        // For a question retired since, either date is right.
         assert_eq!(wrong(&schedule), 0);
         schedule.retired = 2;
         assert_eq!(wrong(&schedule), 1);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is planted is found, each under its name.
+        /// Every planted error is found, and counted under its name.
         #[test]
         fn planted_errors_are_counted(kinds in proptest::collection::vec(0..7usize, 0..200)) {
             let records: Vec<Review> =
@@ -237,7 +237,7 @@ mod tests {
             let nothing = (Retired::default(), HashSet::new());
             let found = compare(&schedule, &records, hidden(&nothing));
             prop_assert_eq!(found.differences, expected);
-            // Of a ghost nothing else knows, and of a newer state.
+            // Ghosts, and states newer than their records.
             let mut only_cached: Vec<Review> = (0..kinds.len())
                 .filter_map(|number| match kinds[number] {
                     1 => Some(review(number)),

@@ -1,8 +1,8 @@
 //! An entry: one submission on its way to the table. Pure.
 //!
 //! It has the answers as they were given, the states that they led to, and what those states were
-//! computed from. So code that merges entries knows which states are still valid, and can compute
-//! the others again (see [`crate::rules::lineage`]).
+//! computed from. So code that merges entries knows which states are still valid, and can recompute
+//! the others (see [`crate::rules::lineage`]).
 
 use std::collections::HashMap;
 
@@ -15,8 +15,8 @@ use crate::rules::memory::MemoryState;
 use crate::rules::review::Review;
 use crate::rules::submission::Submission;
 
-/// What distinguishes a state of a question from its others: answers of one entry that were computed
-/// again lead to another one of the same order.
+/// Identifies a state of a question. The order alone does not: answers of one entry that were
+/// computed again lead to another state with the same order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct From {
     /// Its order.
@@ -28,13 +28,13 @@ pub struct From {
 }
 
 impl From {
-    /// Which state this is.
+    /// The identity of this state.
     pub fn of(review: &Review) -> From {
         let Review { answered_at_us: order, stability, memory, .. } = *review;
         From { order, stability, memory }
     }
 
-    /// Whether this is the same state. A memory that an older memora has not told may be any.
+    /// Whether this is the same state. An unknown memory, from an older memora, matches any.
     pub fn is(self, other: From) -> bool {
         (self.order, self.stability) == (other.order, other.stability)
             && (self.memory == other.memory || !self.memory.is_known() || !other.memory.is_known())
@@ -44,40 +44,41 @@ impl From {
 /// One submission.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Unique: its job id, and the name of its audit record.
+    /// Unique: the job id, and the name of the audit record.
     pub token: String,
     /// When the answers were given, Unix microseconds by the clock of the process that took them.
     pub at_us: i64,
     /// When it was kept, Unix microseconds by the clock of the server that keeps it. Not part of
-    /// its text.
+    /// the text.
     pub kept_at_us: i64,
     /// The order of the new states.
     pub order: i64,
-    /// What was known of the student.
+    /// The head of the student's schedule that the answers were computed on.
     pub base: Head,
-    /// False if no process could look for answers that the cache had missed.
+    /// False if the process could not look for answers that the cache lacks.
     pub is_sure: bool,
     /// The answers. Empty in an entry of the first version, which has only states, and for states
     /// that were set.
     pub submission: Submission,
     /// Their results.
     pub states: Vec<Review>,
-    /// Each question that the answers may change, with the state that was known of it; `None`:
-    /// there was none.
+    /// Each question that the answers may change, with its state before; `None`: it had none.
     pub from: Vec<(String, Option<From>)>,
     /// False in an entry of an older memora, whose states have no memories.
     pub remembers: bool,
     /// What the student was told, if the submission has a key.
     pub keyed: Option<Keyed>,
-    /// The known states of the questions that it changes, in their order, if it can be undone.
+    /// The previous states of the questions that it changes, sorted by question, if it can be
+    /// undone.
     pub before: Vec<Review>,
-    /// The token of the submission that it undoes: then it has its states from before.
+    /// The token of the submission that it undoes. Its states are then those before that
+    /// submission.
     pub undoes: Option<String>,
 }
 
 impl Entry {
-    /// An entry of answers that led from `known` states to others, which are in the order of the
-    /// questions.
+    /// An entry of answers that led from `known` to `states`, which are sorted by question. `at_us`
+    /// is the time of the answers in Unix microseconds.
     pub fn new(
         token: String,
         (at_us, order): (i64, i64),
@@ -130,14 +131,15 @@ impl Entry {
         }
     }
 
-    /// The same, so that it can be undone: with the known states of what it changes.
+    /// The same entry with the previous states of what it changes, so that it can be undone.
     pub fn that_can_be_undone(mut self, known: &HashMap<String, Review>) -> Entry {
         let before = self.states.iter().filter_map(|state| known.get(&state.question_id).cloned());
         self.before = before.collect();
         self
     }
 
-    /// States without what they were computed from: each counts if the table has nothing newer.
+    /// Whether it has only states, without what they were computed from: each counts if the table
+    /// has nothing newer.
     pub fn speaks_alone(&self) -> bool {
         self.submission.answers.is_empty() && self.from.is_empty()
     }
@@ -150,26 +152,26 @@ impl Entry {
         scheduling.ladder(known.or(subject.as_deref()))
     }
 
-    /// The same, kept at this time.
+    /// The same entry, kept at this time in Unix microseconds.
     pub fn kept_at(mut self, kept_at_us: i64) -> Entry {
         self.kept_at_us = kept_at_us;
         self
     }
 
-    /// What is left of a submission that has counted already, as an entry of another order: later
-    /// entries may have been computed from its states, and must be computed again.
+    /// What is left of a submission that has already counted as an entry of another order. Later
+    /// entries may have been computed from its states, and must be recomputed.
     pub fn counted(mut self) -> Entry {
         self.submission.answers.clear();
         self.states.clear();
         self
     }
 
-    /// Whether its submission has counted as another entry.
+    /// Whether its submission has already counted as another entry.
     pub fn has_counted(&self) -> bool {
         self.submission.answers.is_empty() && self.states.is_empty() && !self.from.is_empty()
     }
 
-    /// The same with only the answers to one question, without its stage.
+    /// The same entry with only the answers to one question, and without the question's stage.
     pub fn only(&self, question_id: &str) -> Entry {
         let mut part = self.clone();
         part.submission.answers.retain(|answer| answer.question_id == question_id);
@@ -180,7 +182,7 @@ impl Entry {
     }
 }
 
-/// Distinguishes students in tokens that are made from their answers: 16 hexadecimal digits.
+/// Identifies a student and season in tokens: 16 hexadecimal digits.
 pub fn fingerprint(player: &str, season: &str) -> String {
     format!("{:.16x}", Sha256::digest(format!("{player}\0{season}").as_bytes()))
 }

@@ -11,20 +11,20 @@ use crate::rules::review::Review;
 use crate::rules::scheduling::Scheduling;
 use crate::rules::submission::Submission;
 
-/// The version of the form that is written.
+/// The version of the format that is written.
 const VERSION: u8 = 2;
 
 impl Entry {
     /// The entry as text.
     ///
     /// # Errors
-    /// Never, as far as serde_json can tell.
+    /// That of serde_json, which these types do not cause.
     pub fn to_text(&self) -> serde_json::Result<String> {
         serde_json::to_string(&Written::of(self))
     }
 
-    /// Reads an entry, in the present form or an older one. `id` is the name for one without its
-    /// own.
+    /// Reads an entry in the present format or an older one. `id` is the token for an entry without
+    /// its own.
     ///
     /// # Errors
     /// The reason, for the administrator, if memora did not write the text.
@@ -41,8 +41,8 @@ impl Entry {
     }
 }
 
-/// The stored form: each question's name once, everything else by its number. The names are short,
-/// because there are millions of entries.
+/// The stored format: each question's name once, then referred to by number. The field names are
+/// short, because there are millions of entries.
 #[derive(Deserialize)]
 struct Wire {
     v: u8,
@@ -62,25 +62,25 @@ struct Wire {
     i: Vec<String>,
     /// Answers: question, kind, attempts, milliseconds.
     a: Vec<WireAnswer>,
-    /// The ladders, or FSRS, that they count on.
+    /// How the season schedules them.
     #[serde(default)]
     l: Scheduling,
     /// What FSRS's dates are spread by.
     #[serde(default)]
     p: u32,
-    /// Their qualities, where clients gave any. Older processes ignore them.
+    /// Their qualities, if clients gave any. Older processes ignore them.
     #[serde(default)]
     q: Vec<Option<u8>>,
     /// When each answer was given, if any client said so: seconds before the entry's time.
     #[serde(default)]
     w: Vec<i64>,
-    /// The key's part.
+    /// What the student was told, if the submission has a key.
     #[serde(default)]
     k: Option<Keyed>,
-    /// The states before, where it can be undone. Older processes ignore them.
+    /// The states before, if it can be undone. Older processes ignore them.
     #[serde(default)]
     r: Vec<WireState>,
-    /// The token of what it undoes. An older process takes it for states that were set.
+    /// The token of what it undoes. An older process treats the entry as states that were set.
     #[serde(default)]
     x: Option<String>,
     /// Names of subjects and topics.
@@ -91,15 +91,15 @@ struct Wire {
     /// Their memories. Older processes have none, and ignore them.
     #[serde(default)]
     d: Option<Vec<u64>>,
-    /// States before, in the order of the questions: by how much the order is below the base's,
-    /// and the stability.
+    /// States before, sorted by question: by how much the order is below the base's, and the
+    /// stability.
     f: Vec<Option<WireFrom>>,
     /// Their memories.
     #[serde(default)]
     e: Vec<u64>,
 }
 
-/// [`Wire`] on its way out: it copies no text.
+/// [`Wire`] for writing: it borrows its texts.
 #[derive(Serialize)]
 struct Written<'a> {
     v: u8,
@@ -269,7 +269,7 @@ impl Wire {
             e,
         } = self;
         if v != VERSION {
-            return Err(format!("the entry is of version {v}, which this memora does not know"));
+            return Err(format!("the entry has version {v}, which this memora does not know"));
         }
         let name = |place: usize| {
             ids.get(place)

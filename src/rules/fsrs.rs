@@ -1,13 +1,13 @@
 //! FSRS-6: how well a student remembers a question, and when it is due. Pure: no server, no clock.
 //!
-//! The memory of a question is two numbers. *Stability* is how many days it takes until the student
-//! still knows it with a probability of 90%. *Difficulty*, from 1 to 10, is how little an answer
-//! adds to the stability. Each answer has a grade; the grade, and the probability with which the
-//! student could be expected to know the answer, change both.
+//! The memory of a question is two numbers. *Stability* is the number of days after which the
+//! student still knows it with a probability of 90%. *Difficulty*, from 1 to 10, is how little an
+//! answer adds to the stability. Each answer has a grade. The grade, and the probability that the
+//! student knew the answer, change both.
 //!
 //! The formulas are those that the authors of FSRS publish
 //! (<https://github.com/open-spaced-repetition/fsrs4anki/wiki/The-Algorithm>), in single precision,
-//! in which its parameters are trained.
+//! as in training.
 
 use serde::{Deserialize, Serialize};
 
@@ -93,7 +93,7 @@ impl Grade {
         }
     }
 
-    /// As the formulas count it.
+    /// Its number in the formulas.
     fn number(self) -> f32 {
         f32::from(self as u8)
     }
@@ -130,17 +130,17 @@ pub struct Parameters {
     relearned: f32,
     /// w12: how much less it is for a greater difficulty.
     relearned_by_difficulty: f32,
-    /// w13: how much of the stability before it keeps.
+    /// w13: how much of the previous stability it keeps.
     relearned_by_stability: f32,
-    /// w14: how much more it is of what was nearly forgotten.
+    /// w14: how much greater it is if the question was nearly forgotten.
     relearned_by_forgetting: f32,
-    /// w15: the share of the gain that a hard answer has.
+    /// w15: the share of the gain that a hard answer gets.
     hard_share: f32,
     /// w16: how many times the gain an easy answer has.
     easy_bonus: f32,
-    /// w17: how much a grade changes the stability on the day of the answer before.
+    /// w17: how much a grade changes the stability on the day of the previous answer.
     same_day_step: f32,
-    /// w18: from which grade on it grows then.
+    /// w18: from which grade on the stability then grows.
     same_day_shift: f32,
     /// w19: how much less it changes a greater stability.
     same_day_saturation: f32,
@@ -149,7 +149,7 @@ pub struct Parameters {
 }
 
 impl Default for Parameters {
-    /// What fits learners on average, as the authors of FSRS-6 publish it.
+    /// The published defaults of FSRS-6, which fit learners on average.
     fn default() -> Self {
         Parameters::from([
             0.212, 1.2931, 2.3065, 8.2956, 6.4133, 0.8334, 3.0194, 0.001, 1.8722, 0.1666, 0.796,
@@ -185,7 +185,7 @@ impl From<[f32; 21]> for Parameters {
 impl TryFrom<Vec<f32>> for Parameters {
     type Error = String;
 
-    /// Each in the bounds of training, beyond which the formulas may lead to no number.
+    /// Clamps each to the bounds of training, beyond which the formulas may give NaN.
     fn try_from(given: Vec<f32>) -> Result<Parameters, String> {
         let given = <[f32; 21]>::try_from(given).ok();
         let given = given.filter(|given| given.iter().all(|number| number.is_finite()));
@@ -225,7 +225,7 @@ impl From<Parameters> for Vec<f32> {
 }
 
 impl Parameters {
-    /// The probability that a question is known, so many days after its last answer.
+    /// The probability that a question is known this many days after its last answer.
     pub fn recall(&self, stability: f32, days: f32) -> f32 {
         (days / stability * self.forgetting() + 1.0).powf(-self.decay)
     }
@@ -235,8 +235,8 @@ impl Parameters {
         stability / self.forgetting() * (retention.powf(-self.decay.recip()) - 1.0)
     }
 
-    /// The memory after an answer with this grade. `before` is the memory after the answer before
-    /// it and the days since then (0 on the same day); `None` for a first answer.
+    /// The memory after an answer with this grade. `before` is the memory after the previous answer
+    /// and the days since then (0 on the same day); `None` for a first answer.
     pub fn after(&self, before: Option<(Memory, u32)>, grade: Grade) -> Memory {
         let Some((memory, days)) = before else {
             let stability = self.first_stability[grade as usize - 1];
@@ -254,13 +254,13 @@ impl Parameters {
         bounded(after, self.difficulty(difficulty, grade))
     }
 
-    /// The memory of a question of which only the days of its rung on the ladder are known: as if
-    /// they were right for it, and it neither easy nor hard.
+    /// The memory of a question of which only the days of its rung are known, as if they were its
+    /// stability, and with the difficulty of a first hard answer.
     pub fn of_rung(&self, days: u16) -> Memory {
         bounded(days.into(), self.first_difficulty(Grade::Hard))
     }
 
-    /// How steep the curve is, so that it is at 90% after as many days as the stability says.
+    /// The factor of the curve that makes it 90% after as many days as the stability.
     fn forgetting(&self) -> f32 {
         (KNOWN_AFTER_STABILITY.ln() / -self.decay).exp() - 1.0
     }
@@ -291,8 +291,7 @@ impl Parameters {
         stability * (1.0 + self.gain.exp() * ease * saturation * surprise * by_grade)
     }
 
-    /// The stability after a wrong answer on a later day: never more than a wrong and a right
-    /// answer on one day leave.
+    /// The stability after a wrong answer on a later day, with the limit of the published formula.
     fn relearned(&self, stability: f32, difficulty: f32, recall: f32) -> f32 {
         let by_difficulty = difficulty.powf(-self.relearned_by_difficulty);
         let kept = (stability + 1.0).powf(self.relearned_by_stability) - 1.0;
@@ -309,10 +308,10 @@ impl Parameters {
     }
 }
 
-/// The days until the next review: an interval as a whole number, at least a day and at most
-/// `longest`, spread by up to 5% so that a class's questions are not all due on one day. Of less
-/// than 20 days that is none; the longest are spread below `longest`. `seed` is the same for each
-/// answer of one student to one question.
+/// The days until the next review: an interval as a whole number from 1 to `longest`, spread by up
+/// to 5% so that a class's questions are not all due on one day. Intervals below 20 days are not
+/// spread, and the longest ones stay below `longest`. `seed` is the same for each answer of one
+/// student to one question.
 pub fn days_until_review(interval: f32, longest: u32, seed: u64) -> u32 {
     let share = (seed >> 40) as f64 / f64::from(1 << 23) - 1.0;
     let longest = f64::from(longest.max(1));
@@ -324,7 +323,7 @@ pub fn days_until_review(interval: f32, longest: u32, seed: u64) -> u32 {
     days
 }
 
-/// By how much of its interval a review is moved at most.
+/// The share of its interval by which a review is moved at most.
 const SPREAD: f64 = 0.05;
 
 fn bounded(stability: f32, difficulty: f32) -> Memory {
@@ -343,8 +342,8 @@ mod tests {
         (one - other).abs() / other.abs()
     }
 
-    /// 600,000 random steps: 2,000 sets of parameters, the first the default ones; with each a
-    /// question that is answered 75 times, each time with all four grades.
+    /// 600,000 random steps: 2,000 sets of parameters, the first of which is the default. With each
+    /// set, a question is answered 75 times, each time with all four grades.
     #[test]
     fn all_is_as_the_crate_fsrs_computes_it() {
         let mut random = fastrand::Rng::with_seed(21);

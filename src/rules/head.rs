@@ -1,5 +1,5 @@
-//! What is known of a student's answers when new ones are computed: the newest entry in each of the
-//! two places that keep answers until they are in the table. Pure.
+//! What is known of a student's answers when new ones are computed: the newest entry in both places
+//! that keep answers until they are in the table. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,15 +18,16 @@ pub struct Head {
     pub table: i64,
 }
 
-/// So two processes that compute from one head hardly ever choose the same order.
+/// Added at random, so that two processes that compute from one head hardly ever choose the same
+/// order.
 const SPREAD: u64 = 1 << 10;
 
 impl Head {
     /// The order of new answers: the time, but always after everything that is known. `now_us` is
     /// Unix time in microseconds; `random` is any number.
     ///
-    /// It names a state, and says which of two came later if one was computed from the other. Dates
-    /// never come from it.
+    /// The order identifies a state, and tells which of two states came later if one was computed
+    /// from the other. Dates never depend on it.
     pub fn next_order(self, now_us: i64, random: u64) -> i64 {
         let spread = i64::try_from(random % SPREAD).unwrap_or(0);
         now_us.max(self.order.saturating_add(1 + spread))
@@ -59,7 +60,7 @@ impl fmt::Display for Head {
 impl FromStr for Head {
     type Err = std::num::ParseIntError;
 
-    /// Reads what [`Head`] displays, padded or not; a single number, as older versions cached it,
+    /// Parses what [`Head`] displays, padded or not. A single number, as older versions cached it,
     /// is an order.
     fn from_str(text: &str) -> Result<Head, Self::Err> {
         let mut parts = text.trim().split(':');

@@ -1,8 +1,8 @@
-//! Questions that are due for nobody, because the site has retired them, or not for one student,
-//! who has suspended them. Pure.
+//! Questions that are never due: for nobody, because the site has retired them, or not for one
+//! student, who has suspended them. Pure.
 //!
-//! Their records stay, and answers to them count. In the cache such a question has the score
-//! [`NEVER`], which is after every date, so nothing that reads a schedule by date finds it.
+//! Their records stay, and answers to them count. In the cache, such a question has the score
+//! [`NEVER`], which is after every date, so no read by date finds it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -23,8 +23,8 @@ pub struct Retired {
 }
 
 impl Retired {
-    /// What the site has of them: questions, the version of the last change of each, and whether it
-    /// is retired. The last version may stand for itself, with no question's name.
+    /// From the site's changes: each question, the version of its last change, and whether it is
+    /// retired. An empty name only tells the last version.
     pub fn new(changes: impl IntoIterator<Item = (String, u64, bool)>) -> Retired {
         let mut changes: HashMap<String, (u64, bool)> = changes
             .into_iter()
@@ -35,7 +35,7 @@ impl Retired {
         Retired { version, changes }
     }
 
-    /// All of it as a text; no question has NUL in its name.
+    /// All of it as text, separated by NULs, which no question id has.
     pub fn to_text(&self) -> String {
         let mut text = self.version.to_string();
         for (id, (version, is_retired)) in &self.changes {
@@ -44,7 +44,7 @@ impl Retired {
         text
     }
 
-    /// Reads what [`Retired::to_text`] wrote. `None` when it is something else.
+    /// Parses what [`Retired::to_text`] wrote; `None` if it is something else.
     pub fn read(text: &str) -> Option<Retired> {
         let mut parts = text.split('\0');
         let version = parts.next()?.parse().ok()?;
@@ -100,8 +100,8 @@ impl Hidden<'_> {
         if self.has(&review.question_id) { NEVER } else { review.next_review as f64 }
     }
 
-    /// The score in a sorted set that has the changes up to an earlier version. `None`: either is
-    /// right, because the question has changed since, and the next read changes the score.
+    /// The score in a sorted set that has the changes up to an earlier version. `None`: either
+    /// score is right, because the question has changed since, and the next read updates it.
     pub fn score_in(&self, review: &Review, version: u64) -> Option<f64> {
         let id = review.question_id.as_str();
         if self.suspended.contains(id) {
@@ -111,7 +111,7 @@ impl Hidden<'_> {
         Some(if is_retired { NEVER } else { review.next_review as f64 })
     }
 
-    /// The questions that are left.
+    /// The reviews whose questions are not hidden.
     pub fn shown(&self, mut reviews: Vec<Review>) -> Vec<Review> {
         if self.retired.version > 0 || !self.suspended.is_empty() {
             reviews.retain(|review| !self.has(&review.question_id));

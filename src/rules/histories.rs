@@ -1,5 +1,5 @@
-//! What students of a season answered, question by question, as training needs it: of all of them,
-//! or, if that is too much, of a share of the students. Pure.
+//! The answers of a season's students by question, for training. If all answers are too many, those
+//! of a random share of the students. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -10,14 +10,14 @@ use super::counted_on::Before;
 use super::fsrs::Grade;
 use super::ladder::stability_after_lesson;
 
-/// One answer: what does not depend on a ladder.
+/// The part of an answer that does not depend on a ladder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answered {
     /// When, Unix time in seconds.
     pub at: i64,
     /// Milliseconds it took.
     duration_ms: u32,
-    /// `None`: it was right, and its duration says how well it was known.
+    /// `None`: it was right, and its duration tells how well it was known.
     grade: Option<Grade>,
 }
 
@@ -55,7 +55,7 @@ pub struct History {
 #[derive(Debug)]
 pub struct Histories {
     most: usize,
-    /// Of 2 to the power of this many students, one is taken.
+    /// One of 2 to the power of this many students is taken.
     halvings: u32,
     answers: usize,
     students: HashSet<String>,
@@ -63,7 +63,7 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// None yet; at most about this many answers will be kept.
+    /// No histories yet; about this many answers will be kept at most.
     pub fn of_at_most(answers: usize) -> Histories {
         Histories {
             most: answers,
@@ -74,8 +74,8 @@ impl Histories {
         }
     }
 
-    /// Takes the answers of a submission, unless its student is not among those who are taken.
-    /// Submissions of a student come in the order in which they were taken.
+    /// Adds the answers of a submission, if its student is among those who are taken. The
+    /// submissions of a student must be added in their order.
     pub fn add(&mut self, student: &str, logged: &[LoggedAnswer]) {
         let of = hash(&student);
         if !is_taken(of, self.halvings) {
@@ -96,8 +96,8 @@ impl Histories {
                         self.students.insert(student.to_owned());
                     }
                 }
-                // Of a question whose first answers are not in the log, nobody knows how well it
-                // was known.
+                // Without its first answers in the log, it is unknown how well the question was
+                // known.
                 Before::Record { .. } => {
                     if let Some(history) = self.histories.get_mut(&key) {
                         history.answers.push(answer);
@@ -129,8 +129,8 @@ impl Histories {
         self.students.iter().map(String::as_str)
     }
 
-    /// The histories by group, each in the same order whenever they are asked for: `group_of` has
-    /// the group of the questions that are not of the first one, by [`key`]. Of `groups`.
+    /// The histories in `groups` groups, always in the same order. `group_of` has the group of each
+    /// question that is not in the first one, by [`key`].
     pub fn into_groups(self, group_of: &HashMap<u64, usize>, groups: usize) -> Vec<Vec<History>> {
         let mut all: Vec<(u64, History)> = self.histories.into_iter().collect();
         all.sort_unstable_by_key(|(key, _)| *key);
@@ -145,13 +145,13 @@ impl Histories {
     }
 }
 
-/// By what a question of a student is known here.
+/// Identifies a question of a student.
 pub fn key(student: &str, question_id: &str) -> u64 {
     hash(&(student, question_id))
 }
 
-/// The same in each process. Two of a million questions share one with a probability of 1 in
-/// 30 million, and that would mix two histories.
+/// The same in each process. Two of a million questions share a hash with a probability of 1 in 30
+/// million, which would mix their histories.
 fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);

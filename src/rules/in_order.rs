@@ -1,20 +1,20 @@
-//! In which order the entries count that wait in both places, and which of them count. Pure.
+//! The order in which waiting entries of both places count, and which of them count. Pure.
 
 use std::collections::{HashMap, HashSet};
 
 use crate::rules::acknowledgement::has_key;
 use crate::rules::entry::Entry;
 
-/// Sorts the entries that wait in both places by the order in which they count: those of the
-/// journal's stream in its order, those of `memora_journal` by their ids.
+/// Merges the entries that wait in both places into the order in which they count. Entries of the
+/// journal's stream stay in its order, those of `memora_journal` are sorted by id.
 ///
 /// A process writes to the table only entries that the stream did not take. So an entry of the
 /// stream that does not know one of the table came before it, or at the same time. A submission
-/// that is in both places, because the stream's reply came too late, counts once, from the time
-/// when the first of the two took it. So does one that is in the stream twice, because it was sent
-/// again after a drain had removed it. A journal that comes back may have a submission with a key that
-/// was taken again since, as an entry of another order: the first one counts, and leaves the
-/// other's order.
+/// that is in both places, because the stream's reply came too late, counts once, from the earlier
+/// time. So does a submission that is in the stream twice, because it was sent again after a drain
+/// had removed it. A journal that comes back may have a submission with a key that has since been
+/// taken again as an entry of another order. Then the first one counts, and the other only leaves
+/// its order.
 pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Entry> {
     let mut seen = HashSet::with_capacity(stream.len());
     stream.retain(|entry| seen.insert((entry.token.clone(), entry.order)));
@@ -45,8 +45,8 @@ pub fn in_order(mut stream: Vec<Entry>, mut table: Vec<(i64, Entry)>) -> Vec<Ent
     ordered.into_iter().map(once).collect()
 }
 
-/// What of an entry must still count, given the submissions that are in the table. One with a key
-/// may be there as an entry of another order.
+/// The part of an entry that must still count, given the submissions that are in the table. A
+/// submission with a key may be there as an entry of another order.
 pub fn left_of(entry: &Entry, written: &HashSet<String>) -> Option<Entry> {
     match written.contains(&entry.token) {
         false => Some(entry.clone()),
@@ -54,8 +54,9 @@ pub fn left_of(entry: &Entry, written: &HashSet<String>) -> Option<Entry> {
     }
 }
 
-/// Whether an entry of the table counts before one of the stream: that one knows it. Only if no
-/// process could look, and neither knows the other, the clocks of the two servers decide.
+/// Whether an entry of the table counts before one of the stream. It does if the latter knows it.
+/// The clocks of the two servers decide only if the process could not look and neither entry knows
+/// the other.
 fn comes_before(id: i64, of_table: &Entry, of_stream: &Entry) -> bool {
     let knows_it = of_table.base.journal >= of_stream.order;
     id <= of_stream.base.table

@@ -1,5 +1,5 @@
-//! The scheduling rules of spec section 3, with the rungs and thresholds that a season chooses. Pure:
-//! no server, no clock.
+//! The scheduling rules of spec section 3, with the rungs and thresholds that a season chooses.
+//! Pure: no server, no clock.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub const LOWEST_STABILITY: u8 = 1;
 /// The highest stability: the rung at the top of the longest ladder.
 pub const HIGHEST_STABILITY: u8 = 6;
-/// The fewest rungs of a ladder, which are those of the spec's.
+/// The fewest rungs of a ladder, as many as in the spec.
 pub const FEWEST_RUNGS: u8 = 4;
 /// The assumed duration of an answer without one, in milliseconds.
 pub const DEFAULT_DURATION_MS: u64 = 3_000;
@@ -23,9 +23,9 @@ const LONGEST_DAYS: u16 = 365;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Ladder {
-    /// A right answer that takes less climbs two rungs.
+    /// A right answer that takes fewer milliseconds climbs two rungs.
     fast_ms: u64,
-    /// A right answer that takes longer climbs none.
+    /// A right answer that takes more milliseconds climbs none.
     slow_ms: u64,
     /// Days until the next review for each rung; 0 where there is no rung.
     days: [u16; HIGHEST_STABILITY as usize],
@@ -83,7 +83,7 @@ impl Ladder {
         self.days.iter().fold(0, |count, days| count + u8::from(*days > 0))
     }
 
-    /// Milliseconds: a right answer that takes less is fast, one that takes longer slow.
+    /// In milliseconds: a right answer below the first is fast, one above the second is slow.
     pub fn thresholds(&self) -> (u64, u64) {
         (self.fast_ms, self.slow_ms)
     }
@@ -185,7 +185,7 @@ mod tests {
         // The slow reader of 9 seconds climbs, and nobody climbs two rungs.
         assert_eq!([climbed(1, 9_000), climbed(4, 1), climbed(6, 1)], [(2, 2), (5, 16), (6, 32)]);
         assert_eq!(climbed(4, 20_001), (4, 8));
-        // Above the top of a ladder that has become shorter.
+        // A stability above the top of a ladder that was shortened.
         let spec = Ladder::default();
         assert_eq!(spec.stability_after_answer(6, true, 9_000), 4);
         assert_eq!(spec.days_after_answer(6), 14);

@@ -1,21 +1,21 @@
-//! How long students' calls take, and how long what they sent waits to be in MariaDB, over all
+//! How long students' calls take, and how long submissions wait to be written to MariaDB, over all
 //! processes of a site.
 //!
-//! A process counts its calls by kind and duration, and adds what has gathered to the cache's Redis
-//! every few seconds, in passing. What a process counted last is lost when it ends; so is all of it
-//! when the cache is flushed. It is for charts, not for accounts.
+//! A process counts its calls by kind and duration, and adds the counts to the cache's Redis every
+//! few seconds, during a call. A process that ends loses its last counts, and flushing the cache
+//! loses all of them. They are for charts, not for exact accounts.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A call lasts at most so many microseconds to be counted in this place; the last place has no
-/// end.
+/// The longest duration, in microseconds, that is counted in each place; the last place has no
+/// bound.
 pub const BOUNDS_US: [u64; 22] = [
     100, 200, 300, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 7_000, 10_000, 15_000, 20_000,
     30_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000,
 ];
-/// The same of [`Call::Persistence`], which takes seconds. 300 s is the promise.
+/// The same for [`Call::Persistence`], which takes seconds. 300 s is what memora promises.
 pub const PERSISTENCE_BOUNDS_US: [u64; BOUNDS_US.len()] = [
     10_000,
     20_000,
@@ -42,14 +42,14 @@ pub const PERSISTENCE_BOUNDS_US: [u64; BOUNDS_US.len()] = [
 ];
 const PLACES: usize = BOUNDS_US.len() + 1;
 
-/// A process adds its counts to Redis as often.
+/// How often a process adds its counts to Redis.
 const TELL_AFTER: Duration = Duration::from_secs(5);
-/// Counts are kept for so long each, in seconds.
+/// How many seconds each slot of counts covers.
 pub const SLOT_SECONDS: i64 = 600;
-/// And so many of them.
+/// How many slots are kept.
 pub const SLOTS: i64 = 144;
 
-/// What a student called for.
+/// What a call did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Call {
     /// A read that the cache answered.
@@ -62,8 +62,8 @@ pub enum Call {
     SafeModeRead,
     /// A submission.
     Submit,
-    /// No call, but what follows a submission: from the moment that the journal had it to the
-    /// commit that put it into MariaDB.
+    /// Not a call: the time from when the journal kept a submission to the commit that wrote it to
+    /// MariaDB.
     Persistence,
 }
 
@@ -90,7 +90,7 @@ impl Call {
         }
     }
 
-    /// The bounds that its counts are kept by, in microseconds.
+    /// The bounds of its places, in microseconds.
     pub fn bounds_us(self) -> &'static [u64; BOUNDS_US.len()] {
         match self {
             Call::Persistence => &PERSISTENCE_BOUNDS_US,
@@ -99,12 +99,12 @@ impl Call {
     }
 }
 
-/// How many calls of one kind lasted how long.
+/// The durations of the calls of one kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// By the bounds of the kind.
+    /// How many calls each place has, by the bounds of the kind.
     pub places: [u64; PLACES],
-    /// All of them together, in microseconds.
+    /// The sum of all durations, in microseconds.
     pub sum_us: u64,
 }
 
@@ -170,7 +170,7 @@ impl Recorder {
         self.sums_us[call as usize].fetch_add(micros, Ordering::Relaxed);
     }
 
-    /// Whether to tell Redis. True for one caller each time.
+    /// Whether to add the counts to Redis now. True for one caller each time.
     pub(crate) fn is_time(&self) -> bool {
         let told = self.told_ms.load(Ordering::Relaxed);
         let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);

@@ -1,7 +1,7 @@
 //! Merging a student's entries: which of their states are still valid. Pure.
 //!
-//! No clock decides. An entry says what it was computed from. An entry that was computed from the
-//! present states is taken unchanged; any other is computed again, from its answers, on the present
+//! No clock decides. An entry says what it was computed from. If that is the present states, its
+//! states are taken unchanged. Otherwise they are computed again from its answers and the present
 //! states.
 
 use std::collections::{HashMap, HashSet};
@@ -20,10 +20,10 @@ pub struct States {
 /// One state.
 #[derive(Clone, Debug)]
 struct State {
-    /// It has the order of the entry that made it, even if that was computed again.
+    /// Its order is that of the entry that made it, even if that was computed again.
     review: Review,
-    /// At least the order of every entry that has counted, which distinguishes a missing state from
-    /// one that came in between.
+    /// At least the order of every entry that has counted. It tells a missing state from one that
+    /// came in between.
     rank: i64,
     is_edited: bool,
     /// What it has replaced, if a submission that can be undone made it.
@@ -94,7 +94,7 @@ impl States {
 pub struct Record {
     /// Its state.
     pub review: Review,
-    /// Not the student, but an edit changed it last: an edit overrides earlier answers.
+    /// Whether an edit changed it last: an edit overrides earlier answers.
     pub is_edited: bool,
 }
 
@@ -109,8 +109,8 @@ enum Standing {
     Missing,
 }
 
-/// Whether an entry was computed from something that is neither in the states nor came before it:
-/// it must wait for that, as long as it can still arrive.
+/// Whether an entry was computed from a state that has not arrived. It must wait for that state, as
+/// long as it can still arrive.
 pub fn is_early(states: &States, entry: &Entry) -> bool {
     !entry.has_counted()
         && entry.from.iter().any(|(id, from)| states.standing(id, *from) == Standing::Missing)
@@ -145,8 +145,8 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     let touched = entry.from.iter().filter_map(|(id, _)| states.of.get(id)).map(|state| state.rank);
     let rank = touched.max().unwrap_or(0).max(entry.order).saturating_add(bump);
     let mut ids = Vec::with_capacity(changed.len());
-    // Answers that an older memora took, and states that were set past others, leave the memory as
-    // it is.
+    // Answers that an older memora took, and states that were set without knowing others, leave the
+    // memory as it is.
     let are_set = entry.submission.answers.is_empty() && entry.undoes.is_none();
     let leaves_memory = !entry.remembers || bump > 0 && are_set;
     for mut review in changed {
@@ -163,15 +163,15 @@ pub fn apply(zone: &SiteZone, states: &mut States, entry: &Entry) -> Vec<String>
     ids
 }
 
-/// Whether an entry counts on these states: undoing a submission does not if others have answered
-/// its questions since.
+/// Whether an entry counts on these states. An undo does not count if its questions were answered
+/// again since.
 pub fn counts(states: &States, entry: &Entry) -> bool {
     entry.undoes.is_none() || restored(states, entry).is_some()
 }
 
-/// What an entry that undoes another one sets; `None`: it does not count. Where that was computed
-/// again, these are the states that it has replaced then. An edit of a question overrides the
-/// undoing, as it overrides answers.
+/// The states that an undo sets; `None`: it does not count. If the undone entry was computed again,
+/// these are the states that it then replaced. An edit of a question overrides the undo, as it
+/// overrides answers.
 fn restored(states: &States, entry: &Entry) -> Option<Vec<Review>> {
     let mut restored = Vec::with_capacity(entry.states.len());
     for (review, (id, from)) in entry.states.iter().zip(&entry.from) {
@@ -191,8 +191,8 @@ fn restored(states: &States, entry: &Entry) -> Option<Vec<Review>> {
     Some(restored)
 }
 
-/// Makes the states of an entry that does not count, or has counted as another one, newer than the
-/// entry: what was computed from it is computed again.
+/// Raises the ranks of an entry's questions to its order, if it does not count or has counted as
+/// another entry. Then what was computed from it is computed again.
 fn leave_order(states: &mut States, entry: &Entry) -> Vec<String> {
     let mut ids = Vec::new();
     for (id, _) in &entry.from {
@@ -224,8 +224,8 @@ fn replay(zone: &SiteZone, states: &States, entry: &Entry) -> Vec<Review> {
     plan(zone, &submission, &base, entry.order, entry.at_us / 1_000_000).reviews
 }
 
-/// The state that an entry's answers to a question are computed from when they are computed again;
-/// `None`: an edit overrides them.
+/// The state from which an entry's answers to a question are computed again; `None`: an edit
+/// overrides them.
 pub(super) fn base_of(
     states: &States,
     entry: &Entry,
@@ -240,7 +240,7 @@ pub(super) fn base_of(
     Some(gone.or_else(|| states.of.get(id).map(|state| state.review.clone())))
 }
 
-/// A lost state that an entry was computed from, as far as the entry tells.
+/// A lost state that an entry was computed from, as far as the entry has it.
 fn before(entry: &Entry, id: &str, From { order, stability, memory }: From) -> Option<Review> {
     let after = entry.states.iter().find(|state| state.question_id == id)?;
     Some(Review { answered_at_us: order, stability, memory, ..after.clone() })

@@ -1,12 +1,12 @@
-//! What is kept of how well a student remembers a question: FSRS's two numbers, and how often the
-//! question was answered wrongly. Pure.
+//! The stored memory of a question: FSRS's two numbers, and how often the student answered it
+//! wrongly. Pure.
 //!
 //! Both numbers are rounded to ten-thousandths after each answer. So cache, journal and table hold
-//! the same ones, and what is computed again comes out the same, to the last digit.
+//! the same numbers, and computing them again gives the same result, to the last digit.
 
 use super::fsrs::{Grade, Memory, Parameters};
 
-/// A whole in the units of [`MemoryState`].
+/// How many units of [`MemoryState`] are 1.
 const UNITS: f64 = 10_000.0;
 
 /// Bits of the difficulty in the packed form; above it comes the stability, above that the lapses.
@@ -16,8 +16,8 @@ const STABILITY_BITS: u32 = 29;
 /// The digits of the packed form as text.
 const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
-/// A student's memory of a question. By default there is none yet: the question was not answered
-/// since memora keeps memories.
+/// A student's memory of a question. By default there is none: the question has no answer since
+/// memora keeps memories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryState {
     /// FSRS's stability in ten-thousandths of a day; 0: not known.
@@ -28,12 +28,12 @@ pub struct MemoryState {
     pub lapses: u16,
 }
 
-/// What an answer met, beside the memory.
+/// The circumstances of an answer, besides the memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Met {
     /// Days since the answer before; `None`: nothing is known of one.
     pub days: Option<u32>,
-    /// The days of the question's rung; `None`: it stood on none, as before the first answer.
+    /// The days of the question's rung; `None`: it was on no rung, as before the first answer.
     pub rung_days: Option<u16>,
 }
 
@@ -43,8 +43,8 @@ impl MemoryState {
         self.stability > 0
     }
 
-    /// The memory after an answer with this grade, which was or was not right. A question whose
-    /// memory is not known, but whose rung is, begins from there: see [`Parameters::of_rung`].
+    /// The memory after an answer with this grade. If the memory is not known but the rung is, it
+    /// begins from the rung: see [`Parameters::of_rung`].
     pub fn after(
         self,
         parameters: &Parameters,
@@ -77,7 +77,7 @@ impl MemoryState {
         Memory { stability: whole(self.stability), difficulty: whole(self.difficulty) }
     }
 
-    /// The two numbers in wholes, as the table has them: days, and 1 to 10; 0: not known.
+    /// The stability in days, and the difficulty from 1 to 10, as the table has them; 0: not known.
     pub fn wholes(self) -> (f64, f64) {
         (f64::from(self.stability) / UNITS, f64::from(self.difficulty) / UNITS)
     }
@@ -88,20 +88,20 @@ impl MemoryState {
         (text(self.stability), text(self.difficulty))
     }
 
-    /// Reads [`MemoryState::wholes`]. Whatever is no memory is none.
+    /// Reads [`MemoryState::wholes`]. Invalid numbers are no memory.
     pub fn of_wholes(stability: f64, difficulty: f64, lapses: u16) -> MemoryState {
         let (stability, difficulty) = (units(stability), units(difficulty));
         MemoryState { lapses, ..MemoryState::valid(stability, difficulty) }
     }
 
-    /// All of it as one number, as entries have it; 0: there is none.
+    /// The memory as one number, as entries have it; 0: there is none.
     pub fn packed(self) -> u64 {
         u64::from(self.lapses) << (STABILITY_BITS + DIFFICULTY_BITS)
             | u64::from(self.stability) << DIFFICULTY_BITS
             | u64::from(self.difficulty)
     }
 
-    /// Reads [`MemoryState::packed`]. Whatever is no memory is none.
+    /// Reads [`MemoryState::packed`]. An invalid number is no memory.
     pub fn of_packed(packed: u64) -> MemoryState {
         let low = |bits: u32| (1u64 << bits) - 1;
         let part = |number: u64| u32::try_from(number).unwrap_or(0);
@@ -112,13 +112,13 @@ impl MemoryState {
         MemoryState { lapses, ..MemoryState::valid(stability, difficulty) }
     }
 
-    /// All of it as two numbers, as the log of answers has them: most memories take three bytes each.
+    /// The memory as two numbers, as the log of answers has them; most of them take three bytes.
     pub fn numbers(self) -> [u64; 2] {
         let rest = u64::from(self.lapses) << DIFFICULTY_BITS | u64::from(self.difficulty);
         [self.stability.into(), rest]
     }
 
-    /// Reads [`MemoryState::numbers`]. Whatever is no memory is none.
+    /// Reads [`MemoryState::numbers`]. Invalid numbers are no memory.
     pub fn of_numbers([stability, rest]: [u64; 2]) -> MemoryState {
         let part = |number: u64| u32::try_from(number).unwrap_or(0);
         let lapses = u16::try_from(rest >> DIFFICULTY_BITS).unwrap_or(u16::MAX);
@@ -169,7 +169,7 @@ impl MemoryState {
 
 /// A number in ten-thousandths.
 fn units(wholes: f64) -> u32 {
-    // Saturates; what is no number is 0.
+    // Saturates; NaN becomes 0.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let units = (wholes * UNITS).round() as u32;
     units
@@ -180,7 +180,7 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Any memory that there can be, and none.
+    /// Any possible memory, and none.
     pub(in crate::rules) fn memories() -> impl Strategy<Value = MemoryState> {
         let numbers = prop_oneof![
             Just((0, 0)),
@@ -204,7 +204,7 @@ pub(super) mod tests {
             prop_assert!(text.len() <= 11);
             prop_assert_eq!(MemoryState::read_text(&text), Some(memory));
             let (stability, difficulty) = memory.wholes();
-            // As a DECIMAL with nine places gives them back.
+            // As a DECIMAL with nine places returns them.
             let read = |number: f64| format!("{number:.9}").parse().unwrap_or(0.0);
             let read = MemoryState::of_wholes(read(stability), read(difficulty), memory.lapses);
             prop_assert_eq!(read, memory);
@@ -221,7 +221,7 @@ pub(super) mod tests {
             let _ = MemoryState::read_text(&text);
         }
 
-        /// A better answer never leaves a memory that lasts less, on whatever day it comes.
+        /// A better answer never leaves a shorter memory, whatever the day.
         #[test]
         fn a_better_grade_never_leaves_less(
             memory in memories(), days in proptest::option::of(0u32..1_000),

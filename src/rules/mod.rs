@@ -1,4 +1,4 @@
-//! Rules that touch no server: the ladder, lineage, when the cache is believed.
+//! Rules that use no server: the ladder, lineage, when the cache is believed.
 
 pub mod acknowledgement;
 pub mod alarm;

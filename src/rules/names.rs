@@ -1,4 +1,4 @@
-//! Which names are accepted: of questions, players and seasons.
+//! Which names of questions, players and seasons are accepted.
 
 use crate::error::{Error, Result};
 
@@ -8,7 +8,7 @@ pub const LONGEST_QUESTION_ID: usize = 140;
 /// MariaDB's longest identifier: a partition has its season's name.
 const LONGEST_SEASON: usize = 64;
 
-/// Refuses an id that cache or table would change.
+/// Refuses an id that the cache or the table would not keep unchanged.
 ///
 /// # Errors
 /// [`Error::InvalidInput`].

@@ -1,6 +1,6 @@
-//! Numbers in a few bytes, as the log of answers and what a submission replaced have them. Pure.
+//! Numbers in a few bytes, for the log of answers and for what a submission replaced. Pure.
 //!
-//! docs/how-it-works.md describes the form.
+//! docs/how-it-works.md describes the format.
 
 /// Appends a number: seven bits a byte, the lowest first; each byte but the last has the eighth.
 pub(super) fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
@@ -11,12 +11,12 @@ pub(super) fn push_number(bytes: &mut Vec<u8>, mut number: u64) {
     bytes.push(number as u8);
 }
 
-/// Small numbers of either sign are short.
+/// Appends a signed number; small ones of either sign are short.
 pub(super) fn push_signed(bytes: &mut Vec<u8>, number: i64) {
     push_number(bytes, (number << 1 ^ number >> 63).cast_unsigned());
 }
 
-/// What is left of some bytes.
+/// Reads numbers from bytes; `bytes` is the rest.
 pub(super) struct Reader<'a> {
     pub(super) bytes: &'a [u8],
 }

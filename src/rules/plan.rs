@@ -1,5 +1,5 @@
-//! What a submission changes: the ladder applied to each of its answers, and to the stages they are
-//! in. Pure.
+//! Computes what a submission changes: the schedule of each answered question, and of the stages
+//! they are in. Pure.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::rules::submission::{Submission, stage_of};
 /// What a submission changes.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The final state of each changed question, by question.
+    /// The final state of each changed question, sorted by question.
     pub reviews: Vec<Review>,
     /// How many questions are new to the student.
     pub added: u64,
@@ -29,7 +29,8 @@ pub fn by_question(reviews: Vec<Review>) -> HashMap<String, Review> {
 }
 
 /// Computes what the answers change, given the states before them. `seconds` is when they
-/// arrived, Unix time: the dates come from it, or from when an answer was given. Every new state has `order`.
+/// arrived, Unix time: the dates come from it, or from when an answer was given. Every new state
+/// has `order`.
 pub fn plan(
     zone: &SiteZone,
     submission: &Submission,
@@ -53,7 +54,7 @@ pub fn plan(
         let rung_days = (review.stability > 0)
             .then(|| u16::try_from(ladder.days_after_answer(review.stability)).unwrap_or(0));
         review.stability = stability;
-        // One that arrives after a later answer takes no date back.
+        // An answer that arrives after a later one does not move dates back.
         let last_review = review.last_review.unwrap_or(i64::MIN).min(seconds);
         let given_at = answer.given_at.map_or(seconds, |given_at| given_at.max(last_review));
         let days_since = review.last_review.map(|last| zone.days_between(last, given_at));
@@ -147,7 +148,7 @@ mod tests {
             (state.last_review.map(|at| at / day), state.next_review / day)
         };
         assert_eq!(dates(&given(12), Some(10 * day)), (Some(12), 15));
-        // Later answers, and those of a clock that was ahead, are already there.
+        // Later answers, and those of a clock that was ahead, have already counted.
         assert_eq!(dates(&given(12), Some(14 * day)), (Some(14), 17));
         assert_eq!(dates(&given(12), Some(400 * day)), (Some(20), 23));
         let now = r#"[{"question_id": "q", "quality": 5}]"#;

@@ -2,26 +2,25 @@
 
 use std::collections::HashMap;
 
-/// An answer, and how probable it was said to be that it is right.
+/// An answer, and the predicted probability that it is right.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Prediction {
     /// 0 to 1.
     pub probability: f64,
     /// Whether it was right.
     pub is_right: bool,
-    /// Of which questions it is.
+    /// The group of its question.
     pub bin: Bin,
 }
 
-/// Questions that are alike: by the days since the last answer, how often they were answered and
-/// how often wrongly, each on the logarithmic scale of the benchmark of the authors of FSRS
-/// (srs-benchmark).
+/// A group of similar questions: by days since the last answer, number of answers and number of
+/// wrong ones, each on the logarithmic scale of srs-benchmark, by the authors of FSRS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Bin([i64; 3]);
 
 impl Bin {
-    /// `days` since the last answer, `reviews` and wrong ones among them (`lapses`) so far; of
-    /// reviews on a later day than the one before.
+    /// `days` since the last answer; `reviews` so far on a later day than the one before, and the
+    /// wrong ones among them (`lapses`).
     pub fn new(days: u32, reviews: u32, lapses: u32) -> Bin {
         let on_scale = |number: u32, base: f64| match number {
             0 => -1,
@@ -36,12 +35,12 @@ impl Bin {
 /// How well answers were predicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fit {
-    /// The mean of how surprising each answer was: less is better; 0.693 is a coin's.
+    /// The mean surprise of an answer: less is better; a coin has 0.693.
     pub log_loss: f64,
-    /// How far predictions and answers are apart in groups of like questions: less is better.
+    /// How far predictions and answers are apart in groups of similar questions: less is better.
     pub rmse_of_bins: f64,
-    /// The probability that a right answer was predicted higher than a wrong one: more is better;
-    /// 0.5 is a coin's.
+    /// The probability that a right answer was predicted higher than a wrong one: more is better; a
+    /// coin has 0.5.
     pub auc: f64,
 }
 
@@ -77,7 +76,7 @@ fn rmse_of_bins(predictions: &[Prediction]) -> f64 {
     }
     let squares = bins.values().map(|(sum, right, count)| (sum - right).powi(2) / count);
     let mut squares: Vec<f64> = squares.collect();
-    // In one order, so that each run finds the same.
+    // In a fixed order, so that each run gives the same sum.
     squares.sort_by(f64::total_cmp);
     (squares.iter().sum::<f64>() / predictions.len() as f64).sqrt()
 }
@@ -125,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_group_is_judged_by_its_mean() {
-        // Two groups of four: one is told exactly, of the other too much by 0.25.
+        // Two groups of four: one is predicted exactly, the other is too high by 0.25.
         let group = |days, probability, right: usize| {
             (0..4).map(move |place| prediction(probability, place < right, days))
         };

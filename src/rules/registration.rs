@@ -1,8 +1,8 @@
-//! Which run of a server the site uses, if hosts reach different ones: one run is *registered*.
+//! Which run of a server the site uses if hosts reach different ones: one run is *registered*.
 //! Pure.
 //!
 //! Another run replaces it only when no process uses the registered one any more. So a process that
-//! reaches another run *challenges*; the next process that looks through the registered one
+//! reaches another run *challenges* it; the next process that looks through the registered run
 //! *defends* it. Once a challenge has stood for as long as a belief may last, no process believes
 //! the registered run. If MariaDB says that no process believes the cache, no challenge is needed.
 
@@ -14,7 +14,7 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// For this long after a defence, two runs count as in use.
 pub const CONTESTED: Duration = Duration::from_secs(60);
 
-/// What is registered.
+/// The registered run of a server, and a challenge.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registration {
     /// The registered run; empty: none yet.
@@ -23,7 +23,7 @@ pub struct Registration {
     pub previous: String,
     /// The present challenge: the run that it is for, and a unique part; empty: none.
     pub challenge: String,
-    /// How long it has stood by MariaDB's clock.
+    /// How long the challenge has stood, by MariaDB's clock.
     pub challenged: Duration,
     /// How long ago the run was last defended, if recently.
     pub defended: Option<Duration>,
@@ -36,7 +36,7 @@ pub enum Standing {
     Holds,
     /// It is the registered one, and is challenged: the challenge is refused.
     Defends,
-    /// Nobody uses another one: it is registered.
+    /// No process uses another run: register this one.
     Takes,
     /// Another one is registered: challenge it, to learn whether any process uses it.
     Challenges,
@@ -57,8 +57,8 @@ pub fn challenge_of(run: &str, token: &str) -> String {
 }
 
 impl Registration {
-    /// What a process must do that reaches this run and has known the present challenge for this
-    /// long. No belief in another run lasts longer than `longest` after a challenge; without
+    /// What a process that reaches this run, and has known the present challenge for `known_for`,
+    /// must do. No belief in another run lasts longer than `longest` after a challenge; without
     /// `is_believed` there is none.
     pub fn standing(
         &self,
@@ -69,8 +69,8 @@ impl Registration {
     ) -> Standing {
         let challenger = self.challenge.split('|').next().unwrap_or_default();
         let patience = if self.defended.is_some() { longest.max(PATIENCE) } else { longest };
-        // Processes that live for one call remember no challenge: if one has stood for long, its
-        // own clock counts.
+        // Processes that live for one call remember no challenge. If it has stood for long, its age
+        // by MariaDB's clock counts.
         let is_old = self.challenged >= PATIENCE;
         let known_for = if is_old { known_for.max(self.challenged) } else { known_for };
         if self.run == run {
@@ -80,8 +80,8 @@ impl Registration {
                 Standing::Defends
             };
         }
-        // Of two runs that were just in use, the registered one stays, although no process believes
-        // it now.
+        // If two runs were just in use, the registered one stays, although no process believes it
+        // now.
         if self.run.is_empty() || !is_believed && self.defended.is_none() {
             return Standing::Takes;
         }
@@ -121,7 +121,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// For how long this process has known a challenge; `None` if it is new.
+    /// How long this process has known a challenge; `None` if it is new.
     pub fn known_for(&self, token: &str, now: Instant) -> Option<Duration> {
         if self.token != token {
             return None;
@@ -146,7 +146,7 @@ pub struct Reached {
 }
 
 impl Reached {
-    /// Whether a run is registered, if that was found recently.
+    /// Whether this run was registered when last looked up; `None` if that was not recent.
     pub fn counts(&self, run: &str, now: Instant, longest: Duration) -> Option<bool> {
         let is_recent = |at: Instant| now.saturating_duration_since(at) < longest;
         (self.run == run && self.at.is_some_and(is_recent)).then_some(self.counts)

@@ -1,11 +1,11 @@
-//! A review: the state of one question of one student in one season. One type from the door to the
-//! table.
+//! A review: the state of one question of one student in one season. The same type is used from the
+//! API to the table.
 
 use serde::{Deserialize, Serialize};
 
 use super::memory::MemoryState;
 
-/// The next review of what is never due, Unix time: the year 2200.
+/// The next review of a question that is never due, Unix time in seconds: the year 2200.
 pub const NEVER: i64 = 7_258_118_400;
 
 /// The state of a question after its last answer.
@@ -14,7 +14,8 @@ pub const NEVER: i64 = 7_258_118_400;
 pub struct Review {
     /// The question, 1 to 140 characters.
     pub question_id: String,
-    /// The rung of the ladder, 1 to 6 (in a season that sets none, to 4). 0: never answered.
+    /// The rung of the ladder, 1 to 6 (to 4 in a season without a ladder of its own). 0: never
+    /// answered.
     pub stability: u8,
     /// Unix time in seconds (UTC) of the next review.
     pub next_review: i64,
@@ -82,14 +83,14 @@ impl Review {
         }
     }
 
-    /// A question that is as if the student had never been asked it, although there is a record.
+    /// The state of a question as if the student had never been asked, although there is a record.
     pub fn never_asked(question_id: &str, order: i64) -> Review {
         Review { next_review: NEVER, answered_at_us: order, ..Review::new(question_id) }
     }
 
-    /// What the cache keeps beside the date: the subject's length in bytes and the subject, then
-    /// numbers and the topic, separated by commas. An empty name means none. A memory, if there is
-    /// one, follows the last of the numbers after a colon.
+    /// What the cache keeps besides the date: the subject's length in bytes, the subject, numbers,
+    /// and the topic, separated by commas. An empty name means none. A memory, if any, follows the
+    /// last number after a colon.
     pub fn detail(&self) -> String {
         let mut text = String::new();
         self.push_detail(&mut text);
@@ -131,7 +132,7 @@ impl Review {
         storable(self.topic.as_deref())
     }
 
-    /// Reads what [`Review::detail`] wrote. `None` when it is something else.
+    /// Parses what [`Review::detail`] wrote; `None` if it is something else.
     pub fn from_detail(question_id: &str, detail: &str) -> Option<Review> {
         let (length, rest) = detail.split_once(',')?;
         let length: usize = length.parse().ok()?;
@@ -170,8 +171,8 @@ impl Review {
     }
 }
 
-/// A name as details hold it: the cache puts NUL between them, and no name that Frappe takes has
-/// one.
+/// A name as details hold it, without NULs, which separate names in the cache. No name that Frappe
+/// accepts has one.
 fn storable(name: Option<&str>) -> &str {
     name.filter(|name| !name.contains('\0')).unwrap_or_default()
 }

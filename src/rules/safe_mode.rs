@@ -4,11 +4,12 @@
 pub const READS_A_MINUTE: u64 = 500;
 /// The window in which they are counted, in microseconds.
 pub const WINDOW_US: i64 = 60_000_000;
-/// A student's next Safe Mode read comes this long after the last, in microseconds.
+/// The pause between a student's Safe Mode reads, in microseconds.
 pub const PAUSE_US: i64 = 30_000_000;
 
-/// How many microseconds a read must wait; `None`: not at all. `mine` is the student's last read,
-/// `count` and `oldest` those of the whole site in the last minute.
+/// How many microseconds a read must wait; `None`: not at all. `mine` is the time of the student's
+/// last read. `count` and `oldest` are the number of the site's reads in the last minute, and the
+/// time of the oldest.
 pub fn wait_us(now: i64, mine: Option<i64>, count: u64, oldest: Option<i64>) -> Option<i64> {
     let own = mine.map(|last| last + PAUSE_US - now).filter(|wait| *wait > 0);
     let site = oldest.filter(|_| count >= READS_A_MINUTE).map(|oldest| oldest + WINDOW_US - now);

@@ -4,7 +4,7 @@
 //! is of students, and the differences between their shares decide the precision (the linearized
 //! variance of a ratio of a cluster sample; Cochran, Sampling Techniques, 3rd edition, section
 //! 9A.1). The interval is Wilson's, for the size that a sample of single records with this variance
-//! would have: it stays right near 0, where nearly all schedules are, and is useful even without
+//! would have. It is right near 0 too, where nearly all schedules are, and is useful even without
 //! errors (as in Korn and Graubard, 1998).
 
 /// Of a normal distribution, 95% lie within this many standard deviations.
@@ -31,13 +31,13 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Of all records: exact.
+    /// The exact share, from all records.
     pub fn exact(records: u64, differing: u64) -> Estimate {
         let share = if records == 0 { 0.0 } else { differing as f64 / records as f64 };
         Estimate { share, low: share, high: share }
     }
 
-    /// From some of `population` students, drawn at random.
+    /// An estimate from some of `population` students, drawn at random.
     pub fn from_sample(sample: &[Cluster], population: u64) -> Estimate {
         let records: u64 = sample.iter().map(|cluster| cluster.records).sum();
         let differing: u64 = sample.iter().map(|cluster| cluster.differing).sum();
@@ -55,8 +55,8 @@ impl Estimate {
     }
 }
 
-/// The ratio of the variance to that of errors on single records. At least 1; as if each student
-/// were one record, if there are too few students.
+/// The ratio of the variance to that of a sample of single records. At least 1; with too few
+/// students, as if each student were one record.
 fn design_effect(sample: &[Cluster], share: f64) -> f64 {
     let (students, records) =
         (sample.len() as f64, sample.iter().map(|one| one.records).sum::<u64>() as f64);

@@ -16,20 +16,21 @@ static PARAMETERS: LazyLock<Parameters> = LazyLock::new(Parameters::default);
 /// What a season, or a subject of it, chooses. By default the ladder of spec section 3.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scheduler {
-    /// By which the rung changes, whatever the dates come from; its thresholds are those of FSRS's
-    /// grades, too.
+    /// How rungs change, whether dates come from them or not. FSRS's grades use its thresholds,
+    /// too.
     #[serde(flatten)]
     pub ladder: Ladder,
     /// `None`: the dates come from the rung.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fsrs: Option<Fsrs>,
-    /// By which memories change, also where the dates come from the rung; `None`: the default ones.
+    /// FSRS's parameters, by which memories change even if dates come from the rung; `None`: the
+    /// default ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parameters: Option<Box<Parameters>>,
 }
 
 impl Scheduler {
-    /// By which memories change, if no others were trained for a wider choice.
+    /// The parameters by which memories change if none were trained.
     pub fn default_parameters() -> &'static Parameters {
         &PARAMETERS
     }
@@ -39,7 +40,7 @@ impl Scheduler {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Wire", into = "Wire")]
 pub struct Fsrs {
-    /// With which probability a question is still known when it is due.
+    /// The probability with which a question is still known when it is due.
     retention: f32,
     /// The most days until a review.
     longest_days: u16,
@@ -81,13 +82,13 @@ impl Fsrs {
     }
 }
 
-/// What the dates of a student's questions are spread by: the same for each of their answers.
+/// The seed that spreads the dates of a student's questions, the same for each of their answers.
 pub fn seed_of(player: &str) -> u32 {
     let digest = Sha256::digest(player.as_bytes());
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
 }
 
-/// What the dates of one question of a student are spread by.
+/// The seed that spreads the dates of one question of a student.
 pub fn seed_of_question(of_player: u32, question_id: &str) -> u64 {
     let mut hasher = Sha256::new();
     hasher.update(of_player.to_be_bytes());
@@ -146,8 +147,8 @@ mod tests {
     }
 
     proptest! {
-        /// By at most 5%, of more than 20 days, between a day and the longest interval; and what is
-        /// remembered longer is not due earlier.
+        /// Dates move by at most 5%, and stay between a day and the longest interval. A longer
+        /// memory is not due earlier.
         #[test]
         fn dates_are_spread_within_bounds(
             memory in memories(), seed: u64, retention in 0.7f32..=0.97, longest in 1u16..=36_500,

@@ -1,4 +1,4 @@
-//! How the questions of a season are scheduled: as the season chooses, or a subject of it. Pure.
+//! How the questions of a season are scheduled, as the season or one of its subjects chooses. Pure.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,10 @@ use super::fsrs::Parameters;
 use super::ladder::Ladder;
 use super::scheduler::Scheduler;
 
-/// What a season chooses. By default all is as spec section 3 has it.
+/// What a season chooses. By default, spec section 3.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Scheduling {
-    /// Of all questions without one of their own.
+    /// For all questions whose subject has no choice of its own.
     #[serde(default)]
     ladder: Scheduler,
     /// By subject.
@@ -20,7 +20,7 @@ pub struct Scheduling {
 }
 
 impl Scheduling {
-    /// Reads what a season's record or an entry has; empty is the default.
+    /// Parses what a season's record or an entry has; empty is the default.
     ///
     /// # Errors
     /// The reason, if it is something else.
@@ -31,16 +31,16 @@ impl Scheduling {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
 
-    /// What [`Scheduling::read`] reads: JSON without `|`, empty for the default.
+    /// The text that [`Scheduling::read`] parses: JSON without `|`, empty for the default.
     pub fn text(&self) -> String {
         if self.is_default() {
             return String::new();
         }
-        // Only names have a `|`, and in the text of JSON it may be written as a number.
+        // Only names can have a `|`, and JSON allows it to be escaped.
         serde_json::to_string(self).unwrap_or_default().replace('|', "\\u007c")
     }
 
-    /// Whether all is as spec section 3 has it.
+    /// Whether everything is as in spec section 3.
     pub fn is_default(&self) -> bool {
         *self == Scheduling::default()
     }
@@ -55,8 +55,8 @@ impl Scheduling {
         &self.scheduler(subject).ladder
     }
 
-    /// By which parameters the memory of a question with this subject changes: the subject's, else
-    /// the season's, else the default ones.
+    /// The parameters by which the memory of a question with this subject changes: the subject's,
+    /// else the season's, else the default ones.
     pub fn parameters(&self, subject: Option<&str>) -> &Parameters {
         let trained = self.scheduler(subject).parameters.as_deref();
         let trained = trained.or(self.ladder.parameters.as_deref());
@@ -73,8 +73,8 @@ impl Scheduling {
         self.subjects.keys().map(String::as_str)
     }
 
-    /// Below the first a right answer is fast, above the second slow, in milliseconds; of questions
-    /// with this subject.
+    /// The thresholds for questions with this subject, in milliseconds: a right answer below the
+    /// first is fast, one above the second is slow.
     pub fn thresholds(&self, subject: Option<&str>) -> (u64, u64) {
         self.ladder(subject).thresholds()
     }
@@ -85,7 +85,7 @@ impl Scheduling {
         of_subjects.fold(self.ladder.ladder.rungs(), u8::max)
     }
 
-    /// The same without what other subjects choose.
+    /// The same without the choices of other subjects.
     pub fn only<'a>(&self, subjects: impl IntoIterator<Item = &'a str>) -> Scheduling {
         let of = |name: &'a str| Some((name.to_owned(), self.subjects.get(name)?.clone()));
         let subjects = subjects.into_iter().filter_map(of).collect();

@@ -1,14 +1,14 @@
-//! Which shard of the cache a student is in, and which slot of a Redis Cluster a shard is in. Pure.
+//! The shard of a student in the cache, and the slot of a shard in a Redis Cluster. Pure.
 //!
 //! Processes of one site must agree, so these rules never change.
 
-/// How many shards a Redis Cluster as cache has. Each is one slot, on one node: with more shards
-/// the nodes are more evenly loaded, with fewer each look serves more students.
+/// How many shards a Redis Cluster as cache has. Each is one slot, on one node. More shards load
+/// the nodes more evenly; with fewer shards, each look serves more students.
 pub const SHARDS: usize = 32;
 /// The slots of a Redis Cluster.
 const SLOTS: usize = 16_384;
 
-/// The student's shard in all seasons, if there are this many.
+/// The student's shard in all seasons, if there are `shards` of them.
 pub fn shard_of(player: &str, shards: usize) -> usize {
     if shards == 1 { 0 } else { usize::from(crc16(player.as_bytes())) % shards }
 }

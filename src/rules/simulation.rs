@@ -1,7 +1,8 @@
-//! A season, simulated: what a way to schedule asks of a student a day, and what the student knows
-//! at the end. Pure, and the same each time.
+//! Simulates a season: how many reviews a day a scheduler asks of a student, and how much the
+//! student knows at the end. Pure, and the same each time.
 //!
-//! The simulated student remembers as FSRS says with parameters that the scheduler need not know.
+//! The simulated student remembers as FSRS predicts with parameters that the scheduler need not
+//! know.
 
 use fastrand::Rng;
 
@@ -17,7 +18,7 @@ pub enum Way {
     Fsrs {
         /// What the scheduler believes of memories.
         parameters: Parameters,
-        /// With which probability a question is known when it comes again.
+        /// The probability with which a question is known when it comes again.
         retention: f32,
         /// Which answers are fast and slow, in milliseconds.
         thresholds: (u64, u64),
@@ -31,11 +32,11 @@ pub enum Way {
 pub struct RightAnswer {
     /// How well it was known.
     pub grade: Grade,
-    /// What the client says of that, 0 to 5, if anything.
+    /// The quality that the client sends, 0 to 5, if any.
     pub quality: Option<u8>,
     /// Milliseconds it takes.
     pub duration_ms: u64,
-    /// Of all weights, the share of right answers that are like this.
+    /// Its share of the sum of all weights is the share of right answers of this kind.
     pub weight: u32,
 }
 
@@ -61,14 +62,14 @@ pub struct Plan {
     pub lesson_days: u32,
 }
 
-/// What a season was like, in sums over its students.
+/// The outcome of a season, as sums over its students.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Outcome {
     /// Reviews on each day.
     pub by_day: Vec<u64>,
     /// Right ones among them.
     pub right: u64,
-    /// The most on one day, of each student.
+    /// Each student's most reviews on one day.
     pub busiest: u64,
     /// How many questions would be answered right on the day after the last.
     pub known: f64,
@@ -122,7 +123,7 @@ impl Way {
     }
 }
 
-/// Lets so many students live through a season.
+/// Simulates a season of this many students.
 pub fn simulate(plan: Plan, student: &Student, way: &Way, students: u64) -> Outcome {
     let mut all = Outcome { by_day: vec![0; plan.days as usize], ..Outcome::default() };
     for number in 0..students {
@@ -183,7 +184,7 @@ impl Student {
             place = place.saturating_sub(kind.weight);
             is_it
         });
-        // There is one, since the place is less than all weights.
+        // There is one, because `place` is less than the sum of the weights.
         let kind = kind.unwrap_or(&self.right[0]);
         let RightAnswer { grade, quality, duration_ms, .. } = *kind;
         (grade, Seen { is_right: true, quality, duration_ms })

@@ -24,24 +24,24 @@ pub struct Submission {
     /// How many right answers in a row the client counts: only for XP, and not stored.
     #[serde(skip)]
     pub total_combo: u64,
-    /// The client's own name for it, so that it counts once, however often it is sent: only for
-    /// its token, and not stored.
+    /// The client's own id for it, so that it counts once, however often it is sent. It only makes
+    /// the token, and is not stored.
     #[serde(skip)]
     pub key: Option<String>,
-    /// How the season that they count for schedules.
+    /// How the season schedules these questions.
     #[serde(skip)]
     pub scheduling: Scheduling,
-    /// What the dates of the student's questions are spread by, if any comes from FSRS (see
+    /// The seed that spreads the dates of the student's questions, if any come from FSRS (see
     /// [`crate::rules::scheduler::seed_of`]).
     #[serde(skip)]
     pub seed: u32,
 }
 
 impl Submission {
-    /// The same as it arrives now, in Unix seconds: no answer was given later.
+    /// The submission as it arrives at `now`, in Unix seconds: no answer was given later.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] if nobody can believe when an answer was given.
+    /// [`Error::InvalidInput`] if the time of an answer is not credible.
     pub fn arrived(&self, now: i64) -> Result<Cow<'_, Submission>> {
         for answer in &self.answers {
             let id = &answer.question_id;

@@ -1,5 +1,5 @@
-//! Input: the two forms of a review session and a lesson's interactions (spec section 3), read and
-//! checked. Pure.
+//! Reads and checks input: the two forms of a review session, and a lesson's interactions (spec
+//! section 3). Pure.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use super::submission::{MOST_ANSWERS, Submission, invalid};
 use super::{answered_at, ladder};
 use crate::error::Result;
 
-/// Most bytes of JSON that are read: 50 answers with the longest ids are a tenth of it.
+/// The most bytes of JSON that are read: ten times 50 answers with the longest ids.
 const MOST_BYTES: usize = 1 << 20;
 /// The lowest quality that counts as right.
 const RIGHT_QUALITY: u64 = 3;
@@ -132,7 +132,7 @@ fn each(
         read.map_err(|reason| invalid(&format!("answer {place}: {reason}")))
     });
     let mut answers: Vec<Answer> = answers.collect::<Result<_>>()?;
-    // Those that do not say when they were given have just been given.
+    // Answers without a time have just been given.
     answers.sort_by_key(|answer| answer.given_at.unwrap_or(i64::MAX));
     for answer in &mut answers {
         answer.given_at = answer.given_at.map(|us| us.div_euclid(1_000_000));

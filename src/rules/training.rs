@@ -1,7 +1,7 @@
-//! Finding the parameters of FSRS that predict a season's answers best. Pure: no server, no clock.
+//! Finds the parameters of FSRS that predict a season's answers best. Pure: no server, no clock.
 //!
-//! The crate `fsrs` finds them, from all but the newest fifth of the answers. How well they predict
-//! that fifth, beside those that are in use, decides whether they will be used.
+//! The crate `fsrs` finds them from all but the newest fifth of the answers. They will be used if
+//! they predict that fifth better than the parameters in use.
 
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, PoisonError};
@@ -19,18 +19,18 @@ use super::histories::{Answered, History};
 use super::predictions::{Bin, Fit, Prediction};
 use crate::error::{Error, Result};
 
-/// With fewer predicted answers nothing is trained: a fifth of them, 200, tells two sets of
-/// parameters apart if their log losses differ by about 0.01, as much as training wins as a rule.
+/// With fewer predicted answers nothing is trained. A fifth of them, 200, tells two sets of
+/// parameters apart if their log losses differ by about 0.01, which training usually gains.
 pub const FEWEST_PREDICTED: usize = 1_000;
-/// One of so many is held out.
+/// One part of this many is held out.
 const PARTS: usize = 5;
-/// Answers of a question that are trained on; of more, the first.
+/// How many answers of a question are trained on, from the first.
 const LONGEST_HISTORY: usize = 64;
 /// Most bytes of what is trained on.
 const MOST_BYTES: usize = 96 << 20;
-/// What an answer takes beside the answers before it.
+/// The bytes of an answer, without the answers before it.
 const BYTES_OF_ITEM: usize = 48;
-/// How often the progress is told.
+/// How often progress is reported.
 const TELL_EACH: Duration = Duration::from_millis(50);
 
 /// One answer to a question, in its history.
@@ -49,9 +49,9 @@ pub struct Trained {
     pub answers: usize,
     /// Those that were predicted: on a later day than the question's answer before it.
     pub predicted: usize,
-    /// Of these, the newest, which training did not see.
+    /// The newest of these, which training did not see.
     pub held_out: usize,
-    /// `None`: there are too few.
+    /// `None`: there are too few answers.
     pub found: Option<Found>,
 }
 
@@ -60,20 +60,20 @@ pub struct Trained {
 pub struct Found {
     /// The new ones.
     pub parameters: Parameters,
-    /// Of those in use.
+    /// The fit of the parameters in use.
     pub before: Fit,
-    /// Of the new ones.
+    /// The fit of the new ones.
     pub after: Fit,
 }
 
 impl Found {
-    /// Whether they will be used: the answers that training did not see surprise them less.
+    /// Whether they will be used: they predict the answers that training did not see better.
     pub fn is_better(&self) -> bool {
         self.after.log_loss < self.before.log_loss
     }
 }
 
-/// The histories as FSRS sees them, by these thresholds of a ladder.
+/// The histories as FSRS sees them, graded by a ladder's thresholds in milliseconds.
 pub fn steps(histories: &[History], thresholds: (u64, u64), zone: &SiteZone) -> Vec<Vec<Step>> {
     let of = |history: &History| {
         let mut last = None;
@@ -119,7 +119,7 @@ fn begin_of_newest(times: &mut [i64]) -> i64 {
     *times.select_nth_unstable(times.len() - times.len() / PARTS).1
 }
 
-/// What the parameters say of the answers from this time on.
+/// What the parameters predict for the answers from this time on.
 fn predictions(histories: &[Vec<Step>], parameters: &Parameters, from: i64) -> Vec<Prediction> {
     let mut found = Vec::new();
     for history in histories {
@@ -147,8 +147,8 @@ fn predictions(histories: &[Vec<Step>], parameters: &Parameters, from: i64) -> V
     found
 }
 
-/// The crate's items and the questions they are of, from answers before this time: each answer with
-/// those before it. In the order of time, because the crate gives later ones more weight. Questions
+/// The crate's items and their questions, from answers before this time: each answer with those
+/// before it. They are sorted by time, because the crate gives later ones more weight. Questions
 /// are in no order, so if there are too many, the first are as good as any.
 fn items(histories: &[Vec<Step>], until: i64) -> (Vec<FSRSItem>, Vec<i64>) {
     let mut places: Vec<(i64, usize, usize)> = Vec::new();
@@ -173,10 +173,9 @@ fn items(histories: &[Vec<Step>], until: i64) -> (Vec<FSRSItem>, Vec<i64>) {
     places.into_iter().map(item).unzip()
 }
 
-/// Parameters for the answers before this time; `None`: they are too few.
+/// Finds parameters for the answers before this time; `None`: there are too few.
 ///
-/// One thread computes them, so one processor at most is kept from others. It ends before this
-/// returns.
+/// One thread computes them, so it keeps at most one processor busy. It ends before this returns.
 fn find(
     histories: &[Vec<Step>],
     until: i64,
@@ -240,7 +239,7 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    /// Students who remember by these parameters answer each question some times.
+    /// Each question answered some times by a student who remembers by these parameters.
     fn answered(truth: &Parameters, questions: u64, answers: usize) -> Vec<Vec<Step>> {
         let mut random = Rng::with_seed(21);
         let of = |question: u64| {
@@ -262,7 +261,7 @@ mod tests {
         (0..questions).map(of).collect()
     }
 
-    /// Of students whose memories last a third as long.
+    /// The parameters of students whose memories last a third as long.
     fn forgetful() -> Parameters {
         let mut numbers = Vec::from(Parameters::default());
         numbers[..4].iter_mut().for_each(|stability| *stability /= 3.0);
@@ -291,7 +290,7 @@ mod tests {
         let [before, after] = [found.before, found.after].map(|fit| fit.log_loss - best);
         assert!(after < 0.005 && before > 5.0 * after.max(0.002), "{before} {after}");
         assert!(trained.held_out >= trained.predicted / PARTS, "{trained:?}");
-        // Trained again, they are not much better, and the rule is the same.
+        // Training again finds the same fit, which is not better.
         let again = train(&histories, &found.parameters, &mut |_| Ok(()));
         let again = again.ok().and_then(|again| again.found);
         assert_eq!(again.map(|again| (again.is_better(), again.after)), Some((false, found.after)));

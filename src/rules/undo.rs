@@ -1,6 +1,6 @@
-//! Undoing a submission: how long that can be done, and what its audit record keeps for it. Pure.
+//! Undoing a submission: how long that is possible, and what its audit record keeps for it. Pure.
 //!
-//! docs/how-it-works.md describes the form.
+//! docs/how-it-works.md describes the format.
 
 use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
@@ -9,13 +9,13 @@ use crate::rules::memory::MemoryState;
 use crate::rules::packed::{Reader, push_number, push_signed};
 use crate::rules::review::Review;
 
-/// For so long, in microseconds, a submission can be undone.
+/// How long a submission can be undone, in microseconds.
 pub const LONGEST_US: i64 = 10 * 60 * 1_000_000;
 
-/// The version of the form that is written.
+/// The version of the format that is written.
 const VERSION: u8 = 1;
 
-// What a question was before: the lower half of a byte. Any other number is the stability.
+// The lower half of a byte: the state of a question before. Any other number is the stability.
 const NO_RECORD: u8 = 14;
 const UNCHANGED: u8 = 15;
 // The upper half.
@@ -31,13 +31,14 @@ pub struct Replaced {
     pub at_us: i64,
     /// The order of the states that it led to.
     pub order: i64,
-    /// The states before, of the questions that it changed; `None`: there was no record.
+    /// The questions that it changed, with their states before; `None`: there was no record.
     pub states: Vec<(String, Option<Review>)>,
 }
 
 impl Replaced {
-    /// The states before as they are set again, if these stand now. A question without a record is
-    /// as if the student had never been asked it: its record stays, and is never due.
+    /// The previous states, to be set again with this order. `standing` gives the present state of
+    /// a question. A question that had no record becomes as if it had never been asked: its record
+    /// stays, and is never due.
     pub fn restored<'a>(
         &'a self,
         order: i64,
@@ -62,8 +63,8 @@ impl Replaced {
     }
 }
 
-/// What an entry replaces where the states that it was computed from stand; `None`: it has no key,
-/// or does not say. `order` is that of the states it leads to. Packed, as [`pack`] does.
+/// What an entry replaces, packed, if it counts on what it was computed from. `None`: it has no
+/// key, or lacks the states before. `order` is that of its new states.
 pub fn as_computed(entry: &Entry, order: i64) -> Option<Vec<u8>> {
     entry.keyed.as_ref()?;
     let (mut states, mut before) = (entry.states.iter().peekable(), entry.before.iter().peekable());
@@ -81,7 +82,7 @@ pub fn as_computed(entry: &Entry, order: i64) -> Option<Vec<u8>> {
     Some(pack(entry.at_us, order, before))
 }
 
-/// As [`as_computed`], of an entry that was computed again from these states.
+/// As [`as_computed`], for an entry that was computed again from `states`.
 pub fn computed_again(
     entry: &Entry,
     on: &[Before],
@@ -90,7 +91,7 @@ pub fn computed_again(
 ) -> Option<Vec<u8>> {
     entry.keyed.as_ref()?;
     if on.contains(&Before::Overridden) {
-        // An edit overrides some of it. No state has this order.
+        // An edit overrides some of it. No state has this order, so it cannot be undone.
         return Some(pack(entry.at_us, i64::MIN, entry.from.iter().map(|_| Some(None))));
     }
     let before = entry
@@ -100,8 +101,8 @@ pub fn computed_again(
     Some(pack(entry.at_us, order, before))
 }
 
-/// Packs what a submission replaced, of each of its questions in their order: nothing, no record,
-/// or a state. `order` is that of the states it led to.
+/// Packs what a submission replaced, for each of its questions in order: nothing (`None`), no
+/// record, or a state. `order` is that of its new states.
 pub fn pack<'a>(
     at_us: i64,
     order: i64,
@@ -135,8 +136,8 @@ pub fn pack<'a>(
     bytes
 }
 
-/// Reads what [`pack`] wrote of a submission with these questions. Of subjects and topics it says
-/// only whether there were any.
+/// Unpacks what [`pack`] wrote for a submission with these questions. Of subjects and topics, only
+/// their presence is kept, as empty texts.
 ///
 /// # Errors
 /// The reason why it cannot be read.

@@ -22,7 +22,7 @@ pub struct Breaker {
     start: Instant,
     failures: AtomicU32,
     closed_again_at_ms: AtomicU64,
-    /// The last failure, in milliseconds after `start`, and 1.
+    /// When the last failure was noted, in milliseconds after `start`, plus 1; 0: never.
     failed_at_ms: AtomicU64,
 }
 

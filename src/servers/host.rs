@@ -14,8 +14,8 @@ use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use crate::lock::lock;
 use crate::per_process::PerProcess;
 
-/// How long a call waits that may wait in vain: for a nearby server that was down or is not known
-/// to be up, and for a name server once it gave addresses.
+/// The shortest wait: for a nearby server that was down or is not known to be up, and for a name
+/// server once it has returned addresses.
 pub const BRIEFLY: Duration = Duration::from_millis(30);
 
 /// A host and a port.
@@ -49,7 +49,7 @@ enum State {
 }
 
 impl Host {
-    /// From a name, or an address, which is never looked up.
+    /// A host from a name, or from an address, which is never looked up.
     pub fn new(name: &str, port: u16) -> Host {
         Host {
             name: name.to_owned(),
@@ -66,7 +66,7 @@ impl Host {
         &self.name
     }
 
-    /// Whether it is this one.
+    /// Whether it is this host and port.
     pub fn is_at(&self, name: &str, port: u16) -> bool {
         (self.name.as_str(), self.port) == (name, port)
     }
@@ -76,8 +76,8 @@ impl Host {
         self.port
     }
 
-    /// How long a call waits for each answer if it may wait in vain, out of its patience for a
-    /// server that is up: only as long as a server at this distance needs.
+    /// How long a call waits for each answer of a server that may be down: only as long as a server
+    /// at this distance needs, and at most `patience`.
     pub fn brief(&self, patience: Duration) -> Duration {
         match self.distance_us.load(Ordering::Relaxed) {
             0 => patience,
@@ -95,8 +95,8 @@ impl Host {
     /// the next time.
     ///
     /// # Errors
-    /// The last attempt's error; or the name is unknown, or the name server did not answer in time
-    /// and never has.
+    /// The last attempt's error; or the name is unknown, or the name server has never answered in
+    /// time.
     pub fn connect<T, E: From<io::Error>>(
         &self,
         patience: Duration,
@@ -159,8 +159,8 @@ impl Host {
         }
     }
 
-    /// Asks the name server, unless a thread of this process does so already, and waits this long
-    /// after it was asked.
+    /// Asks the name server, unless a thread of this process is doing so, and waits this long from
+    /// when it was asked.
     fn look_up(&self, patience: Duration) -> io::Result<Vec<SocketAddr>> {
         let lookup = self.lookup();
         let mut state = lock(&lookup.state);
@@ -355,7 +355,7 @@ mod tests {
     fn who_is_far_away_is_waited_for_longer() {
         let host = Host::new("127.0.0.1", 7);
         let patience = Duration::from_millis(500);
-        // Nobody knows how far it is.
+        // Its distance is unknown.
         assert_eq!(host.brief(patience), patience);
         for (connecting, brief) in [(1, 30), (180, 360), (400, 500)] {
             host.learn_distance(Duration::from_millis(connecting));

@@ -12,13 +12,13 @@ use crate::servers::mariadb::audits::{self, Logged};
 const MOST: usize = 10_000;
 /// Submissions that are read at a time.
 const AT_ONCE: usize = 100;
-/// By this much, in seconds, an answer may be later than its submission.
+/// How many seconds an answer may be later than its submission.
 const EARLY: i64 = 3_600;
 
 /// Which answers of a student are read.
 #[derive(Clone, Copy, Debug)]
 pub struct AnswersQuery<'a> {
-    /// Of this season; `None`: of all.
+    /// Only of this season; `None`: of all.
     pub season: Option<&'a str>,
     /// Given at this Unix time or later.
     pub since: Option<i64>,
@@ -26,7 +26,7 @@ pub struct AnswersQuery<'a> {
     pub until: Option<i64>,
     /// Most answers of a page.
     pub limit: usize,
-    /// Of submissions after this one.
+    /// Only of submissions after this one.
     pub after: Option<&'a str>,
 }
 

@@ -1,8 +1,9 @@
 //! Arranging a student's cached questions by subject.
 //!
-//! Only students who ask for one subject need it, so no load pays for it: the first read of a
+//! Only students who ask for one subject need it, so loads do not do it. The first read of a
 //! subject takes all questions from the cache, answers from them, and leaves them arranged for the
-//! next one. Whatever changes the schedule until then breaks the fence, and nothing is arranged.
+//! next one. If anything changes the schedule meanwhile, the fence is broken, and nothing is
+//! arranged.
 
 use std::collections::HashSet;
 
@@ -16,8 +17,8 @@ use crate::servers::redis::fill::{self, Loaded};
 use crate::servers::redis::student::Student;
 
 impl Engine {
-    /// All questions of a student from the cache, which are arranged by subject then; `members` are
-    /// links, as for a lookup.
+    /// Reads all questions of a student from the cache, and arranges them by subject there;
+    /// `members` are links, as for a lookup.
     pub(super) fn arrange(
         &self,
         process: &Process,
@@ -34,7 +35,7 @@ impl Engine {
         })?
         .and_then(|asked| {
             if let Some(all) = &asked.value {
-                // What is hidden is not among them.
+                // Hidden questions are not among them.
                 let suspended = HashSet::new();
                 let (head, reviews) = (all.head, &all.reviews);
                 let loaded = Loaded { student, head, reviews, suspended: &suspended };

@@ -44,12 +44,12 @@ pub struct DueQuery {
 pub enum Source {
     /// The cache.
     Cache,
-    /// MariaDB and the journal, and the cache was filled with it.
+    /// MariaDB and the journal; the cache was filled from them.
     Loaded,
-    /// MariaDB: the season does not use the cache, or this process reaches another cache than the
-    /// one that counts.
+    /// MariaDB: the season does not use the cache, or this process does not reach the registered
+    /// cache.
     Database,
-    /// MariaDB, since the cache cannot be reached.
+    /// MariaDB, because the cache cannot be reached.
     SafeMode,
     /// No season is active.
     Nothing,
@@ -60,15 +60,15 @@ pub enum Source {
 pub struct DueAnswer {
     /// Most overdue first.
     pub reviews: Vec<Review>,
-    /// How many are due, also past the limit.
+    /// How many are due, including those past the limit.
     pub total: u64,
     /// The active season.
     pub season: Option<String>,
     /// Where it came from.
     pub source: Source,
-    /// The answer is cut short or not whole.
+    /// Whether the answer is from Safe Mode, or may be incomplete.
     pub is_degraded: bool,
-    /// False when it may miss answers that wait in a journal out of reach.
+    /// False if answers that wait in an unreachable journal may be missing.
     pub is_whole: bool,
 }
 
@@ -152,7 +152,7 @@ impl Engine {
         query: &DueQuery,
     ) -> Result<Attempt<DueAnswer>> {
         let Some(season) = active.name.as_deref().filter(|_| active.uses_cache) else {
-            // Only the cache's word for the season is needed.
+            // Only the season that the cache knows is needed.
             return confirm_season(process.cache.of(player), &active.token)?.and_then(|()| {
                 match &active.name {
                     Some(season) => {
@@ -171,8 +171,8 @@ impl Engine {
         })
     }
 
-    /// Asks the cache, and fills it where it is cold. The flag is false when the journal could not
-    /// be asked, or nobody can tell whether the cache lacks an answer.
+    /// Asks the cache, and fills it if it is cold. The flag is false if the journal could not be
+    /// asked, or it is unknown whether the cache lacks an answer.
     fn due_in(
         &self,
         process: &Process,
@@ -234,8 +234,8 @@ impl Engine {
         })
     }
 
-    /// Makes sure that subject and topic exist, of which the cache knows some. Where nobody can
-    /// tell, they are taken for that.
+    /// Makes sure that subject and topic exist; the cache knows some of them. If that cannot be
+    /// looked up, they count as existing.
     ///
     /// # Errors
     /// [`Error::UnknownSubject`], [`Error::UnknownTopic`].
@@ -258,8 +258,8 @@ impl Engine {
         Ok(())
     }
 
-    /// From MariaDB, as for a season that does not use the cache: that of this process is not the
-    /// one that counts.
+    /// Answers from MariaDB, as for a season that does not use the cache, because this process's
+    /// cache is not registered.
     fn due_without_cache(
         &self,
         process: &Process,
@@ -296,7 +296,7 @@ impl Engine {
         Ok(answer)
     }
 
-    /// From MariaDB, with what waits in the journal laid over it.
+    /// Answers from MariaDB, with the journal's waiting entries applied.
     fn due_from_database(
         &self,
         process: &Process,
@@ -358,8 +358,8 @@ impl Engine {
 }
 
 impl Engine {
-    /// The due questions of a season by its name, whether it is active or not, and where they came
-    /// from; none of one that is archived.
+    /// The due questions of a named season, active or not, and where they came from; none if it is
+    /// archived.
     ///
     /// # Errors
     /// When a server that is needed is down.

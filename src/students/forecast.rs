@@ -1,7 +1,7 @@
 //! How many of a student's questions are due on each of the next days.
 //!
-//! While the cache cannot be used there is no forecast: what little room Safe Mode has is for the
-//! questions themselves.
+//! While the cache cannot be used there is no forecast: Safe Mode's few reads are for the questions
+//! themselves.
 
 use std::time::Instant;
 
@@ -25,11 +25,11 @@ pub struct Forecast {
     pub season: Option<String>,
     /// The student's questions.
     pub workload: Workload,
-    /// Answers that wait in a journal out of reach may be missing.
+    /// Whether answers that wait in an unreachable journal may be missing.
     pub is_degraded: bool,
 }
 
-/// What was counted before each end of the calendar, whether it is whole, and the call that it was.
+/// The counts before each end of the calendar, whether they are complete, and the kind of call.
 type Counted = (Vec<u64>, bool, Call);
 
 impl Engine {
@@ -37,7 +37,7 @@ impl Engine {
     /// first of which is today.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`], or what a server said that is needed.
+    /// [`crate::error::Error::InvalidInput`], or the error of a server that is needed.
     pub fn forecast(&self, player: &str, days: u32) -> Result<Forecast> {
         let began = Instant::now();
         check_player(player)?;
@@ -73,7 +73,7 @@ impl Engine {
         Ok(Forecast { season: Some(season), workload, is_degraded: !is_whole })
     }
 
-    /// Of the active season, if there is one: its name, and what was counted.
+    /// The name of the active season, if there is one, and the counts.
     fn forecast_from_cache(
         &self,
         process: &Process,

@@ -25,7 +25,7 @@ use crate::servers::redis::student::Student;
 /// What is known of the student before their answers count.
 pub(crate) struct Before {
     pub(crate) season: String,
-    /// The season as the cache knows it, where it uses the cache and the cache answers.
+    /// The season as the cache knows it, if it uses the cache and the cache answers.
     pub(crate) cached: Option<Arc<ActiveSeason>>,
     pub(crate) uses_cache: bool,
     /// How the season schedules.
@@ -35,17 +35,17 @@ pub(crate) struct Before {
     pub(crate) states: HashMap<String, Review>,
     /// How many questions are due, without those that are answered.
     pub(crate) others_due: u64,
-    /// Those of the answered questions that are hidden.
+    /// Which of the answered questions are hidden.
     pub(crate) hidden: HashSet<String>,
     /// False when answers that wait in the journal may be missing.
     pub(crate) is_whole: bool,
-    /// False when nobody could look whether the cache lacks an answer.
+    /// False if it could not be checked whether the cache lacks an answer.
     pub(crate) is_sure: bool,
 }
 
 impl Engine {
-    /// What the student's answers are computed from: the cache's word, else MariaDB's and the
-    /// journal's.
+    /// What the student's answers are computed from: what the cache has, else what MariaDB and the
+    /// journal have.
     pub(crate) fn before(
         &self,
         process: &Process,
@@ -100,7 +100,7 @@ impl Engine {
             .or_else(other_season_if_archived)
     }
 
-    /// As [`Engine::before`], of a season by its name, whether it is active or not.
+    /// As [`Engine::before`], for a named season, active or not.
     pub(super) fn before_in_season(
         &self,
         process: &Process,
@@ -180,8 +180,8 @@ impl Engine {
 }
 
 impl Before {
-    /// A submission with how the season schedules, as far as its questions may count on it: the
-    /// entry keeps this, and whoever computes it again uses the same.
+    /// The submission with the season's scheduling, as far as its questions need it. The entry
+    /// keeps it, so that computing it again gives the same result.
     pub(super) fn scheduled(&self, player: &str, submission: &Submission) -> Submission {
         let subject_of =
             |id: &String| self.states.get(id).and_then(|state| state.subject.as_deref());

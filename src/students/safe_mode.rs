@@ -23,7 +23,7 @@ impl Engine {
         }
     }
 
-    /// Takes room for one Safe Mode read.
+    /// Reserves one Safe Mode read.
     ///
     /// # Errors
     /// [`Error::RateLimited`] when there is none.

@@ -1,10 +1,11 @@
-//! A submission with a key that is sent again: it is answered as the first time, and counts once.
+//! A submission with a key that is sent again: it gets the same answer as the first time, and
+//! counts once.
 //!
 //! Its token is made from the player and the key, so it is recognised wherever tokens are: in the
 //! journal, in `memora_journal`, and in the audit records. A process asks all of them before it
 //! takes such a submission, and takes it only into the journal, which refuses a token that it has.
-//! So two that come at the same moment cannot both be taken. A journal that comes back may still
-//! have one that was taken again since: the first one counts (`rules/in_order.rs`).
+//! So two that arrive at the same time cannot both be taken. A journal that comes back may still
+//! have a submission that has since been taken again: the first one counts (`rules/in_order.rs`).
 
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
@@ -19,14 +20,15 @@ use crate::servers::redis::journal::{StreamEntry, is_replicated};
 use crate::servers::redis::pending;
 use crate::students::submit_answer::SubmitAnswer;
 
-/// A submission's token, and what distinguishes it from other answers with the same key.
+/// A submission's token, and the fingerprint that tells it from other answers with the same key.
 pub(super) type Key<'a> = (&'a str, &'a str);
 
 impl Engine {
     /// The answer to a submission with this token that was taken before. `None`: none was.
     ///
     /// # Errors
-    /// When nobody can tell. [`Error::InvalidInput`] if the key was used for other answers.
+    /// When a server that must be asked is down. [`Error::InvalidInput`] if the key was used for
+    /// other answers.
     pub(super) fn answered_before(
         &self,
         process: &Process,
@@ -81,7 +83,7 @@ impl Engine {
         };
         let order = entry.order;
         let answer = tell(season, entry.keyed, key)?;
-        // What is written the drain has made the cache show.
+        // The drain has made sure that the cache shows what it wrote.
         if written.is_none() {
             let (keys, replicas) = (&self.settings.keys, self.replicas(process));
             if !process.journal.with(|journal| is_replicated(journal, keys, replicas))? {

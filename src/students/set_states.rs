@@ -1,4 +1,4 @@
-//! States that the site's own code has computed: they count unchanged, in the given order, like the
+//! States that the site's own code has computed. They count unchanged, in the given order, like the
 //! answers of a session.
 
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ const STATES: usize = 50;
 pub struct GivenState {
     /// The question.
     pub question_id: String,
-    /// 0 to the highest rung of the season's ladders, which is 4 as a rule.
+    /// 0 to the highest rung of the season's ladders, which is usually 4.
     pub stability: u8,
     /// Unix time in seconds of the next review.
     pub next_review: i64,
@@ -126,7 +126,7 @@ impl Engine {
                     answered_at_us: order,
                     subject: given.subject.clone().or(known.subject),
                     topic: given.topic.clone().or(known.topic),
-                    // What is set is no answer.
+                    // A set state is not an answer.
                     memory: known.memory,
                     question_id: known.question_id,
                 }

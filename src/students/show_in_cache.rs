@@ -11,12 +11,12 @@ use crate::servers::redis::student::Student;
 use crate::students::known_state::Before;
 
 impl Engine {
-    /// Shows the acknowledged answers in the cache, or makes sure that nobody believes what it has
-    /// of the student.
+    /// Shows the acknowledged answers in the cache, or makes sure that no process believes the
+    /// student's cached schedule.
     ///
     /// # Errors
-    /// [`Error::Unsettled`]: neither can be done. The answers are kept, but others may not see
-    /// them.
+    /// [`Error::Unsettled`]: neither is possible. The answers are kept, but other processes may not
+    /// show them.
     pub(crate) fn show(
         &self,
         process: &Process,
@@ -66,7 +66,7 @@ impl Engine {
         self.settle_shown(process, (player, season), before.uses_cache, shown)
     }
 
-    /// Makes sure that nobody believes what the cache has of a student.
+    /// Makes sure that no process believes a student's cached schedule.
     ///
     /// # Errors
     /// As [`Engine::show`].
@@ -79,8 +79,8 @@ impl Engine {
         self.settle_shown(process, (player, season), true, hidden)
     }
 
-    /// Makes sure that the run of the cache that was shown answers counts, or that nobody believes
-    /// what the cache has of the student. What was shown is the run and its confirmation.
+    /// Makes sure that the run of the cache that got the answers is registered, or that no process
+    /// believes the student's cached schedule. `shown` is that run and its confirmation.
     fn settle_shown(
         &self,
         process: &Process,
@@ -89,8 +89,8 @@ impl Engine {
         shown: Result<(String, String)>,
     ) -> Result<()> {
         let shard = process.cache.of(player);
-        // The cache that was shown them must be the one that counts, after they were kept: another
-        // one that takes its place from now on has nothing from before.
+        // The cache that got them must be the registered one after they were kept. A cache that
+        // replaces it from now on has no older schedules.
         let counted = shown.and_then(|(run, confirmation)| match uses_cache {
             true => self.ensure_counts(process, shard, &run, &confirmation),
             false => Ok(()),

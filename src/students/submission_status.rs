@@ -22,7 +22,7 @@ pub enum Persistence {
 }
 
 impl Engine {
-    /// Where a submission of this player is. `None`: this player has none of that id.
+    /// Where a submission of this player is. `None`: this player has no submission with that id.
     ///
     /// # Errors
     /// When a server that is needed is down.

@@ -37,7 +37,7 @@ const STUCK_AFTER: u32 = 5;
 /// What came before a submission while it was computed.
 pub(super) struct Conflicts {
     began: Instant,
-    /// How often something did.
+    /// How often another submission came before it.
     count: u32,
     /// The last head that it was computed from, and how often.
     head: (Head, u32),
@@ -50,7 +50,8 @@ impl Default for Conflicts {
 }
 
 impl Conflicts {
-    /// Notes that something came after this head. True, now and then, while no process shows it.
+    /// Notes a conflict with this head. True, now and then, while no process shows what came after
+    /// it.
     fn note(&mut self, head: Head) -> bool {
         self.count += 1;
         let times = if self.head.0 == head { self.head.1 + 1 } else { 1 };
@@ -60,13 +61,13 @@ impl Conflicts {
     }
 }
 
-/// What became of an entry.
+/// The outcome of keeping an entry.
 pub(super) enum Keeping {
     /// It is kept.
     Done(Kept),
     /// Another submission of the student came first.
     Conflict,
-    /// The journal has its submission, which has a key, as another entry.
+    /// The journal has the submission, which has a key, as another entry.
     InJournal(StreamEntry),
 }
 
@@ -80,7 +81,7 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    /// Whether this one should queue a drain.
+    /// Whether this submission should queue a drain.
     pub(super) fn drain_wanted(&self) -> bool {
         self.in_stream.unwrap_or(false)
     }
@@ -99,7 +100,7 @@ impl Engine {
     /// Takes a submission. When this returns, it is durable and the next read shows it.
     ///
     /// # Errors
-    /// Nothing was acknowledged, and the student should be told so.
+    /// Nothing was acknowledged, and the student must be told so.
     pub fn submit(&self, player: &str, submission: &Submission) -> Result<SubmitAnswer> {
         self.take(player, submission, links_of(submission))
     }

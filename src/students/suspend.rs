@@ -1,9 +1,10 @@
-//! A student suspends questions: they are not due for this student until resumed, in whatever
-//! season. The records stay, and answers count.
+//! Suspends a student's questions: in all seasons, they are not due for this student until resumed.
+//! The records stay, and answers count.
 //!
-//! The row in MariaDB is what counts. Once it is committed, the student's schedules are dropped, and
-//! the fences of loads that may have begun before it are broken; the next load leaves the question
-//! out. A cache that is not reached is marked, as for an answer that it was not shown.
+//! The row in MariaDB is what counts. Once it is committed, the student's schedules are dropped,
+//! and the fences of loads that may have begun before it are broken; the next load leaves the
+//! question out. If the cache is not reached, the student is marked, as for an answer that the
+//! cache lacks.
 
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result};

@@ -1,10 +1,10 @@
-//! Undoing a submission with a key: its questions are again as they were before it.
+//! Undoes a submission with a key: its questions get back their states from before.
 //!
-//! An undoing is an entry like others, with the states from before. It has a token that is made
-//! from the submission's, so it counts once, however often it is sent. It is computed only from
-//! MariaDB and the journal, of one moment: who cannot ask both cannot know whether something newer
-//! is there. Whoever applies it leaves it out if its questions have been answered otherwise by then
-//! (`rules/lineage.rs`), so it is acknowledged only once it is certain that it counts
+//! An undo is an entry like others, with the states from before. Its token is made from the
+//! submission's, so it counts once, however often it is sent. It is computed only from MariaDB and
+//! the journal, as of one moment: a process that cannot ask both does not know whether there is
+//! something newer. It does not count if its questions were answered again before it is applied
+//! (`rules/lineage.rs`), so it is acknowledged only once it is certain to count
 //! ([`Engine::has_undone`]). The model has the same steps (`tests/model/undo.rs`).
 
 use crate::consistency::moment::Moment;
@@ -32,7 +32,7 @@ use crate::students::sent_again::Key;
 use crate::students::submit::{Conflicts, Keeping};
 use crate::students::submit_answer::SubmitAnswer;
 
-/// The fingerprint of every undoing: one token undoes one submission.
+/// The fingerprint of every undo: one token undoes one submission.
 const FINGERPRINT: &str = "undo";
 
 /// A submission that is there, and what it replaced.
@@ -51,9 +51,9 @@ struct Known {
 }
 
 impl Engine {
-    /// Undoes a student's submission of this name. When this returns, that is durable, and the next
-    /// read shows it. Done again, it is answered as the first time. What is told is what was
-    /// undone: how many answers, and what they had earned.
+    /// Undoes a student's submission with this id. When this returns, the undo is durable, and the
+    /// next read shows it. A repeated call gets the same answer. It tells how many answers were
+    /// undone, and the XP that they had earned.
     ///
     /// # Errors
     /// [`Error::NotUndone`] if it cannot be undone; when a server is down.
@@ -71,7 +71,7 @@ impl Engine {
             let season = self.season_of(&process, player, &undone)?;
             let known = self.replaced_by(&process, (player, &season.name), &undone);
             let Known { found, records } = match known {
-                // Perhaps because another process has undone it by now.
+                // Another process may have undone it meanwhile.
                 Err(error @ Error::NotUndone(_)) => {
                     let answer = self.undone_before(&process, key)?.ok_or(error)?;
                     return self.if_it_counts(&process, player, &undone, answer);
@@ -134,16 +134,16 @@ impl Engine {
         }
     }
 
-    /// The answer to an undoing that was kept before.
+    /// The answer to an undo that was kept before.
     fn undone_before(&self, process: &Process, key: Key<'_>) -> Result<Option<SubmitAnswer>> {
         match self.answered_before(process, key) {
-            // Nobody knows any more what the student was told, or the student was erased.
+            // What the student was told is no longer known, or the student was erased.
             Err(Error::InvalidInput(_)) => Err(Error::NotUndone(NotUndone::Unknown)),
             found => found,
         }
     }
 
-    /// The answer to an undoing that was kept, if it counts.
+    /// The answer to an undo that was kept, if it counts.
     fn if_it_counts(
         &self,
         process: &Process,
@@ -158,8 +158,8 @@ impl Engine {
         Err(Error::NotUndone(NotUndone::ChangedSince))
     }
 
-    /// Whether an undoing that was kept counts, whatever comes: nothing that it does not know can
-    /// be put before it any more.
+    /// Whether an undo that was kept is certain to count: no entry that it does not know can come
+    /// before it any more.
     fn has_undone(
         &self,
         process: &Process,
@@ -184,7 +184,7 @@ impl Engine {
         })?;
         let Moment { records, entries, in_table, .. } = moment;
         if is_written {
-            // Then the submission is marked, if its audit record is still there.
+            // Then the submission is marked as undone, if its audit record still exists.
             let is_marked =
                 |written: Undoable| written.replaced.is_some_and(|left| left.is_empty());
             return Ok(written.is_none_or(is_marked));

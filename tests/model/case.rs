@@ -22,14 +22,14 @@ pub enum Job {
     Drain,
 }
 
-/// From some time on a process reaches other servers.
+/// From some time on, processes reach other servers.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
-    /// The processes that it befalls.
+    /// The affected processes.
     pub places: Set,
     /// What they reach then.
     pub reach: Set,
-    /// The run of the cache that they reach then, if it is another one.
+    /// The run of the cache that they then reach, if it is another one.
     pub run: Option<Run>,
 }
 
@@ -48,7 +48,7 @@ pub struct Case {
     pub faults: Vec<Fault>,
     /// How many processes may die.
     pub deaths: u8,
-    /// A journal that cannot be reached may take an entry after all.
+    /// A journal that cannot be reached may still take an entry.
     pub may_stall: bool,
     /// A replica of MariaDB that is behind may take over.
     pub may_fall_back: bool,
@@ -93,7 +93,7 @@ impl Case {
         }
     }
 
-    /// A process more, which reaches some servers and does some jobs.
+    /// Adds a process, which reaches some servers and does some jobs.
     pub fn process(mut self, reach: Set, jobs: &[Job]) -> Case {
         self.processes.push((reach, 0, jobs.to_vec()));
         self
@@ -163,7 +163,7 @@ const LONG_AGO: i64 = 1_000;
 pub enum Action {
     /// A process does its next step.
     Step(Place),
-    /// As `Step`, but the journal, which does not answer, takes the entry later.
+    /// As `Step`, but the journal does not answer, and takes the entry later.
     Stall(Place),
     /// The journal takes it.
     TakeLate,
@@ -455,7 +455,7 @@ impl Model for Protocol {
     }
 }
 
-/// That the case shows anything at all.
+/// Checks that the case can show anything.
 pub const ALL_ARE_TOLD: &str = "every answer is acknowledged";
 
 /// Another cache comes into use if it is reached.

@@ -5,10 +5,11 @@ use crate::checking::holds;
 use crate::product::Given;
 use crate::state::{C, D, J, Set};
 
-/// What one process may still reach. Without MariaDB and one more server it can take nothing.
+/// The servers that one process may still reach. Without MariaDB and one other server it cannot
+/// take a submission.
 const CUT_OFF: [Set; 4] = [J | D, C | D, D, C | J];
 
-/// By how much clocks differ: more than anything in a case takes.
+/// How much clocks differ: more than the duration of any case.
 pub const APART: i64 = 5_000_000;
 
 /// A wrong answer from one process, a right one from another, which may come at the same time, and
@@ -94,7 +95,7 @@ fn one_is_cut_off_in_the_middle() {
     for cut_off in CUT_OFF {
         holds(&two_and_a_drain(ALL, ALL).fault(0b001, cut_off));
     }
-    // All lose it, and have it back.
+    // All processes lose it, and reach it again.
     holds(&two_and_a_drain(ALL, ALL).fault(0b111, C | D).fault(0b111, ALL));
 }
 

@@ -7,7 +7,7 @@ use stateright::{Checker, HasDiscoveries, Model, Path};
 use crate::case::{ALL_ARE_TOLD, Action, Case, OTHER_COUNTS, Protocol, property_of};
 use crate::state::{Broken, State};
 
-/// The checker's word for a case: each promise that is broken, with the way there.
+/// The checker's result for a case: each broken promise, with the steps that lead there.
 type Found = Vec<(&'static str, Path<State, Action>)>;
 
 fn check(case: &Case, until: HasDiscoveries) -> Found {

@@ -193,7 +193,7 @@ impl Protocol {
                     journal.written.retain(|token| !has(done, *token));
                     journal.written.extend(written);
                 }
-                // Nothing is left of a student of whom nothing waits.
+                // The head is removed with the student's last waiting entry.
                 if journal.stream.is_empty() {
                     journal.head = 0;
                 }

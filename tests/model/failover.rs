@@ -1,5 +1,5 @@
 //! A journal that fails over: its replica is promoted while the old one continues, and some
-//! processes still use that.
+//! processes still use the old one.
 
 use crate::case::{ALL, Case, Job};
 use crate::checking::{breaks, holds};
@@ -79,7 +79,7 @@ fn processes_die_in_a_failover() {
 
 #[test]
 fn what_is_kept_in_mariadb_once_it_is_written_counts_once() {
-    // A drain is faster than the process that keeps it there, too.
+    // The drain is faster than the process that also keeps the entry in the table.
     let case = failing_over(Case::new(1, &[Given::Right]));
     let case = Case { is_warm: false, looks_last: true, ..case }
         .process(ALL, &[Job::Submit(0)])

@@ -81,7 +81,7 @@ impl Protocol {
                 }
             },
             Step::Sight(asked) => {
-                // Another one may stand by now: it is seen with the next look.
+                // There may be another challenge by now, which the next look sees.
                 if state.database.challenge == Some(asked.era.run) {
                     if journal {
                         state.journal.looks = Looks::default();
@@ -260,7 +260,8 @@ impl Protocol {
         }
     }
 
-    /// The cache that a process reaches is not registered, or went down: the process does without.
+    /// The cache that a process reaches is not registered, or went down: the process continues
+    /// without it.
     fn cannot_be_told(&self, state: &mut State, place: Place, asked: Asked) {
         state.process(place).step = match asked.why {
             Why::Shown(_) => Step::Mark,

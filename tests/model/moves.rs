@@ -73,7 +73,7 @@ impl Protocol {
         self.step(state, place)
     }
 
-    /// The present job is over, for better or worse.
+    /// The current job ends, whether it succeeded or not.
     pub fn end_job(&self, state: &mut State, place: Place) {
         let database = &mut state.database;
         database.row_lock = database.row_lock.filter(|holder| *holder != place);

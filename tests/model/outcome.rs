@@ -1,4 +1,4 @@
-//! What must be true: of each read, and of everything once all is done.
+//! The promises: what must be true of each read, and of the final state.
 
 use crate::product::From;
 use memora_engine::rules::belief::Repair;

@@ -69,7 +69,7 @@ impl Given {
     }
 }
 
-/// What a drain leads to.
+/// The result of a drain.
 #[derive(Default)]
 pub struct Settled {
     /// The final state.
@@ -78,7 +78,7 @@ pub struct Settled {
     pub counted: Set,
     /// The one that came early.
     pub early: Set,
-    /// One was computed again.
+    /// Whether an entry was computed again.
     pub is_replayed: bool,
     /// What those that count have replaced.
     pub replaced: Vec<(Token, From)>,

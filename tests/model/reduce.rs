@@ -1,7 +1,7 @@
-//! States that need not be distinguished. Each rule here leaves out an order of events if another
-//! one, which is kept, leads to the same state: faults of a server happen just before a process
-//! asks that server, and facts that no process will ask for are forgotten. So every broken promise
-//! is still found, in half to a quarter of the states. `nothing_is_left_out` checks that.
+//! States that need not be distinguished. Each rule here omits an order of events if another order,
+//! which is kept, leads to the same state. Faults of a server happen just before a process asks
+//! that server, and facts that no process will ask for are forgotten. So every broken promise is
+//! still found, in half to a quarter of the states. `nothing_is_left_out` checks that.
 //!
 //! Only the cases themselves bound the rest: this many processes and answers, one student, one
 //! question, and each fault as often as the case says.
@@ -153,8 +153,8 @@ impl Protocol {
         }
     }
 
-    /// A process whose next step neither changes anything for the others nor asks what they may
-    /// change: it does not matter what they do before it, so it does this first.
+    /// A process whose next step neither changes anything for the others nor depends on what they
+    /// may change. It does this step first, because the order makes no difference.
     pub fn alone(&self, state: &State) -> Option<Place> {
         let mut places = (0u8..).take(state.processes.len());
         places.find(|place| !self.case.is_whole && self.is_alone(state, *place))

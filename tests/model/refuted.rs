@@ -135,7 +135,7 @@ fn what_was_written_is_kept_for_an_older_database() {
 #[test]
 fn a_load_lays_over_an_older_database_what_that_lacks() {
     let rules = Rules { loads_without_written: true, ..Rules::default() };
-    // Two that answer at the same time leave the student cold.
+    // Two processes that answer at the same time leave the student cold.
     let case = Case::new(2, &[Given::Right, Given::Wrong])
         .process(ALL, &[Job::Submit(0), Job::Drain])
         .process(ALL, &[Job::Submit(1)])

@@ -85,7 +85,7 @@ pub struct Rules {
     pub loads_without_written: bool,
     /// A load counts entries of `memora_journal` that have an audit record.
     pub loads_written_rows: bool,
-    /// A drain takes an entry's predecessor for lost, although it was written lately.
+    /// A drain counts an entry's predecessor as lost, although it was written lately.
     pub takes_written_for_lost: bool,
     /// The journal's reply is enough, whatever its replica has.
     pub asks_no_replica: bool,
@@ -93,15 +93,15 @@ pub struct Rules {
     pub believes_journal: bool,
     /// A drain writes what the journal has, whatever its replica has.
     pub drains_what_lacks: bool,
-    /// An undoing counts although its question was answered otherwise.
+    /// An undo counts although its question was answered otherwise.
     pub undoes_in_any_case: bool,
     /// A submission is undone although its question was answered since.
     pub undoes_what_was_answered_since: bool,
-    /// An undoing that was kept is acknowledged without a look whether it counts.
+    /// An undo that was kept is acknowledged without a look whether it counts.
     pub undoes_without_looking: bool,
-    /// An undoing is acknowledged that a failover of the journal may still put in another place.
+    /// An undo is acknowledged although a failover of the journal may still change its place.
     pub undoes_in_one_journal: bool,
-    /// An undoing is acknowledged that does not know what waits in `memora_journal`.
+    /// An undo is acknowledged although it does not know what waits in `memora_journal`.
     pub undoes_beside_others: bool,
     /// A submission is undone by a process that cannot ask the journal.
     pub undoes_without_journal: bool,

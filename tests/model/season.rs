@@ -2,8 +2,8 @@
 //! them, processes that look them up, and processes that read, each step one round trip, in every
 //! order. Keys of the cache may vanish at any time.
 //!
-//! A read is right if it goes by the version that was committed when it began, or by a newer one,
-//! once the change has returned.
+//! Once the change has returned, a read is right if it uses the version that was committed when it
+//! began, or a newer one.
 
 use std::collections::HashSet;
 
@@ -18,7 +18,8 @@ struct Rules {
     forgets_first: bool,
 }
 
-/// One who looks the version up: sets or finds the fence, reads MariaDB, makes the cache remember.
+/// A process that looks the version up: it sets or finds the fence, reads MariaDB, and makes the
+/// cache remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Loader {
     Begins,
@@ -27,7 +28,7 @@ enum Loader {
     Done,
 }
 
-/// One who reads a schedule with what it knows, and what the cache remembers.
+/// A process that reads a schedule with what it knows, and what the cache remembers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Reader {
     known: u8,
@@ -145,13 +146,13 @@ impl State {
     }
 }
 
-/// Tries every order. The number of states, or what went wrong.
+/// Tries every order. Returns the number of states, or what went wrong.
 fn check(rules: Rules) -> Result<usize, String> {
     let mut seen = HashSet::from([State::new()]);
     let mut waiting = vec![State::new()];
     while let Some(state) = waiting.pop() {
         for next in state.next(rules)? {
-            // A loader that starts over for ever is no new state but for its fence.
+            // A loader that starts over differs from its earlier state only in its fence.
             if next.fences < 6 && seen.insert(next.clone()) {
                 waiting.push(next);
             }

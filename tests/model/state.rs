@@ -220,7 +220,7 @@ pub struct Database {
     pub is_believed: bool,
     /// The process that settles the marks.
     pub belief_lock: Option<Place>,
-    /// The run of the cache that counts.
+    /// The registered run of the cache.
     pub registered: Run,
     /// The challenging run.
     pub challenge: Option<Run>,
@@ -284,13 +284,13 @@ pub enum Broken {
     Table,
     /// A read that was not marked as degraded lacked an answer acknowledged before it.
     Read,
-    /// Something stays in the journal or in `memora_journal` for ever.
+    /// Something stays in the journal or in `memora_journal` permanently.
     Left,
     /// The cache is believed but differs from the table, when all is done.
     Cache,
 }
 
-/// All there is.
+/// The whole state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct State {
     /// The runs of the cache.
@@ -386,7 +386,7 @@ impl State {
         }
     }
 
-    /// The journals that take themselves for the primary.
+    /// The journals that consider themselves the primary.
     pub fn journals(&mut self) -> impl Iterator<Item = &mut Journal> {
         std::iter::once(&mut self.journal).chain(&mut self.promoted)
     }

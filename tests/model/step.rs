@@ -49,7 +49,7 @@ pub struct Batch {
     pub table: Vec<(i64, Token)>,
     /// What was written lately, but the database lacks.
     pub again: Vec<Token>,
-    /// Entries that wait for nothing any more.
+    /// Entries that no longer wait for a predecessor.
     pub lost: Set,
     /// Entries that had been written before its transaction.
     pub before: Set,
@@ -122,7 +122,7 @@ pub enum Step {
     KeepToo { token: Token, before: Before },
     /// Shows an entry in the cache.
     Show { token: Token, before: Base, after: Base, cached: Option<Era> },
-    /// Reads what waits in the journal, to see whether its undoing counts.
+    /// Reads what waits in the journal, to see whether its undo counts.
     VerifyJournal { token: Token, before: Base, after: Base },
     /// Reads the rest of it from MariaDB.
     VerifyTable { token: Token, before: Base, after: Base, load: Load },

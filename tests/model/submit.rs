@@ -7,7 +7,7 @@ use crate::product::Product;
 use crate::state::{Base, C, D, J, Place, Schedule, State, Token, has, only};
 use crate::step::{Asked, Before, Step, Why};
 
-/// A submission that has been in conflict so often drops the student's schedule, and then gives up.
+/// After this many conflicts, a submission drops the student's schedule, and then gives up.
 const MOST_CONFLICTS: u8 = 2;
 
 impl Protocol {
@@ -237,7 +237,7 @@ impl Protocol {
         if is_told && !rules.does_not_revoke {
             state.journal_of(place).looks = Default::default();
         }
-        // Another server may take itself for the primary.
+        // Another server may consider itself the primary.
         let may_be_split = self.case.fails_over && state.follower.is_none();
         is_told &= !may_be_split || rules.tells_one_journal;
         let is_journal = !is_told && !rules.waits_for_a_lease_only;

@@ -1,6 +1,6 @@
 //! The rules of the commit before (0c0f89c), as far as a model needs them: an answer that the
 //! journal does not take is written to the table of records at once, and the newer of two states
-//! wins. Answers taken without the journal are kept beside it, for a drain to replay.
+//! wins. Answers taken without the journal are kept apart from it, for a drain to replay.
 
 use crate::product::From;
 
@@ -77,7 +77,7 @@ impl Protocol {
             Step::DrainTake if journal && !state.journal.stream.is_empty() => {
                 Step::DrainBegin(Batch { stream: state.journal.stream.clone(), ..Batch::default() })
             }
-            // How many blind answers the transaction's snapshot has is what `before` keeps.
+            // `before` keeps how many blind answers the transaction's snapshot has.
             Step::DrainBegin(batch) if database => {
                 let before = u8::try_from(state.database.blind.answers.len()).unwrap_or(0);
                 Step::DrainLock(Batch { before, ..batch })

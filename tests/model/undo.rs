@@ -16,7 +16,7 @@ impl Protocol {
         }
     }
 
-    /// Where a submission begins: an undoing does not ask the cache.
+    /// Where a submission begins: an undo does not ask the cache.
     pub fn first_step(&self, state: &State, place: Place) -> Step {
         if self.undoes(state, place).is_some() {
             return Step::LoadJournal(Load::default());
@@ -24,7 +24,7 @@ impl Protocol {
         Step::Ask(None)
     }
 
-    /// What follows once an entry is kept: an undoing is acknowledged only if it counts.
+    /// What follows once an entry is kept: an undo is acknowledged only if it counts.
     pub fn kept(&self, before: &Before, token: Token, after: Base) -> Step {
         let rules = &self.case.rules;
         let looks = !rules.undoes_without_looking && !rules.undoes_without_journal;
@@ -34,7 +34,7 @@ impl Protocol {
         Step::Show { token, before: before.head, after, cached: before.cached }
     }
 
-    /// Does a step of the look whether an undoing counts. It ends there if that is unknown: the
+    /// Does a step of the look whether an undo counts. It ends there if that is unknown: the
     /// student sends it again.
     pub fn verify(&self, state: &mut State, place: Place) {
         match state.process(place).step.clone() {
@@ -52,7 +52,7 @@ impl Protocol {
         }
     }
 
-    /// Whether an undoing counts, whatever comes.
+    /// Whether an undo is certain to count.
     fn counts(&self, state: &State, load: &Load, token: Token) -> bool {
         let database = &state.database;
         if has(database.audits, token) {
@@ -122,12 +122,13 @@ fn undone_and_another(one: Set, other: Set) -> Case {
         .process(other, &[Job::Submit(2)])
 }
 
-/// The same, and a drain.
+/// The same with a drain.
 fn undone_and_drained(one: Set, other: Set) -> Case {
     undone_and_another(one, other).process(ALL, &[Job::Drain])
 }
 
-/// One process answers, another one undoes that, perhaps before it is told, and then answers.
+/// One process answers. Another one undoes that, perhaps before the first returns, and then
+/// answers.
 fn undone_by_another(one: Set, other: Set) -> Case {
     Case::new(2, &[Given::Wrong, Given::Undo(0), Given::Right])
         .process(one, &[Job::Submit(0)])
@@ -192,7 +193,7 @@ fn a_replica_of_mariadb_that_is_behind_takes_over() {
     holds(&Case { may_fall_back: true, ..case.process(ALL, &[Job::Drain]) });
 }
 
-/// An answer and its undoing, and another answer, while the journal fails over.
+/// An answer and its undo, and another answer, while the journal fails over.
 fn failing_over(one: Set, other: Set, drain: Set) -> Case {
     let case = Case::new(2, &[Given::Wrong, Given::Undo(0), Given::Right])
         .process(one, &[Job::Submit(0), Job::Submit(1)])
@@ -244,7 +245,7 @@ fn a_process_without_the_journal_cannot_know() {
     breaks(&case.with(rules), Broken::Table);
 }
 
-/// That it must wait, the property test of `src/rules/lineage` shows.
+/// The property test of `src/rules/lineage` shows that it must wait.
 #[test]
 fn what_is_computed_again_waits_until_it_is_written() {
     holds(&computed_again());

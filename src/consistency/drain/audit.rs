@@ -8,7 +8,8 @@ use crate::rules::counted_on::Before;
 use crate::rules::entry::Entry;
 use crate::servers::mariadb::audits::Audit;
 
-/// What an audit record says of a submission, whose answers counted on this.
+/// The audit record of an entry. `before` is what each of its answers counted on; `checksum` is of
+/// the entry's text.
 pub(crate) fn audit<'a>(
     job_id: &'a str,
     (player, season): (&'a str, &'a str),
@@ -19,7 +20,7 @@ pub(crate) fn audit<'a>(
         job_id,
         player,
         season,
-        // An undoing has none.
+        // An undo has no answers.
         answers: if entry.undoes.is_some() { 0 } else { entry.states.len() },
         answered_at_us: entry.at_us,
         persisted_at_us: now_us(),

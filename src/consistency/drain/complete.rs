@@ -1,4 +1,4 @@
-//! Taking what waits in both places, the journal's stream and `memora_journal`, at one moment.
+//! Reads what waits in both places, the journal's stream and `memora_journal`, as of one moment.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -14,16 +14,16 @@ use crate::servers::redis::journal::{self, StreamEntry, kept_at_us};
 use crate::servers::redis::pending::pending_ids;
 use crate::servers::redis::written;
 
-/// How often both places are read until they are of one moment.
+/// How often both places are read before the drain gives up on finding them unchanged.
 const MOST_READS: u32 = 100;
 
-/// What waits of some students beside the entries that were taken, in the stream and in the table.
+/// What else waits of some students, besides the entries that were taken: in the stream and in the
+/// table.
 type Beside = (Vec<StreamEntry>, Vec<TableEntry>);
 
 impl Engine {
-    /// Everything that waits of the students of a batch, in both places. Where an entry came early,
-    /// so that its token is in `lost`, also what was written of its student lately: the database
-    /// may lack it.
+    /// Everything that waits of the students of a batch, in both places. If `lost` has tokens of
+    /// entries that came early, it also returns what was written lately: the database may lack it.
     pub(super) fn complete(
         &self,
         process: &Process,
@@ -43,9 +43,9 @@ impl Engine {
         Ok((others, kept))
     }
 
-    /// Keeps in `memora_journal` what was found in the journal alone, and what it no longer has
-    /// or its replicas lack: a load that asks the one that was promoted must find it, until it is
-    /// written. Returns what it adds.
+    /// Copies to `memora_journal` the entries that the journal no longer has, or that its replicas
+    /// lack. After a failover, a load that asks the promoted replica must find them until they are
+    /// written. Returns the entries that it adds.
     fn keep_lacking(
         &self,
         process: &Process,
@@ -69,7 +69,7 @@ impl Engine {
             confirmed.into_iter().flatten().map(|entry| entry.id).collect();
         let in_table: HashSet<&str> = table.iter().map(|entry| entry.token.as_str()).collect();
         for StreamEntry { id, player, season, text, .. } in found() {
-            // An unreadable one is set aside, wherever it is.
+            // Unreadable entries are set aside, wherever they are.
             let Ok(entry) = Entry::read(text, id) else { continue };
             if !confirmed.contains(id) && !in_table.contains(entry.token.as_str()) {
                 let row = process.drain.with(|database| {
@@ -81,7 +81,7 @@ impl Engine {
                     player: player.clone(),
                     season: season.clone(),
                     text: text.clone(),
-                    // The stream had it first.
+                    // It was kept when the stream got it.
                     kept_at_us: kept_at_us(id),
                 });
             }
@@ -89,9 +89,10 @@ impl Engine {
         Ok(added)
     }
 
-    /// What waits of some students in the stream beside the entries that were taken, and in the
-    /// table, both at one moment: the table does not change between two looks at it. Otherwise an
-    /// entry of the table could seem older than one of the stream that it came after.
+    /// What waits of some students in the table, and in the stream besides the entries that were
+    /// taken. Both are as of one moment: the table did not change between two reads of it.
+    /// Otherwise an entry of the table could seem older than an entry of the stream that came
+    /// before it.
     fn read_both(
         &self,
         process: &Process,
@@ -135,7 +136,7 @@ impl Engine {
     }
 }
 
-/// What waits of each student of a batch, in the order of their names.
+/// Groups what waits by student, sorted by player and season.
 pub(super) fn by_student(
     threads: &ThreadPool,
     stream: Vec<StreamEntry>,
@@ -160,7 +161,7 @@ pub(super) fn by_student(
             student.1.push(entry);
         }
     }
-    // To read an entry takes as long as to write it.
+    // Parsing an entry takes as long as writing it.
     threads.install(|| {
         students.into_par_iter().map(|(name, found)| Waiting::new(name, found)).collect()
     })

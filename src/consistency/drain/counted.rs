@@ -1,22 +1,22 @@
-//! What became of an entry that counts.
+//! The outcome of an entry that counts.
 
 use crate::rules::counted_on::{Before, as_computed};
 use crate::rules::entry::Entry;
 use crate::rules::undo;
 
-/// What became of an entry.
+/// The outcome of an entry.
 #[derive(Default)]
 pub(super) struct Counted {
-    /// What its answers counted on.
+    /// What each of its answers counted on.
     pub on: Vec<Before>,
-    /// What it replaced, packed, if it can be undone.
+    /// The states that it replaced, packed; `None` if it cannot be undone.
     pub replaced: Option<Vec<u8>>,
-    /// It undid another one.
+    /// Whether it undid another submission.
     pub has_undone: bool,
 }
 
 impl Counted {
-    /// Of an entry that counted on what it was computed from.
+    /// The outcome of an entry that counted on what it was computed from.
     pub fn as_computed(entry: &Entry) -> Counted {
         Counted {
             on: as_computed(entry),

@@ -1,5 +1,5 @@
-//! An unregistered journal: its host has its own redis_queue, or it came back after another
-//! replaced it.
+//! Emptying a journal that is not registered: its host has its own redis_queue, or the journal came
+//! back after another one replaced it.
 
 use std::time::Instant;
 
@@ -10,9 +10,9 @@ use crate::rules::entry::Entry;
 use crate::servers::mariadb::journal as kept;
 
 impl Engine {
-    /// Hands the entries of such a journal to the drains of the registered one, in
-    /// `memora_journal`. Writes nothing to the table: an entry's predecessor may be in the other
-    /// journal, and would count as lost.
+    /// Moves the entries of an unregistered journal to `memora_journal`, for the drains of the
+    /// registered one. Writes no records: an entry's predecessor may be in the other journal, and
+    /// would count as lost.
     pub(super) fn hand_over(
         &self,
         process: &Process,

@@ -1,13 +1,13 @@
-//! Writing what has gathered in the journal and in `memora_journal` to MariaDB, over all students
-//! at once. The drain alone writes students' records.
+//! Writes what has gathered in the journal and in `memora_journal` to MariaDB, for all students at
+//! once. Only the drain writes students' records.
 //!
-//! Of each student it takes everything that waits in either place, so it sees what was computed
-//! from what. Each entry counts once: its audit record, in the same transaction, has its token for
-//! a name. Entries leave the journal only after their transaction is committed. A drain that dies
-//! in between leaves them to the next one.
+//! For each student it takes everything that waits in either place, so it sees what was computed
+//! from what. Each entry counts once: its audit record, written in the same transaction, is named
+//! after its token. Entries leave the journal only after their transaction is committed. A drain
+//! that dies in between leaves them to the next one.
 //!
-//! What was written is kept for a while in the journal's Redis (see `written_lately`), for a
-//! database that turns out to be an older one.
+//! What was written is kept for a while in the journal's Redis (see `written_lately`), in case the
+//! database loses it.
 
 pub(crate) mod audit;
 mod complete;
@@ -40,20 +40,20 @@ use crate::error::{Error, Result};
 use crate::servers::mariadb::journal::{self as kept, TableEntry};
 use crate::servers::redis::journal::{self, StreamEntry};
 
-/// Transactions that a batch is written in, side by side.
+/// How many transactions write a batch in parallel.
 const WRITERS: usize = 2;
 const FORGET_CONSUMER_AFTER_MS: u64 = 3_600_000;
-/// The pauses while a server does not answer.
+/// The pauses between tries while a server does not answer.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(100))
     .with_max_delay(Duration::from_secs(10))
     .without_max_times();
 
 impl Engine {
-    /// Drains both places until they are empty or `patience` is over.
+    /// Drains the journal and `memora_journal` until they are empty or `patience` is over.
     ///
     /// # Errors
-    /// When the journal is out of reach, or MariaDB stays so; nothing is lost then.
+    /// When the journal is out of reach, or MariaDB stays out of reach; nothing is lost then.
     pub fn drain(&self, patience: Duration) -> Result<DrainReport> {
         let process = self.process();
         let keys = &self.settings.keys;
@@ -66,7 +66,7 @@ impl Engine {
         let mut report = DrainReport::default();
         if self.journal_counts(&process) {
             if let Err(error) = self.notice_replaced_journal(&process) {
-                log::debug!("nobody can tell whether the journal is the same as before: {error}");
+                log::debug!("it is unknown whether the journal is the same as before: {error}");
             }
             let consumer = has_group.then_some(consumer.as_str());
             self.write_all(&process, consumer, deadline, &mut report)?;
@@ -86,7 +86,7 @@ impl Engine {
         Ok(report)
     }
 
-    /// Writes what waits in both places; without a name as a consumer, the stream is only read.
+    /// Writes what waits in both places. Without a consumer name, the stream is only read.
     fn write_all(
         &self,
         process: &Process,
@@ -104,7 +104,7 @@ impl Engine {
             })?;
             let table = process.drain.with(|database| kept::after(database, last_id, BATCH));
             let table = match table {
-                // The stream's entries have been taken: they are written when MariaDB is back in
+                // The stream's entries have been taken, so they are tried: MariaDB may return in
                 // time.
                 Err(error) if !stream.is_empty() => {
                     log::warn!("memora_journal cannot be read: {error}");
@@ -129,7 +129,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a batch, first without what came before the entry that it was computed from.
+    /// Writes a batch, at first without the entries that arrived before the one they were computed
+    /// from.
     fn drain_whole(
         &self,
         process: &Process,
@@ -139,8 +140,8 @@ impl Engine {
         report: &mut DrainReport,
     ) -> Result<()> {
         let early = self.drain_batch(process, stream, table, &HashSet::new(), deadline, report)?;
-        // What they were computed from was there before them: it is seen now, among what waits or
-        // what was written lately, or lost.
+        // What they were computed from existed before them: it is seen now, among what waits or
+        // what was written lately, or it is lost.
         if !early.0.is_empty() {
             let (tokens, stream, table) = early;
             self.drain_batch(process, stream, table, &tokens, deadline, report)?;
@@ -148,9 +149,9 @@ impl Engine {
         Ok(())
     }
 
-    /// Writes a batch and takes it out of the journal. Returns what is left of students of whom an
-    /// entry came early: the tokens, and the entries. Those named in `lost` wait for nothing any
-    /// more.
+    /// Writes a batch and takes it out of the journal. For students with an entry that came early,
+    /// returns what is left: the tokens, and the entries of the stream and of the table. Entries
+    /// whose tokens are in `lost` no longer wait for a predecessor.
     fn drain_batch(
         &self,
         process: &Process,
@@ -203,7 +204,7 @@ impl Engine {
     }
 }
 
-/// Tries again in ever longer intervals until the deadline, while a server does not answer.
+/// Repeats the work at growing intervals while a server does not answer, until the deadline.
 fn with_patience<T>(deadline: Instant, work: impl FnMut() -> Result<T>) -> Result<T> {
     let pauses = PAUSES.build().take_while(|pause| Instant::now() + *pause < deadline);
     work.retry(pauses)

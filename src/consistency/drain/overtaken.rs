@@ -1,7 +1,7 @@
-//! Cached schedules that lack entries being drained. They are dropped before the commit, because a
-//! drain that dies after it could tell no process. The next read loads them, and applies the
+//! Drops cached schedules that lack entries being drained. This happens before the commit, because
+//! a drain that dies after it could tell no process. The next read loads them, and applies the
 //! waiting entries. A drain that cannot reach the registered cache marks their students instead,
-//! for processes that reach it; if it can do neither, it writes nothing.
+//! for processes that reach it. If it can do neither, it writes nothing.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -18,12 +18,12 @@ const A_MOMENT: Duration = Duration::from_millis(10);
 /// What is known of students' cached schedules.
 #[derive(Default)]
 struct Known<'a> {
-    /// They lack an answer.
+    /// Those whose schedule lacks an answer.
     older: Vec<&'a Waiting>,
-    /// There is none. A load that is under way may have read everything before that answer, and is
-    /// kept out of the cache.
+    /// Those without a cached schedule. A load that is under way may have read everything before
+    /// that answer, and is kept out of the cache.
     cold: Vec<&'a Waiting>,
-    /// The registered cache did not answer.
+    /// Those whose registered cache did not answer.
     unseen: Vec<&'a Waiting>,
 }
 
@@ -38,7 +38,7 @@ impl Engine {
         let Known { mut older, mut cold, mut unseen } =
             self.lacking(process, waiting.iter().collect())?;
         if !older.is_empty() {
-            // Usually it is alive, and is just showing its answer.
+            // Usually the process is alive, and about to show its answer.
             sleep(A_MOMENT);
             let now = self.lacking(process, older)?;
             older = now.older;
@@ -47,7 +47,7 @@ impl Engine {
         }
         for (shard, unseen) in process.cache.by_shard(unseen, |student| &student.player) {
             log::debug!("the schedules of {} students are marked, unseen", unseen.len());
-            // Most schedules were shown all answers; processes that can look drop the others.
+            // Most schedules have all answers; processes that reach the cache drop the others.
             let marks: Vec<_> = unseen
                 .iter()
                 .filter(|student| !student.entries.is_empty())
@@ -100,8 +100,7 @@ impl Engine {
         students: &[(&str, &str)],
     ) -> Result<()> {
         if students.is_empty() {
-            // The usual case does not ask the cache, especially not in a transaction that holds
-            // locks.
+            // Usual, and then the cache is not asked: the caller's transaction may hold locks.
             return Ok(());
         }
         for (shard, students) in process.cache.by_shard(students.iter().copied(), |one| one.0) {

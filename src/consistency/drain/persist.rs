@@ -1,5 +1,5 @@
-//! Writing a batch on several connections: whole parts in one transaction each, and halves of a
-//! part if one of its records cannot be written.
+//! Writes a batch on several connections: one transaction for each part, and halves of a part if
+//! one of its records cannot be written.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ impl Engine {
         let parts = in_parts(waiting, threads.current_num_threads());
         let write =
             |part: &&[Waiting]| process.drain.with(|database| self.persist(database, part, lost));
-        // Waits for all, so that none still writes when the first error is seen.
+        // Collects all outcomes, so that no part is still being written when an error returns.
         let outcomes: Vec<_> =
             threads.install(|| parts.par_iter().with_max_len(1).map(write).collect());
         let mut written = Written::default();
@@ -63,7 +63,7 @@ impl Engine {
             .map(|student| Part { student, entries: &student.entries })
             .collect();
         let outcome = self.write(database, &parts, lost);
-        // Does not wait again for a server that does not answer, and does not keep the connection.
+        // Not after a failure of the connection: it would wait for the server again.
         if !outcome.as_ref().is_err_and(Error::spoils_connection) {
             set_lock_wait(database, DRAIN_LOCK_WAIT_SECONDS)?;
         }
@@ -88,7 +88,7 @@ impl Engine {
             [part] => self.write_one_by_one(database, part.student, lost),
             _ => {
                 if is_locked_out(&error) {
-                    // It waited for the lock once; now it only tries.
+                    // It has waited for the lock once; now it only tries.
                     set_lock_wait(database, 0)?;
                 }
                 let (left, right) = parts.split_at(parts.len() / 2);

@@ -1,4 +1,4 @@
-//! How long submissions waited to be in MariaDB.
+//! How long submissions waited to be written to MariaDB.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,9 +9,8 @@ use crate::rules::latency::Call;
 use crate::servers::mariadb::outages;
 use crate::servers::redis::clock;
 
-/// Counts the submissions that MariaDB has had since just now, each from when it was kept, by the
-/// clock of the server that kept it: this host's may differ. Those whose server cannot be asked are
-/// left out.
+/// Counts how long each newly written submission waited, by the clock of the server that kept it:
+/// this host's clock may differ. Submissions whose server cannot be asked are left out.
 pub(super) fn count_persisted(
     process: &Process,
     waiting: &[Waiting],

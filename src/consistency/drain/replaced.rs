@@ -1,4 +1,4 @@
-//! Whether the journal is the one that the last drain met.
+//! Detects that the journal is not the one that the last drain met.
 
 use crate::engine::outages::OutageNews;
 use crate::engine::{Engine, Process};
@@ -7,16 +7,15 @@ use crate::servers::mariadb::journal::{self as kept, MetRun};
 use crate::servers::redis::clock;
 use crate::servers::redis::journal::{self, kept_at_us, place};
 
-/// A server says in whole seconds, read at different moments, how long it has been up: it may be up
-/// for so much less.
+/// The tolerance for uptimes, which servers report in whole seconds, read at different moments.
 const ROUNDING_US: i64 = 2_000_000;
 
 impl Engine {
-    /// Looks whether the journal's Redis is the one that the last drain met. One that was
-    /// restarted or restored may have lost answers that were acknowledged, and so may one whose
-    /// replicas nobody asks when it fails over.
+    /// Checks whether the journal's Redis is the one that the last drain met. A server that was
+    /// restarted or restored may have lost acknowledged answers. So may a replica that was
+    /// promoted, if submissions do not wait for replicas.
     pub(super) fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
-        // In this order: what another drain has seen since is newer, and no sign of a loss.
+        // Read first: what another drain sees after this is newer, and no sign of a loss.
         let known = process.drain.with(kept::last_run)?;
         let met = process.journal.with(|journal| {
             let newest = journal::newest_id(journal, &self.settings.keys)?;
@@ -34,7 +33,7 @@ impl Engine {
             return Ok(());
         };
         let is_older = place(&newest) < place(&old_id);
-        // It was up, as a replica, when the last one was met; what it lacked was kept in MariaDB.
+        // It was up, as a replica, when the last drain ran; what it lacked was kept in MariaDB.
         let has_followed = uptime_us - ROUNDING_US > age_us && self.settings.journal_replicas > 0;
         if is_first && (old_run != run_id && !has_followed || is_older) {
             if is_older {
@@ -47,7 +46,7 @@ impl Engine {
                      answers"
                 );
             }
-            // An empty one has lost what came after the last that was met.
+            // An empty journal has lost what came after the last entry that was met.
             let last = kept_at_us(if newest.is_empty() { &old_id } else { &newest });
             let age_us = match last {
                 0 => 0,

@@ -1,5 +1,3 @@
-//! The report of a drain.
-
 /// What a drain did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DrainReport {

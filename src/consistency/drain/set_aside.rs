@@ -1,4 +1,4 @@
-//! Writing a student's entries one by one, and setting aside what cannot be written.
+//! Writes a student's entries one by one, and sets aside what cannot be written.
 
 use std::collections::HashSet;
 
@@ -17,8 +17,8 @@ use crate::servers::mariadb::transaction::{in_transaction, in_transaction_again}
 use crate::servers::mariadb::{audits, journal, records};
 
 impl Engine {
-    /// Writes a student's entries each by itself, and sets aside the records that cannot be
-    /// written.
+    /// Writes each entry of a student in a transaction of its own, and sets aside the records that
+    /// cannot be written.
     pub(super) fn write_one_by_one(
         &self,
         database: &mut Conn,
@@ -50,8 +50,8 @@ impl Engine {
         Ok(written)
     }
 
-    /// Writes an entry record by record, all in one transaction; one that cannot be written becomes
-    /// a Poison Review.
+    /// Writes an entry record by record, all in one transaction. A record that cannot be written
+    /// becomes a Poison Review.
     fn write_what_can_be(
         &self,
         database: &mut Conn,
@@ -81,7 +81,7 @@ impl Engine {
             }
             let counted = settled.counted.into_iter().next().unwrap_or_default();
             let has_undone = counted.has_undone;
-            // What was set aside may count later: it cannot be undone.
+            // Records that were set aside may count later, so the submission cannot be undone.
             let counted = Counted { replaced: None, ..counted };
             audits::audit(database, writing, &[student.audit(entry, counted)])?;
             if let (Some(undone), true) = (entry.undoes.as_deref(), has_undone) {

@@ -1,17 +1,18 @@
-//! Taking entries of the journal's stream.
+//! Takes entries from the journal's stream.
 
 use crate::error::Result;
 use crate::servers::redis::RedisConnection;
 use crate::servers::redis::journal::{self, StreamEntry};
 use crate::servers::redis::keys::Keys;
 
-/// Submissions that are taken from each place at a time; as many again, where a drain has died.
+/// How many submissions are taken from each place at a time; twice as many from the stream if
+/// another drain has died.
 pub(super) const BATCH: usize = 1_000;
-/// An entry that another drain took this long ago, in milliseconds, is taken over: that drain is
+/// After this many milliseconds, an entry that another drain took is taken over: that drain is
 /// dead.
 const TAKE_OVER_AFTER_MS: u64 = 20_000;
 
-/// Takes entries of the stream: those of a drain that is dead, and new ones.
+/// Takes entries from the stream: new ones, and those that a dead drain took.
 pub(super) fn take(
     journal: &mut RedisConnection,
     keys: &Keys,

@@ -1,4 +1,4 @@
-//! What waits of a student, and what became of it.
+//! The waiting entries of a student, and the outcome of writing them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,24 +11,24 @@ use crate::servers::mariadb::audits::Audit;
 use crate::servers::mariadb::journal::TableEntry;
 use crate::servers::redis::journal::{StreamEntry, kept_at_us, place};
 
-/// Everything of one student and season that waits.
+/// Everything that waits of one student in a season.
 pub(super) struct Waiting {
     pub player: String,
     pub season: String,
     /// In the order of the stream.
     pub stream: Vec<StreamEntry>,
     pub table: Vec<TableEntry>,
-    /// What of it can be read, in the order in which it counts.
+    /// The readable entries, in the order in which they count.
     pub entries: Vec<Entry>,
-    /// What cannot be read: the name it is set aside under, its text, the reason.
+    /// The unreadable entries: the name for the Poison Review, the text, the reason.
     unreadable: Vec<(String, String, String)>,
     /// The token of each entry of the stream.
     pub stream_tokens: Vec<String>,
-    /// What is known of each entry beside what it says, by its token.
+    /// What is known of each entry besides its content, by its token.
     known: HashMap<String, Known>,
 }
 
-/// What is known of an entry beside what it says.
+/// What is known of an entry besides its content.
 #[derive(Default)]
 struct Known {
     /// Its order, if it is in the stream.
@@ -46,21 +46,21 @@ pub(super) struct Part<'a> {
     pub entries: &'a [Entry],
 }
 
-/// What became of a batch.
+/// The outcome of writing a batch.
 #[derive(Default)]
 pub(super) struct Written {
     pub answers: usize,
     pub set_aside: usize,
     /// Tokens of submissions that are in MariaDB now.
     pub done: HashSet<String>,
-    /// Tokens of entries that were computed from something that is not there.
+    /// Tokens of entries that were computed from something that has not arrived.
     pub early: HashSet<String>,
-    /// Students whose answers wait for what others have locked.
+    /// Students whose answers wait because another transaction has locked their records.
     pub locked: Vec<String>,
 }
 
 impl Written {
-    /// Nothing was written of a student: others have locked their records.
+    /// Nothing was written of this student: another transaction has locked their records.
     pub fn locked(player: &str) -> Written {
         Written { locked: vec![player.to_owned()], ..Written::default() }
     }
@@ -135,7 +135,7 @@ impl Waiting {
         self.entries.iter().all(|entry| self.knows(head, entry))
     }
 
-    /// The order of the newest submission, if it knows all others.
+    /// The order of the newest submission, if it was computed from all others.
     pub fn newest(&self) -> Option<i64> {
         let newest = self.entries.iter().max_by_key(|entry| entry.order)?;
         let mut others = self.entries.iter().filter(|entry| entry.token != newest.token);
@@ -149,7 +149,7 @@ impl Waiting {
         })
     }
 
-    /// What the audit record of an entry says of which this became.
+    /// The audit record of an entry with this outcome.
     pub fn audit<'a>(&'a self, entry: &'a Entry, counted: Counted) -> Audit<'a> {
         let known = self.known.get(&entry.token);
         let checksum = known.map(|known| known.checksum.clone()).unwrap_or_default();
@@ -157,7 +157,7 @@ impl Waiting {
         Audit { replaced, ..audit(&entry.token, self.name(), (entry, &on), checksum) }
     }
 
-    /// What cannot be read: name, text, reason.
+    /// The unreadable entries: name, text, reason.
     pub fn unreadable(&self) -> &[(String, String, String)] {
         &self.unreadable
     }

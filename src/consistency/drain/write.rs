@@ -1,5 +1,5 @@
-//! The drain's transaction: students' entries, counted on what stands in the table, and their audit
-//! records.
+//! The drain's transaction: applies students' entries to the records of the table, and writes their
+//! audit records.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -24,28 +24,28 @@ use crate::servers::mariadb::records::{self, NO_RECORD, NewState};
 use crate::servers::mariadb::transaction::in_transaction;
 use crate::servers::mariadb::{archive, audits, journal};
 
-/// States on their way to the table, in the order of their questions, each with the order of what
-/// it was computed from.
+/// States to write, sorted by question, each with the order of the state that it was computed from.
 type Chain<'a> = Vec<(i64, &'a Review)>;
 
-/// What some entries of a student lead to.
+/// The result of applying some entries of a student.
 pub(super) struct Settled {
     /// Where the season's records are.
     pub place: Place,
     /// The states that changed.
     pub changed: Vec<Review>,
-    /// What became of each entry, of those that count; the next one came early.
+    /// The outcome of each entry that counts. If there are fewer than entries, the next one came
+    /// early.
     pub counted: Vec<Counted>,
-    /// An answer was computed again: the cache may show what it was computed to be before.
+    /// Whether an answer was computed again: the cache may show its earlier result.
     pub is_replayed: bool,
 }
 
-/// The pauses before a batch that others came in the way of is written again.
+/// The pauses before a batch is tried again that another drain interfered with.
 const PAUSES: ConstantBuilder =
     ConstantBuilder::new().with_delay(Duration::from_millis(5)).with_max_times(20).with_jitter();
 
 impl Engine {
-    /// Writes entries in one transaction, again where others came in its way.
+    /// Writes entries in one transaction, and tries again if another drain interferes.
     pub(super) fn write_together(
         &self,
         database: &mut Conn,
@@ -54,7 +54,7 @@ impl Engine {
     ) -> Result<Written> {
         let mut is_expected = true;
         let write = || match self.write_in_transaction(database, parts, lost, is_expected) {
-            // Something stands where it was not expected: it is looked at.
+            // A record is not what the states were computed from: the records are read.
             Err(Error::Refused { server: Server::Database, code: NOT_NULL, .. }) if is_expected => {
                 is_expected = false;
                 self.write_in_transaction(database, parts, lost, is_expected)
@@ -64,9 +64,9 @@ impl Engine {
         write.retry(PAUSES).when(came_in_the_way).call()
     }
 
-    /// Writes students' entries in one transaction, as far as they have not been written before.
-    /// With `is_expected`, those that follow each other are written without looking at what stands
-    /// there, and refused if it is not what they were computed from.
+    /// Writes the students' entries that have no audit record yet, in one transaction. With
+    /// `is_expected`, entries that form a chain are written without reading the records. MariaDB
+    /// refuses them if a record is not what they were computed from.
     pub(super) fn write_in_transaction(
         &self,
         database: &mut Conn,
@@ -92,7 +92,7 @@ impl Engine {
             for &Part { student, entries } in parts {
                 let new: Vec<&Entry> =
                     entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
-                // What was written as another entry leaves its order.
+                // An entry that counted before under another order leaves its order to this one.
                 let is_again = entries
                     .iter()
                     .any(|entry| before.contains(&entry.token) && has_key(&entry.token));
@@ -118,7 +118,7 @@ impl Engine {
                         );
                     }
                     None => {
-                        // Each entry, and what of it must still count if that is not all.
+                        // Each entry, and what of it must still count if it has counted in part.
                         let left: Vec<(&Entry, Option<Entry>)> = if is_again {
                             let left = |entry| Some((entry, Some(left_of(entry, &before)?)));
                             entries.iter().filter_map(left).collect()
@@ -149,7 +149,7 @@ impl Engine {
                     }
                 }
             }
-            // Before the commit: a drain that dies after it could tell nobody.
+            // Before the commit: a drain that dies after it could tell no process.
             let replayed = settled.iter().filter(|(_, settled)| settled.is_replayed);
             let replayed: Vec<_> = replayed.map(|(student, _)| student.name()).collect();
             self.drop_schedules(&self.process(), &replayed)?;
@@ -176,7 +176,7 @@ impl Engine {
         Ok(written)
     }
 
-    /// Looks at what stands there, and lets entries count on it in their order, up to one that was
+    /// Reads the records and applies entries to them in order, up to the first entry that was
     /// computed from something that has not arrived yet.
     pub(super) fn settle(
         &self,
@@ -220,7 +220,7 @@ impl Engine {
         Ok(Settled { place, changed: states.to_write(&ids), counted, is_replayed })
     }
 
-    /// The states that stand there of some questions, locked until the transaction ends.
+    /// The records of some questions, locked until the transaction ends.
     fn standing(
         &self,
         database: &mut Conn,
@@ -246,7 +246,7 @@ impl Engine {
         Ok(states)
     }
 
-    /// Lets one entry count on what stands there now, whatever it was computed from.
+    /// Applies one entry to the present records, whatever it was computed from.
     pub(crate) fn count_alone(
         &self,
         database: &mut Conn,
@@ -265,31 +265,31 @@ impl Engine {
     }
 }
 
-/// Whether another drain has written some of it.
+/// Whether a write failed because another drain wrote at the same time.
 fn came_in_the_way(error: &Error) -> bool {
     is_contention(error)
         || matches!(error, Error::Refused { server: Server::Database, code: DUPLICATE, .. })
 }
 
-/// Which of the students' seasons are archived or on their way there; none becomes so until the
-/// transaction ends.
+/// Which of the students' seasons are archived or being archived. A lock keeps the other seasons
+/// unarchived until the transaction ends.
 pub(super) fn archived_of(database: &mut Conn, parts: &[Part<'_>]) -> Result<HashSet<String>> {
     let mut seasons: Vec<&str> = parts.iter().map(|part| part.student.season.as_str()).collect();
     seasons.sort_unstable();
     seasons.dedup();
     let archived = archive::lock_archived(database, &seasons)?;
     for season in &archived {
-        log::warn!("answers came late, to {season}, which is archived, and were archived, too");
+        log::warn!("answers to {season} came after it was archived, and were archived, too");
     }
     Ok(archived)
 }
 
-/// The last state of each question, with what the first one was computed from, where each entry was
-/// computed from the one before.
+/// The last state of each question, with the order of what its first state was computed from.
+/// `None` unless each entry was computed from the one before.
 fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
     let mut steps: Vec<(&str, Option<From>, Option<&Review>)> = Vec::new();
     for entry in entries {
-        // What stands there has a memory that this one must leave.
+        // The entry has no memories; the record's memory must stay.
         if !entry.remembers {
             return None;
         }
@@ -302,7 +302,7 @@ fn chain<'a>(entries: &[&'a Entry]) -> Option<Chain<'a>> {
             return None;
         }
     }
-    // One after the other of each question.
+    // A stable sort: the steps of each question stay in order.
     steps.sort_by_key(|(id, ..)| *id);
     let mut last_states = Chain::with_capacity(steps.len());
     for of_question in steps.chunk_by(|one, other| one.0 == other.0) {
@@ -340,7 +340,7 @@ mod tests {
     use crate::rules::submission::Submission;
     use proptest::prelude::*;
 
-    /// Entries, each computed from all before it; and what stands there once they are written.
+    /// Entries, each computed from all before it, and the records once they are written.
     fn entries(given: &[Vec<(usize, u8)>]) -> (Vec<Entry>, Vec<Review>) {
         let zone = SiteZone::named("UTC").unwrap_or_else(|error| panic!("{error}"));
         let mut known = by_question(vec![Review { answered_at_us: 7, ..Review::new("s") }]);
@@ -367,8 +367,8 @@ mod tests {
     }
 
     proptest! {
-        /// The last state of each question is written, in the order of the questions, where what
-        /// the first one was computed from stands.
+        /// A chain has the last state of each question, sorted by question, with the order of what
+        /// the first one was computed from.
         #[test]
         fn a_chain_leads_to_its_last_states(
             given in proptest::collection::vec(

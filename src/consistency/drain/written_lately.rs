@@ -1,11 +1,11 @@
-//! What was written to MariaDB lately, kept for a database that turns out to be an older one: a
-//! replica that was behind took over, or a power cut took the last commits.
+//! Keeps what was written to MariaDB lately, in case the database loses it: a replica that was
+//! behind takes over, or a power cut loses the last commits.
 //!
 //! An audit record is part of its submission's transaction, so exactly the submissions without one
-//! are missing. Nothing leaves the journal's Redis permanently before its audit record was seen a
-//! second time, minutes after it was written: what is missing is written again by then, and much
-//! sooner as a rule, since each drain looks for the newest ones. Until then every load lays it over
-//! the table.
+//! are missing. Nothing leaves the journal's Redis permanently until its audit record was seen a
+//! second time, minutes after it was written. What is missing is written again by then, and usually
+//! much sooner, because each drain looks for the newest ones. Until then, every load applies it to
+//! the records.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -19,23 +19,23 @@ use crate::servers::mariadb::journal::has_any;
 use crate::servers::redis::journal::StreamEntry;
 use crate::servers::redis::written::{self, Written};
 
-/// For how long they are kept: longer than a replica is behind that takes over.
+/// How long submissions are kept: longer than a replica that takes over is behind.
 const KEPT: Duration = Duration::from_secs(300);
-/// Those that each drain looks for: a database that is behind lacks the newest.
+/// How many of the newest submissions each drain looks for: a database that is behind lacks these.
 const NEWEST: usize = 20;
-/// Submissions that are looked for at a time.
+/// How many submissions are looked for at a time.
 const AT_ONCE: usize = 1_000;
 
 impl Engine {
-    /// Takes submissions out of the stream that are in MariaDB now, or set aside there. They are
-    /// kept among those that were written lately, if they have a token of their own.
+    /// Takes submissions that are in MariaDB now, or set aside there, out of the stream. Those with
+    /// a token of their own are kept among those that were written lately.
     pub(super) fn acknowledge(
         &self,
         process: &Process,
         done: &[(&StreamEntry, &str)],
     ) -> Result<()> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
-        // What cannot be read has no audit record, and a Poison Review instead.
+        // Unreadable entries have a Poison Review instead of an audit record.
         let (kept, rest): (Vec<_>, Vec<_>) =
             done.iter().copied().partition(|(entry, token)| entry.id != *token);
         let is_kept = process.journal.with(|journal| {
@@ -59,12 +59,12 @@ impl Engine {
     ) {
         let before = report.written_again;
         if let Err(error) = self.write_again_if_newest_lacks(process, deadline, report) {
-            log::warn!("nobody can tell whether the database has what was written: {error}");
+            log::warn!("it is unknown whether the database has what was written: {error}");
         }
         tell_written_again(process, report.written_again - before);
     }
 
-    /// Lets go of those that have been kept long enough and are in the database, and writes the
+    /// Forgets submissions that have been kept long enough and are in the database, and writes the
     /// others again.
     pub(super) fn let_go(&self, process: &Process, deadline: Instant, report: &mut DrainReport) {
         let before = report.written_again;
@@ -94,8 +94,8 @@ impl Engine {
             place.clone_from(last);
             let found = found.into_iter().map(|(_, found)| found).collect();
             let (_, lacking) = self.told_apart(process, found)?;
-            // To the end, whatever the time: what is written again is the newest from then on, so
-            // no drain would find that others are missing before they are let go.
+            // To the end, even past the deadline: what is written again becomes the newest, so no
+            // later drain would notice that others are missing before they are forgotten.
             self.write_again(process, lacking, deadline, report)?;
         }
     }
@@ -117,8 +117,8 @@ impl Engine {
         }
     }
 
-    /// Lets go of some of those that have been kept for so long and are in the database. Returns
-    /// how many they were, and some that are not there.
+    /// Forgets some submissions that have been kept for this long and are in the database. Returns
+    /// how many, and those of them that the database lacks.
     fn let_go_of_oldest(&self, process: &Process, kept: Duration) -> Result<(usize, Vec<Written>)> {
         let (keys, scripts) = (&self.settings.keys, &self.journal_scripts);
         let past =
@@ -129,7 +129,8 @@ impl Engine {
         Ok((there.len(), lacking))
     }
 
-    /// Writes some again that the database lacks. False: a lock kept one from being written.
+    /// Writes submissions that the database lacks again. Returns false if a lock prevented one of
+    /// them.
     fn write_again(
         &self,
         process: &Process,
@@ -150,7 +151,8 @@ impl Engine {
         Ok(lacking.is_empty())
     }
 
-    /// Tells those that the database has, as far as anybody can tell, from those that it lacks.
+    /// Separates submissions that the database has, or that no audit record can tell of, from those
+    /// that it lacks.
     fn told_apart(
         &self,
         process: &Process,
@@ -161,7 +163,8 @@ impl Engine {
         }
         let tokens: Vec<&str> = found.iter().map(|one| one.token.as_str()).collect();
         let audited: HashSet<String> = process.drain.with(|database| {
-            // One that takes no writes is left: another, which may lack some, took its place.
+            // A database that takes no writes is left: another one, which may lack some, has
+            // replaced it.
             has_any(database)?;
             audits::audited(database, &tokens)
         })?;

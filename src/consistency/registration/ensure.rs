@@ -13,8 +13,8 @@ use crate::rules::belief::longest_belief;
 const POLL: Duration = Duration::from_millis(50);
 
 impl Engine {
-    /// Registers the cache that this process reaches, unless another one is in use. Waits for as
-    /// long as it takes to know that, because a restarted one is not registered before.
+    /// Registers the cache that this process reaches, unless another one is in use. Waits until
+    /// that is known, because a restarted cache is not registered before.
     ///
     /// # Errors
     /// [`Error::NotRegistered`]: another one is in use.

@@ -1,9 +1,9 @@
-//! Which run of the cache, and of the journal, the site agrees on.
+//! Which run of the cache and of the journal is registered for the site.
 //!
-//! Hosts may reach different ones: each has a redis_cache of its own, or one failed over while the
-//! old primary still answers some. Two runs must not be believed side by side, because an answer is
-//! shown in only one. MariaDB, which all hosts reach, knows which run is *registered*; processes do
-//! without the others until the registered one is no longer in use. See
+//! Hosts may reach different runs: each host has a redis_cache of its own, or a server failed over
+//! while the old primary still answers some hosts. Two runs must not be believed side by side,
+//! because an answer is shown in only one. MariaDB, which all hosts reach, knows which run is
+//! *registered*; processes do not use the others until the registered one is no longer in use. See
 //! [`crate::rules::registration`].
 
 mod cache;

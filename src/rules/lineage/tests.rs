@@ -30,8 +30,8 @@ fn submission(answers: &[(u8, u8)]) -> Submission {
 /// An event of a student.
 #[derive(Clone, Debug)]
 enum Event {
-    /// Answers that are computed from everything, and are kept in the stream, by a clock that
-    /// is this many seconds wrong.
+    /// Answers that are computed from everything, and kept in the stream, by a clock that is wrong
+    /// by this many seconds.
     Stream(Submission, i64),
     /// Answers that are computed from everything, and are kept in the table: the journal fails
     /// after the look-up.
@@ -41,7 +41,8 @@ enum Event {
     /// One submission with a key is sent to two processes at the same moment: one keeps it in
     /// the stream, the other in the table, perhaps without having seen the stream.
     Twice(Submission, bool),
-    /// The last of those is sent again to a process that sees only the table's records.
+    /// The last submission with a key is sent again to a process that sees only the table's
+    /// records.
     Again,
     /// The last submission is undone, if it has not been computed again since.
     Undo,
@@ -98,7 +99,7 @@ struct World {
     before: Vec<Before>,
     /// The token of the last submission.
     last: String,
-    /// What those that were written have replaced.
+    /// What the written submissions have replaced.
     replaced: HashMap<String, Replaced>,
     undone: usize,
 }
@@ -228,7 +229,7 @@ impl World {
 type Known = HashMap<String, (u8, i64, MemoryState)>;
 
 fn known(states: impl IntoIterator<Item = Review>) -> Known {
-    // Of a question whose first answer was undone there is a record.
+    // A question whose first answer was undone has a record.
     let states = states.into_iter().filter(|state| state.stability > 0);
     let known = |state: Review| (state.stability, state.next_review, state.memory);
     states.map(|state| (state.question_id.clone(), known(state))).collect()
@@ -246,9 +247,9 @@ fn after(submissions: &[(Submission, i64)]) -> Known {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Wherever they are kept, whatever they were computed from and whatever the clocks say:
-    /// answers count once, in the order in which they were given, in reads and in writes, and lead
-    /// to the same rungs, dates and memories.
+    /// Answers count once, in the order in which they were given, in reads and in writes, and lead
+    /// to the same rungs, dates and memories. Where they are kept, what they were computed from,
+    /// and what the clocks say makes no difference.
     #[test]
     fn answers_count_in_order(events in events()) {
         let mut world = World::default();

@@ -1,4 +1,4 @@
-//! Moving a season's records to the archive, and what is known of each move.
+//! Copies a season's records to the archive, and stores the progress.
 
 use std::collections::HashSet;
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::rules::archive_step::Step;
 use crate::rules::clock::SiteZone;
 
-/// A row for each season that is archived or on its way there, and one without a name, which every
+/// A row for each season that is archived or being archived, and one without a name, which every
 /// transaction that writes records locks.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_archive` (\
     season VARCHAR(140) NOT NULL PRIMARY KEY, step VARCHAR(20) NOT NULL, total BIGINT NOT NULL \
@@ -31,7 +31,7 @@ pub const ROWS: &str = "INSERT IGNORE INTO `memora_archive` (season, step) VALUE
 /// The state of a season's archive.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// The present step.
+    /// The current step.
     pub step: Step,
     /// How many records there are, as MariaDB estimates.
     pub total: u64,
@@ -59,8 +59,8 @@ impl Progress {
         self.step = step;
     }
 
-    /// How many records the present step has processed, and of how many. While copying, MariaDB
-    /// estimates the total.
+    /// How many records the current step has processed, and the total, which MariaDB estimates
+    /// while copying.
     pub fn done_of_total(&self) -> (u64, u64) {
         match self.step {
             Step::Copying => (self.copied, self.total.max(self.copied)),
@@ -106,8 +106,8 @@ pub fn save(connection: &mut Conn, season: &str, progress: &Progress) -> Result<
     run(connection, sql, params)
 }
 
-/// Begins an archive, or finds one that was begun. From the commit on, every transaction that
-/// writes the season's records sees it.
+/// Begins to archive a season, or returns the progress of an earlier run. From the commit on, every
+/// transaction that writes the season's records sees it.
 ///
 /// # Errors
 /// [`Error::InvalidInput`] for a season that does not exist or is active.
@@ -187,7 +187,7 @@ pub fn forget(connection: &mut Conn, season: &str) -> Result<()> {
     run(connection, "DELETE FROM memora_archive WHERE season = ? AND season <> ''", (season,))
 }
 
-/// A form that was opened before must be reloaded: saving it would undo this.
+/// Forms that were opened before must be reloaded, because saving them would undo this.
 fn tell_season(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -201,8 +201,8 @@ fn tell_season(
     run(connection, sql, (status, date_value_us(zone, seconds, rest), status == "Archived", season))
 }
 
-/// Which of these seasons are archived or on their way there. No process can begin to archive the
-/// others until the transaction ends, so each transaction that writes records does this first.
+/// Which of these seasons are archived or being archived. No process can begin to archive the
+/// others until the transaction ends, so each transaction that writes records calls this first.
 pub fn lock_archived(connection: &mut Conn, seasons: &[&str]) -> Result<HashSet<String>> {
     let sql = "SELECT season FROM memora_archive WHERE season = '' LOCK IN SHARE MODE";
     row::<String>(connection, sql, ())?;
@@ -214,7 +214,7 @@ pub fn lock_archived(connection: &mut Conn, seasons: &[&str]) -> Result<HashSet<
     Ok(rows(connection, &sql, params)?.into_iter().collect())
 }
 
-/// Whether a season is archived or on its way there.
+/// Whether a season is archived or being archived.
 pub fn is_archived(connection: &mut Conn, season: &str) -> Result<bool> {
     let sql = "SELECT 1 FROM memora_archive WHERE season = ? AND season <> ''";
     Ok(row::<u8>(connection, sql, (season,))?.is_some())
@@ -243,15 +243,15 @@ pub fn columns(connection: &mut Conn) -> Result<Vec<String>> {
 
 /// The statements that copy and compare the records of one season.
 pub struct Move {
-    /// Of a range that the archive has nothing of.
+    /// Copies a range of which the archive has no record.
     copy: String,
-    /// What it ends with where the archive has some of them.
+    /// Its end if the archive has some of them.
     over_others: String,
     compare: String,
 }
 
 impl Move {
-    /// Writes them for a season whose name was checked.
+    /// The statements for a season, whose name the caller has checked.
     pub fn of(season: &str, columns: &[String]) -> Move {
         let quoted: Vec<String> =
             columns.iter().map(|name| format!("`{}`", name.replace('`', "``"))).collect();
@@ -318,8 +318,7 @@ impl Move {
         let mut params = vec![date_value_us(zone, seconds, rest)];
         params.extend(range.params());
         let copy = self.copy.replace("{range}", range.condition());
-        // Nearly always the archive has none of them yet, and not to be ready for others costs
-        // less.
+        // Nearly always the archive has none of them yet, and the plain INSERT is cheaper.
         match run(connection, &copy, params.clone()) {
             Err(Error::Refused { code: DUPLICATE, .. }) => {
                 run(connection, &(copy + &self.over_others), params)
@@ -328,15 +327,15 @@ impl Move {
         }
     }
 
-    /// How many records a range has, and how many of them the archive lacks in this state or a
-    /// newer one.
+    /// How many records a range has, and how many of them have no copy in this state or a newer
+    /// one.
     pub fn compare(&self, connection: &mut Conn, range: &KeyRange) -> Result<(u64, u64)> {
         let sql = self.compare.replace("{range}", range.condition());
         Ok(row(connection, &sql, range.params())?.unwrap_or_default())
     }
 }
 
-/// How many records a range of the big table has.
+/// How many records a range of the live table has.
 pub fn count(connection: &mut Conn, range: &KeyRange) -> Result<u64> {
     let records = Place::Live.records_of(&range.season);
     let sql = format!("SELECT COUNT(*) FROM {records} WHERE {}", range.condition());

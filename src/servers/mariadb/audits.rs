@@ -38,14 +38,13 @@ pub struct Audit<'a> {
 }
 
 /// The columns of the log, of what students were told, and of what a submission replaced, which is
-/// empty once it is undone. The underscores keep them from `bench
-/// trim-tables`, and as they are invisible, neither Frappe nor anybody else who reads all columns
-/// meets them.
+/// empty once it is undone. The underscores protect them from `bench trim-tables`. They are
+/// invisible, so `SELECT *` does not return them.
 pub const ADD_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
     ADD COLUMN IF NOT EXISTS `_answer_log` BLOB INVISIBLE, \
     ADD COLUMN IF NOT EXISTS `_told` VARCHAR(255) INVISIBLE, \
     ADD COLUMN IF NOT EXISTS `_replaced` BLOB INVISIBLE";
-/// For apps whose DocTypes stay.
+/// For apps that keep their DocTypes.
 pub const DROP_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
     DROP COLUMN IF EXISTS `_answer_log`, DROP COLUMN IF EXISTS `_told`, \
     DROP COLUMN IF EXISTS `_replaced`";
@@ -80,7 +79,7 @@ pub fn sent(connection: &mut Conn, token: &str) -> Result<(Option<Sent>, bool)> 
     let Some((is_read_only, name, season, told, waits)) = found else { return Ok((None, false)) };
     leave_if_read_only(is_read_only)?;
     let told = told.and_then(|told| serde_json::from_str(&told).ok());
-    // That of an erased student has no season.
+    // An erased student's audit record has no season.
     let season = season.unwrap_or_default();
     Ok((name.map(|_| Sent { season, told }), waits))
 }
@@ -98,11 +97,11 @@ pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>
     Ok(names)
 }
 
-/// A submission's time, as MariaDB has it, and its name.
+/// A submission's time, as MariaDB has it, and its job id.
 pub type AuditPlace = (String, String);
 
-/// The students who submitted answers of a season after a moment, Unix microseconds, and before a
-/// submission, the latest first: each with the place of the submission.
+/// The students who submitted answers of a season after a time, in Unix microseconds, and before a
+/// submission, latest first: each with the place of the submission.
 pub fn submitted_since(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -167,13 +166,13 @@ pub fn mark_undone(connection: &mut Conn, tokens: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// A submission that was written, as it is needed to undo it.
+/// What is needed to undo a written submission.
 pub struct Undoable {
     /// Its season.
     pub season: String,
     /// What the student was told.
     pub told: Option<Keyed>,
-    /// What it replaced, packed; empty: it was undone; `None`: it cannot be.
+    /// What it replaced, packed; empty: it was undone; `None`: it cannot be undone.
     pub replaced: Option<Vec<u8>>,
     /// The log of its answers.
     pub log: Vec<u8>,
@@ -217,8 +216,8 @@ pub fn place_of(connection: &mut Conn, player: &str, job_id: &str) -> Result<Opt
     row(connection, sql, (job_id, player))
 }
 
-/// Some submissions of a student that have logs, of a season or of all, in the order in which they
-/// were taken, after one of them, and not before a moment, Unix microseconds.
+/// Some submissions of a student with logs, of one season or of all, in the order in which they
+/// were taken: after one of them, and not before a time in Unix microseconds.
 pub fn logs(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -242,8 +241,8 @@ pub fn logs(
         conditions.push_str(" AND answered_at >= ? AND (answered_at > ? OR name > ?)");
         params.extend([at.into(), at.into(), name.into()]);
     }
-    // A student has few: they are found by player, and sorted. An order by the column itself could
-    // lead MariaDB to look through those of all students.
+    // A student has few, so they are found by player and sorted. Ordering by the column itself
+    // could make MariaDB read those of all students.
     let sql = format!(
         "SELECT CAST(answered_at AS CHAR), name, COALESCE(season, ''), _answer_log, \
          COALESCE(_replaced = '', 0) \

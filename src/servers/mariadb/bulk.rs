@@ -7,16 +7,15 @@ use mysql::prelude::Queryable;
 use crate::error::{Error, Result};
 use crate::rules::clock::SiteZone;
 
-/// Rows that are sent at a time: what they take is used again for the next ones.
+/// How many rows are sent at a time: their memory is reused for the next ones.
 const ROWS: usize = 1_000;
-/// Rows of a statement without the bulk protocol: their conditions make it longer than their
-/// number.
+/// How many rows a statement without the bulk protocol has: their conditions make it long.
 const ROWS_TOGETHER: usize = 100;
 
 /// How a site's rows are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Writing<'a> {
-    /// The zone of their dates.
+    /// The time zone of their dates.
     pub zone: &'a SiteZone,
     /// Without the bulk protocol: over TLS, the client does not tell MariaDB that it knows it, and
     /// would use it anyway, and be refused (mysql 28.0.4, `do_ssl_request`).
@@ -27,8 +26,8 @@ pub struct Writing<'a> {
 pub struct Insert<'a> {
     /// `INSERT INTO table (columns)`. The first column names the row.
     pub into: &'a str,
-    /// What each column gets, with a `?` for each value of a row. A column's name stands for what
-    /// that column got, if it comes earlier: values that are sent twice are paid for twice.
+    /// The value of each column, with a `?` for each value of a row. The name of an earlier column
+    /// stands for its value, so that no value is sent twice.
     pub values: &'a str,
     /// `ON DUPLICATE KEY UPDATE ...`, or nothing. A `?` stands for a value that each row has after
     /// those of its columns.
@@ -71,7 +70,7 @@ impl Insert<'_> {
                 values.append(&mut row);
                 count += 1;
             }
-            // Which row is meant, its first column tells.
+            // The first column tells which row is meant.
             let case = format!("CASE VALUES(name){} END", " WHEN ? THEN ?".repeat(count));
             let sql = self.sql(count, &self.update.replace('?', &case));
             values.append(&mut cases);

@@ -1,5 +1,5 @@
-//! `memora_check`: counts the checks whether the cache belongs to this database. A database that
-//! was restored from a backup has counted fewer than the cache remembers.
+//! `memora_check`: counts the checks of whether the cache belongs to this database. A database that
+//! was restored from a backup has counted fewer checks than the cache remembers.
 
 use mysql::Conn;
 
@@ -18,7 +18,7 @@ pub fn count(connection: &mut Conn) -> Result<u64> {
     Ok(row(connection, "SELECT checks FROM `memora_check` WHERE id = 1", ())?.unwrap_or(0))
 }
 
-/// Counts one more. Returns how many there are then.
+/// Counts another check. Returns the new number.
 pub fn add(connection: &mut Conn) -> Result<u64> {
     run(
         connection,

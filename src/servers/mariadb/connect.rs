@@ -17,11 +17,10 @@ use crate::servers::host::{BRIEFLY, Host};
 use crate::servers::pool::{Connect, reply_patience};
 use crate::servers::tls::advice;
 
-/// The least time that there is for connecting: of a server that is in reach, one packet may be
-/// lost.
+/// The shortest time for connecting, long enough for one lost packet.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The share of students' patience that connecting may take, where that is more.
+/// The share of students' patience that connecting may take, if that is longer.
 const CONNECT_SHARE: f64 = 0.4;
 
 /// The client's words for a way to sign in that it does not know, and what to do.
@@ -39,12 +38,12 @@ const STATEMENT_SHARE: f64 = 0.8;
 #[derive(Clone)]
 pub struct DatabaseServer {
     options: OptsBuilder,
-    /// None: it is reached by a socket.
+    /// `None`: it is reached by a socket.
     host: Option<Arc<Host>>,
     is_over_tls: bool,
     /// How long students wait for the server.
     of_students: Duration,
-    /// What is said first on each connection.
+    /// The statements that each connection begins with.
     session: Vec<String>,
     /// How long a call waits for it.
     timeout: Duration,
@@ -76,8 +75,8 @@ impl DatabaseServer {
         DatabaseServer::at(address, timeout, (Duration::from_secs(1), TABLE_WAIT), statement)
     }
 
-    /// For work in the background: a statement may take any time, whatever the server's own limit
-    /// is. It waits for `lock_wait` for a row or a table that others have locked.
+    /// For background work: a statement may take any time, whatever the server's own limit. It
+    /// waits up to `lock_wait` for a row or a table that others have locked.
     pub fn for_background(
         address: &DatabaseAddress<'_>,
         timeout: Duration,
@@ -143,7 +142,7 @@ impl DatabaseServer {
         reply_patience(self.timeout)
     }
 
-    /// How long a call waits for each answer if it may wait in vain.
+    /// How long a call waits for each answer of a server that may be down.
     fn brief(&self) -> Duration {
         match &self.host {
             Some(host) => host.brief(self.of_students),

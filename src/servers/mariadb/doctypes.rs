@@ -1,5 +1,5 @@
-//! The DocTypes whose tables the engine reads and writes, and what it needs of them. They are the
-//! app's: memora's own, or those of an app that brings its own (docs/adopting.md).
+//! The DocTypes whose tables the engine reads and writes, and the columns that it needs. They
+//! belong to memora, or to an app that brings its own (docs/adopting.md).
 
 use std::collections::HashMap;
 
@@ -95,7 +95,7 @@ const SEASON: Fields = &[
     ("archive_status", Kind::Text),
 ];
 
-/// Each table, and its fields beside those that every DocType has.
+/// Each table, and its fields besides those that every DocType has.
 const NEEDED: [(&str, &[Fields]); 8] = [
     (LIVE.table, &[RECORD]),
     (ARCHIVE.table, &[RECORD, ARCHIVED]),

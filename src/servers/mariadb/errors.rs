@@ -104,8 +104,8 @@ pub fn is_read_only(code: u16) -> bool {
     READ_ONLY.contains(&code)
 }
 
-/// Whether the server takes no writes: a number, as part of a statement that is sent anyway. Newer
-/// versions return a name where older ones return a number.
+/// Whether the server takes no writes: a number, as part of another statement. Newer versions
+/// return a name where older ones return a number.
 pub const IS_READ_ONLY: &str = "CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')";
 
 /// Leaves a server that takes no writes: another one replaced it, and this one may lack its latest

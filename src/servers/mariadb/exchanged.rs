@@ -1,4 +1,4 @@
-//! Tables that are exchanged with a partition of the big table: rows in them are outside the big
+//! Tables that are exchanged with a partition of the live table: their rows are outside the live
 //! table. If the process or MariaDB is killed meanwhile, such a table is left behind.
 
 use mysql::Conn;
@@ -8,7 +8,7 @@ use super::shape::LIVE;
 use super::statements::{row, rows, run_text};
 use crate::error::{Error, Result};
 
-/// An older empty one belongs to a dead process.
+/// An empty table older than this belongs to a dead process.
 const OLD: &str = "INTERVAL 1 HOUR";
 
 /// What such a table is for.
@@ -18,7 +18,7 @@ pub enum Purpose {
     /// table, because locks here do not cover processes on other nodes of Galera. A table with rows
     /// means that reads may have lacked rows.
     Moving,
-    /// The records of an archived season, from the moment they leave the big table until they are
+    /// The records of an archived season, from when they leave the live table until they are
     /// removed.
     Freed,
 }
@@ -45,8 +45,8 @@ pub struct Exchanged {
     pub is_old: bool,
 }
 
-/// Makes an empty one. Returns its name, which is always new: if MariaDB is killed while it makes
-/// or removes a table, a file can be left that keeps the name taken.
+/// Creates an empty table. Returns its name, which is always new: if MariaDB is killed while it
+/// creates or removes a table, a leftover file can keep the name in use.
 pub fn make(connection: &mut Conn, purpose: Purpose) -> Result<String> {
     let unique: Option<String> = row(connection, "SELECT REPLACE(UUID(), '-', '')", ())?;
     let name = format!("{}_{}", purpose.beginning(), unique.unwrap_or_default());

@@ -1,5 +1,4 @@
-//! Erasing a student: each statement finds the student's rows by an index, and removes some of
-//! them.
+//! Erases a student: each statement finds the student's rows by an index, and removes some of them.
 
 use std::collections::BTreeSet;
 
@@ -48,8 +47,8 @@ pub fn tokens(connection: &mut Conn, player: &str) -> Result<Vec<String>> {
 }
 
 /// Marks submissions as written, without their student's name, and removes the student's entries
-/// from `memora_journal`. A drain that is processing them then writes nothing. Returns how many had
-/// not been written, and how many had been.
+/// from `memora_journal`. A drain that is processing them then writes nothing. Returns how many
+/// were not written before, and how many were.
 pub fn settle(connection: &mut Conn, player: &str, tokens: &[String]) -> Result<(u64, u64)> {
     in_transaction_again(connection, |connection| {
         archive::wait_for_writers(connection)?;

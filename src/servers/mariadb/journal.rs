@@ -61,15 +61,14 @@ pub fn append(
     append_until(connection, token, student, text, i64::MAX)
 }
 
-/// The server's time when a student who waits so long from now gives up, Unix microseconds.
+/// When a student who waits this long from now gives up, Unix microseconds by the server's clock.
 pub fn until_us(connection: &mut Conn, patience: Duration) -> Result<i64> {
     let patience_us = i64::try_from(patience.as_micros()).unwrap_or(i64::MAX);
     Ok(now_us(connection)?.saturating_add(patience_us))
 }
 
-/// As [`append`], for a student who waits until this time. A statement that was delayed, and
-/// arrives after the student was told that it failed, is refused: it would count after all their
-/// later answers.
+/// As [`append`], for a student who waits until this time. A delayed statement that arrives after
+/// the student was told that it failed is refused: it would count after their later answers.
 pub fn append_in_time(
     connection: &mut Conn,
     token: &str,
@@ -153,14 +152,14 @@ pub fn is_settled(connection: &mut Conn, student: (&str, &str), written: &[&str]
     ask_writable(connection, &condition, params)
 }
 
-/// What a read of a student's records begins with.
+/// The result of the first statement of a read of a student's records.
 #[derive(Clone, Copy)]
 pub struct Begun {
     /// As [`is_settled`].
     pub is_settled: bool,
     /// Whether the student has suspended any question.
     pub suspends: bool,
-    /// Whether the site has ever retired any.
+    /// Whether the site has ever retired any question.
     pub retires: bool,
 }
 
@@ -246,7 +245,7 @@ pub struct MetRun {
     pub run_id: String,
     /// The newest id that its stream had given then.
     pub last_id: String,
-    /// For how many microseconds the drain has met nothing new.
+    /// How long ago the drain last met something new, in microseconds.
     pub age_us: i64,
 }
 
@@ -274,7 +273,7 @@ pub fn last_run(connection: &mut Conn) -> Result<Option<MetRun>> {
     Ok(found.map(|(run_id, last_id, age_us)| MetRun { run_id, last_id, age_us }))
 }
 
-/// Remembers a run. False: another process has noticed it and did.
+/// Remembers a run. Returns false if another process already did.
 pub fn remember_run(
     connection: &mut Conn,
     known: Option<&MetRun>,

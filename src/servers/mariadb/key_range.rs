@@ -1,4 +1,4 @@
-//! Walking the records of one season in the order of their key, some thousand at a time.
+//! Walks the records of one season in the order of their key, some thousand at a time.
 
 use mysql::{Conn, Value};
 
@@ -9,7 +9,7 @@ use crate::error::Result;
 /// Where records are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In the season's partition of the big table.
+    /// In the season's partition of the live table.
     Live,
     /// In the archive.
     Archive,

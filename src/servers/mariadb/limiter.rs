@@ -1,5 +1,5 @@
-//! Counting Safe Mode's reads in MariaDB: the one server they need anyway, and the one all
-//! processes share.
+//! Counts Safe Mode's reads in MariaDB: the server that they need anyway, and that all processes
+//! share.
 
 use mysql::Conn;
 
@@ -19,7 +19,7 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_safe_mode_read` (\
 pub const KEY: &str = "ALTER TABLE `memora_safe_mode_read` ADD COLUMN IF NOT EXISTS \
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY FIRST";
 
-/// Takes room for one read. `Some(microseconds to wait)` when there is none.
+/// Reserves one read. `Some`: there is no room, and the read must wait this many microseconds.
 ///
 /// All processes take turns by locking the row of the cache's outage: one row of a primary key, so
 /// that no lock covers other rows.

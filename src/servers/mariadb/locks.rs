@@ -3,8 +3,8 @@
 //! MariaDB's own locks (`GET_LOCK`) hold on one server. On a node of Galera, a separate connection
 //! changes the row of the lock's name, in a transaction that never commits. It uses *streaming
 //! replication*: all nodes have locked the row when the statement is done. So a process on any node
-//! waits for that row. It is released when the connection ends for any reason, or when the others
-//! leave out its node.
+//! waits for that row. It is released when the connection ends for any reason, or when the other
+//! nodes exclude its node.
 //!
 //! The rows exist before: if one were inserted and rolled back, a waiting process would get a gap
 //! lock, which blocks other inserts.
@@ -34,7 +34,7 @@ const TAKE: &str = "UPDATE memora_lock SET taken = taken + 1 WHERE name = ?";
 /// report it. The savepoint is lost with it.
 const MARK: &str = "SAVEPOINT memora";
 const CHECK: &str = "RELEASE SAVEPOINT memora; SAVEPOINT memora";
-/// A pause before the next try, after a conflict with another process.
+/// The pause before the next try, after a conflict with another process.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// A lock of this site. It is released when this value or its connection is dropped: drop both
@@ -70,7 +70,7 @@ impl Held {
     /// Checks that no process on another node can have the lock.
     ///
     /// # Errors
-    /// [`Error::Unavailable`]: the node was without the others, or is, and another process may have
+    /// [`Error::Unavailable`]: the node is or was without the others, and another process may have
     /// the lock.
     pub fn check(&mut self) -> Result<()> {
         let Some(row) = &mut self.row else { return Ok(()) };
@@ -103,7 +103,7 @@ fn is_node(connection: &mut Conn) -> Result<bool> {
     Ok(found.is_some_and(|(_, value)| value == "ON"))
 }
 
-/// Makes the row of a name, unless it exists. Does not wait for a process that has locked it.
+/// Creates the row of a name, unless it exists. Does not wait for a process that has locked it.
 fn make_row(connection: &mut Conn, name: &str) -> Result<()> {
     if row::<u8>(connection, "SELECT 1 FROM memora_lock WHERE name = ?", (name,))?.is_none() {
         in_transaction_again(connection, |connection| {

@@ -1,4 +1,4 @@
-//! What all processes know of outages: kept in MariaDB, which survives a dead Redis.
+//! Outages as all processes know them, in MariaDB, because a Redis may be down.
 
 use mysql::Conn;
 
@@ -32,8 +32,7 @@ pub fn of_several(server: Server) -> &'static str {
 /// The server's clock, Unix microseconds.
 pub const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
 
-/// The present by the server's clock, Unix microseconds, so that hosts can compare each other's
-/// times.
+/// The current Unix time in microseconds by the server's clock, which all hosts share.
 pub fn now_us(connection: &mut Conn) -> Result<i64> {
     Ok(row(connection, &format!("SELECT {NOW_US}"), ())?.unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! A row of the big table, or of the archive, as a state.
+//! Reads a row of the live table, or of the archive, as a state.
 
 use mysql::Value;
 
@@ -48,7 +48,7 @@ pub type RowAnd<T> = (
     T,
 );
 
-/// The row, and what the column more has.
+/// The row, and the value of the additional column.
 pub fn apart<T>(row: RowAnd<T>) -> (Row, T) {
     let (id, rung, next, last, order, subject, topic, stability, difficulty, lapses, more) = row;
     ((id, rung, next, last, order, subject, topic, stability, difficulty, lapses), more)
@@ -60,7 +60,7 @@ pub fn review(zone: &SiteZone, row: Row) -> Review {
     let (.., stability, difficulty, lapses) = row;
     let answered_at_us = answered_at_us.unwrap_or(0);
     let answered = answered_at_us.div_euclid(1_000_000);
-    // When clocks go back, a date of the second hour reads as one of the first; the answer's own
+    // When clocks go back, a date of the second hour is read as one of the first; the answer's own
     // time decides.
     let is_second_time = |last: i64| {
         last != answered

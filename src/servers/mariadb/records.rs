@@ -1,4 +1,4 @@
-//! The big table: one student's records, and writing new states.
+//! The live table: reads students' records, and writes new states.
 
 use mysql::prelude::Queryable;
 use mysql::{Binary, Conn, QueryResult, Value};
@@ -18,15 +18,15 @@ use crate::rules::clock::{SiteZone, now_us};
 use crate::rules::lineage::Record;
 use crate::rules::review::Review;
 
-/// All records of some students in a season, in their order: for each one range of the primary key.
-/// None of a season that is archived or on its way there.
+/// All records of some students in a season, in the order of `players`. Each student's are one
+/// range of the primary key. Empty if the season is archived or being archived.
 pub fn of_students(
     connection: &mut Conn,
     zone: &SiteZone,
     players: &[&str],
     season: &str,
 ) -> Result<Vec<Vec<Review>>> {
-    // One statement a student: of several at once MariaDB compares each row with all of them.
+    // One statement for each student: with several, MariaDB compares each row with all of them.
     let sql = format!(
         "SELECT {COLUMNS} FROM `tabPlayer Memory Tracker` WHERE player = ? AND season = ? \
          AND NOT EXISTS (SELECT 1 FROM memora_archive WHERE season = ?)"
@@ -48,10 +48,10 @@ pub fn of_students(
     Ok(records)
 }
 
-/// All records of a season, student after student, from one moment.
+/// All records of a season, student by student, from one snapshot.
 ///
-/// One statement without a condition: finding where a student's records end costs MariaDB as much
-/// as reading them. So the season needs its own partition.
+/// It is one statement without a condition, because finding where a student's records end costs
+/// MariaDB as much as reading them. So the season needs its own partition.
 pub struct Scan<'c> {
     rows: QueryResult<'c, 'c, 'c, Binary>,
     zone: &'c SiteZone,
@@ -59,7 +59,7 @@ pub struct Scan<'c> {
 }
 
 impl<'c> Scan<'c> {
-    /// Begins. The season's name has been checked.
+    /// Begins the scan. The caller has checked the season's name.
     pub fn begin(connection: &'c mut Conn, zone: &'c SiteZone, season: &str) -> Result<Scan<'c>> {
         let sql = format!(
             "SELECT {COLUMNS}, player FROM `{}` PARTITION (`{season}`) FORCE INDEX (PRIMARY) ORDER \
@@ -72,7 +72,7 @@ impl<'c> Scan<'c> {
         Ok(scan)
     }
 
-    /// The next student, with all records.
+    /// The next student, with all their records.
     pub fn next_student(&mut self) -> Result<Option<(String, Vec<Review>)>> {
         let Some((player, first)) = self.next.take() else { return Ok(None) };
         let mut reviews = vec![first];
@@ -97,9 +97,9 @@ impl<'c> Scan<'c> {
 
 /// The next students who have records in a season, in the order of the primary key.
 ///
-/// One step of the key a student. `SELECT DISTINCT player ... LIMIT` would be one statement, but
-/// MariaDB 10.11 reads every record for it when it has no statistics yet, or when it runs a
-/// prepared one again.
+/// It takes one step of the key for each student. `SELECT DISTINCT player ... LIMIT` would be one
+/// statement, but MariaDB 10.11 reads every record for it if it has no statistics yet, or runs a
+/// prepared statement again.
 pub fn students(
     connection: &mut Conn,
     season: &str,
@@ -117,8 +117,7 @@ pub fn students(
     Ok(found)
 }
 
-/// Some records of a student, in the table of their season's records, locked until the transaction
-/// ends.
+/// Some records of a student, in the table that `place` names, locked until the transaction ends.
 pub fn lock(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -165,7 +164,7 @@ pub struct Ahead {
     pub order: i64,
 }
 
-/// Some records with an order after this one. Reads the whole table without locks.
+/// At most `most` records with an order after this one. Reads the whole table without locks.
 pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead>> {
     let sql = format!(
         "SELECT player, season, question_id, answered_at_us FROM `{}` WHERE answered_at_us > ? \
@@ -177,7 +176,7 @@ pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead
     Ok(found.into_iter().map(ahead).collect())
 }
 
-/// Gives records another order, if they still have their old one. Returns how many.
+/// Changes records to another order, if they still have their old one. Returns how many.
 pub fn put_back(connection: &mut Conn, records: &[Ahead], order: i64) -> Result<u64> {
     let sql = format!(
         "UPDATE `{}` SET answered_at_us = ? \
@@ -193,8 +192,8 @@ pub fn put_back(connection: &mut Conn, records: &[Ahead], order: i64) -> Result<
     Ok(changed)
 }
 
-/// The first `limit` due records of a student and how many are due, through the composite index.
-/// Those of hidden questions are not due.
+/// The number of due records of a student and the first `limit` of them, through the composite
+/// index. `now` is in Unix seconds. Hidden questions are not due.
 pub fn due(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -217,8 +216,8 @@ pub fn due(
         &format!("SELECT COUNT(*) FROM {table} WHERE {condition}"),
         params.clone(),
     )?;
-    // Records due at the same time come in the order of their ids, because InnoDB's indexes end
-    // with the primary key. Asking for that order would make MariaDB sort.
+    // Records due at the same time are sorted by id, because InnoDB's indexes end with the primary
+    // key. Asking for that order would make MariaDB sort.
     let sql = format!(
         "SELECT {COLUMNS} FROM {table} WHERE {condition} ORDER BY next_review_date LIMIT {limit}"
     );
@@ -253,12 +252,11 @@ const STATE_COLUMNS: &str = "name, creation, modified, player, modified_by, owne
 question_id, stability, next_review_date, last_review_date, subject, topic, answered_at_us, \
 memory_stability, memory_difficulty, lapses";
 
-/// What they get: a state is written by its student when it was answered.
+/// Their values: the student is the owner, and the time of the answer is the creation.
 const STATE_VALUES: &str = "?, ?, creation, ?, player, player, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, \
 ?";
 
-/// The columns that a state changes in a record that is there. The first is the one that may be
-/// refused.
+/// The columns that a state changes in an existing record, except the stability.
 const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modified_by), \
     next_review_date = VALUES(next_review_date), last_review_date = VALUES(last_review_date), \
     subject = VALUES(subject), topic = VALUES(topic), answered_at_us = VALUES(answered_at_us), \
@@ -279,7 +277,7 @@ pub fn upsert(
     let update = format!("ON DUPLICATE KEY UPDATE stability = VALUES(stability), {CHANGED}");
     let (more, value) = match place {
         Place::Live => ("", ""),
-        // Archived when it was answered: the answer came after its season's end.
+        // Archived at the time of the answer, which came after its season's end.
         Place::Archive => (", archived_at", ", creation"),
     };
     let into = format!("INSERT INTO `{}` ({STATE_COLUMNS}{more})", place.shape().table);
@@ -290,11 +288,11 @@ pub fn upsert(
 }
 
 /// Writes states, each with the order of the record that it was computed from, or [`NO_RECORD`].
-/// Sorted as for [`upsert`].
+/// They must be sorted as for [`upsert`].
 ///
 /// # Errors
-/// [`Error::Refused`] with the code [`super::errors::NOT_NULL`]: a record has another state.
-/// Nothing is written then, once the transaction is rolled back.
+/// [`Error::Refused`] with the code [`super::errors::NOT_NULL`]: a record has another state. The
+/// caller must roll back the transaction.
 pub fn upsert_expecting(
     connection: &mut Conn,
     writing: Writing<'_>,
@@ -322,7 +320,7 @@ pub fn upsert_expecting(
 /// The values of [`STATE_VALUES`], with room for one more.
 fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_>) -> Vec<Value> {
     let review = state.review;
-    // An order can be ahead of every clock.
+    // An order can be ahead of the clock.
     let (seconds, microseconds) = split(review.answered_at_us.min(now_us));
     // As text: to convert a `DOUBLE` to a `DECIMAL`, MariaDB prints it first.
     let (stability, difficulty) = review.memory.wholes_as_text();

@@ -50,8 +50,8 @@ pub fn look(connection: &mut Conn, name: &str) -> Result<Registration> {
     Ok(row(connection, &sql, (name,))?.map(registration).unwrap_or_default())
 }
 
-/// Does for a run what `decide` returns, under a lock on the registration; a new challenge has this
-/// text.
+/// Applies what `decide` returns for a run, under a lock on the registration. A new challenge has
+/// this text.
 pub fn settle(
     connection: &mut Conn,
     name: &str,

@@ -11,7 +11,7 @@ use super::suspended;
 use super::transaction::in_transaction_again;
 use crate::error::Result;
 
-/// A row for each recent renaming.
+/// A row for each recent rename.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_rename` (\
     old_name VARCHAR(140) NOT NULL PRIMARY KEY, new_name VARCHAR(140) NOT NULL, noted_at_us BIGINT \
     NOT NULL) \
@@ -50,8 +50,8 @@ pub fn forget(connection: &mut Conn, rename: &Rename) -> Result<()> {
     run(connection, sql, (&rename.old, &rename.new))
 }
 
-/// Gives records of a season the student's new name. Of two records of a question the newer one
-/// stays. Returns how many there were.
+/// Changes a season's records to the student's new name. Of two records of a question, the newer
+/// one stays. Returns how many there were.
 pub fn move_records(
     connection: &mut Conn,
     shape: &Shape,

@@ -1,4 +1,4 @@
-//! Archived records that are old: flagged for deletion, then deleted.
+//! Flags old archived records for deletion, and deletes flagged ones.
 
 use mysql::{Conn, Value};
 
@@ -9,7 +9,7 @@ use super::statements::{row, run};
 use crate::error::Result;
 use crate::rules::clock::SiteZone;
 
-/// How far flagging has come in each season.
+/// The progress of flagging in each season.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_retention` (\
     season VARCHAR(140) NOT NULL PRIMARY KEY, after_player VARCHAR(140) NOT NULL, \
     after_question VARCHAR(140) NOT NULL, is_flagged TINYINT NOT NULL) \
@@ -35,7 +35,8 @@ pub fn flagging_from(
     season: &str,
     archived_before: i64,
 ) -> Result<Option<Key>> {
-    // Records from before memora's archive have a season unknown to it, and any age.
+    // Records from before memora's archive belong to a season that it does not know, and may have
+    // any age.
     let is_young = "SELECT 1 FROM memora_archive WHERE season = ? AND season <> '' \
         AND (finished_at_us IS NULL OR finished_at_us >= ?)";
     let last_us = (archived_before - LATE_SECONDS) * 1_000_000;

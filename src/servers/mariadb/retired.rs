@@ -1,7 +1,8 @@
 //! The questions that the site has retired.
 //!
 //! A row for each question that was ever retired, and one without a question that has the version
-//! of the last change. A change locks that row first, so versions are committed in their order: a process that
+//! of the last change. A change locks that row first, so versions are committed in their order: a
+//! process that
 //! has seen one has seen all before it.
 
 use mysql::{Conn, Value};
@@ -18,8 +19,8 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_retired` (\
     changed_at DATETIME(6) NOT NULL DEFAULT NOW(6)) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
-/// Takes the next version, and locks the row that has it. It grows with time, too: a database that
-/// was restored from a backup must not give another change a version that processes know.
+/// Takes the next version, and locks its row. It also grows with time: a database that was restored
+/// from a backup must not reuse a version that processes know.
 const NEXT_VERSION: &str = "INSERT INTO `memora_retired` (question_id, version, is_retired) \
     VALUES ('', CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS UNSIGNED), 0) \
     ON DUPLICATE KEY UPDATE version = GREATEST(version + 1, VALUES(version))";
@@ -50,7 +51,7 @@ pub fn all(connection: &mut Conn) -> Result<Retired> {
     Ok(Retired::new(rows::<(String, u64, bool)>(connection, sql, ())?))
 }
 
-/// Retires questions, or restores them. Returns how many were not so before.
+/// Retires or restores questions. Returns how many changed.
 pub fn change(
     connection: &mut Conn,
     question_ids: &[String],
@@ -82,7 +83,7 @@ pub fn change(
     })
 }
 
-/// Gives what a user has retired or restored to the user's new name.
+/// Changes the name of the user who retired or restored questions.
 pub fn rename(connection: &mut Conn, old: &str, new: &str) -> Result<()> {
     let sql = "UPDATE `memora_retired` SET changed_by = ? WHERE changed_by = ?";
     run(connection, sql, (new, old))

@@ -17,21 +17,22 @@ pub struct SeasonLog {
     pub log: Vec<u8>,
 }
 
-/// Some submissions in an order: the last one that was looked at, and those of a season.
+/// A page of submissions: the last one that was read, and those of a season.
 pub struct Page {
     /// `None`: there were no more.
     pub last: Option<AuditPlace>,
     /// How many were looked at, of any season.
     pub looked_at: usize,
-    /// Those of the season that have a log.
+    /// The season's submissions that have a log.
     pub logs: Vec<SeasonLog>,
 }
 
-/// The log of a submission of one season whose answers count; NULL of any other, and of one that was
+/// The log of a submission of one season whose answers count; NULL of any other, and of one that
+/// was
 /// undone ([`super::audits::mark_undone`]).
 ///
-/// A season's submissions have no index. So a statement looks at some submissions of whatever
-/// season, and costs the same wherever they are.
+/// There is no index by season. So a statement reads some submissions of all seasons, and its cost
+/// does not depend on the season.
 const LOG: &str = "IF(season = ? AND BINARY season = ? AND COALESCE(_replaced <> '', 1), \
     _answer_log, NULL)";
 
@@ -42,8 +43,8 @@ pub fn estimated_submissions(connection: &mut Conn) -> Result<u64> {
     Ok(row::<Option<u64>>(connection, sql, ())?.flatten().unwrap_or(0))
 }
 
-/// The next `most` submissions in the order in which they were taken, after one of them. Their names
-/// are not in that order: those of submissions with a key say nothing of the time.
+/// The next `most` submissions after one of them, in the order in which they were taken. Job ids
+/// are not in that order, because those of submissions with a key do not depend on time.
 pub fn next(connection: &mut Conn, season: &str, after: &AuditPlace, most: usize) -> Result<Page> {
     let which = "answered_at >= ? AND (answered_at > ? OR name > ?) ORDER BY answered_at, name";
     page(connection, season, (which, after), most)

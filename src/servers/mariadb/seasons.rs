@@ -8,8 +8,8 @@ use crate::error::Result;
 use crate::rules::scheduling::Scheduling;
 use crate::rules::season::Season;
 
-/// The active season; none that is archived or on its way there. Of several, the one that includes
-/// today wins, then the one that began last. `today` is the site's day as `YYYY-MM-DD`.
+/// The active season, unless it is archived or being archived. Of several, the one that includes
+/// `today` (the site's day, `YYYY-MM-DD`) wins, then the one that began last.
 pub fn active(connection: &mut Conn, today: &str) -> Result<Option<Season>> {
     let found = row(
         connection,
@@ -46,7 +46,7 @@ fn season_of(mut row: Row) -> Option<Season> {
     Some(Season { name, uses_cache, scheduling })
 }
 
-/// The names of all seasons, the archived too.
+/// The names of all seasons, including archived ones.
 pub fn names(connection: &mut Conn) -> Result<Vec<String>> {
     rows(connection, "SELECT name FROM `tabGame Subscription Season` ORDER BY name", ())
 }

@@ -1,5 +1,5 @@
-//! What shape a table of records has on disk: key, collation, indexes. Read from the schema,
-//! changed with one ALTER TABLE.
+//! The shape of a table of records on disk: key, collation, indexes. It is read from the schema,
+//! and changed with one ALTER TABLE.
 
 use mysql::Conn;
 
@@ -20,14 +20,14 @@ pub struct Shape {
     has_safe_mode_index: bool,
 }
 
-/// The big table: a student's records lie together.
+/// The live table: a student's records are stored together.
 pub const LIVE: Shape = Shape {
     table: "tabPlayer Memory Tracker",
     primary_key: ["player", "season", "question_id"],
     has_safe_mode_index: true,
 };
 
-/// The archive: a season's records lie together, so a season is added at its end.
+/// The archive: a season's records are stored together, so a season is added at its end.
 pub const ARCHIVE: Shape = Shape {
     table: "tabArchived Memory Tracker",
     primary_key: ["season", "player", "question_id"],

@@ -24,13 +24,13 @@ const DEFAULT_PARTITION: &str = "PARTITION `p_default` DEFAULT";
 const NO_SUCH_PARTITION: u16 = 1507;
 /// How long to wait for another process that prepares the tables, in seconds.
 const LOCK_SECONDS: u32 = 5 * 3600;
-/// How long to try to change the partitions of a table in use.
+/// How long to try to change the partitions of a table that is in use.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// For this long, the table is locked only if it is free at once.
+/// How long each try locks the table only if it is free at once.
 const QUIET_TIME: Duration = Duration::from_secs(60);
 const QUIET_PAUSE: Duration = Duration::from_millis(10);
 const LOUD_PAUSE: Duration = Duration::from_secs(5);
-/// How long each try then waits, with all other statements behind it.
+/// How long each later try waits, while all other statements wait behind it.
 const LOUD_SECONDS: f64 = 0.05;
 
 /// The tables that are no DocTypes, and how they are made.
@@ -186,7 +186,7 @@ pub fn create_partition(connection: &mut Conn, season: &str) -> Result<bool> {
     Ok(is_new)
 }
 
-/// Restores rows that were outside the big table when the server was killed. Returns the tables
+/// Restores rows that were outside the live table when the server was killed. Returns the tables
 /// that still have them, for [`drop_moved`]: reads may have found students without records, and
 /// cached that.
 pub fn put_back_moved(connection: &mut Conn) -> Result<Vec<String>> {
@@ -222,7 +222,7 @@ fn seasons_with_partition(connection: &mut Conn) -> Result<Vec<String>> {
     Ok(names.filter(|name| check_season_name(name).is_ok()).collect())
 }
 
-/// Takes the records of a season out of the big table. [`remove_freed`] removes them.
+/// Takes the records of a season out of the live table. [`remove_freed`] removes them.
 ///
 /// Exchanges the partition with an empty table. That renames files, so it takes as long for a
 /// billion records as for none; TRUNCATE and DROP PARTITION make all readers wait while the disk
@@ -269,7 +269,7 @@ pub fn remove_freed(server: &DatabaseServer, connection: &mut Conn) -> Result<He
     Ok(held)
 }
 
-/// Removes a season's partition if nothing is in it. False: there was none, or something is.
+/// Removes a season's partition if it is empty. Returns false if there was none, or it has rows.
 ///
 /// # Errors
 /// If the table was never free.
@@ -354,7 +354,7 @@ fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
     })
 }
 
-/// A partition of the big table.
+/// A partition of the live table.
 pub struct Partition {
     /// Its season; `p_default` is for all seasons without one.
     pub name: String,
@@ -395,7 +395,7 @@ fn partition_clause(connection: &mut Conn) -> Result<String> {
     Ok(format!("PARTITION BY LIST COLUMNS(season) ({})", partitions.join(", ")))
 }
 
-/// The seasons whose records are in the big table.
+/// The seasons whose records are in the live table.
 fn season_names(connection: &mut Conn) -> Result<Vec<String>> {
     let sql = "SELECT name FROM `tabGame Subscription Season` \
         WHERE name COLLATE utf8mb4_nopad_bin NOT IN (SELECT season FROM memora_archive) ORDER BY \

@@ -3,13 +3,12 @@
 //! MariaDB (10.11.19) leaves them there when the partition is added, and a statement that names the
 //! season reads only the season's partition. So the condition here hides the season from MariaDB.
 //!
-//! To DELETE them there would be wrong on a replica that is sent rows (`binlog_format=ROW`): it
-//! looks for each by its key, in the season's partition, and deletes the row that was copied there.
-//! So the default partition is exchanged with a table that has the rows of all other seasons, which
-//! every replica does by itself, and its old rows are inserted again, each into its own partition:
-//! the rows of other seasons are always there. All this is one statement, which MariaDB finishes
-//! even if its process is killed. If MariaDB itself is killed, rows of the season are only in the
-//! other table, until [`put_back`] is called.
+//! A DELETE would be wrong on a replica that receives rows (`binlog_format=ROW`): it looks for each
+//! row by its key, in the season's partition, and deletes the copy there. So the default partition
+//! is exchanged with a table that has the rows of all other seasons, and its old rows are inserted
+//! again, each into its own partition. The rows of other seasons are always there. All this is one
+//! statement, which MariaDB finishes even if memora's process is killed. If MariaDB itself is
+//! killed, rows of the season are only in the other table until [`put_back`] is called.
 
 use mysql::Conn;
 

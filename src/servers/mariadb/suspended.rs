@@ -1,4 +1,4 @@
-//! The questions that students have suspended, in whatever season.
+//! The questions that students have suspended, in all seasons.
 
 use std::collections::{HashMap, HashSet};
 
@@ -69,7 +69,7 @@ pub fn of_students(
     Ok(found)
 }
 
-/// Gives a student's suspended questions to the student's new name.
+/// Changes a student's suspended questions to the student's new name.
 pub fn rename(connection: &mut Conn, old: &str, new: &str) -> Result<()> {
     in_transaction_again(connection, |connection| {
         let sql = "INSERT IGNORE INTO `memora_suspended` (player, question_id, suspended_at) \

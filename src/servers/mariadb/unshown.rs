@@ -78,9 +78,9 @@ pub struct Reached<'a> {
     pub challenge: &'a str,
 }
 
-/// Looks whether a shard of the cache may be believed, and which run of it: one small statement.
+/// Reads the marks and the registration of a shard of the cache, in one small statement.
 pub fn look(connection: &mut Conn, shard: usize, name: &str) -> Result<(Look, Registration)> {
-    // One more than are dropped singly: the rest need not be known.
+    // One more than are dropped one by one: the rest need not be known.
     let (look, registration, _) = look_at(connection, shard, name, MOST_UNSHOWN + 1)?;
     Ok((look, registration))
 }

@@ -37,7 +37,7 @@ pub trait Connect {
     fn patience(&self) -> Duration;
 }
 
-/// How long to wait for one reply, out of the patience for the server: the rest is for checking,
+/// How long to wait for one reply: a part of the patience for the server. The rest is for checking,
 /// over a new connection, whether the server itself is silent.
 pub fn reply_patience(patience: Duration) -> Duration {
     patience - BRIEFLY.min(patience / 5)
@@ -57,7 +57,7 @@ pub struct Pool<C: Connect> {
 }
 
 struct Connections<T> {
-    /// The most recently used one comes last.
+    /// Idle connections; the most recently used one is last.
     idle: Vec<Kept<T>>,
     /// The number of calls that have a connection, or are making one.
     in_use: usize,
@@ -244,7 +244,7 @@ impl<C: Connect> Pool<C> {
         }
         let Kept { connection, made_at, idle_since } = kept;
         let Some(connection) = self.connector.test(connection) else {
-            // It is dead, and so are all that were idle for longer.
+            // It is broken, and so are all that were idle for longer.
             self.close();
             return None;
         };

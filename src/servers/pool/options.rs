@@ -1,12 +1,12 @@
-//! What a pool keeps to.
+//! The limits of a pool.
 
 use std::time::Duration;
 
 /// A pool's limits, named as in sqlx's `PoolOptions`.
 #[derive(Clone, Copy, Debug)]
 pub struct PoolOptions {
-    /// Most connections at a time, including idle ones. A process with more threads than this waits
-    /// for its own Python; MariaDB takes 151 from all processes together.
+    /// The most connections at a time, including idle ones. More threads than this would wait for
+    /// Python anyway; MariaDB accepts 151 from all processes together.
     pub max_connections: usize,
     /// How long a call waits for one, unless its patience for the server ends before.
     pub acquire_timeout: Duration,

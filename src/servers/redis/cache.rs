@@ -1,5 +1,5 @@
-//! What is asked of the cache by scripts: a student's due questions, what a submission must know,
-//! showing it.
+//! The cache's scripts: a student's due questions, what a submission must know, and showing a
+//! submission.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,13 +23,13 @@ const HEAD_WIDTH: usize = 65;
 /// The field of details that counts those of topics, and names the head that they are of.
 pub(super) const TOPICS: &str = "\0";
 
-/// How often a schedule is asked for that is behind the site's retired questions.
+/// How often to ask for a schedule that is behind the site's retired questions.
 const MOST_TRIES: u32 = 3;
 
-/// What the scripts put between ids and details; neither has one in it.
+/// The separator of ids and details, which contain none.
 const SEPARATOR: char = '\0';
 
-/// What an answer begins with where a schedule is complete, and not arranged by subject.
+/// The kind of an answer if the schedule is complete, but not arranged by subject.
 const UNARRANGED: &str = "unarranged";
 
 /// How the scripts of forecasts count.
@@ -83,7 +83,7 @@ pub enum Found<T> {
     },
     /// The set is complete.
     Warm {
-        /// What confirms that the cache may be believed; empty: nothing does.
+        /// The confirmation that the cache may be believed; empty: there is none.
         confirmation: String,
         /// What it says.
         value: T,
@@ -104,7 +104,7 @@ pub struct Due {
 pub struct OfTopic {
     /// Whether each link asked for is known to exist.
     pub links: Vec<bool>,
-    /// The questions, and perhaps some that were of the topic before.
+    /// The questions, and perhaps some that belonged to the topic before.
     pub reviews: Vec<Review>,
 }
 
@@ -116,7 +116,7 @@ pub struct Lookup {
     pub head: Head,
     /// How many questions the student tracks.
     pub records: u64,
-    /// How many questions are due, without those asked for. All, if none was named.
+    /// How many questions are due, without those asked for; all if none was named.
     pub others_due: u64,
     /// Those asked for that are hidden.
     pub hidden: HashSet<String>,
@@ -249,8 +249,8 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// Asks for a student's schedule; `read` is given what is left of an answer that says that it is
-    /// complete. A schedule that is behind the site's retired questions first gets what it lacks.
+    /// Asks for a student's schedule. If it is complete, `read` parses the rest of the answer. A
+    /// schedule that is behind the site's retired questions is updated first.
     pub(super) fn found<T>(
         &self,
         connection: &mut RedisConnection,
@@ -271,17 +271,17 @@ impl CacheScripts {
             }
             let version = answer.text()?.parse().map_err(|_| answer.unknown())?;
             if version > student.retired.version {
-                // Another process knows of more: this one has been told of an older version since.
+                // Another process knows a newer version than this one.
                 return Ok(Found::Cold { confirmation });
             }
             self.retire(connection, student, version)?;
         }
-        // Whatever changes it so often: a load does not depend on it.
+        // It changes too often; a load does not depend on it.
         Ok(Found::Cold { confirmation: String::new() })
     }
 
-    /// The generation in which schedules count that are cached in this run of the server; a new one
-    /// when the run is new. `unused` is a number that was no generation yet.
+    /// The generation in which schedules cached in this run of the server count; a new one if the
+    /// run is new. `unused` is a number that has never been a generation.
     pub fn generation(
         &self,
         connection: &mut RedisConnection,
@@ -293,7 +293,8 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// Remembers the active season, which was looked up behind a fence. False: something has changed
+    /// Remembers the active season, which was looked up behind a fence. False: something has
+    /// changed
     /// since.
     pub fn remember_season(
         &self,
@@ -312,8 +313,8 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// Notes that a run of the cache may be believed, for as long as the claim that was made before
-    /// lasts. False: somebody else has claimed it since, or it took too long.
+    /// Notes that a run of the cache may be believed, as long as the earlier claim lasts. Returns
+    /// false if another process has claimed it since, or it took too long.
     pub fn confirm(
         &self,
         connection: &mut RedisConnection,

@@ -1,5 +1,4 @@
-//! Changing dates in a cached schedule, past all answers: by hand, and where the site retires
-//! questions.
+//! Changes dates in a cached schedule without answers: by hand, and if the site retires questions.
 
 use super::RedisConnection;
 use super::cache::{CacheScripts, score_text};
@@ -60,7 +59,7 @@ impl CacheScripts {
         (dates, retired): (&[(String, i64)], &Retired),
         (seconds_to_live, until): (u64, i64),
     ) -> Result<()> {
-        // So few that nobody waits long for Redis.
+        // In small parts, so that other calls do not wait long for Redis.
         for dates in dates.chunks(DATES) {
             let mut call = self.set_dates.key(&[
                 keys.schedule(player, season),

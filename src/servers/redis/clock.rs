@@ -3,7 +3,7 @@
 use super::RedisConnection;
 use crate::error::Result;
 
-/// The present by the server's clock, Unix microseconds.
+/// The current Unix time in microseconds by the server's clock.
 pub fn now_us(connection: &mut RedisConnection) -> Result<i64> {
     Ok(unix_us(connection.command(&redis::cmd("TIME"))?))
 }

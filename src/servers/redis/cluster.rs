@@ -98,7 +98,7 @@ impl Cluster {
         self.known().nodes().iter().any(|node| node.is_away())
     }
 
-    /// Says goodbye on all connections that are not in use.
+    /// Closes all connections that are not in use.
     pub(super) fn close(&self) {
         for node in self.known().nodes().iter().chain(&self.named) {
             node.close();

@@ -1,10 +1,9 @@
-//! Whole keys as `RESTORE` takes them and `DUMP` gives them: Redis's own serialization, the one of
-//! its RDB files.
+//! Whole keys as `RESTORE` takes them and `DUMP` returns them: Redis's own serialization, as in RDB
+//! files.
 //!
-//! A thousand members of a sorted set cost Redis two thirds of what they cost it as arguments of
-//! ZADD: nothing is parsed, and it knows in advance how many come. The form is that of RDB version
-//! 9, which Redis has written since 5.0 and reads ever since
-//! (<https://rdb.fnordig.de/file_format.html>).
+//! A thousand members of a sorted set cost Redis two thirds of what they cost as arguments of ZADD:
+//! nothing is parsed, and their number is known in advance. The format is RDB version 9, which
+//! Redis has written and read since 5.0 (<https://rdb.fnordig.de/file_format.html>).
 
 use crc::{CRC_64_REDIS, Crc, Table};
 
@@ -112,7 +111,7 @@ fn push_text(dump: &mut Vec<u8>, text: &str) {
     dump.extend_from_slice(text.as_bytes());
 }
 
-/// A length takes one, two, five or nine bytes; the first bits tell how many.
+/// A length takes one, two, five or nine bytes; its first bits tell how many.
 fn push_length(dump: &mut Vec<u8>, length: usize) {
     match (u8::try_from(length), u16::try_from(length), u32::try_from(length)) {
         (Ok(length @ ..0x40), ..) => dump.push(length),

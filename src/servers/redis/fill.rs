@@ -15,7 +15,7 @@ use crate::rules::head::Head;
 use crate::rules::hidden::Hidden;
 use crate::rules::review::Review;
 
-/// Sets the fences of a load of some students, which must be done within so many seconds.
+/// Sets the fences of a load of some students. They expire after this many seconds.
 pub fn set_fences<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -39,7 +39,7 @@ pub fn set_fences<'a>(
 
 /// All records of a student, to be cached.
 pub struct Loaded<'a> {
-    /// Who, where, and in which generation it can be believed.
+    /// The student, the keys, and the generation.
     pub student: Student<'a>,
     /// What it was computed from.
     pub head: Head,
@@ -49,11 +49,12 @@ pub struct Loaded<'a> {
     pub suspended: &'a HashSet<String>,
 }
 
-/// Caches all records of some students for so many seconds, until Unix time `until`. False for each
-/// of whom, since `fence` was set, an answer, another load or an eviction came in between.
+/// Caches all records of some students for `seconds_to_live`, until Unix time `until`. Returns
+/// false for each student for whom an answer, another load or an eviction came since `fence` was
+/// set.
 ///
-/// Each student's go into keys beside their own, which a script then puts in their place: Lua would
-/// copy and hash what is handed to it, and to look at the fence first takes a round trip.
+/// They are written to temporary keys, which a script then renames: Lua would copy and hash large
+/// arguments, and checking the fence first would take a round trip.
 pub fn fill(
     connection: &mut RedisConnection,
     loaded: &[Loaded<'_>],
@@ -75,7 +76,7 @@ pub fn fill(
         {
             restore(&mut pipeline, key, milliseconds_to_live, dump);
         }
-        // Not by its hash: a script that Redis does not know would leave the keys where they are.
+        // EVAL, not EVALSHA: if Redis did not know the script, the temporary keys would remain.
         pipeline.cmd("EVAL").arg(include_str!("lua/fill.lua")).arg(7);
         pipeline.arg(schedule.student.fence()).arg(&keys.all_of(player, season)).arg(&new);
         pipeline.arg(keys.students(season)).arg(fence).arg(player).arg(until).ignore();
@@ -95,7 +96,7 @@ pub fn arrange(
     seconds_to_live: u64,
 ) -> Result<bool> {
     let Student { keys, player, season, .. } = loaded.student;
-    // Of more subjects than there are numbers for, each read takes all questions.
+    // With more subjects than numbers, each read takes all questions.
     let Some(dump) = loaded.by_subject(&loaded.by_date()) else { return Ok(false) };
     let new = keys.new_by_subject(player, season);
     let mut pipeline = redis::pipe();
@@ -109,7 +110,7 @@ pub fn arrange(
     Ok(outcome.last() == Some(&Value::Int(1)))
 }
 
-/// Writes a whole key, over whatever a fill that failed has left there.
+/// Writes a whole key, and replaces what a failed fill has left there.
 fn restore(pipeline: &mut Pipeline, key: &str, milliseconds_to_live: u64, dump: Vec<u8>) {
     pipeline.cmd("RESTORE").arg(key).arg(milliseconds_to_live).arg(dump).arg("REPLACE").ignore();
 }
@@ -127,7 +128,8 @@ impl Loaded<'_> {
         Hidden { retired: self.student.retired, suspended: self.suspended }
     }
 
-    /// The records, latest first, after those that are hidden: Redis then adds each at the beginning of its list, and searches
+    /// The records, latest first, after those that are hidden: Redis then adds each at the
+    /// beginning of its list, and searches
     /// no place for it.
     fn by_date(&self) -> Vec<&Review> {
         let (hidden, is_any) = (self.hidden(), self.hides());
@@ -149,7 +151,7 @@ impl Loaded<'_> {
     fn schedule(&self, reviews: &[&Review]) -> Vec<u8> {
         let count = reviews.len() + 1;
         let mut dump = SortedSetDump::with_members(count, 32 * count);
-        // The marker is part of the key: whoever sees it sees a complete set.
+        // The marker is part of the key: a reader that sees it sees a complete set.
         dump.push("", self.student.marker());
         let (hidden, is_any) = (self.hidden(), self.hides());
         for review in reviews {

@@ -1,4 +1,4 @@
-//! How many questions are due before each of some moments, from sorted sets.
+//! How many questions are due before each of some times, from sorted sets.
 
 use super::RedisConnection;
 use super::answer::Answer;
@@ -21,8 +21,7 @@ impl CacheScripts {
         self.found(connection, student, &call, Answer::number)
     }
 
-    /// The same of some students together, and how many of them have a complete schedule: only
-    /// theirs count.
+    /// The sums of several students with complete schedules, and the number of these students.
     pub fn forecast_of_many(
         &self,
         connection: &mut RedisConnection,

@@ -1,4 +1,4 @@
-//! What is asked of the journal's Redis: the stream of submissions, a student's pending ones, and
+//! The journal's commands and scripts: the stream of submissions, a student's pending ones, and
 //! when MariaDB was looked at.
 
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ impl Default for JournalScripts {
     }
 }
 
-/// What became of an append.
+/// The outcome of an append.
 pub enum Appended {
     /// The submission is in the journal.
     Added {
@@ -68,7 +68,7 @@ pub struct NewEntry<'a> {
     pub knows: i64,
     /// Its own order.
     pub order: i64,
-    /// Unlike any other submission's.
+    /// Its unique token.
     pub token: &'a str,
     /// The entry as text.
     pub text: &'a str,
@@ -98,7 +98,7 @@ impl StreamEntry {
 
 impl JournalScripts {
     /// Appends a submission, and asks replicas whether they have it. Safe to repeat: the token is
-    /// recognised. What comes when nobody waits for it any more is refused.
+    /// recognised. A submission that arrives when its caller no longer waits is refused.
     pub fn append(
         &self,
         connection: &mut RedisConnection,
@@ -145,7 +145,7 @@ impl JournalScripts {
         Ok(())
     }
 
-    /// Makes void what was computed from a student's submissions so far.
+    /// Voids what was computed from a student's submissions so far.
     pub fn void(
         &self,
         connection: &mut RedisConnection,
@@ -254,13 +254,14 @@ pub fn entries_of(
     Ok(found)
 }
 
-/// Makes the consumer group; harmless where it exists. False: there is none, for the Redis is full.
+/// Creates the consumer group, unless it exists. Returns false if it cannot exist because the Redis
+/// is full.
 pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<bool> {
     let mut command = redis::cmd("XGROUP");
     command.arg("CREATE").arg(keys.stream()).arg(GROUP).arg("0").arg("MKSTREAM");
     match connection.command::<()>(&command) {
         Err(Error::Refused { cause, .. }) if cause.contains("BUSYGROUP") => Ok(true),
-        // It refuses to make what is there, too; draining is what makes room in it.
+        // A full Redis refuses even if the group exists; draining makes room.
         Err(Error::Refused { cause, .. }) if cause.contains("OOM") => {
             let groups = connection.command(redis::cmd("XINFO").arg("GROUPS").arg(keys.stream()));
             match groups {
@@ -272,8 +273,8 @@ pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<bool>
     }
 }
 
-/// The oldest entries after an id (nothing: all), whoever has taken them: for a stream that has no
-/// group.
+/// The oldest entries after an id (empty: from the start), whichever consumer has taken them, for a
+/// stream without a group.
 pub fn after(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -364,7 +365,7 @@ pub fn count_waiting(
     Ok(count)
 }
 
-/// For how many microseconds this run of the server has been up.
+/// How long this run of the server has been up, in microseconds.
 pub fn uptime_us(connection: &mut RedisConnection) -> Result<i64> {
     let about: String = connection.command(redis::cmd("INFO").arg("server"))?;
     let seconds = about.lines().find_map(|line| line.strip_prefix("uptime_in_seconds:"));
@@ -382,7 +383,7 @@ pub fn newest_id(connection: &mut RedisConnection, keys: &Keys) -> Result<String
     text(about.remove("last-generated-id").unwrap_or(Value::Nil))
 }
 
-/// A drain begins: the next submission may queue another.
+/// Clears the drain flag when a drain begins: the next submission may queue another.
 pub fn clear_drain_flag(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.drain_queued()))
 }
@@ -409,8 +410,8 @@ pub fn is_kept_on_disk(connection: &mut RedisConnection) -> Result<bool> {
     Ok(about.lines().any(|line| line == "aof_enabled:1"))
 }
 
-/// Reads the list of entries that XRANGE and its kin give. A field that is missing is left empty:
-/// such an entry is set aside by the drain, and never blocks the rest.
+/// Reads a list of entries, as XRANGE and similar commands return it. A missing field is left
+/// empty: the drain sets such an entry aside, so it never blocks the rest.
 pub(super) fn entries(value: Value) -> Result<Vec<StreamEntry>> {
     let list = match value {
         Value::Array(list) => list,

@@ -1,6 +1,6 @@
-//! The names of all keys. The one place that builds them, so that one site never touches another's.
+//! The names of all keys. Only this file builds them, so that no site touches another's.
 //!
-//! A season has no colon, so `player:season` names one pair only, whatever a player is called.
+//! A season's name has no colon, so `player:season` is unambiguous for any player name.
 
 /// The keys of one site, or of one shard of its cache.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Keys {
         format!("{}|{family}", self.start)
     }
 
-    /// What follows the `|` of a key of this site, of whatever shard.
+    /// The part after the `|` of a key of this site, of any shard.
     fn rest<'a>(&self, key: &'a str) -> Option<&'a str> {
         if self.is_sharded() {
             let tag = key.strip_prefix('{')?.strip_prefix(&self.site)?.strip_prefix('/')?;
@@ -56,7 +56,7 @@ impl Keys {
         self.of_student("srs", player, season)
     }
 
-    /// Cache: what belongs to each question beside its date.
+    /// Cache: what is kept of each question besides its date.
     pub fn details(&self, player: &str, season: &str) -> String {
         self.of_student("srs-detail", player, season)
     }
@@ -100,7 +100,7 @@ impl Keys {
         self.of_all(&format!("srs-students:{season}"))
     }
 
-    /// The student whose schedule of this season a key of the cache is, of whatever shard.
+    /// The student to whose schedule of this season a key of the cache belongs, in any shard.
     pub fn player_of<'a>(&self, key: &'a str, season: &str) -> Option<&'a str> {
         let rest = self.rest(key)?.strip_prefix("srs:")?;
         rest.strip_suffix(season)?.strip_suffix(':')
@@ -129,7 +129,7 @@ impl Keys {
         self.site_pattern() + "[-:]*"
     }
 
-    /// Whether a key of the cache is a student's, of this season, of whatever shard.
+    /// Whether a key of the cache belongs to a student's schedule of this season, in any shard.
     pub fn is_of_season(&self, key: &str, season: &str) -> bool {
         let of_student = |family: &str| {
             let rest = self.rest(key).and_then(|rest| rest.strip_prefix(family)?.strip_prefix(':'));
@@ -151,7 +151,7 @@ impl Keys {
         self.of_all("srs-checks")
     }
 
-    /// Whether a key is memora's, of whatever site.
+    /// Whether a key is memora's, of any site.
     pub fn is_own(key: &str) -> bool {
         key.split_once('|')
             .is_some_and(|(_, rest)| rest.starts_with("srs:") || rest.starts_with("srs-"))
@@ -179,12 +179,12 @@ impl Keys {
         self.of_all("srs-generation")
     }
 
-    /// Cache: who looks whether the cache may be believed.
+    /// Cache: the claim of the process that checks whether the cache may be believed.
     pub fn claim(&self) -> String {
         self.of_all("srs-looking")
     }
 
-    /// Cache: there while the cache may be believed.
+    /// Cache: the confirmation; it exists while the cache may be believed.
     pub fn confirmation(&self) -> String {
         self.of_all("srs-looked")
     }
@@ -225,12 +225,13 @@ impl Keys {
         self.of_all("srs-confirmed")
     }
 
-    /// Journal: who looks whether MariaDB has answers that a shard of the cache was not shown.
+    /// Journal: the claim of the process that looks at MariaDB for answers that a shard of the
+    /// cache lacks.
     pub fn database_claim(&self, shard: &str) -> String {
         self.of_all(&format!("srs-database-looking{shard}"))
     }
 
-    /// Journal: there as long as a look at MariaDB, for a shard of the cache, serves everybody.
+    /// Journal: exists while a look at MariaDB, for a shard of the cache, serves all processes.
     pub fn database_look(&self, shard: &str) -> String {
         self.of_all(&format!("srs-database-looked{shard}"))
     }

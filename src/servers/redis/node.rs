@@ -52,7 +52,7 @@ impl Node {
         self.pool.is_away()
     }
 
-    /// Says goodbye on all connections that are not in use.
+    /// Closes all connections that are not in use.
     pub(crate) fn close(&self) {
         self.pool.close();
     }

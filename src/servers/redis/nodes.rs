@@ -65,7 +65,7 @@ impl Nodes {
         }
     }
 
-    /// Says goodbye on all connections that are not in use.
+    /// Closes all connections that are not in use.
     pub fn close(&self) {
         match self {
             Nodes::One(node) => node.close(),

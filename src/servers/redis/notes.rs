@@ -134,7 +134,7 @@ pub fn remember_checks(connection: &mut RedisConnection, keys: &Keys, checks: u6
     connection.command(redis::cmd("SET").arg(keys.checks()).arg(checks))
 }
 
-/// Forgets it, so that the next check finds that no schedule is valid.
+/// Forgets the number, so that the next check finds that no schedule is valid.
 pub fn forget_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.checks()))
 }

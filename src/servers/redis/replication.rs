@@ -1,6 +1,6 @@
-//! What a server says of its part in replication.
+//! A server's role in replication.
 
-/// What a server says of its part in replication.
+/// What a server reports of its role in replication.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Replication {
     /// `master` or `slave`, in Redis' words; empty if memora's user may not ask.

@@ -54,7 +54,7 @@ pub(super) struct Sentinels {
 #[derive(Debug)]
 struct Sentinel {
     host: Host,
-    /// How to reach it, without its address.
+    /// How to reach it, without the address.
     info: ConnectionInfo,
 }
 

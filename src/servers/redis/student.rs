@@ -1,4 +1,5 @@
-//! A student in a season, as the cache knows them: the names of their keys, and what each script that
+//! A student in a season, as the cache knows them: the names of their keys, and what each script
+//! that
 //! asks for their schedule needs.
 
 use ::redis::{Script, ScriptInvocation};

@@ -2,8 +2,8 @@
 //! schedules of many.
 //!
 //! Redis can find the keys of a season only by a scan of all keys, other programs' included. So a
-//! list of the cached students is kept beside the schedules. A schedule that Redis evicted stays in
-//! this list until it would have expired, or until a read misses it.
+//! list of the cached students is kept besides the schedules. A schedule that Redis evicted stays
+//! in this list until it would have expired, or until a read misses it.
 
 use ::redis::{RedisResult, Value};
 
@@ -193,9 +193,8 @@ pub fn read(
     Ok(schedules)
 }
 
-/// Reads all that is cached of some students, the dates of those with the flag as one text: a
-/// number costs Redis more to write than to find, and whoever asks to take apart. `None`: their
-/// dates cannot be read so.
+/// Reads all that is cached of some students, the dates of those with the flag as one text, because
+/// numbers cost Redis more to write than to find. `None`: their dates cannot be read in this way.
 fn ask<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,

@@ -1,5 +1,5 @@
-//! Submissions that were written to MariaDB lately. They stay in the journal's Redis for a while: a
-//! database that turns out to be an older one, as a replica that was behind, is given them again.
+//! Submissions that were written to MariaDB lately. They stay in the journal's Redis for a while:
+//! if the database loses them, as a replica that was behind does, they are written to it again.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::{RedisConnection, text, unexpected};
 use crate::error::{Error, Result};
 use crate::rules::clock::now_us;
 
-/// How long a submission without an audit record is known to be missing: for longer than MariaDB is
-/// away. Audit records are kept for twice as long (`memory_review_audit.py`).
+/// How long a missing audit record proves that a submission is missing: longer than MariaDB is ever
+/// down. Audit records are kept for twice as long (`memory_review_audit.py`).
 const TOLD_BY_AUDIT_US: i64 = 24 * 3_600 * 1_000_000;
 /// The most that are kept.
 const MOST_KEPT: usize = 50_000;
@@ -85,7 +85,8 @@ impl WrittenScripts {
         Ok(true)
     }
 
-    /// The oldest that have been kept for so long, or are too many, without their texts.
+    /// The oldest submissions that have been kept this long, or exceed the limit, without their
+    /// texts.
     pub fn past(
         &self,
         connection: &mut RedisConnection,
@@ -114,7 +115,7 @@ impl WrittenScripts {
     ) -> Result<Vec<Written>> {
         let mut call = self.without_texts.key(keys.written());
         call.arg(kept_ms).arg(MOST_KEPT).arg(most);
-        // Others' bytes must not keep a drain from the entries after them.
+        // Bytes that are not text must not keep a drain from the entries after them.
         let found: Vec<[Vec<u8>; 5]> = connection.script(&call)?;
         let found = found.into_iter().map(|texts| {
             let [place, id, token, player, season] =
@@ -127,8 +128,8 @@ impl WrittenScripts {
     }
 }
 
-/// Whether a submission in this place was written so lately that the database lacks it if it has no
-/// audit record. Nobody may have let go of others, whose audit records may have been cleared.
+/// Whether a submission in this place was written so lately that a missing audit record means that
+/// the database lacks it. The audit records of older submissions may have been cleared.
 pub fn is_told_by_audit(place: &str) -> bool {
     now_us() - kept_at_us(place) < TOLD_BY_AUDIT_US
 }

@@ -5,8 +5,8 @@
 -- ARGV: generation and, if any question was ever retired, a comma and the version of the retired
 -- questions, head before, head after, seconds to live, now, student, how many subjects, how many
 -- topics get questions, subjects' members of the sorted set by subject ..., (topic's field of the
--- details, ids that it gets, each with NUL at its end) ..., (next review, +inf where the question is
--- retired; its place in a subject, which of the subjects from 1 or 0 for none, id, detail) ...
+-- details, ids that it gets, each with NUL at its end) ..., (next review, +inf where the question
+-- is retired; its place in a subject, which of the subjects from 1 or 0 for none, id, detail) ...
 -- Returns confirmation or nothing
 local call = redis.call
 local subjects, topics = tonumber(ARGV[7]), tonumber(ARGV[8])

@@ -2,14 +2,14 @@
 -- KEYS: active season, sorted set, details, confirmation that the cache may be believed ...
 -- ARGV: active season as the caller knows it, generation and, if any question was ever retired, a
 -- comma and the version of the retired questions ...
--- Goes on where that season is active, the sorted set is complete, and the retired questions of
--- that version are hidden, with what confirms the cache.
+-- Continues, with the confirmation, if that season is active, the sorted set is complete, and the
+-- retired questions of that version are hidden.
 -- Else returns {'season', actual} | {'cold', confirmation or nothing} | {'behind', confirmation or
 -- nothing, the version that the sorted set has}
 local call = redis.call
 local known = call('MGET', KEYS[1], KEYS[4])
 local season, confirmation = known[1], known[2] or ''
--- Redis 6.2 that is a replica shows to scripts what is over.
+-- As a replica, Redis 6.2 shows expired keys to scripts.
 if confirmation ~= '' and call('PTTL', KEYS[4]) <= 0 then
   confirmation = ''
 end

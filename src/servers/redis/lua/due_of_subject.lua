@@ -8,7 +8,7 @@
 local by_subject = KEYS[5]
 local order, subject = unpack(call('ZMSCORE', by_subject, '', ARGV[4]))
 local ids, total = {}, 0
--- Else the student has nothing of this subject.
+-- Otherwise the student has no question of this subject.
 if subject then
   local first = -subject * 2 ^ 39
   local now = first + ARGV[5]

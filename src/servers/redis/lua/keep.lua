@@ -1,7 +1,9 @@
 -- Moves submissions that are in MariaDB from the stream to those that were written lately. One that
--- is there already is kept from now on. KEYS: stream, submissions by token, those written lately,
--- then for each submission its student's pending submissions ARGV: group, then each submission's
--- id, token, and place among those written lately; empty: it is in the stream
+-- is there already is kept from now on.
+-- KEYS: stream, submissions by token, those written lately, then for each submission its student's
+-- pending submissions
+-- ARGV: group, then each submission's id, token, and place among those written lately; empty: it is
+-- in the stream
 for index = 4, #KEYS do
   local id, token, place = unpack(ARGV, 3 * index - 10, 3 * index - 8)
   local pending, from = KEYS[index], KEYS[3]

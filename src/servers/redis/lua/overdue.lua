@@ -1,6 +1,8 @@
 -- Whether submissions have waited for too long. The caller that gets 1 queues a drain, and for a
--- minute no other caller does. KEYS: stream, drain flag ARGV: longest wait in milliseconds Returns
--- 1 if a drain must be queued, else 0
+-- minute no other caller does.
+-- KEYS: stream, drain flag
+-- ARGV: longest wait in milliseconds
+-- Returns 1 if a drain must be queued, else 0
 local oldest = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
 if not oldest then
   return 0

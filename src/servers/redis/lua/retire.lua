@@ -11,7 +11,7 @@ if (call('ZSCORE', KEYS[1], '') or 0) % 2 ^ 52 ~= tonumber(ARGV[1]) or not count
   or (applied == '' and '0' or applied) ~= ARGV[2] then
   return 0
 end
--- Somebody may be arranging the questions by subject, as they were before.
+-- Another process may be arranging the questions by subject, as they were before.
 call('DEL', KEYS[4])
 local is_suspended = {}
 for id in string.gmatch(suspended or '', '%Z+') do

@@ -4,7 +4,7 @@
 -- ARGV: seconds to live, Unix time at which they go, student, (date, score: the date, or +inf where
 -- the question is retired; its place in a subject, id, detail of a question that is not cached) ...
 local call = redis.call
--- Somebody may be arranging the questions by subject, with the dates from before.
+-- Another process may be arranging the questions by subject, with the dates from before.
 call('DEL', KEYS[5])
 local is_suspended = {}
 for id in string.gmatch(call('HGET', KEYS[2], '\0\0') or '', '%Z+') do

@@ -1,6 +1,7 @@
 -- Voids everything computed from a student's submissions so far: an append that does not know this
--- order is a conflict. KEYS: the student's pending submissions ARGV: an order, seconds to keep it
--- once nothing is pending
+-- order is a conflict.
+-- KEYS: the student's pending submissions
+-- ARGV: an order, seconds to keep it once nothing is pending
 local head, order = tonumber(redis.call('HGET', KEYS[1], 'head') or '0'), tonumber(ARGV[1])
 if head >= order then
   order = head + 1
