@@ -386,7 +386,7 @@ def test_the_report_compares_the_ladder_with_fsrs(manager: Site) -> None:
     frappe.local.db.commit()
     report = srs.get_scheduler_report(SEASON)
     assert (report["days"], report["questions"], report["answers"]) == (180, 60, 4_800)
-    assert report["message"] == "Told from the last 4,800 answers of the season."
+    assert report["message"] == "Estimated from the last 4,800 answers of the season."
     assert round(report["right"], 1) == 0.6
     assert (round(report["fast"], 1), round(report["slow"], 1)) == (0.2, 0.2)
     assert (report["is_assumed"], report["is_trained"]) == (False, False)

@@ -55,5 +55,5 @@ def scheduler_report(season: str) -> ReportOfSeason:
             "fifth at once and a sixth slowly."
         )
     else:
-        message = _("Told from the last {0} of the season.").format(answers(found["answers"]))
+        message = _("Estimated from the last {0} of the season.").format(answers(found["answers"]))
     return {"season": season, "message": message, "is_trained": bool(parameters), **found}
