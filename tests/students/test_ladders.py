@@ -207,7 +207,7 @@ def test_a_field_that_was_cleared_has_its_default(app: App, nothing: object) -> 
     season = frappe.get_doc(DOCTYPE, SEASON)
     season.__dict__.update(cleared, subject_ladders=[form(subject="Math", **cleared)])
     season.save()
-    for saved in (season, *season.subject_ladders):  # type: ignore[misc]
+    for saved in (season, *season.subject_ladders):
         assert {name: getattr(saved, name) for name in cleared} == ladders.DEFAULTS
     # A 0 that somebody typed is one.
     season.__dict__.update(fast_seconds=0)

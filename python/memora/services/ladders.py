@@ -56,8 +56,10 @@ class SeasonForm(Form, Protocol):
 
 
 def fill_cleared(season: SeasonForm) -> None:
-    """Give each field that was cleared its default. Frappe would save an empty number as 0, and
-    that means something else."""
+    """Give each field that was cleared its default.
+
+    Frappe would save an empty number as 0, and that means something else.
+    """
     for form in (season, *(season.subject_ladders or [])):
         for name, default in DEFAULTS.items():
             if getattr(form, name) in (None, ""):
