@@ -126,11 +126,10 @@ impl Engine {
                 drain_wanted: kept.drain_wanted(),
                 is_first: true,
             };
-            let answer =
-                self.if_it_counts(&process, player, &undone, answer).map_err(Error::unsettled)?;
+            // First: while nobody can tell whether it counts, reads show what the journals say.
             let head = kept.head(before.head, order);
             self.show(&process, player, &before, head, &entry.states)?;
-            return Ok(answer);
+            return self.if_it_counts(&process, player, &undone, answer).map_err(Error::unsettled);
         }
     }
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from memora import hooks
-from memora.api import desk, reviews
+from memora.api import desk, reviews, srs
 from memora.services import desk as services
 from tests import frappe_standin as frappe
 from tests.support.site_under_test import PLAYER, SEASON, Record, Site
@@ -177,6 +177,16 @@ def test_the_numbers_of_a_day(site: Site, manager: None) -> None:
     assert desk.backlog()["value"] == 0
     assert (desk.answers_today()["value"], desk.students_active_today()["value"]) == (2, 1)
     assert desk.reviews_due()["value"] == 1
+
+
+def test_what_is_retired_is_not_due(site: Site, manager: None) -> None:
+    site.add(PLAYER, [Record("q"), Record("r"), Record("s")])
+    srs.retire_questions(["q", "r"])
+    assert desk.reviews_due()["value"] == 1
+    srs.restore_questions(["q"])
+    # The transaction that looked before would see nothing new.
+    frappe.local.db.commit()
+    assert desk.reviews_due()["value"] == 2
 
 
 def test_what_was_saved_yesterday_is_not_of_today(site: Site, manager: None) -> None:

@@ -110,3 +110,71 @@ def test_the_desk_lists_what_is_retired(school: Site, app: App) -> None:
     app()
     with pytest.raises(frappe.PermissionError):
         controller.get_list({})  # type: ignore[attr-defined]
+
+
+A_DAY = "2026-11-{:02}"
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"question_id": "q1"}, ["q1"]),
+        ({"name": ["like", "%Q_"]}, ["q3", "q2", "q1"]),
+        ({"name": ["not in", ["q1", "x%_"]]}, ["q3", "q2"]),
+        ({"name": ["like", "x\\%%"], "owner": frappe.MANAGER}, ["x%_"]),
+        ([["Retired Question", "question_id", "!=", "q1", False]], ["x%_", "q3", "q2"]),
+        ([["name", "in", "q2, q3"], {"name": ["!=", "q3"]}], ["q2"]),
+        ([["name", "q1"]], ["q1"]),
+        ([["name", "=", "q"]], []),
+        (
+            [["Retired Question", "retired_at", "Between", [A_DAY.format(2), A_DAY.format(3)]]],
+            ["q3", "q2"],
+        ),
+        ([["retired_at", ">", "2026-11-03 08:00:00"]], ["x%_"]),
+        ([["modified", "<=", A_DAY.format(2)]], ["q1"]),
+        ([["retired_by", "is", "not set"]], []),
+        ([["retired_by", "is", "set"], ["retired_by", "not like", "%student%"]], None),
+    ],
+)
+def test_the_list_of_what_is_retired_is_filtered(
+    school: Site, app: App, filters: Any, names: list[str] | None
+) -> None:
+    app(user=frappe.MANAGER)
+    for day, name in enumerate(["q1", "q2", "q3", "x%_"], 1):
+        srs.retire_questions([name])
+        school.sql(
+            "UPDATE `memora_retired` SET changed_at = %s WHERE question_id = %s",
+            (A_DAY.format(day) + " 08:00:00", name),
+        )
+    controller: Any = frappe.get_controller("Retired Question")
+    expected = ["x%_", "q3", "q2", "q1"] if names is None else names
+    found = controller.get_list({"filters": filters})
+    assert [one["name"] for one in found] == expected
+    assert controller.get_count({"filters": filters}) == len(expected)
+    second = controller.get_list({"filters": filters, "start": 1, "page_length": 1})
+    assert [one["name"] for one in second] == expected[1:2]
+
+
+def test_a_filter_that_is_none_is_refused(school: Site, app: App) -> None:
+    app(user=frappe.MANAGER)
+    controller: Any = frappe.get_controller("Retired Question")
+    for wrong in ([["name", "timespan", "last week"]], ["name"]):
+        with pytest.raises(frappe.ValidationError, match="filter"):
+            controller.get_list({"filters": wrong})
+
+
+def test_the_list_has_all_that_is_retired(
+    school: Site, app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from memora.memora.doctype.retired_question import retired_question
+
+    monkeypatch.setattr(retired_question, "PAGE", 2)
+    app(user=frappe.MANAGER)
+    srs.retire_questions([f"q{number}" for number in range(5)])
+    controller: Any = frappe.get_controller("Retired Question")
+    names = [one["name"] for one in controller.get_list({"start": 3, "filters": []})]
+    last = controller.get_list({"filters": [["name", "like", "q%"]], "start": 4})
+    assert (len(names), [one["name"] for one in last]) == (2, names[1:])
+    assert controller.get_count({"filters": {"name": names[1]}}) == 1
+    with pytest.raises(frappe.DoesNotExistError, match="q9 is not retired"):
+        frappe.get_doc("Retired Question", "q9")

@@ -101,8 +101,18 @@ impl Protocol {
         self.end_job(state, place);
     }
 
-    /// A process's submission is safe, and the student is told so.
+    /// A process's submission is safe and shown. The student is told so, unless it is an undoing,
+    /// which must be seen to count.
     pub fn acknowledge(&self, state: &mut State, place: Place) {
+        if let Some(token) = self.must_verify(state, place) {
+            state.process(place).step = Step::VerifyJournal { token };
+            return;
+        }
+        self.tell(state, place);
+    }
+
+    /// The student is told.
+    pub fn tell(&self, state: &mut State, place: Place) {
         if let Some(Job::Submit(submission)) = self.job(state, place) {
             state.given[usize::from(submission)].is_acknowledged = true;
         }

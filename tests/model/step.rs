@@ -123,9 +123,9 @@ pub enum Step {
     /// Shows an entry in the cache.
     Show { token: Token, before: Base, after: Base, cached: Option<Era> },
     /// Reads what waits in the journal, to see whether its undo counts.
-    VerifyJournal { token: Token, before: Base, after: Base },
+    VerifyJournal { token: Token },
     /// Reads the rest of it from MariaDB.
-    VerifyTable { token: Token, before: Base, after: Base, load: Load },
+    VerifyTable { token: Token, load: Load },
     /// Marks the student.
     Mark,
     /// Tells the journal.

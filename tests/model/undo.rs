@@ -24,29 +24,37 @@ impl Protocol {
         Step::Ask(None)
     }
 
-    /// What follows once an entry is kept: an undo is acknowledged only if it counts.
+    /// What follows once an entry is kept. An undo drops the schedule: so reads show what both
+    /// journals say while it is unknown whether the undo counts.
     pub fn kept(&self, before: &Before, token: Token, after: Base) -> Step {
-        let rules = &self.case.rules;
-        let looks = !rules.undoes_without_looking && !rules.undoes_without_journal;
-        if before.undoes.is_some() && looks {
-            return Step::VerifyJournal { token, before: before.head, after };
-        }
         Step::Show { token, before: before.head, after, cached: before.cached }
+    }
+
+    /// The undo that a process has kept and shown: it is acknowledged only if it counts.
+    pub fn must_verify(&self, state: &State, place: Place) -> Option<Token> {
+        let rules = &self.case.rules;
+        if rules.undoes_without_looking || rules.undoes_without_journal {
+            return None;
+        }
+        self.undoes(state, place)?;
+        let Some(Job::Submit(submission)) = self.job(state, place) else { return None };
+        let token = state.entries.iter().rposition(|entry| entry.submission == submission)?;
+        Token::try_from(token).ok()
     }
 
     /// Does a step of the look whether an undo counts. It ends there if that is unknown: the
     /// student sends it again.
     pub fn verify(&self, state: &mut State, place: Place) {
         match state.process(place).step.clone() {
-            Step::VerifyJournal { token, before, after } if state.reaches(place, J) => {
+            Step::VerifyJournal { token } if state.reaches(place, J) => {
                 let Journal { stream, written, .. } = state.journal_of(place).clone();
                 let load = Load { stream, written, ..Load::default() };
-                state.process(place).step = Step::VerifyTable { token, before, after, load };
+                state.process(place).step = Step::VerifyTable { token, load };
             }
-            Step::VerifyTable { token, before, after, load }
+            Step::VerifyTable { token, load }
                 if state.reaches(place, D) && self.counts(state, &load, token) =>
             {
-                state.process(place).step = Step::Show { token, before, after, cached: None };
+                self.tell(state, place);
             }
             _ => self.end_job(state, place),
         }

@@ -200,6 +200,21 @@ def test_the_form_says_it_as_the_engine_reads_it(site: Site, app: App, engine: E
     assert found(site) == {"q": (6, 60), "r": (1, 1)}
 
 
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_field_that_was_cleared_has_its_default(app: App, nothing: object) -> None:
+    """Frappe saves an empty number as 0: then no answer would be fast."""
+    cleared = dict.fromkeys(ladders.DEFAULTS, nothing)
+    season = frappe.get_doc(DOCTYPE, SEASON)
+    season.__dict__.update(cleared, subject_ladders=[form(subject="Math", **cleared)])
+    season.save()
+    for saved in (season, *season.subject_ladders):
+        assert {name: getattr(saved, name) for name in cleared} == ladders.DEFAULTS
+    # A 0 that somebody typed is one.
+    season.__dict__.update(fast_seconds=0)
+    season.save()
+    assert (season.fast_seconds, json.loads(str(season.scheduling))["ladder"]["fast_ms"]) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("values", "reason"),
     [

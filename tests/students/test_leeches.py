@@ -120,3 +120,21 @@ def test_without_a_server(student: Site, server: str) -> None:
     drain_all(student, engine)
     getattr(student.servers, server).kill()
     assert [leeches(engine, "q") for _ in range(2)] == [["q"], []]
+
+
+@pytest.mark.parametrize("is_saved", [False, True], ids=["it waits", "it is saved"])
+def test_what_was_undone_is_told_again_when_it_is_reached_again(
+    student: Site, is_saved: bool
+) -> None:
+    engine = student.engine(leech_lapses=2)
+    assert leeches(engine, "q") == []
+    assert leeches(engine, "q", submission_id=KEY) == ["q"]
+    if is_saved:
+        drain_all(student, engine)
+    engine.undo(PLAYER, KEY)
+    # Sent again, the submission is answered as the first time.
+    assert leeches(engine, "q", submission_id=KEY) == ["q"]
+    assert leeches(engine, "q") == ["q"]
+    assert leeches(engine, "q") == []
+    drain_all(student, engine)
+    assert student.rows()["q"]["lapses"] == 3

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypedDict
+import time
+from typing import TYPE_CHECKING, Final, Literal, TypedDict
 
 import frappe
 from frappe import _
@@ -13,7 +14,15 @@ from memora.services.engine import engine
 from memora.services.errors import ReviewsUnavailable, frappe_errors, throw
 from memora.services.srs_persistence import request_drain
 
+if TYPE_CHECKING:
+    from memora._engine import UndoAnswer
+
 UNKNOWN: Final = "memora.unknown_submission"
+NOT_CERTAIN: Final = "memora.undoing_not_certain"
+# So long a student waits for the drain that makes an undoing certain, and for each look whether it
+# has.
+LONGEST_WAIT_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 0.05
 
 
 class Undoing(TypedDict):
@@ -54,7 +63,7 @@ def undo_last_submission(submission_id: str | int | None = None) -> Undoing:
         submission_id = str(submission_id)
     name = as_required_text("submission_id", submission_id)
     try:
-        undone = engine().undo(player, name)
+        undone = _undo(player, name)
     except InvalidInput as error:
         if error.code != UNKNOWN:
             raise
@@ -77,3 +86,19 @@ def undo_last_submission(submission_id: str | int | None = None) -> Undoing:
         "persistence_job_id": undone["persistence_job_id"],
         "remaining_items": undone["remaining_items"],
     }
+
+
+def _undo(player: str, name: str) -> UndoAnswer:
+    """Undo it, and wait for a drain if only what is saved is certain."""
+    deadline = time.monotonic() + LONGEST_WAIT_SECONDS
+    is_drain_queued = False
+    while True:
+        try:
+            return engine().undo(player, name)
+        except ServiceUnavailable as error:
+            if error.code != NOT_CERTAIN or time.monotonic() >= deadline:
+                raise
+        if not is_drain_queued:
+            request_drain()
+            is_drain_queued = True
+        time.sleep(LOOK_SECONDS)

@@ -110,7 +110,7 @@ def _submissions_of_today() -> dict[str, int]:
 
 
 def reviews_due() -> Number:
-    """Records that are due now in the season that students see.
+    """Records that are due now in the season that students see, without retired questions.
 
     For a season with more than RECORDS it is an estimate: the share in RECORDS of them, times
     MariaDB's estimate of all.
@@ -121,8 +121,11 @@ def reviews_due() -> Number:
     season = seasons[0]
     (row,) = frappe.db.sql(
         "select count(*) as records, "
-        "cast(ifnull(sum(next_review_date <= %s), 0) as signed) as due from "
-        f"(select next_review_date from `tab{TRACKER}` where season = %s limit %s) some",
+        "cast(ifnull(sum(next_review_date <= %s and retired.question_id is null), 0) as signed) "
+        "as due from "
+        f"(select question_id, next_review_date from `tab{TRACKER}` where season = %s limit %s) "
+        "some left join memora_retired retired "
+        "on retired.question_id = some.question_id and retired.is_retired = 1",
         (now_datetime(), season, RECORDS),
         as_dict=True,
     )

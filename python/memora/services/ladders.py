@@ -9,7 +9,13 @@ from frappe import _
 from frappe.utils import flt
 
 from memora.services.errors import throw
-from memora.services.fsrs_settings import FsrsForm, fsrs_of, parameters_of
+from memora.services.fsrs_settings import (
+    LONGEST_INTERVAL_DAYS,
+    RETENTION,
+    FsrsForm,
+    fsrs_of,
+    parameters_of,
+)
 
 FEWEST_RUNGS: Final = 4
 MOST_RUNGS: Final = 6
@@ -18,6 +24,13 @@ LONGEST_SECONDS: Final = 3600
 FAST_SECONDS: Final = 2.0
 SLOW_SECONDS: Final = 6.0
 DAYS: Final = "1, 3, 7, 14"
+DEFAULTS: Final[dict[str, object]] = {
+    "fast_seconds": FAST_SECONDS,
+    "slow_seconds": SLOW_SECONDS,
+    "ladder_days": DAYS,
+    "desired_retention": RETENTION,
+    "longest_interval_days": LONGEST_INTERVAL_DAYS,
+}
 
 Ladder = dict[str, object]
 
@@ -40,6 +53,17 @@ class SeasonForm(Form, Protocol):
     """A season."""
 
     subject_ladders: list[SubjectForm] | None
+
+
+def fill_cleared(season: SeasonForm) -> None:
+    """Give each field that was cleared its default.
+
+    Frappe would save an empty number as 0, and that means something else.
+    """
+    for form in (season, *(season.subject_ladders or [])):
+        for name, default in DEFAULTS.items():
+            if getattr(form, name) in (None, ""):
+                setattr(form, name, default)
 
 
 def scheduling_of(season: SeasonForm) -> str | None:

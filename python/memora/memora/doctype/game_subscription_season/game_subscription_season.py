@@ -15,7 +15,7 @@ from memora._engine import Engine
 from memora.memora.doctype.season_subject_ladder.season_subject_ladder import SeasonSubjectLadder
 from memora.services.engine import after_commit
 from memora.services.errors import throw
-from memora.services.ladders import scheduling_of
+from memora.services.ladders import fill_cleared, scheduling_of
 from memora.services.players import check_no_records
 from memora.services.seasons import active_seasons
 from memora.services.srs_redis_manager import rebuild_soon
@@ -93,6 +93,7 @@ class GameSubscriptionSeason(Document):
             throw(_("{0} is archived and cannot become active again.").format(self.name))
 
     def validate_scheduling(self) -> None:
+        fill_cleared(self)
         self.scheduling = scheduling_of(self)
 
     def before_rename(self, *_names: object) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any, ClassVar, NoReturn
 
 import frappe
@@ -10,9 +12,10 @@ from frappe.model.document import Document
 
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
+from memora.services.list_filters import conditions_of, has_all
 
-# What the Desk's search fields ask for is filtered among this many, the last ones.
-MOST_FILTERED = 10_000
+# So many are read at a time.
+PAGE = 10_000
 
 
 class RetiredQuestion(Document):
@@ -22,10 +25,10 @@ class RetiredQuestion(Document):
 
     def load_from_db(self) -> None:
         """Read it by its name, which is the question's id."""
-        found = [one for one in _listed() if one["name"] == self.name]
+        found = next((one for one in _all() if one["name"] == self.name), None)
         if not found:
             throw(_("{0} is not retired.").format(self.name), frappe.DoesNotExistError)
-        super(Document, self).__init__({"doctype": self.doctype_name, **found[0]})
+        super(Document, self).__init__({"doctype": self.doctype_name, **found})
 
     @staticmethod
     def get_list(args: dict[str, Any]) -> list[dict[str, Any]]:
@@ -33,13 +36,17 @@ class RetiredQuestion(Document):
         _check_may_read()
         start = int(args.get("start") or args.get("limit_start") or 0)
         most = int(args.get("page_length") or args.get("limit_page_length") or 20)
-        return _wanted(args)[start : start + most]
+        if args.get("filters"):
+            return list(islice(_wanted(args), start, start + most))
+        return _page(start, most)[0]
 
     @staticmethod
     def get_count(args: dict[str, Any]) -> int:
         """How many there are."""
         _check_may_read()
-        return len(_wanted(args))
+        if args.get("filters"):
+            return sum(1 for _one in _wanted(args))
+        return _page(0, 1)[1]
 
     @staticmethod
     def get_stats(args: dict[str, Any]) -> dict[str, Any]:
@@ -68,20 +75,25 @@ def _check_may_read() -> None:
     frappe.has_permission(RetiredQuestion.doctype_name, "read", throw=True)
 
 
-def _wanted(args: dict[str, Any]) -> list[dict[str, Any]]:
-    """Those whose id has the text that the list is filtered by."""
-    texts = [
-        str(one[-1]).strip("%").casefold()
-        for one in args.get("filters") or []
-        if isinstance(one, (list, tuple)) and {"name", "question_id"} & {*one[:-2]}
-    ]
-    return [one for one in _listed() if all(text in one["name"].casefold() for text in texts)]
+def _wanted(args: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Those that the list is filtered by."""
+    return filter(has_all(conditions_of(args["filters"])), _all())
 
 
-def _listed() -> list[dict[str, Any]]:
+def _all() -> Iterator[dict[str, Any]]:
+    """All of them, the last ones first."""
+    start, total = 0, 1
+    while start < total:
+        found, total = _page(start, PAGE)
+        yield from found
+        start += PAGE
+
+
+def _page(start: int, most: int) -> tuple[list[dict[str, Any]], int]:
+    """Some of them, the last ones first, and how many there are."""
     with frappe_errors(for_students=False):
-        found = engine().retired_questions(0, MOST_FILTERED)["questions"]
-    return [
+        found = engine().retired_questions(start, most)
+    listed = [
         {
             "name": one["question_id"],
             "question_id": one["question_id"],
@@ -94,5 +106,6 @@ def _listed() -> list[dict[str, Any]]:
             "docstatus": 0,
             "idx": 0,
         }
-        for one in found
+        for one in found["questions"]
     ]
+    return listed, found["total"]

@@ -1,0 +1,107 @@
+"""Frappe's filters of a list, for rows that are in no table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import Any, Final
+
+from frappe import _
+from frappe.utils import get_datetime
+
+from memora.services.errors import throw
+
+Row = Mapping[str, Any]
+Condition = tuple[str, str, Any]
+
+DATES: Final = frozenset({"creation", "modified", "retired_at"})
+LENGTH_OF_A_DATE: Final = len("2026-11-27")
+
+
+def conditions_of(filters: Any) -> list[Condition]:
+    """What filters ask for: field, operator in small letters, and value of each.
+
+    Args:
+        filters: as Frappe's lists and `frappe.get_list` have them: {field: value},
+            {field: [operator, value]}, or a list of [doctype, field, operator, value, ...],
+            [field, operator, value], [field, value] and such dicts.
+    """
+    if isinstance(filters, Mapping):
+        return [_of_pair(name, value) for name, value in filters.items()]
+    found: list[Condition] = []
+    for one in filters or []:
+        if isinstance(one, Mapping):
+            found += conditions_of(one)
+        elif isinstance(one, (list, tuple)) and len(one) >= 2:
+            name, *rest = one[1:4] if len(one) > 3 else one
+            found.append(_of_pair(name, rest if len(rest) > 1 else rest[0]))
+        else:
+            throw(_("This is no filter of a list: {0}").format(one))
+    return found
+
+
+def _of_pair(name: object, value: Any) -> Condition:
+    if isinstance(value, (list, tuple)) and len(value) == 2 and isinstance(value[0], str):
+        return str(name), value[0].strip().lower(), value[1]
+    return str(name), "=", value
+
+
+def has_all(conditions: list[Condition]) -> Callable[[Row], bool]:
+    """Whether a row fulfils all of the conditions; texts are compared as they are, except by like.
+
+    Raises `frappe.ValidationError` for an operator that is none of these.
+    """
+    tests = [(name, _test(name, operator, value)) for name, operator, value in conditions]
+    return lambda row: all(test(_text(name, row.get(name))) for name, test in tests)
+
+
+def _test(name: str, operator: str, value: Any) -> Callable[[str], bool]:
+    if operator.startswith("not "):
+        test = _test(name, operator.removeprefix("not "), value)
+        return lambda text: not test(text)
+    if operator == "in":
+        listed = value.split(",") if isinstance(value, str) else value
+        wanted = {_text(name, one.strip() if isinstance(one, str) else one) for one in listed}
+        return lambda text: text in wanted
+    if operator == "between":
+        first, last = _text(name, value[0]), _text(name, value[1], is_end=True)
+        return lambda text: first <= text <= last
+    if operator == "is":
+        is_set = str(value).strip().lower() == "set"
+        return lambda text: bool(text) == is_set
+    if operator == "like":
+        pattern = re.compile(_pattern(str(value).casefold()), re.DOTALL)
+        return lambda text: bool(pattern.fullmatch(text.casefold()))
+    other = _text(name, value)
+    compared: dict[str, Callable[[str], bool]] = {
+        "=": lambda text: text == other,
+        "!=": lambda text: text != other,
+        ">": lambda text: text > other,
+        "<": lambda text: text < other,
+        ">=": lambda text: text >= other,
+        "<=": lambda text: text <= other,
+    }
+    if operator not in compared:
+        throw(_("This list cannot be filtered with {0}.").format(operator))
+    return compared[operator]
+
+
+def _pattern(like: str) -> str:
+    """The regular expression of what SQL's LIKE takes."""
+    parts = re.findall(r"\\.|.", like, re.DOTALL)
+    known = {"%": ".*", "_": "."}
+    return "".join(known.get(part) or re.escape(part[-1]) for part in parts)
+
+
+def _text(name: str, value: Any, is_end: bool = False) -> str:
+    """A value as it is compared. A date alone is the first moment of the day, or the last."""
+    if value is None or value == "":
+        return ""
+    if name not in DATES:
+        return str(value)
+    is_day = len(str(value)) == LENGTH_OF_A_DATE
+    moment: datetime = get_datetime(str(value) if isinstance(value, date) else value)
+    if is_day and is_end:
+        moment = moment.replace(hour=23, minute=59, second=59)
+    return f"{moment:%Y-%m-%d %H:%M:%S}"
