@@ -272,7 +272,7 @@ def quiet(seconds: int, label: str) -> None:
 
 
 def check(report: Report, place: Workplace, way: str, before: Contents, archived: Archived) -> None:
-    """Whether the archive has exactly what the season had, and the big table nothing of it."""
+    """Whether the archive has exactly what the season had, and the live table nothing of it."""
     after = contents(place, ARCHIVE, SEASONS[way])
     rest = contents(place, dataset.TRACKER, SEASONS[way])
     report.numbers[f"{way}: contents"] = {"before": before, "after": after, "left": rest}
@@ -283,7 +283,7 @@ def check(report: Report, place: Workplace, way: str, before: Contents, archived
     differing = abs(after.records - before.records) + abs(archived.records - before.records)
     report.claim(f"{way}: records too few or too many in the archive", differing, at_most=0)
     report.claim(f"{way}: checksums that differ", int(after.checksum != before.checksum), at_most=0)
-    report.claim(f"{way}: records of the season left in the big table", rest.records, at_most=0)
+    report.claim(f"{way}: records of the season left in the live table", rest.records, at_most=0)
 
 
 def p99_ratios(calls: Calls, peace: Calls) -> dict[str, float]:

@@ -459,7 +459,7 @@ class OutageNews(TypedDict):
 
 @type_check_only
 class Partition(TypedDict):
-    """A partition of the big table, named after its season. `rows` is MariaDB's estimate."""
+    """A partition of the live table, named after its season. `rows` is MariaDB's estimate."""
 
     name: str
     rows: int
@@ -467,7 +467,7 @@ class Partition(TypedDict):
 
 @type_check_only
 class SeasonSize(TypedDict):
-    """A season's records in the big table, without reading all of them.
+    """A season's records in the live table, without reading all of them.
 
     Up to 10,000 records and up to 1,000 students are counted. Beyond that, `records` are MariaDB's
     estimate, and `students` are estimated from the records of some. `bytes` of the partition are
@@ -1246,7 +1246,7 @@ class Engine:
         """
 
     def partitions(self) -> list[Partition]:
-        """The big table's partitions by name; p_default is for seasons without one."""
+        """The live table's partitions by name; p_default is for seasons without one."""
 
     def season_size(self, season: str) -> SeasonSize | None:
         """The size of a season, in milliseconds however large it is. None: it has no partition."""

@@ -345,7 +345,7 @@ def cleaner(site: Site) -> Callable[[], None]:
 
 
 def is_altering(site: Site) -> bool:
-    """Whether MariaDB is at the ALTER TABLE of the big table."""
+    """Whether MariaDB is at the ALTER TABLE of the live table."""
     found = site.sql(
         "SELECT info FROM information_schema.PROCESSLIST WHERE info LIKE 'ALTER TABLE%%'"
     )

@@ -38,7 +38,7 @@ READS: Final = re.compile(
 # A table of records and its alias. In quotes instead, INFORMATION_SCHEMA is asked about it.
 SOURCE: Final = re.compile(r"(`tab\w+ Memory Tracker`)(?: PARTITION \(.*?\))?(?: AS (\w+))?")
 VALUE: Final = re.compile(r"'(?:[^'\\]|\\.|'')*'|\b\d+\b|`SEASON-[\w-]+`")
-# How MariaDB comes to a few rows of a big table, best first.
+# How MariaDB comes to a few rows of a large table, best first.
 FEW_ROWS: Final = ("const", "eq_ref", "ref", "range")
 
 

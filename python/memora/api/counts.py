@@ -20,7 +20,7 @@ def get_count(
     """`frappe.client.get_count`, in its place (hook override_whitelisted_methods).
 
     Frappe 15's own checks no permission; 16's does. With its filters any student could learn what
-    others have answered, and each call would read a big table from end to end.
+    others have answered, and each call would read a large table from end to end.
 
     Args:
         doctype: which documents.

@@ -1,6 +1,6 @@
 """What the workspace Memora shows: numbers and charts, each cheap.
 
-Nothing here reads a big table from end to end: figures come from the engine's counters, or from a
+Nothing here reads a large table from end to end: figures come from the engine's counters, or from a
 bounded number of an index's entries.
 """
 

@@ -126,7 +126,7 @@ def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> No
 
 
 def _keep_to_ourselves() -> None:
-    """Hide the big tables from Frappe while it renames a user.
+    """Hide the large tables from Frappe while it renames a user.
 
     Frappe looks for links and owners in every record of every table, and locks what it reads: no
     answer could be written for seconds or hours. `after_rename` renames in those tables, by their
@@ -203,7 +203,7 @@ def _check_known(player: str, is_kept: bool) -> None:
 
 
 def _season_by_season(table: str, player: str) -> list[dict[str, Any]]:
-    """A student's records of a big table. Each season is one step in an index."""
+    """A student's records of a large table. Each season is one step in an index."""
     of_seasons = [{"player": player, "season": season} for season in _seasons()]
     return [record for one in of_seasons for record in _all_fields(table, one, "question_id")]
 
