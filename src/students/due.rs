@@ -18,7 +18,6 @@ use crate::rules::season::Season;
 use crate::servers::mariadb::records;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::notes;
-use crate::servers::redis::student::Student;
 
 /// The most questions in one answer.
 pub const LARGEST_LIMIT: u32 = 50;
@@ -180,11 +179,8 @@ impl Engine {
         (player, season): (&str, &str),
         query: &DueQuery,
     ) -> Result<Attempt<(Selected, Source, bool)>> {
-        let (season_token, generation) = (active.token.as_str(), active.generation);
         let shard = process.cache.of(player);
-        let retired = active.retired.as_ref();
-        let student =
-            Student { keys: &shard.keys, player, season, season_token, generation, retired };
+        let student = active.student(&shard.keys, player, season);
         let now = now_us() / 1_000_000;
         let links = query.links();
         let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
@@ -229,7 +225,11 @@ impl Engine {
                 }
                 let records = self.load_and_fill(process, active, player, season)?;
                 let is_whole = records.is_whole;
-                Ok((self.select(records.shown(retired), query, now), Source::Loaded, is_whole))
+                Ok((
+                    self.select(records.shown(&active.retired), query, now),
+                    Source::Loaded,
+                    is_whole,
+                ))
             }
         })
     }

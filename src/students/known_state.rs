@@ -20,7 +20,6 @@ use crate::rules::season::Season;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::seasons::Link;
 use crate::servers::redis::cache::Lookup;
-use crate::servers::redis::student::Student;
 
 /// What is known of the student before their answers count.
 pub(crate) struct Before {
@@ -132,14 +131,7 @@ impl Engine {
         members: &[String],
     ) -> Result<Attempt<Asked<Lookup>>> {
         let shard = process.cache.of(player);
-        let student = Student {
-            keys: &shard.keys,
-            player,
-            season,
-            season_token: &active.token,
-            generation: active.generation,
-            retired: &active.retired,
-        };
+        let student = active.student(&shard.keys, player, season);
         self.ask_cache(process, shard, active, |cache| {
             self.cache_scripts.lookup(cache, student, now_us() / 1_000_000, members, ids)
         })

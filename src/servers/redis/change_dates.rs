@@ -49,6 +49,27 @@ impl CacheScripts {
         Ok(true)
     }
 
+    /// The version of the retired questions that each of some students' schedules has; `None`
+    /// where it has none.
+    pub fn retired_versions(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        (players, season): (&[&str], &str),
+    ) -> Result<Vec<Option<u64>>> {
+        let mut pipeline = redis::pipe();
+        for player in players {
+            pipeline.cmd("HGET").arg(keys.details(player, season)).arg("\0");
+        }
+        let found: Vec<Option<String>> = connection.pipeline(&pipeline)?;
+        // How many lists follow, then the version if it is not 0, then the head.
+        let version = |text: String| match text.split_once(' ')?.0.split_once(',') {
+            Some((_, version)) => version.parse().ok(),
+            None => Some(0),
+        };
+        Ok(found.into_iter().map(|text| text.and_then(version)).collect())
+    }
+
     /// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of
     /// a question stays, and so do whether it is hidden and whether the schedule is complete.
     pub fn set_dates(
