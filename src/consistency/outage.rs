@@ -11,7 +11,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Server};
 use crate::servers::mariadb::outages::{self, Ending};
 
-/// An order that is further ahead of the clock is reported.
+/// An order that is ahead of the clock by more than this is reported.
 const MOST_SECONDS_AHEAD: u64 = 60;
 
 impl Engine {

@@ -26,8 +26,7 @@ impl Engine {
         Ok(is_void)
     }
 
-    /// As [`Engine::check_cache`], but leaves it to that to report whether schedules must be loaded
-    /// again.
+    /// As [`Engine::check_cache`], but leaves the report that schedules must be loaded again to it.
     pub(crate) fn notice_restored(&self) -> Result<()> {
         self.is_void(&self.process()).map(drop)
     }
@@ -65,7 +64,7 @@ impl Engine {
         {
             return told.map(|()| true);
         }
-        // A shard that is down still knows of more when it is back, which is noticed then.
+        // A shard that is down remembers more checks when it is up again, which is noticed then.
         let forget = |shard: &Shard| shard.with(|cache| notes::forget_checks(cache, &shard.keys));
         told.and(process.cache.in_each(forget)).map(|()| true)
     }

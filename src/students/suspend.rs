@@ -19,8 +19,8 @@ impl Engine {
     /// of this student shows it. Returns whether it was not suspended before.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the student has no such question; [`Error::SeasonUnavailable`]
-    /// when no season is active; otherwise when MariaDB is down.
+    /// [`Error::InvalidInput`] if the student has no such question, or has suspended 10,000;
+    /// [`Error::SeasonUnavailable`] if no season is active; and when MariaDB is down.
     pub fn suspend_question(&self, player: &str, question_id: &str) -> Result<bool> {
         check(player, question_id)?;
         let process = self.process();

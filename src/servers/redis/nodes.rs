@@ -49,7 +49,7 @@ impl Nodes {
     /// All of them.
     ///
     /// # Errors
-    /// When no node of the cluster says which others there are.
+    /// If no node of the cluster says which others there are.
     pub fn all(&self) -> Result<Vec<Arc<Node>>> {
         match self {
             Nodes::One(node) => Ok(vec![Arc::clone(node)]),
@@ -57,7 +57,7 @@ impl Nodes {
         }
     }
 
-    /// Whether one of them did not answer the last time.
+    /// Whether one of them counts as down.
     pub fn is_away(&self) -> bool {
         match self {
             Nodes::One(node) => node.is_away(),
