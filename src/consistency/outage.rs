@@ -53,7 +53,7 @@ impl Engine {
         let noticed = process.outages.noticed(server);
         let is_noticed = noticed.is_noticed.load(Ordering::Acquire);
         // Another node of the cluster may be down.
-        let is_there = || server != Server::Cache || !process.cache.is_away();
+        let is_there = || server != Server::Cache || !process.cache.is_down();
         if is_noticed && is_there() && noticed.is_time() {
             self.note_recovery(process, server);
         }

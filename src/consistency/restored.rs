@@ -26,7 +26,7 @@ impl Engine {
         Ok(is_void)
     }
 
-    /// As [`Engine::check_cache`], but leaves the report that schedules must be loaded again to it.
+    /// Makes schedules void as [`Engine::check_cache`] does, which still reports it afterwards.
     pub(crate) fn notice_restored(&self) -> Result<()> {
         self.is_void(&self.process()).map(drop)
     }
@@ -45,6 +45,7 @@ impl Engine {
     }
 
     /// Whether no schedule is valid: the cache knows of no check, or of more than the database.
+    /// If of more, this makes them void.
     fn is_void(&self, process: &Process) -> Result<bool> {
         let ask = |shard: &Shard| shard.with(|cache| notes::known_checks(cache, &shard.keys));
         // In this order, because a check made meanwhile is one more in the database.

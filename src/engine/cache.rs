@@ -147,8 +147,8 @@ impl Cache {
     }
 
     /// Whether a server did not answer the last time.
-    pub(crate) fn is_away(&self) -> bool {
-        self.nodes.is_away()
+    pub(crate) fn is_down(&self) -> bool {
+        self.nodes.is_down()
     }
 
     /// Closes all connections that are not in use.

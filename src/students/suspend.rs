@@ -70,7 +70,8 @@ impl Engine {
         self.process().database.with(|database| suspended::of_student(database, player))
     }
 
-    /// Even if nothing has changed: an earlier call may have failed after its commit.
+    /// Drops the student's schedules even if nothing has changed: an earlier call may have failed
+    /// after its commit.
     fn suspension_changed(&self, process: &Process, player: &str) -> Result<()> {
         let seasons = process.database.with(seasons::names)?;
         self.drop_everywhere(process, seasons.iter().map(|season| (player, season.as_str())))

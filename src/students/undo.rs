@@ -5,7 +5,7 @@
 //! the journal, as of one moment: a process that cannot ask both does not know whether there is
 //! something newer. It does not count if its questions were answered again before it is applied
 //! (`rules/lineage.rs`), so it is acknowledged only once it is certain to count
-//! ([`Engine::has_undone`]). The model has the same steps (`tests/model/undo.rs`).
+//! (`Engine::has_undone`). The model has the same steps (`tests/model/undo.rs`).
 
 use crate::consistency::moment::Moment;
 use crate::consistency::rehydrate::Records;

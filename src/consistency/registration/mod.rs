@@ -84,7 +84,7 @@ impl Engine {
     ) -> Result<Standing> {
         // A server that is known to be down gets a normal request with a short wait. One that hangs
         // delays no other requests.
-        let asked = if process.database.is_away() { &process.database } else { &process.look };
+        let asked = if process.database.is_down() { &process.database } else { &process.look };
         let found = asked.with(|database| run.look(database))?;
         run.remember(&run.registration(&found).challenge);
         let mut standing = run.standing(&found);

@@ -125,8 +125,8 @@ pub fn submitted_since(
 /// Writes audit records.
 ///
 /// # Errors
-/// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: the record exists, so the
-/// submission has been written.
+/// [`crate::error::Error::Refused`] with the code [`super::errors::DUPLICATE`]: the record exists,
+/// so the submission has been written.
 pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) -> Result<()> {
     let date = |microseconds| {
         let (seconds, rest) = split(microseconds);

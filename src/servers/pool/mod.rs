@@ -138,7 +138,7 @@ impl<C: Connect> Pool<C> {
     }
 
     /// Whether the server counts as down.
-    pub fn is_away(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         self.breaker.is_open()
     }
 

@@ -23,7 +23,7 @@ const HEAD_WIDTH: usize = 65;
 /// The field of details that counts the topics' fields, and names the head that they belong to.
 pub(super) const TOPICS: &str = "\0";
 
-/// How often to ask again for a schedule that is behind the site's retired questions.
+/// How often to ask for a schedule that is behind the site's retired questions.
 const MOST_TRIES: u32 = 3;
 
 /// The separator of ids and details, which contain none.

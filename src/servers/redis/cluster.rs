@@ -94,8 +94,8 @@ impl Cluster {
     }
 
     /// Whether a node that has slots counts as down.
-    pub(super) fn is_away(&self) -> bool {
-        self.known().nodes().iter().any(|node| node.is_away())
+    pub(super) fn is_down(&self) -> bool {
+        self.known().nodes().iter().any(|node| node.is_down())
     }
 
     /// Closes all connections that are not in use.
@@ -122,7 +122,7 @@ impl Cluster {
         let is_other = |node: &&Arc<Node>| last.is_none_or(|(last, _)| node.name != last.name);
         // A node that is known to be down is asked last.
         let mut others: Vec<_> = nodes.iter().chain(&self.named).filter(is_other).collect();
-        others.sort_by_key(|node| node.is_away());
+        others.sort_by_key(|node| node.is_down());
         let mut failure = None;
         for node in answering.into_iter().chain(others) {
             let asked = node.with(slots);

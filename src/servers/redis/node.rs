@@ -48,8 +48,8 @@ impl Node {
     }
 
     /// Whether it counts as down.
-    pub(crate) fn is_away(&self) -> bool {
-        self.pool.is_away()
+    pub(crate) fn is_down(&self) -> bool {
+        self.pool.is_down()
     }
 
     /// Closes all connections that are not in use.

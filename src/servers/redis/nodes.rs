@@ -58,10 +58,10 @@ impl Nodes {
     }
 
     /// Whether one of them counts as down.
-    pub fn is_away(&self) -> bool {
+    pub fn is_down(&self) -> bool {
         match self {
-            Nodes::One(node) => node.is_away(),
-            Nodes::Cluster(cluster) => cluster.is_away(),
+            Nodes::One(node) => node.is_down(),
+            Nodes::Cluster(cluster) => cluster.is_down(),
         }
     }
 

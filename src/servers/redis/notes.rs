@@ -135,7 +135,7 @@ pub fn remember_checks(connection: &mut RedisConnection, keys: &Keys, checks: u6
     connection.command(redis::cmd("SET").arg(keys.checks()).arg(checks))
 }
 
-/// Forgets the number, so that the next check makes all schedules void.
+/// Forgets the number, so that the next check reports that no schedule is valid.
 pub fn forget_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.checks()))
 }
