@@ -39,7 +39,7 @@ impl Engine {
     /// the number of students is known, the others are assumed to have as much to do.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`], or what a server said that is needed.
+    /// [`crate::error::Error::InvalidInput`], or the error of a server that is needed.
     pub fn season_forecast(&self, season: &str, days: u32) -> Result<SeasonForecast> {
         check_season(season)?;
         let calendar = Calendar::new(&self.settings.zone, now_us() / 1_000_000, days)?;

@@ -133,7 +133,7 @@ impl Engine {
     /// shard knows.
     ///
     /// # Errors
-    /// When the cache is out of reach, or it must be looked up what is retired and MariaDB is down.
+    /// When the cache is out of reach, or MariaDB is down and is needed to know what is retired.
     fn hide_retired(
         &self,
         process: &Process,

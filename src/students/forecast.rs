@@ -24,11 +24,11 @@ pub struct Forecast {
     pub season: Option<String>,
     /// The student's questions.
     pub workload: Workload,
-    /// Whether answers that wait in an unreachable journal may be missing.
+    /// Whether acknowledged answers may be missing.
     pub is_degraded: bool,
 }
 
-/// The counts before each end of the calendar, whether they are complete, and the kind of call.
+/// The counts before each time of the calendar, whether nothing is missing, and the kind of call.
 type Counted = (Vec<u64>, bool, Call);
 
 impl Engine {

@@ -32,7 +32,7 @@ pub(crate) struct Before {
     pub(crate) head: Head,
     pub(crate) tracked: u64,
     pub(crate) states: HashMap<String, Review>,
-    /// How many questions are due, without those that are answered.
+    /// How many questions are due besides those that are answered.
     pub(crate) others_due: u64,
     /// Which of the answered questions are hidden.
     pub(crate) hidden: HashSet<String>,
@@ -99,7 +99,7 @@ impl Engine {
             .or_else(other_season_if_archived)
     }
 
-    /// As [`Engine::before`], for a named season, active or not.
+    /// As [`Engine::before`], for a named season, active or not. `ids` are sorted.
     pub(super) fn before_in_season(
         &self,
         process: &Process,

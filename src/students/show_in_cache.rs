@@ -45,7 +45,7 @@ impl Engine {
                 let shown = self.cache_scripts.apply(cache, student, heads, states, now, ttl)?;
                 Ok((cache.run_id.clone(), shown))
             }),
-            // The season's cache may come into use again: it must not keep what is old now.
+            // The season's cache may be used again later: it must not keep what is now out of date.
             None => drop_student(),
         };
         let shown = match shown {

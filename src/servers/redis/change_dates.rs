@@ -1,4 +1,5 @@
-//! Changes dates in a cached schedule without answers: by hand, and if the site retires questions.
+//! Changes dates in a cached schedule without answers: by hand, and when the site retires
+//! questions.
 
 use super::RedisConnection;
 use super::cache::{CacheScripts, score_text};
@@ -17,8 +18,8 @@ const RETIRED: usize = 500;
 
 impl CacheScripts {
     /// Hides questions of a schedule that were retired since an earlier version, and shows those
-    /// again that were restored. Returns whether it was done. False: the schedule is not complete
-    /// any more, or has another version by now.
+    /// again that were restored. False: it was not done, because the schedule is no longer
+    /// complete, or has another version by now.
     pub fn retire(
         &self,
         connection: &mut RedisConnection,
@@ -70,8 +71,9 @@ impl CacheScripts {
         Ok(found.into_iter().map(|text| text.and_then(version)).collect())
     }
 
-    /// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of
-    /// a question stays, and so do whether it is hidden and whether the schedule is complete.
+    /// Sets dates, in Unix seconds, in the cache only; the schedule then lives for
+    /// `seconds_to_live`, which is until the Unix time `until`. Everything else that is cached of a
+    /// question stays, and a hidden one stays hidden.
     pub fn set_dates(
         &self,
         connection: &mut RedisConnection,
