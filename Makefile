@@ -37,7 +37,7 @@ servers:
 	test -e /usr/lib/galera/libgalera_smm.so || missing+=" galera-4"; \
 	if [ -n "$$missing" ]; then $(SUDO) apt-get update && $(APT_INSTALL) $$missing; fi
 
-# What set-ups of many servers need besides.
+# What set-ups of many servers need in addition.
 more-servers:
 	@missing=; \
 	$(HAVE) haproxy >/dev/null || missing+=" haproxy"; \
@@ -95,7 +95,7 @@ venv: $(VENV)/.tests $(VENV)/.lint $(VENV)/.biome
 build: $(VENV)/.tests
 	$(BIN)/maturin develop --release
 
-## build-dev: the engine with debug checks; slow, quick to build
+## build-dev: the engine with debug checks; quick to build, slow to run
 build-dev: $(VENV)/.tests
 	$(BIN)/maturin develop
 
@@ -110,7 +110,7 @@ format: $(VENV)/.lint $(VENV)/.biome
 translations: $(VENV)/.tests
 	$(BIN)/python -m tests.translations
 
-# The phrases of .ci/words.txt, each as one word to codespell, else words as it takes them.
+# To codespell, each phrase of .ci/words.txt is one word; other words are as usual.
 PHRASES = \b(?:$(shell sed -n 's/->.*//p' .ci/words.txt | paste -sd '|'))\b|[\w'-]+
 WORDS = $(BIN)/codespell --dictionary - --dictionary .ci/words.txt --regex "$(PHRASES)" --ignore-regex '`[^`]+`'
 
@@ -123,7 +123,7 @@ lint: $(VENV)/.lint $(VENV)/.biome
 	$(BIN)/biome check --error-on-warnings
 	@# Code, in a line or a block, is not prose.
 	$(WORDS) --ignore-multiline-regex '(?ms)^ *```.*?^ *```$$' README.md CHANGELOG.md docs/*.md
-	@# Here comments, docstrings and messages are. The words left out are parts of a password, of Frappe's and of Galera's.
+	@# Comments, docstrings and messages are prose. The ignored words are part of a password, Frappe's and Galera's.
 	$(WORDS) --ignore-words-list aquire,ecret,ist --skip '*.json,*.csv,*.po,*.pot,*.so,*.svg' src python examples benches tests
 	$(BIN)/lint-imports
 	cargo clippy --all-targets -- -D warnings
@@ -142,7 +142,7 @@ docs: $(VENV)/.docs
 
 ## test: every test, Rust's beside Python's, against real servers
 test: servers browser $(BIN)/python
-	@# Both at once: the last step of the engine's build has one core only.
+	@# Both at once: the last step of the engine's build uses only one core.
 	$(MAKE) --no-print-directory --jobs=2 wheel test-binaries
 	$(MAKE) --no-print-directory --jobs=2 test-rust test-python
 
@@ -153,7 +153,7 @@ test-binaries:
 test-rust:
 	cargo test
 
-# Three at a time: they mostly wait, and each has servers of its own.
+# Three at a time, because they mostly wait; each has servers of its own.
 test-python:
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder --ignore tests/many_servers
 
@@ -177,11 +177,11 @@ bench: setup $(VENV)/.bench
 bench-scale: setup
 	$(BIN)/python -m benches.scale $(ARGS)
 
-## bench-http: students' calls over HTTP, with what does nothing beside (ARGS="--bench URL [--door URL] --user EMAIL --password PASSWORD --read-only" for a real bench)
+## bench-http: students' calls over HTTP, beside calls that do nothing (ARGS="--bench URL [--door URL] --user EMAIL --password PASSWORD --read-only" for a real bench)
 bench-http: setup $(VENV)/.bench
 	$(BIN)/python -m benches.http $(ARGS)
 
-## bench-drain: CPU an answer, and the rate into 1,000,000 and 10,000,000 rows (ARGS="--rows 100000 --answers 10000" for a short one)
+## bench-drain: CPU time per answer, and the rate into 1,000,000 and 10,000,000 rows (ARGS="--rows 100000 --answers 10000" for a short one)
 bench-drain: setup
 	$(BIN)/python -m benches.drain $(ARGS)
 
@@ -221,7 +221,7 @@ bench-scheduler: $(BIN)/python $(if $(ARGS),,$(SCHEDULER_LOG))
 charts: $(BIN)/python
 	$(BIN)/python -m benches.charts
 
-# Cargo takes what `build` has compiled.
+# Cargo reuses what `build` has compiled.
 ## wheel: the one file to install, into dist/; and the engine alone, for an app of the same name
 wheel: build
 	rm -f dist/*.whl

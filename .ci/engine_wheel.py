@@ -3,8 +3,8 @@
     python .ci/engine_wheel.py dist/memora-*.whl
 
 It holds the files of the folder python/memora_engine. Links to python/memora are followed in
-memora's wheel, so both have one engine, one version and one tag, and nothing is compiled twice. (Of
-one crate maturin builds one wheel.)
+memora's wheel, so both have one engine, one version and one tag, and nothing is compiled twice.
+(maturin builds only one wheel of a crate.)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def write_engine_wheel(path: Path) -> Path:
     name, rest = path.name.split("-", 1)
     version = rest.split("-")[0]
     if name != "memora":
-        sys.exit(f"{path} is no wheel of memora")
+        sys.exit(f"{path} is not a wheel of memora")
     with zipfile.ZipFile(path) as wheel:
         if any(member.startswith("memora.libs/") for member in wheel.namelist()):
             sys.exit(f"{path} brings libraries of its own: its engine finds them only from memora")
@@ -54,7 +54,7 @@ def write_engine_wheel(path: Path) -> Path:
     target = path.with_name(f"memora_engine-{rest}")
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as wheel:
         for member, content in files.items():
-            # Without a date: the same sources give the same wheel.
+            # Without a date, so that the same sources make the same wheel.
             info = zipfile.ZipInfo(member)
             info.compress_type = zipfile.ZIP_DEFLATED
             info.external_attr = (0o755 if member.endswith(".so") else 0o644) << 16

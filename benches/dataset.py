@@ -23,6 +23,8 @@ TOPICS_A_SUBJECT: Final = 5
 TRACKER: Final = "`tabPlayer Memory Tracker`"
 CHUNK_ROWS: Final = 50_000
 ANSWERS_A_SESSION: Final = 50
+# Over HTTP, submissions leave a student's first questions alone: what is due stays due.
+STAYS_DUE: Final = 20
 
 # `seq` counts the records from 0; `s` is the student, `q` the question, both from 0.
 RECORDS: Final = """
@@ -160,15 +162,16 @@ def load_season(
         cursor.execute("SET unique_checks = 1, foreign_key_checks = 1")
 
 
-def answers(choice: random.Random, count: int, questions: int) -> list[Answer]:
-    """The answers of one review session: `count` different questions of `questions`."""
+def answers(choice: random.Random, count: int, questions: int, first: int = 0) -> list[Answer]:
+    """The answers of one review session: `count` different questions of `questions`, from `first`
+    on."""
     return [
         {
             "question_id": question_id(number),
             "is_correct": choice.random() < 0.8,
             "duration_ms": choice.randrange(500, 9000),
         }
-        for number in choice.sample(range(questions), count)
+        for number in choice.sample(range(first, questions), count)
     ]
 
 

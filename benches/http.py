@@ -7,10 +7,13 @@ calls go to a real bench, whose own share is what the method that does nothing t
     make bench-http ARGS="--bench URL --user EMAIL --password PASSWORD --read-only"
 
 With `--door URL` of the same site behind memora's door (docs/door.md), each call has columns for
-that.
+that. `--user` can be many students, with `{}` where their number is, from 0: as many as
+`--students`. `benches/http_students.py` makes such students.
 
-Without `--read-only` it answers made-up questions in the active season of that student: only for a
-site for tests.
+Without `--read-only` it answers made-up questions in the active season of those students: only for
+a site for tests.
+
+The client is `wrk` for a bench, and threads of this process for the stand-in.
 """
 
 from __future__ import annotations
@@ -26,12 +29,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-from benches import dataset
+from benches import dataset, load
+from benches.load import Measured
 from benches.report import Report, add_run_options, number, percentile, progress, repeat, table
 from benches.workplace import Workplace, open_workplace, show_persistence
 from tests import frappe_standin
@@ -52,7 +56,17 @@ CALL_SECONDS: Final = 60.0
 QUESTIONS: Final = 1000
 NOTHING: Final = "frappe.ping"
 DUE: Final = "get_review_session"
+SUBMIT: Final = "submit_review_session"
+# An argument that the method does not have is Frappe's (docs/door.md).
+FALLS_THROUGH: Final = f"{DUE}, which the door gives to Frappe"
 AIM_MS: Final = 100
+READS: Final = (NOTHING, DUE, FALLS_THROUGH)
+# What the door is for (docs/door.md).
+DOOR_SHARE_OF_NOTHING: Final = 0.2
+DOOR_READS: Final = 5
+DOOR_SUBMISSIONS: Final = 2
+DOOR_FALLS_THROUGH: Final = 1.02
+BODIES: Final = 200
 
 JSON: Final = "application/json"
 
@@ -79,6 +93,7 @@ class Site:
     url: str
     sessions: Sequence[Headers]
     is_read_only: bool = False
+    is_bench: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,32 +106,25 @@ class Call:
 
 
 def submission(choice: random.Random, count: int) -> dict[str, Any]:
-    """So many answers."""
-    answers = dataset.answers(choice, count, QUESTIONS)
-    return {"session_data": {"answers": answers, "total_combo": 3}}
+    """So many answers, with a submission id of their own."""
+    answers = dataset.answers(choice, count, QUESTIONS, dataset.STAYS_DUE)
+    named = f"{choice.getrandbits(96):x}"
+    return {"session_data": {"answers": answers, "total_combo": 3}, "submission_id": named}
 
 
 CALLS: Final = (
     Call(NOTHING, NOTHING),
     Call(DUE, f"memora.api.reviews.{DUE}"),
+    Call(FALLS_THROUGH, f"memora.api.reviews.{DUE}?frappe=1"),
     *(
         Call(
-            f"submit_review_session, {count} answers",
-            "memora.api.reviews.submit_review_session",
+            f"{SUBMIT}, {count} answers",
+            f"memora.api.reviews.{SUBMIT}",
             partial(submission, count=count),
         )
         for count in (10, 50)
     ),
 )
-
-
-@dataclass
-class Measured:
-    """Milliseconds of each call, how many failed, and how long all of it took."""
-
-    times: list[float] = field(default_factory=list)
-    failed: int = 0
-    seconds: float = 0.0
 
 
 class Client:
@@ -129,6 +137,7 @@ class Client:
         )
         self.connection: Final = kind(address.netloc, timeout=CALL_SECONDS)
         self.headers: Final = {"Accept": "application/json", **headers}
+        self.answered = b""
 
     def call(self, call: Call, choice: random.Random) -> bool:
         """Make a call; whether it succeeded."""
@@ -140,7 +149,7 @@ class Client:
                 "GET" if body is None else "POST", f"/api/method/{call.method}", body, headers
             )
             answer = self.connection.getresponse()
-            answer.read()
+            self.answered = answer.read()
         except (OSError, http.client.HTTPException):
             self.connection.close()
             return False
@@ -149,7 +158,20 @@ class Client:
 
 def measure(site: Site, call: Call, clients: int, seconds: float) -> Measured:
     """So many clients, each of which calls again as soon as it is answered."""
-    measured, lock = Measured(), threading.Lock()
+    if not site.is_bench:
+        return measure_here(site, call, clients, seconds)
+    choice = random.Random(f"{SEED} {call.name}")
+    made = (call.body(choice) for _ in range(BODIES))
+    bodies = [json.dumps(body | {"submission_id": load.FRESH}) for body in made if body]
+    cookies = [session["Cookie"] for session in site.sessions]
+    return load.wrk(f"{site.url}/api/method/{call.method}", cookies, bodies, clients, seconds)
+
+
+def measure_here(site: Site, call: Call, clients: int, seconds: float) -> Measured:
+    """The same, by threads of this process."""
+    all_times: list[float] = []
+    failures: list[int] = []
+    lock = threading.Lock()
     ready = threading.Barrier(clients + 1)
     end = 0.0
 
@@ -168,8 +190,8 @@ def measure(site: Site, call: Call, clients: int, seconds: float) -> Measured:
             failed += not is_answered
         client.connection.close()
         with lock:
-            measured.times += times
-            measured.failed += failed
+            all_times.extend(times)
+            failures.append(failed)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
     for thread in threads:
@@ -180,49 +202,96 @@ def measure(site: Site, call: Call, clients: int, seconds: float) -> Measured:
     ready.wait()
     for thread in threads:
         thread.join()
-    measured.seconds = time.perf_counter() - start
-    return measured
+    rate = len(all_times) / (time.perf_counter() - start)
+    p50, p99 = (percentile(all_times, percent) for percent in (50, 99))
+    return Measured(rate, p50, p99, sum(failures))
 
 
 def measure_all(
     report: Report, site: Site, options: argparse.Namespace, door: Site | None = None
 ) -> None:
     """Each call with each number of clients, what does nothing first; also through the door."""
-    calls = [each for each in CALLS if not (site.is_read_only and each.name.startswith("submit"))]
-    turns = [(clients, each) for clients in options.clients for each in calls]
+    reads = [each for each in CALLS if each.name in READS]
+    if not door:
+        reads = [each for each in reads if each.name != FALLS_THROUGH]
+    # Drains continue after submissions, so they are last.
+    submissions = [] if site.is_read_only else [each for each in CALLS if each.name not in READS]
+    turns = [
+        (each, clients)
+        for calls in (reads, submissions)
+        for clients in options.clients
+        for each in calls
+    ]
     lines, failed = [], 0
     nothing: dict[int, float] = {}
-    for clients, each in progress(turns, "calls"):
+    for each, clients in progress(turns, "calls"):
         found = measure(site, each, clients, options.seconds)
-        failed += found.failed
-        p50, p99 = (percentile(found.times, percent) for percent in (50, 99))
-        nothing.setdefault(clients, p50)
-        rate = len(found.times) / found.seconds
-        numbers = {"calls a second": rate, "p50": p50, "p99": p99, "ratio": p50 / nothing[clients]}
-        report.numbers[f"{each.name}, clients: {clients}"] = numbers
-        over = "" if each.name == NOTHING else number(p50 - nothing[clients])
-        cells = [number(rate), number(p50), number(p99), over]
+        nothing.setdefault(clients, found.p50)
+        numbers = {
+            "calls a second": found.rate,
+            "p50": found.p50,
+            "p99": found.p99,
+            "ratio": found.p50 / nothing[clients],
+        }
+        name = f"{each.name}, clients: {clients}"
+        report.numbers[name] = numbers
+        over = "" if each.name == NOTHING else number(found.p50 - nothing[clients])
+        cells = [number(found.rate), number(found.p50), number(found.p99), over]
+        failures = found.failed
         if door:
             through = measure(door, each, clients, options.seconds)
-            failed += through.failed
-            found.failed += through.failed
-            door_rate = len(through.times) / through.seconds
-            door_p50 = percentile(through.times, 50)
-            numbers |= {"door: calls a second": door_rate, "door: p50": door_p50}
-            numbers["door: p50 of nothing"] = door_p50 / nothing[clients]
-            cells += [number(door_rate), number(door_p50)]
-        lines.append([each.name, str(clients), *cells, str(found.failed)])
+            failures += through.failed
+            numbers |= {"door: calls a second": through.rate, "door: p50": through.p50}
+            numbers["door: p99"] = through.p99
+            numbers["door: p50 of nothing"] = through.p50 / nothing[clients]
+            numbers["door: times the calls"] = through.rate / found.rate
+            numbers["door: p50 of Frappe's"] = through.p50 / found.p50
+            cells += [number(through.rate), number(through.p50), number(through.p99)]
+            cells.append(f"{through.rate / found.rate:.2f}x")
+        failed += failures
+        lines.append([each.name, str(clients), *cells, str(failures)])
     headings = ["call", "clients", "calls a second", "p50 ms", "p99", "p50 over nothing"]
     if door:
-        headings += ["door: calls a second", "door: p50 ms"]
+        headings += ["door: calls a second", "door: p50 ms", "door: p99", "times the calls"]
     report.add(table([*headings, "failed"], lines))
+    client = "wrk, with one thread" if site.is_bench else "threads of one Python process"
     report.add(
-        f"`{NOTHING}` does nothing: it takes what HTTP and the framework take. The clients are "
-        "threads of one Python process on the same cores."
+        f"`{NOTHING}` does nothing: it takes what HTTP and the framework take. The client is "
+        f"{client}, on the same cores."
     )
     report.claim("calls that failed", failed, at_most=0)
-    fewest = f"{DUE}, clients: {min(options.clients)}"
-    report.claim(f"{fewest}, p99 ms", report.numbers[fewest]["p99"], at_most=AIM_MS)
+    fewest = min(options.clients)
+    p99 = report.numbers[f"{DUE}, clients: {fewest}"]["p99"]
+    report.claim(f"{DUE}, clients: {fewest}, p99 ms", p99, at_most=AIM_MS)
+    if door:
+        claim_of_door(report, options.clients, site.is_read_only)
+
+
+def claim_of_door(report: Report, all_clients: Sequence[int], is_read_only: bool) -> None:
+    """What the door is worth."""
+    for clients in all_clients:
+        of = {each.name: report.numbers.get(f"{each.name}, clients: {clients}") for each in CALLS}
+        read = of[DUE] or {}
+        at = f"clients: {clients}"
+        if clients == 1:
+            share = read["door: p50 of nothing"]
+            report.claim(
+                f"door: p50 of a read, of {NOTHING} of Frappe, {at}",
+                share,
+                at_most=DOOR_SHARE_OF_NOTHING,
+            )
+        else:
+            times = read["door: times the calls"]
+            report.claim(f"door: times the reads a second, {at}", times, at_least=DOOR_READS)
+        for name in (NOTHING, FALLS_THROUGH):
+            slower = (of[name] or {})["door: p50 of Frappe's"]
+            report.claim(
+                f"door: p50 of {name}, of Frappe's, {at}", slower, at_most=DOOR_FALLS_THROUGH
+            )
+        if not is_read_only:
+            times = (of[f"{SUBMIT}, 50 answers"] or {})["door: times the calls"]
+            what = f"door: times the submissions of 50 a second, {at}"
+            report.claim(what, times, at_least=DOOR_SUBMISSIONS)
 
 
 # -- where ----------------------------------------------------------------------------------------
@@ -284,29 +353,52 @@ def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
         time.sleep(0.1)
 
 
-def real_site(options: argparse.Namespace) -> Site:
-    """A bench, as one student."""
+def real_site(options: argparse.Namespace, report: Report) -> Site:
+    """A bench, as one student or as many."""
+    load.check_installed()
     if options.cookie:
-        return Site(options.bench, [{"Cookie": options.cookie}], options.read_only)
-    address = urlsplit(options.bench)
+        sessions: list[Headers] = [{"Cookie": options.cookie}]
+    else:
+        names = [options.user.format(each) for each in range(options.students)]
+        sessions = [
+            {"Cookie": log_in(options.bench, name, options.password)}
+            for name in dict.fromkeys(names)
+        ]
+    # A student's first read loads them.
+    read = next(each for each in CALLS if each.name == DUE)
+    due = []
+    for session in sessions:
+        client = Client(options.bench, session)
+        if not client.call(read, random.Random(SEED)):
+            raise SystemExit(f"{options.bench} does not answer {DUE}: {client.answered[:200]!r}")
+        due.append(json.loads(client.answered)["message"]["total_due"])
+    report.add(
+        f"{len(sessions)} students, to each of whom {min(due)} to {max(due)} questions are due."
+    )
+    return Site(options.bench, sessions, options.read_only, is_bench=True)
+
+
+def log_in(url: str, user: str, password: str) -> str:
+    """The cookies of a new session."""
+    address = urlsplit(url)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     connection = kind(address.netloc, timeout=CALL_SECONDS)
-    given = urlencode({"usr": options.user, "pwd": options.password})
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    connection.request("POST", "/api/method/login", given, form)
+    body = urlencode({"usr": user, "pwd": password})
+    connection.request("POST", "/api/method/login", body, form)
     answer = connection.getresponse()
     answer.read()
     cookies = [value.split(";")[0] for value in answer.headers.get_all("Set-Cookie") or ()]
     connection.close()
     if answer.status != http.HTTPStatus.OK:
-        raise SystemExit(f"{options.bench} refuses {options.user}: HTTP {answer.status}.")
-    return Site(options.bench, [{"Cookie": "; ".join(cookies)}], options.read_only)
+        raise SystemExit(f"{url} refuses {user}: HTTP {answer.status}.")
+    return "; ".join(cookies)
 
 
 def run(options: argparse.Namespace, report: Report) -> None:
     """Every call, once."""
     if options.bench:
-        site = real_site(options)
+        site = real_site(options, report)
         door = replace(site, url=options.door) if options.door else None
         measure_all(report, site, options, door)
     else:
@@ -324,7 +416,7 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=200, help=f"each has {QUESTIONS} records")
     parser.add_argument("--bench", metavar="URL", help="a real bench instead of the stand-in")
     parser.add_argument("--door", metavar="URL", help="the same site, behind memora's door")
-    parser.add_argument("--user", help="a student of that bench")
+    parser.add_argument("--user", help="a student of that bench, or many: {}@example.com")
     parser.add_argument("--password")
     parser.add_argument("--cookie", help='instead of both: "sid=..."')
     parser.add_argument("--read-only", action="store_true", help="submit nothing there")

@@ -1,4 +1,4 @@
-//! A warm read through the engine beside a bare ZRANGEBYSCORE of the same Redis client, in turns.
+//! Warm reads through the engine beside bare ZRANGEBYSCOREs of the same Redis client, in turn.
 //!
 //! `benches/compare.py` starts the servers, fills the cache and runs this with the settings as JSON
 //! in `MEMORA_ROUND_TRIP`. Prints one JSON object: medians in microseconds, and the median of the

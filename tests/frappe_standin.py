@@ -588,9 +588,18 @@ def fields_of(doctype: str) -> list[dict[str, Any]]:
     return found
 
 
-def delete_doc(doctype: str, name: str) -> None:
+def delete_doc(
+    doctype: str,
+    name: str,
+    force: bool = False,
+    ignore_missing: bool = False,
+    ignore_on_trash: bool = False,
+    ignore_permissions: bool = False,
+) -> None:
     """Frappe's own DocTypes have no controller here, only memora's hooks."""
-    if doctype == "User":
+    if ignore_on_trash:
+        pass
+    elif doctype == "User":
         run_hooks(Document({"doctype": doctype, "name": name}), "on_trash")
     else:
         get_doc(doctype, name).run_method("on_trash")
@@ -711,6 +720,9 @@ class Database:
     def delete(self, doctype: str, filters: Mapping[str, Any]) -> None:
         statement, values = select(doctype, ["name"], filters)
         self.sql(statement.replace("select `name` from", "delete from", 1), values)
+
+    def table_exists(self, doctype: str) -> bool:
+        return f"tab{doctype}" in self.get_tables()
 
     def get_tables(self, cached: bool = True) -> list[str]:
         """The tables of every database that the user may see, under their bare names."""

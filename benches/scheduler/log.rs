@@ -10,17 +10,17 @@ use memora_engine::rules::fsrs::Grade;
 /// One answer.
 #[derive(Clone, Copy)]
 pub struct Answered {
-    /// What the person said of it.
+    /// How the person graded it.
     pub grade: Grade,
     /// Days (UTC) since the answer before it; 0 for the first.
     pub days: u32,
-    /// Milliseconds.
+    /// How long it took, in milliseconds.
     pub duration_ms: u64,
 }
 
-/// An answer to predict: the last one of these, all of one question.
+/// An answer to predict, after those before it to the same question.
 pub struct Item {
-    /// The answers up to it, the oldest first.
+    /// The answers up to and including it, oldest first; never empty.
     pub answers: Vec<Answered>,
 }
 
@@ -40,7 +40,7 @@ impl Item {
         self.last().grade != Grade::Again
     }
 
-    /// As the crate fsrs has it.
+    /// In the form of the crate fsrs.
     pub fn for_training(&self) -> FSRSItem {
         let review =
             |answer: &Answered| FSRSReview { rating: answer.grade as u32, delta_t: answer.days };
@@ -48,8 +48,11 @@ impl Item {
     }
 }
 
-/// All answers that can be predicted, in order of time: each that was given on a later day than
-/// the question's answer before it.
+/// All answers that can be predicted, in order of time: those given on a later day than the
+/// previous answer to the question.
+///
+/// # Panics
+/// If the file cannot be read, or a line is not an answer.
 pub fn read(path: &Path) -> Vec<Item> {
     let text = std::fs::read_to_string(path)
         .unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()));

@@ -1,8 +1,8 @@
 //! What ladder and FSRS predict of real answers, and what each does to a school year: `make
 //! bench-scheduler`. All figures are the same in each run.
 //!
-//! The answers are those that py-fsrs, the scheduler's Python package, is tested with (MIT): of one
-//! person, 2024. They are not part of memora; `make bench-scheduler` downloads them.
+//! The answers are those with which py-fsrs, the scheduler's Python package, is tested (MIT): one
+//! person's, of 2024. They are not part of memora; `make bench-scheduler` downloads them.
 
 mod log;
 mod predictions;
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use fsrs::{ComputeParametersInput, FSRSItem, compute_parameters};
 use memora_engine::rules::fsrs::Parameters;
 
-/// The rows of a Markdown table, with its headings.
+/// Prints a Markdown table.
 fn print_table(headings: &[&str], rows: &[Vec<String>]) {
     let columns = headings.len() - 1;
     println!("| {} |\n| --- |{}", headings.join(" | "), " ---: |".repeat(columns));
@@ -33,7 +33,7 @@ fn trained(train_set: Vec<FSRSItem>) -> Parameters {
 }
 
 fn main() {
-    // Cargo adds --bench.
+    // Cargo adds `--bench`.
     let path = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let path = path.map_or_else(|| panic!("name the log of answers"), PathBuf::from);
     let log = log::read(&path);

@@ -1,5 +1,5 @@
 //! How well each way predicts whether an answer is right. The answers are cut into six parts in
-//! order of time; each part but the first is predicted by what was learned from those before it.
+//! order of time; each part but the first is predicted from those before it.
 
 use memora_engine::rules::fsrs::{Grade, Memory, Parameters};
 use memora_engine::rules::ladder::Ladder;
@@ -18,7 +18,7 @@ struct Way {
     predicted: Vec<f64>,
 }
 
-/// The probability that an item is right.
+/// Gives the probability that an item is right.
 type Predict<'a> = Box<dyn Fn(&Item) -> f64 + 'a>;
 
 /// Prints the table.
@@ -76,8 +76,8 @@ pub fn report(items: &[Item]) {
     print_table(&["way", "log loss", "RMSE(bins)", "AUC"], &rows.collect::<Vec<_>>());
 }
 
-/// The thresholds that the fastest and the slowest tenth of the right answers so far exceed, in
-/// milliseconds.
+/// The thresholds, in milliseconds: a tenth of the right answers so far were faster than the first,
+/// a tenth slower than the second.
 fn own_thresholds(past: &[Item]) -> (u64, u64) {
     let right = past.iter().filter(|item| item.is_right());
     let mut durations: Vec<u64> = right.map(|item| item.last().duration_ms).collect();
@@ -97,7 +97,7 @@ fn step(answer: &Answered, (fast_ms, slow_ms): (u64, u64)) -> u8 {
     }
 }
 
-/// The rung after these answers, by how many rungs a right one climbs.
+/// The rung after these answers, if a right one climbs as many rungs as `climbed` says.
 fn rung(answers: &[Answered], climbed: impl Fn(&Answered) -> u8) -> u8 {
     let top = Ladder::default().rungs();
     answers.iter().fold(0, |rung, answer| match answer.grade {
@@ -106,8 +106,8 @@ fn rung(answers: &[Answered], climbed: impl Fn(&Answered) -> u8) -> u8 {
     })
 }
 
-/// The ladder says nothing of probabilities. What it could say at best: how many answers were right
-/// so far on the question's rung.
+/// The ladder knows no probabilities. The best that it could say is the share of answers on the
+/// question's rung that were right so far.
 fn by_rung<'a>(past: &[Item], climbed: impl Fn(&Answered) -> u8 + Copy + 'a) -> Predict<'a> {
     let mut seen = [(1.0, 2.0); RUNGS + 1];
     for item in past {

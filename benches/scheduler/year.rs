@@ -1,8 +1,8 @@
 //! A school year, simulated: what each scheduler asks of a student a day, and what the student
 //! knows at the end.
 //!
-//! The student remembers as FSRS says with the parameters that were trained on the log. The
-//! schedulers do not know those, but for the one that says "trained".
+//! The student remembers as FSRS predicts with the parameters that were trained on the log. No
+//! scheduler knows those, except the one named "trained".
 
 use memora_engine::rules::fsrs::{Grade, Parameters};
 use memora_engine::rules::ladder::Ladder;
@@ -11,13 +11,14 @@ use memora_engine::rules::simulation::{Plan, RightAnswer, Student, Way, simulate
 use crate::log::Item;
 use crate::{print_table, trained};
 
-/// A year with its weekends, without the holidays; lessons bring questions in until a month before
+/// A year with its weekends, without the holidays; lessons bring new questions until a month before
 /// the end.
 const YEAR: Plan = Plan { questions: 1_000, days: 270, lesson_days: 240 };
 const STUDENTS: u64 = 20;
 /// How many milliseconds longer a slow reader takes.
 const SLOWER_MS: u64 = 5_000;
-/// Of thirty right answers, how well they were known, and how many milliseconds they take.
+/// Thirty right answers: how well they were known, how many milliseconds they take, and how many
+/// they are.
 const RIGHT: [(Grade, u64, u32); 3] =
     [(Grade::Easy, 1_500, 6), (Grade::Hard, 8_000, 5), (Grade::Good, 3_500, 19)];
 
@@ -87,7 +88,7 @@ fn table(title: &str, truth: &Parameters, slower_ms: u64, ways: &[(&str, Way)]) 
         duration_ms: ms + slower_ms,
         weight,
     });
-    // At first a question is known as often as an answer on a first day is right.
+    // A first answer is right as often as an answer on a first day.
     let student = Student { memory: truth.clone(), first_right: 0.7, right: right.to_vec() };
     let rows = ways.iter().map(|(name, way)| {
         let all = simulate(YEAR, &student, way, STUDENTS);

@@ -23,6 +23,7 @@ after_install = [
     "memora.services.roles.create_roles",
     "memora.services.desk.link_assets",
     "memora.services.storage.install",
+    "memora.services.downgrade.note_version",
 ]
 before_migrate = "memora.services.downgrade.refuse_downgrade"
 after_migrate = [

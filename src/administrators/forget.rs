@@ -54,12 +54,12 @@ impl Engine {
         process.journal.with(|journal| journal.ping())?;
         let server = &self.settings.background;
         let mut connection = server.connect(false)?;
-        // Rows outside the table since MariaDB was killed would come back.
+        // Rows that have been outside the table since MariaDB was killed would return.
         self.put_back_moved(&process)?;
         let seasons = forget::seasons(&mut connection, player)?;
         let mut held = Vec::new();
         for season in &seasons {
-            // Rows that are being copied would come back.
+            // Rows that are being copied would return.
             if archive::progress(&mut connection, season)?
                 .is_none_or(|progress| progress.finished_at_us.is_none())
             {

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn each_replica_has_to_be_asked() {
+    fn each_replica_must_be_asked() {
         assert_eq!(risk_of_failover("master", 0, 0), None);
         assert_eq!(risk_of_failover("master", 1, 1), None);
         assert_eq!(risk_of_failover("master", 1, 2), None);

@@ -39,7 +39,7 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::InvalidInput`] for a name that no season can have, [`Error::SeasonArchived`] for
-    /// one that is archived or on its way there.
+    /// one that is archived or being archived.
     pub fn create_partition(&self, season: &str) -> Result<bool> {
         let process = self.process();
         if process.background.with(|database| archive::is_archived(database, season))? {
@@ -48,7 +48,7 @@ impl Engine {
         self.give_partition(&process, season)
     }
 
-    /// As [`Engine::create_partition`], also for a season that is being archived.
+    /// As [`Engine::create_partition`], but also for a season that is being archived.
     pub(crate) fn give_partition(&self, process: &Process, season: &str) -> Result<bool> {
         let is_new =
             process.background.with(|database| storage::create_partition(database, season))?;

@@ -78,7 +78,7 @@ impl Engine {
         let total = archive::estimated_rows(&mut lock.0, season)?;
         let done = patiently(|| {
             if check_lock(&mut lock).is_err() {
-                // Another process may have it.
+                // Another process may have the lock.
                 lock.1.release();
                 lock = self.begin_on_cache(&process, Job::Rebuild, season)?;
             }

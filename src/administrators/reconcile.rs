@@ -35,7 +35,7 @@ const STUDENTS: usize = 5;
 /// The fewest students of a sample, however many records they have: fewer tell nothing about the
 /// others.
 const FEWEST_STUDENTS: usize = 10;
-/// The most students that Redis draws at once; there are always fewer.
+/// The most students that Redis draws at once: more than there can be.
 const MOST_DRAWN: usize = 1 << 30;
 /// By how much the clock of the host that took an answer may differ from MariaDB's, in
 /// microseconds.
@@ -123,7 +123,7 @@ impl Engine {
             if checked.elapsed() >= CHECK_LOCK_AFTER {
                 checked = Instant::now();
                 if check_lock(&mut lock).is_err() {
-                    // Another process may have it.
+                    // Another process may have the lock.
                     lock.1.release();
                     lock =
                         patiently(|| self.begin_on_cache(&process, Job::Reconciliation, season))?;
@@ -132,7 +132,7 @@ impl Engine {
             for (cluster, differences) in piece.compared {
                 found.students += 1;
                 found.differences += differences;
-                // Only a sample needs them for its estimate; all students can be millions.
+                // Only a sample needs them for its estimate, and there can be millions of students.
                 clusters.extend(sample.map(|_| cluster));
             }
             found.half_filled += piece.half_filled;

@@ -11,8 +11,8 @@ use crate::servers::mariadb::renames::{self, Rename};
 use crate::servers::mariadb::seasons;
 use crate::servers::mariadb::shape::{ARCHIVE, LIVE};
 
-/// By then, calls that began before a user was renamed have ended, and so have the drains of their
-/// answers.
+/// After this long, calls that began before a user was renamed have ended, and so have the drains
+/// of their answers.
 const FOLLOWED_FOR_US: i64 = 10 * 60 * 1_000_000;
 
 impl Engine {
@@ -37,7 +37,7 @@ impl Engine {
         let mut carried = 0;
         for rename in &noted {
             let bearer = process.background.with(|database| bearer(database, &noted, rename))?;
-            // In this order, so that what is written in between is carried the next time.
+            // In this order, so that what is written in between is moved the next time.
             let is_over =
                 rename.age_us > FOLLOWED_FOR_US && !self.waits_anywhere(&process, &rename.old)?;
             if let Some(new) = bearer {
@@ -69,7 +69,7 @@ impl Engine {
                 rename.new
             );
         }
-        // Even if nothing was carried: an earlier run may have died before this.
+        // Even if nothing was moved: an earlier run may have died before this.
         let students = seasons.iter().flat_map(|season| {
             [&rename.old, &rename.new].map(|player| (player.as_str(), season.as_str()))
         });

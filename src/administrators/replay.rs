@@ -175,7 +175,7 @@ fn nobody(database: &mut Conn, found: &SetAside) -> Result<Option<String>> {
     })
 }
 
-/// What was set aside: a submission, the part of one, or, by older versions, one state.
+/// What was set aside: a submission, a part of one, or, by an older version, one state.
 fn entry(found: &SetAside) -> std::result::Result<Entry, String> {
     let entry = match serde_json::from_str::<Review>(&found.payload) {
         Ok(review) => Entry::of_states(found.job_id.clone(), vec![review]),

@@ -55,7 +55,7 @@ impl Engine {
         Ok(changed)
     }
 
-    /// Some of the retired questions, the last ones first, and how many there are.
+    /// Some of the retired questions, latest first, and how many there are.
     ///
     /// # Errors
     /// When MariaDB is down.

@@ -4,15 +4,21 @@
 use crate::administrators::cached_students;
 use crate::administrators::season_size::COUNTED_STUDENTS;
 use crate::engine::Engine;
+use crate::engine::active_season::ActiveSeason;
 use crate::error::Result;
 use crate::rules::calendar::{Calendar, Workload};
 use crate::rules::clock::now_us;
 use crate::rules::names::check_season;
+use crate::servers::redis::RedisConnection;
+use crate::servers::redis::keys::Keys;
 
 /// Students who are counted, at most. The more, the better the estimate and the longer it takes.
 const SAMPLED: usize = 400;
 /// Students who are counted at a time, so that others do not wait long for Redis.
 const AT_A_TIME: usize = 10;
+/// Changes of retired questions that are made in the schedules of those who are counted, at most:
+/// half a second's work. Their next reads need not make them any more.
+const MOST_CHANGES: usize = 400_000;
 
 /// The answer to [`Engine::season_forecast`].
 #[derive(Debug)]
@@ -33,24 +39,32 @@ impl Engine {
     /// the number of students is known, the others are assumed to have as much to do.
     ///
     /// # Errors
-    /// [`crate::error::Error::InvalidInput`], or what a server said that is needed.
+    /// [`crate::error::Error::InvalidInput`], or the error of a server that is needed.
     pub fn season_forecast(&self, season: &str, days: u32) -> Result<SeasonForecast> {
         check_season(season)?;
         let calendar = Calendar::new(&self.settings.zone, now_us() / 1_000_000, days)?;
         let process = self.process();
         let drawn = cached_students::at_random(&process, season, SAMPLED)?;
+        let retired = self.retired_now(&process)?;
+        let mut room = MOST_CHANGES;
         let (mut sampled, mut sums) = (0, vec![0; calendar.ends().len()]);
         let players = drawn.iter().map(String::as_str);
         for (shard, players) in process.cache.by_shard(players, |player| player) {
-            let generation = self.active_season(&process, shard)?.generation;
+            let active = self.active_season(&process, shard)?;
+            let active = ActiveSeason { retired: retired.clone(), ..(*active).clone() };
             for players in players.chunks(AT_A_TIME) {
                 let (complete, before) = shard.with(|cache| {
-                    let (keys, scripts) = (&shard.keys, &self.cache_scripts);
-                    scripts.forecast_of_many(
+                    let players = self.up_to_date(
                         cache,
-                        keys,
+                        (&shard.keys, &active),
                         (players, season),
-                        generation,
+                        &mut room,
+                    )?;
+                    self.cache_scripts.forecast_of_many(
+                        cache,
+                        &shard.keys,
+                        (&players, season),
+                        active.generation,
                         calendar.ends(),
                     )
                 })?;
@@ -72,5 +86,36 @@ impl Engine {
             cached_students,
             students,
         })
+    }
+
+    /// Those whose schedules have the retired questions as they are now. Changes those that have
+    /// not, as their next reads would, while there is room for it.
+    fn up_to_date<'p>(
+        &self,
+        cache: &mut RedisConnection,
+        (keys, active): (&Keys, &ActiveSeason),
+        (players, season): (&[&'p str], &str),
+        room: &mut usize,
+    ) -> Result<Vec<&'p str>> {
+        let retired = &active.retired;
+        if retired.version == 0 {
+            return Ok(players.to_vec());
+        }
+        let scripts = &self.cache_scripts;
+        let versions = scripts.retired_versions(cache, keys, (players, season))?;
+        let mut current = Vec::new();
+        for (player, version) in players.iter().zip(versions) {
+            let Some(version) = version else { continue };
+            if version < retired.version {
+                let changes = retired.since(version).len();
+                let student = active.student(keys, player, season);
+                if changes > *room || !scripts.retire(cache, student, version)? {
+                    continue;
+                }
+                *room -= changes;
+            }
+            current.push(*player);
+        }
+        Ok(current)
     }
 }

@@ -11,7 +11,6 @@ use crate::rules::clock::now_us;
 use crate::rules::names::{check_question_id, check_season};
 use crate::servers::redis::cache::Found;
 use crate::servers::redis::schedules;
-use crate::servers::redis::student::Student;
 
 /// The longest life in the cache without an answer, in seconds: a year.
 const LONGEST_LIFE: u64 = 366 * 86_400;
@@ -134,7 +133,7 @@ impl Engine {
     /// shard knows.
     ///
     /// # Errors
-    /// When the cache is out of reach, or it must be looked up what is retired and MariaDB is down.
+    /// When the cache is out of reach, or MariaDB is down and is needed to know what is retired.
     fn hide_retired(
         &self,
         process: &Process,
@@ -143,14 +142,7 @@ impl Engine {
     ) -> Result<Arc<ActiveSeason>> {
         let shard = process.cache.of(player);
         self.with_cache(process, shard, |active| {
-            let student = Student {
-                keys: &shard.keys,
-                player,
-                season,
-                season_token: &active.token,
-                generation: active.generation,
-                retired: &active.retired,
-            };
+            let student = active.student(&shard.keys, player, season);
             let found = Self::on_cache(shard, active, |cache| {
                 self.cache_scripts.lookup(cache, student, 0, &[], &[String::new()])
             })?;

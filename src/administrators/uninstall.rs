@@ -20,7 +20,7 @@ impl Engine {
         scan::look_through(|cursor| server.with(|redis| scan::clear_site(redis, keys, cursor)))
     }
 
-    /// Removes memora's tables that are no DocTypes, and the site's keys in both Redis servers,
+    /// Removes memora's tables that are not DocTypes, and the site's keys in both Redis servers,
     /// including answers that wait in the journal: they have no table any more.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use crate::engine::{Engine, Process};
 use crate::error::{Error, Server};
 use crate::servers::mariadb::outages::{self, Ending};
 
-/// An order that is further ahead of the clock is reported.
+/// An order that is ahead of the clock by more than this is reported.
 const MOST_SECONDS_AHEAD: u64 = 60;
 
 impl Engine {
@@ -53,7 +53,7 @@ impl Engine {
         let noticed = process.outages.noticed(server);
         let is_noticed = noticed.is_noticed.load(Ordering::Acquire);
         // Another node of the cluster may be down.
-        let is_there = || server != Server::Cache || !process.cache.is_away();
+        let is_there = || server != Server::Cache || !process.cache.is_down();
         if is_noticed && is_there() && noticed.is_time() {
             self.note_recovery(process, server);
         }

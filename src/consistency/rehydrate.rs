@@ -30,7 +30,6 @@ use crate::servers::redis::fill;
 use crate::servers::redis::fill::Loaded;
 use crate::servers::redis::journal::is_replicated;
 use crate::servers::redis::pending::{Pending, pending, pending_ids};
-use crate::servers::redis::student::Student;
 
 /// A load that takes longer does not fill the cache.
 pub(crate) const FENCE_SECONDS: u64 = 60;
@@ -110,18 +109,10 @@ impl Engine {
         fence: &str,
         records: &[(P, Records)],
     ) -> Result<Vec<bool>> {
-        let keys = &shard.keys;
         let loaded: Vec<Loaded<'_>> = records
             .iter()
             .map(|(player, Records { reviews, head, suspended, .. })| Loaded {
-                student: Student {
-                    keys,
-                    player: player.as_ref(),
-                    season,
-                    season_token: "",
-                    generation: active.generation,
-                    retired: &active.retired,
-                },
+                student: active.student(&shard.keys, player.as_ref(), season),
                 head: *head,
                 reviews,
                 suspended,

@@ -26,8 +26,7 @@ impl Engine {
         Ok(is_void)
     }
 
-    /// As [`Engine::check_cache`], but leaves it to that to report whether schedules must be loaded
-    /// again.
+    /// Makes schedules void as [`Engine::check_cache`] does, which still reports it afterwards.
     pub(crate) fn notice_restored(&self) -> Result<()> {
         self.is_void(&self.process()).map(drop)
     }
@@ -46,6 +45,7 @@ impl Engine {
     }
 
     /// Whether no schedule is valid: the cache knows of no check, or of more than the database.
+    /// If of more, this makes them void.
     fn is_void(&self, process: &Process) -> Result<bool> {
         let ask = |shard: &Shard| shard.with(|cache| notes::known_checks(cache, &shard.keys));
         // In this order, because a check made meanwhile is one more in the database.
@@ -65,7 +65,7 @@ impl Engine {
         {
             return told.map(|()| true);
         }
-        // A shard that is down still knows of more when it is back, which is noticed then.
+        // A shard that is down remembers more checks when it is up again, which is noticed then.
         let forget = |shard: &Shard| shard.with(|cache| notes::forget_checks(cache, &shard.keys));
         told.and(process.cache.in_each(forget)).map(|()| true)
     }

@@ -166,7 +166,7 @@ impl Engine {
         process.database.with(|database| seasons::active(database, &today))
     }
 
-    /// The site's day as MariaDB takes it.
+    /// The site's day in MariaDB's form.
     fn today(&self) -> String {
         self.settings.zone.day(now_us() / 1_000_000).to_string()
     }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use crate::rules::hidden::Retired;
 use crate::rules::scheduling::Scheduling;
 use crate::rules::season::Season;
+use crate::servers::redis::keys::Keys;
+use crate::servers::redis::student::Student;
 
 /// The active season, or that there is none, as one generation of the cache knows it; and which
 /// questions are retired.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ActiveSeason {
     /// What the cache remembers: generation, run of the cache, use of the cache with the version of
     /// the retired questions and the ladders, name.
@@ -25,6 +27,20 @@ pub struct ActiveSeason {
     pub scheduling: Scheduling,
     /// The questions that are retired.
     pub retired: Arc<Retired>,
+}
+
+impl ActiveSeason {
+    /// A student's schedule of a season, in the generation that counts.
+    pub fn student<'a>(&'a self, keys: &'a Keys, player: &'a str, season: &'a str) -> Student<'a> {
+        Student {
+            keys,
+            player,
+            season,
+            season_token: &self.token,
+            generation: self.generation,
+            retired: &self.retired,
+        }
+    }
 }
 
 /// What a token says.

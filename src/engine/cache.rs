@@ -37,7 +37,7 @@ pub struct Shard {
     pub(crate) season: Mutex<Option<Arc<ActiveSeason>>>,
     /// The confirmation that was seen last.
     pub(crate) confirmation: Mutex<Sighting>,
-    /// This process's last look whether it may be believed, and for which run.
+    /// This process's last look at whether it may be believed, and for which run.
     looked_at: Mutex<Option<(String, Instant)>>,
     /// The last look at MariaDB that the journal shared.
     pub(crate) database_look: Mutex<Sighting>,
@@ -112,7 +112,7 @@ impl Cache {
     }
 
     /// Drops schedules, given by player and season, in all shards that can be reached. True: one of
-    /// them was cached.
+    /// them was cached, or was being loaded.
     pub(crate) fn drop_students<'a>(
         &self,
         students: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -141,14 +141,14 @@ impl Cache {
         self.nodes.all()
     }
 
-    /// Asks each server whether it is there.
+    /// Asks each server whether it answers.
     pub(crate) fn ping(&self) -> Result<()> {
         self.nodes()?.iter().map(|node| node.with(RedisConnection::ping)).fold(Ok(()), Result::and)
     }
 
-    /// Whether a server did not answer the last time.
-    pub(crate) fn is_away(&self) -> bool {
-        self.nodes.is_away()
+    /// Whether a server counts as down.
+    pub(crate) fn is_down(&self) -> bool {
+        self.nodes.is_down()
     }
 
     /// Closes all connections that are not in use.

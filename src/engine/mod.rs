@@ -1,7 +1,7 @@
 //! One site's engine: its connections, and what this process remembers.
 //!
 //! Frappe's web server and its workers fork. Everything that must not be used on both sides of a
-//! fork is in [`Process`], of which each process has its own; it leaks the inherited one, so that
+//! fork is in `Process`, of which each process has its own; it leaks the inherited one, so that
 //! no socket is shared and no lock from before the fork is touched.
 
 pub mod active_season;

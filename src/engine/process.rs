@@ -26,7 +26,7 @@ pub struct Process {
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
     pub(crate) background: Pool<DatabaseServer>,
-    /// The connections for looks whether the cache may be believed: if they hang, nothing else
+    /// The connections for looks at whether the cache may be believed: if they hang, nothing else
     /// waits.
     pub(crate) look: Pool<DatabaseServer>,
     /// The background connections of the drain, which does not wait for locks.
@@ -41,7 +41,7 @@ pub struct Process {
     pub(crate) outages: Outages,
     pub(crate) replicas: LateReplicas,
     pub(crate) latency: Recorder,
-    /// The site's retired questions, as this process has read them last.
+    /// The site's retired questions, as this process last read them.
     pub(crate) retired: Mutex<Arc<Retired>>,
     random: Mutex<fastrand::Rng>,
 }

@@ -1,4 +1,4 @@
-//! Students that Safe Mode has refused, in this process's memory.
+//! Students whom Safe Mode has refused, in this process's memory.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

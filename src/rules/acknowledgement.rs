@@ -23,11 +23,11 @@ pub struct Acknowledgement {
     /// How many questions were due after it.
     #[serde(rename = "r")]
     pub remaining: u64,
-    /// How many answers led to stability 1, 2 and so on, as far as the season's ladders have rungs.
+    /// How many answers led to stability 1, 2 and so on, up to the highest rung of the season.
     #[serde(rename = "n")]
     pub stability_counts: Vec<u32>,
-    /// The questions that became leeches, by their places in the submission: the whole text must
-    /// fit a column of 255 characters.
+    /// The questions that became leeches, by their places in the submission, because the whole text
+    /// must fit a column of 255 characters.
     #[serde(rename = "l", default, skip_serializing_if = "Vec::is_empty")]
     pub leeches: Vec<u8>,
 }
@@ -35,7 +35,7 @@ pub struct Acknowledgement {
 /// The acknowledgement of a submission that has a key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keyed {
-    /// Tells these answers from others with the same key: see [`fingerprint`].
+    /// Distinguishes these answers from others with the same key: see [`fingerprint`].
     #[serde(rename = "f")]
     pub fingerprint: String,
     /// What the student was told.
@@ -59,8 +59,8 @@ pub fn has_key(token: &str) -> bool {
     token.starts_with("key-")
 }
 
-/// Tells a submission from others with the same key: 16 hexadecimal digits. It depends on nothing
-/// that may change between versions.
+/// Distinguishes a submission from others with the same key: 16 hexadecimal digits. It depends on
+/// nothing that may change between versions.
 pub fn fingerprint(submission: &Submission) -> String {
     let mut text = String::new();
     for answer in &submission.answers {

@@ -1,4 +1,4 @@
-//! When cached schedules are believed. Pure. [`crate::consistency::trust`] applies them.
+//! When cached schedules are believed. Pure. [`crate::consistency::trust`] applies these rules.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 /// it is renewed at every third confirmation, once a second. So no belief outlives a mark by more
 /// than a second.
 pub const LONGEST_LOOK: Duration = Duration::from_millis(660);
-/// If the cache lacks answers of more students than this, all schedules become void instead of
+/// If the cache lacks answers of more students than this, all schedules become void, not only
 /// theirs.
 pub const MOST_UNSHOWN: usize = 1_000;
 /// The season of a mark without a student, if a shard must only look up the active season and the

@@ -10,7 +10,7 @@ use crate::rules::review::Review;
 /// Everything that is cached of one student.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CachedSchedule {
-    /// Whether there is anything.
+    /// Whether anything is cached.
     pub is_there: bool,
     /// The generation in which the schedule is marked as complete.
     pub marker: Option<f64>,

@@ -65,7 +65,7 @@ struct Wire {
     /// How the season schedules them.
     #[serde(default)]
     l: Scheduling,
-    /// What FSRS's dates are spread by.
+    /// The seed by which FSRS's dates are spread.
     #[serde(default)]
     p: u32,
     /// Their qualities, if clients gave any. Older processes ignore them.

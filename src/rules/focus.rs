@@ -16,8 +16,8 @@ pub fn session_size(size: usize) -> usize {
 }
 
 /// Picks from all of a topic's questions. Wrong ones come first, then those not reviewed today,
-/// each most overdue first. When all were reviewed today, 10 random ones; `random` gives a number
-/// below its argument.
+/// then the rest, each most overdue first. If all were reviewed today, it picks 10 random ones;
+/// `random` gives a number below its argument.
 pub fn pick(
     mut topic: Vec<Review>,
     zone: &SiteZone,

@@ -1,4 +1,4 @@
-//! Questions that are never due: for nobody, because the site has retired them, or not for one
+//! Questions that are hidden: from every student, because the site has retired them, or from one
 //! student, who has suspended them. Pure.
 //!
 //! Their records stay, and answers to them count. In the cache, such a question has the score
@@ -24,7 +24,7 @@ pub struct Retired {
 
 impl Retired {
     /// From the site's changes: each question, the version of its last change, and whether it is
-    /// retired. An empty name only tells the last version.
+    /// retired. An empty name only gives the last version.
     pub fn new(changes: impl IntoIterator<Item = (String, u64, bool)>) -> Retired {
         let mut changes: HashMap<String, (u64, bool)> = changes
             .into_iter()

@@ -55,7 +55,7 @@ pub struct History {
 #[derive(Debug)]
 pub struct Histories {
     most: usize,
-    /// One of 2 to the power of this many students is taken.
+    /// How often the students were halved: one in 2 to this power is taken.
     halvings: u32,
     answers: usize,
     students: HashSet<String>,
@@ -63,7 +63,7 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// No histories yet; about this many answers will be kept at most.
+    /// No histories yet. At most about this many answers will be kept.
     pub fn of_at_most(answers: usize) -> Histories {
         Histories {
             most: answers,

@@ -3,7 +3,7 @@
 //!
 //! A process counts its calls by kind and duration, and adds the counts to the cache's Redis every
 //! few seconds, during a call. A process that ends loses its last counts, and flushing the cache
-//! loses all of them. They are for charts, not for exact accounts.
+//! loses all of them. They are for charts, not exact totals.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -114,8 +114,8 @@ impl Counts {
         self.places.iter().sum()
     }
 
-    /// The time in milliseconds within which this share of the calls of a kind was done, as exact
-    /// as the bounds are.
+    /// The time in milliseconds within which this share of the calls of a kind was done, as
+    /// precisely as the bounds allow.
     pub fn quantile_ms(&self, call: Call, share: f64) -> f64 {
         let wanted = share * self.total() as f64;
         let (mut passed, mut lower) = (0.0, 0.0);
@@ -143,7 +143,7 @@ impl Counts {
 /// Counts by kind of call.
 pub type ByCall = BTreeMap<Call, Counts>;
 
-/// What a process has counted and not yet told.
+/// What a process has counted and not yet reported.
 pub struct Recorder {
     places: [[AtomicU64; PLACES]; Call::ALL.len()],
     sums_us: [AtomicU64; Call::ALL.len()],

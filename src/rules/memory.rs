@@ -16,8 +16,8 @@ const STABILITY_BITS: u32 = 29;
 /// The digits of the packed form as text.
 const DIGITS: &[u8; 64] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_";
 
-/// A student's memory of a question. By default there is none: the question has no answer since
-/// memora keeps memories.
+/// A student's memory of a question. By default there is none: the question has not been answered
+/// since memora began to keep memories.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryState {
     /// FSRS's stability in ten-thousandths of a day; 0: not known.
@@ -31,9 +31,9 @@ pub struct MemoryState {
 /// The circumstances of an answer, besides the memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Met {
-    /// Days since the answer before; `None`: nothing is known of one.
+    /// Days since the previous answer; `None`: no previous answer is known.
     pub days: Option<u32>,
-    /// The days of the question's rung; `None`: it was on no rung, as before the first answer.
+    /// The days of the question's rung; `None`: it was on none, as before the first answer.
     pub rung_days: Option<u16>,
 }
 

@@ -35,12 +35,12 @@ impl Bin {
 /// How well answers were predicted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Fit {
-    /// The mean surprise of an answer: less is better; a coin has 0.693.
+    /// The mean surprise of an answer: less is better; a coin flip has 0.693.
     pub log_loss: f64,
-    /// How far predictions and answers are apart in groups of similar questions: less is better.
+    /// How far apart predictions and answers are in groups of similar questions: less is better.
     pub rmse_of_bins: f64,
     /// The probability that a right answer was predicted higher than a wrong one: more is better; a
-    /// coin has 0.5.
+    /// coin flip has 0.5.
     pub auc: f64,
 }
 

@@ -19,7 +19,7 @@ pub const CONTESTED: Duration = Duration::from_secs(60);
 pub struct Registration {
     /// The registered run; empty: none yet.
     pub run: String,
-    /// The runs registered before it, the last one first, with spaces between them.
+    /// The runs registered before it, latest first, separated by spaces.
     pub previous: String,
     /// The present challenge: the run that it is for, and a unique part; empty: none.
     pub challenge: String,

@@ -72,7 +72,7 @@ fn design_effect(sample: &[Cluster], share: f64) -> f64 {
     (variance / (share * (1.0 - share) / records)).max(1.0)
 }
 
-/// Wilson's interval of a share that was seen in a sample of this size.
+/// Wilson's interval for a share that was seen in a sample of this size.
 fn wilson(share: f64, size: f64) -> Estimate {
     let square = DEVIATIONS * DEVIATIONS;
     let middle = (share + square / (2.0 * size)) / (1.0 + square / size);

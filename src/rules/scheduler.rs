@@ -10,7 +10,7 @@ use super::fsrs::{Parameters, days_until_review};
 use super::ladder::Ladder;
 use super::memory::MemoryState;
 
-/// FSRS's parameters where none were trained.
+/// FSRS's parameters if none were trained.
 static PARAMETERS: LazyLock<Parameters> = LazyLock::new(Parameters::default);
 
 /// What a season, or a subject of it, chooses. By default the ladder of spec section 3.
@@ -161,7 +161,7 @@ mod tests {
             prop_assert!((1..=longest).contains(&days));
             let exact = f64::from(parameters.interval(memory.exact().stability, retention)).round();
             let spread = (exact * 0.05).floor();
-            // At the longest interval there is room below it only.
+            // The longest interval can only be shortened.
             let (days_f64, longest_f64) = (f64::from(days), f64::from(longest));
             let most = longest_f64 - (longest_f64 * 0.05).floor();
             if exact <= most {

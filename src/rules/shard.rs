@@ -2,7 +2,7 @@
 //!
 //! Processes of one site must agree, so these rules never change.
 
-/// How many shards a Redis Cluster as cache has. Each is one slot, on one node. More shards load
+/// How many shards a cache in a Redis Cluster has. Each is one slot, on one node. More shards load
 /// the nodes more evenly; with fewer shards, each look serves more students.
 pub const SHARDS: usize = 32;
 /// The slots of a Redis Cluster.

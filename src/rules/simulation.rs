@@ -58,7 +58,7 @@ pub struct Plan {
     pub questions: usize,
     /// How many days it has.
     pub days: u32,
-    /// Lessons bring questions in on the first of these days, evenly.
+    /// Over how many days, from the first, lessons bring them in evenly.
     pub lesson_days: u32,
 }
 

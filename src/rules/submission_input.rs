@@ -32,7 +32,7 @@ impl Submission {
     /// Reads the session form: `{answers: [...], session_meta: {...}, ...}`.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] says what is wrong; nothing of it is used then.
+    /// [`crate::error::Error::InvalidInput`] says what is wrong; nothing is used then.
     pub fn from_session_data(json: &str) -> Result<Submission> {
         let data = read("session_data", json)?;
         let Some(data) = data.as_object() else {

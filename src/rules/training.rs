@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 /// With fewer predicted answers nothing is trained. A fifth of them, 200, tells two sets of
 /// parameters apart if their log losses differ by about 0.01, which training usually gains.
 pub const FEWEST_PREDICTED: usize = 1_000;
-/// One part of this many is held out.
+/// One part in this many is held out.
 const PARTS: usize = 5;
 /// How many answers of a question are trained on, from the first.
 const LONGEST_HISTORY: usize = 64;
@@ -37,7 +37,7 @@ const TELL_EACH: Duration = Duration::from_millis(50);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
     at: i64,
-    /// Days since the answer before it, of the site's calendar; 0 for the first.
+    /// Days since the previous answer, by the site's calendar; 0 for the first.
     days: u32,
     grade: Grade,
 }
@@ -47,7 +47,7 @@ pub struct Step {
 pub struct Trained {
     /// Answers in the histories.
     pub answers: usize,
-    /// Those that were predicted: on a later day than the question's answer before it.
+    /// Those that were predicted: on a later day than the previous answer to the question.
     pub predicted: usize,
     /// The newest of these, which training did not see.
     pub held_out: usize,
@@ -239,7 +239,7 @@ mod tests {
 
     const DAY: i64 = 86_400;
 
-    /// Each question answered some times by a student who remembers by these parameters.
+    /// Each question answered a few times by a student who remembers by these parameters.
     fn answered(truth: &Parameters, questions: u64, answers: usize) -> Vec<Vec<Step>> {
         let mut random = Rng::with_seed(21);
         let of = |question: u64| {

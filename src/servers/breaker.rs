@@ -11,7 +11,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 pub enum Permit {
     /// The server worked last time.
     Normal,
-    /// The pause is over: only this caller may check whether the server is back.
+    /// The pause is over: only this caller may check whether the server is up again.
     Probe,
     /// The server counts as down.
     Refused,
@@ -21,7 +21,8 @@ pub enum Permit {
 pub struct Breaker {
     start: Instant,
     failures: AtomicU32,
-    closed_again_at_ms: AtomicU64,
+    /// When the pause ends and a caller may probe, in milliseconds after `start`.
+    probe_at_ms: AtomicU64,
     /// When the last failure was noted, in milliseconds after `start`, plus 1; 0: never.
     failed_at_ms: AtomicU64,
 }
@@ -31,7 +32,7 @@ impl Default for Breaker {
         Breaker {
             start: Instant::now(),
             failures: AtomicU32::new(0),
-            closed_again_at_ms: AtomicU64::new(0),
+            probe_at_ms: AtomicU64::new(0),
             failed_at_ms: AtomicU64::new(0),
         }
     }
@@ -43,31 +44,26 @@ impl Breaker {
         if self.failures.load(Ordering::Acquire) == 0 {
             return Permit::Normal;
         }
-        let due = self.closed_again_at_ms.load(Ordering::Acquire);
+        let due = self.probe_at_ms.load(Ordering::Acquire);
         let now = self.elapsed_ms();
         if now < due {
             return Permit::Refused;
         }
         let next = now + self.pause_ms();
-        match self.closed_again_at_ms.compare_exchange(
-            due,
-            next,
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        match self.probe_at_ms.compare_exchange(due, next, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Permit::Probe,
             Err(_) => Permit::Refused,
         }
     }
 
-    /// The server answered.
+    /// Notes that the server answered.
     pub fn succeeded(&self) {
         if self.failures.load(Ordering::Acquire) != 0 {
             self.failures.store(0, Ordering::Release);
         }
     }
 
-    /// When an attempt begins, for [`Breaker::failed`].
+    /// The time at which an attempt begins, for [`Breaker::failed`].
     pub fn begin(&self) -> u64 {
         self.elapsed_ms()
     }
@@ -79,7 +75,7 @@ impl Breaker {
         if began + 1 > last {
             self.failures.fetch_add(1, Ordering::AcqRel);
         }
-        self.closed_again_at_ms.store(self.elapsed_ms() + self.pause_ms(), Ordering::Release);
+        self.probe_at_ms.store(self.elapsed_ms() + self.pause_ms(), Ordering::Release);
     }
 
     /// Whether the server counts as down.
@@ -126,7 +122,7 @@ mod tests {
     fn lets_one_caller_probe_after_the_pause() {
         let breaker = Breaker::default();
         breaker.failed(breaker.begin());
-        breaker.closed_again_at_ms.store(0, Ordering::Release);
+        breaker.probe_at_ms.store(0, Ordering::Release);
         assert_eq!(breaker.permit(), Permit::Probe);
         assert_eq!(breaker.permit(), Permit::Refused);
     }

@@ -1,6 +1,7 @@
 //! A host that a server runs on: the addresses of its name, and its distance.
 //!
-//! A silent name server delays calls only briefly, and its earlier addresses still count.
+//! A silent name server delays calls only briefly, and the addresses that it gave before still
+//! count.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -66,7 +67,7 @@ impl Host {
         &self.name
     }
 
-    /// Whether it is this host and port.
+    /// Whether it has this name and port.
     pub fn is_at(&self, name: &str, port: u16) -> bool {
         (self.name.as_str(), self.port) == (name, port)
     }
@@ -124,7 +125,7 @@ impl Host {
         Err(failure.unwrap_or_else(|| io::Error::other("the name has no address").into()))
     }
 
-    /// Waits until the name server answers now; for clients that ask it themselves.
+    /// Waits until the name server answers. For clients that then resolve the name themselves.
     ///
     /// # Errors
     /// The name is unknown, or the name server did not answer in time.
@@ -352,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_far_away_is_waited_for_longer() {
+    fn a_distant_server_is_given_more_time() {
         let host = Host::new("127.0.0.1", 7);
         let patience = Duration::from_millis(500);
         // Its distance is unknown.

@@ -9,14 +9,14 @@ pub mod tls;
 
 use std::time::Duration;
 
-/// TCP keepalive for idle connections, so that firewalls see traffic: they forget idle ones after
-/// 240 s at the earliest.
+/// TCP keepalive, so that firewalls see traffic: they forget idle connections after 240 s at the
+/// earliest.
 pub(crate) struct Keepalive {
-    /// How long it must have been idle.
+    /// How long a connection must be idle first.
     pub idle: Duration,
-    /// The pause before asking again.
+    /// The pause between two probes.
     pub interval: Duration,
-    /// How many unanswered probes break it.
+    /// How many unanswered probes close it.
     pub retries: u32,
 }
 

@@ -8,7 +8,7 @@ use crate::rules::names::{check_player, check_season};
 use crate::rules::submission::MOST_ANSWERS;
 use crate::servers::mariadb::audits::{self, Logged};
 
-/// Most answers of a page.
+/// The highest limit of a page.
 const MOST: usize = 10_000;
 /// Submissions that are read at a time.
 const AT_ONCE: usize = 100;
@@ -20,11 +20,11 @@ const EARLY: i64 = 3_600;
 pub struct AnswersQuery<'a> {
     /// Only of this season; `None`: of all.
     pub season: Option<&'a str>,
-    /// Given at this Unix time or later.
+    /// Only those given at this Unix time or later.
     pub since: Option<i64>,
-    /// Given before this Unix time.
+    /// Only those given before this Unix time.
     pub until: Option<i64>,
-    /// Most answers of a page.
+    /// Most answers of a page: from the most of one submission to 10,000.
     pub limit: usize,
     /// Only of submissions after this one.
     pub after: Option<&'a str>,
@@ -42,11 +42,11 @@ pub struct SubmissionAnswers {
 }
 
 impl Engine {
-    /// A page of a student's answers, submission by submission in the order in which they were
-    /// taken, each whole. Empty: there are no more.
+    /// A page of a student's answers, by submission, in the order in which the submissions were
+    /// taken. None is split between pages. Empty: there are no more.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] for a limit that cannot be used, [`Error::Fault`] for a log that
+    /// [`Error::InvalidInput`] for a query that cannot be used, [`Error::Fault`] for a log that
     /// cannot be read, and when MariaDB is down.
     pub fn answers(&self, player: &str, query: AnswersQuery<'_>) -> Result<Vec<SubmissionAnswers>> {
         check_player(player)?;

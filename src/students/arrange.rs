@@ -17,8 +17,8 @@ use crate::servers::redis::fill::{self, Loaded};
 use crate::servers::redis::student::Student;
 
 impl Engine {
-    /// Reads all questions of a student from the cache, and arranges them by subject there;
-    /// `members` are links, as for a lookup.
+    /// Reads all questions of a student that are not hidden from the cache, and arranges them by
+    /// subject there; `members` are links, as for a lookup.
     pub(super) fn arrange(
         &self,
         process: &Process,

@@ -18,7 +18,6 @@ use crate::rules::season::Season;
 use crate::servers::mariadb::records;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::servers::redis::notes;
-use crate::servers::redis::student::Student;
 
 /// The most questions in one answer.
 pub const LARGEST_LIMIT: u32 = 50;
@@ -31,7 +30,7 @@ type Selected = (u64, Vec<Review>);
 /// What a student asks for.
 #[derive(Clone, Debug)]
 pub struct DueQuery {
-    /// Most questions wanted, 1 to 50.
+    /// Most questions wanted, 1 to 50. With a topic, focus mode decides how many there are.
     pub limit: u32,
     /// Only this subject.
     pub subject: Option<String>,
@@ -58,7 +57,7 @@ pub enum Source {
 /// The answer to [`Engine::due`].
 #[derive(Debug)]
 pub struct DueAnswer {
-    /// Most overdue first.
+    /// Most overdue first; with a topic, in the order of [`focus::pick`].
     pub reviews: Vec<Review>,
     /// How many are due, including those past the limit.
     pub total: u64,
@@ -68,7 +67,8 @@ pub struct DueAnswer {
     pub source: Source,
     /// Whether the answer is from Safe Mode, or may be incomplete.
     pub is_degraded: bool,
-    /// False if answers that wait in an unreachable journal may be missing.
+    /// False if acknowledged answers may be missing, because the journal is down, or nobody could
+    /// check the cache.
     pub is_whole: bool,
 }
 
@@ -89,7 +89,7 @@ impl DueQuery {
     /// Checks the query.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`].
+    /// [`Error::InvalidInput`] for a limit out of range.
     pub fn check(&self) -> Result<()> {
         if !(1..=LARGEST_LIMIT).contains(&self.limit) {
             return Err(Error::InvalidInput(format!(
@@ -180,11 +180,8 @@ impl Engine {
         (player, season): (&str, &str),
         query: &DueQuery,
     ) -> Result<Attempt<(Selected, Source, bool)>> {
-        let (season_token, generation) = (active.token.as_str(), active.generation);
         let shard = process.cache.of(player);
-        let retired = active.retired.as_ref();
-        let student =
-            Student { keys: &shard.keys, player, season, season_token, generation, retired };
+        let student = active.student(&shard.keys, player, season);
         let now = now_us() / 1_000_000;
         let links = query.links();
         let members: Vec<String> = links.iter().map(|(link, name)| link.member(name)).collect();
@@ -229,13 +226,17 @@ impl Engine {
                 }
                 let records = self.load_and_fill(process, active, player, season)?;
                 let is_whole = records.is_whole;
-                Ok((self.select(records.shown(retired), query, now), Source::Loaded, is_whole))
+                Ok((
+                    self.select(records.shown(&active.retired), query, now),
+                    Source::Loaded,
+                    is_whole,
+                ))
             }
         })
     }
 
-    /// Makes sure that subject and topic exist; the cache knows some of them. If that cannot be
-    /// looked up, they count as existing.
+    /// Makes sure that those of subject and topic exist that the cache does not know. If that
+    /// cannot be looked up, they count as existing.
     ///
     /// # Errors
     /// [`Error::UnknownSubject`], [`Error::UnknownTopic`].
@@ -251,15 +252,15 @@ impl Engine {
                 Ok(true) => {}
                 Ok(false) => return Err(unknown("There is", *link, name)),
                 Err(error) => {
-                    log::debug!("nobody can tell whether the {link} {name} is there: {error}")
+                    log::debug!("it is not known whether the {link} {name} exists: {error}")
                 }
             }
         }
         Ok(())
     }
 
-    /// Answers from MariaDB, as for a season that does not use the cache, because this process's
-    /// cache is not registered.
+    /// Answers from MariaDB, as for a season that does not use the cache, because the cache that
+    /// this process reaches is not registered.
     fn due_without_cache(
         &self,
         process: &Process,
@@ -392,7 +393,7 @@ impl Engine {
     /// counted as one: see [`Engine::may_read_in_safe_mode`].
     ///
     /// # Errors
-    /// As [`Engine::due`], but for [`Error::RateLimited`].
+    /// As [`Engine::due`], except [`Error::RateLimited`].
     pub fn due_as_in_safe_mode(
         &self,
         player: &str,

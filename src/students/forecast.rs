@@ -16,7 +16,6 @@ use crate::rules::clock::now_us;
 use crate::rules::hidden::{Hidden, Retired};
 use crate::rules::latency::Call;
 use crate::rules::names::check_player;
-use crate::servers::redis::student::Student;
 
 /// The answer to [`Engine::forecast`].
 #[derive(Debug)]
@@ -25,11 +24,11 @@ pub struct Forecast {
     pub season: Option<String>,
     /// The student's questions.
     pub workload: Workload,
-    /// Whether answers that wait in an unreachable journal may be missing.
+    /// Whether acknowledged answers may be missing.
     pub is_degraded: bool,
 }
 
-/// The counts before each end of the calendar, whether they are complete, and the kind of call.
+/// The counts before each time of the calendar, whether nothing is missing, and the kind of call.
 type Counted = (Vec<u64>, bool, Call);
 
 impl Engine {
@@ -90,9 +89,7 @@ impl Engine {
                     .transpose()
             });
         };
-        let (season_token, generation) = (active.token.as_str(), active.generation);
-        let (keys, retired) = (&shard.keys, &*active.retired);
-        let student = Student { keys, player, season, season_token, generation, retired };
+        let student = active.student(&shard.keys, player, season);
         let asked = self.ask_cache(process, shard, active, |cache| {
             self.cache_scripts.forecast(cache, student, calendar.ends())
         })?;
@@ -100,7 +97,7 @@ impl Engine {
             Some(before) => Ok((before, asked.is_sure, Call::WarmRead)),
             None => {
                 let records = self.load_and_fill(process, active, player, season)?;
-                Ok(counted(&records, retired, calendar, Call::ColdRead))
+                Ok(counted(&records, &active.retired, calendar, Call::ColdRead))
             }
         });
         counted

@@ -20,7 +20,6 @@ use crate::rules::season::Season;
 use crate::rules::submission::Submission;
 use crate::servers::mariadb::seasons::Link;
 use crate::servers::redis::cache::Lookup;
-use crate::servers::redis::student::Student;
 
 /// What is known of the student before their answers count.
 pub(crate) struct Before {
@@ -33,7 +32,7 @@ pub(crate) struct Before {
     pub(crate) head: Head,
     pub(crate) tracked: u64,
     pub(crate) states: HashMap<String, Review>,
-    /// How many questions are due, without those that are answered.
+    /// How many questions are due besides those that are answered.
     pub(crate) others_due: u64,
     /// Which of the answered questions are hidden.
     pub(crate) hidden: HashSet<String>,
@@ -100,7 +99,7 @@ impl Engine {
             .or_else(other_season_if_archived)
     }
 
-    /// As [`Engine::before`], for a named season, active or not.
+    /// As [`Engine::before`], for a named season, active or not. `ids` are sorted.
     pub(super) fn before_in_season(
         &self,
         process: &Process,
@@ -132,14 +131,7 @@ impl Engine {
         members: &[String],
     ) -> Result<Attempt<Asked<Lookup>>> {
         let shard = process.cache.of(player);
-        let student = Student {
-            keys: &shard.keys,
-            player,
-            season,
-            season_token: &active.token,
-            generation: active.generation,
-            retired: &active.retired,
-        };
+        let student = active.student(&shard.keys, player, season);
         self.ask_cache(process, shard, active, |cache| {
             self.cache_scripts.lookup(cache, student, now_us() / 1_000_000, members, ids)
         })

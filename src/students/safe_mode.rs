@@ -26,7 +26,7 @@ impl Engine {
     /// Reserves one Safe Mode read.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] when there is none.
+    /// [`Error::RateLimited`] if the student must wait; and when MariaDB is down.
     pub(crate) fn admit_in_safe_mode(&self, process: &Process, player: &str) -> Result<()> {
         let now = Instant::now();
         let remembered = lock(&process.refusals).wait(player, now);

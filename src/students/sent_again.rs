@@ -4,8 +4,9 @@
 //! Its token is made from the player and the key, so it is recognised wherever tokens are: in the
 //! journal, in `memora_journal`, and in the audit records. A process asks all of them before it
 //! takes such a submission, and takes it only into the journal, which refuses a token that it has.
-//! So two that arrive at the same time cannot both be taken. A journal that comes back may still
-//! have a submission that has since been taken again: the first one counts (`rules/in_order.rs`).
+//! So two that arrive at the same time cannot both be taken. A journal that returns after another
+//! took its place may have a submission that was taken again since: the first one counts
+//! (`rules/in_order.rs`).
 
 use crate::engine::{Engine, Process};
 use crate::error::{Error, Result, Server};
@@ -20,11 +21,12 @@ use crate::servers::redis::journal::{StreamEntry, is_replicated};
 use crate::servers::redis::pending;
 use crate::students::submit_answer::SubmitAnswer;
 
-/// A submission's token, and the fingerprint that tells it from other answers with the same key.
+/// A submission's token, and the fingerprint that distinguishes its answers from others with the
+/// same key.
 pub(super) type Key<'a> = (&'a str, &'a str);
 
 impl Engine {
-    /// The answer to a submission with this token that was taken before. `None`: none was.
+    /// The answer to a submission with this token that was taken before; `None`: there was none.
     ///
     /// # Errors
     /// When a server that must be asked is down. [`Error::InvalidInput`] if the key was used for
@@ -60,7 +62,7 @@ impl Engine {
         }
     }
 
-    /// A submission with this token in the journal.
+    /// The submission with this token in the journal, if there is one.
     pub(super) fn in_journal(&self, process: &Process, token: &str) -> Result<Option<StreamEntry>> {
         if !self.journal_counts(process) {
             return Err(Error::NotRegistered { server: Server::Journal });

@@ -14,9 +14,9 @@ use crate::rules::season::Season;
 use crate::servers::mariadb::seasons::{self, Link};
 use crate::students::submit::{Conflicts, Keeping};
 
-/// The beginning of the message that something does not exist.
+/// How the message begins that something does not exist.
 const LOST: &str = "Nothing was saved: there is";
-/// States in one entry.
+/// Most states in one entry.
 const STATES: usize = 50;
 
 /// A state that a question is given.
@@ -36,11 +36,12 @@ pub struct GivenState {
 
 impl Engine {
     /// Gives questions of a student these states, as if they had been answered now. Of several
-    /// states of one question the last counts. When this returns they are durable, and the next
-    /// read shows them. Returns how many there are.
+    /// states of one question the last counts. When this returns, they are durable, and the next
+    /// read shows them. Returns how many questions were given one.
     ///
     /// # Errors
-    /// As [`Engine::submit`]. Of more than 50, some may be saved then: the call can be repeated.
+    /// As [`Engine::submit`]. If there are more than 50, some may have been saved: the call can be
+    /// repeated.
     pub fn set_states(&self, user: &str, season: &str, given: &[GivenState]) -> Result<usize> {
         check_player(user)?;
         check_season(season)?;
@@ -101,7 +102,7 @@ impl Engine {
         Ok((player, found))
     }
 
-    /// As many as one entry has.
+    /// Sets the states of one entry.
     fn set_some(
         &self,
         process: &Process,

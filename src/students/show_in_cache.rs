@@ -7,7 +7,6 @@ use crate::rules::head::Head;
 use crate::rules::review::Review;
 use crate::servers::redis::RedisConnection;
 use crate::servers::redis::schedules;
-use crate::servers::redis::student::Student;
 use crate::students::known_state::Before;
 
 impl Engine {
@@ -39,21 +38,14 @@ impl Engine {
                 if *active.run_id != cache.run_id {
                     return drop_in(cache);
                 }
-                let student = Student {
-                    keys,
-                    player,
-                    season,
-                    season_token: "",
-                    generation: active.generation,
-                    retired: &active.retired,
-                };
+                let student = active.student(keys, player, season);
                 let heads = (before.head, head);
                 let ttl = self.settings.cache_ttl_seconds;
                 let states = (&before.states, states);
                 let shown = self.cache_scripts.apply(cache, student, heads, states, now, ttl)?;
                 Ok((cache.run_id.clone(), shown))
             }),
-            // The season's cache may come into use again: it must not keep what is old now.
+            // The season's cache may be used again later: it must not keep what is now out of date.
             None => drop_student(),
         };
         let shown = match shown {

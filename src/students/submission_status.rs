@@ -22,7 +22,7 @@ pub enum Persistence {
 }
 
 impl Engine {
-    /// Where a submission of this player is. `None`: this player has no submission with that id.
+    /// Where a submission of this player is; `None`: the player has none with this id.
     ///
     /// # Errors
     /// When a server that is needed is down.
@@ -50,7 +50,7 @@ impl Engine {
         match outcome {
             Some(true) => Ok(Some(Persistence::Persisted)),
             Some(false) => Ok(Some(Persistence::Failed)),
-            // It was written to a newer database than this one, and is written again.
+            // It was written to a newer database than this one, and will be written again.
             None if is_kept || in_journal.is_some() => Ok(Some(Persistence::Pending)),
             // It may be in a journal that cannot be asked.
             None => found.map(|_| None),

@@ -27,9 +27,9 @@ use crate::servers::redis::journal::{Appended, NewEntry, StreamEntry, is_replica
 use crate::students::known_state::Before;
 use crate::students::submit_answer::SubmitAnswer;
 
-/// How often a submission is computed again if another of the same student comes first,
+/// How often a submission is computed again if another one of the student comes first.
 const MOST_CONFLICTS: u32 = 60;
-/// and for how long, because its caller gives up some time.
+/// For how long it is computed again, because its caller gives up at some time.
 const LONGEST_CONFLICT: Duration = Duration::from_secs(10);
 /// This many conflicts of one head mean that no process shows what came after it.
 const STUCK_AFTER: u32 = 5;
@@ -39,7 +39,7 @@ pub(super) struct Conflicts {
     began: Instant,
     /// How often another submission came before it.
     count: u32,
-    /// The last head that it was computed from, and how often.
+    /// The last head that it was computed from, and how often in a row.
     head: (Head, u32),
 }
 
@@ -50,8 +50,8 @@ impl Default for Conflicts {
 }
 
 impl Conflicts {
-    /// Notes a conflict with this head. True, now and then, while no process shows what came after
-    /// it.
+    /// Notes a conflict with this head. True at every fifth one in a row: no process shows what
+    /// came after it.
     fn note(&mut self, head: Head) -> bool {
         self.count += 1;
         let times = if self.head.0 == head { self.head.1 + 1 } else { 1 };
@@ -100,12 +100,13 @@ impl Engine {
     /// Takes a submission. When this returns, it is durable and the next read shows it.
     ///
     /// # Errors
-    /// Nothing was acknowledged, and the student must be told so.
+    /// If nothing was acknowledged; the student must be told so.
     pub fn submit(&self, player: &str, submission: &Submission) -> Result<SubmitAnswer> {
         self.take(player, submission, links_of(submission))
     }
 
-    /// As [`Engine::submit`], for a student without a session: an existing user, named in any case.
+    /// As [`Engine::submit`], for a student without a session: an existing user, whose name may
+    /// have any case.
     ///
     /// # Errors
     /// As [`Engine::submit`].
@@ -319,7 +320,7 @@ impl Engine {
     /// its process died before that: then the student's cache is loaded again.
     ///
     /// # Errors
-    /// [`Error::Overtaken`] once that happened too often, or for too long.
+    /// [`Error::Overtaken`] once that has happened too often, or for too long.
     pub(super) fn settle_conflict(
         &self,
         process: &Process,
@@ -331,7 +332,7 @@ impl Engine {
         if conflicts.count >= MOST_CONFLICTS || conflicts.began.elapsed() >= LONGEST_CONFLICT {
             return Err(Error::Overtaken { count: conflicts.count });
         }
-        // At random, so that submissions that conflicted do not conflict again.
+        // A random time, so that submissions that conflicted do not conflict again.
         let longest = u64::from(conflicts.count.min(6) - 1) * 2_000;
         sleep(Duration::from_micros(process.random() % (1 + longest)));
         if is_stuck && before.cached.is_some() {

@@ -1,11 +1,11 @@
-//! What a submission is answered.
+//! The answer to a submission.
 
 use crate::rules::acknowledgement::Acknowledgement;
 
-/// The answer to a submission.
+/// What the caller of a submission gets.
 #[derive(Debug)]
 pub struct SubmitAnswer {
-    /// To ask later whether it is in MariaDB.
+    /// The id with which to ask later whether it is in MariaDB.
     pub job_id: String,
     /// The season the answers count for.
     pub season: String,

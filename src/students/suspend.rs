@@ -19,8 +19,8 @@ impl Engine {
     /// of this student shows it. Returns whether it was not suspended before.
     ///
     /// # Errors
-    /// [`Error::InvalidInput`] when the student has no such question; [`Error::SeasonUnavailable`]
-    /// when no season is active; otherwise when MariaDB is down.
+    /// [`Error::InvalidInput`] if the student has no such question, or has suspended 10,000;
+    /// [`Error::SeasonUnavailable`] if no season is active; and when MariaDB is down.
     pub fn suspend_question(&self, player: &str, question_id: &str) -> Result<bool> {
         check(player, question_id)?;
         let process = self.process();
@@ -70,7 +70,8 @@ impl Engine {
         self.process().database.with(|database| suspended::of_student(database, player))
     }
 
-    /// Even if nothing has changed: an earlier call may have failed after its commit.
+    /// Drops the student's schedules even if nothing has changed: an earlier call may have failed
+    /// after its commit.
     fn suspension_changed(&self, process: &Process, player: &str) -> Result<()> {
         let seasons = process.database.with(seasons::names)?;
         self.drop_everywhere(process, seasons.iter().map(|season| (player, season.as_str())))

@@ -1,11 +1,11 @@
-//! Undoes a submission with a key: its questions get back their states from before.
+//! Undoes a submission with a key: its questions get back the states that they had before.
 //!
-//! An undo is an entry like others, with the states from before. Its token is made from the
+//! An undo is an entry like any other, with those states. Its token is made from the
 //! submission's, so it counts once, however often it is sent. It is computed only from MariaDB and
 //! the journal, as of one moment: a process that cannot ask both does not know whether there is
 //! something newer. It does not count if its questions were answered again before it is applied
 //! (`rules/lineage.rs`), so it is acknowledged only once it is certain to count
-//! ([`Engine::has_undone`]). The model has the same steps (`tests/model/undo.rs`).
+//! (`Engine::has_undone`). The model has the same steps (`tests/model/undo.rs`).
 
 use crate::consistency::moment::Moment;
 use crate::consistency::rehydrate::Records;
@@ -35,7 +35,7 @@ use crate::students::submit_answer::SubmitAnswer;
 /// The fingerprint of every undo: one token undoes one submission.
 const FINGERPRINT: &str = "undo";
 
-/// A submission that is there, and what it replaced.
+/// A submission that can be undone, and what it replaced.
 struct Found {
     replaced: Replaced,
     /// What the student was told.
@@ -56,7 +56,8 @@ impl Engine {
     /// undone, and the XP that they had earned.
     ///
     /// # Errors
-    /// [`Error::NotUndone`] if it cannot be undone; when a server is down.
+    /// [`Error::NotUndone`] if it cannot be undone, [`Error::SeasonArchived`],
+    /// [`Error::NotCertain`] if that is not known yet; and when a server is down.
     pub fn undo(&self, player: &str, submission_id: &str) -> Result<SubmitAnswer> {
         check_player(player)?;
         let process = self.process();
@@ -157,8 +158,10 @@ impl Engine {
         Err(Error::NotUndone(NotUndone::ChangedSince))
     }
 
-    /// Whether an undo that was kept is certain to count: no entry that it does not know can come
-    /// before it any more.
+    /// Whether an undo that was kept counts.
+    ///
+    /// # Errors
+    /// [`Error::NotCertain`] while an entry that it does not know may still come before it.
     fn has_undone(
         &self,
         process: &Process,
@@ -166,7 +169,8 @@ impl Engine {
         (undone, token): (&str, &str),
     ) -> Result<bool> {
         let pending = self.pending_in_registered(process, player, season)?;
-        // Another server may take the journal's place, and a drain may have something of this one.
+        // Another server may take the journal's place after a drain has taken something from this
+        // one.
         let may_fail_over = self.replicas(process).count > 0;
         let is_it = |entry: &Entry| entry.token == token && !entry.has_counted();
         let waits = |pending: &Pending| pending.entries.iter().find(|entry| is_it(entry)).cloned();
@@ -194,7 +198,8 @@ impl Engine {
         states.extend(records);
         let mut is_settled = true;
         for entry in &entries[..place] {
-            // What is computed again gets an order that depends on what is written together.
+            // An entry that is computed again gets an order that depends on what is written with
+            // it.
             let is_held = holds(&states, entry);
             let changed = apply(&self.settings.zone, &mut states, entry);
             is_settled &= if entry.has_counted() { changed.is_empty() } else { is_held };
@@ -208,7 +213,7 @@ impl Engine {
         Ok(counts(&states, entry))
     }
 
-    /// What of a student waits in the registered journal.
+    /// What of a student is in the journal, which must be the registered one.
     fn pending_in_registered(
         &self,
         process: &Process,
@@ -239,8 +244,8 @@ impl Engine {
         process.database.with(|database| seasons::named(database, &season))?.ok_or_else(unknown)
     }
 
-    /// What a submission replaced, if its questions have been as it left them since, and the
-    /// student's records, of one moment.
+    /// What a submission replaced, if its questions are still as it left them, and the student's
+    /// records, both of one moment.
     fn replaced_by(
         &self,
         process: &Process,
@@ -294,8 +299,8 @@ impl Engine {
             return Err(Error::NotUndone(NotUndone::ChangedSince));
         }
         if !holds(&states, entry) {
-            // It is computed again when it is written, and its states get an order that only that
-            // tells.
+            // It is computed again when it is written, and the order of its states is known only
+            // then.
             return Err(Error::NotCertain);
         }
         // What it was computed from may be missing.

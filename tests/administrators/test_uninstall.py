@@ -121,3 +121,21 @@ def test_what_cannot_be_removed_is_told(
     wait_until(is_removed, 10.0)
     # The next test finds its tables.
     storage.prepare_storage()
+
+
+def test_the_desk_s_documents_of_the_app_go(site: Site, app: App) -> None:
+    """Frappe removes those that link to the module; these do not."""
+    left = {"Onboarding Step": "Make the First Season", "Desktop Icon": "Memora"}
+    for doctype, name in left.items():
+        site.sql(f"CREATE TABLE `tab{doctype}` (name VARCHAR(140) PRIMARY KEY)")
+        site.sql(f"INSERT INTO `tab{doctype}` VALUES (%s), ('of another app')", (name,))
+    try:
+        storage.remove_what_is_left()
+        names = [site.sql(f"SELECT name FROM `tab{doctype}`") for doctype in left]
+        assert [len(found) for found in names] == [2, 2]
+        uninstall(site)
+        names = [site.sql(f"SELECT name FROM `tab{doctype}`") for doctype in left]
+        assert names == [[{"name": "of another app"}]] * 2
+    finally:
+        for doctype in left:
+            site.sql(f"DROP TABLE `tab{doctype}`")

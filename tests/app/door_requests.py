@@ -27,7 +27,15 @@ APART_SECONDS: Final = 30.0
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 # What no two answers have in common: when, where in memory, and names made at random.
-OWN: Final = ("persistence_job_id", "job_id", "exc", "exception", "_exc_source", "traceback")
+OWN: Final = (
+    "persistence_job_id",
+    "job_id",
+    "exc",
+    "exception",
+    "_exc_source",
+    "traceback",
+    "__frappe_exc_id",
+)
 
 
 @dataclass

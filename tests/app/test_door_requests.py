@@ -46,6 +46,9 @@ def test_the_same_is_the_same() -> None:
     messages = [json.dumps({"m": 1, "__frappe_exc_id": name}) for name in ("a1", "b2")]
     one, other = (answered(_server_messages=json.dumps([text])) for text in messages)
     assert compared(one, other) == []
+    # The same of Frappe 16's second version of the API.
+    one, other = (answered(messages=[{"__frappe_exc_id": name}]) for name in ("a1", "b2"))
+    assert compared(one, other) == []
 
 
 def test_a_200_of_the_door_alone_is_named_first() -> None:

@@ -155,7 +155,7 @@ def test_the_package_has_every_name_of_the_engine(installed: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "member", "reason"),
     [
-        ("frappe-1.0-py3-none-any.whl", "frappe/__init__.py", "is no wheel of memora"),
+        ("frappe-1.0-py3-none-any.whl", "frappe/__init__.py", "is not a wheel of memora"),
         ("memora-1.0-py3-none-any.whl", "memora.libs/libz.so", "brings libraries of its own"),
     ],
 )

@@ -68,24 +68,24 @@ impl Protocol {
         looks.note.is_some_and(|waiting| is_whole || waiting != 0 || places.any(asks))
     }
 
-    /// Whether it makes a difference that something befalls these servers now: a process asks one
-    /// of them next. It may happen before each such step, and all others are the same before and
-    /// after.
+    /// Whether it makes a difference that something happens to these servers now: a process asks
+    /// one of them next. It may happen before each such step; every other step is the same before
+    /// it and after it.
     pub fn is_next(&self, state: &State, servers: Set) -> bool {
         let mut processes = (0u8..).zip(&state.processes);
         self.case.is_whole
             || processes.any(|(place, process)| self.asks(state, place, process) & servers != 0)
     }
 
-    /// As [`Protocol::is_next`], for events that also matter to the end: they may happen before the
-    /// last process ends.
+    /// As [`Protocol::is_next`], for events that also matter to the outcome: they may happen before
+    /// the last process ends.
     pub fn is_next_or_last(&self, state: &State, servers: Set) -> bool {
         let places = (0u8..).take(state.processes.len());
         let at_work = places.filter(|place| !self.is_done(state, *place)).count();
         at_work < 2 || self.is_next(state, servers)
     }
 
-    /// As [`Protocol::is_next`], of the next fault, or one of those that come after it.
+    /// As [`Protocol::is_next`], for the next fault, or one of those that come after it.
     pub fn fault_matters(&self, state: &State) -> bool {
         let mut reached: Vec<(Set, Run)> =
             state.processes.iter().map(|process| (process.reach, process.run)).collect();
@@ -154,7 +154,7 @@ impl Protocol {
     }
 
     /// A process whose next step neither changes anything for the others nor depends on what they
-    /// may change. It does this step first, because the order makes no difference.
+    /// may change. It takes this step first, because the order makes no difference.
     pub fn alone(&self, state: &State) -> Option<Place> {
         let mut places = (0u8..).take(state.processes.len());
         places.find(|place| !self.case.is_whole && self.is_alone(state, *place))
@@ -164,7 +164,7 @@ impl Protocol {
         let process = &state.processes[usize::from(place)];
         let is_fault_left = usize::from(state.faults) < self.case.faults.len();
         match process.step {
-            // Only drains, and an older database, change the record and what is audited.
+            // Only drains, and a fall-back to an older database, change the record and the audits.
             Step::DrainBegin(_) | Step::DrainLock(_) => {
                 let may_change = self.case.rules.writes_at_once
                     || self.case.may_fall_back
@@ -184,13 +184,13 @@ impl Protocol {
         }
     }
 
-    /// Forgets what no process asks for any more.
+    /// Forgets what no process will ask for any more.
     pub fn tidy(&self, state: &mut State) {
         if self.case.is_whole {
             return;
         }
         for place in (0u8..).take(state.processes.len()) {
-            // Nothing but drains are left, which ask for neither.
+            // Only drains are left, which ask for neither.
             if !self.has_left(state, place, |job| job != Job::Drain) {
                 let process = state.process(place);
                 process.known = None;
@@ -220,7 +220,7 @@ impl Protocol {
         }
     }
 
-    /// Whether a process does such a job, now or later.
+    /// Whether a process does such a job now or later.
     fn has_left(&self, state: &State, place: Place, is_meant: impl Fn(Job) -> bool) -> bool {
         let at = usize::from(place);
         let left = self.case.processes[at].2.iter().skip(usize::from(state.processes[at].done));
@@ -228,7 +228,7 @@ impl Protocol {
     }
 }
 
-/// Whether as much is marked as before.
+/// Whether the same students are marked as before.
 fn is_as_marked(after: &State, before: &State) -> bool {
     after.database.marks == before.database.marks && after.database.doubts == before.database.doubts
 }

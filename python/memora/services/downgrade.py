@@ -13,8 +13,7 @@ def refuse_downgrade() -> None:
     """Stop `bench migrate` if a newer memora has migrated this site (hook before_migrate).
 
     What a newer memora has written, an older one may not read. A patch release changes no stored
-    form, so versions are compared by their first two numbers. Frappe notes the versions of all
-    apps at the end of each migration.
+    form, so versions are compared by their first two numbers.
 
     Raises:
         frappe.ValidationError: the site's data is newer.
@@ -28,6 +27,11 @@ def refuse_downgrade() -> None:
                 "memora {1} again, or restore a backup from before it came."
             ).format(__version__, migrated_by)
         )
+
+
+def note_version() -> None:
+    """Note which memora the site has (hook after_install), as Frappe does after each migration."""
+    frappe.get_single("Installed Applications").update_versions()
 
 
 def _release(version: str) -> tuple[int, int]:

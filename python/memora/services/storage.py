@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Final
 
 import frappe
@@ -60,6 +62,7 @@ def remove_what_is_left() -> None:
     """
     if "memora" in frappe.get_installed_apps():
         return
+    remove_desk_documents()
     try:
         engine().uninstall()
     except MemoraError as error:
@@ -67,6 +70,24 @@ def remove_what_is_left() -> None:
             f"memora: not everything could be removed: {error} "
             "Run bench uninstall-app --force again."
         )
+
+
+def remove_desk_documents() -> None:
+    """Remove the app's documents that link to no module, which Frappe leaves. Commits."""
+    for folder in ("desktop_icon", "workspace_sidebar", "memora/onboarding_step/*"):
+        for path in Path(frappe.get_app_path("memora")).glob(f"{folder}/*.json"):
+            document = json.loads(path.read_text())
+            # Frappe 15 has no sidebars.
+            if frappe.db.table_exists(document["doctype"]):
+                frappe.delete_doc(
+                    document["doctype"],
+                    document["name"],
+                    force=True,
+                    ignore_missing=True,
+                    ignore_on_trash=True,
+                    ignore_permissions=True,
+                )
+    frappe.db.commit()
 
 
 def fix_null_seasons() -> None:

@@ -196,6 +196,21 @@ class TestDoor(ReviewTestCase):
             told = self.check_same(READ, None, Cookie=cookies)
             self.assertEqual((told.status, told.is_door), (403, False))
 
+    def test_what_it_refuses_it_does_not_log(self) -> None:
+        # In a thread without a site, Frappe logs to the bench's own frappe.log, for instance that
+        # it cannot translate. What Frappe logs of the same call has the site.
+        with self.assertNoLogs(frappe.logger(allow_site=False)):
+            for method, body in (
+                (f"{READ}?limit=51", None),
+                (f"{READ}?limit=many", None),
+                ("memora.api.reviews.get_forecast?days=0", None),
+                ("memora.api.reviews.get_persistence_status", None),
+                (SUBMIT, {"responses": "{"}),
+            ):
+                told = self.through_door(method, body)
+                self.assertEqual((told.status, told.is_door), (417, False))
+                self.assertIn("exc_type", told.data)
+
     def test_an_old_session_is_extended_by_frappe(self) -> None:
         then = str(frappe.utils.add_to_date(frappe.utils.now(), minutes=-11))
         self.set_record(last_updated=then)

@@ -27,8 +27,10 @@ class TestInstall(FrappeTestCase):
         self.assertEqual(memora.__version__, engine_version)
 
     def test_a_downgrade_is_refused(self) -> None:
-        refuse_downgrade()
         installed = {"app_name": "memora"}
+        noted = frappe.db.get_value("Installed Application", installed, "app_version")
+        self.assertEqual(noted, engine_version)
+        refuse_downgrade()
         frappe.db.set_value("Installed Application", installed, "app_version", "99.0.0")
         with self.assertRaisesRegex(frappe.ValidationError, "what memora 99.0.0 has written"):
             refuse_downgrade()

@@ -100,7 +100,8 @@ impl Engine {
         students: &[(&str, &str)],
     ) -> Result<()> {
         if students.is_empty() {
-            // Usual, and then the cache is not asked: the caller's transaction may hold locks.
+            // The usual case. The cache is not asked, because the caller's transaction may hold
+            // locks.
             return Ok(());
         }
         for (shard, students) in process.cache.by_shard(students.iter().copied(), |one| one.0) {

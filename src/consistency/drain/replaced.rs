@@ -15,7 +15,7 @@ impl Engine {
     /// restarted or restored may have lost acknowledged answers. So may a replica that was
     /// promoted, if submissions do not wait for replicas.
     pub(super) fn notice_replaced_journal(&self, process: &Process) -> Result<()> {
-        // Read first: what another drain sees after this is newer, and no sign of a loss.
+        // Read first: what another drain sees after this is newer, and is no sign of a loss.
         let known = process.drain.with(kept::last_run)?;
         let met = process.journal.with(|journal| {
             let newest = journal::newest_id(journal, &self.settings.keys)?;

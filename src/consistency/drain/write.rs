@@ -40,7 +40,7 @@ pub(super) struct Settled {
     pub is_replayed: bool,
 }
 
-/// The pauses before a batch is tried again that another drain interfered with.
+/// The pauses before a batch is tried again after another drain interfered.
 const PAUSES: ConstantBuilder =
     ConstantBuilder::new().with_delay(Duration::from_millis(5)).with_max_times(20).with_jitter();
 
@@ -92,7 +92,8 @@ impl Engine {
             for &Part { student, entries } in parts {
                 let new: Vec<&Entry> =
                     entries.iter().filter(|entry| !before.contains(&entry.token)).collect();
-                // An entry that counted before under another order leaves its order to this one.
+                // A submission that counted before, as an entry of another order, only leaves its
+                // order.
                 let is_again = entries
                     .iter()
                     .any(|entry| before.contains(&entry.token) && has_key(&entry.token));
@@ -118,7 +119,7 @@ impl Engine {
                         );
                     }
                     None => {
-                        // Each entry, and what of it must still count if it has counted in part.
+                        // Each entry, with the part of it that must still count.
                         let left: Vec<(&Entry, Option<Entry>)> = if is_again {
                             let left = |entry| Some((entry, Some(left_of(entry, &before)?)));
                             entries.iter().filter_map(left).collect()
@@ -235,7 +236,7 @@ impl Engine {
         }
         let mut missing = ids.to_vec();
         if is_archived {
-            // Where it has been copied, the archive has the last word.
+            // A record that has been copied counts as it is in the archive.
             let found = records::lock(database, zone, Place::Archive, student, ids)?;
             missing.retain(|id| !found.iter().any(|record| record.review.question_id == *id));
             states.extend(found);

@@ -151,7 +151,7 @@ impl Engine {
         Ok(lacking.is_empty())
     }
 
-    /// Separates submissions that the database has, or that no audit record can tell of, from those
+    /// Separates submissions that the database has, or may have without an audit record, from those
     /// that it lacks.
     fn told_apart(
         &self,

@@ -24,7 +24,7 @@ use crate::rules::registration::{Reached, Registration, Standing, challenge_of};
 use crate::servers::mariadb::outages;
 use crate::servers::mariadb::registrations::{self, JOURNAL};
 
-/// How long a process does without an unregistered run before it looks again.
+/// How long a process avoids an unregistered run before it looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(320);
 
 /// The run of a server that a process reaches: what MariaDB knows of it, and what must be done for
@@ -84,7 +84,7 @@ impl Engine {
     ) -> Result<Standing> {
         // A server that is known to be down gets a normal request with a short wait. One that hangs
         // delays no other requests.
-        let asked = if process.database.is_away() { &process.database } else { &process.look };
+        let asked = if process.database.is_down() { &process.database } else { &process.look };
         let found = asked.with(|database| run.look(database))?;
         run.remember(&run.registration(&found).challenge);
         let mut standing = run.standing(&found);

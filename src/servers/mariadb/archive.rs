@@ -25,7 +25,7 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_archive` (\
     '', \
     started_at_us BIGINT NOT NULL DEFAULT 0, finished_at_us BIGINT) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
-/// The row that every transaction that writes records locks.
+/// Makes the row that every transaction that writes records locks.
 pub const ROWS: &str = "INSERT IGNORE INTO `memora_archive` (season, step) VALUES ('', '')";
 
 /// The state of a season's archive.
@@ -33,7 +33,7 @@ pub const ROWS: &str = "INSERT IGNORE INTO `memora_archive` (season, step) VALUE
 pub struct Progress {
     /// The current step.
     pub step: Step,
-    /// How many records there are, as MariaDB estimates.
+    /// How many records there are, by MariaDB's estimate.
     pub total: u64,
     /// How many are in the archive.
     pub copied: u64,
@@ -41,14 +41,14 @@ pub struct Progress {
     pub verified: u64,
     /// The last key copied or compared.
     pub after: Key,
-    /// Unix microseconds.
+    /// When it began, Unix microseconds.
     pub started_at_us: i64,
-    /// Unix microseconds; `None` while it lasts.
+    /// When it ended, Unix microseconds; `None`: it has not.
     pub finished_at_us: Option<i64>,
 }
 
 impl Progress {
-    /// At the beginning of a step.
+    /// Begins a step.
     pub fn begin(&mut self, step: Step) {
         self.after = Key::default();
         match step {
@@ -187,7 +187,8 @@ pub fn forget(connection: &mut Conn, season: &str) -> Result<()> {
     run(connection, "DELETE FROM memora_archive WHERE season = ? AND season <> ''", (season,))
 }
 
-/// Forms that were opened before must be reloaded, because saving them would undo this.
+/// Sets the season's archive status. It also changes `modified`, so that forms opened before must
+/// be reloaded: saving one would undo this.
 fn tell_season(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -243,9 +244,9 @@ pub fn columns(connection: &mut Conn) -> Result<Vec<String>> {
 
 /// The statements that copy and compare the records of one season.
 pub struct Move {
-    /// Copies a range of which the archive has no record.
+    /// Copies a range if the archive has none of its records.
     copy: String,
-    /// Its end if the archive has some of them.
+    /// What follows if the archive has some of them.
     over_others: String,
     compare: String,
 }
@@ -260,8 +261,8 @@ impl Move {
         };
         let archive = format!("`{}`", ARCHIVE.table);
         let is_key = |name: &str| ARCHIVE.primary_key.iter().any(|key| name == format!("`{key}`"));
-        // A late answer that was written to the archive itself stays; `answered_at_us` is compared
-        // last of all.
+        // A late answer that was written to the archive itself stays. `answered_at_us` is assigned
+        // last, because the others compare it.
         let assignments: Vec<String> = quoted
             .iter()
             .filter(|name| !is_key(name) && *name != "`answered_at_us`")
@@ -318,7 +319,7 @@ impl Move {
         let mut params = vec![date_value_us(zone, seconds, rest)];
         params.extend(range.params());
         let copy = self.copy.replace("{range}", range.condition());
-        // Nearly always the archive has none of them yet, and the plain INSERT is cheaper.
+        // The archive nearly always has none of them yet, and the plain INSERT is cheaper.
         match run(connection, &copy, params.clone()) {
             Err(Error::Refused { code: DUPLICATE, .. }) => {
                 run(connection, &(copy + &self.over_others), params)
@@ -342,7 +343,7 @@ pub fn count(connection: &mut Conn, range: &KeyRange) -> Result<u64> {
     Ok(row(connection, &sql, range.params())?.unwrap_or(0))
 }
 
-/// How many records a season has, as MariaDB estimates.
+/// How many records a season has, by MariaDB's estimate.
 pub fn estimated_rows(connection: &mut Conn, season: &str) -> Result<u64> {
     let sql = "SELECT TABLE_ROWS FROM information_schema.PARTITIONS \
         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME = ?";

@@ -25,7 +25,7 @@ pub struct Audit<'a> {
     pub answers: usize,
     /// Time of the answers, Unix microseconds.
     pub answered_at_us: i64,
-    /// Time of this writing, Unix microseconds.
+    /// When it is written, Unix microseconds.
     pub persisted_at_us: i64,
     /// SHA-256 over the acknowledged states, hexadecimal.
     pub checksum: String,
@@ -44,7 +44,7 @@ pub const ADD_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
     ADD COLUMN IF NOT EXISTS `_answer_log` BLOB INVISIBLE, \
     ADD COLUMN IF NOT EXISTS `_told` VARCHAR(255) INVISIBLE, \
     ADD COLUMN IF NOT EXISTS `_replaced` BLOB INVISIBLE";
-/// For apps that keep their DocTypes.
+/// For apps that keep their DocTypes after memora is removed.
 pub const DROP_COLUMNS: &str = "ALTER TABLE `tabMemory Review Audit` \
     DROP COLUMN IF EXISTS `_answer_log`, DROP COLUMN IF EXISTS `_told`, \
     DROP COLUMN IF EXISTS `_replaced`";
@@ -84,7 +84,7 @@ pub fn sent(connection: &mut Conn, token: &str) -> Result<(Option<Sent>, bool)> 
     Ok((name.map(|_| Sent { season, told }), waits))
 }
 
-/// The submissions that have been written: they have audit records.
+/// Those of some submissions that have been written: they have audit records.
 pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>> {
     let mut names = HashSet::new();
     for tokens in tokens.chunks(MOST_IN_A_LIST) {
@@ -100,8 +100,8 @@ pub fn audited(connection: &mut Conn, tokens: &[&str]) -> Result<HashSet<String>
 /// A submission's time, as MariaDB has it, and its job id.
 pub type AuditPlace = (String, String);
 
-/// The students who submitted answers of a season after a time, in Unix microseconds, and before a
-/// submission, latest first: each with the place of the submission.
+/// The students who submitted answers of a season since a time, in Unix microseconds, latest first,
+/// each with the place of the submission; with `before`, those from before that submission.
 pub fn submitted_since(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -125,8 +125,8 @@ pub fn submitted_since(
 /// Writes audit records.
 ///
 /// # Errors
-/// [`Error::Refused`] with the code [`super::errors::DUPLICATE`]: the record exists, so the
-/// submission has been written.
+/// [`crate::error::Error::Refused`] with the code [`super::errors::DUPLICATE`]: the record exists,
+/// so the submission has been written.
 pub fn audit(connection: &mut Conn, writing: Writing<'_>, audits: &[Audit<'_>]) -> Result<()> {
     let date = |microseconds| {
         let (seconds, rest) = split(microseconds);
@@ -178,7 +178,7 @@ pub struct Undoable {
     pub log: Vec<u8>,
 }
 
-/// A submission that was written.
+/// What is needed to undo a submission; `None`: it has not been written.
 pub fn undoable(connection: &mut Conn, token: &str) -> Result<Option<Undoable>> {
     let sql = "SELECT COALESCE(season, ''), _told, _replaced, \
         COALESCE(_answer_log, '') FROM `tabMemory Review Audit` WHERE name = ?";
@@ -205,19 +205,19 @@ pub struct Logged {
     pub season: String,
     /// The log.
     pub log: Vec<u8>,
-    /// It was undone.
+    /// Whether it was undone.
     pub is_undone: bool,
 }
 
-/// The place of a player's submission.
+/// The place of a player's submission, if it has been written.
 pub fn place_of(connection: &mut Conn, player: &str, job_id: &str) -> Result<Option<AuditPlace>> {
     let sql = "SELECT CAST(answered_at AS CHAR), name FROM `tabMemory Review Audit` \
         WHERE name = ? AND player = ?";
     row(connection, sql, (job_id, player))
 }
 
-/// Some submissions of a student with logs, of one season or of all, in the order in which they
-/// were taken: after one of them, and not before a time in Unix microseconds.
+/// Up to `most` of a student's submissions that have logs, of one season or of all, in the order in
+/// which they were taken: after one of them, and since a time in Unix microseconds.
 pub fn logs(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -226,7 +226,7 @@ pub fn logs(
     most: usize,
 ) -> Result<Vec<Logged>> {
     let mut params: Vec<Value> = vec![player.into(), player.into()];
-    // The index takes `é` for `E`.
+    // The index treats `é` as `E`.
     let mut conditions = "player = ? AND BINARY player = ?".to_owned();
     if let Some(season) = season {
         conditions.push_str(" AND season = ? AND BINARY season = ?");
@@ -268,7 +268,7 @@ pub fn outcome(connection: &mut Conn, player: &str, job_id: &str) -> Result<Opti
         connection,
         "SELECT 1 FROM `tabPoison Review` \
          WHERE name >= ? AND name < ? AND player = ? AND replayed_at IS NULL LIMIT 1",
-        // All names that begin with the job id and a hyphen: a full stop comes next after it.
+        // All names that begin with the job id and a hyphen: a full stop is the next character.
         (format!("{job_id}-"), format!("{job_id}."), player),
     )?;
     if poisoned.is_some() {

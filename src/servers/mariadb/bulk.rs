@@ -17,8 +17,8 @@ const ROWS_TOGETHER: usize = 100;
 pub struct Writing<'a> {
     /// The time zone of their dates.
     pub zone: &'a SiteZone,
-    /// Without the bulk protocol: over TLS, the client does not tell MariaDB that it knows it, and
-    /// would use it anyway, and be refused (mysql 28.0.4, `do_ssl_request`).
+    /// If so, the bulk protocol is not used: over TLS, the client does not announce it to MariaDB,
+    /// uses it anyway, and is refused (mysql 28.0.4, `do_ssl_request`).
     pub is_over_tls: bool,
 }
 
@@ -35,7 +35,7 @@ pub struct Insert<'a> {
 }
 
 impl Insert<'_> {
-    /// Inserts rows with MariaDB's bulk protocol, or many in a statement where it cannot be used.
+    /// Inserts rows with MariaDB's bulk protocol, or many in one statement if it cannot be used.
     pub fn run(
         &self,
         connection: &mut Conn,

@@ -13,7 +13,7 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_check` (\
 /// The row, which is never removed.
 pub const ROW: &str = "INSERT IGNORE INTO `memora_check` (id, checks) VALUES (1, 0)";
 
-/// How many checks there were.
+/// How many checks there have been.
 pub fn count(connection: &mut Conn) -> Result<u64> {
     Ok(row(connection, "SELECT checks FROM `memora_check` WHERE id = 1", ())?.unwrap_or(0))
 }

@@ -11,7 +11,7 @@ use crate::progress::OnProgress;
 /// Records that one statement reads.
 const ROWS: usize = 2_000;
 
-/// Whether a record has no season. A table with its primary key has none.
+/// Whether any record has no season. A table with its primary key has no such record.
 pub fn lacks_season(connection: &mut Conn, shape: &Shape) -> Result<bool> {
     if shape.has_primary_key(connection)? {
         return Ok(false);
@@ -20,7 +20,7 @@ pub fn lacks_season(connection: &mut Conn, shape: &Shape) -> Result<bool> {
     Ok(row::<u8>(connection, &sql, ())?.is_some())
 }
 
-/// Gives records without a season this one. Returns how many there were.
+/// Gives this season to records that have none. Returns how many there were.
 pub fn give_season(
     connection: &mut Conn,
     shape: &Shape,

@@ -17,13 +17,13 @@ use crate::servers::host::{BRIEFLY, Host};
 use crate::servers::pool::{Connect, reply_patience};
 use crate::servers::tls::advice;
 
-/// The shortest time for connecting, long enough for one lost packet.
+/// The shortest limit on connecting, long enough for one lost packet.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// The share of students' patience that connecting may take, if that is longer.
+/// The share of students' patience that connecting may take, if that is more.
 const CONNECT_SHARE: f64 = 0.4;
 
-/// The client's words for a way to sign in that it does not know, and what to do.
+/// The client's words for a way to sign in that it does not know, and the advice.
 const UNKNOWN_SIGN_IN: &str = "authentication p";
 const SIGN_IN: &str = ": let db_user sign in with mysql_native_password";
 
@@ -43,9 +43,9 @@ pub struct DatabaseServer {
     is_over_tls: bool,
     /// How long students wait for the server.
     of_students: Duration,
-    /// The statements that each connection begins with.
+    /// The statements with which each connection begins.
     session: Vec<String>,
-    /// How long a call waits for it.
+    /// How long a call waits for the server.
     timeout: Duration,
 }
 
@@ -63,7 +63,7 @@ pub struct DatabaseAddress<'a> {
     pub name: &'a str,
     /// How long students wait for each reply.
     pub patience: Duration,
-    /// None: without TLS.
+    /// `None`: without TLS.
     pub tls: Option<SslOpts>,
 }
 
@@ -113,7 +113,7 @@ impl DatabaseServer {
                 row_wait.as_secs(),
                 table_wait.as_secs()
             ),
-            // Locks rows only, no gaps between them; each statement sees what is committed.
+            // Locks only rows, not the gaps between them; each statement sees what is committed.
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
         ];
         let host = address.socket.is_none().then(|| Arc::clone(&address.host));

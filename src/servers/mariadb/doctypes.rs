@@ -17,7 +17,7 @@ enum Kind {
     Number,
     /// Microseconds.
     BigNumber,
-    /// With at least four places.
+    /// With at least four decimal places.
     Decimal,
     Moment,
     Date,
@@ -95,7 +95,7 @@ const SEASON: Fields = &[
     ("archive_status", Kind::Text),
 ];
 
-/// Each table, and its fields besides those that every DocType has.
+/// Each table, and its fields other than those that every DocType has.
 const NEEDED: [(&str, &[Fields]); 8] = [
     (LIVE.table, &[RECORD]),
     (ARCHIVE.table, &[RECORD, ARCHIVED]),

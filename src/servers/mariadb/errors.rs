@@ -20,7 +20,8 @@ const NOT_COMMITTED: u16 = 1180;
 const NO_SAVEPOINT: u16 = 1305;
 /// MariaDB's number for a node of Galera that has lost the others. It keeps its connections.
 const NOT_READY: u16 = 1047;
-/// Numbers for a statement or a connection that was killed, or a server that is stopping.
+/// Numbers for a statement or a connection that was killed, a server that is stopping, or a table
+/// that is newer than the transaction's snapshot.
 const ENDED: [u16; 4] = [1317, 1053, 1927, 1412];
 /// MariaDB's number for a record that has changed since the transaction's snapshot
 /// (`innodb_snapshot_isolation`).
@@ -60,7 +61,7 @@ impl Error {
     }
 }
 
-/// Whether an error means that another transaction conflicted, and nothing was done.
+/// Whether an error means that a transaction conflicted with another, and nothing of it was done.
 pub fn is_contention(error: &Error) -> bool {
     matches!(
         error,
@@ -74,7 +75,7 @@ pub fn contention_if_undone(error: Error) -> Error {
     match error {
         Error::Refused { server: Server::Database, code: NO_SAVEPOINT, .. } => Error::Refused {
             server: Server::Database,
-            cause: "the server undid a transaction by itself".to_owned(),
+            cause: "the server rolled back the transaction".to_owned(),
             code: DEADLOCK,
             is_transient: true,
         },
@@ -94,7 +95,7 @@ pub fn is_locked_out(error: &Error) -> bool {
     )
 }
 
-/// Whether an error means that the statement was killed: it may be tried again.
+/// Whether an error means that the statement was ended, and may be tried again.
 pub fn is_ended(error: &Error) -> bool {
     matches!(error, Error::Refused { server: Server::Database, code, .. } if ENDED.contains(code))
 }
@@ -104,8 +105,8 @@ pub fn is_read_only(code: u16) -> bool {
     READ_ONLY.contains(&code)
 }
 
-/// Whether the server takes no writes: a number, as part of another statement. Newer versions
-/// return a name where older ones return a number.
+/// Whether the server takes no writes, 1 or 0, as part of another statement. Newer versions have a
+/// name where older ones have a number.
 pub const IS_READ_ONLY: &str = "CONCAT(@@GLOBAL.read_only) NOT IN ('0', 'OFF')";
 
 /// Leaves a server that takes no writes: another one replaced it, and this one may lack its latest
@@ -121,7 +122,7 @@ pub fn leave_if_read_only(is_read_only: bool) -> Result<()> {
     })
 }
 
-/// The numbers of errors that the data itself always causes: NULL in a NOT NULL column, out of
+/// The numbers of errors that are always due to the data itself: NULL in a NOT NULL column, out of
 /// range, not a date, not text, too long, no partition, a CHECK, a foreign key, a trigger.
 const DATA_ERRORS: [u16; 13] =
     [1048, 1264, 1265, 1292, 1300, 1366, 1367, 1406, 1411, 1452, 1526, 1644, 4025];

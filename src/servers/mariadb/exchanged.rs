@@ -60,7 +60,7 @@ pub fn make(connection: &mut Conn, purpose: Purpose) -> Result<String> {
     Ok(name)
 }
 
-/// All that there are.
+/// All such tables.
 pub fn all(connection: &mut Conn) -> Result<Vec<Exchanged>> {
     let mut all = Vec::new();
     for purpose in Purpose::ALL {
@@ -79,14 +79,14 @@ pub fn all(connection: &mut Conn) -> Result<Vec<Exchanged>> {
     Ok(all)
 }
 
-/// Drops those that exist.
+/// Drops those of the named tables that exist.
 pub fn drop<'a>(connection: &mut Conn, names: impl IntoIterator<Item = &'a str>) -> Result<()> {
     names
         .into_iter()
         .try_for_each(|name| run_text(connection, &format!("DROP TABLE IF EXISTS {name}")))
 }
 
-/// Whether one has rows. False also if it does not exist.
+/// Whether a table has rows. False also if it does not exist.
 pub fn has_rows(connection: &mut Conn, name: &str) -> Result<bool> {
     match row::<u8>(connection, &format!("SELECT 1 FROM {name} LIMIT 1"), ()) {
         Err(Error::Refused { code: NO_SUCH_TABLE, .. }) => Ok(false),

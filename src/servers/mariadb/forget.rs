@@ -12,10 +12,11 @@ use crate::error::Result;
 
 /// Rows that are removed in one transaction.
 const ROWS: u64 = 1_000;
-/// In Frappe's tables: found by the index, which takes `é` for `E`, then exactly.
+/// A condition for Frappe's tables: the index, which treats `é` as `E`, then the exact name.
 const OF_PLAYER: &str = "player = ? AND BINARY player = ?";
 
-/// All seasons, and any others of which the student has records.
+/// All seasons, and those without a document that have records of the student or are in the
+/// archive.
 pub fn seasons(connection: &mut Conn, player: &str) -> Result<BTreeSet<String>> {
     let mut found: BTreeSet<String> = seasons::names(connection)?.into_iter().collect();
     let sql = format!("SELECT DISTINCT season FROM `{}` WHERE player = ?", LIVE.table);
@@ -85,7 +86,8 @@ pub fn remove_records(connection: &mut Conn, player: &str, season: &str) -> Resu
     Ok((remove(connection, LIVE.table)?, remove(connection, ARCHIVE.table)?))
 }
 
-/// Removes the student's Poison Reviews. Waits for a replay that is processing one of them.
+/// Removes the student's Poison Reviews, and returns how many. Waits for a replay that is
+/// processing one of them.
 pub fn remove_poison(connection: &mut Conn, player: &str) -> Result<u64> {
     remove_all(
         connection,
@@ -94,8 +96,8 @@ pub fn remove_poison(connection: &mut Conn, player: &str) -> Result<u64> {
     )
 }
 
-/// Removes the student's audit records, and other rows with the name. Returns how many audit
-/// records.
+/// Removes the student's audit records, and other rows with their name. Returns how many audit
+/// records there were.
 pub fn remove_traces(connection: &mut Conn, player: &str) -> Result<u64> {
     let sql = format!("DELETE FROM `tabMemory Review Audit` WHERE {OF_PLAYER} LIMIT {ROWS}");
     let audits = remove_all(connection, &sql, &[player.into(), player.into()])?;

@@ -1,5 +1,5 @@
 //! `memora_journal`: entries that the journal's Redis could not take, until the drain writes them.
-//! Calls only insert, so none waits for another's lock.
+//! Students' calls only insert, so none waits for another's lock.
 
 use std::time::Duration;
 
@@ -120,7 +120,7 @@ pub fn of_student(connection: &mut Conn, player: &str, season: &str) -> Result<V
 
 /// The entries of some students, in all seasons.
 pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableEntry>> {
-    // Almost always the table is empty, which is quick to check.
+    // The table is almost always empty, which is quick to check.
     if players.is_empty() || !has_any(connection)? {
         return Ok(Vec::new());
     }
@@ -132,8 +132,8 @@ pub fn of_students(connection: &mut Conn, players: &[&str]) -> Result<Vec<TableE
     Ok(rows::<Row>(connection, &sql, params)?.into_iter().map(table_entry).collect())
 }
 
-/// Waits for transactions that are keeping entries of a student: their ids may be lower than others
-/// that were seen.
+/// Waits for transactions that are keeping entries of a student: their ids may be lower than some
+/// that were already seen.
 pub fn wait_for_others(connection: &mut Conn, player: &str, season: &str) -> Result<()> {
     let sql = "SELECT id FROM `memora_journal` WHERE player = ? AND season = ? LOCK IN SHARE MODE";
     rows::<i64>(connection, sql, (player, season)).map(drop)
@@ -164,7 +164,7 @@ pub struct Begun {
 }
 
 /// As [`is_settled`], and whether anything may be hidden from the student: in one statement,
-/// because mostly nothing is.
+/// because usually nothing is.
 pub fn begin(connection: &mut Conn, student: (&str, &str), written: &[&str]) -> Result<Begun> {
     let (condition, mut params) = settled(student, written);
     params.push(student.0.into());
@@ -201,7 +201,7 @@ pub fn after(connection: &mut Conn, id: i64, most: usize) -> Result<Vec<TableEnt
     Ok(rows::<Row>(connection, &sql, (id, most))?.into_iter().map(table_entry).collect())
 }
 
-/// Whether an entry of a student is kept. It leaves a server that takes no writes.
+/// Whether an entry of a student is kept. Leaves a server that takes no writes.
 pub fn is_waiting(connection: &mut Conn, player: &str, token: &str) -> Result<bool> {
     let condition = "EXISTS (SELECT 1 FROM `memora_journal` WHERE token = ? AND player = ?)";
     ask_writable(connection, condition, (token, player))
@@ -245,11 +245,11 @@ pub struct MetRun {
     pub run_id: String,
     /// The newest id that its stream had given then.
     pub last_id: String,
-    /// How long ago the drain last met something new, in microseconds.
+    /// How long ago the drain last met another run or a newer id, in microseconds.
     pub age_us: i64,
 }
 
-/// Notes that the journal may have lost what it took in this many last microseconds.
+/// Notes that the journal may have lost what it took in the last `since_us` microseconds.
 pub fn note_loss(connection: &mut Conn, since_us: i64) -> Result<()> {
     let sql = format!(
         "UPDATE `memora_journal_run` SET lost_from_us = {NOW_US} - ?, lost_until_us = {NOW_US} \
@@ -273,7 +273,8 @@ pub fn last_run(connection: &mut Conn) -> Result<Option<MetRun>> {
     Ok(found.map(|(run_id, last_id, age_us)| MetRun { run_id, last_id, age_us }))
 }
 
-/// Remembers a run. Returns false if another process already did.
+/// Remembers a run, in place of the `known` one. True: this call replaced it. False: another
+/// process did, or none was known.
 pub fn remember_run(
     connection: &mut Conn,
     known: Option<&MetRun>,

@@ -1,4 +1,4 @@
-//! Walks the records of one season in the order of their key, some thousand at a time.
+//! Walks the records of one season in the order of their key, some thousands at a time.
 
 use mysql::{Conn, Value};
 
@@ -59,7 +59,7 @@ pub struct KeyRange {
 }
 
 impl KeyRange {
-    /// The next range: of this many records, or of all that are left if there are fewer.
+    /// The next range, of `rows` records, or of all that are left if there are fewer.
     pub fn next(
         connection: &mut Conn,
         place: Place,

@@ -14,12 +14,12 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_safe_mode_read` (\
     read_at_us BIGINT NOT NULL, player VARCHAR(140) NOT NULL, \
     KEY (read_at_us), KEY (player)) ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
-/// The primary key that older versions made it without. Replicas and nodes of Galera, which are
-/// sent rows, find them by it.
+/// Adds the primary key, which older versions lacked. Replicas and nodes of Galera, which are sent
+/// rows, find them by it.
 pub const KEY: &str = "ALTER TABLE `memora_safe_mode_read` ADD COLUMN IF NOT EXISTS \
     id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY FIRST";
 
-/// Reserves one read. `Some`: there is no room, and the read must wait this many microseconds.
+/// Reserves one read. `Some`: there is none now, and the read must wait this many microseconds.
 ///
 /// All processes take turns by locking the row of the cache's outage: one row of a primary key, so
 /// that no lock covers other rows.

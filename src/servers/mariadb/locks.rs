@@ -6,8 +6,8 @@
 //! waits for that row. It is released when the connection ends for any reason, or when the other
 //! nodes exclude its node.
 //!
-//! The rows exist before: if one were inserted and rolled back, a waiting process would get a gap
-//! lock, which blocks other inserts.
+//! The row must exist before: if it were inserted and rolled back, a waiting process would get a
+//! gap lock, which blocks other inserts.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use super::transaction::{in_transaction_again, set_lock_wait};
 use crate::error::{Error, Result, Server};
 use crate::servers::pool::Connect;
 
-/// A row for each lock that was ever taken.
+/// A row for each lock that was ever taken on Galera.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_lock` (\
     name VARCHAR(255) NOT NULL PRIMARY KEY, taken BIGINT NOT NULL DEFAULT 0) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
@@ -30,8 +30,8 @@ const BEGIN: &str = "SET SESSION wsrep_trx_fragment_unit = 'statements', \
     wsrep_trx_fragment_size = 1, autocommit = 0, idle_transaction_timeout = 0, \
     wait_timeout = 604800; START TRANSACTION";
 const TAKE: &str = "UPDATE memora_lock SET taken = taken + 1 WHERE name = ?";
-/// A node that rolls back the transaction, because it was without the others for a while, may not
-/// report it. The savepoint is lost with it.
+/// A node that rolls back the transaction, because it was cut off from the others for a while, may
+/// not report it. The savepoint is lost with the transaction.
 const MARK: &str = "SAVEPOINT memora";
 const CHECK: &str = "RELEASE SAVEPOINT memora; SAVEPOINT memora";
 /// The pause before the next try, after a conflict with another process.
@@ -41,7 +41,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// together.
 #[must_use]
 pub struct Held {
-    /// Holds the lock if there are nodes. Otherwise the connection that took it does.
+    /// On Galera, holds the lock. Elsewhere the connection that took it does.
     row: Option<Conn>,
 }
 
@@ -62,7 +62,7 @@ impl Held {
         Ok(taken.then_some(Held { row: None }))
     }
 
-    /// Releases a row, so that another connection can lock it.
+    /// Releases the lock on Galera, so that another connection can take it.
     pub fn release(&mut self) {
         self.row = None;
     }
@@ -85,7 +85,7 @@ impl Held {
     }
 }
 
-/// Whether any connection has a lock of this site.
+/// Whether any connection has this lock of the site.
 pub fn is_locked(connection: &mut Conn, name: &str) -> Result<bool> {
     if !is_node(connection)? {
         let sql = "SELECT IS_FREE_LOCK(CONCAT('memora-', ?, '|', DATABASE()))";
@@ -126,7 +126,7 @@ fn take_row(server: &DatabaseServer, name: &str, seconds: u32) -> Result<Option<
                 return Ok(Some(connection));
             }
             Err(error) if is_locked_out(&error) => return Ok(None),
-            // Two processes came at once; this transaction was rolled back.
+            // Two processes tried at once; this transaction was rolled back.
             Err(error) if is_contention(&error) => {
                 if began.elapsed() > Duration::from_secs(seconds.into()) + PAUSE {
                     return Ok(None);

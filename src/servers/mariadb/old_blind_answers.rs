@@ -27,7 +27,7 @@ pub fn remove(connection: &mut Conn, player: &str, season: &str) -> Result<()> {
     )
 }
 
-/// Removes records that did not exist before.
+/// Removes a student's records of these questions.
 pub fn remove_records(
     connection: &mut Conn,
     player: &str,

@@ -10,7 +10,7 @@ use crate::error::{Result, Server};
 /// outage counts once.
 const QUIET_US: i64 = 5_000_000;
 
-/// A row for each Redis.
+/// A row for each Redis, and for each other condition.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_outage` (\
     server VARCHAR(16) NOT NULL PRIMARY KEY, is_open TINYINT NOT NULL DEFAULT 0, \
     began_at_us BIGINT NOT NULL DEFAULT 0, seen_at_us BIGINT NOT NULL DEFAULT 0) \
@@ -29,7 +29,7 @@ pub fn of_several(server: Server) -> &'static str {
     if server == Server::Cache { "caches" } else { "journals" }
 }
 
-/// The server's clock, Unix microseconds.
+/// The server's clock in SQL, Unix microseconds.
 pub const NOW_US: &str = "CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)";
 
 /// The current Unix time in microseconds by the server's clock, which all hosts share.
@@ -37,14 +37,14 @@ pub fn now_us(connection: &mut Conn) -> Result<i64> {
     Ok(row(connection, &format!("SELECT {NOW_US}"), ())?.unwrap_or(0))
 }
 
-/// The outcome of a try to end an outage.
+/// The outcome of trying to end an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// This call ended it. It lasted this many seconds.
     Ended(u64),
     /// Another process ended it, or there was none.
     NoOutage,
-    /// A process has just seen it.
+    /// A process saw it less than five seconds ago.
     TooEarly,
 }
 

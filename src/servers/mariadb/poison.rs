@@ -59,7 +59,7 @@ pub fn set_aside(
     run(connection, sql, params)
 }
 
-/// Names of records that wait for an administrator, after `after`.
+/// Names of records that wait for an administrator, in order, from the first after `after`.
 pub fn waiting(connection: &mut Conn, after: &str, most: usize) -> Result<Vec<String>> {
     let sql = "SELECT name FROM `tabPoison Review` \
         WHERE replayed_at IS NULL AND dismissed_at IS NULL AND name > ? ORDER BY name LIMIT ?";
@@ -81,7 +81,7 @@ pub fn known(connection: &mut Conn, player: &str, season: &str) -> Result<(bool,
     Ok(row(connection, sql, (player, player, season, season))?.unwrap_or_default())
 }
 
-/// The questions of a student with records that were not replayed.
+/// The questions of a student whose records were set aside and not replayed.
 pub fn questions(connection: &mut Conn, player: &str, season: &str) -> Result<HashSet<String>> {
     let sql = "SELECT COALESCE(question_id, '') FROM `tabPoison Review` \
         WHERE player = ? AND season = ? AND replayed_at IS NULL";

@@ -13,10 +13,10 @@ use crate::rules::review::Review;
 pub const COLUMNS: &str = "question_id, stability, next_review_date, last_review_date, \
     answered_at_us, subject, topic, memory_stability, memory_difficulty, lapses";
 
-/// Answers are written in the student's name.
+/// Whether an edit changed a record last: answers are written in the student's name.
 pub const IS_EDITED: &str = "COALESCE(modified_by, '') <> player";
 
-/// Clocks go back by less than this, in seconds.
+/// Clocks are set back by less than this, in seconds.
 const SECOND_TIME: i64 = 3 * 3600;
 
 /// A row of [`COLUMNS`].
@@ -60,8 +60,8 @@ pub fn review(zone: &SiteZone, row: Row) -> Review {
     let (.., stability, difficulty, lapses) = row;
     let answered_at_us = answered_at_us.unwrap_or(0);
     let answered = answered_at_us.div_euclid(1_000_000);
-    // When clocks go back, a date of the second hour is read as one of the first; the answer's own
-    // time decides.
+    // When clocks are set back, a date in the repeated hour is read as its first occurrence; the
+    // answer's own time decides.
     let is_second_time = |last: i64| {
         last != answered
             && (last - answered).abs() < SECOND_TIME

@@ -72,7 +72,7 @@ impl<'c> Scan<'c> {
         Ok(scan)
     }
 
-    /// The next student, with all their records.
+    /// The next student with all their records; `None`: there are no more.
     pub fn next_student(&mut self) -> Result<Option<(String, Vec<Review>)>> {
         let Some((player, first)) = self.next.take() else { return Ok(None) };
         let mut reviews = vec![first];
@@ -136,7 +136,8 @@ pub fn lock(
     Ok(rows(connection, &sql, params)?.into_iter().map(|row| record(zone, row)).collect())
 }
 
-/// All records of a student in a season, with what is needed to apply answers to them.
+/// All records of a student in a season, with what is needed to apply answers to them. Empty if the
+/// season is archived or being archived.
 pub fn standing(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -176,7 +177,7 @@ pub fn ahead(connection: &mut Conn, order: i64, most: usize) -> Result<Vec<Ahead
     Ok(found.into_iter().map(ahead).collect())
 }
 
-/// Changes records to another order, if they still have their old one. Returns how many.
+/// Gives records this order, if they still have their own. Returns how many were changed.
 pub fn put_back(connection: &mut Conn, records: &[Ahead], order: i64) -> Result<u64> {
     let sql = format!(
         "UPDATE `{}` SET answered_at_us = ? \
@@ -244,8 +245,7 @@ impl NewState<'_> {
     }
 }
 
-/// What a state was computed from, as [`upsert_expecting`] wants it: the order, or that there was
-/// no record.
+/// In place of an order, for [`upsert_expecting`]: the state was computed without a record.
 pub const NO_RECORD: i64 = -1;
 
 const STATE_COLUMNS: &str = "name, creation, modified, player, modified_by, owner, season, \
@@ -263,8 +263,8 @@ const CHANGED: &str = "modified = VALUES(modified), modified_by = VALUES(modifie
     memory_stability = VALUES(memory_stability), memory_difficulty = VALUES(memory_difficulty), \
     lapses = VALUES(lapses)";
 
-/// Writes states with MariaDB's bulk protocol over existing records, which the caller has locked.
-/// Sort them by their key first, so that the table is written in its own order.
+/// Inserts states, or overwrites existing records, which the caller has locked. Sort them by their
+/// key first, so that the table is written in its own order.
 pub fn upsert(
     connection: &mut Conn,
     writing: Writing<'_>,
@@ -277,7 +277,7 @@ pub fn upsert(
     let update = format!("ON DUPLICATE KEY UPDATE stability = VALUES(stability), {CHANGED}");
     let (more, value) = match place {
         Place::Live => ("", ""),
-        // Archived at the time of the answer, which came after its season's end.
+        // A late answer is archived as of the time at which it was given.
         Place::Archive => (", archived_at", ", creation"),
     };
     let into = format!("INSERT INTO `{}` ({STATE_COLUMNS}{more})", place.shape().table);
@@ -301,7 +301,8 @@ pub fn upsert_expecting(
     if states.is_empty() {
         return Ok(());
     }
-    // The bulk protocol does not tell which rows were changed. A column that may not be NULL does.
+    // The bulk protocol does not report which rows were changed, but NULL in a NOT NULL column
+    // fails.
     let update = format!(
         "ON DUPLICATE KEY UPDATE \
          stability = IF(COALESCE(answered_at_us, 0) = ?, VALUES(stability), NULL), {CHANGED}"
@@ -322,7 +323,7 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
     let review = state.review;
     // An order can be ahead of the clock.
     let (seconds, microseconds) = split(review.answered_at_us.min(now_us));
-    // As text: to convert a `DOUBLE` to a `DECIMAL`, MariaDB prints it first.
+    // As text, because MariaDB converts a `DOUBLE` to a `DECIMAL` by printing it first.
     let (stability, difficulty) = review.memory.wholes_as_text();
     let mut values = Vec::with_capacity(15);
     values.extend([
@@ -344,8 +345,8 @@ fn state_values(zone: &SiteZone, names: &Names, now_us: i64, state: &NewState<'_
     values
 }
 
-/// The date of the last review. It keeps the microseconds of the student's own answer; Frappe's
-/// other dates have none.
+/// The date of the last review. It has the microseconds of the student's own answer; Frappe's other
+/// dates have none.
 pub fn last_review_value(zone: &SiteZone, review: &Review) -> Value {
     let (seconds, microseconds) = split(review.answered_at_us);
     match review.last_review {
@@ -361,7 +362,8 @@ pub fn split(microseconds: i64) -> (i64, u32) {
     (microseconds.div_euclid(1_000_000), rest)
 }
 
-/// Cuts a text to fit a column of Frappe's: such a text must never make a record fail.
+/// Cuts a text to the 140 characters of a column of Frappe's, so that no record fails because of
+/// it.
 pub fn cut(text: &str) -> String {
     text.chars().take(140).collect()
 }

@@ -18,15 +18,15 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_registration` (\
     NULL DEFAULT 0, defended_at_us BIGINT NOT NULL DEFAULT 0) ENGINE=InnoDB CHARACTER SET utf8mb4 \
     COLLATE utf8mb4_nopad_bin";
 
-/// Older versions knew only one earlier run.
+/// Older versions kept only one earlier run.
 pub const WIDEN: &str =
     "ALTER TABLE `memora_registration` MODIFY previous VARCHAR(1000) NOT NULL DEFAULT ''";
 
 /// The name of the journal.
 pub const JOURNAL: &str = "journal";
 
-/// The columns of a registration, `r` being its row: the run, the one before, the challenge,
-/// microseconds since it was made and since the last defence. An empty row where there is none.
+/// The columns of a registration, `r` being its row: the run, the runs before it, the challenge,
+/// microseconds since it was made, and since the last defence (-1: never).
 pub(super) fn columns() -> String {
     format!(
         "COALESCE(r.run_id, ''), COALESCE(r.previous, ''), COALESCE(r.challenge, ''), \
@@ -67,7 +67,7 @@ pub fn settle(
     })
 }
 
-/// Notes what is done for a run.
+/// Writes what a standing changes for a run.
 pub(super) fn note(
     connection: &mut Conn,
     name: &str,

@@ -17,7 +17,7 @@ pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS `memora_rename` (\
     NOT NULL) \
     ENGINE=InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_nopad_bin";
 
-/// A renaming.
+/// A rename.
 #[derive(Clone)]
 pub struct Rename {
     /// The name until now.
@@ -28,7 +28,7 @@ pub struct Rename {
     pub age_us: i64,
 }
 
-/// Notes a renaming that has not been committed yet.
+/// Notes a rename that has not been committed yet.
 pub fn note(connection: &mut Conn, old: &str, new: &str) -> Result<()> {
     let sql = format!(
         "INSERT INTO `memora_rename` (old_name, new_name, noted_at_us) VALUES (?, ?, {NOW_US}) \
@@ -50,8 +50,8 @@ pub fn forget(connection: &mut Conn, rename: &Rename) -> Result<()> {
     run(connection, sql, (&rename.old, &rename.new))
 }
 
-/// Changes a season's records to the student's new name. Of two records of a question, the newer
-/// one stays. Returns how many there were.
+/// Gives a season's records the student's new name. Of two records of a question, the newer one
+/// stays. Returns how many had the old name.
 pub fn move_records(
     connection: &mut Conn,
     shape: &Shape,
@@ -71,7 +71,7 @@ pub fn move_records(
         }
     }
     params.extend([Value::from(&rename.old), season.into()]);
-    // `answered_at_us` is compared last of all.
+    // `answered_at_us` is assigned last, because the others compare it.
     let newer =
         format!("COALESCE(VALUES(answered_at_us), 0) > COALESCE(`{table}`.answered_at_us, 0)");
     let is_changed =
@@ -109,7 +109,7 @@ pub fn move_records(
     })
 }
 
-/// Gives audit records, Poison Reviews and suspended questions the student's new name.
+/// Gives audit records, Poison Reviews, and retired and suspended questions the user's new name.
 pub fn move_traces(connection: &mut Conn, rename: &Rename) -> Result<()> {
     let audits = "UPDATE `tabMemory Review Audit` SET owner = IF(owner = player, ?, owner), \
         modified_by = IF(modified_by = player, ?, modified_by), player = ? WHERE player = ?";

@@ -52,8 +52,7 @@ pub fn flagging_from(
     })
 }
 
-/// Flags the records of a range that were archived before a moment (Unix seconds). Returns how
-/// many.
+/// Flags the records of a range that were archived before a time (Unix seconds). Returns how many.
 pub fn flag(
     connection: &mut Conn,
     zone: &SiteZone,
@@ -89,7 +88,8 @@ pub fn forget(connection: &mut Conn, season: &str) -> Result<()> {
     run(connection, "DELETE FROM memora_retention WHERE season = ?", (season,))
 }
 
-/// How many records a season, or the whole archive, has, as MariaDB estimates.
+/// How many records were in a season when it was archived, or, by MariaDB's estimate, how many are
+/// in the whole archive.
 pub fn estimated_rows(connection: &mut Conn, season: Option<&str>) -> Result<u64> {
     let of_all = "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() \
     AND TABLE_NAME = ?";

@@ -2,8 +2,7 @@
 //!
 //! A row for each question that was ever retired, and one without a question that has the version
 //! of the last change. A change locks that row first, so versions are committed in their order: a
-//! process that
-//! has seen one has seen all before it.
+//! process that has seen one has seen all before it.
 
 use mysql::{Conn, Value};
 
@@ -29,23 +28,23 @@ const NEXT_VERSION: &str = "INSERT INTO `memora_retired` (question_id, version, 
 pub const IS_NOT_RETIRED: &str = "NOT EXISTS (SELECT 1 FROM `memora_retired` r \
     WHERE r.question_id = `tabPlayer Memory Tracker`.question_id AND r.is_retired = 1)";
 
-/// A question that is retired, by whom, and since when in Unix seconds.
+/// A question that is retired.
 pub struct RetiredQuestion {
     /// The question.
     pub question_id: String,
-    /// The user.
+    /// The user who retired it.
     pub retired_by: String,
-    /// When.
+    /// When, Unix seconds.
     pub retired_at: i64,
 }
 
-/// The version of the last change.
+/// The version of the last change; 0: there was none.
 pub fn version(connection: &mut Conn) -> Result<u64> {
     let sql = "SELECT version FROM `memora_retired` WHERE question_id = ''";
     Ok(row(connection, sql, ())?.unwrap_or(0))
 }
 
-/// All that was ever retired.
+/// All questions that were ever retired.
 pub fn all(connection: &mut Conn) -> Result<Retired> {
     let sql = "SELECT question_id, version, is_retired FROM `memora_retired`";
     Ok(Retired::new(rows::<(String, u64, bool)>(connection, sql, ())?))
@@ -89,7 +88,7 @@ pub fn rename(connection: &mut Conn, old: &str, new: &str) -> Result<()> {
     run(connection, sql, (new, old))
 }
 
-/// Some of the questions that are retired, the last ones first, and how many there are.
+/// `most` of the questions that are retired, from `start` on, latest first, and how many there are.
 pub fn list(
     connection: &mut Conn,
     (start, most): (u64, u64),

@@ -2,11 +2,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The digits of a name: of the time, of the rows of this process, and of the process.
+/// How many digits of a name are for the time, the row, and the process.
 const WIDTHS: (usize, usize, usize) = (10, 5, 3);
 
-/// Names for new rows: they grow with time, so the index on them is filled at its end, and no two
-/// are alike.
+/// Names for new rows: no two are alike, and they grow with time, so that the index on them is
+/// filled at its end.
 pub(super) struct Names {
     /// A name without its middle.
     form: [u8; WIDTHS.0 + WIDTHS.1 + WIDTHS.2],
@@ -31,7 +31,7 @@ impl Names {
     }
 }
 
-/// Writes the last digits of a number, as many as there is room for.
+/// Writes the last digits of a number, as many as fit.
 fn base36(digits: &mut [u8], mut number: u64) {
     for digit in digits.iter_mut().rev() {
         let value = u8::try_from(number % 36).unwrap_or(0);

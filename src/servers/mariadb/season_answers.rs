@@ -27,16 +27,15 @@ pub struct Page {
     pub logs: Vec<SeasonLog>,
 }
 
-/// The log of a submission of one season whose answers count; NULL of any other, and of one that
-/// was
-/// undone ([`super::audits::mark_undone`]).
+/// The log of a submission of one season whose answers count; NULL for any other submission, and
+/// for one that was undone ([`super::audits::mark_undone`]).
 ///
 /// There is no index by season. So a statement reads some submissions of all seasons, and its cost
 /// does not depend on the season.
 const LOG: &str = "IF(season = ? AND BINARY season = ? AND COALESCE(_replaced <> '', 1), \
     _answer_log, NULL)";
 
-/// About how many submissions there are, of all seasons, as MariaDB estimates.
+/// How many submissions there are, of all seasons, by MariaDB's estimate.
 pub fn estimated_submissions(connection: &mut Conn) -> Result<u64> {
     let sql = "SELECT TABLE_ROWS FROM information_schema.TABLES \
         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = 'tabMemory Review Audit'";
@@ -50,7 +49,7 @@ pub fn next(connection: &mut Conn, season: &str, after: &AuditPlace, most: usize
     page(connection, season, (which, after), most)
 }
 
-/// The `most` submissions before a moment, as MariaDB has it, or before another submission; the
+/// The last `most` submissions before a moment, as MariaDB has it, or before another submission;
 /// newest first.
 pub fn newest(
     connection: &mut Conn,
@@ -63,7 +62,8 @@ pub fn newest(
     page(connection, season, (which, before), most)
 }
 
-/// The first `most` submissions of those on one side of a place, in an order.
+/// The first `most` submissions on one side of a place. `which` is the SQL that selects and orders
+/// them.
 fn page(
     connection: &mut Conn,
     season: &str,
@@ -106,7 +106,8 @@ pub fn questions_of_subjects(
     Ok(found)
 }
 
-/// How many questions each of some students has in a season, wherever its records are.
+/// How many questions some students have in a season, wherever its records are: a number for each
+/// student who has any, in no particular order.
 pub fn questions_of_each(
     connection: &mut Conn,
     season: &str,

@@ -7,7 +7,7 @@ use super::shape::LIVE;
 use super::statements::{placeholders, row, rows_of_text};
 use crate::error::Result;
 
-/// How many of the first `most` records a season has, and of how many students.
+/// How many records a season has, and of how many students, counting the first `most` at most.
 pub fn first_records(connection: &mut Conn, season: &str, most: u64) -> Result<(u64, u64)> {
     let records = Place::Live.records_of(season);
     let sql = format!(
@@ -17,8 +17,8 @@ pub fn first_records(connection: &mut Conn, season: &str, most: u64) -> Result<(
     Ok(rows_of_text(connection, &sql)?.pop().unwrap_or_default())
 }
 
-/// The first students of a season, up to `most`. One step in the key for each, however many records
-/// they have.
+/// The first students of a season, up to `most`. It takes one step in the key for each, however
+/// many records they have.
 pub fn first_students(connection: &mut Conn, season: &str, most: usize) -> Result<Vec<String>> {
     let records = Place::Live.records_of(season);
     let sql = format!("SELECT DISTINCT player FROM {records} LIMIT {most}");
@@ -34,7 +34,7 @@ pub fn records_of(connection: &mut Conn, season: &str, students: &[&str]) -> Res
     Ok(row(connection, &sql, params)?.unwrap_or(0))
 }
 
-/// Records and bytes of a season's partition, as MariaDB estimates; `None`: it has none.
+/// Records and bytes of a season's partition, by MariaDB's estimate; `None`: it has no partition.
 pub fn partition(connection: &mut Conn, season: &str) -> Result<Option<(u64, u64)>> {
     let sql = "SELECT TABLE_ROWS, DATA_LENGTH + INDEX_LENGTH FROM information_schema.PARTITIONS \
         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND PARTITION_NAME = ?";

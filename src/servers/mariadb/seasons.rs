@@ -33,14 +33,14 @@ pub fn named(connection: &mut Conn, season: &str) -> Result<Option<Season>> {
     Ok(found.filter(|found| found.name == season))
 }
 
-/// A season from a row of all columns: the DocType of another app may have none for ladders.
+/// A season from a row of all columns: another app's DocType may lack the one for ladders.
 fn season_of(mut row: Row) -> Option<Season> {
     let name: String = row.take_opt("name")?.ok()?;
     let uses_cache = row.take_opt("enable_redis")?.unwrap_or(false);
     let text: Option<String> =
         row.take_opt("scheduling").and_then(std::result::Result::ok).flatten();
     let scheduling = Scheduling::read(&text.unwrap_or_default()).unwrap_or_else(|error| {
-        log::error!("the ladders of {name} cannot be read, and it uses the default ones: {error}");
+        log::error!("the ladders of {name} cannot be read, so it uses the default ones: {error}");
         Scheduling::default()
     });
     Some(Season { name, uses_cache, scheduling })
@@ -51,7 +51,7 @@ pub fn names(connection: &mut Conn) -> Result<Vec<String>> {
     rows(connection, "SELECT name FROM `tabGame Subscription Season` ORDER BY name", ())
 }
 
-/// A User's name as Frappe has it. MariaDB ignores case and more; a name that differs by more than
+/// A User's name as Frappe has it. MariaDB ignores more than case; a name that differs by more than
 /// case is another user's.
 pub fn user_named(connection: &mut Conn, name: &str) -> Result<Option<String>> {
     let found: Option<String> =

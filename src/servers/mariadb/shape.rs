@@ -6,7 +6,7 @@ use mysql::Conn;
 use super::statements::{row, rows};
 use crate::error::{Error, Result};
 
-/// Compares bytes and does not ignore trailing spaces, as Redis does.
+/// Compares bytes, including trailing spaces, as Redis does.
 const COLLATION: &str = "utf8mb4_nopad_bin";
 const SAFE_MODE_INDEX: &str = "player_season_next_review_date";
 
@@ -67,8 +67,8 @@ impl Shape {
         if self.has_safe_mode_index && self.index_columns(connection, SAFE_MODE_INDEX)?.is_empty() {
             parts.push(format!("ADD KEY `{SAFE_MODE_INDEX}` (player, season, next_review_date)"));
         }
-        // Frappe's (15: modified, 16: creation). Every answer would also change them, and nothing
-        // reads them.
+        // Indexes of Frappe (15: modified, 16: creation). Every answer would also change them, and
+        // nothing reads them.
         for unused in ["modified", "creation"] {
             if !self.index_columns(connection, unused)?.is_empty() {
                 parts.push(format!("DROP KEY `{unused}`"));

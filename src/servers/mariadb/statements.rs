@@ -71,7 +71,7 @@ pub fn stop_statement(connection: &mut Conn, id: u32) -> Result<()> {
     run_text(connection, &format!("KILL QUERY {id}"))
 }
 
-/// Most values in one list: MariaDB takes 65,535 in a statement.
+/// Most values in one list; a statement of MariaDB takes at most 65,535.
 pub const MOST_IN_A_LIST: usize = 1_000;
 
 /// A list of `count` placeholders.

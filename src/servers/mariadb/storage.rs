@@ -26,14 +26,14 @@ const NO_SUCH_PARTITION: u16 = 1507;
 const LOCK_SECONDS: u32 = 5 * 3600;
 /// How long to try to change the partitions of a table that is in use.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// How long each try locks the table only if it is free at once.
+/// For how long each try locks the table only if it is free at once.
 const QUIET_TIME: Duration = Duration::from_secs(60);
 const QUIET_PAUSE: Duration = Duration::from_millis(10);
 const LOUD_PAUSE: Duration = Duration::from_secs(5);
 /// How long each later try waits, while all other statements wait behind it.
 const LOUD_SECONDS: f64 = 0.05;
 
-/// The tables that are no DocTypes, and how they are made.
+/// The tables that are not DocTypes, and how they are made.
 const OWN_TABLES: [(&str, &str); 14] = [
     ("memora_safe_mode_read", limiter::CREATE),
     ("memora_outage", outages::CREATE),
@@ -70,7 +70,7 @@ pub fn lock(server: &DatabaseServer, connection: &mut Conn) -> Result<Held> {
 /// Gives the tables what Frappe's schema cannot express. Returns a line for each change.
 ///
 /// # Errors
-/// [`Error::Fault`] when records without a season, or duplicates, must be cleaned first.
+/// [`Error::Fault`] if records without a season, or duplicates, must be cleaned first.
 pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     let mut changes = Vec::new();
     for (table, create) in OWN_TABLES {
@@ -104,7 +104,7 @@ pub fn prepare(connection: &mut Conn) -> Result<Vec<String>> {
     Ok(changes)
 }
 
-/// Removes the tables and the column that Frappe does not know of.
+/// Removes the tables and columns that Frappe does not know.
 pub fn drop_own_tables(connection: &mut Conn) -> Result<()> {
     for (table, _) in OWN_TABLES {
         run_text(connection, &format!("DROP TABLE IF EXISTS {table}"))?;
@@ -250,8 +250,8 @@ pub fn free_partition(
     })
 }
 
-/// Removes the tables that [`free_partition`] took out, also in a run that was killed. One process
-/// at a time: the others wait until the lock ends.
+/// Removes the tables that [`free_partition`] took out, including in a run that was killed. One
+/// process at a time: the others wait until the returned lock ends.
 ///
 /// # Errors
 /// [`Error::Fault`] if another process takes hours.
@@ -288,13 +288,13 @@ pub fn drop_empty_partition(connection: &mut Conn, season: &str) -> Result<bool>
     })
 }
 
-/// Whether nothing is in a season's partition.
+/// Whether a season's partition is empty.
 pub fn is_empty(connection: &mut Conn, season: &str) -> Result<bool> {
     let sql = format!("SELECT 1 FROM `{TABLE}` PARTITION (`{season}`) LIMIT 1");
     Ok(row::<u8>(connection, &sql, ())?.is_none())
 }
 
-/// Runs `work` while no other process uses the table; `more` are other tables of LOCK TABLES.
+/// Runs `work` while no other process uses the table; `more` names other tables for LOCK TABLES.
 fn with_table<T>(
     connection: &mut Conn,
     more: &str,
@@ -315,7 +315,7 @@ fn with_table<T>(
 /// for it and for the work under the lock.
 ///
 /// # Errors
-/// [`Error::Fault`] when the table was in use all the time.
+/// [`Error::Fault`] if the table was in use all the time.
 fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
     let start = Instant::now();
     let lock = format!("LOCK TABLES `{TABLE}` WRITE{more}");
@@ -343,8 +343,8 @@ fn take_table(connection: &mut Conn, more: &str) -> Result<()> {
     )))
 }
 
-/// Resets a connection's settings. If that fails, because the statement was killed, the connection
-/// must not be used again: it is closed, which releases its locks.
+/// Resets a connection's settings or locks. If that fails, because the statement was killed, the
+/// connection must not be used again: it is closed, which releases its locks.
 fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
     run_text(connection, sql).map_err(|error| match error {
         Error::Refused { server, cause, .. } => {
@@ -356,9 +356,9 @@ fn set_right(connection: &mut Conn, sql: &str) -> Result<()> {
 
 /// A partition of the live table.
 pub struct Partition {
-    /// Its season; `p_default` is for all seasons without one.
+    /// Its season; `p_default` is for all seasons without a partition.
     pub name: String,
-    /// How many records are in it, as MariaDB estimates.
+    /// How many records are in it, by MariaDB's estimate.
     pub rows: u64,
     /// Bytes of records and indexes.
     pub bytes: u64,

@@ -28,7 +28,7 @@ pub fn has_strays(connection: &mut Conn, season: &str) -> Result<bool> {
 
 /// Moves rows out of the default partition, each into its own.
 ///
-/// `seasons` are all that have a partition, or get it by `add`, a part of an ALTER TABLE. With
+/// `seasons` are all that have a partition, or get one by `add`, a part of an ALTER TABLE. With
 /// `is_kept`, the moved rows also stay in the table `moving`.
 pub fn move_strays(
     connection: &mut Conn,
@@ -63,7 +63,8 @@ pub fn put_back(connection: &mut Conn, moving: &str) -> Result<()> {
     run_text(connection, &sql)
 }
 
-/// Of two rows of one question the newer wins: one was written while the other could not be found.
+/// The statement that inserts them. Of two rows of one question the newer wins: it was written
+/// while the other could not be found.
 fn insertion(connection: &mut Conn, moving: &str) -> Result<String> {
     let table = LIVE.table;
     let columns = columns(connection)?;

@@ -19,7 +19,7 @@ pub const IS_NOT_SUSPENDED: &str = "NOT EXISTS (SELECT 1 FROM `memora_suspended`
     WHERE s.player = `tabPlayer Memory Tracker`.player \
     AND s.question_id = `tabPlayer Memory Tracker`.question_id)";
 
-/// Suspends a question. False: it was suspended.
+/// Suspends a question. False: it already was suspended.
 pub fn suspend(connection: &mut Conn, player: &str, question_id: &str) -> Result<bool> {
     in_transaction_again(connection, |connection| {
         let sql = "INSERT IGNORE INTO `memora_suspended` (player, question_id) VALUES (?, ?)";

@@ -14,7 +14,7 @@ use crate::servers::tls::TlsKeys;
 pub const KEYS: TlsKeys =
     TlsKeys { address: "db_host", ca: "db_ssl_ca", own: "db_ssl_cert and db_ssl_key" };
 
-/// The files of TLS, PEM all of them.
+/// The files of TLS, all PEM.
 pub struct DatabaseTls<'a> {
     /// The CAs that sign the server's certificate.
     pub ca: &'a str,
@@ -25,7 +25,7 @@ pub struct DatabaseTls<'a> {
 }
 
 impl DatabaseTls<'_> {
-    /// As Frappe uses them: the server's certificate must have its name.
+    /// As Frappe uses them: the server's certificate must name the host.
     ///
     /// # Errors
     /// [`Error::InvalidInput`] names the key whose file cannot be used.

@@ -9,8 +9,8 @@ use super::errors::{contention_if_undone, is_contention};
 use super::statements::{run_text, run_texts};
 use crate::error::{Error, Result, Server};
 
-/// The pauses before a transaction is run again after a conflict. Each process has its own random
-/// pauses, so that two do not conflict again.
+/// The pauses before a transaction is run again after a conflict. They are random, so that two
+/// processes do not conflict again.
 const PAUSES: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(2))
     .with_max_times(5)
@@ -42,7 +42,7 @@ pub fn in_transaction_again<T>(
 }
 
 /// Runs `work` in a read-only transaction whose statements all see one snapshot. Tries again if the
-/// server has ended it.
+/// server has rolled it back.
 pub fn at_one_moment<T>(
     connection: &mut Conn,
     mut work: impl FnMut(&mut Conn) -> Result<T>,
@@ -73,8 +73,8 @@ fn within<T>(
     })
 }
 
-/// Sets how long this connection waits for a row or a table that others have locked: whole seconds,
-/// 0 not at all.
+/// Sets how long this connection waits for a row or a table that others have locked, in seconds; 0:
+/// not at all.
 pub fn set_lock_wait(connection: &mut Conn, seconds: u32) -> Result<()> {
     let sql =
         format!("SET SESSION innodb_lock_wait_timeout = {seconds}, lock_wait_timeout = {seconds}");

@@ -68,7 +68,7 @@ type Row = (
 /// A run of a shard, and what to note of it.
 #[derive(Clone, Copy)]
 pub struct Reached<'a> {
-    /// The shard's place.
+    /// The shard's number.
     pub shard: usize,
     /// The name under which its run is registered.
     pub name: &'a str,
@@ -80,12 +80,12 @@ pub struct Reached<'a> {
 
 /// Reads the marks and the registration of a shard of the cache, in one small statement.
 pub fn look(connection: &mut Conn, shard: usize, name: &str) -> Result<(Look, Registration)> {
-    // One more than are dropped one by one: the rest need not be known.
+    // One more than are dropped one by one is enough to know that there are too many.
     let (look, registration, _) = look_at(connection, shard, name, MOST_UNSHOWN + 1)?;
     Ok((look, registration))
 }
 
-/// As [`look`], with the ids of at most this many marks.
+/// As [`look`], for at most this many marks, and with their ids.
 fn look_at(
     connection: &mut Conn,
     shard: usize,
@@ -183,14 +183,14 @@ fn settle_once(
     })
 }
 
-/// A student was marked.
+/// A mark of a student.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     /// The mark's id.
     pub id: u64,
     /// The shard that the student is in.
     pub shard: usize,
-    /// Whether a process may believe the cache.
+    /// Whether a process may believe the shard.
     pub is_believed: bool,
 }
 
@@ -212,8 +212,9 @@ pub fn mark(connection: &mut Conn, shard: usize, player: &str, season: &str) -> 
     Ok(Mark { id, shard, is_believed })
 }
 
-/// Marks students of a shard, players and seasons, without waiting. With an order: the cached
-/// schedule may lack the answer of this order; without: it lacks one.
+/// Marks students of a shard, given as player and season; the caller need not wait until the marks
+/// are settled. With an order, the cached schedule may lack the answer of this order; without, it
+/// lacks one.
 pub fn mark_several(
     connection: &mut Conn,
     shard: usize,

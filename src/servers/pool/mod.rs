@@ -13,7 +13,7 @@ use crate::lock::lock;
 use crate::servers::breaker::{Breaker, Permit};
 use crate::servers::host::BRIEFLY;
 
-/// A connection that the server closed some time ago breaks within this time.
+/// A connection that the server has closed fails within this time.
 const AT_ONCE: Duration = Duration::from_millis(50);
 
 /// How a pool makes its connections.
@@ -25,7 +25,7 @@ pub trait Connect {
     fn connect(&self, probe: bool) -> Result<Self::Connection>;
 
     /// Pings the server over an idle connection, and waits only briefly: a firewall may have
-    /// silently dropped the connection. `None`: no answer.
+    /// silently dropped the connection. `None`: it did not answer.
     fn test(&self, connection: Self::Connection) -> Option<Self::Connection>;
 
     /// Whether a connection still leads to the present server.
@@ -137,8 +137,8 @@ impl<C: Connect> Pool<C> {
         drop(idle);
     }
 
-    /// Whether the server did not answer the last time.
-    pub fn is_away(&self) -> bool {
+    /// Whether the server counts as down.
+    pub fn is_down(&self) -> bool {
         self.breaker.is_open()
     }
 

@@ -109,13 +109,13 @@ fn a_call_that_waits_for_too_long_is_told_why() {
     assert!(matches!(&inner, Err(Error::Exhausted { most: 1, .. })), "{inner:?}");
     // The server is healthy: no outage is reported.
     assert!(inner.is_err_and(|error| error.is_transient() && !error.is_failure_of(Server::Cache)));
-    assert!(!pool.is_away());
+    assert!(!pool.is_down());
     assert!(matches!(number(&pool), Ok(1)));
     assert_eq!(count(&seen.made), 1);
 }
 
 #[test]
-fn nobody_waits_for_a_server_that_is_away() {
+fn nobody_waits_for_a_server_that_is_down() {
     let (pool, _) = pool(PoolOptions { max_connections: 1, ..OPTIONS });
     let (has_one, begins) = mpsc::channel();
     scope(|threads| {
@@ -134,7 +134,7 @@ fn nobody_waits_for_a_server_that_is_away() {
             threads.spawn(|| assert!(number(&pool).is_err()));
         }
     });
-    assert!(pool.is_away());
+    assert!(pool.is_down());
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_connection_that_was_idle_for_long_is_tested() {
     });
     assert!(matches!(second, Ok(2)));
     assert_eq!((runs, count(&seen.open)), (1, 1));
-    assert!(!pool.is_away());
+    assert!(!pool.is_down());
 }
 
 #[test]
@@ -187,10 +187,10 @@ fn a_kept_connection_that_is_silent_is_no_outage() {
         )
     };
     assert!(matches!(silent_up_to(1), Ok(2)));
-    assert!(!pool.is_away());
+    assert!(!pool.is_down());
     // A new one is silent, too.
     assert!(silent_up_to(3).is_err());
-    assert!(pool.is_away());
+    assert!(pool.is_down());
     assert_eq!(count(&seen.made), 3);
 }
 

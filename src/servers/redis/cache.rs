@@ -16,11 +16,11 @@ use crate::rules::head::Head;
 use crate::rules::review::Review;
 
 /// Redis searches a small hash from end to end, and makes it a real one only when it has hundreds
-/// of fields or one value of more than 64 bytes. A head of this width spares a load of a thousand
+/// of fields or one value of more than 64 bytes. A head of this width saves a load of a thousand
 /// records most of its time.
 const HEAD_WIDTH: usize = 65;
 
-/// The field of details that counts those of topics, and names the head that they are of.
+/// The field of details that counts the topics' fields, and names the head that they belong to.
 pub(super) const TOPICS: &str = "\0";
 
 /// How often to ask for a schedule that is behind the site's retired questions.
@@ -29,10 +29,10 @@ const MOST_TRIES: u32 = 3;
 /// The separator of ids and details, which contain none.
 const SEPARATOR: char = '\0';
 
-/// The kind of an answer if the schedule is complete, but not arranged by subject.
+/// The kind of answer if the schedule is complete, but not arranged by subject.
 const UNARRANGED: &str = "unarranged";
 
-/// How the scripts of forecasts count.
+/// The counting function of the forecasts' scripts.
 const DUE_BEFORE: &str = include_str!("lua/due_before.lua");
 
 /// The cache's scripts.
@@ -76,16 +76,16 @@ impl Default for CacheScripts {
 pub enum Found<T> {
     /// Another season is active: the value of `srs-season`, `None` where it is not cached.
     OtherSeason(Option<String>),
-    /// The student's set is not complete.
+    /// The student's schedule is not complete.
     Cold {
-        /// As below.
+        /// As for `Warm`.
         confirmation: String,
     },
-    /// The set is complete.
+    /// The schedule is complete.
     Warm {
         /// The confirmation that the cache may be believed; empty: there is none.
         confirmation: String,
-        /// What it says.
+        /// What the schedule says.
         value: T,
     },
 }
@@ -96,7 +96,7 @@ pub struct Due {
     pub total: u64,
     /// The first of them, most overdue first.
     pub reviews: Vec<Review>,
-    /// Whether the wanted subject is known to exist; true where every subject is wanted.
+    /// Whether the wanted subject is known to exist; true if every subject is wanted.
     pub knows_subject: bool,
 }
 
@@ -112,11 +112,11 @@ pub struct OfTopic {
 pub struct Lookup {
     /// Whether each link asked for is known to exist.
     pub links: Vec<bool>,
-    /// What the set was computed from.
+    /// What the schedule was computed from.
     pub head: Head,
     /// How many questions the student tracks.
     pub records: u64,
-    /// How many questions are due, without those asked for; all if none was named.
+    /// How many questions are due besides those in `reviews`.
     pub others_due: u64,
     /// Those asked for that are hidden.
     pub hidden: HashSet<String>,
@@ -125,8 +125,9 @@ pub struct Lookup {
 }
 
 impl CacheScripts {
-    /// The first `limit` due questions and how many there are, of all subjects or of one: its name,
-    /// and its member of the set of known links. `None`: the questions are not arranged by subject.
+    /// The first `limit` due questions and how many are due, of all subjects or of one (its name
+    /// and its member of the set of known links). `now` is in Unix seconds. `None`: the questions
+    /// are not arranged by subject.
     pub fn due(
         &self,
         connection: &mut RedisConnection,
@@ -199,8 +200,9 @@ impl CacheScripts {
         })
     }
 
-    /// Shows a submission that was kept; `before` has what was known of its questions. Returns what
-    /// confirms that the cache may be believed; empty: nothing does.
+    /// Shows a submission that was kept; `before` has what was known of its questions, and `now` is
+    /// in Unix seconds. Returns the confirmation that the cache may be believed; empty: there is
+    /// none.
     pub fn apply(
         &self,
         connection: &mut RedisConnection,
@@ -294,8 +296,7 @@ impl CacheScripts {
     }
 
     /// Remembers the active season, which was looked up behind a fence. False: something has
-    /// changed
-    /// since.
+    /// changed since.
     pub fn remember_season(
         &self,
         connection: &mut RedisConnection,
@@ -313,8 +314,8 @@ impl CacheScripts {
         connection.script(&call)
     }
 
-    /// Notes that a run of the cache may be believed, as long as the earlier claim lasts. Returns
-    /// false if another process has claimed it since, or it took too long.
+    /// Notes that a run of the cache may be believed, for as long as the earlier claim lasts.
+    /// False: another process has claimed it since, or the look took too long.
     pub fn confirm(
         &self,
         connection: &mut RedisConnection,
@@ -327,7 +328,7 @@ impl CacheScripts {
     }
 }
 
-/// The ids that each topic gets by a change of states, as details hold them.
+/// The ids that a change of states adds to each topic, as details hold them.
 fn new_of_topics<'a>(
     before: &HashMap<String, Review>,
     reviews: &'a [Review],
@@ -363,18 +364,18 @@ fn pairs(found: &str) -> Result<Vec<Review>> {
     reviews(std::iter::from_fn(|| Some((parts.next()?, parts.next()?))))
 }
 
-/// The score of a question, as Redis takes it.
+/// The score of a question as Redis expects it.
 pub(super) fn score_text(next_review: i64, is_hidden: bool) -> String {
     if is_hidden { "+inf".to_owned() } else { next_review.to_string() }
 }
 
 /// A head as details hold it.
 pub(super) fn head_text(head: Head) -> String {
-    // Display of a struct ignores the width: it is text first.
+    // The width applies to text; `Head`'s own `Display` ignores it.
     format!("{:>HEAD_WIDTH$}", head.to_string())
 }
 
-/// Reads ids and details; the nameless field is the head and no question.
+/// Reads ids and details. The field without a name is the head, not a question.
 fn reviews<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<Review>> {
     pairs
         .filter(|(id, _)| !id.is_empty())

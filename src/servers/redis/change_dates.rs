@@ -1,4 +1,5 @@
-//! Changes dates in a cached schedule without answers: by hand, and if the site retires questions.
+//! Changes dates in a cached schedule without answers: by hand, and when the site retires
+//! questions.
 
 use super::RedisConnection;
 use super::cache::{CacheScripts, score_text};
@@ -17,8 +18,8 @@ const RETIRED: usize = 500;
 
 impl CacheScripts {
     /// Hides questions of a schedule that were retired since an earlier version, and shows those
-    /// again that were restored. Returns whether it was done. False: the schedule is not complete
-    /// any more, or has another version by now.
+    /// again that were restored. False: it was not done, because the schedule is no longer
+    /// complete, or has another version by now.
     pub fn retire(
         &self,
         connection: &mut RedisConnection,
@@ -49,8 +50,30 @@ impl CacheScripts {
         Ok(true)
     }
 
-    /// Sets dates in the cache only, for so many seconds, until a Unix time. What else is cached of
-    /// a question stays, and so do whether it is hidden and whether the schedule is complete.
+    /// The version of the retired questions that each of some students' schedules has; `None`
+    /// where it has none.
+    pub fn retired_versions(
+        &self,
+        connection: &mut RedisConnection,
+        keys: &Keys,
+        (players, season): (&[&str], &str),
+    ) -> Result<Vec<Option<u64>>> {
+        let mut pipeline = redis::pipe();
+        for player in players {
+            pipeline.cmd("HGET").arg(keys.details(player, season)).arg("\0");
+        }
+        let found: Vec<Option<String>> = connection.pipeline(&pipeline)?;
+        // How many lists follow, then the version if it is not 0, then the head.
+        let version = |text: String| match text.split_once(' ')?.0.split_once(',') {
+            Some((_, version)) => version.parse().ok(),
+            None => Some(0),
+        };
+        Ok(found.into_iter().map(|text| text.and_then(version)).collect())
+    }
+
+    /// Sets dates, in Unix seconds, in the cache only; the schedule then lives for
+    /// `seconds_to_live`, which is until the Unix time `until`. Everything else that is cached of a
+    /// question stays, and a hidden one stays hidden.
     pub fn set_dates(
         &self,
         connection: &mut RedisConnection,

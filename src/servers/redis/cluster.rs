@@ -1,7 +1,7 @@
 //! The nodes of a Redis Cluster, and which of them has which slot.
 //!
-//! A call that reaches a node which no longer has the slot, or is down, asks a node for the map of
-//! slots, and tries once more if that has changed.
+//! A call whose node is down, or no longer has the slot, asks a node for the map of slots, and
+//! tries once more if the map names another node.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -43,7 +43,7 @@ struct Range {
 }
 
 impl Cluster {
-    /// The cluster that some nodes belong to. They are asked on the first use of a slot.
+    /// The cluster that these nodes belong to. They are asked on the first use of a slot.
     pub(super) fn of(first: &RedisServer, others: &[RedisServer]) -> Cluster {
         let servers = std::iter::once(first).chain(others);
         Cluster {
@@ -57,7 +57,7 @@ impl Cluster {
     /// Runs `work` on a connection to the node that has a slot.
     ///
     /// # Errors
-    /// As [`crate::servers::pool::Pool::with`]; also while the slot moves, or no node has it.
+    /// As [`crate::servers::pool::Pool::with`]; also while the slot moves, and if no node has it.
     pub(super) fn with<T>(
         &self,
         slot: u16,
@@ -88,14 +88,14 @@ impl Cluster {
         }
     }
 
-    /// All nodes that have slots, by a new map.
+    /// All nodes that have slots, according to a new map.
     pub(super) fn nodes(&self) -> Result<Vec<Arc<Node>>> {
         Ok(self.ask(Instant::now(), None)?.nodes())
     }
 
-    /// Whether a node that has slots did not answer the last time.
-    pub(super) fn is_away(&self) -> bool {
-        self.known().nodes().iter().any(|node| node.is_away())
+    /// Whether a node that has slots counts as down.
+    pub(super) fn is_down(&self) -> bool {
+        self.known().nodes().iter().any(|node| node.is_down())
     }
 
     /// Closes all connections that are not in use.
@@ -109,8 +109,8 @@ impl Cluster {
         Arc::clone(&lock(&self.map))
     }
 
-    /// The map of slots, if it is newer than a given time; otherwise a node's present map: of the
-    /// node that has just answered, or of any but the one that has not.
+    /// The known map of slots, if it is newer than `since`; otherwise that of a node: of the `last`
+    /// one if it answered, otherwise of any other.
     fn ask(&self, since: Instant, last: Option<(&Arc<Node>, bool)>) -> Result<Arc<Map>> {
         let _asking = lock(&self.asking);
         let known = self.known();
@@ -122,7 +122,7 @@ impl Cluster {
         let is_other = |node: &&Arc<Node>| last.is_none_or(|(last, _)| node.name != last.name);
         // A node that is known to be down is asked last.
         let mut others: Vec<_> = nodes.iter().chain(&self.named).filter(is_other).collect();
-        others.sort_by_key(|node| node.is_away());
+        others.sort_by_key(|node| node.is_down());
         let mut failure = None;
         for node in answering.into_iter().chain(others) {
             let asked = node.with(slots);
@@ -141,7 +141,7 @@ impl Cluster {
         Err(failure.map_or_else(|| unavailable("it has no other node".to_owned()), settled))
     }
 
-    /// A map in which nodes that are known keep their connections.
+    /// A map in which known nodes keep their connections.
     fn map_of(&self, nodes: &[Arc<Node>], asked: &Node, ranges: Vec<Range>) -> Map {
         let mut known: Vec<Arc<Node>> = nodes.iter().chain(&self.named).cloned().collect();
         let ranges = ranges.into_iter().map(|Range { first, last, host, port }| {

@@ -3,7 +3,7 @@
 //!
 //! A thousand members of a sorted set cost Redis two thirds of what they cost as arguments of ZADD:
 //! nothing is parsed, and their number is known in advance. The format is RDB version 9, which
-//! Redis has written and read since 5.0 (<https://rdb.fnordig.de/file_format.html>).
+//! every Redis since 5.0 can read (<https://rdb.fnordig.de/file_format.html>).
 
 use crc::{CRC_64_REDIS, Crc, Table};
 
@@ -17,12 +17,12 @@ const CHECKSUM: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_REDIS);
 pub struct HashDump(Vec<u8>);
 
 impl HashDump {
-    /// Begins one of so many fields, in about so many bytes.
+    /// Begins a hash of `count` fields, in about `bytes` bytes.
     pub fn with_fields(count: usize, bytes: usize) -> HashDump {
         HashDump(begun(HASH, count, bytes))
     }
 
-    /// Adds a field. Each comes once.
+    /// Adds a field. A field must not be added twice.
     pub fn push(&mut self, field: &str, value: &str) {
         push_text(&mut self.0, field);
         push_text(&mut self.0, value);
@@ -38,12 +38,12 @@ impl HashDump {
 pub struct SortedSetDump(Vec<u8>);
 
 impl SortedSetDump {
-    /// Begins one of so many members, in about so many bytes.
+    /// Begins a sorted set of `count` members, in about `bytes` bytes.
     pub fn with_members(count: usize, bytes: usize) -> SortedSetDump {
         SortedSetDump(begun(SORTED_SET, count, bytes))
     }
 
-    /// Adds a member. Each comes once; Redis is quickest when the highest score comes first.
+    /// Adds a member, which must not be added twice. Redis is fastest if scores descend.
     pub fn push(&mut self, member: &str, score: f64) {
         push_text(&mut self.0, member);
         self.0.extend_from_slice(&score.to_le_bytes());
@@ -55,8 +55,8 @@ impl SortedSetDump {
     }
 }
 
-/// The members of a sorted set and their scores, from what `DUMP` gives. `None`: it is in another
-/// form, as that of few members is, or has a text that Redis has made shorter.
+/// The members of a sorted set and their scores, from what `DUMP` returns. `None`: it is in another
+/// form, as a set of few members is, or contains a text that Redis has compressed.
 pub fn sorted_set(dump: &[u8]) -> Option<Vec<(Vec<u8>, f64)>> {
     let (kind, mut rest) = dump.split_first()?;
     if *kind != SORTED_SET {
@@ -73,7 +73,7 @@ pub fn sorted_set(dump: &[u8]) -> Option<Vec<(Vec<u8>, f64)>> {
     Some(members)
 }
 
-/// What [`push_length`] wrote.
+/// Reads what [`push_length`] wrote; `None`: it is no length.
 fn take_length(rest: &mut &[u8]) -> Option<usize> {
     let first = take(rest, 1)?[0];
     match (first, first >> 6) {
@@ -163,7 +163,7 @@ mod tests {
         for end in 0..dump.len() - 10 {
             assert_eq!(sorted_set(&dump[..end]), None, "{end}");
         }
-        // A text that is compressed, a hash, a length that promises what is not there.
+        // A compressed text, a hash, a length that exceeds what is there.
         for other in [&[5, 1, 0xc3, 1, 2][..], &[4, 1, 1, b'q', 0], &[5, 0x81, 255, 255, 255, 255]]
         {
             assert_eq!(sorted_set(other), None);

@@ -8,12 +8,12 @@ use crate::error::{Error, Server};
 
 /// A script or a module blocks the server. It answers again when that ends.
 const HELD_UP: &str = "BUSY";
-/// The server does not know the connection, or takes no writes: a new one may have the password, or
-/// lead elsewhere.
+/// The server has not authenticated the connection, or takes no writes: a new one may have the
+/// password, or lead elsewhere.
 const OF_NO_USE: [&str; 4] = ["NOAUTH", "WRONGPASS", "NOREPLICAS", "MISCONF"];
 /// The server is full now.
 const FULL: &str = "OOM";
-// Redis 6.2 reports what a script was refused in the detail of an ERR.
+// Redis 6.2 reports why it refused a script's command in the detail of an ERR.
 const FULL_IN_SCRIPT: &str = "-OOM ";
 const DEMOTED_IN_SCRIPT: &str = "-READONLY ";
 
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_node_that_has_the_keys_no_more_is_well() {
+    fn a_node_that_no_longer_has_the_keys_is_healthy() {
         for code in ["MOVED", "ASK", "TRYAGAIN"] {
             let error = of_server(code);
             assert!(matches!(error, Error::Elsewhere { .. }), "{code}: {error}");
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_server_refuses_for_the_moment() {
+    fn a_full_server_refuses_for_now() {
         for code in ["OOM", "ERR Error running script (call to f_1): @user_script:2: -OOM command"]
         {
             let error = of_server(code);

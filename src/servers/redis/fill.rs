@@ -15,7 +15,7 @@ use crate::rules::head::Head;
 use crate::rules::hidden::Hidden;
 use crate::rules::review::Review;
 
-/// Sets the fences of a load of some students. They expire after this many seconds.
+/// Sets the fences of a load of some students. They expire after `seconds`.
 pub fn set_fences<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -87,8 +87,8 @@ pub fn fill(
 }
 
 /// Arranges the questions of a cached schedule by subject, for as long as the schedule lives.
-/// False: since `fence` was set, before they were read, the schedule was changed, loaded or
-/// evicted.
+/// `fence` was set before they were read. False: it is gone, because the schedule was changed or
+/// loaded since; or there are too many subjects.
 pub fn arrange(
     connection: &mut RedisConnection,
     loaded: &Loaded<'_>,
@@ -116,8 +116,8 @@ fn restore(pipeline: &mut Pipeline, key: &str, milliseconds_to_live: u64, dump: 
 }
 
 impl Loaded<'_> {
-    /// The records. One without a question, or with NUL in its name, which only a script past
-    /// memora can write, would pass for the marker, or for a subject.
+    /// The records whose question has a usable id. An empty id, or one with NUL, would pass for the
+    /// marker or a subject; only a script that bypasses memora can write one.
     fn named(&self) -> impl Iterator<Item = &Review> {
         let is_name = |id: &str| !id.is_empty() && !id.contains('\0');
         self.reviews.iter().filter(move |review| is_name(&review.question_id))
@@ -128,9 +128,8 @@ impl Loaded<'_> {
         Hidden { retired: self.student.retired, suspended: self.suspended }
     }
 
-    /// The records, latest first, after those that are hidden: Redis then adds each at the
-    /// beginning of its list, and searches
-    /// no place for it.
+    /// The records, hidden ones first, then latest first: Redis then adds each at the beginning of
+    /// its list, and need not search for its place.
     fn by_date(&self) -> Vec<&Review> {
         let (hidden, is_any) = (self.hidden(), self.hides());
         let date = |review: &Review| {
@@ -142,7 +141,7 @@ impl Loaded<'_> {
         dated.into_iter().map(|(_, review)| review).collect()
     }
 
-    /// Whether anything can be hidden: mostly nothing is, and then nothing is looked up.
+    /// Whether anything can be hidden. Usually nothing is, and then nothing is looked up.
     fn hides(&self) -> bool {
         self.student.retired.version > 0 || !self.suspended.is_empty()
     }
@@ -171,7 +170,7 @@ impl Loaded<'_> {
             }
         }
         if !self.suspended.is_empty() {
-            // Kept like those of a topic: no topic has NUL in its name.
+            // Kept like a topic's; no topic has NUL in its name.
             let ids = topics.entry("\0").or_default();
             self.suspended.iter().for_each(|id| push_id(ids, id));
         }

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 impl CacheScripts {
     /// How many of a student's questions are due before each of these moments, in Unix seconds and
-    /// ascending. Where the counts stop, the last one holds.
+    /// ascending. If there are fewer counts than moments, the last one holds for the rest.
     pub fn forecast(
         &self,
         connection: &mut RedisConnection,
@@ -21,7 +21,7 @@ impl CacheScripts {
         self.found(connection, student, &call, Answer::number)
     }
 
-    /// The sums of several students with complete schedules, and the number of these students.
+    /// How many of these students have complete schedules, and the sums of their counts.
     pub fn forecast_of_many(
         &self,
         connection: &mut RedisConnection,

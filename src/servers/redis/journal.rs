@@ -13,13 +13,13 @@ use super::{RedisConnection, clock, confirm, text, unexpected};
 use crate::error::{Error, Result};
 use crate::rules::acknowledgement::has_key;
 
-/// How long a drain that was queued keeps others from being queued; the scripts have it, too.
+/// How long a queued drain keeps others from being queued; the scripts have the same number.
 const DRAIN_FLAG_SECONDS: u64 = 60;
 
-/// Submissions that are read or acknowledged at a time: others wait for no more than these.
+/// Submissions that are read or acknowledged at a time, so that other calls wait only briefly.
 const AT_ONCE: usize = 100;
 
-/// Tokens that are looked for at a time.
+/// Tokens that are looked up at a time.
 const TOKENS_AT_ONCE: usize = 1_000;
 
 /// The journal's scripts.
@@ -49,7 +49,7 @@ pub enum Appended {
     Added {
         /// True for the one caller that should queue a drain.
         drain_wanted: bool,
-        /// Whether as many replicas have it as were asked for.
+        /// Whether as many replicas have it as must.
         is_replicated: bool,
     },
     /// Another submission of the student came first.
@@ -129,8 +129,7 @@ impl JournalScripts {
         }
     }
 
-    /// Takes submissions out of the journal, also those that were written lately: each with its
-    /// token.
+    /// Removes submissions, each with its token, from the journal and from those written lately.
     pub fn acknowledge(
         &self,
         connection: &mut RedisConnection,
@@ -145,7 +144,8 @@ impl JournalScripts {
         Ok(())
     }
 
-    /// Voids what was computed from a student's submissions so far.
+    /// Voids what was computed from a student's submissions so far: an append that does not know
+    /// this `order` is a conflict, until `seconds` after nothing is pending.
     pub fn void(
         &self,
         connection: &mut RedisConnection,
@@ -157,8 +157,8 @@ impl JournalScripts {
         connection.script(call.arg(order).arg(seconds))
     }
 
-    /// True for the one caller in a minute that should queue a drain, since submissions have waited
-    /// for too long.
+    /// True for the one caller in a minute that should queue a drain, because submissions have
+    /// waited for too long.
     pub fn claim_overdue(
         &self,
         connection: &mut RedisConnection,
@@ -212,7 +212,7 @@ pub fn place(id: &str) -> (u64, u64) {
     (time.parse().unwrap_or(0), count.parse().unwrap_or(0))
 }
 
-/// Whether enough replicas have all that the journal has now.
+/// Whether enough replicas have everything that the journal has now; true if none is asked.
 pub fn is_replicated(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -234,7 +234,7 @@ pub(super) fn is_id(text: &str) -> bool {
     })
 }
 
-/// Entries by their ids, as far as they are there.
+/// Those of some entries that are still in the stream, by their ids.
 pub fn entries_of(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -273,7 +273,7 @@ pub fn make_group(connection: &mut RedisConnection, keys: &Keys) -> Result<bool>
     }
 }
 
-/// The oldest entries after an id (empty: from the start), whichever consumer has taken them, for a
+/// The oldest entries after an id (empty: from the start), whichever consumer has taken them. For a
 /// stream without a group.
 pub fn after(
     connection: &mut RedisConnection,
@@ -359,7 +359,7 @@ pub fn count_waiting(
     for tokens in tokens.chunks(TOKENS_AT_ONCE) {
         let known: Vec<Option<String>> =
             connection.command(redis::cmd("HMGET").arg(keys.tokens()).arg(tokens))?;
-        // Of one that was written lately it says where it is kept.
+        // For one that was written lately, the value is its place there.
         count += known.iter().flatten().filter(|id| is_id(id)).count() as u64;
     }
     Ok(count)
@@ -373,7 +373,7 @@ pub fn uptime_us(connection: &mut RedisConnection) -> Result<i64> {
     Ok(seconds.saturating_mul(1_000_000))
 }
 
-/// The newest id that the stream has given; nothing where there is no stream.
+/// The newest id that the stream has given; empty if there is no stream.
 pub fn newest_id(connection: &mut RedisConnection, keys: &Keys) -> Result<String> {
     let about = connection.command(redis::cmd("XINFO").arg("STREAM").arg(keys.stream()));
     let mut about: HashMap<String, Value> = match about {
@@ -395,7 +395,7 @@ pub fn claim_drain(connection: &mut RedisConnection, keys: &Keys) -> Result<bool
     Ok(connection.command::<Option<String>>(&command)?.is_some())
 }
 
-/// One setting of the server; `None` where it may not be read.
+/// One setting of the server; `None` if memora's user may not read it.
 pub fn setting(connection: &mut RedisConnection, name: &str) -> Result<Option<String>> {
     match connection.command::<Vec<String>>(redis::cmd("CONFIG").arg("GET").arg(name)) {
         Ok(pair) => Ok(pair.into_iter().nth(1)),
@@ -404,7 +404,7 @@ pub fn setting(connection: &mut RedisConnection, name: &str) -> Result<Option<St
     }
 }
 
-/// Whether the server keeps an append-only file, as INFO tells.
+/// Whether the server keeps an append-only file, according to INFO.
 pub fn is_kept_on_disk(connection: &mut RedisConnection) -> Result<bool> {
     let about: String = connection.command(redis::cmd("INFO").arg("persistence"))?;
     Ok(about.lines().any(|line| line == "aof_enabled:1"))

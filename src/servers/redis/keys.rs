@@ -66,7 +66,7 @@ impl Keys {
         self.of_student("srs-subject", player, season)
     }
 
-    /// Cache: all that a student's schedule is in.
+    /// Cache: the keys of a student's schedule.
     pub fn all_of(&self, player: &str, season: &str) -> [String; 3] {
         [
             self.schedule(player, season),
@@ -95,7 +95,7 @@ impl Keys {
         self.of_student("srs-fence", player, season)
     }
 
-    /// Cache: who has a cached schedule of a season, by the time at which it expires.
+    /// Cache: the students with a cached schedule of a season, by the time at which it expires.
     pub fn students(&self, season: &str) -> String {
         self.of_all(&format!("srs-students:{season}"))
     }
@@ -138,7 +138,7 @@ impl Keys {
         ["srs", "srs-detail", "srs-subject", "srs-fence"].into_iter().any(of_student)
     }
 
-    /// Cache: how long calls took, of ten minutes, or of all time.
+    /// Cache: how long calls took, in one slot of ten minutes, or ever.
     pub fn latency(&self, slot: Option<i64>) -> String {
         match slot {
             Some(slot) => self.of_all(&format!("srs-latency:{slot}")),
@@ -200,7 +200,7 @@ impl Keys {
     }
 
     /// Journal: a student's submissions that are still in the stream or were written lately, and
-    /// the last one's head.
+    /// the order of the newest one.
     pub fn pending(&self, player: &str, season: &str) -> String {
         self.of_student("srs-pending", player, season)
     }

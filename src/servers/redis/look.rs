@@ -1,4 +1,4 @@
-//! The look at MariaDB that serves all processes, for a shard of the cache: the journal remembers
+//! The look at MariaDB that serves all processes, for one shard of the cache: the journal remembers
 //! it briefly.
 
 use super::keys::Keys;

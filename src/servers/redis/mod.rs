@@ -1,5 +1,5 @@
-//! The only place that speaks Redis: connections and scripts. The commands are in `cache` and
-//! `journal`.
+//! The only place that speaks Redis. This file has the connections; the commands and scripts are in
+//! the others.
 
 mod answer;
 pub mod cache;
@@ -50,7 +50,7 @@ use crate::servers::host::{BRIEFLY, Host};
 use crate::servers::pool::{Connect, reply_patience};
 use crate::servers::tls::{TlsKeys, advice as tls_advice};
 
-/// The number of the database for schedules: one of a server's sixteen that few others use.
+/// The number of the database for schedules: one of a server's sixteen that few programs use.
 const OWN_DATABASE: i64 = 13;
 
 /// The options of TLS in the URL of a Redis.
@@ -236,7 +236,7 @@ impl RedisServer {
     }
 }
 
-/// Keepalive for a kept connection, which a firewall may drop.
+/// Keepalive for kept connections, which a firewall may otherwise drop.
 fn kept_alive() -> TcpSettings {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE.idle);
     let keepalive = keepalive.with_interval(KEEPALIVE.interval).with_retries(KEEPALIVE.retries);
@@ -247,7 +247,7 @@ fn kept_alive() -> TcpSettings {
 pub struct RedisConnection {
     server: Server,
     inner: Connection,
-    /// The address that it leads to; `None` for a socket.
+    /// The host that it leads to; `None` for a socket.
     host: Option<Arc<Host>>,
     /// The server's `run_id`: another one means that it restarted and may have old data.
     pub run_id: String,
@@ -370,13 +370,12 @@ impl RedisConnection {
         command.query(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }
 
-    /// Pings the server: otherwise an idle connection cannot know that it is up.
+    /// Pings the server: an idle connection cannot otherwise know that it is up.
     pub fn ping(&mut self) -> Result<()> {
         self.command(&redis::cmd("PING"))
     }
 
-    /// Until when, by the server's clock in Unix microseconds, a command may run: afterwards its
-    /// caller no longer waits.
+    /// When the caller of a command stops waiting, by the server's clock in Unix microseconds.
     fn until_us(&self) -> i64 {
         let microseconds =
             |duration: Duration| i64::try_from(duration.as_micros()).unwrap_or(i64::MAX);
@@ -386,8 +385,8 @@ impl RedisConnection {
         })
     }
 
-    /// The server refuses late commands. Its clock may have been set, so another connection is
-    /// made.
+    /// The error for a command that the server refused because it was late. The server's clock may
+    /// have been set, so another connection is made.
     fn too_late(&self) -> Error {
         let cause = "it was reached too late".to_owned();
         Error::Unavailable { server: self.server, cause, answered: true }
@@ -404,7 +403,7 @@ impl RedisConnection {
         pipeline.query(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }
 
-    /// Runs a script; loads it first if the server does not have it.
+    /// Runs a script, and loads it if the server does not have it.
     pub fn script<T: FromRedisValue>(&mut self, call: &ScriptInvocation<'_>) -> Result<T> {
         call.invoke(&mut self.inner).map_err(|error| Error::from_redis(self.server, &error))
     }

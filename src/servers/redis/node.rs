@@ -22,7 +22,7 @@ impl Node {
         Node { name: server.name(), pool: Pool::new(Server::Cache, server.clone()) }
     }
 
-    /// As [`Pool::with`]. A failure names the node, if there are several.
+    /// As [`Pool::with`]. If there are several nodes, a failure names this one.
     pub(crate) fn with<T>(
         &self,
         mut work: impl FnMut(&mut RedisConnection) -> Result<T>,
@@ -47,9 +47,9 @@ impl Node {
         host.map_or("", |(host, _)| host)
     }
 
-    /// Whether it did not answer the last time.
-    pub(crate) fn is_away(&self) -> bool {
-        self.pool.is_away()
+    /// Whether it counts as down.
+    pub(crate) fn is_down(&self) -> bool {
+        self.pool.is_down()
     }
 
     /// Closes all connections that are not in use.

@@ -49,7 +49,7 @@ impl Nodes {
     /// All of them.
     ///
     /// # Errors
-    /// When no node of the cluster says which others there are.
+    /// If no node of the cluster says which others there are.
     pub fn all(&self) -> Result<Vec<Arc<Node>>> {
         match self {
             Nodes::One(node) => Ok(vec![Arc::clone(node)]),
@@ -57,11 +57,11 @@ impl Nodes {
         }
     }
 
-    /// Whether one of them did not answer the last time.
-    pub fn is_away(&self) -> bool {
+    /// Whether one of them counts as down.
+    pub fn is_down(&self) -> bool {
         match self {
-            Nodes::One(node) => node.is_away(),
-            Nodes::Cluster(cluster) => cluster.is_away(),
+            Nodes::One(node) => node.is_down(),
+            Nodes::Cluster(cluster) => cluster.is_down(),
         }
     }
 

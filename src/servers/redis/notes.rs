@@ -9,11 +9,11 @@ use crate::error::{Error, Result};
 
 /// How long a copy of the retired questions is kept.
 const COPY_SECONDS: u64 = 86_400;
-/// A look-up of the season that takes longer is not remembered.
+/// The result of looking up the season is not remembered if that takes longer.
 const FENCE_SECONDS: u64 = 60;
 
 /// The text that confirms a run of the cache. It names the run, because another run may have a
-/// copy: a replica, or a server started from the same file.
+/// copy of it: a replica, or a server that was started from the same file.
 pub fn confirmation(run: &str, token: &str) -> String {
     format!("{run}|{token}")
 }
@@ -23,7 +23,8 @@ pub fn confirms(note: &str, run: &str) -> bool {
     note.strip_prefix(run).is_some_and(|rest| rest.starts_with('|'))
 }
 
-/// Announces a look whether the cache may be believed. Returns the run of the server.
+/// Claims the look at whether the cache may be believed, for a lease. Returns the run of the
+/// server.
 pub fn claim_belief(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -32,7 +33,7 @@ pub fn claim_belief(
 ) -> Result<String> {
     let note = confirmation(&connection.run_id, token);
     match claim(connection, &keys.claim(), &note, lease) {
-        // A full cache stores no notes, but can still be read.
+        // A full cache stores no claims, but can still be read.
         Err(Error::Refused { cause, .. }) => {
             log::debug!("the cache does not store a look: {cause}")
         }
@@ -59,7 +60,7 @@ pub(super) fn generation_text(generation: u64, run_id: &str) -> String {
     format!("{generation}|{run_id}")
 }
 
-/// What `srs-season` holds.
+/// What `srs-season` holds, if anything.
 pub fn active_season(connection: &mut RedisConnection, keys: &Keys) -> Result<Option<String>> {
     connection.command(redis::cmd("GET").arg(keys.active_season()))
 }
@@ -134,7 +135,7 @@ pub fn remember_checks(connection: &mut RedisConnection, keys: &Keys, checks: u6
     connection.command(redis::cmd("SET").arg(keys.checks()).arg(checks))
 }
 
-/// Forgets the number, so that the next check finds that no schedule is valid.
+/// Forgets the number, so that the next check reports that no schedule is valid.
 pub fn forget_checks(connection: &mut RedisConnection, keys: &Keys) -> Result<()> {
     connection.command(redis::cmd("DEL").arg(keys.checks()))
 }

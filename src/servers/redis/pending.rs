@@ -9,7 +9,7 @@ use super::written::{self, WrittenId};
 use crate::error::{Error, Result};
 use crate::rules::entry::Entry;
 
-/// How often to read a student's submissions again if some leave the stream meanwhile.
+/// How often to read students' submissions if some leave the stream meanwhile.
 const MOST_READS: u32 = 3;
 
 /// A student's submissions that are still in the journal.
@@ -63,9 +63,9 @@ pub fn pending_ids(
     Ok(pending.collect())
 }
 
-/// What of some students is still on its way to MariaDB, in their order, and what was written there
-/// lately. What leaves the journal meanwhile is in MariaDB, so callers that read both must read the
-/// journal first.
+/// Some students' submissions that are on their way to MariaDB, or were written there lately, in
+/// the students' order. What leaves the journal meanwhile is in MariaDB, so callers that read both
+/// must read the journal first.
 pub fn pending(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -81,7 +81,7 @@ pub fn pending(
         if found.len() == ids.len() {
             break;
         }
-        // One of them was written meanwhile: it is among those now.
+        // One of them left the stream meanwhile: it is among those written by now.
     }
     let mut entries: HashMap<String, Entry> = HashMap::with_capacity(found.len());
     for StreamEntry { id, text, .. } in found {
@@ -111,7 +111,7 @@ pub fn submission(
         return Ok(written::at(connection, keys, &[place])?.pop());
     }
     match known.or_else(|| is_id(token).then(|| token.to_owned())) {
-        // A number that Redis finds too large for an id is none of ours.
+        // Redis refuses a number that is too large for an id; no submission has one.
         Some(id) => match entries_of(connection, keys, &[id]) {
             Err(Error::Refused { .. }) => Ok(None),
             found => Ok(found?.pop()),

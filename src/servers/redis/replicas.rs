@@ -70,7 +70,7 @@ impl RedisConnection {
     }
 }
 
-/// Adds the question how many replicas have the writes.
+/// Asks, too, how many replicas have the writes.
 fn replicated(pipeline: &mut Pipeline, Replicas { count, patience }: Replicas) -> &mut Pipeline {
     let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1);
     pipeline.cmd("WAIT").arg(count).arg(milliseconds)

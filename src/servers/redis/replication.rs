@@ -14,7 +14,7 @@ pub struct Replication {
 pub struct Replica {
     /// Host and port.
     pub address: String,
-    /// Whether it follows; otherwise it is still being copied to.
+    /// Whether it follows; otherwise it is still receiving a copy.
     pub is_online: bool,
     /// How many written bytes it has not confirmed yet.
     pub lag_bytes: u64,
@@ -31,7 +31,7 @@ impl Replication {
             match name {
                 "role" => value.clone_into(&mut role),
                 "master_repl_offset" => written = value.parse().unwrap_or(0),
-                // `slave0` and so on; `slave_repl_offset` and its kin are a replica's own.
+                // `slave0` and so on; `slave_repl_offset` and the like are a replica's own.
                 _ if is_numbered(name) => lines.push(value),
                 _ => {}
             }
@@ -40,7 +40,7 @@ impl Replication {
         Replication { role, replicas }
     }
 
-    /// Whether it takes writes that others follow.
+    /// Whether it is a primary; false if the role is unknown.
     pub fn is_primary(&self) -> bool {
         self.role == "master"
     }

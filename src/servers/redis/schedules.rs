@@ -7,11 +7,12 @@ use super::student::generation_of;
 use crate::error::Result;
 use crate::rules::head::Head;
 
-/// The latest time that a score can mean; the completeness marker is far behind it.
+/// The latest time that a score can be; the completeness marker and hidden questions have higher
+/// scores.
 const END_OF_TIME: i64 = 99_999_999_999;
 
-/// Drops the schedules of some students, players and seasons, and makes loads that are under way
-/// void. True: one of them was cached.
+/// Drops the schedules of some students, given as player and season, and voids loads that are under
+/// way. True: one of them was cached, or was being loaded.
 pub fn drop_students<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -35,7 +36,7 @@ pub fn drop_students<'a>(
     Ok(dropped.iter().any(|count| *count > 0))
 }
 
-/// The heads of some students' cached schedules, in their order; `None` for those who have none.
+/// The heads of some students' cached schedules, in the students' order; `None`: no head is cached.
 pub fn heads<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -84,7 +85,7 @@ pub fn count(
     connection.command(redis::cmd("ZCOUNT").arg(key).arg("-inf").arg(until.unwrap_or(END_OF_TIME)))
 }
 
-/// Takes one question out of the cache only. True: it was there.
+/// Removes one question from the cache only. True: it was there.
 pub fn remove(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -103,7 +104,7 @@ pub fn remove(
 /// What `MEMORY USAGE` says; `None`: there is no such key.
 type Bytes = Option<u64>;
 
-/// A student's cache in numbers: generation of its marker, bytes of memory.
+/// A student's cache in numbers: the generation of its marker, if it has one, and bytes of memory.
 pub fn weigh(
     connection: &mut RedisConnection,
     keys: &Keys,

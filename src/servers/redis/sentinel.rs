@@ -15,7 +15,7 @@ use crate::servers::host::Host;
 const SENTINEL_PORT: u16 = 26_379;
 /// How often to ask whether the primary is still where a kept connection leads.
 const LONGEST_KNOWN: Duration = Duration::from_secs(1);
-/// The part of the patience for a silent sentinel: the rest is for the primary.
+/// A silent sentinel may take one part of this many of the patience: the rest is for the primary.
 const PART: u32 = 3;
 
 /// The sentinels' addresses, and what to ask them, by the names of Frappe's keys.
@@ -121,10 +121,10 @@ fn reached_as(user: Option<&str>, password: Option<&str>) -> Result<ConnectionIn
 }
 
 impl Sentinels {
-    /// Where the primary is: asks one sentinel after the other until one knows.
+    /// Where the primary is: asks one sentinel after another until one knows.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] when none does.
+    /// [`Error::Unavailable`] if none does.
     pub(super) fn locate(&self, patience: Duration) -> Result<Arc<Host>> {
         let asked_at = self.now_ms();
         let first = self.first.load(Ordering::Relaxed);
@@ -183,7 +183,7 @@ impl Sentinels {
         sentinel: &Sentinel,
         patience: Duration,
     ) -> redis::RedisResult<Option<(String, u16)>> {
-        // Only a short wait, because the sentinel may be silent.
+        // The wait is short, because the sentinel may be silent.
         let patience = sentinel.host.brief(patience);
         let began = Instant::now();
         let mut connection = open_at(&sentinel.host, &sentinel.info, patience)?;

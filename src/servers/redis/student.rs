@@ -1,6 +1,5 @@
 //! A student in a season, as the cache knows them: the names of their keys, and what each script
-//! that
-//! asks for their schedule needs.
+//! that asks for their schedule needs.
 
 use ::redis::{Script, ScriptInvocation};
 
@@ -9,7 +8,7 @@ use crate::rules::hidden::Retired;
 
 /// What is added to the generation to mark a schedule whose details have memories: generations are
 /// lower. An older memora cannot read such details, and takes the schedule for one of another
-/// generation. One that an older memora marked is read as it is.
+/// generation. A schedule that an older memora marked is read as it is.
 const HAS_MEMORIES: u64 = 1 << 52;
 
 /// The generation that a schedule's marker names.
@@ -31,7 +30,7 @@ pub struct Student<'a> {
     pub season: &'a str,
     /// What `srs-season` holds while the caller's idea of the active season is right.
     pub season_token: &'a str,
-    /// The generation in which a cached set can be believed.
+    /// The generation in which a cached schedule can be believed.
     pub generation: u64,
     /// The questions that are retired.
     pub retired: &'a Retired,

@@ -2,7 +2,7 @@
 //! schedules of many.
 //!
 //! Redis can find the keys of a season only by a scan of all keys, other programs' included. So a
-//! list of the cached students is kept besides the schedules. A schedule that Redis evicted stays
+//! list of the cached students is kept beside the schedules. A schedule that Redis evicted stays
 //! in this list until it would have expired, or until a read misses it.
 
 use ::redis::{RedisResult, Value};
@@ -19,7 +19,7 @@ use crate::rules::diff::CachedSchedule;
 /// How many expired students leave the list at a time, so that others do not wait long.
 const MOST_EXPIRED: usize = 2_000;
 
-/// Redis keeps a sorted set of so few members in a form of its own
+/// Redis keeps a sorted set with no more members than this in another form
 /// (`zset-max-listpack-entries`).
 const COMPACT: usize = 128;
 
@@ -34,7 +34,7 @@ pub struct SeasonCache {
 }
 
 /// Counts the students of a season, of this generation if it is known, and measures the memory of
-/// some. Takes the same few steps however many there are.
+/// `weighed` of them. `now` is in Unix seconds. Takes the same few steps however many there are.
 pub fn season_cache(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -59,8 +59,8 @@ pub fn season_cache(
     some.retain(|(_, until)| *until > now as f64);
     let mut pipeline = redis::pipe();
     if !expired.is_empty() {
-        // A student who is just being cached again is removed too, and missing in the counts until
-        // the next answer.
+        // A student who is being cached again just now is removed too, and is missing from the
+        // counts until their next answer.
         pipeline.cmd("ZREM").arg(&list).arg(expired).ignore();
     }
     for (player, _) in &some {
@@ -102,7 +102,7 @@ pub fn at_random(
     connection.command(redis::cmd("ZRANDMEMBER").arg(keys.students(season)).arg(most))
 }
 
-/// Some students of the list whose schedules expire before a given time.
+/// Some students of the list whose schedules expire before `moment`, in Unix seconds.
 pub fn until(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -121,7 +121,8 @@ pub fn until(
     connection.command(&command)
 }
 
-/// Adds cached students that are missing in the list.
+/// Adds cached students who are missing from the list; `until` is the Unix time at which their
+/// schedules expire.
 pub fn remember(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -168,7 +169,7 @@ pub fn scan(
 /// Reads all that is cached of some students, in their order.
 ///
 /// # Arguments
-/// `players`: with how many records each is expected to have.
+/// `players`: each with the number of records that they are expected to have.
 pub fn read(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -193,8 +194,9 @@ pub fn read(
     Ok(schedules)
 }
 
-/// Reads all that is cached of some students, the dates of those with the flag as one text, because
-/// numbers cost Redis more to write than to find. `None`: their dates cannot be read in this way.
+/// Reads all that is cached of some students, the dates of those with the flag by DUMP, because
+/// Redis spends more on writing numbers as text than on finding them. `None`: their dates cannot be
+/// read in this way.
 fn ask<'a>(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -235,7 +237,7 @@ fn schedule(
     let is_broken = dates.is_err() || details.is_err();
     let dates = match dates {
         Ok(Value::BulkString(dump)) if is_dumped => sorted_set(&dump),
-        // Not every user may.
+        // Not every user of Redis may run DUMP.
         Err(_) if is_dumped => None,
         dates => Some(scores(strings(dates)?)?),
     };
@@ -244,7 +246,7 @@ fn schedule(
     let is_there = is_broken || !dates.is_empty() || !details.is_empty();
     let mut schedule = CachedSchedule { is_there, ..CachedSchedule::default() };
     schedule.fence = strings(fence)?.pop().and_then(|fence| String::from_utf8(fence).ok());
-    // The generation that it is complete in stands as the date of no question.
+    // The generation in which it is complete is the date of the question without a name.
     if let Some(place) = dates.iter().position(|(id, _)| id.is_empty()) {
         schedule.marker = Some(dates.swap_remove(place).1);
     }
@@ -256,7 +258,7 @@ fn schedule(
         } else if id == TOPICS.as_bytes() {
             schedule.retired = version(&detail);
         } else if !id.starts_with(b"\0") {
-            // What begins with NUL belongs to a topic, or to all.
+            // A field that begins with NUL is not a question's.
             schedule.details.push((id, detail));
         }
     }

@@ -17,7 +17,7 @@ use super::url::TlsOptions;
 /// The address of a host with TLS. Its files are read now.
 ///
 /// # Errors
-/// The option that cannot be used, with the reason.
+/// The text names the option that cannot be used, and says why.
 pub fn address(host: &str, port: u16, options: &TlsOptions) -> Result<ConnectionAddr, String> {
     let bare = ConnectionAddr::TcpTls {
         host: host.to_owned(),
@@ -50,7 +50,7 @@ fn roots(options: &TlsOptions) -> Result<Vec<u8>, String> {
     }
     let mut checked = RootCertStore::empty();
     for certificate in rustls_native_certs::load_native_certs().certs {
-        // Some systems have an unreadable one.
+        // Some systems have a certificate that cannot be read.
         if checked.add(certificate.clone()).is_ok() {
             roots.extend(pem(&certificate));
         }

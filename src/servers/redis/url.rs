@@ -9,8 +9,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::error::{Error, Result};
 
-/// Options about redis-py's own process, which are ignored: memora keeps connections alive, tests
-/// idle ones and tries a second one by itself, has its own limits, and uses UTF-8.
+/// Options of redis-py's own behaviour, which are ignored: memora keeps connections alive, tests
+/// idle ones, retries on a second one, has its own limits, and uses UTF-8.
 const OF_THE_CLIENT: [&str; 14] = [
     "client_name",
     "decode_responses",
@@ -37,7 +37,7 @@ pub struct RedisUrl {
     pub place: Place,
     /// The number of the database.
     pub database: i64,
-    /// The user; none: the default one.
+    /// The user; `None`: the default one.
     pub user: Option<String>,
     /// The user's password.
     pub password: Option<String>,
@@ -52,7 +52,7 @@ pub struct RedisUrl {
 pub struct TlsOptions {
     /// Whether its certificate is checked.
     pub cert_reqs: bool,
-    /// Whether the certificate must have its name.
+    /// Whether the certificate must name the host.
     pub check_hostname: bool,
     /// A file of CAs, beside those of the system.
     pub ca_certs: Option<PathBuf>,
@@ -62,7 +62,7 @@ pub struct TlsOptions {
     pub ca_data: Option<String>,
     /// A file of the client's certificate.
     pub certfile: Option<PathBuf>,
-    /// A file of its key; none: it is in the same file.
+    /// A file of its key; `None`: it is in the same file.
     pub keyfile: Option<PathBuf>,
 }
 
@@ -82,7 +82,7 @@ impl Default for TlsOptions {
 }
 
 impl TlsOptions {
-    /// Takes an option; false: it is none of these.
+    /// Reads an option. False: it is none of these.
     fn take(&mut self, name: &str, value: String) -> std::result::Result<bool, String> {
         match name {
             "ssl_cert_reqs" => {
@@ -239,7 +239,7 @@ fn host(place: &str) -> std::result::Result<Place, String> {
         port if port.bytes().all(|byte| byte.is_ascii_digit()) => match port.parse() {
             Ok(0) => DEFAULT_PORT,
             Ok(port) => port,
-            Err(_) => return Err("its port is none".to_owned()),
+            Err(_) => return Err("its port is more than 65535".to_owned()),
         },
         _ => {
             return Err(
@@ -259,7 +259,8 @@ fn host(place: &str) -> std::result::Result<Place, String> {
     Ok(Place::Host { name, port, tls: None })
 }
 
-/// The options of a query; of a repeated one, the first counts. redis-py decodes values twice.
+/// The options of a query. The first of a repeated one counts. Values are decoded twice, as
+/// redis-py does.
 fn options(query: &str) -> Vec<(String, String)> {
     let mut options: Vec<(String, String)> = Vec::new();
     let plain = |text: &str| decoded(&text.replace('+', " "));

@@ -14,9 +14,9 @@ use crate::rules::clock::now_us;
 /// How long a missing audit record proves that a submission is missing: longer than MariaDB is ever
 /// down. Audit records are kept for twice as long (`memory_review_audit.py`).
 const TOLD_BY_AUDIT_US: i64 = 24 * 3_600 * 1_000_000;
-/// The most that are kept.
+/// Most submissions that are kept.
 const MOST_KEPT: usize = 50_000;
-/// Submissions that a script looks at: others wait for no more than these.
+/// Submissions that a script processes at a time, so that other calls wait only briefly.
 const AT_ONCE: usize = 100;
 
 /// A submission that was written lately.
@@ -31,7 +31,7 @@ pub struct WrittenId {
 }
 
 impl WrittenId {
-    /// What a student's pending submissions say of one of them; `None`: it waits.
+    /// Reads what a student's pending submissions say about one of them; `None`: it waits.
     pub fn read(id: &str, value: &str) -> Option<WrittenId> {
         let (place, token) = value.split_once(' ')?;
         Some(WrittenId { id: id.to_owned(), place: place.to_owned(), token: token.to_owned() })
@@ -41,7 +41,7 @@ impl WrittenId {
 /// A submission that was written lately, with its token.
 #[derive(Clone, Debug)]
 pub struct Written {
-    /// As it stood in the stream; without its text, where that is not asked for.
+    /// As it stood in the stream; without its text, unless that was asked for.
     pub entry: StreamEntry,
     /// Its token.
     pub token: String,
@@ -63,8 +63,8 @@ impl Default for WrittenScripts {
 }
 
 impl WrittenScripts {
-    /// Takes submissions that are in MariaDB out of the stream and keeps them here: each with its
-    /// token. False: this Redis refuses, as one that is full, and keeps none.
+    /// Moves submissions that are in MariaDB, each with its token, from the stream to here. False:
+    /// Redis refuses, for example because it is full; some may have been moved.
     pub fn keep(
         &self,
         connection: &mut RedisConnection,
@@ -85,8 +85,8 @@ impl WrittenScripts {
         Ok(true)
     }
 
-    /// The oldest submissions that have been kept this long, or exceed the limit, without their
-    /// texts.
+    /// Up to 100 of the oldest that were kept for this long, or are more than may be kept, without
+    /// their texts.
     pub fn past(
         &self,
         connection: &mut RedisConnection,
@@ -96,7 +96,7 @@ impl WrittenScripts {
         self.without_texts(connection, keys, &kept.as_millis().to_string(), AT_ONCE)
     }
 
-    /// The newest, the newest first, without their texts.
+    /// The newest, latest first, without their texts.
     pub fn newest(
         &self,
         connection: &mut RedisConnection,
@@ -134,7 +134,7 @@ pub fn is_told_by_audit(place: &str) -> bool {
     now_us() - kept_at_us(place) < TOLD_BY_AUDIT_US
 }
 
-/// Those after a place, each with its own, the oldest first; empty means from the beginning.
+/// Those after a place (empty: from the start), oldest first, each with its own place.
 pub fn after(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -147,7 +147,7 @@ pub fn after(
     written(connection.command(&command)?)
 }
 
-/// Those in some places, as far as they are there.
+/// Those that are still in some places.
 pub fn at(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -167,7 +167,7 @@ pub fn at(
     Ok(all)
 }
 
-/// Those of some submissions that were written lately, by their tokens.
+/// Those of some submissions, by their tokens, that were written lately.
 pub fn of_tokens(
     connection: &mut RedisConnection,
     keys: &Keys,
@@ -189,7 +189,7 @@ pub fn count(connection: &mut RedisConnection, keys: &Keys) -> Result<u64> {
     connection.command(redis::cmd("XLEN").arg(keys.written()))
 }
 
-/// Reads the list that XRANGE gives: places, and what is there.
+/// Reads the list that XRANGE returns: places, and what is there.
 fn written(value: Value) -> Result<Vec<(String, Written)>> {
     let list = match value {
         Value::Array(list) => list,

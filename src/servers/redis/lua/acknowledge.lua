@@ -1,7 +1,7 @@
 -- Removes submissions from the journal, and from those that were written lately.
 -- KEYS: stream, submissions by token, those written lately, then for each submission its student's
 -- pending submissions
--- ARGV: group, then each submission's id, token, and place among those written lately, if known
+-- ARGV: group, then each submission's id, token, and place among those written lately, or empty
 for index = 4, #KEYS do
   local id, token, place = unpack(ARGV, 3 * index - 10, 3 * index - 8)
   local pending = KEYS[index]

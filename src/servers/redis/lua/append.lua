@@ -1,9 +1,9 @@
--- Adds a submission to the journal, if it was computed from the student's last one.
+-- Adds a submission to the journal, unless it was computed without the student's newest one.
 -- KEYS: stream, the student's pending submissions, drain flag, submissions by token
--- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry, until
--- when the caller waits for it, Unix microseconds by this server's clock, 1 if it has a key
--- Returns {'added', id, 1 if a drain must be queued} | {'conflict'} | {}, when it comes too late |
--- {'known'}, when a submission with this key is here, perhaps this one
+-- ARGV: order of the newest entry that it knows, its own order, token, player, season, entry, the
+-- time until which the caller waits (Unix microseconds by this server's clock), 1 if it has a key
+-- Returns {'added', id, 1 if a drain must be queued, else 0} | {'conflict'} | {}: it came too late
+-- | {'known'}: a submission with this key is here, perhaps this one
 local time = redis.call('TIME')
 if time[1] * 1000000 + time[2] > tonumber(ARGV[7]) then
   return {}

@@ -4,10 +4,11 @@
 -- sorted set by subject
 -- ARGV: generation and, if any question was ever retired, a comma and the version of the retired
 -- questions, head before, head after, seconds to live, now, student, how many subjects, how many
--- topics get questions, subjects' members of the sorted set by subject ..., (topic's field of the
--- details, ids that it gets, each with NUL at its end) ..., (next review, +inf where the question
--- is retired; its place in a subject, which of the subjects from 1 or 0 for none, id, detail) ...
--- Returns confirmation or nothing
+-- topics get questions, the subjects' members of the sorted set by subject ..., (topic's field of
+-- the details, ids that it gets, each with NUL at its end) ..., (next review, +inf where the
+-- question is retired; its place in a subject, which of the subjects from 1 or 0 for none, id,
+-- detail) ...
+-- Returns the confirmation; empty: there is none
 local call = redis.call
 local subjects, topics = tonumber(ARGV[7]), tonumber(ARGV[8])
 call('DEL', KEYS[3])
@@ -24,7 +25,7 @@ if not current then
   call('ZREM', KEYS[4], ARGV[6])
   return confirmation
 end
--- The first is not a subject but the order of the head: another one's is no use any more.
+-- The first number is the order of the head that the set is of. A set of another head is useless.
 local numbers = call('ZMSCORE', KEYS[6], '', unpack(ARGV, 9, 8 + subjects))
 local is_arranged = numbers[1] and tonumber(numbers[1]) == -string.match(head, '%d+')
 local places, firsts, next_number = {}, {}, nil
@@ -64,7 +65,7 @@ if version ~= '' then
   count = string.format('%d,%s', count, version)
 end
 details[#details + 1], details[#details + 2] = '\0', count .. ' ' .. ARGV[3]
--- They were suspended, or resumed, since the submission was computed.
+-- Questions may have been suspended or resumed since the submission was computed.
 local is_suspended = {}
 for id in string.gmatch(suspended or '', '%Z+') do
   is_suspended[id] = true

@@ -1,11 +1,11 @@
--- How each script begins that asks for a student's schedule.
+-- The beginning of each script that asks for a student's schedule.
 -- KEYS: active season, sorted set, details, confirmation that the cache may be believed ...
 -- ARGV: active season as the caller knows it, generation and, if any question was ever retired, a
 -- comma and the version of the retired questions ...
 -- Continues, with the confirmation, if that season is active, the sorted set is complete, and the
 -- retired questions of that version are hidden.
--- Else returns {'season', actual} | {'cold', confirmation or nothing} | {'behind', confirmation or
--- nothing, the version that the sorted set has}
+-- Otherwise returns {'season', the active one or nothing} | {'cold', confirmation or empty} |
+-- {'behind', confirmation or empty, the version that the schedule has}
 local call = redis.call
 local known = call('MGET', KEYS[1], KEYS[4])
 local season, confirmation = known[1], known[2] or ''
@@ -27,7 +27,7 @@ if marker % 2 ^ 52 ~= tonumber(generation) then
 end
 if version then
   local lists = call('HGET', KEYS[3], '\0')
-  -- Evicted apart from the sorted set.
+  -- The details were evicted, and the sorted set was not.
   if not lists then
     return {'cold', confirmation}
   end

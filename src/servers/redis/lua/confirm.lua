@@ -1,7 +1,7 @@
 -- Notes that a look is done. The note lives no longer than the claim would have, which was made
 -- before the look.
 -- KEYS: claim, note
--- ARGV: token of the claim
+-- ARGV: text of the claim, which the note gets
 -- Returns 1 if it is noted, else 0: another process has claimed or revoked the look since, or it
 -- took too long
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then

@@ -1,13 +1,13 @@
--- The student's due questions: one round trip, and few values, each of which costs time on the way.
+-- The student's due questions, in one round trip and few values, because each value costs time.
 -- Begins as believed.lua.
 -- ARGV: ..., now, most questions
--- Returns {'warm', confirmation or nothing, total due, ids, details}, ids and details joined by NUL
+-- Returns {'warm', confirmation or empty, total due, ids, details}, ids and details joined by NUL
 local schedule, now = KEYS[2], ARGV[3]
 local ids = call('ZRANGEBYSCORE', schedule, '-inf', now, 'LIMIT', 0, ARGV[4])
 if #ids == 0 then
   return {'warm', confirmation, 0, '', ''}
 end
--- Fails when a question has no details: they were evicted apart from the sorted set.
+-- Fails if a question has no details: they were evicted, and the sorted set was not.
 local whole, details = pcall(table.concat, call('HMGET', KEYS[3], unpack(ids)), '\0')
 if not whole then
   return {'cold', confirmation}

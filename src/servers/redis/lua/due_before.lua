@@ -1,5 +1,5 @@
--- How a script counts what is due before each of some moments, in Unix seconds and ascending: its
--- arguments from the given one to the last. Leaves out the moments to which nothing is added.
+-- Counts what is due before each of some moments: the script's arguments from the given one to the
+-- last, in Unix seconds, ascending. Stops once the count no longer grows.
 local function due_before(schedule, first)
   local all = redis.call('ZCOUNT', schedule, '-inf', '(' .. ARGV[#ARGV])
   local counts = {}

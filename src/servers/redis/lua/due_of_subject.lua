@@ -3,12 +3,12 @@
 -- KEYS: ..., sorted set by subject, known links
 -- ARGV: ..., most questions, the subject's member of the sorted set by subject, now's place in a
 -- subject, the subject's member of the known links
--- Returns as due.lua, and at the end 1 where the subject is known to exist; or {'unarranged',
--- confirmation or nothing}: the schedule is complete, and its questions are not arranged by subject
+-- Returns as due.lua, and at the end 1 if the subject is known to exist, else 0; or {'unarranged',
+-- confirmation or empty}: the schedule is complete, but its questions are not arranged by subject
 local by_subject = KEYS[5]
 local order, subject = unpack(call('ZMSCORE', by_subject, '', ARGV[4]))
 local ids, total = {}, 0
--- Otherwise the student has no question of this subject.
+-- If it has no number, the student has no question of this subject.
 if subject then
   local first = -subject * 2 ^ 39
   local now = first + ARGV[5]
@@ -17,7 +17,7 @@ if subject then
 end
 local details = call('HMGET', KEYS[3], '', unpack(ids))
 local head = details[1]
--- Each of the keys may have been evicted apart from the others.
+-- Redis may have evicted any of the keys without the others.
 if not head then
   return {'cold', confirmation}
 end

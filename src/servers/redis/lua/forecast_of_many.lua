@@ -2,13 +2,13 @@
 -- Begins as due_before.lua.
 -- KEYS: sorted sets ...
 -- ARGV: generation, moments ...
--- Returns {how many of the sets are complete, counts of these together}
+-- Returns {how many of the sets are complete, their total for each moment}
 local students, sums = 0, {}
 for index = 2, #ARGV do
   sums[index - 1] = 0
 end
 for _, schedule in ipairs(KEYS) do
-  -- A key of the wrong type gives an error, which is no generation.
+  -- A key of the wrong type returns an error, which is not a generation.
   local marker = redis.pcall('ZSCORE', schedule, '')
   if type(marker) == 'string' and marker % 2 ^ 52 == tonumber(ARGV[1]) then
     students = students + 1

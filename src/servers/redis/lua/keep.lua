@@ -1,5 +1,5 @@
--- Moves submissions that are in MariaDB from the stream to those that were written lately. One that
--- is there already is kept from now on.
+-- Moves submissions that are in MariaDB from the stream to those that were written lately. For one
+-- that is already there, the time begins again.
 -- KEYS: stream, submissions by token, those written lately, then for each submission its student's
 -- pending submissions
 -- ARGV: group, then each submission's id, token, and place among those written lately; empty: it is
@@ -12,7 +12,7 @@ for index = 4, #KEYS do
   end
   local found = redis.call('XRANGE', from, place, place)[1]
   if found then
-    -- This comes first: a full Redis refuses it, and then has done nothing.
+    -- First, because a full Redis refuses it: nothing has been done by then.
     local written
     if from == KEYS[1] then
       written = redis.call('XADD', KEYS[3], '*', 'id', id, 'token', token, unpack(found[2]))

@@ -2,9 +2,10 @@
 -- Begins as believed.lua.
 -- KEYS: ..., known links
 -- ARGV: ..., now, number of links, links ..., ids ... (no id: every record that is not hidden)
--- Returns {'warm', confirmation or nothing, links, head, records, due, hidden, found} where links
--- says 1 for each known one, due is how many of all questions are due, hidden are those of the ids
--- that are hidden, and found is id, detail, id, ... both joined by NUL
+-- Returns {'warm', confirmation or empty, links, head, records, due, hidden, found}: links has 1
+-- for each known one, else 0; records and due count all questions; hidden are those of the ids that
+-- are hidden; found is id, detail, id, ...; both are joined by NUL
+
 -- An older memora cached it, without the memories that the table has.
 if marker < 2 ^ 52 then
   return {'cold', confirmation}
@@ -29,13 +30,13 @@ if first_id > #ARGV then
   end
   local details = call('HGETALL', KEYS[3])
   for index = 1, #details, 2 do
-    -- What begins with NUL belongs to a topic, or to all.
+    -- A field that begins with NUL is not a question's.
     if details[index] ~= '' and string.byte(details[index]) ~= 0 and not hidden[details[index]] then
       found[#found + 1], found[#found + 2] = details[index], details[index + 1]
     end
   end
 else
-  -- Seldom is anything hidden, and each date costs.
+  -- Anything is seldom hidden, and reading each date costs time.
   if call('ZCOUNT', KEYS[2], '+inf', '+inf') > 0 then
     for index, date in ipairs(call('ZMSCORE', KEYS[2], unpack(ARGV, first_id))) do
       if date == 'inf' then

@@ -1,11 +1,10 @@
--- All of the student's questions of one topic, due or not, and perhaps some that were of it; not
--- those that are hidden.
+-- All of the student's questions of one topic, due or not, and perhaps some that belonged to it
+-- before; not those that are hidden.
 -- Begins as believed.lua.
 -- KEYS: ..., known links
--- ARGV: ..., the topic's field of the details, links of which it is asked whether they are known
--- ...
--- Returns {'warm', confirmation or nothing, links, found} where links says 1 for each known one,
--- and found is id, detail, id, ... joined by NUL
+-- ARGV: ..., the topic's field of the details, links to look up ...
+-- Returns {'warm', confirmation or empty, links, found}: links has 1 for each known one, else 0;
+-- found is id, detail, id, ... joined by NUL
 local head, lists, list = unpack(call('HMGET', KEYS[3], '', '\0', ARGV[3]))
 if not head or not lists or string.match(lists, '^%d+,?%d* (.*)$') ~= head then
   return {'cold', confirmation}
@@ -24,7 +23,7 @@ local found = {}
 for first = 1, #ids, 5000 do
   local details = call('HMGET', KEYS[3], unpack(ids, first, math.min(first + 4999, #ids)))
   for index = 1, #details do
-    -- Without details, the question was removed by hand.
+    -- A question without details was removed by hand.
     if details[index] then
       found[#found + 1] = ids[first + index - 1]
       found[#found + 1] = details[index]

@@ -1,5 +1,5 @@
--- Whether submissions have waited for too long. The caller that gets 1 queues a drain, and for a
--- minute no other caller does.
+-- Whether submissions have waited for too long. The caller that gets 1 queues a drain; for a minute
+-- no other caller gets 1.
 -- KEYS: stream, drain flag
 -- ARGV: longest wait in milliseconds
 -- Returns 1 if a drain must be queued, else 0

@@ -2,8 +2,8 @@
 -- questions have changed, since it was looked up.
 -- KEYS: generation, active season, fence of the season
 -- ARGV: the generation and the run of the cache as the caller knows them, fence from before the
--- season was looked up, token, seconds to live
--- Returns 1 when it is remembered, else 0
+-- season was looked up, text of the season, seconds to live
+-- Returns 1 if it is remembered, else 0
 if redis.call('GET', KEYS[1]) ~= ARGV[1] or redis.call('GET', KEYS[3]) ~= ARGV[2] then
   return 0
 end

@@ -1,9 +1,9 @@
 -- Hides questions of a schedule that the site has retired, and shows those again that it has
 -- restored, each with the date that it has in the details.
 -- KEYS: sorted set, details, sorted set by subject, fence
--- ARGV: generation, version that the sorted set has, version that it gets, (id, 1 where it is
--- retired, else 0) ...
--- Returns 1 when it is done, else 0: the sorted set has another version, or is not complete
+-- ARGV: generation, version that the schedule has, version that it gets, (id, 1 if it is retired,
+-- else 0) ...
+-- Returns 1 if it is done, else 0: the schedule has another version, or is not complete
 local call = redis.call
 local lists, suspended = unpack(call('HMGET', KEYS[2], '\0', '\0\0'))
 local count, applied, head = string.match(lists or '', '^(%d+),?(%d*) (.*)$')
@@ -30,12 +30,12 @@ for index = 4, #ARGV, 2 do
     local date = length
       and string.match(string.sub(rest, tonumber(length) + 1), '^%d+,(%-?%d+),')
     if not date then
-      -- Its details are lost: nothing can be told of this schedule.
+      -- Its details are lost, so the schedule is of no use.
       call('UNLINK', KEYS[1])
       return 0
     end
     call('ZADD', KEYS[1], date, id)
-    -- It has no place there any more. The next read of a subject arranges all of them again.
+    -- It has no place by subject any more. The next read of a subject arranges all questions again.
     call('UNLINK', KEYS[3])
   end
 end

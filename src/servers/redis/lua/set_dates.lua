@@ -1,8 +1,8 @@
--- Sets dates of a student in the cache only. What else is cached of a question stays: an answer
--- that is shown at the same time is before this or after it, never half of each.
+-- Sets dates of a student in the cache only. Everything else that is cached of a question stays: an
+-- answer that is shown at the same time comes before this or after it, never in between.
 -- KEYS: sorted set, details, cached students, sorted set by subject, fence
--- ARGV: seconds to live, Unix time at which they go, student, (date, score: the date, or +inf where
--- the question is retired; its place in a subject, id, detail of a question that is not cached) ...
+-- ARGV: seconds to live, Unix time at which they expire, student, (date; score: the date, or +inf
+-- if the question is retired; place in a subject; id; detail if the question is not cached) ...
 local call = redis.call
 -- Another process may be arranging the questions by subject, with the dates from before.
 call('DEL', KEYS[5])
@@ -22,13 +22,13 @@ for index = 4, #ARGV, 5 do
       detail = length .. ',' .. subject .. stability .. ',' .. date .. after
     end
   end
-  -- What is hidden stays so, and what was suspended while it was not cached.
+  -- A hidden question stays hidden, as does one that was suspended while it was not cached.
   if is_suspended[id] or call('ZSCORE', KEYS[1], id) == 'inf' then
     score = '+inf'
   end
   call('ZADD', KEYS[1], score, id)
   call('HSET', KEYS[2], id, detail)
-  -- None: it has no subject, or is hidden.
+  -- It has none if it has no subject, or is hidden.
   local at = call('ZSCORE', KEYS[4], id)
   if at then
     call('ZADD', KEYS[4], math.floor(at / 2 ^ 39) * 2 ^ 39 + place, id)

@@ -1,4 +1,4 @@
--- Voids everything computed from a student's submissions so far: an append that does not know this
+-- Voids what was computed from a student's submissions so far: an append that does not know this
 -- order is a conflict.
 -- KEYS: the student's pending submissions
 -- ARGV: an order, seconds to keep it once nothing is pending

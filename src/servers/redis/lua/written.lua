@@ -1,8 +1,9 @@
 -- Some of the submissions written lately, without their texts.
 -- KEYS: those written lately
--- ARGV: for how many milliseconds they are kept, how many of them, the most to return
--- Returns for each {its place there, its id in the stream, token, player, season}: the oldest, as
--- far as they need not be kept any more; where no time is given, the newest, the newest first.
+-- ARGV: for how many milliseconds they are kept (empty: the newest are wanted), how many are kept,
+-- the most to return
+-- Returns for each {its place there, its id in the stream, token, player, season}: of the oldest,
+-- those that need not be kept any more; or the newest, latest first
 local most, found = tonumber(ARGV[3]), nil
 if ARGV[1] == '' then
   found = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', most)
