@@ -12,9 +12,9 @@ from memora.services.errors import throw
 def refuse_downgrade() -> None:
     """Stop `bench migrate` if a newer memora has migrated this site (hook before_migrate).
 
-    What a newer memora has written, an older one may not read. A patch release changes no stored
-    form, so versions are compared by their first two numbers. Frappe notes the versions of all
-    apps at the end of each migration.
+    An older memora may not be able to read what a newer one has written. A patch release changes no
+    stored form, so only the first two numbers of versions are compared. Frappe notes the versions
+    of all apps at the end of each migration.
 
     Raises:
         frappe.ValidationError: the site's data is newer.
@@ -31,7 +31,7 @@ def refuse_downgrade() -> None:
 
 
 def _release(version: str) -> tuple[int, int]:
-    """The first two numbers of a version; zeros if it is none."""
+    """The first two numbers of a version; zeros if the text is not a version."""
     first, _dot, rest = version.partition(".")
     second = rest.partition(".")[0]
     return (int(first), int(second)) if first.isdecimal() and second.isdecimal() else (0, 0)

@@ -1,4 +1,4 @@
-"""Each season's partition of the big table."""
+"""Each season's partition of the live table."""
 
 from __future__ import annotations
 
