@@ -390,7 +390,7 @@ def test_an_answer_between_load_and_fill_is_not_undone(school: Site, wires: Wire
 
 
 def test_a_student_who_answers_whenever_he_is_loaded_is_left_to_the_next_read(school: Site) -> None:
-    # A cold read sets the fence again and wins; the rebuild gives up after some tries.
+    # A cold read sets the fence again, so the rebuild gives up after some tries.
     is_over = threading.Event()
     fence = school.key("srs-fence", STUDENTS[0])
 

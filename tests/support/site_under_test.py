@@ -59,7 +59,7 @@ class Servers:
 
 @dataclass(frozen=True)
 class Record:
-    """A row for the big table; times are relative to now.
+    """A row for the live table; times are relative to now.
 
     Args:
         due_in: until the next review; negative is overdue.
@@ -160,7 +160,7 @@ class Site:
         self.sql(f"INSERT INTO `tab{doctype}` ({columns}) VALUES ({marks})", list(row.values()))
 
     def add(self, player: str, records: Iterable[Record], season: str = SEASON) -> None:
-        """Insert records into the big table in bulk."""
+        """Insert records into the live table in bulk."""
         now = self.now()
         rows = [
             (
@@ -183,7 +183,7 @@ class Site:
             )
 
     def rows(self, player: str = PLAYER, season: str = SEASON) -> dict[str, dict[str, Any]]:
-        """A student's rows of the big table by question."""
+        """A student's rows of the live table by question."""
         found = self.sql(
             f"SELECT * FROM {TRACKER} WHERE player = %s AND season = %s", (player, season)
         )
