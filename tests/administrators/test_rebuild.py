@@ -167,7 +167,7 @@ def test_what_raises_while_it_is_told_ends_it(school: Site, engine: Engine) -> N
     students = [*STUDENTS, *(f"{student}.other" for student in STUDENTS)]
     for student in students[len(STUDENTS) :]:
         school.add(student, [Record("q")])
-    # It rests a hundred times as long as it works, so that there is an end to be missed.
+    # It rests a hundred times as long as it works, so that the end is not reached too early.
     with pytest.raises(Enough):
         engine.rebuild(SEASON, watch, share=0.01)
     cached = [student for student in students if engine.cache_stats(student, SEASON)["complete"]]
