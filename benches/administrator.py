@@ -192,7 +192,7 @@ def study(place: Workplace, student: int, phase: str, stop: Any, sender: Any) ->
 
 
 def growth_mib(place: Workplace) -> float:
-    """By how much the process that rebuilds grows, in MiB."""
+    """How much the memory of the process that rebuilds grows, in MiB."""
     receiver, sender = FORK.Pipe(duplex=False)
 
     def child() -> None:

@@ -1,4 +1,4 @@
-"""Whether anybody notices that a season is archived: `make bench-archive`.
+"""Whether students notice that a season is archived: `make bench-archive`.
 
 Processes read and answer in the active season while memora archives a season that has ended. It
 rests for a second after each three of work, so both are measured under the same conditions, however
@@ -61,7 +61,7 @@ ARCHIVE: Final = "`tabArchived Memory Tracker`"
 ENDED_QUESTIONS: Final = 1000
 
 KINDS: Final = ("warm read", "cold read", "submit", "drain")
-# A drain writes hundreds of answers, for nobody who waits.
+# A drain writes hundreds of answers, and no student waits for it.
 STUDENTS_WAIT: Final = KINDS[:3]
 
 AIM: Final = 100_000_000
@@ -147,7 +147,7 @@ class Archived:
 
     Args:
         steps: seconds of each step.
-        rests: when it rested, for students to be measured in peace; not part of the seconds.
+        rests: when it rested, so that students are measured without it; not part of the seconds.
         memory_mib: resident memory when the work had begun, and at its highest.
     """
 
@@ -212,7 +212,7 @@ def archive_by_memora(place: Workplace, rows: int, share: float, pipe: Connectio
 
 
 def archive_in_one_transaction(place: Workplace, pipe: Connection) -> None:
-    """What one writes without thinking of those who wait."""
+    """The obvious code, which does not spare students who wait."""
     with place.database.connect(autocommit=False) as connection, connection.cursor() as cursor:
         start = time.perf_counter()
         cursor.execute(COPY, (SEASONS[ONE_TRANSACTION],))
@@ -260,7 +260,7 @@ def settle(place: Workplace) -> None:
     for _ in range(LONGEST_SETTLING_SECONDS):
         time.sleep(1)
         before, left = left, sum(map(place.database.status, LEFT_TO_DO))
-        # Without load it writes some pages each second for minutes, which nobody feels.
+        # Without load it writes some pages each second for minutes, which slows down nothing.
         if left > 0.99 * before:
             break
 
@@ -272,7 +272,7 @@ def quiet(seconds: int, label: str) -> None:
 
 
 def check(report: Report, place: Workplace, way: str, before: Contents, archived: Archived) -> None:
-    """Whether the archive has exactly what the season had, and the live table nothing of it."""
+    """Check that the archive has exactly what the season had, and the live table nothing of it."""
     after = contents(place, ARCHIVE, SEASONS[way])
     rest = contents(place, dataset.TRACKER, SEASONS[way])
     report.numbers[f"{way}: contents"] = {"before": before, "after": after, "left": rest}

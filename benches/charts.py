@@ -31,8 +31,8 @@ COLORS: Final = ("#0f766e", "#d97706")
 class Chart:
     """Bars of ratios, on a logarithmic axis.
 
-    `rows` are labels, each with the numbers of its bars by the words that lead to them in the
-    bench's JSON; `ways` names the bars of a row, if it has several. Bars begin at 1.
+    `rows` are labels, each with the paths of its bars' numbers in the bench's JSON; `ways` names
+    the bars of a row, if it has several. Bars begin at 1.
     """
 
     name: str

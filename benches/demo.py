@@ -30,7 +30,7 @@ MEMORA: Final = "memora"
 
 
 class DemoFailed(Exception):
-    """The demo saw something that must not be; the message says what."""
+    """The demo found an error; the message says which."""
 
 
 @dataclass
@@ -109,7 +109,7 @@ def play(place: Workplace, report: Report, choice: random.Random, students: int)
 
 
 def check_persisted(place: Workplace, session: Played, before: Mapping[str, int]) -> None:
-    """MariaDB has what the rules say of this session, and the student is told so."""
+    """Check that MariaDB has the states that the rules give, and that the status says persisted."""
     frappe.set_user(session.player)
     status = reviews.get_persistence_status(session.job_id)["status"]
     check(status == "persisted", f"{session.job_id} of {session.player} is {status}")

@@ -32,7 +32,7 @@ QUESTIONS: Final = 100
 SECONDS: Final = 3.0
 # Between two calls of a process; two cores must do for everything.
 REST_SECONDS: Final = 0.01
-# One call in so many is of a student who is not cached.
+# One call in this many is of a student who is not cached.
 COLD: Final = 7
 FIRST_MS: Final = 1000
 LATER_MS: Final = 50
@@ -156,7 +156,7 @@ def round_of(site: Site, name: str) -> list[Call]:
 def show(report: Report, found: dict[str, list[Call]]) -> None:
     """A table of what came of the calls, and whether nobody waited too long."""
     rows = []
-    # What is asked for is that any one server may be away.
+    # The requirement is that any one server may be down.
     slowest: dict[bool, float] = defaultdict(float)
     for name, calls in found.items():
         for kind in ("read", "submit", "cold read"):

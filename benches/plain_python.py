@@ -63,7 +63,7 @@ UPSERT: Final = (
 UPSERT_ROWS: Final = 1000
 
 Row = tuple[Any, ...]
-# A student, and his answers.
+# A student, and their answers.
 Session = tuple[str, Sequence["Answer"]]
 
 

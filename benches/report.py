@@ -176,7 +176,7 @@ class Report:
         at_least: float | None = None,
         at_most: float | None = None,
     ) -> None:
-        """State whether a number is what was asked for."""
+        """State whether a number meets its requirement."""
         held = (at_least is None or value >= at_least) and (at_most is None or value <= at_most)
         asked = f"at least {at_least:,}" if at_least is not None else f"at most {at_most:,}"
         self.add(f"{'ok  ' if held else 'MISS'} {text}: {number(value)} (asked: {asked})")

@@ -212,7 +212,7 @@ def sizes_on_disk(report: Report, place: Workplace, sites: Sequence[Sized]) -> N
     data = place.database.data
     for sized in sites:
         with place.database.connect_as_root(database=sized.database) as connection:
-            # A compressed page takes no room before it is written.
+            # A compressed page takes no space before it is written.
             connection.cursor().execute(f"FLUSH TABLES {dataset.TRACKER}, {ARCHIVE} FOR EXPORT")
         season = students_of(sized.rows) * QUESTIONS
         live = dataset.bytes_on_disk(data, sized.database, dataset.TRACKER.strip("`"))

@@ -19,13 +19,13 @@ from memora._engine import Engine, MemoraError  # isort: skip
 
 READERS: Final = 4
 WRITERS: Final = 2
-# Each process has students of its own, so what is read does not become less by what is answered.
+# Each process has its own students, so the answers of one do not reduce what another reads.
 SHARE_OF_STUDENTS: Final = READERS + WRITERS
 # Between two calls of a process; two cores must do for everything, and not be busy without an
 # archiver.
 READ_REST_SECONDS: Final = 0.005
 WRITE_REST_SECONDS: Final = 0.02
-# One read in so many is of a student who is not cached.
+# One read in this many is of a student who is not cached.
 COLD: Final = 4
 ANSWERS: Final = 10
 SUBMITS_A_DRAIN: Final = 50
@@ -81,8 +81,8 @@ class Calls:
 
 
 Work = Callable[[Engine, list[str], random.Random, int, Calls], None]
-"""What a process does once: engine, its students, its choice, how many it did before, where times
-go."""
+"""One call of a process. Gets the engine, its students, its random choice, how many calls came
+before, and the place for times."""
 
 
 def read(
@@ -99,7 +99,7 @@ def read(
 def write(
     engine: Engine, players: list[str], choice: random.Random, count: int, calls: Calls
 ) -> None:
-    """A submission, and now and then the job that takes what has gathered to MariaDB."""
+    """A submission, and now and then a drain."""
     sent = dataset.session_data(dataset.answers(choice, ANSWERS, ACTIVE.questions))
     player = choice.choice(players)
     calls.time("submit", lambda: bool(engine.submit(player, sent)["persistence_job_id"]))
@@ -108,7 +108,7 @@ def write(
 
 
 def serve(place: Workplace, work: Work, number: int, pipe: Connection) -> None:
-    """What a process does: is warm, waits for the word, then works until the next one."""
+    """Work of a process: warm up, wait for the start signal, then work until the stop signal."""
     engine, choice, calls = place.engine(), random.Random(f"{SEED} {number}"), Calls()
     players = [dataset.player(each) for each in range(number, ACTIVE.students, SHARE_OF_STUDENTS)]
     for player in players:
@@ -143,7 +143,7 @@ def fork(work: Callable[[Connection], None]) -> Child:
     ours, theirs = FORK.Pipe()
 
     def begin() -> None:
-        # Else it would not see the end of the pipe when we are killed.
+        # Otherwise it would not see the end of the pipe when this process is killed.
         ours.close()
         work(theirs)
 

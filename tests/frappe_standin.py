@@ -1045,8 +1045,8 @@ def application(
     Args:
         site_config: as for `make_present`.
         passwords: of the users who may log in.
-        logged_in: users who need not, by the sid of their session.
-        api_keys: whose each API key with its secret is, as KEY:SECRET.
+        logged_in: users who are logged in already, by the sid of their session.
+        api_keys: users by their API key and its secret, as KEY:SECRET.
     """
     sessions = dict(logged_in)
 

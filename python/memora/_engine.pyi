@@ -22,12 +22,12 @@ __all__ = [
 ]
 
 __version__: Final[str]
-# Administrators are told of a reconciliation if more differs.
+# Administrators are notified of a reconciliation if a larger share of records differs.
 ALARMING_PERCENT: Final[float]
 
 @type_check_only
 class Question(TypedDict):
-    """One tracked question of a student. Dates: `YYYY-MM-DD HH:MM:SS` in the site's time zone."""
+    """A question that a student has. Dates are `YYYY-MM-DD HH:MM:SS` in the site's time zone."""
 
     question_id: str
     stability: int
@@ -40,8 +40,8 @@ class Question(TypedDict):
 class DueAnswer(TypedDict):
     """What `Engine.due` returns. `season` is None when no season is active.
 
-    `is_degraded`: cut short in Safe Mode, or not whole. `is_whole` is false if answers may be
-    missing that wait in a journal that cannot be reached.
+    `is_whole` is false if answers may be missing that wait in a journal that cannot be reached.
+    `is_degraded`: the read was in Safe Mode, which limits it, or is not whole.
     """
 
     questions: list[Question]
@@ -62,8 +62,9 @@ class DueOnDay(TypedDict):
 class Forecast(TypedDict):
     """What `Engine.forecast` returns. `season` is None when no season is active.
 
-    `days` begin with today, whose questions include the overdue ones; `total` is of all days.
-    `overdue`: due since an earlier day. `due_now`: the overdue ones, and those of today until now.
+    `days` begins with today, whose questions include the overdue ones; `total` is the sum of all
+    days. `overdue`: due since an earlier day. `due_now`: the overdue ones, and those of today until
+    now.
     `is_degraded`: answers may be missing that wait in a journal that cannot be reached.
     """
 
@@ -78,9 +79,9 @@ class Forecast(TypedDict):
 class SeasonForecast(TypedDict):
     """What `Engine.season_forecast` returns: estimates for all `students` of the season.
 
-    If these are None, which means more than 1,000, for the `cached_students`. They are made from
-    `sampled_students` of these; of none, all are 0. `days`, `total` and `overdue` are as of
-    `Forecast`.
+    If `students` is None (more than 1,000), the estimates are for the `cached_students`. They are
+    made from `sampled_students` of the cached ones; without any, all are 0. `days`, `total` and
+    `overdue` are as in `Forecast`.
     """
 
     days: list[DueOnDay]
@@ -97,9 +98,9 @@ class SubmitAnswer(TypedDict):
     `correct` counts the questions that were answered right, each once. `xp_earned` is what a review
     session earns; the site's own code decides what a lesson earns. `drain_wanted` is true for the
     one submission that should queue the drain job. `new_stability_counts` has a key for
-    each rung: "1" to "4", or to "6" where the season's ladders have as many. `leeches`: the
+    each rung: "1" to "4", or up to "6" where the season's ladders have more. `leeches`: the
     questions whose wrong answers reached `leech_lapses` with it, in the order of their ids.
-    `is_first` is false if it was taken before, and this is what was told then.
+    `is_first` is false if the submission was taken before, and this repeats the first answer.
     """
 
     persistence_job_id: str
@@ -117,8 +118,8 @@ class SubmitAnswer(TypedDict):
 class UndoAnswer(TypedDict):
     """What `Engine.undo` returns once a submission is undone.
 
-    `persistence_job_id` is that of the undoing, by which it is on its way to MariaDB. `undone`: how
-    many answers. `xp_taken_back`: what the review session had earned; 0 for a lesson.
+    `persistence_job_id` names the undoing until it is in MariaDB and after. `undone`: how many
+    answers. `xp_taken_back`: what the review session had earned; 0 for a lesson.
     """
 
     persistence_job_id: str
@@ -132,14 +133,13 @@ class UndoAnswer(TypedDict):
 class LoggedAnswer(TypedDict):
     """One answer of `Engine.answers`.
 
-    `job_id`: the submission's `persistence_job_id`. `is_correct`: with `quality`, from 3 on; in a
-    lesson, at the first attempt. `quality` (0 to 5) if the client gave one; `attempts` in a lesson
-    only. `stability_before`: of the record that the answer counted on; None if there was none.
-    `memory_stability_before` (days), `memory_difficulty_before` (1 to 10) and `lapses_before`: of
-    the same record; None if its memory is not known, or if an answer of the same submission to the
-    question came before.
-    `is_counted` is false for an answer that an edit overrides, because it came after it, and for
-    one that the student has undone.
+    `job_id`: the submission's `persistence_job_id`. `is_correct`: with a `quality`, it is 3 or
+    more; in a lesson, the first attempt was right. `quality` (0 to 5): None if the client gave
+    none; `attempts`: in a lesson only. `stability_before`: of the record that the answer counted
+    on; None if there was no record. `memory_stability_before` (days), `memory_difficulty_before`
+    (1 to 10) and `lapses_before`: of the same record; None if its memory is not known, or if an
+    earlier answer of the same submission is to the same question. `is_counted` is false for an
+    answer that a later edit overrides, and for one that the student has undone.
     """
 
     job_id: str
@@ -158,7 +158,7 @@ class LoggedAnswer(TypedDict):
 
 @type_check_only
 class TrainingProgress(TypedDict):
-    """How far `Engine.train` is: submissions that were read, or thousandths of a computation."""
+    """The progress of `Engine.train`, in submissions read, or thousandths of a computation."""
 
     step: Literal["reading", "computing"]
     done: int
@@ -168,10 +168,10 @@ class TrainingProgress(TypedDict):
 class Training(TypedDict):
     """What `Engine.train` found for a subject; `subject` None: for all others.
 
-    `answers` in histories that begin with a first answer; those `predicted` are on a later day than
-    the question's answer before them; the newest fifth of these is `held_out`. `parameters` (21
-    numbers) predict it like `after`, those in use like `before`; all three are None with too few
-    answers. `is_better`: `after` has the lower log loss.
+    `answers`: those in histories that begin with a first answer. `predicted`: those on a later day
+    than the question's previous answer. `held_out`: the newest fifth of these. `parameters` (21
+    numbers) predict the held-out answers as `after` says, those in use as `before` says; all three
+    are None if there are too few answers. `is_better`: `after` has the lower log loss.
     """
 
     subject: str | None
@@ -195,9 +195,10 @@ class FitOfAnswers(TypedDict):
 class SchedulerReport(TypedDict):
     """What `Engine.scheduler_report` returns; shares are from 0 to 1.
 
-    `answers`: the newest ones, of which the share `right` is right, and of these `fast` and `slow`.
-    `is_assumed`: they are too few, and an ordinary student is assumed. `questions`: of a student,
-    the median of some. `students` were simulated.
+    `answers`: how many of the newest were read. `right`: the share that is right; `fast` and
+    `slow`: shares of the right ones. `is_assumed`: there are too few answers, so an ordinary
+    student is assumed. `questions`: how many a student has, the median of some students.
+    `students`: how many were simulated.
     """
 
     answers: int
@@ -212,9 +213,9 @@ class SchedulerReport(TypedDict):
 
 @type_check_only
 class ReportedWay(TypedDict):
-    """What a way would do to a student; `retention` None: the ladder.
+    """What a scheduler would do to a student; `retention` None: the ladder.
 
-    `weeks`: the mean reviews a day of each week. `known`: how many questions are known on the day
+    `weeks`: the mean reviews a day in each week. `known`: how many questions are known on the day
     after the last.
     """
 
@@ -229,7 +230,7 @@ class ReportedWay(TypedDict):
 class DrainReport(TypedDict):
     """What one `Engine.drain` did. `remaining` counts the submissions still in the journal.
 
-    `written_again` had been written before, but the database no longer had them.
+    `written_again`: submissions that had been written before, but that the database had lost.
     """
 
     submissions: int
@@ -258,7 +259,7 @@ class RetiredQuestion(TypedDict):
 
 @type_check_only
 class RetiredQuestions(TypedDict):
-    """A page of them, and their total number."""
+    """A page of retired questions, and their total number."""
 
     questions: list[RetiredQuestion]
     total: int
@@ -321,7 +322,7 @@ class JournalStatus(TypedDict):
 
 @type_check_only
 class SeasonCache(TypedDict):
-    """What is cached of a season: students, and the memory of their schedules (estimates)."""
+    """A season's cached students, and the memory of their schedules (estimates)."""
 
     students: int
     memory_bytes: int
@@ -347,8 +348,8 @@ class CacheStatus(TypedDict):
 class Latency(TypedDict):
     """How long calls of one kind took.
 
-    `buckets`: (milliseconds, how many lasted at most this long, and longer than the previous
-    bucket). Quantiles are as exact as the buckets are.
+    `buckets`: (milliseconds, how many took at most this long, and longer than the previous bucket).
+    Quantiles are as exact as the buckets.
     """
 
     count: int
@@ -369,9 +370,9 @@ class LatencyReport(TypedDict):
     """How long students' calls took, over all processes.
 
     Kinds: "warm read", "cold read", "database read", "safe mode read", "submit", and "persistence",
-    which is no call: how long each submission waited from the journal to the commit in MariaDB, in
-    buckets of up to ten minutes. `series` covers a day, oldest first; `all` begins when the cache
-    was empty.
+    which is not a call: how long each submission waited from the journal to the commit in MariaDB,
+    in buckets of up to ten minutes. `series` covers a day, oldest first; `all` covers the time
+    since the cache was empty.
     """
 
     series: list[LatencySlot]
@@ -382,8 +383,8 @@ class LatencyReport(TypedDict):
 class RebuildProgress(TypedDict):
     """A rebuild's progress, in records: while it runs, `total` is MariaDB's estimate.
 
-    `dropped`: schedules without records, and of students who answered each time they were loaded;
-    the next read loads those.
+    `dropped`: schedules without records, and those of students who answered each time they were
+    loaded, which the next read loads.
     """
 
     season: str
@@ -428,7 +429,7 @@ class Reconciliation(TypedDict):
 
 @type_check_only
 class ReplayReport(TypedDict):
-    """What one `Engine.replay` did. `unknown` are no Poison Reviews, or were replayed before.
+    """What one `Engine.replay` did. `unknown`: not Poison Reviews, or replayed before.
 
     `done` is the sum of these, and `total` their number at the beginning.
     """
@@ -443,11 +444,12 @@ class ReplayReport(TypedDict):
 class OutageNews(TypedDict):
     """News for administrators.
 
-    cache or journal, began or ended: an outage, and its seconds. journal, restarted or replaced: it
-    may have lost answers, or certainly has. clock, ahead: how many seconds an answer is ahead of
-    the clock. backlog, old: for how many seconds answers have waited to be written. drain, overdue:
-    answers have waited for a minute, and this process must queue a drain. database, older: how many
-    submissions it lacked that had been written to it; it has them again.
+    cache or journal, began or ended: an outage, and its seconds. cache or journal, several: hosts
+    use different servers. journal, restarted or replaced: it may have lost answers, or certainly
+    has. clock, ahead: how many seconds an answer is ahead of the clock. backlog, old: for how many
+    seconds answers have waited to be written. drain, overdue: answers have waited for a minute, and
+    this process must queue a drain. database, older: how many submissions it had lost; they are
+    written again.
     """
 
     server: Literal["cache", "journal", "clock", "backlog", "drain", "database"]
@@ -467,7 +469,7 @@ class Partition(TypedDict):
 
 @type_check_only
 class SeasonSize(TypedDict):
-    """A season's records in the live table, without reading all of them.
+    """The size of a season's records in the live table, found without reading all of them.
 
     Up to 10,000 records and up to 1,000 students are counted. Beyond that, `records` are MariaDB's
     estimate, and `students` are estimated from the records of some. `bytes` of the partition are
@@ -504,7 +506,7 @@ class DeletionProgress(TypedDict):
 class ArchiveStatus(ArchiveProgress):
     """The state of a season's archive.
 
-    Without `is_running` and `finished_at` it must be continued.
+    If it is neither running nor finished, it must be continued.
     """
 
     is_running: bool
@@ -516,8 +518,8 @@ class MemoraError(Exception):
 
     Attributes:
         code: names the error, the same in every version; docs/operating.md lists all.
-        server: the one that failed, None if none did.
-        is_transient: trying again later may work.
+        server: the server that failed; None if none did.
+        is_transient: whether trying again later may work.
     """
 
     code: str
@@ -540,7 +542,7 @@ class RateLimited(MemoraError):
     retry_after: int
 
 class ServiceUnavailable(MemoraError):
-    """A server that this call cannot do without is down; nothing was acknowledged."""
+    """A server that this call needs is down; nothing was acknowledged."""
 
 class OutcomeUnknown(ServiceUnavailable):
     """A server failed while answers were being saved: they may be there already."""
@@ -581,13 +583,13 @@ class Settings:
         journal_replicas: how many of its replicas must have an answer (srs_journal_replicas);
             answers that they lack are kept in MariaDB too.
         database_name, database_user, database_password: of the site's MariaDB.
-        database_host, database_port, database_socket: where it is. A socket wins.
+        database_host, database_port, database_socket: where it is. A socket takes precedence.
         database_ssl_ca, database_ssl_cert, database_ssl_key: files of TLS to it (db_ssl_*): the CA
             of its certificate, our certificate and its key. All three, or none.
         time_zone: IANA name of the site's time zone (System Settings).
         max_questions: most questions a student may track in a season (srs_max_questions).
-        leech_lapses: how many wrong answers to a question make it a leech, which is told
-            (srs_leech_lapses); 0: none is told.
+        leech_lapses: how many wrong answers to a question make it a leech, which is reported
+            (srs_leech_lapses); 0: none is reported.
         redis_timeout_ms, database_timeout_ms: longest wait for one reply.
         cache_ttl_seconds: a student's cache expires after this long without an answer.
         trust_lease_ms: how long the cache is believed after a process has checked whether it lacks
@@ -630,7 +632,7 @@ class Settings:
 
 @final
 class Engine:
-    """One site's engine. Cheap to make (connects on first use), safe over threads and forks.
+    """One site's engine. It connects on first use, and is safe to use across threads and forks.
 
     Methods raise ServiceUnavailable if a server that they need is down, and EngineFault for a
     defect, unless they say otherwise. The sections are the files of src/binding.
@@ -650,7 +652,7 @@ class Engine:
             player: the session's user.
             limit: 1 to 50.
             subject: only this subject, filtered before the limit.
-            topic: focus mode, that topic only (spec section 2); limit is then not used.
+            topic: focus mode: that topic only; its size, not the limit, decides how many.
 
         Raises:
             InvalidInput: limit, subject or topic cannot be used.
@@ -678,15 +680,15 @@ class Engine:
         responses: str | None = None,
         submission_id: str | None = None,
     ) -> SubmitAnswer:
-        """Take a review session's answers: exactly one of the two JSON texts of spec section 3.
+        """Take a review session's answers: exactly one of the two JSON texts of docs/api.md.
 
         Args:
             player: the session's user.
             session_data: JSON text of an object with a list of answers.
             responses: JSON text of a list of answers.
-            submission_id: the client's own name for it, at most 64 characters: sent again within
-                30 days, it is answered as the first time, and counts once. Whether it was sent
-                before is asked of the journal and MariaDB, so such a submission needs both.
+            submission_id: the client's own name for it, at most 64 characters. Sent again within
+                30 days, it is answered as the first time, and counts once. The engine looks for it
+                in the journal and MariaDB, so such a submission needs both.
 
         Returns: once the answers are durable and the next read shows them.
 
@@ -703,14 +705,14 @@ class Engine:
         topic: str | None = None,
         submission_id: str | None = None,
     ) -> SubmitAnswer:
-        """Take a lesson's interactions, for process_srs_batch: by the same journal as `submit`.
+        """Take a lesson's interactions, for process_srs_batch, through the journal as `submit`.
 
         Args:
-            player: a User, in any case; the answers count for the name that Frappe has.
-            interactions: JSON text of a list (spec section 3).
-            subject: of questions that have none yet.
-            topic: likewise.
-            submission_id: as of `submit`.
+            player: a User, in upper or lower case; the answers count for Frappe's own spelling.
+            interactions: JSON text of the list that process_srs_batch takes.
+            subject: the subject of questions that have none yet.
+            topic: the topic of questions that have none yet.
+            submission_id: as for `submit`.
 
         Raises: as `submit`.
         """
@@ -726,14 +728,14 @@ class Engine:
             player: the session's user.
             submission_id: the key, as `submit` and `rate` had it.
 
-        Returns: once this is durable and the next read shows it. Called again, it answers as the
-        first time.
+        Returns: once this is durable and the next read shows it. A repeated call returns what the
+            first one did.
 
         Raises:
             InvalidInput: nothing was undone. Its code says why: memora.unknown_submission,
                 too_late_to_undo, changed_since or cannot_be_undone.
             SeasonUnavailable: the season is archived.
-            ServiceUnavailable: the journal or MariaDB is down, or something else of the student is
+            ServiceUnavailable: the journal or MariaDB is down, or other answers of the student are
                 being saved.
             OutcomeUnknown: it may have been undone. Call it again.
         """
@@ -752,21 +754,21 @@ class Engine:
         season: str,
         states: list[tuple[str, int, float, str | None, str | None]],
     ) -> int:
-        """Give questions states that others have computed, by the same journal as `submit`.
+        """Give questions states that the caller has computed, through the journal as `submit`.
 
         They count as answers given now: after everything that is known of the student, and before
         every later answer.
 
         Args:
-            player: a User, in any case.
+            player: a User, in upper or lower case.
             season: a season that is not archived, active or not.
-            states: (question_id, stability from 0 to 4, Unix time of the next review, subject,
-                topic); None for a subject or a topic that stays. Of several states of one question
-                the last counts.
+            states: (question_id, stability from 0 to the highest rung of the season's ladders, Unix
+                time of the next review, subject, topic); None keeps the subject or the topic. Of
+                several states of one question the last counts.
 
         Returns: how many questions.
 
-        Raises: as `submit`. Of more than 50, some may be saved then; repeating the call is safe.
+        Raises: as `submit`. Some of more than 50 may be saved then; repeating the call is safe.
         """
 
     def may_read_in_safe_mode(self, player: str) -> bool:
@@ -781,13 +783,13 @@ class Engine:
             player: the student.
             season: its name.
             limit: 1 to 50.
-            subject: only these.
+            subject: only questions of this subject.
         """
 
     def persistence_status(
         self, player: str, job_id: str
     ) -> Literal["pending", "persisted", "failed"] | None:
-        """Where a submission is on its way to MariaDB. None: not a job of this player.
+        """Whether a submission is in MariaDB. None: the player has no such submission.
 
         Args:
             player: the session's user.
@@ -806,21 +808,20 @@ class Engine:
     ) -> list[LoggedAnswer]:
         """A page of the student's answers from the log, oldest first.
 
-        They come submission by submission, in the order in which these were taken, and each whole.
-        To read all, ask again with `after` set to the last answer's `job_id`, until a page is
-        empty.
+        Submissions come in the order in which they were taken; a page never splits one. To read
+        all, call again with `after` set to the last answer's `job_id`, until a page is empty.
 
-        Answers that wait in the journal are not there yet (call `drain` first), and those of
-        audit records that Log Settings have cleared not any more. Submissions from before the log,
-        and states that were set, have no answers in it.
+        The log does not have answers that still wait in the journal (call `drain` first), answers
+        whose audit records Log Settings have cleared, submissions from before the log, or states
+        that were set.
 
         Args:
             player: the student, exactly as named.
             season: its name, archived or not; None: all.
             since: only answers given at this Unix time or later.
             until: only answers given before this Unix time.
-            limit: most answers of a page, 50 to 10,000.
-            after: only submissions after the one of this job id.
+            limit: at most this many answers in a page, 50 to 10,000.
+            after: only submissions after the one with this job id.
 
         Raises:
             InvalidInput: limit, since or until cannot be used.
@@ -836,9 +837,9 @@ class Engine:
     ) -> list[Training]:
         """Find parameters of FSRS that predict a season's answers better than those in use.
 
-        For the season first, then for each subject with a row of its own. Changes nothing. At most
-        1,000,000 answers are read into memory: of a larger season, those of a share of the
-        students. One thread computes.
+        The first result is for the season, the others for each subject with a row of its own.
+        Changes nothing. Of a season with more than 1,000,000 answers, only a share of the students
+        is used. One thread computes.
 
         Args:
             season: its name, archived or not.
@@ -846,7 +847,7 @@ class Engine:
             share: of the time in which MariaDB is read.
 
         Raises:
-            InvalidInput: there is no such season, or another process does it.
+            InvalidInput: there is no such season, or another process is training.
             EngineFault: no parameters can be found.
         """
 
@@ -855,8 +856,8 @@ class Engine:
 
         Args:
             season: its name, archived or not.
-            days: its length; more than 730 are 730.
-            until: the site's date and time before which its newest answers were given.
+            days: its length; more than 730 count as 730.
+            until: only answers before this date and time, in the site's time zone, are read.
 
         Raises:
             InvalidInput: there is no such season.
@@ -867,8 +868,8 @@ class Engine:
         """Write what waits in the journal to MariaDB, until it is empty or the time is over.
 
         Args:
-            seconds: after this time it begins no other batch of 1,000 submissions, but it writes at
-                least one.
+            seconds: after this time no further batch of 1,000 submissions begins; at least one is
+                written.
         """
 
     def replay(
@@ -876,7 +877,7 @@ class Engine:
         names: list[str] | None = None,
         progress: Callable[[ReplayReport], object] | None = None,
     ) -> ReplayReport:
-        """Write Poison Reviews to the table after all.
+        """Write Poison Reviews to the table.
 
         A newer state of a record stays. A review that still cannot be written keeps waiting, with
         its new reason: its student or its season does not exist, its payload cannot be read, or
@@ -884,16 +885,17 @@ class Engine:
 
         Args:
             names: only these; None: all that wait.
-            progress: called after each 500 of all; an exception from it ends the work.
+            progress: called after every 500 reviews if all are replayed; an exception from it ends
+                the work.
 
         Raises:
-            InvalidInput: another process replays all.
+            InvalidInput: another process is replaying all.
         """
 
     def retire(self, player: str, season: str, question_ids: set[str]) -> int:
-        """Postpone the next review of questions that the site has retired, to the year 2200.
+        """Postpone a student's next review of retired questions to the year 2200.
 
-        The records stay, and an answer brings them back.
+        The records stay, and an answer gives the question a date again.
 
         Args:
             player: the student.
@@ -906,7 +908,7 @@ class Engine:
     def retire_questions(self, question_ids: list[str], user: str) -> int:
         """Retire questions: once this returns, no read of any process shows them.
 
-        Records and cached schedules stay: a schedule hides what has changed on its next read.
+        Records and cached schedules stay: a schedule's next read hides the questions.
 
         Args:
             question_ids: 1 to 1,000 questions, whether students have them or not.
@@ -927,7 +929,7 @@ class Engine:
             As `retire_questions`.
         """
     def retired_questions(self, start: int = 0, limit: int = 20) -> RetiredQuestions:
-        """The questions that are retired, the last ones first, and how many there are."""
+        """The questions that are retired, the latest first, and how many there are."""
     def suspend_question(self, player: str, question_id: str) -> bool:
         """Suspend a question of a student: once this returns, no read of this student shows it.
 
@@ -955,13 +957,10 @@ class Engine:
 
     # -- status -----------------------------------------------------------------------------------
     def journal_status(self) -> JournalStatus:
-        """The backlog, and how durable the journal is.
-
-        A journal that is down is no error.
-        """
+        """The backlog, and how durable the journal is. A journal that is down is not an error."""
 
     def cache_status(self, seasons: list[str]) -> CacheStatus:
-        """The cache's health, in a few steps however much it has. A cache that is down is no error.
+        """The cache's health, at the same cost whatever its size; one that is down is not an error.
 
         Args:
             seasons: names of the seasons to report on.
@@ -973,7 +972,7 @@ class Engine:
     def latency(self) -> LatencyReport:
         """How long students' calls took, and how long submissions waited to be in MariaDB.
 
-        Each process tells what it counted every five seconds, and at the end of a drain.
+        Each process reports what it counted every five seconds, and at the end of a drain.
         """
 
     def check_outages(self) -> None:
@@ -1037,7 +1036,7 @@ class Engine:
         """The Unix time of the next review of every cached question, by question_id."""
 
     def cache_count_due(self, player: str, season: str) -> int:
-        """How many questions are due by the cache alone."""
+        """How many questions in the cache are due."""
 
     def cache_clear(self, player: str, season: str) -> bool:
         """Drop a student's cache; the next read loads it again. False: there was none."""
@@ -1049,8 +1048,8 @@ class Engine:
     def season_forecast(self, season: str, days: int = 30) -> SeasonForecast:
         """About how many questions of a season are due on each of the next days.
 
-        In milliseconds however large the season is: from at most 400 random students who are
-        cached.
+        It takes milliseconds however large the season is: it reads the cached schedules of at most
+        400 random students.
 
         Args:
             season: its name.
@@ -1070,12 +1069,12 @@ class Engine:
     ) -> RebuildProgress:
         """Load all schedules of a season into the cache again; the old ones serve until then.
 
-        Students read and answer meanwhile, and no answer is undone. A killed run starts over when
-        it is run again.
+        Students can read and answer meanwhile, and no answer is undone. After a run that was
+        killed, the next one starts over.
 
         Raises:
-            InvalidInput: there is no such season, it does not use the cache, or another process
-        does it.
+            InvalidInput: there is no such season, it does not use the cache, or another process is
+                rebuilding it.
             SeasonUnavailable: it is archived.
         """
 
@@ -1088,7 +1087,7 @@ class Engine:
     ) -> Reconciliation:
         """Compare cached schedules with the database and correct them.
 
-        Answers on their way to the database are no errors.
+        Answers that are not in the database yet are not errors.
 
         Args:
             season: its name.
@@ -1098,8 +1097,8 @@ class Engine:
             share: see above.
 
         Raises:
-            InvalidInput: there is no such season, it does not use the cache, or another process
-        does it.
+            InvalidInput: there is no such season, it does not use the cache, or another process is
+                reconciling it.
             SeasonUnavailable: it is archived.
         """
 
@@ -1111,25 +1110,26 @@ class Engine:
         kind: Literal["Rebuild", "Reconciliation", "Archive", "Deletion", "Replay", "Training"],
         season: str,
     ) -> bool:
-        """Whether a process does it now; an empty season: all seasons."""
+        """Whether a process is doing this kind of work now; an empty season: all seasons."""
 
     def check_cache(self) -> bool:
         """Make cached schedules void if the database was restored since the last check.
 
-        Returns: whether no schedule is cached, because of that, or because the cache was emptied.
+        Returns: whether no cached schedule counts, because the database was restored or the cache
+            was emptied.
 
         Raises:
             ServiceUnavailable: a server is down; the next check notices it.
         """
 
     def load_recent_students(self, share: float = 1.0) -> int:
-        """Cache the schedules of those who answered in the last 24 hours, the latest first.
+        """Cache the schedules of students who answered in the last 24 hours, the latest first.
 
         Args:
             share: of the time in which it works, more than 0 and at most 1.
 
-        Returns: how many it loaded; 0 if another process does it, or the season does not use the
-            cache.
+        Returns: how many were loaded; 0 if another process is loading them, or the season does not
+            use the cache.
 
         Raises:
             ServiceUnavailable: a server is down; what was loaded by then stays.
@@ -1140,7 +1140,7 @@ class Engine:
 
         Args:
             cache_is_void: make all schedules void too, for all processes. Needed when a season's
-        enable_redis changes: its old schedules would be believed.
+                enable_redis changes: its old schedules would be believed.
         """
 
     def links_changed(self) -> None:
@@ -1150,9 +1150,9 @@ class Engine:
         """Forget that a User exists. Call after it was renamed or deleted."""
 
     # -- archive ----------------------------------------------------------------------------------
-    # `progress` is called after each piece of work, some times a second; an exception from it ends
-    # the work, as Ctrl-C does. `share` is the part of the time, more than 0 and at most 1, in which
-    # MariaDB works on it.
+    # `progress` is called after each piece of work, several times a second; an exception from it
+    # ends the work, as Ctrl-C does. `share`, more than 0 and at most 1, is the share of the time in
+    # which MariaDB works on it.
     def archive(
         self,
         season: str,
@@ -1164,8 +1164,8 @@ class Engine:
         Running it again continues a killed run. An archived season stays as it is.
 
         Raises:
-            InvalidInput: there is no such season, it is active, another process does it, or the
-        archive lacks fields.
+            InvalidInput: there is no such season, it is active, another process is archiving it, or
+                the archive lacks fields.
         """
 
     def archive_status(self, season: str) -> ArchiveStatus | None:
@@ -1182,16 +1182,16 @@ class Engine:
     ) -> int:
         """Flag archived records as eligible for deletion, from where the last call stopped.
 
-        It processes a season once, when all of it is old enough; a flag that was removed by hand
+        Each season is processed once, when all of it is old enough; a flag that was removed by hand
         stays removed.
 
         Args:
             archived_before: only records archived before this Unix time; None: three years ago.
-            seconds: after this time it begins no other piece of 500 records, but it checks at least
-                one.
+            seconds: after this time no further piece of 500 records begins; at least one is
+                checked.
             share: see above.
 
-        Returns: how many it flagged.
+        Returns: how many were flagged.
         """
 
     def delete_flagged(
@@ -1205,7 +1205,7 @@ class Engine:
         Returns how many. Running it again continues a killed run.
 
         Raises:
-            InvalidInput: another process does it.
+            InvalidInput: another process is deleting.
         """
 
     # -- personal_data ----------------------------------------------------------------------------
@@ -1213,7 +1213,7 @@ class Engine:
         """Erase a student: all records, Poison Reviews, waiting answers, schedules.
 
         Raises:
-            InvalidInput: a season is being archived just now.
+            InvalidInput: a season is being archived now.
             ServiceUnavailable: a server is down. Running it again continues.
         """
 
@@ -1263,28 +1263,28 @@ class Engine:
     def remove_duplicates(self, progress: Callable[[int], object] | None = None) -> int:
         """Remove all but the newest record of each student, season and question.
 
-        Returns how many. The newest was answered last, then changed last. Running it again
-        continues.
+        Returns how many. The newest is the one answered last, or, if equal, changed last. Running
+        it again continues.
         """
 
     def mend_clock(self) -> int:
-        """Give states whose order is over a minute ahead of the clock the present as their order.
+        """Correct states whose order is over a minute ahead of the clock: it becomes the present.
 
-        A host whose clock was ahead left them. Reads the whole table, and locks only those records.
-        Running it again continues.
+        A host whose clock was ahead wrote them. Reads the whole table, and locks only those
+        records. Running it again continues.
 
         Returns: how many records were changed.
         """
 
     def free_old_cache(self) -> None:
-        """Remove, a part at a time, the keys of older versions from the database of Frappe's cache.
+        """Remove older versions' keys from the database of Frappe's cache, a part at a time.
 
         Raises:
             ServiceUnavailable: redis_cache is down; running it again continues.
         """
 
     def uninstall(self) -> None:
-        """Remove the tables that are no DocTypes, and the site's keys in both Redis servers.
+        """Remove the tables that are not DocTypes, and the site's keys in both Redis servers.
 
         Also removes answers that wait in the journal. Running it again continues.
         """

@@ -1,4 +1,4 @@
-"""What Frappe calls in memora, and when."""
+"""The functions of memora that Frappe calls, and when."""
 
 app_name = "memora"
 app_title = "Memora"
@@ -36,12 +36,12 @@ after_uninstall = "memora.services.storage.remove_what_is_left"
 after_job = "memora.services.engine.close_connections"
 after_request = "memora.services.errors.set_retry_after"
 
-# On every page of the Desk, so it is small.
+# Every page of the Desk loads it, so it is small.
 app_include_js = ["/assets/memora/js/search.js"]
 
-# Scripts beside a form's or a page's own: Frappe sends them as text, after it. They are no
-# bundle (app_include_js), since `bench build` bundles only apps in the folder apps/, where an app
-# from a wheel is not.
+# Frappe sends these scripts as text, after a form's or a page's own. They are not a bundle
+# (app_include_js), because `bench build` bundles only apps in the folder apps/, and an app from a
+# wheel is not there.
 doctype_js = {
     "Game Subscription Season": [
         "public/js/html.js",
@@ -101,10 +101,10 @@ scheduler_events = {
     ],
 }
 
-# `bench clear-cache` leaves what was counted of the door (`memora.wsgi`).
+# `bench clear-cache` keeps the counters of the door (`memora.wsgi`).
 persistent_cache_keys = ["memora_door"]
-# This clears what memora remembers of documents. Schedules stay: they are in a database of their
-# own.
+# `bench clear-cache` also clears what memora has cached about documents. Schedules stay: they are
+# in a database of their own.
 clear_cache = "memora.services.engine.forget_documents"
 
 # Before it deletes a document, Frappe reads every record that links to it: too many here.
@@ -115,13 +115,13 @@ ignore_links_on_delete = [
     "Poison Review",
     "SRS Job",
 ]
-# Log Settings keep them for a year by default.
+# By default, Log Settings keep these for a year.
 default_log_clearing_doctypes = {"SRS Job": 365, "Memory Review Audit": 365}
 
-# Frappe's Personal Data Download reads them. Its Deletion finds them erased already
-# (forget_on_request): the fields to redact only keep it from searching all texts of a table for the
-# name. The archive is not listed, because Frappe would read all of it in any user's request;
-# `memora export` has it.
+# Frappe's Personal Data Download reads these. Its Deletion finds them already erased
+# (forget_on_request); redact_fields only keeps it from searching all texts of a table for the name.
+# The archive is not listed, because Frappe would read all of it for each request; `memora export`
+# includes it.
 user_data_fields = [
     {"doctype": "Player Memory Tracker", "filter_by": "player", "redact_fields": ["stability"]},
     {"doctype": "Memory Review Audit", "filter_by": "player", "redact_fields": ["answers"]},

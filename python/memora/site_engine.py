@@ -18,13 +18,13 @@ from ._engine import Engine, EngineFault, InvalidInput, Settings
 if TYPE_CHECKING:
     from ._engine import SentinelAddress
 
-# Keys of site_config.json and the arguments of Settings that they set; without a key, the default
-# counts.
+# Keys of site_config.json, and the arguments of Settings that they set. Each comment ends with the
+# default.
 LIMITS: Final = {
     "srs_max_questions": "max_questions",  # most questions a student may track in a season: 20000
-    # how many wrong answers to a question are told, 0 for none: 8
+    # how many wrong answers make a question a leech, 0 for never: 8
     "srs_leech_lapses": "leech_lapses",
-    "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache expires after it: 604800
+    "srs_cache_ttl_seconds": "cache_ttl_seconds",  # a student's cache expires after this: 604800
     "srs_redis_timeout_ms": "redis_timeout_ms",  # longest wait for a reply of Redis: 150
     "srs_database_timeout_ms": "database_timeout_ms",  # longest wait for a reply of MariaDB: 700
     # how many replicas of the journal must have an answer: 0, with Sentinel 1
@@ -37,30 +37,30 @@ TLS: Final = {
     "db_ssl_cert": "database_ssl_cert",
     "db_ssl_key": "database_ssl_key",
 }
-# Where cached schedules are: another database of redis_cache's server, unless this key names
-# another place. Frappe runs KEYS over its own at each login.
+# Where cached schedules are: by default, in a database of their own on redis_cache's server,
+# because Frappe runs KEYS over its own database at each login.
 CACHE_URL: Final = "srs_cache_url"
 # Or the nodes of a Redis Cluster.
 CACHE_CLUSTER_NODES: Final = "srs_cache_cluster_nodes"
-# The Redis that keeps acknowledged answers until they are in MariaDB: redis_queue, unless this key
-# names another. With use_rq_auth it must, since Frappe's user may then touch nothing but RQ's own
-# keys.
+# The Redis that keeps acknowledged answers until they are in MariaDB: by default, redis_queue. With
+# use_rq_auth this key is required, because Frappe's user may then access only RQ's own keys.
 JOURNAL_URL: Final = "srs_journal_url"
 
-# To ask Frappe for it costs a round trip to Redis, or SQL.
+# Asking Frappe for the time zone costs a round trip to Redis, or SQL.
 TIME_ZONE_SECONDS: Final = 60.0
 
 # Frappe's Error Log shows local variables, but hides those with "secret" or "password" in their
 # names, so variables that hold passwords have such names.
 
-# One engine a site, by db_name, with the settings it was made from. No lock: if two threads make
-# one at once, one is wasted; a lock could be held while the web server forks.
+# One engine for each site, by db_name, with the settings it was made from. There is no lock,
+# because one could be held while the web server forks: if two threads make an engine, one is
+# wasted.
 _engines: Final[dict[str, tuple[dict[str, Any], Engine]]] = {}
 _time_zones: Final[dict[str, tuple[float, str]]] = {}
 
 
 def engine() -> Engine:
-    """The engine of the present site; a new one when its settings have changed.
+    """The engine of the present site; a new one if its settings have changed.
 
     Raises:
         EngineFault: the site's configuration cannot be used.
@@ -80,13 +80,13 @@ def known_engine() -> Engine | None:
 
 
 def close_connections() -> None:
-    """Close a background job's connections: its process ends without closing them (after_job)."""
+    """Close connections after a background job, whose process would not (hook after_job)."""
     if used := known_engine():
         used.close()
 
 
 def forget_time_zone() -> None:
-    """Ask Frappe for the present site's time zone again. Call when System Settings were saved."""
+    """Ask Frappe for the site's time zone again. Call it after System Settings were saved."""
     _time_zones.pop(frappe.local.conf.db_name, None)
 
 
@@ -94,12 +94,12 @@ def _new_engine(secret_settings: dict[str, Any]) -> Engine:
     try:
         return Engine(Settings(**secret_settings))
     except InvalidInput as error:
-        # It is not the caller's input that is wrong.
+        # The configuration is wrong, not the caller's input.
         raise EngineFault(*error.args) from error
 
 
 def _settings() -> dict[str, Any]:
-    # Not frappe.conf: each look through that proxy costs as much as all the rest.
+    # Not frappe.conf: each access through that proxy costs as much as everything else here.
     secret_conf = frappe.local.conf
     secret_settings: dict[str, Any] = {
         "site": secret_conf.db_name,
@@ -131,7 +131,7 @@ def _settings() -> dict[str, Any]:
 
 
 def _nodes(secret_nodes: object) -> list[str]:
-    """The nodes of a Redis Cluster: a list, or a text with commas, as `bench set-config` writes."""
+    """A Redis Cluster's nodes: a list, or comma-separated text as `bench set-config` writes it."""
     parts = secret_nodes.split(",") if isinstance(secret_nodes, str) else secret_nodes or []
     if not isinstance(parts, list):
         raise EngineFault(f"{CACHE_CLUSTER_NODES} must be a list of host:port, or of URLs")

@@ -1,10 +1,10 @@
 """`memora.wsgi:application`: a door in front of Frappe for students' calls. Off by default.
 
-A process manager that starts it in place of `frappe.app:application` gets the same site. Calls of
-students with a live session are answered here, past the milliseconds that Frappe takes for each
-request. Everything else, and whatever is not certain, is Frappe's: it gets the request untouched,
-and answers as if there were no door. docs/door.md names every step that Frappe takes, and what
-becomes of it here.
+A process manager starts it in place of `frappe.app:application`, and clients see the same site.
+Calls of students with a live session are answered here, without the milliseconds that Frappe takes
+for each request. Everything else, and everything uncertain, is left to Frappe: it gets the request
+untouched, and answers as if there were no door. docs/door.md lists every step of Frappe's, and how
+the door does it.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
     from memora._engine import Engine, Question
 
-# What names a site in a request (frappe.app.init_request), and what its cookies depend on.
+# The parts of a request that name its site (frappe.app.init_request) or affect its cookies.
 SiteKey = tuple[str | None, str | None, str]
 # A client can name a site in many ways.
 MOST_KEYS: Final = 256
@@ -76,12 +76,12 @@ class Door:
     """A WSGI application in front of Frappe's.
 
     Args:
-        behind: Frappe's, which answers everything else.
+        behind: Frappe's application, which answers everything else.
     """
 
     def __init__(self, behind: WSGIApplication) -> None:
         self._frappe: Final = behind
-        # Of each way in which requests name a site: what holds for it, or why the door is shut.
+        # For each way in which requests name a site: its facts, or why the door is shut.
         self._sites: Final[dict[SiteKey, Site | str]] = {}
         self._noted_at: Final[dict[SiteKey, float]] = {}
         self._counts: Final[dict[SiteKey, Counts]] = {}
@@ -106,10 +106,10 @@ class Door:
         return self._ask_frappe(environ, start_response, key, started)
 
     def _answer(self, environ: WSGIEnvironment, key: SiteKey) -> Answer:
-        """The answer to a call that is a student's beyond doubt.
+        """The answer to a call that is certainly a student's.
 
         Raises:
-            ToFrappe: it is not, or Frappe must answer it.
+            ToFrappe: Frappe must answer the call.
         """
         call = as_call(environ)
         site = self._sites.get(key)
@@ -132,8 +132,8 @@ class Door:
         user = check_user(seen.user_document, player)
         check_csrf_token(environ, data, call.http_method)
         try:
-            # Without a language frappe.throw translates nothing: it would look for a site, and log
-            # that there is none.
+            # Without a language, frappe.throw translates nothing. Otherwise it would look for a
+            # site, and log that there is none.
             frappe.local.lang = ""
             ask = _prepared(site, player, call, arguments, environ)
         except ToFrappe:
@@ -141,7 +141,7 @@ class Door:
         except Exception as error:
             raise ToFrappe("arguments that are refused") from error
         finally:
-            # Also what frappe.throw has begun in this thread.
+            # This also removes what frappe.throw has set in this thread.
             frappe.destroy()
         try:
             body = _body(ask())
@@ -165,7 +165,7 @@ class Door:
         key: SiteKey,
         started: float,
     ) -> Iterable[bytes]:
-        """Let Frappe answer, and note what holds for its site if that is not known."""
+        """Let Frappe answer, and note the facts of its site unless they are known."""
         known = self._sites.get(key)
         if isinstance(known, str) and not self._is_old(key):
             return self._frappe(environ, start_response)
@@ -197,7 +197,7 @@ class Door:
         except ToFrappe as why:
             site = why.reason
         if isinstance(site, Site) and not is_answered:
-            # Frappe refused this call, perhaps for how it names the site.
+            # Frappe refused this call, perhaps because of the way it names the site.
             return
         self._noted_at[key] = started
         self._sites[key] = site
@@ -223,10 +223,10 @@ def _key(environ: WSGIEnvironment) -> SiteKey:
 def _prepared(
     site: Site, player: str, call: Call, arguments: Mapping[str, Any], environ: WSGIEnvironment
 ) -> Callable[[], Mapping[str, Any]]:
-    """What asks the engine, and returns what the method of this name would.
+    """A function that asks the engine, and returns what Frappe's method of this name would.
 
     Raises:
-        Exception: of any kind: the arguments cannot be used.
+        Exception: the arguments cannot be used; it can be of any kind.
     """
     engine = site.engine
     if call.name == "get_review_session":
@@ -256,7 +256,7 @@ def _status(engine: Engine, player: str, job_id: str) -> PersistenceStatus:
 
 
 def _submit(site: Site, answers: Answers, environ: WSGIEnvironment) -> Submission:
-    """Take answers. The engine is asked once, whoever finishes the call."""
+    """Take answers. The engine is asked once, whether the door or Frappe finishes the call."""
     taken = environ[Taken.ENVIRON] = Taken(site.engine, answers)
     if not taken.is_acknowledged():
         raise ToFrappe("a submission that was not acknowledged")
@@ -298,13 +298,13 @@ def _body(message: Mapping[str, Any]) -> bytes:
 
 
 def _log(error: Exception) -> None:
-    """Log a fault of the door's own. What is half done of Frappe's in this thread is dropped."""
+    """Log a fault of the door's own; if Frappe's logger fails too, print it."""
     try:
         frappe.logger("memora").error("the door failed, and Frappe answers", exc_info=error)
     except Exception:
         print(f"memora: the door failed, and Frappe answers: {error!r}")
 
 
-# Reading Frappe's source takes a moment: before the process manager's processes are forked.
+# Reading Frappe's source takes a moment, so it is done before the process manager forks.
 fingerprint_of_frappe()
 application: Final = Door(frappe_application)

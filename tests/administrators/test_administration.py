@@ -167,7 +167,7 @@ def a_minute_later(site: Site) -> None:
 def test_after_a_death_an_archive_goes_on_at_once(
     site: Site, app: App, old: str, is_requested_again: bool
 ) -> None:
-    """RQ calls a job whose worker was killed started for hours."""
+    """RQ says for hours that a job whose worker was killed has started."""
     app(user=MANAGER)
     before = records(site, TRACKER, old)
     requested = srs.archive_season(old, confirm=1)
@@ -185,7 +185,7 @@ def test_after_a_death_an_archive_goes_on_at_once(
             assert srs.archive_season(old, confirm=1) == requested
         else:
             srs_jobs.look_after_jobs()
-        # It is the same job, it waits once, and of the killed one nothing is left.
+        # It is the same job, it waits once, and nothing of the killed one is left.
         assert (len(frappe.recorded.jobs), frappe.recorded.taken) == (1, [])
     assert srs.get_archive_status(old)["status"] == "Archiving"
     frappe.recorded.run_jobs()

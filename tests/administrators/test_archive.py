@@ -434,7 +434,7 @@ def test_nothing_is_computed_from_a_table_that_is_not_the_last_word(
 def test_an_archive_begins_after_those_who_are_writing(
     site: Site, engine: Engine, ended: str
 ) -> None:
-    """They found the season open, and write to its old partition."""
+    """Such a process found the season open, and writes to its old partition."""
     holder = site.servers.database.connect(database=site.name, autocommit=False)
     with holder, holder.cursor() as cursor:
         cursor.execute(f"SELECT * FROM {TRACKER} WHERE player = %s FOR UPDATE", (PLAYER,))
@@ -564,7 +564,7 @@ def test_records_that_others_change_meanwhile_are_copied_again(
 def test_what_is_lost_or_changed_after_it_was_copied_is_copied_again(
     site: Site, engine: Engine, share: float
 ) -> None:
-    """So many records that several ranges are compared at a time where nobody waits."""
+    """There are so many records that several ranges are compared at a time, without rests."""
     old = ended_season(site, questions=300)
     before: list[Rows] = []
 

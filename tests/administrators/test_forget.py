@@ -137,7 +137,7 @@ def test_a_name_in_another_case_is_told(erased: Site) -> None:
 
 
 def test_a_name_that_nobody_has_is_told(erased: Site) -> None:
-    """A slip of the pen does not look like a student who is erased."""
+    """A mistyped name does not look like a student who was erased."""
     for call in (srs.export_student, lambda name: srs.forget_student(name, confirm=name)):
         with pytest.raises(frappe.DoesNotExistError, match="no user nobody@school"):
             call("nobody@school.example")
@@ -172,7 +172,7 @@ def test_only_managers_may(erased: Site, app: App) -> None:
 def test_an_answer_after_it_begins_anew(erased: Site, engine: Engine) -> None:
     engine.due(STUDENT)
     erased.engine().forget(STUDENT)
-    # This process knows the schedule of before no more than the others.
+    # Like the others, this process must not use the earlier schedule.
     engine.submit(STUDENT, session_data=session("q"))
     engine.drain()
     assert {question: row["stability"] for question, row in erased.rows(STUDENT).items()} == {

@@ -63,7 +63,7 @@ def fresh_tables(site: Site) -> Iterator[Site]:
 
 
 def test_what_the_doctypes_lack_is_told_before_anything_is_changed(fresh_tables: Site) -> None:
-    """As in an app that brings its own."""
+    """For example, an app may bring its own DocTypes."""
     site = fresh_tables
     site.sql("DROP TABLE `tabMemory Review Audit`")
     site.sql(f"ALTER TABLE {TRACKER} DROP COLUMN topic, MODIFY answered_at_us INT")
@@ -368,7 +368,7 @@ def test_a_partition_whose_maker_was_killed_gets_its_rows(site: Site, engine: En
 def test_a_maker_that_is_cut_off_at_any_step_leaves_nothing_behind(
     site: Site, wires: Wires
 ) -> None:
-    """Whichever reply it misses, no read lacks a row, and the next process moves them."""
+    """Whichever reply it misses, reads find all rows, and the next process moves them."""
     database, without = wires.to["database"], new_season()
     site.add(PLAYER, [Record("elsewhere")], season=without)
     for step in count(1):
@@ -441,7 +441,7 @@ def test_mariadb_is_killed_while_it_moves_rows(site: Site, engine: Engine, momen
     without = new_season()
 
     def is_there() -> bool:
-        """Whether MariaDB has come to that statement; or it is through with all of them."""
+        """Whether MariaDB has reached that statement, or has run all of them."""
         with database.connect_as_root() as root, root.cursor() as cursor:
             while not made.done():
                 cursor.execute("SELECT INFO FROM information_schema.PROCESSLIST")

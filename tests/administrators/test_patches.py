@@ -78,7 +78,7 @@ def fill(site: Site, count: int, originals: int, table: str = TRACKER) -> None:
 
 
 def one_of(*values: str) -> str:
-    """One of these for each record, as by a die."""
+    """One of these for each record, at random but always the same."""
     seed = "".join(values).replace("'", "")
     return f"ELT(1 + MOD(CRC32(CONCAT(seq, '{seed}')), {len(values)}), {', '.join(values)})"
 

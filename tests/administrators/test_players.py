@@ -281,7 +281,7 @@ def test_what_a_run_carried_that_died_is_shown(site: Site, engine: Engine) -> No
 
 
 def test_who_is_renamed_again_is_followed(site: Site, engine: Engine) -> None:
-    """The first new name had a slip of the pen."""
+    """The first new name was mistyped."""
     first, slip, last = (f"{name}@renamed.example" for name in ("first", "slip", "last"))
     engine.note_rename(first, slip)
     engine.note_rename(slip, last)

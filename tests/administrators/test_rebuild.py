@@ -167,7 +167,7 @@ def test_what_raises_while_it_is_told_ends_it(school: Site, engine: Engine) -> N
     students = [*STUDENTS, *(f"{student}.other" for student in STUDENTS)]
     for student in students[len(STUDENTS) :]:
         school.add(student, [Record("q")])
-    # It rests a hundred times as long as it works, so that there is an end to be missed.
+    # It rests a hundred times as long as it works, so that the end is not reached too early.
     with pytest.raises(Enough):
         engine.rebuild(SEASON, watch, share=0.01)
     cached = [student for student in students if engine.cache_stats(student, SEASON)["complete"]]
@@ -390,7 +390,7 @@ def test_an_answer_between_load_and_fill_is_not_undone(school: Site, wires: Wire
 
 
 def test_a_student_who_answers_whenever_he_is_loaded_is_left_to_the_next_read(school: Site) -> None:
-    # A cold read sets the fence again and wins; the rebuild gives up after some tries.
+    # A cold read sets the fence again, so the rebuild gives up after some tries.
     is_over = threading.Event()
     fence = school.key("srs-fence", STUDENTS[0])
 

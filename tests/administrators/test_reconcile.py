@@ -43,7 +43,7 @@ def cached(school: Site) -> Site:
 
 
 def forget(site: Site, student: str, *questions: str) -> None:
-    """Take questions out of a student's cached schedule, and leave it complete."""
+    """Take questions out of a student's cached schedule, which still says that it is complete."""
     site.cache.zrem(site.key("srs", student), *questions)
     site.cache.hdel(site.key("srs-detail", student), *questions)
 

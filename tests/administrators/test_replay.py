@@ -20,7 +20,7 @@ POISON = "`tabPoison Review`"
 
 @pytest.fixture
 def obstacle(site: Site) -> Iterator[Callable[[], None]]:
-    """The database refuses questions that are called bad, until this is called."""
+    """The database refuses questions that are called bad, until the returned function is called."""
 
     def remove() -> None:
         site.sql("DROP TRIGGER IF EXISTS obstacle")
@@ -238,7 +238,7 @@ def test_one_process_at_a_time_replays_all(site: Site, engine: Engine) -> None:
         assert engine.is_running("Replay", "")
         with pytest.raises(InvalidInput, match="another process does the replay of all seasons"):
             site.engine().replay()
-        # Those that are named are not kept waiting.
+        # Those that are named do not wait for it.
         assert replayed(site.engine(), ["a"]) == (0, 0, 1)
 
     assert engine.replay(progress=look)["replayed"] == 1

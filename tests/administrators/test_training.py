@@ -31,12 +31,12 @@ STUDENTS = [f"student{number}@school.example" for number in range(10)]
 
 
 def badly(source: random.Random, since: int, day: int) -> bool:
-    """They remember less than others."""
+    """These students remember less than others."""
     return source.random() < 0.6
 
 
 def worse_lately(source: random.Random, since: int, day: int) -> bool:
-    """In the newest fifth they have forgotten everything."""
+    """In the newest fifth, students have forgotten everything."""
     return day < 30
 
 

@@ -29,7 +29,7 @@ def own_tables(site: Site) -> list[str]:
 
 
 def uninstall(site: Site) -> None:
-    """Call the hook as Frappe does, for which the app is not installed any more."""
+    """Call the hook as Frappe does, when the app is no longer installed."""
     frappe.recorded.installed_apps[site.name] = ["frappe"]
     try:
         storage.remove_what_is_left()

@@ -122,7 +122,7 @@ def test_audit_records_are_given_a_log_at_once(site: Site, engine: Engine) -> No
 
 
 def test_a_process_of_before_writes_audit_records_without_a_log(site: Site, engine: Engine) -> None:
-    """Several hosts are not upgraded at one moment."""
+    """Several hosts are not upgraded at the same moment."""
     site.insert("Memory Review Audit", name="0" * 32, player=PLAYER, season=SEASON, answers=1)
     engine.submit(PLAYER, session_data=session("q"))
     engine.drain()

@@ -1,4 +1,4 @@
-"""The API as docs/openapi.yaml describes it, held against a running site over HTTP.
+"""Compares the API of a running site, over HTTP, with docs/openapi.yaml.
 
     python -m tests.app.api_contract --url http://127.0.0.1:8000 --site school.localhost \\
         --student stud@school.example:PASSWORD --manager manager@school.example:PASSWORD \\
@@ -74,7 +74,7 @@ class Site:
 
 
 class Contract:
-    """The description, held against a site.
+    """Compares the description with a site.
 
     Args:
         site: the site.
@@ -93,7 +93,7 @@ class Contract:
         schema.config.checks = ChecksConfig.from_dict(
             {"negative_data_rejection": {"expected-statuses": REFUSALS}}
         )
-        # Its guess of secrets takes session_data for a password.
+        # Its detection of secrets takes session_data for a password.
         schema.config.output.sanitization = SanitizationConfig(sensitive_markers=("password",))
         # Frappe refuses them before it asks memora.
         schema.config.phases.coverage.unexpected_methods = set()

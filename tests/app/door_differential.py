@@ -1,4 +1,4 @@
-"""The door held against Frappe, on a real bench: the same requests in the same states.
+"""Compares the door with Frappe on a real bench: the same requests in the same states.
 
     cd sites && PYTHONPATH=CLONE ../env/bin/python -m tests.app.door_differential --site SITE \\
         --frappe http://127.0.0.1:8001 --door http://127.0.0.1:8002 --requests 10000

@@ -26,7 +26,7 @@ QUESTIONS: Final = 40
 APART_SECONDS: Final = 30.0
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
-# What no two answers have in common: when, where in memory, and names made at random.
+# Parts that differ in any two answers: times, memory addresses, and random names.
 OWN: Final = (
     "persistence_job_id",
     "job_id",
@@ -361,7 +361,7 @@ def different_values(one: Any, other: Any, names: Mapping[str, str], path: str =
     Args:
         one: of the first twin.
         other: of the second.
-        names: what is named so of the first is named so of the second.
+        names: names that belong to the first twin, and the second twin's names for the same things.
         path: of the values.
     """
     if isinstance(one, dict) and isinstance(other, dict):

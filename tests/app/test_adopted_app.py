@@ -1,4 +1,4 @@
-"""An app of its own that is called memora, on the wheel with the engine alone (docs/adopting.md).
+"""Another app that is called memora, on the wheel with the engine alone (docs/adopting.md).
 
 examples/adopted_app is run by a Python that finds the wheel memora_engine and nothing of ours.
 """

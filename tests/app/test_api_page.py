@@ -1,5 +1,5 @@
-"""docs/api.md says of each method what docs/openapi.yaml says, which the running app is held
-against."""
+"""docs/api.md says of each method what docs/openapi.yaml says, which other tests compare with the
+running app."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def test_a_dump_beside_an_archive_has_every_record_or_fails(
     )
     # Until then no record was removed.
     assert set(failed) <= {"clearing", "done"}
-    # With nothing of it in the archive, or only half, there is no way but to fail.
+    # With none or only half of it in the archive, the dump must fail.
     assert begins not in ("copying", "copied half") or set(failed) == {"clearing", "done"}
     assert begins != "done" or not failed
 

@@ -1,7 +1,7 @@
 """The contract of the app's callers, a test for each of its rows.
 
-Code was written against these names, arguments and fields, and must run unchanged: additions are
-possible, but these stay.
+Existing code uses these names, arguments and fields, and must run unchanged: more may be added, but
+these stay.
 """
 
 from __future__ import annotations

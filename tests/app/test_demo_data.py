@@ -44,7 +44,7 @@ def test_it_is_not_removed_while_it_is_made() -> None:
 
 
 def test_its_news_tell_whether_it_runs(site: Site) -> None:
-    """The engine has no lock for it."""
+    """The engine has no lock for this kind of job."""
     job = demo_data.make_demo_data(force=True)["job"]
     frappe.recorded.take()
     values = {"status": "Running", "modified": site.now()}

@@ -79,7 +79,7 @@ def test_frappe_16_keeps_each_filter_of_a_shortcut() -> None:
 
 
 def test_the_desk_of_frappe_16_has_the_tile_after_an_upgrade_too() -> None:
-    """It makes one from the hook at an install alone."""
+    """Frappe 16 makes one from the hook only at an install."""
     icon = json.loads((PACKAGE / "desktop_icon/memora.json").read_text())
     (tile,) = hooks.add_to_apps_screen
     assert (icon["app"], icon["icon_type"], icon["standard"]) == (tile["name"], "App", 1)

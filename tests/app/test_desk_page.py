@@ -119,7 +119,7 @@ class Request(BaseHTTPRequestHandler):
         self.wfile.write(body.encode())
 
     def log_message(self, *_: object) -> None:
-        """pytest's output is for what fails."""
+        """Logs nothing: pytest's output is for failures."""
 
 
 def script(path: Path) -> str:

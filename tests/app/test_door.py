@@ -94,7 +94,7 @@ class Web:
 
 @pytest.fixture
 def web(site: Site, app: Callable[..., None], tmp_path: Path) -> Iterator[Web]:
-    # No test is about how soon a change is seen, but where it says so.
+    # Only the tests that say so check how soon a change is seen.
     with patch.object(door_site, "KNOWN_SECONDS", 60.0), patch("memora.wsgi.KNOWN_SECONDS", 60.0):
         site.add(PLAYER, [Record("q"), Record("r")])
         (tmp_path / site.name).mkdir()

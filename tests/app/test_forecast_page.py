@@ -30,7 +30,7 @@ def test_the_forecast_of_the_season_that_students_see(site: Site, browser: Brows
     browser.open("page", "srs-monitor")
     browser.sees(CARD, "Forecast", f"No student of {SEASON} is cached yet")
     browser.sees_no(CHART)
-    # It is not asked for at each poll, except while there is none.
+    # Only while there is no forecast, each poll asks for one.
     site.engine().rehydrate(PLAYER, SEASON)
     browser.sees(f"{CARD} .srs-summary", "About 8 reviews in 30 days, 2 of them overdue.")
     browser.sees(

@@ -1,5 +1,5 @@
-"""The wheels: one file that holds the whole app and fights with nothing on the bench, and one with
-the engine alone, for an app that is called memora, too."""
+"""The wheels: one file that holds the whole app and conflicts with nothing on the bench, and one
+with the engine alone, for an app that is called memora, too."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ def test_what_the_engines_wheel_cannot_be_made_of_is_refused(
 
 
 def test_each_engine_says_which_package_it_is_of(installed: Path) -> None:
-    """Also if both are loaded, and for an exception that was sent to another process."""
+    """Even if both are loaded, and for an exception that was sent to another process."""
     lines = told_by(
         installed,
         """

@@ -29,7 +29,7 @@ EXAMPLE: Final = Path(__file__).parents[2] / "examples/lesson_app"
 WWW: Final = EXAMPLE / "lesson_app/www"
 PASSWORD: Final = "blue horse"
 MOST_LINES: Final = 150
-# What Frappe's page has around that of an app (templates/base.html).
+# The part of Frappe's page around an app's (templates/base.html).
 FRAME: Final = """<!doctype html><title>My reviews</title><link rel="icon" href="data:,">
 <script>frappe = {{ready: (run) => addEventListener("DOMContentLoaded", run)}}</script>
 {html}<script>{script}</script><script>frappe.csrf_token = "token"</script>"""

@@ -1,4 +1,4 @@
-"""docs/lessons.md tells the truth: each of its snippets is run, in the order of the page."""
+"""docs/lessons.md is true: each of its snippets is run, in the order of the page."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_javascript(school: str, chromium: Remote) -> None:
     body = f"new URLSearchParams({{usr: '{PLAYER}', pwd: '{PASSWORD}'}})"
     submission = ""
     for snippet in ["", *snippets("js")]:
-        # What the page says comes before: a login, a submission, a refusal.
+        # The steps that the page says come before: a login, a submission, a refusal.
         before = f"await fetch('/api/method/login', {{method: 'POST', body: {body}}});"
         if "persistence_job_id" in snippet:
             before = submission

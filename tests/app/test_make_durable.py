@@ -64,7 +64,7 @@ class QueueOfBench(Redis):
 
 @pytest.fixture
 def queue(app: App) -> Iterator[QueueOfBench]:
-    """It is the present site's redis_queue."""
+    """A queue of this kind as the present site's redis_queue."""
     with QueueOfBench() as server:
         frappe.local.conf["redis_queue"] = server.server_url
         yield server

@@ -369,7 +369,7 @@ def test_the_command_drains(manager: Site, engine: Engine) -> None:
 
 
 def test_the_command_replays(manager: Site, engine: Engine) -> None:
-    # Too long for MariaDB, until an administrator has made room.
+    # MariaDB refuses it until an administrator removes the constraint.
     manager.sql(
         "ALTER TABLE `tabPlayer Memory Tracker` ADD CONSTRAINT c CHECK (question_id <> 'poison')"
     )

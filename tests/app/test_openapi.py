@@ -93,7 +93,7 @@ def test_outages_are_told_as_described(site: Site, url: str) -> None:
 
 
 def test_every_method_is_described_and_nothing_else() -> None:
-    """Also a new one: adding it requires describing it."""
+    """This includes new methods: adding one requires describing it."""
     for module in pkgutil.walk_packages(memora.__path__, "memora."):
         # Frappe runs those on a bench.
         if not module.name.startswith("memora.tests"):

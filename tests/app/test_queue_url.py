@@ -22,7 +22,7 @@ OF_RQ = {"use_rq_auth": 1, "rq_username": "school", "rq_password": "p@ss"}
 def test_the_user_is_that_of_frappes_jobs(
     configured: dict[str, object], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # So Frappe spells it.
+    # Frappe spells it this way.
     monkeypatch.setenv("RQ_ADMIN_PASWORD", "se/cret")
     assert queue_url(_dict({"redis_queue": URL} | configured)) == url
 

@@ -23,7 +23,7 @@ BENCH: Final = "bench --site SITE memora "
 
 
 def steps() -> list[tuple[str, list[str]]]:
-    """What to do, and the texts that it must show."""
+    """The page's steps, each with the texts that it must show."""
     section = PAGE.read_text().split("## Is everything right?")[1].split("\n## ")[0]
     found = re.findall(r"^\| `(.*?)` \| (.*) \|$", section, re.MULTILINE)
     return [(do, re.findall(r"`(.*?)`", see)) for do, see in found]

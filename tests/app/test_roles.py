@@ -29,7 +29,7 @@ def whitelisted() -> dict[str, Callable[..., Any]]:
 
 
 def is_allowed(function: Callable[..., Any], arguments: dict[str, str]) -> bool:
-    """Whether a call is not refused for want of a role; it may fail otherwise."""
+    """Whether a call is not refused because of a missing role; it may fail otherwise."""
     try:
         function(**arguments)
     except frappe.PermissionError:

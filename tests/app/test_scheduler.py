@@ -45,7 +45,7 @@ def test_a_read_notices_that_nobody_drained_for_a_minute(site: Site, app: App) -
     reviews.submit_review_session(session_data=session("q"))
     lose_the_drain(site, timedelta(seconds=61))
     assert queued_by_another_process(reviews.get_review_session) == [OVERDUE_JOB]
-    # The others leave it to that one, for a minute.
+    # For a minute, the others leave it to that process.
     assert queued_by_another_process(reviews.get_review_session) == [OVERDUE_JOB]
     assert 0 < site.journal.ttl(site.key("srs-drain-queued")) <= 60
     frappe.recorded.run_jobs()
@@ -165,7 +165,7 @@ def last_runs(site: Site) -> dict[str, datetime | None]:
 
 
 def test_jobs_that_ran_in_the_future_run_again(site: Site, app: App) -> None:
-    """A site in California, set up while it still took itself for one in India."""
+    """A site in California that was set up with India's time zone."""
     now = site.now()
     later, earlier = now + timedelta(hours=12), now - timedelta(hours=3)
     site.sql(f"DELETE FROM {TYPES}")

@@ -1,4 +1,4 @@
-"""undo_last_submission where a replica of the journal is asked: only what is saved is certain."""
+"""undo_last_submission with a replica of the journal: an undoing is certain only once saved."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_student_does_not_wait_longer_than_two_seconds(
     monkeypatch.setattr(undo, "LONGEST_WAIT_SECONDS", 0.1)
     with pytest.raises(ReviewsUnavailable, match="try again in a minute"):
         srs.undo_last_submission("a")
-    # What is shown from now on stays so.
+    # Reads show the same from now on.
     assert reviews.get_review_session() == answered
     frappe.recorded.run_jobs()
     assert srs.undo_last_submission("a")["undone"] == 1

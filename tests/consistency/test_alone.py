@@ -105,7 +105,7 @@ def answer_all(engine: Engine, answers: dict[str, bool]) -> None:
 
 
 def check_saved(site: Site, expected: dict[str, int]) -> None:
-    """The table comes to this, and every process shows it."""
+    """The table gets these stabilities, and every process shows them."""
     drain_all(site, site.engine())
     assert {player: site.rows(player)["q"]["stability"] for player in expected} == expected
     reader = site.engine()

@@ -73,7 +73,7 @@ def test_reconciliation_and_rebuild_find_nothing_to_differ(site: Site, student: 
 
 
 def many_more(engine: Engine) -> None:
-    """So many others answer, and are written, that a drain checks none from before."""
+    """So many other answers are written that a drain checks no earlier one."""
     for player in OTHERS:
         engine.submit(player, session_data=session("q"))
     engine.drain()
@@ -82,7 +82,7 @@ def many_more(engine: Engine) -> None:
 def test_an_answer_counts_after_the_one_that_it_was_computed_from(
     site: Site, student: Engine
 ) -> None:
-    """A drain may come to it first."""
+    """A drain may reach it first."""
     with forgotten(site, PLAYER):
         lost = student.submit(PLAYER, session_data=session("q"))["persistence_job_id"]
         student.drain()
@@ -108,7 +108,7 @@ def test_nothing_is_let_go_that_is_not_there(site: Site, student: Engine) -> Non
 
 
 def test_what_the_pending_submissions_do_not_lead_to_is_let_go(site: Site, student: Engine) -> None:
-    """They were evicted, say, or an administrator removed them."""
+    """For example, they were evicted, or an administrator removed them."""
     student.submit(PLAYER, session_data=session("q"))
     student.drain()
     age_written(site)

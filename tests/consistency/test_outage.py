@@ -130,7 +130,7 @@ def test_on_a_site_where_nobody_calls_the_minute_job_sees_beginning_and_end(site
 
 
 def each_minute(site: Site) -> list[Engine]:
-    """A process of its own looks, as RQ's do."""
+    """A separate process looks, as RQ's do."""
     engine = site.engine()
     engine.check_outages()
     return [engine]

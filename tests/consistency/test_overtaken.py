@@ -1,4 +1,4 @@
-"""A drain writes an answer that the cache was not shown, and cannot check the cache."""
+"""A drain writes an answer that the cache does not have, and cannot check the cache."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_later_answer_in_the_other_place_does_not_speak_for_it(
         before = {key: client.dump(key) for key in keys}
         wires.to["journal"].refuse()
         site.engine(**wires.settings).submit(PLAYER, session_data=session("q"))
-        # Its process died before it came to the cache.
+        # Its process died before it reached the cache.
         for key, dump in before.items():
             client.restore(key, 0, dump, replace=True)
     assert believing.submit(PLAYER, session_data=session("r"))["remaining_items"] == 1

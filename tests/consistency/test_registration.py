@@ -163,7 +163,7 @@ def test_another_cache_counts_once_nobody_uses_the_first(
     assert wait_until(lambda: is_in_use(there))
     assert registered(site, "cache") == run_of(second_cache)
     assert shown(there, PLAYER) == 2
-    # A process that used the other one all the time is not believed, and no longer believes it.
+    # The answers of a process that kept using the other one do not count, and it stops using it.
     assert answer(there, PLAYER, False) == 1
     assert shown(engine, PLAYER) == 1
     assert answer(engine, PLAYER, True) == 2

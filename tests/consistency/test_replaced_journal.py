@@ -1,5 +1,5 @@
-"""A journal that comes back older, and answers that wait long: both are reported, and nothing is
-undone."""
+"""A journal that returns with older data, and answers that wait long: both are reported, and
+nothing is undone."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_two_drains_side_by_side_raise_no_alarm(site_with_answers: Site) -> None
 
 
 def test_what_an_administrator_has_removed_is_not_brought_back(site_with_answers: Site) -> None:
-    """The journal remembers how far the student's answers went: it has lost nothing."""
+    """The journal knows the student's last answer: it has lost nothing."""
     site, engine = site_with_answers, site_with_answers.engine()
     engine.due(PLAYER)
     site.sql(f"DELETE FROM {TRACKER} WHERE question_id = 'q'")

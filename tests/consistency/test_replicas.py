@@ -145,8 +145,7 @@ def test_a_restart_is_told_though_the_replica_is_asked(site: Site, replica: Repl
 
 
 def test_nothing_is_shown_that_nobody_else_has(site: Site, replica: Replica) -> None:
-    """A process died once the journal had its entry, before it could tell that the replica had
-    not."""
+    """A process died once the journal had its entry, before it found that the replica lacked it."""
     site.add(PLAYER, [Record("q", stability=1)])
     replica.pause()
     unasked = site.engine().submit(PLAYER, session_data=session("q"))

@@ -41,12 +41,12 @@ def take_away(site: Site, how: str) -> None:
 
 
 def give_back(site: Site) -> None:
-    """Both are there again."""
+    """Both servers are up again."""
     site.servers.heal()
 
 
 def check(site: Site, **stabilities: int) -> None:
-    """The table has these stabilities, and dates that go with them."""
+    """The table has these stabilities, and matching dates."""
     rows = site.rows()
     found = {name: rows[name]["stability"] for name in stabilities}
     assert found == stabilities

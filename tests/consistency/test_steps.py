@@ -1,5 +1,5 @@
-"""A connection breaks between any two steps: the request is done, but its process does not learn of
-it."""
+"""A connection breaks between any two steps: a server has done the request, but its process gets no
+reply."""
 
 from __future__ import annotations
 

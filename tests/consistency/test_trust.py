@@ -1,4 +1,4 @@
-"""What to believe when several servers fail one after the other."""
+"""Which server a process believes when several fail one after the other."""
 
 from __future__ import annotations
 

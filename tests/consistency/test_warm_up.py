@@ -147,7 +147,7 @@ def test_a_server_that_is_away_ends_no_job_with_a_fault(school: Site, app: App, 
 def test_a_job_that_ends_leaves_no_aborted_connection(
     site: Site, app: App, says_goodbye: bool
 ) -> None:
-    """RQ's process for a job ends without a word, so Frappe's hook for a job's end must say it."""
+    """RQ's process for a job ends without closing connections: the hook after_job must do it."""
     status = site.servers.database.status
     before = status("Aborted_clients")
     child = os.fork()

@@ -90,7 +90,7 @@ def audit_log(ledger: Ledger, engine: Engine, player: str) -> list[str]:
 
 
 def twice(names: Sequence[str]) -> list[tuple[str, int]]:
-    """The names that are there more than once, and how often."""
+    """The names that occur more than once, and how often."""
     return [(name, times) for name, times in Counter(names).items() if times > 1]
 
 

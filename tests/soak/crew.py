@@ -116,7 +116,7 @@ class Crew:
         return [task.place for task in self.tasks if job in (task.job, "")]
 
     def called(self, place: int) -> str:
-        """A process as a person would name it."""
+        """A process's name for people."""
         return f"{self.tasks[place].job} {place}"
 
     def kill(self, place: int) -> None:
@@ -137,7 +137,7 @@ class Crew:
         self._processes[place].send_signal(signal.SIGCONT)
 
     def dismiss(self) -> None:
-        """Let all end in good order."""
+        """Let all processes end normally."""
         self.students.board.is_over = True
         for place, process in enumerate(self._processes):
             try:

@@ -46,7 +46,7 @@ class Fault:
     Args:
         name: as progress shows it.
         inflict: does it.
-        touches: the servers that it lays hands on: no other fault may do so at the same time.
+        touches: the servers that it changes: no other fault may change them at the same time.
         sets_clock: whether it makes a clock wrong.
     """
 
@@ -164,7 +164,7 @@ class Faults:
 
     @contextmanager
     def evicting_cache(self) -> Iterator[str]:
-        """The cache has hardly any room and evicts keys, one here and one there."""
+        """The cache has hardly any memory left and evicts keys here and there."""
         used = int(self.site.cache.info("memory")["used_memory"])
         with configured(
             self.site.servers.cache,
@@ -307,7 +307,7 @@ class Faults:
 
     @contextmanager
     def ordered(self, wire: Wire, how: str) -> Iterator[None]:
-        """A wire is not as it should be; at the end it is as it was before."""
+        """A wire has a fault; at the end it is as it was before."""
         orders = self.orders.setdefault(wire, [])
         orders.append(how)
         ORDERS[how](wire)
@@ -323,7 +323,7 @@ class Faults:
     # -- processes --------------------------------------------------------------------------
     @contextmanager
     def process_killed(self, job: str) -> Iterator[str]:
-        """A process dies in the midst of its work; another takes its place."""
+        """A process dies in the middle of its work; another takes its place."""
         with self.taken(job) as place:
             self.crew.kill(place)
             try:

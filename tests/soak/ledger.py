@@ -29,8 +29,8 @@ from tests.support.expectation import (
 DAY: Final = 86400
 # Clocks are read before and after a call, states are dated in whole seconds.
 SECOND: Final = 1.0
-# Each submission whose outcome is unknown may double what a question's memory can be. Of more than
-# so many possible states none is told any more.
+# Each submission whose outcome is unknown may double the possible memories of a question. With more
+# possible states than this, memories are no longer compared.
 MOST_STATES: Final = 64
 RETENTION: Final = 0.9
 LONGEST_DAYS: Final = 365
@@ -357,7 +357,7 @@ class Ledger:
         return replace(moved, remembered=None) if is_any else moved
 
     def any_of(self, state: State) -> State:
-        """A state of which it is not told any more what is remembered."""
+        """A state whose memory is no longer compared."""
         if state.answered is None:
             return state
         days = state.days if self.by_fsrs is None else 1

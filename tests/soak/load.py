@@ -208,7 +208,7 @@ class Students:
 
     @contextmanager
     def one(self, names: list[str], choice: random.Random) -> Iterator[str | None]:
-        """Take one of these whom no other process serves now; None if the wanted one is busy."""
+        """Take a random one of these students; None if another process serves that student now."""
         player = choice.choice(names)
         with self.path(player).open("rb") as file:
             try:

@@ -1,4 +1,4 @@
-"""A healthy process beside a sick one: what it notices, under load on students of its own.
+"""What a healthy process notices of a sick one, under load and with students of its own.
 
 One process cannot reach the cache, the journal or both, or waits for them in vain. The other one
 reaches everything: its warm reads come from the cache and cost no SQL, and it refuses nobody.

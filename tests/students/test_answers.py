@@ -41,7 +41,7 @@ UNKNOWN: Final[dict[str, Any]] = {
 
 
 def memory_before(site: Site, question: str) -> dict[str, Any]:
-    """The memory that stands now, as the log tells it of the next answer."""
+    """The present memory, as the log shows it with the next answer."""
     row = site.rows(PLAYER)[question]
     return {name: float(row[name.removesuffix("_before")]) for name in UNKNOWN}
 
@@ -55,7 +55,7 @@ def brief(answers: Iterable[LoggedAnswer]) -> list[tuple[str, bool, int | None]]
 
 
 def all_answers(engine: Engine, player: str = PLAYER, limit: int = 50) -> Iterator[LoggedAnswer]:
-    """Page by page."""
+    """All answers, read page by page."""
     after = None
     while page := engine.answers(player, SEASON, limit=limit, after=after):
         assert len(page) <= limit
@@ -201,7 +201,7 @@ def test_a_log_that_cannot_be_read_is_told(
 def test_an_answer_that_is_computed_again_has_the_state_that_it_counted_on(
     site: Site, engine: Engine
 ) -> None:
-    """What is in the second journal is computed without the first."""
+    """An entry of the second journal is computed without the first."""
     site.add(PLAYER, [Record("q", stability=1)])
     engine.submit(PLAYER, session_data=session("q"))
     site.servers.journal.kill()

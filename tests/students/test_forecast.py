@@ -262,7 +262,7 @@ def test_the_next_season_counts_once_the_season_is_archived(site: Site, engine: 
     site.add(PLAYER, overdue(5))
     site.add(PLAYER, overdue(2), season="SEASON-2025")
     assert engine.forecast(PLAYER)["total"] == 5
-    # Told to nobody: the loading of records notices.
+    # No process is told: loading records finds it.
     site.sql(
         "UPDATE `tabGame Subscription Season` SET archive_status = 'Archived' WHERE name = %s",
         [SEASON],

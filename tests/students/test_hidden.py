@@ -94,7 +94,7 @@ def check(engine: Engine, school: School, player: str) -> None:
 
 
 def evict(site: Site, choice: random.Random, player: str) -> None:
-    """Take one of the keys that the cache has of a student."""
+    """Remove one of the keys that the cache has of a student."""
     site.cache.delete(site.key(choice.choice((*SCHEDULE, BY_SUBJECT)), player))
 
 

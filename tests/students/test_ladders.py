@@ -71,7 +71,7 @@ def test_answers_count_on_the_ladder_of_their_season(site: Site, engine: Engine)
     assert engine.due(PLAYER)["total_due"] == 0
     engine.drain()
     assert found(site) == {"q": (2, 4), "r": (6, 64), "s": (1, 2)}
-    # And what was six rungs high is at the top of the spec's four.
+    # A question on the sixth rung is now on the highest of the default four.
     choose(site, engine, None)
     taken = engine.submit(PLAYER, session_data=session("q", "r", duration_ms=7_000))
     assert taken["new_stability_counts"] == {"1": 0, "2": 1, "3": 0, "4": 1}

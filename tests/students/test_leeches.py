@@ -72,7 +72,7 @@ def test_several_are_told_in_the_order_of_their_ids(student: Site) -> None:
 
 @pytest.mark.parametrize("is_saved", [False, True])
 def test_sent_again_it_is_told_again(student: Site, is_saved: bool) -> None:
-    """Word for word, also by a process that would tell none, and the answers count once."""
+    """In the same words, even by a process that reports no leeches, and the answers count once."""
     engine = student.engine(leech_lapses=2)
     assert leeches(engine, "q", "r") == []
     taken = engine.submit(PLAYER, session_data=wrong("r", "q", "new"), submission_id=KEY)
@@ -88,7 +88,7 @@ def test_sent_again_it_is_told_again(student: Site, is_saved: bool) -> None:
 
 
 def test_fifty_long_ones_are_told_again_from_the_records(site: Site) -> None:
-    """What is kept of an acknowledgement has a column of 255 characters."""
+    """The column for an acknowledgement has only 255 characters."""
     engine = site.engine(leech_lapses=1)
     names = [f"{number:02}" + "🦉" * 138 for number in range(50)]
     assert leeches(engine, *names, submission_id=KEY) == names

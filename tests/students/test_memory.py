@@ -131,7 +131,7 @@ def test_a_record_of_before_begins_from_its_rung(site: Site, engine: Engine) -> 
     engine.drain()
     assert agree(memory(site), fsrs.after(fsrs.of_rung(7), 9, fsrs.GOOD))
     assert agree(memory(site, "never"), fsrs.after(None, 0, fsrs.GOOD))
-    # Nobody knows when it was answered: as if it were due today.
+    # When it was answered is unknown, so it counts as due today.
     assert agree(memory(site, "imported"), fsrs.after(fsrs.of_rung(7), 7, fsrs.GOOD))
 
 
@@ -148,7 +148,7 @@ def test_the_stage_of_an_atom_keeps_its_own(site: Site, engine: Engine) -> None:
 
 
 def test_what_is_loaded_is_what_was_shown(site: Site, engine: Engine) -> None:
-    """So that it does not depend on the cache what the next answer leads to."""
+    """So the result of the next answer does not depend on the cache."""
     for _ in range(3):
         engine.submit(PLAYER, session_data=session("q", "r"))
         engine.submit(PLAYER, session_data=session("q", is_correct=False))

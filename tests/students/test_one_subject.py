@@ -36,7 +36,7 @@ def found(engine: Engine, query: dict[str, str]) -> tuple[object, int]:
 
 
 def know_all(engine: Engine) -> None:
-    """Let the cache know that all subjects and topics are there, and the student's schedule."""
+    """Let the cache know all subjects and topics, and the student's schedule."""
     for name in SUBJECTS:
         engine.due(PLAYER, subject=name)
     for name in TOPICS:
@@ -129,7 +129,7 @@ def test_a_state_moves_questions_to_another_subject_and_topic(site: Site, engine
 def test_answers_to_what_is_left_of_a_schedule_are_shown(
     site: Site, engine: Engine, family: str, query: dict[str, str]
 ) -> None:
-    """Evicted before a submission, each key leaves nobody with half of a schedule."""
+    """If any key is evicted before a submission, no student gets half of a schedule."""
     site.add(PLAYER, [Record(name, subject="Science", topic="Plants") for name in ("q", "r")])
     engine.due(PLAYER)
     engine.due(PLAYER, subject="Science")

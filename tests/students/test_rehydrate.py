@@ -49,7 +49,7 @@ def test_loads_the_records_and_says_how_many(site: Site, engine: Engine) -> None
 
 
 def test_every_record_is_loaded_as_it_stands(site: Site, engine: Engine) -> None:
-    """Names that look like what stands between them, none at all, and dates that are none."""
+    """Names that look like separators, missing names, and missing dates."""
     names = ["q", "1,2,3,", "2026-01-01 00:00:00,", "سؤال", "𝛑", "'\\\"", "\n", "q,1"]
     records = [
         Record(name, subject=subject, topic=topic, answered_at_us=answered, reviewed_in=reviewed)
@@ -133,7 +133,7 @@ def test_a_load_asks_mariadb_twice(site: Site, engine: Engine, is_written_lately
 
 
 def test_a_load_has_mariadb_make_no_table(site: Site) -> None:
-    """One of its own for two rows takes it as long as to read a thousand records."""
+    """Making a temporary table for two rows takes as long as reading a thousand records."""
     site.add(PLAYER, [Record("q")])
     with site.listening() as statements:
         assert ids(site.engine().due(PLAYER)) == ["q"]

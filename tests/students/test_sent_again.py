@@ -26,7 +26,7 @@ from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, SEASON, Record, Servers, Site, ids, session
 
 KEY: Final = "lesson 7 🦉"
-# What is not told: how a submission was taken.
+# Fields that clients do not get: how a submission was taken.
 HOW: Final = ("drain_wanted", "is_first")
 
 
@@ -110,7 +110,7 @@ def test_an_outage_of_the_cache(student: Site, is_first: bool) -> None:
 
 @pytest.mark.parametrize("is_saved", [False, True])
 def test_an_outage_of_the_journal(servers: Servers, student: Site, is_saved: bool) -> None:
-    """What is saved is told; of what is not, nobody can tell until the journal is back."""
+    """A saved one is answered; the outcome of others is unknown until the journal is back."""
     engine = student.engine()
     first = given(engine.submit(PLAYER, session_data=session("p"), submission_id=KEY))
     if is_saved:

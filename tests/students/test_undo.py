@@ -209,7 +209,7 @@ def test_the_subject_that_it_brought_is_gone(student: Site) -> None:
 
 @pytest.mark.parametrize("meanwhile", [nothing, drained], ids=lambda do: do.__name__)
 def test_something_newer_stands(student: Site, meanwhile: Callable[[Site], None]) -> None:
-    """Of the whole submission nothing is undone."""
+    """Nothing of the whole submission is undone."""
     engine, other_device = student.engine(), student.engine()
     submit(engine, "p", "q")
     meanwhile(student)
@@ -331,7 +331,7 @@ def test_without_a_key_nothing_is_undone(student: Site) -> None:
 def test_an_outage_of_the_journal(
     servers: Servers, student: Site, meanwhile: Callable[[Site], None]
 ) -> None:
-    """Nobody can tell whether something newer is there."""
+    """Whether something newer is there is unknown."""
     engine = student.engine()
     submit(engine, "p")
     meanwhile(student)

@@ -52,7 +52,7 @@ def packed(answers: list[Given], at: int) -> bytes:
 def a_term(
     students: int, questions: int, answers: int, is_right: Callable[[random.Random, int, int], bool]
 ) -> Iterator[tuple[int, str, list[Given]]]:
-    """Each student answers each question so often, when the ladder says: time, student, answers.
+    """Each student answers each question this often, when the ladder says: time, student, answers.
 
     Args:
         is_right: from a source of random numbers, the days since the question's last answer, and

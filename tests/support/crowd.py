@@ -1,6 +1,6 @@
 """Students of many processes who answer and read while something fails, and the count afterwards.
 
-Each student has due questions, all of stability 1. A right answer takes a question one step up, so
+Each student has due questions, all of stability 1. A right answer moves a question one step up, so
 that it is no longer due: each question's state shows whether an answer was lost, counted twice,
 undone or not shown.
 """

@@ -40,7 +40,7 @@ class GaleraNode(MariaDB):
             "gmcast.listen_addr": f"tcp://{self.host}:{self.group_port}",
             "ist.recv_addr": f"{self.host}:{rest}",
             "gcache.size": "32M",
-            # A node that was killed comes back to those that are there, not to a group of before.
+            # A node that was killed joins the nodes that run now, not an earlier group.
             "pc.recovery": "false",
         }
         return [

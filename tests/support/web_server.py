@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Quiet(WSGIRequestHandler):
-    """Of a thousand requests nobody wants a line each."""
+    """Logs no line for each request."""
 
     def log(self, *_args: object, **_more: object) -> None:
         pass

@@ -90,7 +90,7 @@ class Wire:
         self._send("swallow")
 
     def swallow_reply(self, number: int) -> None:
-        """Once: instead of this reply from now, 1 for the next one, its connection breaks."""
+        """Once: a connection breaks instead of bringing this reply; 1 is the next one."""
         self._send(f"swallow {number}")
 
     def hang(self) -> None:

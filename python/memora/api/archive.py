@@ -18,10 +18,7 @@ from memora.services.srs_archiver import SRSArchiver, request_archive, request_d
 
 
 class RequestedArchive(TypedDict):
-    """An archive, its SRS Job, and what is done by now.
-
-    The job is None if the season is archived already.
-    """
+    """A requested archive and its SRS Job, which is None if the season is archived already."""
 
     season: str
     status: Literal["started", "completed"]
@@ -32,7 +29,7 @@ class RequestedArchive(TypedDict):
 
 
 class ArchiveState(TypedDict):
-    """How far a season is on its way to the archive. Times are in the site's time zone."""
+    """The progress of a season's archive. Times are in the site's time zone."""
 
     season: str
     status: Literal["Not Archived", "Archiving", "Archived"]
@@ -68,8 +65,8 @@ def archive_season(
 
     Returns: season; status: started, or completed when it is archived already; job, and job_id: the
         SRS Job, None when it is archived; records_archived: all of them when it is completed, 0
-        before; cache_keys_deleted: 0, since the job deletes them. An archive that is queued or
-        running already is not queued again; one whose process died continues.
+        before; cache_keys_deleted: 0, because the job deletes them. An archive that is queued or
+        running is not queued again; one whose process died continues.
 
     Raises:
         frappe.ValidationError: not confirmed, or the season is active.
@@ -108,14 +105,15 @@ def requested(
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_archive_status(season: str | None = None) -> ArchiveState:
-    """How far a season is on its way to the archive.
-
-    For Memora Managers.
+    """The progress of a season's archive. For Memora Managers.
 
     Returns: season; status: Not Archived, Archiving or Archived; step: copying, verifying, freeing,
         clearing or done, None before; done and total records of this step (while copying, total is
-        an estimate; at the end both are what was archived); percent; is_running, whether a process
-        works on it now; started_at and finished_at in the site's time zone, or None.
+        an estimate; at the end both are the number archived); percent; is_running: whether a
+        process works on it now; started_at and finished_at in the site's time zone, or None.
+
+    Raises:
+        frappe.DoesNotExistError: there is no such season.
     """
     frappe.only_for(MANAGERS)
     season = as_season(season)
@@ -147,10 +145,10 @@ def delete_eligible_archived_records(
 ) -> QueuedDeletion:
     """Delete, in the background, the archived records that are flagged as eligible for deletion.
 
-    For Memora Managers, who are notified of how many were deleted. They cannot be restored.
+    For Memora Managers, who are notified of the number. Deleted records cannot be restored.
 
     Args:
-        season: only of this season; without it of all.
+        season: delete only records of this season; by default, of all.
         confirm: must be true.
 
     Returns: season; status: queued; job: the SRS Job, as for archive_season. It can be cancelled.

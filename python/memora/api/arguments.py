@@ -48,7 +48,7 @@ def as_submission_id(value: object, header: str | None = None) -> str | None:
     argument, header = as_text("submission_id", value), as_text("Idempotency-Key", header)
     if header:
         with suppress(UnicodeError):
-            # WSGI takes each byte for a character.
+            # WSGI decodes headers as Latin-1.
             header = header.encode("latin-1").decode()
     if header and len(header) > 1 and header[0] == header[-1] == '"':
         header = header[1:-1]
@@ -72,7 +72,7 @@ def check_confirmed(confirm: object, consequence: str) -> None:
 
 
 def is_true(value: object) -> bool:
-    """Whether an argument says yes. Forms send true as text or number."""
+    """Whether an argument is true. Forms send true as text or number."""
     return value is True or str(value).lower() in ("1", "true", "yes")
 
 
@@ -98,7 +98,7 @@ def as_whole_number(name: str, value: object, least: int, most: int = 10**9) -> 
 
 
 def _from_json(name: str, value: object) -> object:
-    """What text says as JSON, anything else as it is; None for an empty form field."""
+    """The value of JSON text, anything else as it is; None for an empty form field."""
     if isinstance(value, str) and value:
         try:
             value = json.loads(value)

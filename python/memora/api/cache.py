@@ -53,8 +53,8 @@ def rebuild_season_cache(season: str | None = None) -> StartedRebuild:
     Students can read and answer meanwhile.
 
     Returns: season; status: started; job, and job_id: the SRS Job, for get_job and cancel_job;
-        estimated_records: MariaDB's estimate, 0 while the season has no partition. One that is
-        queued or running already is not queued again.
+        estimated_records: MariaDB's estimate, 0 while the season has no partition. A rebuild that
+        is queued or running is not queued again.
 
     Raises:
         frappe.ValidationError: the season does not use the cache, or is archived.
@@ -86,15 +86,15 @@ def trigger_reconciliation(
     Args:
         sample_size: compare random students who together have about this many records: 100 to
             100,000 of each season. More, or 0 for all that are cached, is done in the background.
-        season: one that uses the cache; without it each that does.
+        season: a season that uses the cache; by default, all of them.
 
     Returns: sample_size: how many records were compared; discrepancies_found; discrepancy_rate,
-        from 0 to 1; auto_corrected; alert_triggered: enough differs that administrators were told;
-        seasons: what was found of each. In the background: as request_reconciliation.
+        from 0 to 1; auto_corrected; alert_triggered: so much differed that administrators were
+        notified; seasons: the result of each. In the background: as request_reconciliation.
 
     Raises:
-        ReviewsUnavailable: another process does it, or it took longer than 20 seconds; what was
-            corrected by then stays. Otherwise as rebuild_season_cache.
+        ReviewsUnavailable: another process is reconciling, or it took longer than 20 seconds; what
+            was corrected by then stays. Otherwise as rebuild_season_cache.
     """
     frappe.only_for(MANAGERS)
     size = as_whole_number("sample_size", sample_size, 0)
@@ -139,7 +139,7 @@ def request_reconciliation(
     Args:
         sample_size: compare random students who together have about this many records; 0: all that
             are cached.
-        season: one that uses the cache; without it each that does.
+        season: a season that uses the cache; by default, all of them.
 
     Returns: status: queued; jobs: the SRS Jobs, one a season.
 
@@ -161,5 +161,5 @@ def queue_reconciliations(size: int, seasons: list[str]) -> QueuedReconciliation
 
 
 def as_cached_seasons(season: object) -> list[str]:
-    """The named season, or without a name each that uses the cache."""
+    """The named season; without a name, all seasons that use the cache."""
     return [as_cached_season(season)] if as_text("season", season) else seasons_to_reconcile()

@@ -17,10 +17,10 @@ GUARDED: Final = (
 def get_count(
     doctype: str, filters: Any = None, debug: Any = False, cache: Any = False
 ) -> int | None:
-    """`frappe.client.get_count`, in its place (hook override_whitelisted_methods).
+    """Replaces `frappe.client.get_count` (hook override_whitelisted_methods).
 
-    Frappe 15's own checks no permission; 16's does. With its filters any student could learn what
-    others have answered, and each call would read a large table from end to end.
+    Frappe 15's own does not check permissions; Frappe 16's does. With its filters any student could
+    learn what others have answered, and each call would read a large table from end to end.
 
     Args:
         doctype: which documents.
@@ -31,8 +31,8 @@ def get_count(
     Returns: how many; None if Frappe 16 was asked for a limit and gave up counting.
 
     Raises:
-        frappe.PermissionError: one of memora's DocTypes, and the user may not read it; on Frappe
-        16, any.
+        frappe.PermissionError: the user may not read this DocType, and it is one of memora's, or
+            this is Frappe 16.
     """
     if doctype in GUARDED:
         frappe.has_permission(doctype, "read", throw=True)

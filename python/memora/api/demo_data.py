@@ -14,7 +14,7 @@ from memora.services.roles import MANAGERS
 
 
 class QueuedDemoData(TypedDict):
-    """Its SRS Job."""
+    """The SRS Job that makes or removes demo data."""
 
     job: str
 
@@ -27,9 +27,9 @@ def make_demo_data(force: bool | int | str = False) -> QueuedDemoData:
     Demo data that exists already stays.
 
     Args:
-        force: even if another season is active, whose students then see the demo season.
+        force: make it even if another season is active. Students then see the demo season.
 
-    Returns: job: the SRS Job. One that is queued or running already is not queued again.
+    Returns: job: the SRS Job. A job that is queued or running is not queued again.
 
     Raises:
         frappe.ValidationError: another season is active.

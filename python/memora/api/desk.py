@@ -1,6 +1,6 @@
 """The calls of the workspace Memora: the numbers of its cards, and its charts.
 
-Frappe passes its own arguments of a card or a chart; none is used.
+Frappe passes arguments of a card or a chart; they are not used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from memora.services.roles import MONITOR_READERS
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def students_active_today(**_arguments: Any) -> Number | str:
-    """How many students' answers were saved today. For Memora Managers and Memora Teachers."""
+    """How many students had answers saved today. For Memora Managers and Memora Teachers."""
     frappe.only_for(MONITOR_READERS)
     return desk.students_active_today()
 

@@ -17,10 +17,10 @@ def as_season(season: object) -> str:
     """The name of a season that exists.
 
     Raises:
-        frappe.DoesNotExistError: there is none of this name.
+        frappe.DoesNotExistError: there is no season of this name.
     """
     name = as_required_text("season", season)
-    # MariaDB would also find it in lower case.
+    # MariaDB ignores case.
     if frappe.db.exists(SEASON, name) != name:
         throw(_("There is no season {0}.").format(html.escape(name[:60])), frappe.DoesNotExistError)
     return name
@@ -30,7 +30,7 @@ def as_cached_season(season: object) -> str:
     """The name of a season that uses the cache.
 
     Raises:
-        frappe.DoesNotExistError: there is none of this name.
+        frappe.DoesNotExistError: there is no season of this name.
         frappe.ValidationError: it does not use the cache, or is archived.
     """
     name = as_season(season)
@@ -48,7 +48,7 @@ def as_job(job: object) -> str:
     """The name of an SRS Job that exists.
 
     Raises:
-        frappe.DoesNotExistError: there is none of this name.
+        frappe.DoesNotExistError: there is no SRS Job of this name.
     """
     name = as_required_text("job", job)
     found = frappe.db.exists(JOB, name)
@@ -60,7 +60,7 @@ def as_job(job: object) -> str:
 
 
 def as_student(player: object) -> str:
-    """The name of a student: of a User, or of none.
+    """The name of a student, who need not be a User any more.
 
     Raises:
         frappe.ValidationError: a User has this name in another case.

@@ -1,4 +1,4 @@
-"""SRS Jobs: how far they are, and how they are ended."""
+"""SRS Jobs: their progress, and how to cancel them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,10 @@ from memora.services.srs_jobs import Job
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_job(job: str | None = None) -> Job:
-    """The progress of a rebuild, reconciliation, training, archive or deletion, and what it did.
-
-    For Memora Managers and Memora Teachers.
+    """The progress and the result of an SRS Job. For Memora Managers and Memora Teachers.
 
     Returns: name, kind, season (None: all); status: Queued, Running, Done, Cancelled, Failed, or
-        Interrupted: its process is dead, and no other continues; requested_by, started_at,
+        Interrupted: its process died, and no other continues it; requested_by, started_at,
         finished_at; done and total records (total is an estimate while it runs), percent; message;
         of a reconciliation also what it found.
 
@@ -34,15 +32,14 @@ def get_job(job: str | None = None) -> Job:
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def cancel_job(job: str | None = None) -> Job:
-    """Cancel a rebuild, reconciliation, training or deletion in two seconds. For Memora Managers.
+    """Cancel an SRS Job of any kind but an archive: it ends within two seconds.
 
-    What was done stays, and is right. A job that has ended does not change.
+    For Memora Managers. What was done stays valid. A job that has ended does not change.
 
     Returns: as get_job.
 
     Raises:
-        frappe.ValidationError: it is an archive, which cannot be cancelled: half an archive must be
-            continued.
+        frappe.ValidationError: it is an archive, which must finish once it has begun.
         frappe.DoesNotExistError: there is no such job.
     """
     frappe.only_for(MANAGERS)
@@ -56,10 +53,10 @@ def cancel_job(job: str | None = None) -> Job:
 
 
 def queued(job: str | None) -> str:
-    """The SRS Job that was queued.
+    """The name of the SRS Job that was queued.
 
     Raises:
-        ReviewsUnavailable: there is none, because background jobs cannot be queued.
+        ReviewsUnavailable: background jobs cannot be queued.
     """
     if job is None:
         throw(

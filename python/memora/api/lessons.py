@@ -19,22 +19,25 @@ def process_srs_batch(
     topic: str | None = None,
     submission_id: str | None = None,
 ) -> Acknowledgement:
-    """Take a lesson's interactions: they bring its questions into the student's reviews.
+    """Take a lesson's interactions, which bring its questions into the student's reviews.
 
-    For the site's lesson code only, which knows the student: it cannot be called over HTTP.
+    For the site's lesson code only: it cannot be called over HTTP.
 
     Args:
-        user: the student, a User; the answers count for Frappe's name of the user, in any case.
+        user: the student, a User in upper or lower case; the answers count for Frappe's own
+            spelling.
         interactions: at most 50 of {question_id, duration_ms | time_spent_ms, attempts_count,
             answered_at}.
         subject: Game Subject of these questions.
         topic: Game Topic of these questions.
-        submission_id: a name for this call, at most 64 characters: called again within 30 days
-            with the same, it answers as the first time, and counts once. Review sessions and
+        submission_id: a name for this call, at most 64 characters. A repeated call with the same
+            name within 30 days is answered as the first time, and counts once. Review sessions and
             lessons of a student share these names.
 
     Returns: status, processed, persistence_job_id, remaining_items, new_stability_counts,
         leeches.
+
+    Raises: as submit_review_session.
     """
     interactions_json = as_json("interactions", list(interactions)) or "[]"
     player = as_player(user)

@@ -14,9 +14,9 @@ from memora.services.roles import METRICS_READERS, MONITOR_READERS
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_cache_status() -> Health:
-    """The health of cache and journal, in the same time however many other keys there are.
+    """The health of cache and journal. For Memora Managers and Memora Teachers.
 
-    For Memora Managers and Memora Teachers.
+    It takes the same time however many keys there are.
 
     Returns: redis_connected; is_safe_mode, and its cause; memory_used_mb and memory_limit_mb of the
         whole redis_cache (None: cannot be reached, no limit), maxmemory_policy, cache_warning;
@@ -41,9 +41,9 @@ def get_monitor() -> Monitor:
         submissions waited to be in MariaDB; saved_in_time_percent: how many of the last hour's were
         there within five minutes, None: there were none};
         discrepancies [{job, at, season, percent, low_percent, high_percent, records, is_sample}] of
-        each season's last reconciliations, oldest first; alarming_percent, of which administrators
-        are told when more differs; jobs as of get_job, newest first; seasons [{name, is_active,
-        is_seen, enable_redis, archive_status}], of which students see one at most.
+        each season's last reconciliations, oldest first; alarming_percent: administrators are
+        notified if more differs; jobs as of get_job, newest first; seasons [{name, is_active,
+        is_seen, enable_redis, archive_status}]: students see one of them at most.
     """
     frappe.only_for(MONITOR_READERS)
     return monitor()
@@ -52,9 +52,9 @@ def get_monitor() -> Monitor:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_metrics() -> Response:
-    """The same in Prometheus' text format.
+    """The monitor's figures in Prometheus' text format.
 
-    For Memora Metrics, the role of a user with an API key, and for Memora Managers.
+    For Memora Metrics, a role for users with an API key, and for Memora Managers.
     """
     frappe.only_for(METRICS_READERS)
     return Response(metrics_text(), content_type=CONTENT_TYPE)

@@ -33,14 +33,14 @@ class PoisonReview(TypedDict):
 
 
 class PoisonReviews(TypedDict):
-    """A page of them, and their total number."""
+    """A page of Poison Reviews, and their total number."""
 
     poison_reviews: list[PoisonReview]
     total: int
 
 
 class Replay(TypedDict):
-    """What was saved, and what was not."""
+    """How many Poison Reviews were saved, were not, and are unknown."""
 
     replayed: int
     failed: int
@@ -56,7 +56,7 @@ class QueuedReplay(Replay):
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_poison_reviews(limit: int | str = 50, start: int | str = 0) -> PoisonReviews:
-    """Acknowledged records that could not be saved, newest first: to be replayed or dismissed.
+    """Acknowledged records that could not be saved and wait for an administrator, newest first.
 
     For Memora Managers.
 
@@ -88,11 +88,11 @@ def replay_poison_reviews(names: str | list[str] | None = None) -> Replay | Queu
     waiting, with its new reason.
 
     Args:
-        names: names of at most 500 Poison Reviews, as a list or as JSON; without it all that wait.
+        names: names of at most 500 Poison Reviews, as a list or as JSON; by default, all that wait.
 
-    Returns: replayed, failed, and unknown: no Poison Review of that name, or replayed before. When
-        more than 500 wait, they are replayed in the background: all these are 0 then, and job is
-        the SRS Job.
+    Returns: replayed, failed, and unknown: no Poison Review has that name, or it was replayed
+        before. If more than 500 wait, they are replayed in the background: the three are 0 then,
+        and job is the SRS Job.
 
     Raises:
         frappe.ValidationError: too many names.
@@ -118,16 +118,16 @@ def dismiss_poison_reviews(
 ) -> Dismissal:
     """Give up records that were set aside: they are kept, with the reason, but no longer wait.
 
-    For Memora Managers. A dismissed one can still be replayed by its name.
+    For Memora Managers. A dismissed record can still be replayed by its name.
 
     Args:
         names: names of at most 500 Poison Reviews, as a list or as JSON.
         reason: why they need not be saved.
 
-    Returns: dismissed, and unknown: none of that name waits.
+    Returns: dismissed, and unknown: no Poison Review of that name waits.
 
     Raises:
-        frappe.ValidationError: without names or a reason, or too many names.
+        frappe.ValidationError: names or reason are missing, or there are too many names.
     """
     frappe.only_for(MANAGERS)
     reason = as_required_text("reason", reason)

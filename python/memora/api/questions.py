@@ -34,10 +34,10 @@ class Restoration(TypedDict):
 @frappe.whitelist(methods=["POST"])
 @frappe_errors(for_students=False)
 def retire_questions(ids: str | list[str] | None = None) -> Retirement:
-    """Retire questions: once this returns, no student is asked them.
+    """Retire questions: once this returns, they are due for no student.
 
-    For Memora Managers. Students' records stay as they are, and answers that are still on their way
-    count. A question may be retired before any student has it.
+    For Memora Managers. Students' records stay as they are, and answers that still arrive count. A
+    question may be retired before any student has it.
 
     Args:
         ids: ids of at most 1,000 questions, as a list or as JSON.
@@ -75,7 +75,7 @@ def restore_questions(ids: str | list[str] | None = None) -> Restoration:
 @frappe.whitelist(methods=["GET", "POST"])
 @frappe_errors(for_students=False)
 def get_retired_questions(limit: int | str = 50, start: int | str = 0) -> RetiredQuestions:
-    """The questions that are retired, the last ones first.
+    """The questions that are retired, the latest first.
 
     For Memora Managers.
 

@@ -1,7 +1,7 @@
 """A student's review sessions.
 
-The player is always the session's user. Annotations are not evaluated here, so Frappe leaves the
-check of arguments to `memora.api.arguments`, whose messages are for students.
+The player is always the session's user. Annotations are not evaluated here, so Frappe does not
+check arguments by type: `memora.api.arguments` does, with messages for students.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 
 
 class NoForecast(Forecast):
-    """No season is active: nothing is due, and a message for the student."""
+    """The forecast while no season is active: nothing is due, and a message for the student."""
 
     message: str
 
 
 class NoReviewSession(DueCards):
-    """No season is active: no questions, and a message for the student."""
+    """The session while no season is active: no questions, and a message for the student."""
 
     message: str
 
@@ -74,15 +74,18 @@ def get_review_session(
 
     Args:
         subject: only questions of this Game Subject.
-        topic_id: focus mode: a session of this Game Topic only, whose size the topic decides.
-        limit: most questions wanted, 1 to 50.
+        topic_id: focus mode: only questions of this Game Topic. The topic's size, not the limit,
+            decides how many.
+        limit: at most this many questions, 1 to 50.
 
     Returns: questions, total_due (also past the limit), is_degraded (Safe Mode: at most 10
         questions), season; and message when no season is active.
 
     Raises:
-        frappe.ValidationError: no such subject or topic (`error_code` says which of the two), or a
-            limit that is out of range.
+        frappe.ValidationError: there is no such subject or topic (`error_code` says which of the
+            two), or limit is out of range.
+        frappe.TooManyRequestsError: Safe Mode has no room; `retry_after` is in seconds.
+        ReviewsUnavailable: neither the cache nor MariaDB can be read.
     """
     player = as_player(frappe.session.user)
     due = due_cards(engine(), load_cards, player, *as_wanted(subject, topic_id, limit))
@@ -100,13 +103,13 @@ def get_forecast(days: int | str = 30) -> Forecast | NoForecast:
         days: 1 to 365 days of the site's time zone; the first is today.
 
     Returns: days [{date: YYYY-MM-DD, due}], total of all of them; overdue: due since an earlier
-        day, and part of today's; due_now: those, and today's until now, as total_due of
+        day, and part of today's; due_now: the overdue ones and today's until now, as total_due of
         get_review_session; is_degraded: the last answers may be missing; season; and message when
         no season is active.
 
     Raises:
         frappe.ValidationError: days is out of range.
-        ReviewsUnavailable: in Safe Mode too, whose little room is for the questions.
+        ReviewsUnavailable: a server is down, or the cache is in Safe Mode.
     """
     player, wanted = as_player(frappe.session.user), as_days(days)
     try:
@@ -122,7 +125,7 @@ def get_forecast(days: int | str = 30) -> Forecast | NoForecast:
 
 
 def nothing_to_review() -> str:
-    """What a student reads when no season is active."""
+    """The message for students when no season is active."""
     return str(_("No season is active at the moment, so there is nothing to review."))
 
 
@@ -139,16 +142,19 @@ def submit_review_session(
         session_data: {answers: [{question_id, is_correct, time_spent_ms | duration_ms,
             answered_at}], session_meta: {subject, topic}, total_combo, completion_time_ms}.
         responses: [{question_id, quality, response_time_ms, answered_at}], quality 0 to 5, right
-            from 3 on. Of both forms: answered_at is the time in UTC by the device's clock, ISO 8601
-            or Unix seconds, at most 2 minutes ahead and 30 days ago. Without it an answer is given
-            now.
+            from 3 on. In both forms, answered_at is the time in UTC by the device's clock, ISO 8601
+            or Unix seconds, at most 2 minutes ahead and 30 days ago; by default, now.
         submission_id: the client's own name for this submission, at most 64 characters; by default
-            the header Idempotency-Key. Sent again within 30 days, it is answered as the first time,
-            and counts once.
+            the header Idempotency-Key. A submission that is sent again within 30 days is answered
+            as the first time, and counts once.
 
     Returns: status, processed, xp_earned, persistence_job_id, remaining_items,
         new_stability_counts; leeches: the ids of questions that reached srs_leech_lapses wrong
         answers with it. By then the answers are durable, and the next read shows them.
+
+    Raises:
+        frappe.ValidationError: the input or the season cannot be used; nothing was saved.
+        ReviewsUnavailable: a server is down; the message says if the answers may have been saved.
     """
     player = as_player(frappe.session.user)
     request = getattr(frappe.local, "request", None)
@@ -165,7 +171,7 @@ def _submit(answers: Answers, request: Any) -> SubmitAnswer:
     if taken is None:
         return Taken(engine(), answers).result()
     if taken.answers != answers:
-        # The session became another one's in between, which no session does.
+        # A session never changes its user, so this is a defect.
         raise OutcomeUnknown("the door took other answers for this request")
     result: SubmitAnswer = taken.result()
     return result
@@ -179,7 +185,7 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
     Args:
         job_id: the persistence_job_id that submit_review_session returned.
 
-    Returns: job_id; status: pending, persisted or failed (an administrator has been told);
+    Returns: job_id; status: pending, persisted or failed (administrators were notified);
         is_undone: the student has undone it.
 
     Raises:
@@ -199,11 +205,13 @@ def get_persistence_status(job_id: str | None = None) -> PersistenceStatus:
 def suspend_question(question_id: str | int | None = None) -> Suspension:
     """Suspend a question of the student: once this returns, it is not due until it is resumed.
 
-    In this season and in later ones. Its record stays, and answers to it count. A question that is
+    It is suspended in all seasons. Its record stays, and answers to it count. A question that is
     suspended already stays so.
 
     Args:
         question_id: a question that the student has in the active season.
+
+    Returns: question_id, and is_suspended: True.
 
     Raises:
         frappe.ValidationError: the student has no such question, or no season is active.
@@ -223,6 +231,8 @@ def resume_question(question_id: str | int | None = None) -> Suspension:
 
     Args:
         question_id: the question.
+
+    Returns: question_id, and is_suspended: False.
     """
     player = as_player(frappe.session.user)
     question_id = as_question_id("question_id", question_id)
@@ -246,14 +256,14 @@ def get_reviews_safe_mode(
 ) -> list[dict[str, Any]]:
     """The questions that a read in Safe Mode would show, most overdue first: at most 10.
 
-    For the site's own code, which knows the student: it cannot be called over HTTP. It reads
-    MariaDB whether the cache is there or not, and does not count as a read of Safe Mode:
+    For the site's own code: it cannot be called over HTTP. It reads MariaDB even while the cache
+    works, and does not count as a read of Safe Mode:
     `memora.api.utils.SafeModeManager.check_rate_limit` says whether there is room for one.
 
     Args:
         user: the student, a User.
         season: name of a season, active or not.
-        limit: most questions wanted, 1 to 50.
+        limit: at most this many questions, 1 to 50; more than 10 are never returned.
         subject: only questions of this Game Subject.
     """
     player, wanted = as_player(user), as_text("subject", subject)

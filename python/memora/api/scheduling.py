@@ -1,4 +1,4 @@
-"""When questions come again: training FSRS, and what it would do to a season."""
+"""How a season schedules: training FSRS, and a simulation of each scheduler."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class QueuedTraining(TypedDict):
 def request_training(season: str | None = None) -> QueuedTraining:
     """Train FSRS on the answers of a season, in the background. For Memora Managers.
 
-    For the season, and for each subject with a row of its own. New parameters are used only if they
-    predict the newest fifth of the answers better, which training does not see.
+    It trains for the season, and for each subject with a row of its own. New parameters are used
+    only if they predict the newest fifth of the answers better, which training does not see.
 
-    Returns: season; status: queued; job: the SRS Job, for get_job and cancel_job. One that is
-        queued or running already is not queued again.
+    Returns: season; status: queued; job: the SRS Job, for get_job and cancel_job. A training that
+        is queued or running is not queued again.
 
     Raises:
         frappe.DoesNotExistError: there is no such season.
@@ -47,15 +47,15 @@ def request_training(season: str | None = None) -> QueuedTraining:
 def get_scheduler_report(season: str | None = None) -> ReportOfSeason:
     """What the ladder as it is set, and FSRS, would do to a student of a season.
 
-    For Memora Managers. Simulated in about a second, however large the season is.
+    For Memora Managers. The simulation takes about a second, however large the season is.
 
-    Returns: season; message: from what it is told; answers, the newest ones of the season, and
-        their shares right, fast and slow (of the right ones), from 0 to 1; is_assumed: they are too
-        few, and an ordinary student is assumed; is_trained: the student remembers as the season's
-        trained parameters say, else by FSRS's defaults; questions and days of the season; students
-        that were simulated; ways [{retention (None: the ladder), weeks: the mean reviews a day of
-        each, reviews_a_day, busiest_day, right: 0 to 1, known: questions on the day after the
-        last}].
+    Returns: season; message: what the estimate is made from; answers: how many of the season's
+        newest were read; right: their share, and fast and slow: shares of the right ones, from 0
+        to 1; is_assumed: there are too few answers, so an ordinary student is assumed; is_trained:
+        the student remembers as the season's trained parameters say, otherwise as FSRS's defaults;
+        questions and days of the season; students: how many were simulated; ways [{retention
+        (None: the ladder), weeks: the mean reviews a day of each, reviews_a_day, busiest_day,
+        right: 0 to 1, known: questions on the day after the last}].
 
     Raises:
         frappe.DoesNotExistError: there is no such season.

@@ -16,7 +16,7 @@ from memora.services.seasons import active_seasons
 
 
 class ActiveSeasons(TypedDict):
-    """The season whose questions students see, and active ones that nobody sees."""
+    """The season whose questions students see, and the other active seasons."""
 
     seen: str | None
     unseen: list[str]
@@ -29,8 +29,8 @@ def get_active_seasons() -> ActiveSeasons:
 
     For Memora Managers and Memora Teachers.
 
-    Returns: seen: the season whose questions students see, None without an active one; unseen:
-        other active seasons, which nobody sees, because students see only one.
+    Returns: seen: the season whose questions students see, None if no season is active; unseen:
+        other active seasons, which no student sees, because students see only one.
     """
     frappe.only_for(MONITOR_READERS)
     active = active_seasons()
@@ -44,11 +44,12 @@ def get_season_summary(season: str | None = None) -> SeasonSummary:
 
     For Memora Managers and Memora Teachers.
 
-    Returns: season; is_seen, and seen_season, the one that students see; records, students and
-        disk_mb of its partition, None without one (of an archived season only records: those in the
-        archive); are_records_estimated, are_students_estimated; cached_students and cached_mb, None
-        while the cache cannot be reached; archive {step, done, total, is_running, started_at,
-        finished_at}, None before; jobs: the last three, as get_job.
+    Returns: season; seen_season: the one that students see; is_seen: whether it is this one;
+        records, students and disk_mb of its partition, None if it has no partition (an archived
+        season has only records: those in the archive); are_records_estimated,
+        are_students_estimated; cached_students and cached_mb, None while the cache cannot be
+        reached; archive {step, done, total, is_running, started_at, finished_at}, None before;
+        jobs: the last three, as get_job.
 
     Raises:
         frappe.DoesNotExistError: there is no such season.
@@ -62,18 +63,18 @@ def get_season_summary(season: str | None = None) -> SeasonSummary:
 def get_season_forecast(season: str | None = None, days: int | str = 30) -> SeasonForecast:
     """About how many reviews of a season are due on each of the next days.
 
-    For Memora Managers and Memora Teachers. In milliseconds however large the season is: from at
-    most 400 students whose schedules are cached, drawn at random.
+    For Memora Managers and Memora Teachers. It takes milliseconds however large the season is: it
+    reads the cached schedules of at most 400 random students.
 
     Args:
-        season: one that uses the cache; without it the one that students see.
+        season: a season that uses the cache; by default, the one that students see.
         days: 1 to 365 days of the site's time zone; the first is today.
 
     Returns: days [{date: YYYY-MM-DD, due}], total of all of them, and overdue, which is part of
         today's: estimates for all students of the season, or, if there are more than 1,000, for
         those who are cached; sampled_students, cached_students, students (None: more than 1,000);
-        message: for whom the estimate is, and from whom, or why there are no days; season, None
-        without an active one.
+        message: what the estimate covers and is made from, or why there are no days; season, None
+        if no season is active.
 
     Raises:
         frappe.ValidationError: the season does not use the cache, or is archived; days is out of

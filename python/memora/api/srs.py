@@ -1,6 +1,6 @@
-"""The path that clients and the site's code use for all but a student's review sessions.
+"""The path that clients and the site's code use for everything but a student's review sessions.
 
-`/api/method/memora.api.srs.get_job` and the others are stable; their code is in these files.
+`/api/method/memora.api.srs.get_job` and the other paths are stable, wherever their code is.
 """
 
 from memora.api.archive import archive_season, delete_eligible_archived_records, get_archive_status

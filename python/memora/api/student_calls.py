@@ -1,7 +1,7 @@
-"""What a student's calls ask for and are told.
+"""The arguments and the answers of students' calls.
 
 For Frappe's methods (`memora.api.reviews`) and the door (`memora.wsgi`). Arguments are as a client
-sends them. Those that cannot be used are refused with `frappe.throw`.
+sends them; `frappe.throw` refuses those that cannot be used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Forecast(TypedDict):
 
 
 class Submission(Acknowledgement):
-    """What a student is told of answers that are durable."""
+    """The answer to a review session whose answers are durable."""
 
     xp_earned: int
 
@@ -72,10 +72,10 @@ def as_answers(
 
 
 class Taken:
-    """A submission that the engine was asked to take, once, and what it said.
+    """A submission that the engine was asked to take, and the outcome.
 
     The door hands it to Frappe where Frappe must finish the call. Frappe's method must not ask the
-    engine again: without a key, the same answers would count twice.
+    engine again: the same answers, if they have no key, would count twice.
     """
 
     # The key of a WSGI environment. No client can set it: headers are keys that begin with HTTP_.
@@ -108,7 +108,7 @@ class Taken:
 
 
 def as_submission(submitted: SubmitAnswer) -> Submission:
-    """What the student is told of a durable submission."""
+    """The answer to a durable submission of a review session."""
     return {**acknowledgement(submitted), "xp_earned": submitted["xp_earned"]}
 
 

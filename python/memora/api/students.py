@@ -32,11 +32,12 @@ def export_student(player: str | None = None) -> Export:
     logs.
 
     Returns: player; answers, as `Engine.answers` has them; and by DocType the records, live and
-        archived, the audit records and the Poison Reviews, each with all its fields.
+        archived, the audit records, the Poison Reviews and the suspended questions, each with all
+        its fields.
 
     Raises:
         frappe.ValidationError: answers that wait cannot be saved now.
-        frappe.DoesNotExistError: there is no such user, and no data of one.
+        frappe.DoesNotExistError: no user has this name, and no data was saved under it.
     """
     frappe.only_for(MANAGERS)
     player = as_student(player)
@@ -54,14 +55,14 @@ def forget_student(player: str | None = None, confirm: str | None = None) -> For
 
     Args:
         player: the name of the User, or any other name under which answers were saved.
-        confirm: must be the same.
+        confirm: the same name.
 
-    Returns: how many there were: records, archived_records, audit_records, poison_reviews,
+    Returns: how many were erased: records, archived_records, audit_records, poison_reviews,
         waiting_submissions.
 
     Raises:
-        frappe.ValidationError: not confirmed, or a season is being archived just now.
-        frappe.DoesNotExistError: there is no such user, and no data of one.
+        frappe.ValidationError: not confirmed, or a season is being archived now.
+        frappe.DoesNotExistError: no user has this name, and no data was saved under it.
         ReviewsUnavailable: a server is down. Calling it again continues.
     """
     frappe.only_for(MANAGERS)

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 UNKNOWN: Final = "memora.unknown_submission"
 NOT_CERTAIN: Final = "memora.undoing_not_certain"
-# So long a student waits for the drain that makes an undoing certain, and for each look whether it
-# has.
+# How long a student waits at most for the drain that makes an undoing certain, and how long the
+# call waits before it asks again.
 LONGEST_WAIT_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 0.05
 
 
 class Undoing(TypedDict):
-    """What was undone, and what the student may be told."""
+    """What was undone: how many answers, and the XP that they had earned."""
 
     status: Literal["success"]
     undone: int
@@ -40,9 +40,9 @@ class Undoing(TypedDict):
 def undo_last_submission(submission_id: str | int | None = None) -> Undoing:
     """Undo a submission of the student: each of its questions is as it was before.
 
-    Within ten minutes, and as long as none of its questions was answered again or changed since.
-    Undone twice, it is answered as the first time. Sent again, the submission is answered as the
-    first time, too, and does not count again.
+    Possible for ten minutes, unless one of its questions was answered again or changed since. A
+    repeated call returns what the first one did. If the submission itself is sent again, it is
+    answered as the first time, and does not count again.
 
     Args:
         submission_id: the name that the client gave the submission.
@@ -52,11 +52,11 @@ def undo_last_submission(submission_id: str | int | None = None) -> Undoing:
         shows it.
 
     Raises:
-        frappe.ValidationError: it is too late, or something newer is there; `error_code` says which
-            of the two.
+        frappe.ValidationError: it is too late, or a question has changed since; `error_code` says
+            which of the two.
         frappe.DoesNotExistError: the student has no such submission.
-        ReviewsUnavailable: a server is down, or what came in between is being saved. It may be
-            undone by then: calling it again tells.
+        ReviewsUnavailable: a server is down, or answers of the student are being saved. The
+            submission may be undone already: calling again tells.
     """
     player = as_player(frappe.session.user)
     if isinstance(submission_id, int) and not isinstance(submission_id, bool):
@@ -72,8 +72,8 @@ def undo_last_submission(submission_id: str | int | None = None) -> Undoing:
         throw(_("Nothing was undone: you have no such submission."), frappe.DoesNotExistError)
     except ServiceUnavailable as error:
         frappe.flags.disable_traceback = True
-        frappe.logger("memora").error(f"nobody can tell whether {player} can undo: {error}")
-        # What is saved is certain.
+        frappe.logger("memora").error(f"the outcome of an undoing of {player} is unknown: {error}")
+        # An undoing is certain once it is saved.
         request_drain()
         message = _("Your answers cannot be undone right now. Please try again in a minute.")
         throw(message, ReviewsUnavailable)
@@ -89,7 +89,7 @@ def undo_last_submission(submission_id: str | int | None = None) -> Undoing:
 
 
 def _undo(player: str, name: str) -> UndoAnswer:
-    """Undo it, and wait for a drain if only what is saved is certain."""
+    """Undo a submission; wait for a drain if the undoing is certain only once it is saved."""
     deadline = time.monotonic() + LONGEST_WAIT_SECONDS
     is_drain_queued = False
     while True:

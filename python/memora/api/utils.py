@@ -10,7 +10,7 @@ from memora.services.errors import frappe_errors
 class SafeModeManager:
     """Safe Mode: the cache cannot be reached, and reads come from MariaDB.
 
-    The engine enters and leaves it by itself, and counts its reads over all processes.
+    The engine enters and leaves Safe Mode by itself, and counts its reads over all processes.
     """
 
     @frappe_errors()
@@ -22,8 +22,8 @@ class SafeModeManager:
     def check_rate_limit(self, user: str) -> bool:
         """Whether this student may read in Safe Mode now; if so, it counts as such a read.
 
-        Students have one in 30 seconds, and the site 500 a minute.
-        `memora.api.reviews.get_review_session` asks by itself.
+        A student may read once in 30 seconds, and the whole site 500 times a minute.
+        `memora.api.reviews.get_review_session` checks the limit itself.
 
         Raises:
             memora.services.errors.ReviewsUnavailable: MariaDB is down.

@@ -1,8 +1,8 @@
 """`bench --site SITE memora ...`: what administrators do, with progress bars.
 
 With `--json` a command prints one JSON document instead, for programs. `--site all` runs it on each
-site that has memora. A command that fails exits with code 1 and prints a line on stderr, or with
---json a document that has `error` and `code`.
+site that has memora. A command that fails exits with code 1 and prints a line on stderr; with
+`--json` it prints a document that has `error` and `code`.
 """
 
 from __future__ import annotations

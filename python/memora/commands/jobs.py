@@ -1,4 +1,4 @@
-"""SRS Jobs: cancelled."""
+"""The command that cancels an SRS Job."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from memora.services.scheduler import mend_schedule
 if TYPE_CHECKING:
     from memora._engine import DrainReport
 
-# Between two reports of progress.
+# Seconds between two reports of progress.
 DRAIN_SECONDS: Final = 1.0
 
 

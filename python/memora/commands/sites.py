@@ -1,4 +1,4 @@
-"""A command on the sites that the command line names, with its answer for people or programs."""
+"""Runs a command on the sites that the command line names, and prints for people or programs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ INVALID: Final = "memora.invalid_input"
 
 
 class CommandFailed(Exception):
-    """A command failed on a site. Has the message, and a code of docs/operating.md."""
+    """A command failed on a site: a message, and a code of docs/operating.md."""
 
     def __init__(self, message: str, code: str = INVALID) -> None:
         super().__init__(message)
@@ -31,7 +31,7 @@ class CommandFailed(Exception):
 
 
 class CommandRefused(CommandFailed):
-    """The command line makes no sense, on any site."""
+    """The command line is wrong for every site, or was not confirmed."""
 
 
 class NotInstalled(CommandFailed):
@@ -39,10 +39,7 @@ class NotInstalled(CommandFailed):
 
 
 class Terminal:
-    """What a command shows to people.
-
-    With --json it shows nothing, and the command's answer is printed.
-    """
+    """Shows a command's output to people; with --json it shows nothing."""
 
     def __init__(self, wants_json: bool, has_several: bool) -> None:
         self.wants_json: Final = wants_json
@@ -57,7 +54,7 @@ class Terminal:
             click.secho(text, fg=colour)
 
     def show(self, label: str, progress: Mapping[str, Any]) -> None:
-        """A progress bar for each label, from `done` and `total` records."""
+        """Show a progress bar, one for each label, from `done` and `total` records."""
         if self.wants_json or not label:
             return
         if label != self._label:
@@ -70,7 +67,7 @@ class Terminal:
         self._bar.update(progress["done"] - self._bar.pos)
 
     def end_bar(self) -> None:
-        """Leave the bar as it is; what is printed next stands below it."""
+        """Leave the bar as it is; the next line appears below it."""
         if self._bar:
             self._bar.render_finish()
         self._bar, self._label = None, ""
@@ -79,7 +76,7 @@ class Terminal:
         """Ask on stderr, unless `--yes` was given.
 
         Raises:
-            CommandRefused: the answer is no, or there is nobody to answer.
+            CommandRefused: the answer is no, or nobody can answer.
         """
         if is_sure:
             return
@@ -108,9 +105,9 @@ def share_of_time(default: float) -> Callable[[Any], Any]:
 def on_sites(command: Callable[..., object]) -> Callable[..., None]:
     """Run a command on each site of the command line, one after another. Adds the option --json.
 
-    The command is called with a Terminal and its own arguments; its site is connected, and
-    committed afterwards. It returns the answer for programs: of several sites, by their names. A
-    command with an argument that names something of one site is refused for several sites.
+    The command is called with a Terminal and its own arguments, while its site is connected; then
+    the site is committed. It returns the answer for programs; answers of several sites are printed
+    by site. With several sites, an argument that names something of one site is refused.
     """
 
     @click.option("--json", "wants_json", is_flag=True, help="Print JSON, and no progress bar.")
@@ -162,7 +159,7 @@ def check_sites(sites: Sequence[str], arguments: Mapping[str, Any]) -> None:
     """Check that there is a site, and only one if the command line names something of a site.
 
     Raises:
-        CommandRefused: otherwise.
+        CommandRefused: no site is named, or too many.
     """
     if not sites:
         raise CommandRefused("No site is named: bench --site SITE memora ...")
@@ -182,7 +179,7 @@ def present_site(site: str) -> Iterator[None]:
     """Connect to a site, as Frappe's own commands do, and commit at the end.
 
     Raises:
-        CommandFailed: whatever went wrong, in a line.
+        CommandFailed: anything failed; the message is one line.
     """
     try:
         frappe.init(site=site)
@@ -200,7 +197,7 @@ def present_site(site: str) -> Iterator[None]:
 
 
 def explained(site: str, error: Exception) -> tuple[str, str]:
-    """An error's message and code. The traceback of a defect is in the log."""
+    """An error's message and code. Writes the traceback of a defect to the log."""
     if isinstance(error, frappe.IncorrectSitePath):
         return f"There is no site {site}.", INVALID
     if isinstance(error, MemoraError):
@@ -208,7 +205,7 @@ def explained(site: str, error: Exception) -> tuple[str, str]:
     if isinstance(error, JobCancelled):
         return _("It was cancelled. What was done until then stays."), "memora.cancelled"
     if isinstance(error, frappe.ValidationError):
-        # Frappe shows messages as HTML. Unavailable without a code of the engine means redis_queue.
+        # Frappe's messages are HTML. An unavailable server without an engine's code is redis_queue.
         default = "memora.journal_unavailable" if isinstance(error, ReviewsUnavailable) else INVALID
         return html.unescape(str(error)), frappe.local.response.get("error_code") or default
     # In English: Frappe's translations need the database, which may be down.
@@ -229,6 +226,6 @@ def failure_as_json(failure: CommandFailed) -> dict[str, str]:
 
 
 def tell(terminal: Terminal, message: str) -> None:
-    """Print an error on stderr; programs find it in the document."""
+    """Print an error on stderr; with --json, the document has it instead."""
     if not terminal.wants_json:
         click.echo(f"Error: {message}", err=True)

@@ -66,7 +66,7 @@ def describe(found: Monitor) -> Iterator[str]:
 
 
 def states() -> dict[str, str]:
-    """What each state of the scheduler is called."""
+    """The names of the scheduler's states."""
     return {
         "running": _("running"),
         "inactive": _("switched off"),
@@ -77,7 +77,7 @@ def states() -> dict[str, str]:
 
 
 def calls_by_name() -> dict[str, str]:
-    """What each kind of call is called."""
+    """The names of the kinds of calls."""
     return {
         "warm read": _("Warm read"),
         "cold read": _("Cold read"),
@@ -89,7 +89,7 @@ def calls_by_name() -> dict[str, str]:
 
 
 def describe_cache(status: Health) -> Iterator[str]:
-    """redis_cache, and how much of each season it has."""
+    """The state of redis_cache, and how much it has of each season."""
     state = _("answers") if status["redis_connected"] else _("is down")
     yield line("cache", f"{state}, {describe_memory(status)}")
     if status["is_safe_mode"]:
@@ -112,7 +112,7 @@ def describe_memory(status: Health) -> str:
 
 
 def describe_journal(status: Health) -> Iterator[str]:
-    """redis_queue, what waits in it, and how safe that is."""
+    """The state of redis_queue, what waits in it, and how safe that is."""
     journal = status["journal"]
     # While it is down, only what is kept in MariaDB can be counted.
     is_known = journal["reachable"]

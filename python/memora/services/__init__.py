@@ -1,4 +1,1 @@
-"""What background jobs and other apps use: the part that needs Frappe.
-
-The logic is in the engine.
-"""
+"""Code that needs Frappe, for background jobs and other apps. The logic is in the engine."""

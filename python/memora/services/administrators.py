@@ -19,14 +19,15 @@ def alert_administrators(
 ) -> None:
     """Notify all Memora Managers and System Managers, in the Desk and by e-mail if they want that.
 
-    Each in their own language. While the queue that sends e-mails is down, only in the Desk. Raises
-    nothing. The log (logs/memora.log) has each notification in English, also one that could not be
-    sent.
+    They read it in their own languages. While the queue that sends e-mails is down, it appears only
+    in the Desk. Raises nothing. The log (logs/memora.log) has each notification in English, even if
+    it could not be sent.
 
     Args:
-        write: the subject, one line, and the message, what to do, in the language of the session.
+        write: returns the subject (one line) and the message (what to do) in the language of the
+            session.
         link: where to look, a path in the Desk.
-        is_good: nothing is wrong; the log has no error then.
+        is_good: nothing is wrong; it is logged as information, not as an error.
     """
     logger = frappe.logger("memora")
     try:

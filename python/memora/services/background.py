@@ -12,14 +12,14 @@ from memora.site_engine import JOURNAL_URL, queue_sentinel, queue_url
 
 # Frappe's own client waits for a hanging Redis without a timeout.
 LOOK_SECONDS: Final = 0.2
-# For work that takes hours. The scheduler continues what RQ ends after that.
+# For work that takes hours. After this time RQ ends it, and the scheduler continues it.
 LONG_SECONDS: Final = 24 * 3600
 
 
 def queue_answers() -> bool:
     """Whether Frappe's queue (redis_queue) answers.
 
-    Takes 0.4 seconds at most, and as long again for each sentinel that does not answer.
+    Takes 0.4 seconds at most, and 0.4 more for each sentinel that does not answer.
     """
     try:
         with _secret_queue(frappe.local.conf) as client:
@@ -51,9 +51,9 @@ def _secret_queue(secret_conf: Any) -> redis.Redis[Any]:
 
 
 def enqueue_now_or_never(method: str, queue: str, **arguments: Any) -> bool:
-    """Queue a job, after the journal has just answered the caller.
+    """Queue a job right after the journal has answered the caller.
 
-    Returns: False when the queue is down, which is only logged.
+    Returns: False if the queue is down, which is only logged.
     """
     try:
         # The journal is the queue, unless the site keeps it elsewhere.

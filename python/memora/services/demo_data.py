@@ -1,4 +1,4 @@
-"""Demo data: a season with students who have answered for a month, to look at and to remove again.
+"""Demo data: a season with students who have answered for a month. It can be removed again.
 
 Demo data has names that nothing else has: users of the domain DOMAIN, which nobody can own, a
 season that ends with SUFFIX, subjects and topics that begin with PREFIX. So an interrupted run can
@@ -65,7 +65,7 @@ def check_can_be_made(force: bool = False) -> None:
     """Check that students of the school will not see the demo season by mistake.
 
     Args:
-        force: they may see it.
+        force: allow it.
 
     Raises:
         frappe.ValidationError: another season is active, or a job of the other kind runs.
@@ -132,7 +132,7 @@ def make(job: str | None = None, on_progress: OnProgress | None = None) -> DemoD
     Students answer by the engine's own calls. Their records are then spread over a month.
 
     Args:
-        job: the SRS Job of the request; without it a new one is made.
+        job: the SRS Job of the request; by default, a new one.
         on_progress: called after each student with `done` and `total` students.
 
     Raises:
@@ -161,7 +161,7 @@ def remove(job: str | None = None, on_progress: OnProgress | None = None) -> Dem
 
     Args:
         job: as for `make`.
-        on_progress: likewise.
+        on_progress: as for `make`.
 
     Raises:
         JobCancelled: an administrator has cancelled it. What was removed stays removed.
@@ -178,11 +178,11 @@ def remove(job: str | None = None, on_progress: OnProgress | None = None) -> Dem
         for number, student in enumerate(students):
             _report(work, on_progress, number, len(students))
             removed["records"] += engine().forget(student)["records"]
-            # An older transaction would still see them.
+            # A transaction that began earlier would still see the records.
             frappe.db.commit()
             for contact in frappe.get_all("Contact", {"email_id": student}, pluck="name"):
                 _delete("Contact", contact)
-            # Frappe does not delete all of these.
+            # Frappe does not delete all documents of a user.
             _delete("Notification Settings", student)
             _delete("User", student)
             frappe.db.delete("DefaultValue", {"parent": student})
@@ -287,9 +287,9 @@ def _answer(player: str, chance: Random) -> None:
 
 
 def _spread(player: str, season: str) -> None:
-    """Move a student's records back, each by its own time; about a fifth is due then.
+    """Move each of a student's records back in time, by different times: about a fifth is due then.
 
-    One statement over one student's range of the primary key.
+    It is one statement over one student's range of the primary key.
     """
     frappe.db.sql(
         f"update `tab{TRACKER}` set "
@@ -311,7 +311,7 @@ def _found(season: str) -> DemoData:
 
 
 def _remove_season(season: str) -> bool:
-    """Whether it could be deleted."""
+    """Delete a season; if it has records, end it instead. Returns whether it was deleted."""
     if any(frappe.db.exists(table, {"season": season}) for table in (TRACKER, ARCHIVE)):
         document = frappe.get_doc(SEASON, season)
         document.is_active = 0
@@ -338,7 +338,7 @@ def _like(doctype: str, pattern: str) -> list[str]:
 
 
 def _insert(doctype: str, **values: object) -> None:
-    """Documents of demo data need no further permissions: the request was checked as a whole."""
+    """Insert a document without checking permissions: the request was checked as a whole."""
     frappe.get_doc({"doctype": doctype, **values}).insert(ignore_permissions=True)
 
 

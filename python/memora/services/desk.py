@@ -1,7 +1,7 @@
 """What the workspace Memora shows: numbers and charts, each cheap.
 
-Nothing here reads a large table from end to end: figures come from the engine's counters, or from a
-bounded number of an index's entries.
+Nothing here reads a large table from end to end: figures come from the engine's counters, or from
+a bounded number of index entries.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from memora.services.storage import AUDIT, TRACKER
 if TYPE_CHECKING:
     from memora._engine import LatencySlot
 
-# At most this many submissions of a day are read, and records of a season.
+# At most this many submissions of a day, and this many records of a season, are read.
 SUBMISSIONS: Final = 10_000
 RECORDS: Final = 20_000
 READS: Final = frozenset({"warm read", "cold read", "database read", "safe mode read"})
@@ -65,14 +65,14 @@ def is_for_user() -> bool:
 def link_assets() -> None:
     """Link /assets/memora to public/ (hooks after_install, after_migrate).
 
-    `bench build` makes the same link, but it is not needed for an app from a wheel, and a new
-    version of Python has another folder.
+    `bench build` makes the same link, but an app from a wheel does not need `bench build`, and a
+    new version of Python has another folder.
     """
     public = frappe.get_app_path("memora", "public")
     link = os.path.join(frappe.local.sites_path, "assets", "memora")
     if os.path.exists(link) or not os.path.isdir(os.path.dirname(link)):
         return
-    # An existing link points nowhere. Another site may be migrated at the same time.
+    # A link that exists here is broken. Another site may be migrated at the same time.
     with suppress(FileNotFoundError):
         os.unlink(link)
     with suppress(FileExistsError):
@@ -96,7 +96,10 @@ def answers_today() -> Number | str:
 
 
 def _submissions_of_today() -> dict[str, int]:
-    """The newest of today: submissions, answers, students. At most SUBMISSIONS are looked at."""
+    """Counts over today's newest submissions: submissions, answers, students.
+
+    At most SUBMISSIONS are read.
+    """
     today = now_datetime().replace(hour=0, minute=0, second=0, microsecond=0)
     (row,) = frappe.db.sql(
         "select count(*) as submissions, cast(ifnull(sum(answers), 0) as signed) as answers, "
@@ -112,8 +115,8 @@ def _submissions_of_today() -> dict[str, int]:
 def reviews_due() -> Number:
     """Records that are due now in the season that students see, without retired questions.
 
-    For a season with more than RECORDS it is an estimate: the share in RECORDS of them, times
-    MariaDB's estimate of all.
+    For a season with more than RECORDS it is an estimate: the share that is due among RECORDS of
+    them, times MariaDB's estimate of all.
     """
     seasons = active_seasons()
     if not seasons:
@@ -149,7 +152,7 @@ def waiting_poison_reviews() -> Number:
 
 
 def _at_least(value: int) -> str:
-    """A number with a plus, isolated: the plus follows it in a right-to-left page."""
+    """A number with a plus, isolated so that the plus follows it on a right-to-left page too."""
     return f"\u2066{value:,}+\u2069"
 
 

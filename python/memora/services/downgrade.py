@@ -12,8 +12,8 @@ from memora.services.errors import throw
 def refuse_downgrade() -> None:
     """Stop `bench migrate` if a newer memora has migrated this site (hook before_migrate).
 
-    What a newer memora has written, an older one may not read. A patch release changes no stored
-    form, so versions are compared by their first two numbers.
+    An older memora may not be able to read what a newer one has written. A patch release changes no
+    stored form, so only the first two numbers of versions are compared.
 
     Raises:
         frappe.ValidationError: the site's data is newer.
@@ -35,7 +35,7 @@ def note_version() -> None:
 
 
 def _release(version: str) -> tuple[int, int]:
-    """The first two numbers of a version; zeros if it is none."""
+    """The first two numbers of a version; zeros if the text is not a version."""
     first, _dot, rest = version.partition(".")
     second = rest.partition(".")[0]
     return (int(first), int(second)) if first.isdecimal() and second.isdecimal() else (0, 0)

@@ -38,9 +38,9 @@ def after_commit(action: Callable[[Engine], object]) -> None:
 
 
 def notice_time_zone(settings: Document, _event: str) -> None:
-    """Load all schedules again and wake the jobs when the site's time zone changes.
+    """Make all cached schedules void, and wake the jobs, when the site's time zone changes.
 
-    The dates in the table then mean other times. Called when System Settings are saved.
+    The dates in the table then mean other times. Frappe calls it when System Settings are saved.
     """
     before = settings.get_doc_before_save()
     if before and before.time_zone != settings.time_zone:
@@ -51,7 +51,7 @@ def notice_time_zone(settings: Document, _event: str) -> None:
 
 
 def forget_documents() -> None:
-    """Forget what is cached of documents: season, subjects and topics (hook clear_cache)."""
+    """Drop what is cached about documents: season, subjects and topics (hook clear_cache)."""
     try:
         engine().season_changed()
         engine().links_changed()

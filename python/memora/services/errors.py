@@ -1,7 +1,7 @@
 """The engine's errors as Frappe's exceptions.
 
-Students learn what to do; the cause is in the log (logs/memora.log, and Frappe's Error Log).
-Administrators learn the cause, too.
+A message for students says what to do; the cause is in the log (logs/memora.log, and Frappe's Error
+Log). A message for administrators has the cause, too.
 """
 
 from __future__ import annotations
@@ -42,18 +42,20 @@ class ReviewsFailed(frappe.ValidationError):
 def frappe_errors(for_students: bool = True) -> Iterator[None]:
     """Turn the engine's errors into Frappe's, without a traceback.
 
-    Also a decorator. Tells administrators of outages that the engine has seen meanwhile.
+    Also a decorator. Notifies administrators of outages that the engine has seen meanwhile.
 
     Args:
-        for_students: the messages address a student and their reviews; otherwise an administrator
-            and the server that failed.
+        for_students: messages are for students, about their reviews; otherwise for administrators,
+            about the server that failed.
 
     Raises:
         frappe.ValidationError: the input, or the season, cannot be used; the message says why.
         frappe.TooManyRequestsError: Safe Mode has no room; the response has `retry_after`, in
-        seconds, and `message`. ReviewsUnavailable, ReviewsFailed: not the caller's fault. Responses
-        have `error_code`, which docs/operating.md explains; students' only if their input cannot be
-        used.
+            seconds, and `message`.
+        ReviewsUnavailable, ReviewsFailed: not the caller's fault.
+
+    Responses have `error_code`, which docs/operating.md explains; those to students have it only if
+    their input or the season cannot be used.
     """
     try:
         yield
@@ -68,7 +70,7 @@ def frappe_errors(for_students: bool = True) -> Iterator[None]:
 
 
 def set_retry_after(response: Any = None, **_unused: Any) -> None:
-    """Put `retry_after` of an answer into its Retry-After header (hook after_request)."""
+    """Copy `retry_after` of a response to its Retry-After header (hook after_request)."""
     seconds = frappe.local.response.get("retry_after")
     if seconds and response is not None:
         response.headers["Retry-After"] = str(seconds)

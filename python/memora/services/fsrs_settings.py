@@ -1,4 +1,4 @@
-"""What a season's form says of FSRS, as the engine reads it."""
+"""The FSRS settings of a season's form, as the engine reads them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_OF_A_PARAMETER: Final = 3e38
 
 
 class Fsrs(TypedDict):
-    """How FSRS makes dates."""
+    """The settings by which FSRS computes dates."""
 
     retention: float
     longest_days: int
@@ -38,9 +38,9 @@ class FsrsForm(Protocol):
 
 
 def fsrs_of(form: FsrsForm) -> Fsrs | None:
-    """How FSRS makes the dates; None where they come from the ladder.
+    """The settings of FSRS; None where dates come from the ladder.
 
-    Raises `frappe.ValidationError` for what breaks a rule.
+    Raises `frappe.ValidationError` if a setting breaks a rule.
     """
     if (form.scheduler or LADDER) not in (LADDER, FSRS):
         throw(_("The scheduler is {0} or {1}.").format(LADDER, FSRS))
@@ -65,7 +65,7 @@ def fsrs_of(form: FsrsForm) -> Fsrs | None:
 def parameters_of(form: FsrsForm) -> list[float] | None:
     """The trained parameters; None where there are none.
 
-    Raises `frappe.ValidationError` if they are none of FSRS.
+    Raises `frappe.ValidationError` if they are not parameters of FSRS.
     """
     if not form.fsrs_parameters:
         return None

@@ -1,8 +1,8 @@
 """The journal's Redis made durable: its settings in the running server and in its file.
 
-For a server on this machine with a configuration file, such as a stock bench's redis_queue. The
-running server is changed first: a server that starts with `appendonly yes` but without an
-append-only file starts empty.
+It works for a server on this machine with a configuration file, such as a stock bench's
+redis_queue. The running server is changed first: a server that starts with `appendonly yes` but
+without an append-only file starts empty.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DEFAULTS: Final = {
     "maxmemory-policy": "noeviction",
 }
 REMARK: Final = "# By bench memora make-durable: answers of students survive a crash of this Redis."
-# What `bench setup redis` writes from bench's template.
+# The file that `bench setup redis` writes from bench's template.
 BENCH_FILE: Final = "redis_queue.conf"
 # A fork of a large server takes long.
 REPLY_SECONDS: Final = 30
@@ -62,18 +62,19 @@ class Plan:
 
     @property
     def is_rewritten_by_bench(self) -> bool:
-        """Whether `bench setup redis` makes the file from its template, without our lines."""
+        """Whether `bench setup redis` writes the file from its template, without our lines."""
         return self.file.name == BENCH_FILE
 
 
 def plan(fsync: Fsync) -> Plan:
-    """What must change. Changes nothing.
+    """Find out what must change. Changes nothing.
 
     Args:
         fsync: when answers reach the disk; a server that is set to "always" stays so.
 
     Raises:
-        frappe.ValidationError: it cannot be changed from here; the message says what to do by hand.
+        frappe.ValidationError: the server cannot be changed from here; the message says what to do
+            by hand.
     """
     with _journal(fsync) as client:
         file = _check_server(client, fsync)
@@ -86,7 +87,7 @@ def plan(fsync: Fsync) -> Plan:
         "maxmemory-policy": "noeviction",
     }
     named = _directives(_read(file))
-    # What another file says that this one includes is not known.
+    # The file may include others, which are not read.
     assumed = {} if "include" in named else DEFAULTS
     return Plan(
         address,
@@ -117,7 +118,7 @@ def make_durable(planned: Plan, fsync: Fsync) -> None:
 
     Raises:
         frappe.ValidationError: Redis refused, and has its old settings again; or the file could not
-        be written.
+            be written.
     """
     with _journal(fsync) as client:
         try:
@@ -153,7 +154,7 @@ def _set_live(client: redis.Redis[Any], changes: Iterable[Change]) -> None:
 
 @contextmanager
 def _journal(fsync: Fsync) -> Iterator[redis.Redis[Any]]:
-    """A client of the journal's Redis. Reports in a line that it does not answer."""
+    """A client of the journal's Redis; a server that does not answer is reported in one line."""
     secret_conf = frappe.local.conf
     if not secret_conf.get(JOURNAL_URL) and queue_sentinel(secret_conf):
         _refuse(
@@ -325,7 +326,7 @@ def may_replace(file: Path) -> bool:
 
 @contextmanager
 def _prepared(file: Path, lines: Mapping[str, str]) -> Iterator[Callable[[], None]]:
-    """Write the file's copy with new lines for these settings; yields what replaces the file.
+    """Write a copy of the file with new lines for these settings; yields a call that replaces it.
 
     All other lines, its owner and its mode stay.
     """

@@ -1,4 +1,4 @@
-"""What a season's form says of how it schedules, as the engine reads it."""
+"""The scheduling settings of a season's form, as the engine reads them."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class SeasonForm(Form, Protocol):
 def fill_cleared(season: SeasonForm) -> None:
     """Give each field that was cleared its default.
 
-    Frappe would save an empty number as 0, and that means something else.
+    Frappe would save an empty number as 0, which is a different setting.
     """
     for form in (season, *(season.subject_ladders or [])):
         for name, default in DEFAULTS.items():
@@ -67,9 +67,9 @@ def fill_cleared(season: SeasonForm) -> None:
 
 
 def scheduling_of(season: SeasonForm) -> str | None:
-    """How a season and its subjects schedule, as JSON, or None where all is the default.
+    """How a season and its subjects schedule, as JSON, or None if everything is the default.
 
-    Raises `frappe.ValidationError` for a choice that breaks a rule.
+    Raises `frappe.ValidationError` if a setting breaks a rule.
     """
     own = _chosen(season)
     subjects: dict[str, Ladder] = {}
@@ -91,7 +91,7 @@ def highest_stability(scheduling: str | None) -> int:
 
 
 def _chosen(form: Form) -> Ladder:
-    """A ladder, and what FSRS needs where it is chosen, or was trained."""
+    """A ladder, with FSRS's settings if it is chosen, and its parameters if it was trained."""
     chosen = _ladder(form)
     if fsrs := fsrs_of(form):
         chosen["fsrs"] = fsrs

@@ -1,4 +1,4 @@
-"""Questions that students keep answering wrongly, as the site's app is told: the hook srs_leech."""
+"""The hook srs_leech: tells the site's app of questions that students keep answering wrongly."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ QUEUE: Final = "short"
 
 
 def has_hook() -> bool:
-    """Whether an app of the present site is told of leeches."""
+    """Whether an app of the present site has the hook."""
     return bool(frappe.get_hooks(HOOK))
 
 
 def has_news(submitted: SubmitAnswer) -> bool:
-    """Whether a submission has made leeches, and has just been taken."""
+    """Whether a submission has just been taken, and has made leeches."""
     return bool(submitted["leeches"]) and submitted["is_first"]
 
 
 def report_leeches(submitted: SubmitAnswer, player: str) -> None:
     """Queue the job that tells the site's app of a submission's leeches, if there are any.
 
-    A submission that is sent again queues none, so the app is told at most once. It is never told
+    A submission that is sent again queues no job, so the app is told at most once. It is not told
     if the queue is down, or if this process dies first.
     """
     if not has_news(submitted) or not has_hook():
         return
-    # The answers may have been kept without it.
+    # The answers may be durable although redis_queue is down.
     if not queue_answers():
         frappe.logger("memora").error(f"{HOOK} is not called for {player}: redis_queue is down")
         return
@@ -48,14 +48,14 @@ def report_leeches(submitted: SubmitAnswer, player: str) -> None:
 
 
 def tell_app(player: str, season: str, question_ids: list[str]) -> None:
-    """Call the site's hook (background job). If it raises, Frappe writes it to the Error Log.
+    """Call the site's hook (background job). If it fails, Frappe's Error Log has the error.
 
-    Of several hooks the one installed last counts.
+    Of several hooks the last one installed counts.
 
     Args:
         player: a User, in any case.
         season: the season that the answers counted for.
-        question_ids: in their order.
+        question_ids: the leeches, in the order of their ids.
     """
     if handlers := frappe.get_hooks(HOOK):
         user = frappe.db.get_value("User", player, "name") or player

@@ -1,4 +1,4 @@
-"""Frappe's filters of a list, for rows that are in no table."""
+"""Frappe's list filters, for rows that are not in a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LENGTH_OF_A_DATE: Final = len("2026-11-27")
 
 
 def conditions_of(filters: Any) -> list[Condition]:
-    """What filters ask for: field, operator in small letters, and value of each.
+    """The conditions of filters: field, operator in lower case, and value.
 
     Args:
         filters: as Frappe's lists and `frappe.get_list` have them: {field: value},
@@ -48,9 +48,9 @@ def _of_pair(name: object, value: Any) -> Condition:
 
 
 def has_all(conditions: list[Condition]) -> Callable[[Row], bool]:
-    """Whether a row fulfils all of the conditions; texts are compared as they are, except by like.
+    """A function that says whether a row meets all conditions. Only `like` ignores case.
 
-    Raises `frappe.ValidationError` for an operator that is none of these.
+    Raises `frappe.ValidationError` for an unknown operator.
     """
     tests = [(name, _test(name, operator, value)) for name, operator, value in conditions]
     return lambda row: all(test(_text(name, row.get(name))) for name, test in tests)
@@ -88,14 +88,14 @@ def _test(name: str, operator: str, value: Any) -> Callable[[str], bool]:
 
 
 def _pattern(like: str) -> str:
-    """The regular expression of what SQL's LIKE takes."""
+    """The regular expression that matches what SQL's LIKE matches."""
     parts = re.findall(r"\\.|.", like, re.DOTALL)
     known = {"%": ".*", "_": "."}
     return "".join(known.get(part) or re.escape(part[-1]) for part in parts)
 
 
 def _text(name: str, value: Any, is_end: bool = False) -> str:
-    """A value as it is compared. A date alone is the first moment of the day, or the last."""
+    """A value as it is compared. A date without a time is the day's first moment, or its last."""
     if value is None or value == "":
         return ""
     if name not in DATES:

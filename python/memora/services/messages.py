@@ -1,9 +1,9 @@
 """The engine's messages in the language of the session.
 
-The engine speaks English, with the values in its sentences. The messages that a student of a
-well-behaved client or an administrator at the Desk can see, and the SRS Monitor's warnings, are
-listed here and translated in `memora/locale/`. The others tell a programmer what is wrong with the
-input, or an operator what is wrong with a server.
+The engine's messages are in English, with the values in their sentences. Listed here, and
+translated in `memora/locale/`, are those that students can see if their client works well, those
+that administrators can see at the Desk, and the SRS Monitor's warnings. The others tell a
+programmer what is wrong with the input, or an operator what is wrong with a server.
 """
 
 from __future__ import annotations

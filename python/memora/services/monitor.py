@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from memora._engine import Latency, Replica
 
 POISON: Final = "Poison Review"
-# Jobs that need an administrator.
+# The filter for Poison Reviews that wait for an administrator.
 WAITING: Final = {"replayed_at": ("is", "not set"), "dismissed_at": ("is", "not set")}
 MEGABYTE: Final = 1024 * 1024
 LATEST_JOBS: Final = 20
-# At most this many points of a chart. With many seasons each has fewer, but always its last one.
+# The most points of a season's chart, and of all charts together; each season has at least one.
 RECONCILIATIONS: Final = 60
 MOST_RECONCILIATIONS: Final = 1_200
 RECONCILED_DAYS: Final = 60
-# Of the engine's latencies, the one that is no call.
+# The one kind among the engine's latencies that is not a call.
 PERSISTENCE: Final = "persistence"
-# Within which 99% of the submissions should be in MariaDB.
+# This share of the submissions should be in MariaDB within this time.
 IN_TIME_MS: Final = 300_000
 IN_TIME_PERCENT: Final = 99
 
@@ -57,8 +57,8 @@ class JournalHealth(TypedDict):
 class Health(TypedDict):
     """The health of cache and journal, and what waits.
 
-    Memory is that of the whole redis_cache; None: it cannot be reached, or has no limit. Keys are
-    cached schedules, one for each student and season.
+    Memory is that of the whole redis_cache; it is None if the server cannot be reached or has no
+    limit. Keys are cached schedules, one for each student and season.
     """
 
     redis_connected: bool
@@ -86,7 +86,7 @@ class CallLatency(TypedDict):
 
 
 class NamedCallLatency(CallLatency):
-    """The same, with the kind."""
+    """How long calls took, and their kind."""
 
     call: str
 
@@ -111,7 +111,7 @@ class LatencyChart(TypedDict):
 
 
 class Discrepancy(TypedDict):
-    """What a reconciliation found: the share of wrong records, and its 95% confidence."""
+    """The result of a reconciliation: the share of wrong records, with 95% confidence bounds."""
 
     job: str
     at: str | None
@@ -214,9 +214,9 @@ def monitor() -> Monitor:
 
 
 def latency() -> LatencyChart:
-    """How long students' calls took, and how long submissions waited to be saved.
+    """How long students' calls took, and submissions waited, in the last hour and the last day.
 
-    In the last hour and day; empty while the cache is down.
+    Empty while the cache is down.
     """
     try:
         found = engine().latency()
@@ -243,7 +243,7 @@ def _in_time_percent(saved: Latency | None) -> float | None:
 
 
 def discrepancies() -> list[Discrepancy]:
-    """What the last reconciliations of each season found in 60 days, oldest first."""
+    """The results of each season's last reconciliations within 60 days, oldest first."""
     fields = [
         "name",
         "finished_at",
@@ -289,5 +289,5 @@ def _brief(call: Latency) -> CallLatency:
 
 
 def megabytes(count: int) -> float:
-    """Of bytes."""
+    """Bytes as megabytes, with two decimals."""
     return round(count / MEGABYTE, 2)

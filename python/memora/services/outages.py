@@ -1,4 +1,4 @@
-"""What administrators are told: outages, and what happened to answers on their way."""
+"""Notifications for administrators about outages, and about answers that are not saved yet."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def watch() -> None:
 
 
 def report_outages() -> None:
-    """Report what this process is the first to know. Costs nothing without news; raises nothing."""
+    """Notify administrators of news that this process is the first to know. Raises nothing."""
     try:
         known = known_engine()
         for news in known.outage_news() if known else ():
@@ -44,14 +44,14 @@ def report_outages() -> None:
 
 
 def stand_in_for_scheduler(engine: Engine) -> None:
-    """Do the scheduler's work of each minute: answers have waited so long that it may not run."""
+    """Do the scheduler's work of each minute: answers wait too long, so it may not be running."""
     enqueue_now_or_never(OVERDUE_JOB, "short")
     # The next call reports what it finds.
     engine.check_outages()
 
 
 def request_all_reconciliations() -> None:
-    """Compare every cached schedule: what only the cache still has is saved again."""
+    """Compare every cached schedule, so that answers that only the cache has are saved again."""
     for season in seasons_to_reconcile():
         request_reconciliation(season, sample_size=0)
 

@@ -1,4 +1,4 @@
-"""Students and seasons with records: protection from deletion, and changes of name."""
+"""Students and seasons with records: deletion is refused; students are renamed or erased."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BIG_TABLES: Final = (TRACKER, ARCHIVE, AUDIT)
 RENAMED_AT_A_TIME: Final = 500
 
-# All data of a student, by DocType: each record has all its fields. And the log of answers.
+# All data of a student: the log of answers, and by DocType each record with all its fields.
 KeptRecords = TypedDict(
     "KeptRecords",
     {
@@ -38,10 +38,10 @@ KeptRecords = TypedDict(
 
 
 def check_no_records(document: Any, _event: str | None = None) -> None:
-    """Keep a user or a season with records, archived or not, from being deleted (hook on_trash).
+    """Refuse to delete a user or a season that has records, archived or not (hook on_trash).
 
     Raises:
-        frappe.LinkExistsError: there are records, or answers on their way to the table.
+        frappe.LinkExistsError: there are records, or answers of the user that are not saved yet.
     """
     name = document.name
     if document.doctype == SEASON:
@@ -76,8 +76,8 @@ def before_rename(_user: Any, _event: str, old: str, new: str, merge: bool = Fal
 def after_rename(_user: Any, _event: str, old: str, new: str, _merge: bool = False) -> None:
     """Rename a student's records in the transaction that renames the user (hook of User).
 
-    Finds each by an index. Records that arrive under the old name afterwards are carried after the
-    commit, at once and by `srs_persistence.drain_safety_net`.
+    It finds records by an index. Records that arrive under the old name later are renamed right
+    after the commit, and by `srs_persistence.drain_safety_net`.
     """
     _leave_to_frappe()
     _drain(old)
@@ -106,9 +106,9 @@ def _drain(player: str) -> None:
 
 
 def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> None:
-    """Rename in some records, by their whole keys: for a range, MariaDB would also lock the gaps.
+    """Rename a student in records, by their whole keys: a range would also lock the gaps.
 
-    In SQL, because Frappe's `set_value` scans redis_cache for documents each time.
+    It uses SQL because Frappe's `set_value` scans redis_cache for documents each time.
     """
     keys = frappe.get_all(table, filters=found, pluck=key, order_by=key)
     condition = " and ".join(f"`{field}` = %s" for field in found)
@@ -126,11 +126,11 @@ def _rename_records(table: str, found: dict[str, str], key: str, new: str) -> No
 
 
 def _keep_to_ourselves() -> None:
-    """Hide the large tables from Frappe while it renames a user.
+    """Hide memora's large tables from Frappe while it renames a user.
 
     Frappe looks for links and owners in every record of every table, and locks what it reads: no
-    answer could be written for seconds or hours. `after_rename` renames in those tables, by their
-    indexes.
+    answer could be written for seconds or hours. `after_rename` uses the indexes of those tables
+    instead.
     """
     database = frappe.local.db
     tables = database.get_tables()
@@ -157,14 +157,14 @@ def export(player: str) -> KeptRecords:
     """All data of a student. Answers that wait are saved first. Commits.
 
     Raises:
-        frappe.ValidationError: they cannot be saved now.
-        frappe.DoesNotExistError: there is no such user, and no data of one.
+        frappe.ValidationError: answers that wait cannot be saved now.
+        frappe.DoesNotExistError: no user has this name, and no data was saved under it.
     """
     _drain(player)
     if has_waiting_answers(player):
         message = _("Answers of {0} are on their way to the database. Try again in a minute.")
         throw(message.format(player))
-    # An older transaction would not see them.
+    # The present transaction would not see the answers that were just saved.
     frappe.db.commit()
     kept: KeptRecords = {
         "answers": _all_answers(player),
@@ -183,7 +183,7 @@ def forget(player: str) -> Forgotten:
     """Erase all data of a student.
 
     Raises:
-        frappe.DoesNotExistError: there is no such user, and no data of one.
+        frappe.DoesNotExistError: no user has this name, and no data was saved under it.
         memora._engine.MemoraError: a server is down. Calling it again continues.
     """
     forgotten = engine().forget(player)
@@ -192,10 +192,10 @@ def forget(player: str) -> Forgotten:
 
 
 def _check_known(player: str, is_kept: bool) -> None:
-    """Check that a name is not a slip of the pen: a user has it, or data was kept under it.
+    """Check that a name is not a typing error: a user has it, or data was saved under it.
 
     Raises:
-        frappe.DoesNotExistError: neither.
+        frappe.DoesNotExistError: neither is true.
     """
     if not is_kept and not frappe.db.exists("User", player):
         message = _("There is no user {0}, and nothing is kept of one.")
@@ -203,13 +203,13 @@ def _check_known(player: str, is_kept: bool) -> None:
 
 
 def _season_by_season(table: str, player: str) -> list[dict[str, Any]]:
-    """A student's records of a large table. Each season is one step in an index."""
+    """A student's records in the live table or the archive, by one index lookup for each season."""
     of_seasons = [{"player": player, "season": season} for season in _seasons()]
     return [record for one in of_seasons for record in _all_fields(table, one, "question_id")]
 
 
 def _all_answers(player: str) -> list[LoggedAnswer]:
-    """A student's log of answers, in pages, so that other threads continue."""
+    """A student's log of answers, read in pages so that other threads can run meanwhile."""
     answers: list[LoggedAnswer] = []
     with frappe_errors(for_students=False):
         while page := engine().answers(
@@ -226,9 +226,7 @@ def _all_fields(table: str, filters: dict[str, str], order: str) -> list[dict[st
 
 
 def forget_on_request(request: Any, _event: str) -> None:
-    """Erase a student before Frappe makes the user anonymous.
-
-    Hook of Personal Data Deletion Request.
+    """Erase a student before Frappe makes the user anonymous (Personal Data Deletion Request).
 
     Frappe would change record after record, and keep them.
     """
@@ -239,7 +237,7 @@ def forget_on_request(request: Any, _event: str) -> None:
 
 
 def has_records(player: str) -> bool:
-    """Whether a student has records, archived or not. Each season is one step in an index."""
+    """Whether a student has records, archived or not, by one index lookup for each season."""
     filters = [{"player": player, "season": season} for season in _seasons()]
     return any(frappe.db.exists(table, one) for one in filters for table in (TRACKER, ARCHIVE))
 

@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 REPLAY_JOB: Final = "memora.services.poison_reviews.replay_in_background"
 LINK: Final = "/app/poison-review"
-# More are replayed in the background, because a caller would wait for seconds.
+# More than this are replayed in the background: a caller would wait for seconds.
 MOST_AT_ONCE: Final = 500
 
 
 class Dismissal(TypedDict):
-    """How many were dismissed, and how many names are unknown or do not wait."""
+    """How many Poison Reviews were dismissed, and how many are unknown or do not wait."""
 
     dismissed: int
     unknown: int
 
 
 def waiting() -> int:
-    """How many wait for an administrator."""
+    """How many Poison Reviews wait for an administrator."""
     return int(frappe.db.count(POISON, WAITING))
 
 
@@ -45,12 +45,12 @@ def replay_all(
     """Replay all that wait, as an SRS Job. Commits.
 
     Args:
-        job: the SRS Job of the request; without it a new one is made.
+        job: the SRS Job of the request; by default, a new one.
         on_progress: called after each piece of work; an exception from it ends the work.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
-        memora._engine.MemoraError: another process does it, or MariaDB is down.
+        memora._engine.MemoraError: another process is replaying, or MariaDB is down.
     """
     with at_work("Replay", None, job) as work:
         report = engine().replay(None, work.progress_callback(on_progress))
@@ -59,7 +59,7 @@ def replay_all(
 
 
 def request_replay() -> str | None:
-    """Queue the replay of all that wait: its SRS Job; None when the queue is down."""
+    """Queue the replay of all that wait. Returns the SRS Job; None if the queue is down."""
     return request_job("Replay", None, REPLAY_JOB)
 
 
@@ -95,7 +95,7 @@ def dismiss(names: list[str], reason: str) -> Dismissal:
     """
     dismissed = 0
     for name in names:
-        # A concurrent replay has locked it, or finds it dismissed.
+        # This waits for a concurrent replay; a later one finds the record dismissed.
         found = frappe.db.get_value(
             POISON, {"name": name, **WAITING}, ["player", "season"], for_update=True
         )

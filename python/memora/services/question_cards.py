@@ -1,4 +1,4 @@
-"""Questions as the site's app shows them: the hook srs_question_loader."""
+"""The hook srs_question_loader, by which the site's app turns questions into cards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from memora._engine import DueAnswer, Engine, Question
 
 HOOK: Final = "srs_question_loader"
-# What a loader that uses neither the request nor Frappe's connection says of itself.
+# The attribute of a loader that uses neither the request nor Frappe's connection.
 NEEDS_NO_REQUEST: Final = "needs_no_request"
 RETIRED: Final = "retired"
 # How often other questions replace retired ones; the next read continues.
@@ -26,7 +26,7 @@ MOST_ROUNDS: Final = 5
 # A broken loader fails at each read, so a process logs it at most this often.
 LOG_SECONDS: Final = 600.0
 
-# When the failure of a loader is logged again, by its name.
+# When the next failure of a loader may be logged, by its name.
 _silent_until: Final[dict[str, float]] = {}
 
 
@@ -56,8 +56,8 @@ def due_cards(
     `user` and `season`, it gets them. It cannot change the fields of the schedule. Of several hooks
     the one installed last counts. If it fails, students get their questions without cards.
 
-    A card whose field `retired` is true, or 1 as a Check of Frappe's, says that the question is
-    retired: the student is no longer asked it, and other due questions take its place.
+    A card whose field `retired` is true, or 1 as Frappe's Check fields, says that the question is
+    retired: it is no longer due for the student, and other due questions take its place.
     """
     for _ in range(MOST_ROUNDS):
         due, retired = with_cards(engine.due(player, limit, subject, topic), player, load)
@@ -106,7 +106,7 @@ def _retire(engine: Engine, player: str, season: str, question_ids: set[str]) ->
 def load_cards(
     questions: list[Question], user: str, season: str | None
 ) -> dict[str, dict[str, Any]]:
-    """What the site's loader has of these questions; nothing if it fails, which is logged."""
+    """What the site's loader returns for these questions; nothing if it fails, which is logged."""
     loaders = frappe.get_hooks(HOOK)
     if not loaders or not questions:
         return {}
@@ -115,7 +115,7 @@ def load_cards(
     try:
         return cards_of(frappe.get_attr(loaders[-1]), ids, {"user": user, "season": season})
     except Exception as error:
-        # A message for the student that it raised with frappe.throw.
+        # The loader may have left messages for the student, by frappe.throw.
         frappe.local.message_log = messages
         _log(loaders[-1], error)
         return {}
@@ -124,7 +124,7 @@ def load_cards(
 def loader_without_request() -> tuple[Callable[..., Any] | None, bool]:
     """The present site's loader, None without one, and whether it needs Frappe's request.
 
-    It does unless it says that it does not: `load_cards.needs_no_request = True`.
+    It does unless the app says otherwise: `load_cards.needs_no_request = True`.
     """
     loaders = frappe.get_hooks(HOOK)
     if not loaders:
@@ -136,7 +136,7 @@ def loader_without_request() -> tuple[Callable[..., Any] | None, bool]:
 def cards_of(
     loader: Callable[..., Any], ids: list[str], more: Mapping[str, str | None]
 ) -> dict[str, dict[str, Any]]:
-    """What a loader returns, by question id, once it is sure that Frappe can send it."""
+    """What a loader returns, by question id. Raises if Frappe could not send it as JSON."""
     parameters = inspect.signature(loader).parameters
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     loaded = loader(

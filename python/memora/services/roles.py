@@ -1,8 +1,8 @@
 """Who may do what: the roles that memora brings.
 
-Frappe itself makes the roles that a DocType's permissions name, at an install and at each migrate:
+At an install and at each migrate, Frappe itself makes the roles that a DocType's permissions name:
 Memora Manager and Memora Teacher. It does not change existing roles, so a site's own settings of a
-role (two-factor authentication, a home page) stay; with fixtures, each migrate would undo them.
+role (two-factor authentication, a home page) stay. With fixtures, each migrate would undo them.
 Memora Metrics is in no DocType's permissions, so it is made here, in the same way.
 """
 
@@ -16,9 +16,9 @@ from frappe.utils.user import get_system_managers, get_users_with_role
 SYSTEM_MANAGER: Final = "System Manager"
 # May do in memora what a System Manager may do.
 MANAGER: Final = "Memora Manager"
-# Subjects and topics; seasons and the SRS Monitor to read.
+# May change subjects and topics, and read seasons and the SRS Monitor.
 TEACHER: Final = "Memora Teacher"
-# What Prometheus asks, and nothing else.
+# May read metrics, and nothing else.
 METRICS: Final = "Memora Metrics"
 
 # For `frappe.only_for`.
@@ -39,7 +39,7 @@ def create_roles() -> None:
 
 
 def managers() -> list[str]:
-    """Names of the users that are System Manager or Memora Manager, but Administrator's."""
+    """Names of the System Managers and Memora Managers, except Administrator."""
     return list(
         dict.fromkeys([*get_system_managers(only_name=True), *get_users_with_role(MANAGER)])
     )

@@ -1,4 +1,4 @@
-"""Whether Frappe's scheduler runs, which begins memora's work of each minute, hour and day."""
+"""Whether Frappe's scheduler runs. It starts memora's work of each minute, hour and day."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def scheduler_status() -> SchedulerStatus:
 
 
 def mend_schedule(now: datetime | None = None) -> None:
-    """Wake memora's jobs that rest because their last run is in the future now.
+    """Wake memora's jobs that wait because their last run now seems to be in the future.
 
     This happens when the site's time zone moves west, or a clock is put back: Frappe would wait for
     hours. Does not commit.
 
     Args:
-        now: naive, in the site's time zone; without it the present.
+        now: naive, in the site's time zone; by default, the present.
     """
     now = now or now_datetime()
     for job in frappe.get_all(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ReportOfSeason(TypedDict):
-    """What `memora._engine.SchedulerReport` has, of which season, and from what it was told."""
+    """`memora._engine.SchedulerReport`, the season, and what the estimate is made from."""
 
     season: str
     message: str

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class SeasonForecast(TypedDict):
     """Reviews due a day, estimated for the students of a season: see `memora._engine`.
 
-    Without a cached student there are no days. `message` says for whom the estimate is, and from
-    whom, or why there is none.
+    Without a cached student there are no days. `message` says what the estimate covers and is made
+    from, or why there is none.
     """
 
     season: str | None
@@ -61,7 +61,7 @@ def season_forecast(season: str | None, days: int) -> SeasonForecast:
 
 
 def basis(sampled: int, cached: int, all_students: int | None) -> str:
-    """For whom an estimate is, and from whom, in a sentence."""
+    """A sentence that says which students an estimate covers, and is made from."""
     if all_students is None:
         text = _("Estimated for {0} who are cached, from the schedules of {1} of them.")
         return str(text).format(students(cached), f"{sampled:,}")

@@ -25,12 +25,12 @@ class ArchiveSummary(TypedDict):
 
 
 class SeasonSummary(TypedDict):
-    """A season: who sees it, how large it is, its last jobs, its archive.
+    """A season: whether students see it, its size, its last jobs, its archive.
 
-    Records, students and the size on disk are of the season's partition; None: it has none, as in
-    the seconds after the season was made. MariaDB estimates the size on disk, the engine that of
-    the cache. An archived season's records are those in the archive. What is cached is None while
-    the cache cannot be reached.
+    Records, students and the size on disk are of the season's partition; they are None if it has no
+    partition, as in the seconds after the season was made. MariaDB estimates the size on disk, the
+    engine that of the cache. An archived season's records are those in the archive. What is cached
+    is None while the cache cannot be reached.
     """
 
     season: str

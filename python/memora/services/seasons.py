@@ -13,7 +13,7 @@ from memora.services.partition_manager import SEASON
 def active_seasons() -> list[str]:
     """Names of the seasons that are active, the one whose questions students see first.
 
-    That is the one that includes today, else the one that began last: the engine's rule
+    Students see the one that includes today, otherwise the one that began last: the engine's rule
     (`src/servers/mariadb/seasons.rs`), but with the present transaction's changes.
     """
     found = frappe.get_all(
@@ -22,7 +22,7 @@ def active_seasons() -> list[str]:
         fields=["name", "start_date", "end_date"],
         order_by="start_date desc, name desc",
     )
-    # The order of equals stays.
+    # Sorting is stable: among equals, the one that began last stays first.
     return [str(season["name"]) for season in sorted(found, key=_is_past_or_to_come)]
 
 

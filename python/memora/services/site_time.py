@@ -9,9 +9,9 @@ from frappe.utils import get_datetime, get_system_timezone
 
 
 def unix_time(moment: datetime | str | float) -> float:
-    """Unix time of a datetime; without a time zone of its own it is in the site's.
+    """Unix time of a datetime, which is in the site's time zone if it names none.
 
-    When clocks go back, the earlier of the two readings counts, as everywhere in memora.
+    When clocks are set back, the earlier of the two readings counts, as everywhere in memora.
     """
     if isinstance(moment, int | float):
         return float(moment)

@@ -56,15 +56,15 @@ class SRSArchiver:
             season: name of a season that is not active.
             on_progress: called some times a second; an exception from it ends the work, which can
                 be continued.
-            share: of the time in which MariaDB works on it: students do not notice half.
-            job: the SRS Job of the request; without it a new one is made.
+            share: of the time in which MariaDB works on it: students do not notice 0.5.
+            job: the SRS Job of the request; by default, a new one.
 
         Returns: success: True; archived_count: how many records were archived, also as done and
             total; step: "done".
 
         Raises:
             memora._engine.MemoraError: it cannot be archived, or a server is down; running it again
-            continues.
+                continues.
         """
         steps = {
             "copying": _("Copying records"),
@@ -97,7 +97,7 @@ class SRSArchiver:
         return {**archived, "success": True, "archived_count": records}
 
     def get_status(self, season: str) -> ArchiveStatus | None:
-        """How far a season is on its way to the archive; None for one that was never archived."""
+        """The progress of a season's archive; None for a season that was never archived."""
         return engine().archive_status(season)
 
     def delete_eligible(
@@ -111,11 +111,11 @@ class SRSArchiver:
         Args:
             season: its name; None: all seasons.
             on_progress: as for `archive_season`.
-            job: likewise.
+            job: as for `archive_season`.
 
         Raises:
             JobCancelled: an administrator has cancelled it; what was deleted stays deleted.
-            memora._engine.MemoraError: another process does it, or MariaDB is down.
+            memora._engine.MemoraError: another process is deleting, or MariaDB is down.
         """
         with at_work("Deletion", season, job) as work:
             frappe.db.commit()
@@ -134,17 +134,17 @@ class SRSArchiver:
 
 
 def request_archive(season: str, **values: Any) -> str | None:
-    """Queue the archiving of a season: its SRS Job, with these values; None if no queue answers."""
+    """Queue an archive. Returns the SRS Job, which has these values; None if the queue is down."""
     return request_job("Archive", season, CONTINUED["Archive"], **values)
 
 
 def request_deletion(season: str | None) -> str | None:
-    """Queue the deletion of flagged records: its SRS Job; None when the queue is down."""
+    """Queue the deletion of flagged records. Returns the SRS Job; None if the queue is down."""
     return request_job("Deletion", season, CONTINUED["Deletion"])
 
 
 def archive_in_background(season: str, job: str | None = None) -> None:
-    """Archive a season, and tell administrators how it ended (background job)."""
+    """Archive a season, and notify administrators of the result (background job)."""
     link = f"/app/game-subscription-season/{season}"
     try:
         archived = SRSArchiver().archive_season(season, job=job)
@@ -175,7 +175,7 @@ def _moved(records: int) -> str:
 
 
 def delete_in_background(season: str | None = None, job: str | None = None) -> None:
-    """Delete flagged records, and tell administrators how many (background job)."""
+    """Delete flagged records, and notify administrators of the number (background job)."""
     link = "/app/archived-memory-tracker"
     try:
         deleted = SRSArchiver().delete_eligible(season, job=job)
@@ -232,7 +232,7 @@ def resume_archives() -> None:
 def flag_eligible_for_deletion() -> int:
     """Flag records archived more than three years ago (weekly); returns how many are newly flagged.
 
-    What Frappe's time limit leaves over is done the next week.
+    It stops before Frappe's time limit; the next week it continues.
     """
     frappe.db.commit()
     return engine().flag_for_deletion(None, FLAG_SECONDS)

@@ -1,9 +1,9 @@
 """SRS Jobs: work on a whole season, from request to end, for administrators to see.
 
-The engine does the work and lets one process at a time do it; this module reports on it. A job
-whose process was killed cannot report that: nobody holds the engine's lock for it then, but RQ
-calls it started for hours. Within two minutes it is queued again if it must finish, and interrupted
-otherwise.
+The engine does the work, in one process at a time; this module reports on it. A process that was
+killed cannot report that: no process holds the engine's lock for its job then, but RQ says for
+hours that the job has started. Within two minutes a job that must finish is queued again; any other
+is marked as interrupted.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from memora.services.engine import engine
 from memora.services.partition_manager import SEASON
 
 JOB: Final = "SRS Job"
-# What forms and the SRS Monitor listen to.
+# The event that forms and the SRS Monitor listen to.
 EVENT: Final = "memora_job"
 ROOM: Final = f"doctype:{JOB}"
 NEWS_SECONDS: Final = 0.5
@@ -57,7 +57,7 @@ CANCELLABLE: Final = (
     "Demo Data",
     "Demo Data Removal",
 )
-# The engine has no lock for them: their reports show whether they run.
+# The engine has no lock for these kinds: a job runs as long as it reports.
 WITHOUT_LOCK: Final = ("Demo Data", "Demo Data Removal")
 # Jobs that must finish even if processes are killed, and their background jobs.
 CONTINUED: Final = {
@@ -85,7 +85,7 @@ class Course(TypedDict):
 
 
 class Findings(TypedDict, total=False):
-    """What a reconciliation found: see `memora._engine.Reconciliation`."""
+    """The result of a reconciliation: see `memora._engine.Reconciliation`."""
 
     sample_size: int
     students: int
@@ -121,8 +121,8 @@ class JobCancelled(Exception):
 class Work:
     """A running job: it reports its progress, and learns whether it is cancelled.
 
-    A job that nobody requested gets its name when its work begins, so a call that the engine
-    refuses leaves no SRS Job.
+    A job without a request gets its name when its work begins, so a call that the engine refuses
+    leaves no SRS Job.
     """
 
     def __init__(self, name: str | None, make_job: Callable[[], str]) -> None:
@@ -131,11 +131,11 @@ class Work:
         self.next_news = 0.0
 
     def report_progress(self, done: int, total: int, step: str = "") -> None:
-        """Report its progress, twice a second; cheap otherwise.
+        """Report the progress, at most twice a second; other calls do nothing.
 
         Args:
-            done: how many records.
-            total: of about how many.
+            done: how many records are done.
+            total: about how many there are.
             step: the present step, if the job has several.
 
         Raises:
@@ -151,7 +151,7 @@ class Work:
             cancelled = frappe.db.get_value(JOB, self.name, "cancel_requested")
         except Exception as error:
             # The work itself continues.
-            frappe.logger("memora").warning(f"nobody could be told of SRS Job {self.name}: {error}")
+            frappe.logger("memora").warning(f"SRS Job {self.name} could not report: {error}")
             return
         self._publish()
         if cancelled:
@@ -170,10 +170,10 @@ class Work:
         return report
 
     def begin(self) -> None:
-        """Note the start, unless it was cancelled while it waited.
+        """Note the start.
 
         Raises:
-            JobCancelled: it was cancelled.
+            JobCancelled: it was cancelled while it waited.
         """
         self.name = self.name or self.make_job()
         if frappe.db.get_value(JOB, self.name, "cancel_requested"):
@@ -208,10 +208,10 @@ def at_work(
 
     Args:
         kind: the kind of job.
-        season: of which season; None: of all.
-        name: the SRS Job of a request; without it a new one is made once the work begins, or when a
+        season: the season; None: all.
+        name: the SRS Job of a request; by default, a new one is made once the work begins, or if a
             server is down.
-        values: more fields of a new one.
+        values: more fields of a new SRS Job.
 
     Raises:
         JobCancelled: an administrator has cancelled it.
@@ -239,12 +239,12 @@ def at_work(
 
 
 def language_of(name: str) -> str:
-    """The language of the user who requested a job, or the site's: the job's messages are in it."""
+    """The language of a job's messages: that of the user who requested it, or the site's."""
     return str(get_user_lang(frappe.db.get_value(JOB, name, "requested_by") or "Administrator"))
 
 
 def check_exists(season: str | None) -> None:
-    """Refuse a name of no season: MariaDB would also find one in lower case.
+    """Check that a season has exactly this name: MariaDB ignores case.
 
     Raises:
         memora._engine.InvalidInput: there is no such season.
@@ -271,12 +271,12 @@ def request_job(kind: Kind, season: str | None, method: str, **values: Any) -> s
 
     Args:
         kind: the kind of job.
-        season: of which season; None: of all.
-        method: takes `season` and `job`.
+        season: the season; None: all.
+        method: a function's path; it takes `season` and `job`.
         values: more fields of the SRS Job; `requested_by` is the session's user unless it is among
             them.
 
-    Returns: the SRS Job's name; None when the queue of background jobs is down.
+    Returns: the SRS Job's name; None if the queue of background jobs is down.
     """
     if not queue_answers():
         return None
@@ -304,7 +304,7 @@ def unfinished(**filters: Any) -> list[dict[str, Any]]:
 
 
 def _enqueue(method: str, season: str | None, name: str) -> None:
-    # Results of an earlier try would count as dead, and with them the new try.
+    # RQ's job of an earlier try would make the new try look dead.
     if earlier := get_rq_job(_rq_job(name)):
         earlier.delete()
     frappe.enqueue(
@@ -322,7 +322,7 @@ def _queue_again(job: Mapping[str, Any]) -> None:
 def is_queued(name: str) -> bool:
     """Whether a job still waits for a worker, or was given to one just now.
 
-    A queue that was purged, or lost its memory, has forgotten it. A job that a worker took a minute
+    A queue that was purged, or lost its data, does not have it. A job that a worker took a minute
     ago, and that has not reported that it runs, died with the worker, whatever RQ says.
     """
     job = get_rq_job(_rq_job(name))
@@ -338,7 +338,7 @@ def _rq_job(name: str) -> str:
 
 
 def cancel(name: str) -> None:
-    """Cancel a job: it ends at the next safe place; one that waits never begins. Commits."""
+    """Cancel a job: it ends at the next safe place, or never begins if it waits. Commits."""
     frappe.db.set_value(JOB, name, "cancel_requested", 1)
     if frappe.db.get_value(JOB, name, "status") == "Queued":
         now = now_datetime()
@@ -370,8 +370,7 @@ def look_after_jobs() -> None:
         return
     for job in silent:
         with filelock(_lock_name(job["kind"], job["season"])):
-            # What others have committed since this transaction began: a request may have queued it
-            # again.
+            # See what others have committed meanwhile: a request may have queued it again.
             frappe.db.commit()
             if not (still := unfinished(name=job["name"])) or not _is_dead(still[0]):
                 continue

@@ -33,7 +33,7 @@ DRAIN_SECONDS: Final = 60.0
 DRAIN_NOW_SECONDS: Final = 5.0
 LOAD_JOB: Final = "memora.services.srs_persistence.load_recent_students"
 LOAD_QUEUE: Final = "long"
-# The share of the time; readers do not notice it.
+# The share of the time in which a warm-up works; readers do not notice it.
 LOAD_SHARE: Final = 0.2
 
 
@@ -45,9 +45,10 @@ State = tuple[str, int, float, str | None, str | None]
 
 
 class Acknowledgement(TypedDict):
-    """The answer to durable answers. The counts have the keys "1" to "4".
+    """What a caller gets once answers are durable.
 
-    `leeches`: the ids of questions that reached srs_leech_lapses wrong answers with it.
+    `new_stability_counts` has a key for each rung: "1" to "4", or up to "6". `leeches`: the ids of
+    questions that reached srs_leech_lapses wrong answers with this submission.
     """
 
     status: Literal["success"]
@@ -75,10 +76,10 @@ def persist_review_batch(
 ) -> DrainReport | int | None:
     """Write what waits in the journal to MariaDB, or these answers of a student.
 
-    Without arguments it is the background job that drains the journal. With them it is for the
+    Without arguments it is the background job that drains the journal. With arguments it is for the
     site's own code, which has computed the new states: see `persist_answers`.
 
-    Returns: with arguments, how many were written; otherwise what the drain did, None when a server
+    Returns: with arguments, how many questions; otherwise what the drain did, or None if a server
         was down. Nothing is lost then, and the next drain continues.
     """
     if responses is None and user is None and season is None:
@@ -88,13 +89,13 @@ def persist_review_batch(
 
 @frappe_errors(for_students=False)
 def persist_answers(responses: object, user: object, season: object) -> int:
-    """Write answers of a student whose new states the caller has computed.
+    """Write a student's answers whose new states the caller has computed.
 
     They enter the journal like every answer: once this returns they are durable, the next read
-    shows them, and each counts exactly once, after all that the student had answered before. Then
-    the journal is drained for some seconds at most. So they are usually in MariaDB at once; if it
-    is busy, a minute later. The caller's writes are neither committed nor rolled back; a
-    transaction that has only read ends, so that the caller sees the answers.
+    shows them, and each counts exactly once, after all earlier answers of the student. Then the
+    journal is drained for five seconds at most, so they are usually in MariaDB at once; if it is
+    busy, a minute later. The caller's writes are neither committed nor rolled back; a transaction
+    that has only read ends, so that the caller sees the answers.
 
     Args:
         responses: [{question_id, new_stability from 0 to the highest rung of the season's ladders
@@ -123,10 +124,10 @@ def persist_answers(responses: object, user: object, season: object) -> int:
 
 
 def as_states(responses: object) -> list[State]:
-    """Converts answers for the engine.
+    """Convert answers for the engine.
 
     Raises:
-        InvalidInput: one cannot be used.
+        InvalidInput: an answer cannot be used.
     """
     if isinstance(responses, str):
         try:
@@ -146,7 +147,7 @@ def as_states(responses: object) -> list[State]:
 
 
 def as_state(answer: Mapping[str, Any]) -> State:
-    """Converts one answer."""
+    """Convert one answer. Raises KeyError, TypeError, ValueError or OverflowError."""
     if not isinstance(answer, Mapping):
         raise TypeError("an answer must be a mapping")
     question_id, stability = answer["question_id"], answer["new_stability"]
@@ -168,7 +169,7 @@ def as_state(answer: Mapping[str, Any]) -> State:
 
 
 def drain(seconds: float) -> DrainReport | None:
-    """Write what waits in the journal, for this long at most; None when a server was down."""
+    """Write what waits in the journal, for about this many seconds; None if a server was down."""
     try:
         report = engine().drain(seconds)
     except ServiceUnavailable as error:
@@ -194,7 +195,7 @@ def drain(seconds: float) -> DrainReport | None:
 
 
 def follow_up(submitted: SubmitAnswer, player: str) -> None:
-    """Queue what follows a durable submission: a drain if one is wanted, and news of leeches."""
+    """Queue the jobs that follow a durable submission: a drain if wanted, and news of leeches."""
     if submitted["drain_wanted"]:
         request_drain()
     report_leeches(submitted, player)
@@ -230,8 +231,8 @@ def drain_overdue() -> None:
 def drain_safety_net() -> None:
     """Drain what is left in the journal, even if its jobs were lost (every minute).
 
-    This also removes lately saved answers from the journal, or saves them again, when nobody
-    answers any more. Renamed students get the answers that arrived under their old names.
+    When no student answers any more, this also removes lately saved answers from the journal, or
+    saves them again. Renamed students get the answers that arrived under their old names.
     """
     journal = engine().journal_status()
     if journal["backlog"] or journal["saved_lately"]:
@@ -247,18 +248,18 @@ def watch_cache() -> None:
     try:
         was_emptied = engine().check_cache()
     except ServiceUnavailable as error:
-        frappe.logger("memora").info(f"it is not known whether the cache was emptied: {error}")
+        frappe.logger("memora").info(f"cannot check whether the cache was emptied: {error}")
         return
     if was_emptied:
         enqueue_now_or_never(LOAD_JOB, LOAD_QUEUE, timeout=LONG_SECONDS)
 
 
 def load_recent_students() -> None:
-    """Cache the schedules of those who answered in the last day (background job)."""
+    """Cache the schedules of the students who answered in the last day (background job)."""
     try:
         count = engine().load_recent_students(LOAD_SHARE)
     except ServiceUnavailable as error:
-        frappe.logger("memora").error(f"students are left to their first reads: {error}")
+        frappe.logger("memora").error(f"students are loaded at their first reads: {error}")
         return
     if count:
         frappe.logger("memora").info(

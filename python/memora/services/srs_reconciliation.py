@@ -33,9 +33,9 @@ class Report(TypedDict):
     """What was found, over all seasons that were compared.
 
     sample_size: how many records were compared. discrepancies_found: how many of them differed.
-    discrepancy_rate: their share, from 0 to 1. auto_corrected: how many of them were corrected: all
-    that differ. alert_triggered: enough differed that administrators were told. seasons: what was
-    found of each.
+    discrepancy_rate: their share, from 0 to 1. auto_corrected: how many were corrected: all that
+    differed. alert_triggered: so much differed that administrators were notified. seasons: the
+    result of each.
     """
 
     sample_size: int
@@ -53,15 +53,15 @@ class TookTooLong(JobCancelled):
 def reconcile_cache_with_database(
     sample_size: int = SAMPLE_SIZE, season: str | None = None
 ) -> Report:
-    """Compare and correct the cache of a season, or of every season that has any (daily). Commits.
+    """Compare and correct one season's cache, or all that have schedules (daily). Commits.
 
     Args:
         sample_size: compare random students who together have about this many records; 0: all that
             are cached.
         season: name of a season that uses the cache.
 
-    Returns: what was found, without what failed: the SRS Job and a notification of administrators
-        report that.
+    Returns: what was found in the seasons that did not fail; for the others there are an SRS Job
+        and a notification of administrators.
     """
     return report_of(reconcile_seasons(sample_size, season))
 
@@ -153,7 +153,7 @@ def reconcile_season(
     on_progress: Callable[[Reconciliation], object] | None = None,
     share: float = 1.0,
 ) -> Reconciliation:
-    """Compare and correct the cache of a season; tell administrators if much differs. Commits.
+    """Compare and correct the cache of a season; notify administrators if much differs. Commits.
 
     Args:
         season: its name.
@@ -199,7 +199,7 @@ def reconcile_season(
 
 
 def request_reconciliation(season: str, sample_size: int) -> str | None:
-    """Queue a reconciliation: its SRS Job; None when the queue is down."""
+    """Queue a reconciliation. Returns the SRS Job; None if the queue is down."""
     return request_job("Reconciliation", season, RECONCILE_JOB, sample_size=sample_size)
 
 
@@ -210,7 +210,7 @@ def seasons_to_reconcile() -> list[str]:
 
 
 def _cached_seasons() -> list[str]:
-    """Seasons that have anything cached: the others need no daily job."""
+    """Seasons with cached schedules: the others need no daily job."""
     status = engine().cache_status(seasons_to_reconcile())
     if not status["reachable"]:
         alert_administrators(

@@ -1,4 +1,4 @@
-"""The cache: one student's, for code that reads it, and a whole season's, which can be rebuilt.
+"""The cache: one student's, for code that reads it, and the rebuild of a whole season's.
 
 Students' own calls use `memora.api.reviews`, not this module.
 """
@@ -31,7 +31,7 @@ REBUILD_JOB: Final = "memora.services.srs_redis_manager.rebuild_season_cache"
 class StudentStats(TypedDict):
     """One student's cache of one season.
 
-    The last three fields are other names of the first three.
+    The last three fields are other names for records, due and memory_bytes.
     """
 
     complete: bool
@@ -51,13 +51,13 @@ class SRSRedisManager:
     site's time zone if it names none. All methods raise
     `memora.services.errors.ReviewsUnavailable` when a server that they need is down.
 
-    Dates set here are in the cache only and never reach the database: give answers with
+    Dates set here are in the cache only and never reach the database: submit answers with
     `memora.api.reviews`, and states that the site's own code has computed with
     `memora.services.srs_persistence.persist_review_batch`. A date that is set stays until the
     student's next answer to the question, or until the schedule is loaded again. It undoes no
-    answer: stability, last review and the order of answers stay. It does not make a schedule
-    complete: the student's next read loads the database's, without the date. So set only a date
-    that the database has, or will have.
+    answer: stability, last review and the order of answers stay. It does not make an incomplete
+    schedule complete: the student's next read loads the database's, without the date. So set only a
+    date that the database has, or will have.
     """
 
     @frappe_errors()
@@ -74,7 +74,7 @@ class SRSRedisManager:
         next_review_timestamp: datetime | str | float,
         ttl: int | None = None,
     ) -> bool:
-        """Set one question's next review in the cache: see the class for what that means.
+        """Set one question's next review in the cache only: see the class.
 
         Args:
             user: the student.
@@ -99,7 +99,7 @@ class SRSRedisManager:
         items: Mapping[str, datetime | str | float],
         ttl: int | None = None,
     ) -> bool:
-        """Set the next review of many questions, by question id; as `add_item`."""
+        """Set the next review of many questions, by question id; otherwise as `add_item`."""
         times = [(question_id, unix_time(moment)) for question_id, moment in items.items()]
         return engine().cache_add(user, season, times, ttl) == len(items)
 
@@ -110,12 +110,12 @@ class SRSRedisManager:
 
     @frappe_errors()
     def get_due_items(self, user: str, season: str, limit: int = 20) -> list[str]:
-        """The ids of the questions that are due by the cache alone, most overdue first."""
+        """The ids of the questions that are due in the cache, most overdue first."""
         return [question_id for question_id, _ in engine().cache_due(user, season, limit)]
 
     @frappe_errors()
     def get_due_times(self, user: str, season: str, limit: int = 20) -> list[tuple[str, float]]:
-        """(question id, time) of what the cache alone knows to be due, most overdue first."""
+        """(question id, Unix time) of the questions due in the cache, most overdue first."""
         return engine().cache_due(user, season, limit)
 
     @frappe_errors()
@@ -136,7 +136,7 @@ class SRSRedisManager:
 
     @frappe_errors()
     def get_all_scores(self, user: str, season: str) -> dict[str, float]:
-        """The next review of every cached question."""
+        """The next review of every cached question, as Unix time by question id."""
         return engine().cache_scores(user, season)
 
     @frappe_errors()
@@ -162,13 +162,13 @@ class SRSRedisManager:
 
 
 def rebuild_season_cache(season: str, job: str | None = None) -> RebuildProgress | None:
-    """Load all schedules of a season into the cache again (background job); tells administrators.
+    """Load a season's schedules into the cache again, and notify administrators (background job).
 
     Args:
         season: name of a season that uses the cache.
         job: the SRS Job of the request.
 
-    Returns: what was done; None if it failed, or the season was deleted.
+    Returns: what was done; None if it failed or was cancelled, or the season was deleted.
     """
     if not job and not frappe.db.exists(SEASON, season):
         # The season was deleted while its rebuild waited.
@@ -209,7 +209,7 @@ def rebuild_season(
 
     Args:
         season: name of a season that uses the cache.
-        job: the SRS Job of the request; without it a new one is made.
+        job: the SRS Job of the request; by default, a new one.
         on_progress: called after each piece of work; an exception from it ends the work.
         share: of the time in which the servers work on it.
 
@@ -234,14 +234,14 @@ def summary(rebuilt: RebuildProgress) -> str:
 
 
 def request_rebuild(season: str) -> str | None:
-    """Queue a rebuild: its SRS Job; None when the queue is down."""
+    """Queue a rebuild. Returns the SRS Job; None if the queue is down."""
     return request_job("Rebuild", season, REBUILD_JOB)
 
 
 def rebuild_soon(season: str) -> None:
     """Queue a rebuild for a season that begins to use the cache.
 
-    If the queue is down, that is only logged: reads load what is not cached.
+    A failure is only logged: reads load what is not cached.
     """
     try:
         if request_rebuild(season):

@@ -21,7 +21,7 @@ AUDIT: Final = "Memory Review Audit"
 def install() -> None:
     """Prepare a new site (hook after_install).
 
-    Removes what Redis still has of an earlier site of the same name, whose students were others. If
+    Removes what Redis still has of an earlier site of the same name, which had other students. If
     memora's own tables exist, the app was on this site before, and everything stays.
     """
     if not frappe.db.sql("SHOW TABLES LIKE 'memora_journal'"):
@@ -35,7 +35,7 @@ def install() -> None:
 def prepare_storage() -> None:
     """Give the tables keys, collation, index, partitions. Safe to run twice (hook, patch).
 
-    Cleans records first that violate the new keys, on a site from before them. Records without a
+    On a site from before these keys, it first cleans records that violate them. Records without a
     player or a question are reported, and the tables stay as they are: the next `bench migrate`
     tries again.
     """
@@ -55,7 +55,7 @@ def prepare_storage() -> None:
 def remove_what_is_left() -> None:
     """Remove memora's own tables and its keys in Redis (hook after_uninstall).
 
-    A later install begins again. Frappe also calls this hook in a dry run: the app is still
+    A later install starts from nothing. Frappe also calls this hook in a dry run: the app is still
     installed then, and everything stays.
 
     What cannot be removed is reported, and does not block the uninstall.

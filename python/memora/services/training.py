@@ -1,4 +1,4 @@
-"""Training FSRS on the answers of a season, and what is kept of it."""
+"""Training FSRS on the answers of a season, and storing the result."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from memora._engine import FitOfAnswers, Training, TrainingProgress
 
 TRAIN_JOB: Final = "memora.services.training.train_in_background"
-# As `rules/training.rs` has it.
+# As in `src/rules/training.rs`.
 FEWEST_PREDICTED: Final = 1_000
 # Digits of parameters and figures that are kept.
 DIGITS: Final = 6
@@ -31,7 +31,7 @@ TRIES: Final = 3
 
 
 class KeptTraining(TypedDict):
-    """How well parameters predict, as the season keeps it: see `memora._engine.Training`."""
+    """How well parameters predict, as stored in the season: see `memora._engine.Training`."""
 
     subject: str | None
     answers: int
@@ -57,8 +57,8 @@ def train_season(
 ) -> list[Training]:
     """Train FSRS on a season's answers, and use the parameters that predict better. Commits.
 
-    For the season, and for each subject with a row of its own. The figures are kept in the season's
-    field `fsrs_training`.
+    It trains for the season, and for each subject with a row of its own. The figures are stored in
+    the season's field `fsrs_training`.
 
     Args:
         season: its name, archived or not.
@@ -68,7 +68,7 @@ def train_season(
 
     Raises:
         JobCancelled: an administrator has cancelled it; nothing has changed.
-        memora._engine.MemoraError: another process does it, or MariaDB is down.
+        memora._engine.MemoraError: another process is training, or MariaDB is down.
     """
     with at_work("Training", season, job) as work:
         steps = {"reading": _("Reading answers"), "computing": _("Computing")}
@@ -103,21 +103,21 @@ def train_in_background(season: str, job: str | None = None) -> None:
 
 
 def train_weekly() -> None:
-    """Train each season that wants it and is not archived (weekly)."""
+    """Train FSRS for each active season with `train_weekly` set (weekly)."""
     wanted = {"train_weekly": 1, "is_active": 1, "archive_status": ("is", "not set")}
     for season in frappe.get_all(SEASON, filters=wanted, pluck="name"):
         train_in_background(str(season))
 
 
 def request_training(season: str) -> str | None:
-    """Queue a training: its SRS Job; None when the queue is down."""
+    """Queue a training. Returns the SRS Job; None if the queue is down."""
     return request_job("Training", season, TRAIN_JOB)
 
 
 def _keep(season: str, found: list[Training]) -> None:
-    """Write what was found into the season, as its form does. Commits.
+    """Write the result into the season, as its form does. Commits.
 
-    Somebody may save the season at the same moment: then it is read and written again.
+    If somebody saves the season at the same moment, it is read and written again.
     """
     # To see what others have committed since this transaction began.
     frappe.db.commit()
@@ -163,7 +163,7 @@ def _rounded(fit: FitOfAnswers | None) -> FitOfAnswers | None:
 
 
 def summary(found: list[Training]) -> str:
-    """What was found, a sentence or two for the season and for each subject."""
+    """The result, in a sentence or two for the season and for each subject."""
     return " ".join(_summary(each) for each in found)
 
 

@@ -88,7 +88,7 @@ class ReviewTestCase(FrappeTestCase):
         frappe.set_user(STUDENT)
 
     def add_user(self, name: str) -> Any:
-        """A user, removed after the test, even if renamed."""
+        """Make a user, who is removed after the test, even if renamed."""
         self.addCleanup(remove_users, STUDENT)
         return insert("User", email=name, first_name="Mona", send_welcome_email=0)
 

@@ -35,12 +35,12 @@ class Told(NamedTuple):
     is_door: bool
 
     def same(self) -> tuple[int, Any, list[str]]:
-        """What must not depend on who answers."""
+        """The parts that must be the same whether the door or Frappe answers."""
         return self.status, self.data, self.cookies
 
 
 class TestDoor(ReviewTestCase):
-    """A session that Frappe made, asked about once through the door and once not."""
+    """Calls in a session that Frappe made, through the door and without it."""
 
     @classmethod
     def setUpClass(cls) -> None:

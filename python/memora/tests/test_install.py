@@ -1,4 +1,4 @@
-"""What the app's installation has done to the site, and that repeating it does nothing."""
+"""The result of the app's installation, and that repeating it changes nothing."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def submit_review_session(user: str, responses: list[dict[str, Any]]) -> dict[st
 def persist_review_batch(
     responses: list[dict[str, Any]] | None = None, user: str = "", season: str = ""
 ) -> int:
-    """Write what waits (background job), or states that the app computed itself: how many."""
+    """Write waiting answers (background job), or the app's own states; returns how many."""
     if responses is None:
         return engine().drain()["answers"]
     zone = ZoneInfo(get_system_timezone())
@@ -35,7 +35,7 @@ def persist_review_batch(
 
 
 def drain_safety_net() -> None:
-    """Each minute. It fails if a server is down: nothing is lost, and the next run continues."""
+    """Runs each minute. If a server is down, it fails; nothing is lost, and the next continues."""
     engine().check_outages()
     for news in engine().outage_news():
         frappe.log_error(f"memora: {news['server']} {news['event']}", str(news))

@@ -14,7 +14,7 @@ class ReviewsUnavailable(frappe.ValidationError):
 
 @contextmanager
 def frappe_errors() -> Iterator[None]:
-    """Tell students what to do: 429 with retry_after, 417, or 503. The cause is in the log."""
+    """Answer 429 with retry_after, 417, or 503, with a message for students; the log has causes."""
     try:
         yield
     except RateLimited as error:

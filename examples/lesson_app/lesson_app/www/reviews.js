@@ -1,7 +1,7 @@
 const page = () => document.getElementById("reviews");
 const when = new Intl.RelativeTimeFormat("en", { numeric: "auto" });
 
-/** Call a method of the site: its answer, or an Error with the message for the student. */
+/** Call a method of the site. Returns its answer, or throws an Error with a message for students. */
 async function call(method, args = {}) {
 	const reply = await fetch(`/api/method/${method}`, {
 		method: "POST",
@@ -16,7 +16,7 @@ async function call(method, args = {}) {
 	throw Object.assign(new Error(text), { isRefused: reply.status === 417 });
 }
 
-/** Show a text and buttons; the label that the student clicks. */
+/** Show a text and buttons. Returns the label of the button that the student clicks. */
 function choose(text, labels) {
 	return new Promise((resolve) => {
 		const paragraph = Object.assign(document.createElement("p"), { textContent: text });
@@ -31,7 +31,7 @@ function choose(text, labels) {
 	});
 }
 
-/** Ask each card until the answer is right: what the student needed for it. */
+/** Ask each card until the answer is right. Returns the attempts and the time for each. */
 async function ask(cards) {
 	const interactions = [];
 	for (const { question_id, text, choices, answer } of cards) {
@@ -46,11 +46,11 @@ async function ask(cards) {
 	return interactions;
 }
 
-// What this student has answered and the school has not acknowledged, the oldest first.
+// This student's answers that the school has not acknowledged.
 const mine = () => `answers of ${page().dataset.student}: `;
 const waiting = () => Object.keys(localStorage).filter((each) => each.startsWith(mine()));
 
-/** Send what waits. Each submission has a name, so it counts once, however often it is sent. */
+/** Send waiting answers. Each submission has a name, so it counts once, however often it is sent. */
 async function send() {
 	for (const name of waiting().sort()) {
 		await call(...JSON.parse(localStorage[name])).catch((error) => {

@@ -1,4 +1,4 @@
-"""Gives the tables of an existing site their keys, partitions and index."""
+"""Give the tables of an existing site their keys, partitions and index."""
 
 from memora.services import storage
 

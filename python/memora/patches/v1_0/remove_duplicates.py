@@ -1,8 +1,8 @@
-"""Removes duplicates of records."""
+"""Remove duplicates of records."""
 
 from memora.services import storage
 
 
 def execute() -> None:
-    """Keep the newest of each; safe to run twice, and continues after it was killed."""
+    """Keep the newest of each. Safe to run twice; continues a run that was killed."""
     storage.remove_duplicates()

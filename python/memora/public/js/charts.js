@@ -4,12 +4,12 @@ frappe.provide("memora.charts");
 memora.charts.SLOT_MINUTES = 10;
 memora.charts.SLOTS = 144;
 
-// The latency chart's tooltips by label. A chart takes new data, but keeps the options that it was
-// made with: these must look up what the last poll wrote.
+// The latency chart's tooltips by label. A chart takes new data, but keeps its first options, so the
+// tooltips are looked up here, where each poll writes them.
 memora.charts.latency_tooltips = new Map();
 
-// A call's latency in the last 24 hours, as options of frappe.Chart: for each ten minutes a bar of the median, and stacked on
-// it the rest of the 99th percentile. Times without calls have no bar.
+// A call's latency in the last 24 hours, as options of frappe.Chart: for each ten minutes a bar of
+// the median, and on top of it the rest of the 99th percentile. Times without calls have no bar.
 memora.charts.latency = (monitor, call) => {
 	const slots = memora.charts.slots(monitor, call);
 	const values = slots.map(({ found }) => found ?? { count: 0, p50_ms: 0, p99_ms: 0 });
@@ -59,9 +59,9 @@ memora.charts.slots = ({ time, latency }, call) => {
 	});
 };
 
-// What reconciliations of a season found, as SVG of this width: a point for each, samples and whole
-// runs on lines of their own. A sample's bar is from bound to bound. Frappe Charts knows neither
-// bars of errors nor lines with gaps.
+// The results of a season's reconciliations, as SVG of this width: a point for each, with samples
+// and whole runs on separate lines. A sample has a bar from bound to bound. Frappe Charts has neither
+// error bars nor lines with gaps.
 memora.charts.discrepancies = (found, alarming_percent, width) => {
 	const [height, left, right, top, bottom] = [240, 56, 12, 16, 28];
 	const most = Math.max(alarming_percent, ...found.map(({ high_percent }) => high_percent));
@@ -143,7 +143,7 @@ memora.charts.legend = (points) => {
 	return memora.html`<div class="srs-legend">${keys.filter(Boolean)}</div>`;
 };
 
-// What one reconciliation found, in a line.
+// The result of one reconciliation, in a line.
 memora.charts.discrepancy = ({ at, percent, low_percent, high_percent, records, is_sample }) => {
 	const values = [
 		memora.format.time(at, "D MMM HH:mm"),

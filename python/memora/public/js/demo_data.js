@@ -1,4 +1,4 @@
-// Demo data from the SRS Monitor and the list of seasons: made and removed in the background; the
+// Makes and removes demo data in the background, from the SRS Monitor and the list of seasons. The
 // SRS Monitor shows the progress.
 frappe.provide("memora.demo_data");
 
@@ -9,7 +9,7 @@ memora.demo_data.add_to_menu = (page, callback) => {
 	page.add_menu_item(__("Remove Demo Data"), () => memora.demo_data.clear(callback));
 };
 
-// Make it, once confirmed. `callback` gets the name of the SRS Job.
+// Make demo data, once confirmed. `callback` gets the name of the SRS Job.
 memora.demo_data.make = (callback) =>
 	frappe.prompt(
 		[
@@ -32,7 +32,7 @@ memora.demo_data.make = (callback) =>
 		__("Add")
 	);
 
-// Remove it, once confirmed.
+// Remove demo data, once confirmed.
 memora.demo_data.clear = (callback) =>
 	frappe.confirm(__("Remove the demo season, its students and all their records?"), () =>
 		memora.demo_data.call("clear_demo_data", {}, callback)

@@ -3,7 +3,7 @@
 frappe.provide("memora.forecast");
 
 memora.forecast.Card = class {
-	// So long an estimate is shown: the next one would be of other students.
+	// How long an estimate is shown: the next one would be from other students.
 	static PAUSE_MS = 5 * 60000;
 	static SELECTOR = ".srs-forecast";
 
@@ -12,13 +12,13 @@ memora.forecast.Card = class {
 		this.asked_at = 0;
 	}
 
-	// Show the season that is chosen, and ask again if it is another one or the answer is old. One
-	// without days may have some soon: then with each poll.
+	// Show the chosen season. Ask again if the season has changed or the answer is old, and with each
+	// poll while there is no forecast.
 	show() {
 		const { SELECTOR, PAUSE_MS } = memora.forecast.Card;
 		const { seasons } = this.monitor.monitor;
 		const cached = seasons.filter((each) => each.enable_redis && !each.archive_status);
-		// The one that students see is chosen by itself.
+		// The season that students see is the first choice.
 		cached.sort((one, other) => other.is_seen - one.is_seen);
 		const season = this.monitor.fill_select(
 			SELECTOR,
@@ -44,7 +44,7 @@ memora.forecast.Card = class {
 			message = error.message;
 		}
 		if (this.is_asking === season) this.is_asking = null;
-		// Another one may have been chosen meanwhile.
+		// Another season may have been chosen meanwhile.
 		if (this.season === season) this.draw(found, message);
 	}
 
@@ -70,7 +70,7 @@ memora.forecast.summary = ({ days, total, overdue, message }) => {
 	return memora.html`${text} <span class="text-muted">${message}</span>`;
 };
 
-// A bar for each day, as options of frappe.Chart; what is overdue stands apart in today's.
+// A bar for each day, as options of frappe.Chart; today's bar shows the overdue part separately.
 memora.forecast.chart = ({ days, overdue }) => ({
 	type: "bar",
 	height: 220,

@@ -31,7 +31,7 @@ memora.format.duration = (seconds) => {
 	return __("{0} hours", [memora.format.number(seconds / 3600, 0)]);
 };
 
-// How safe the journal is: in a word, with its settings, and a colour.
+// How safe the journal is: a word, its settings, and a colour.
 memora.format.journal = ({ reachable, durable, appendonly, appendfsync, maxmemory_policy }) => {
 	if (!reachable) return [__("Out of Reach"), __("New answers are kept in MariaDB"), "red"];
 	const settings = appendonly
@@ -41,7 +41,7 @@ memora.format.journal = ({ reachable, durable, appendonly, appendfsync, maxmemor
 	return [word, memora.html`<bdi>${settings}</bdi>`, durable ? "green" : "orange"];
 };
 
-// What stands beside the number of submissions that wait to be saved, and its colour.
+// The note on the number of submissions that wait to be saved, and its colour.
 memora.format.saving = ({ backlog, backlog_age_seconds }, { saved_in_time_percent }) => {
 	const percent = saved_in_time_percent ?? 100;
 	const colour = percent < memora.format.IN_TIME_PERCENT ? "red" : "";
@@ -55,7 +55,7 @@ memora.format.saving = ({ backlog, backlog_age_seconds }, { saved_in_time_percen
 	return [saved, colour];
 };
 
-// So many submissions should be saved within five minutes.
+// This share of the submissions should be saved within five minutes.
 memora.format.IN_TIME_PERCENT = 99;
 
 // A time of the server in the user's time zone; `format` is moment's.

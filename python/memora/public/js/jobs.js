@@ -1,11 +1,10 @@
 // Shared by the season's form, the SRS Job's form and list, and the SRS Monitor. hooks.py adds it.
 frappe.provide("memora.jobs");
 
-// Whether the user may begin, cancel and archive. The server checks it too; this only hides what it
-// would refuse.
+// Whether the user may begin and cancel jobs. The server checks it too; this only hides buttons.
 memora.jobs.can_manage = () => frappe.user.has_role(["System Manager", "Memora Manager"]);
 
-// socket.io brings a job's progress. When it has brought none for this long, the server is polled.
+// socket.io delivers a job's progress. After this long without any, the server is polled.
 memora.jobs.POLL_AFTER_MS = 3000;
 
 memora.jobs.is_running = (job) => ["Queued", "Running"].includes(job.status);
@@ -20,7 +19,7 @@ memora.jobs.format_count = (number) =>
 // A running job's progress. The total is an estimate; the message names the step.
 memora.jobs.progress_text = (job) => {
 	if (job.status === "Queued") return __("Waiting for a background worker");
-	// What it counts are no records.
+	// A training does not count records.
 	if (job.kind === "Training")
 		return __("{0}: {1}%", [job.message || __(job.status), Math.round(job.percent)]);
 	const records = __("{0} of about {1} records", [
@@ -84,7 +83,7 @@ memora.jobs.confirm_rebuild = (season, callback) =>
 			})
 	);
 
-// Reconcile a season, or without one all that use the cache. `callback` gets the names of the jobs.
+// Reconcile a season; without one, all that use the cache. `callback` gets the names of the jobs.
 memora.jobs.prompt_reconciliation = (season, callback) =>
 	frappe.prompt(
 		[
@@ -129,8 +128,8 @@ memora.jobs.cancel = (name, callback) =>
 		callback(job);
 	});
 
-// Show a job's progress in a form until the job ends or another document is shown. socket.io brings
-// the progress (on_progress); polling brings it now, and later while socket.io is silent.
+// Show a job's progress in a form until the job ends or another document is shown. socket.io
+// delivers the progress (on_progress); the server is polled now, and while socket.io is silent.
 memora.jobs.follow_job = (frm, name, on_end) => {
 	frm.memora_followed ??= {};
 	frm.memora_followed[name]?.stop();
@@ -176,7 +175,7 @@ memora.jobs.show_progress = (frm, job) => {
 	);
 };
 
-// socket.io brought a job's progress: show it, or call `follow` if the form does not follow it yet.
+// socket.io delivered progress: show it, or call `follow` if the form does not follow the job yet.
 memora.jobs.on_progress = (frm, job, follow) => {
 	if (window.cur_frm !== frm) return;
 	const followed = frm.memora_followed?.[job.name];

@@ -4,7 +4,7 @@ frappe.provide("memora.questions");
 // The most questions that the server takes in one call.
 memora.questions.MOST = 1000;
 
-// Retire these questions, whatever their number.
+// Retire these questions, in as many calls as needed.
 memora.questions.retire = (ids) =>
 	memora.questions.change("retire_questions", "retired", ids, (count) =>
 		__("{0} questions retired", [count])

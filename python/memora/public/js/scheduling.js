@@ -1,5 +1,4 @@
-// When a season's questions come again: the last training, and the schedulers compared, in its form.
-// hooks.py adds it.
+// A season's last training, and the comparison of schedulers, in its form. hooks.py adds this file.
 frappe.provide("memora.scheduling");
 
 // Train on a season's answers, once confirmed. `callback` gets the name of the job.
@@ -17,8 +16,8 @@ memora.scheduling.confirm_training = (season, callback) =>
 			})
 	);
 
-// What the last training found, as HTML for a section of the form: a row for the season, and one for
-// each subject with a row of its own.
+// The result of the last training, as HTML for a section of the form: a row for the season, and one
+// for each subject with a ladder of its own.
 memora.scheduling.training = ({ at, found }) => {
 	const figures = ({ before, after }, name) =>
 		before && after
@@ -64,13 +63,13 @@ memora.scheduling.table = (name, heads, rows) => memora.html`
 		</table>
 	</div>`;
 
-// The name of a way to schedule.
+// The name of a scheduler.
 memora.scheduling.way = ({ retention }) =>
 	retention === null
 		? __("Ladder, as Set")
 		: __("FSRS, {0}", [memora.format.percent(100 * retention)]);
 
-// What each way would do to a student (see get_scheduler_report), as HTML with a place for a chart.
+// The scheduler report (see get_scheduler_report), as HTML with a place for a chart.
 memora.scheduling.report = (report) => {
 	const count = (number) => memora.format.number(number, 0);
 	const row = (way) => memora.html`
@@ -112,7 +111,7 @@ memora.scheduling.answering = ({ is_assumed, right, fast, slow }) =>
 				),
 			]);
 
-// The reviews a day in each week, a line for each way, as options of frappe.Chart.
+// The reviews a day in each week, a line for each scheduler, as options of frappe.Chart.
 memora.scheduling.chart = ({ ways }) => ({
 	type: "line",
 	height: 240,

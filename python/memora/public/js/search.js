@@ -1,4 +1,4 @@
-// A search of the Desk for "memora" finds all of memora: only the workspace's name has that word.
+// Makes a Desk search for "memora" find all of memora: only the workspace has that word in its name.
 window.$(document).on("app_ready", () => {
 	const search = frappe.search?.utils;
 	// Frappe 16 finds tiles where 15 finds workspaces.
@@ -28,8 +28,8 @@ memora.search.DOCTYPES = [
 	"Archived Memory Tracker",
 ];
 
-// The page and the lists that the user may read, in the form of the search's own results: those with the
-// highest index are shown first. These come after the workspace, whose index is given.
+// The page and the lists that the user may read, in the form of the search's own results. Those with
+// the highest index are shown first; these come after the workspace, whose index is given.
 memora.search.entries = (highest) => {
 	const { page_info, user } = frappe.boot;
 	const entry = (type, label, route, order) => ({

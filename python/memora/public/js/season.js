@@ -1,4 +1,4 @@
-// A season's state and its numbers, for its list, its form and the SRS Monitor. hooks.py adds it.
+// A season's state and numbers, for its list, its form and the SRS Monitor. hooks.py adds this file.
 frappe.provide("memora.seasons");
 
 // The label and the colour of a season's state. `seen` is the season that students see.
@@ -11,7 +11,7 @@ memora.seasons.state = ({ name, is_active, archive_status }, seen) => {
 		: [__("Active, but Not Seen"), "orange"];
 };
 
-// A number; "about" and rounded, if it is an estimate; a dash, if it is not known.
+// A number; rounded and with "about" if it is an estimate; a dash if it is unknown.
 memora.seasons.count = (number, is_estimated) => {
 	if (number === null || number === undefined) return "–";
 	return is_estimated
@@ -22,7 +22,7 @@ memora.seasons.count = (number, is_estimated) => {
 memora.seasons.rounded = (number) =>
 	memora.jobs.format_count(Number(Number(number).toPrecision(3)));
 
-// A season's state, see get_season_summary, as HTML for a section of its form.
+// A season's state (see get_season_summary), as HTML for a section of its form.
 memora.seasons.summary = (season, summary) => {
 	const [label, colour] = memora.seasons.state(season, summary.seen_season);
 	const cell = (title, value, note = "") => memora.html`
@@ -73,7 +73,7 @@ memora.seasons.cached = ({ enable_redis, archive_status }, summary, cell) => {
 	);
 };
 
-// The text about its archive, and a note.
+// The state of a season's archive, and a note.
 memora.seasons.archive = ({ archive }) => {
 	if (!archive) return [__("Not Archived")];
 	const steps = {
@@ -117,7 +117,7 @@ memora.seasons.jobs = (season, jobs) => {
 memora.seasons.pill = (label, colour) =>
 	memora.html`<span class="indicator-pill ${colour} no-indicator-dot">${label}</span>`;
 
-// What the SRS Monitor shows when there is no season. Its buttons are those of the page.
+// The SRS Monitor's text if no season is left to show. The page handles its buttons.
 memora.seasons.when_none = ({ seasons }) => {
 	const button = (action, label, style) => memora.html`
 		<button class="btn btn-sm ${style}" data-action="${action}">${label}</button>`;

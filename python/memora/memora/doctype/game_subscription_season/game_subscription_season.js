@@ -52,7 +52,7 @@ function show_training(frm) {
 	frm.dashboard.show();
 }
 
-// Follow the jobs of this season that run already.
+// Follow the jobs of this season that are already running.
 function load_running_jobs(frm) {
 	memora.jobs.subscribe();
 	const season = frm.doc.name;
@@ -96,7 +96,7 @@ async function show_summary(frm) {
 	const asked = {};
 	frm.memora_asked = asked;
 	const summary = await get_summary(season).catch((error) => ({ error }));
-	// The form was drawn again meanwhile, and asks by itself; or it shows another season.
+	// The form was drawn again meanwhile and asks itself, or it shows another season.
 	if (frm.memora_asked !== asked || frm.doc.name !== season) return;
 	const shown = summary.error
 		? memora.html`<p class="text-muted">${summary.error.message}</p>`

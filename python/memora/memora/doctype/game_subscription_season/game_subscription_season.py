@@ -1,4 +1,4 @@
-"""A season: its rules, its partition, and what the engine remembers of it."""
+"""A season: its rules, its partition, and the engine's copy of its settings."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from memora.services.seasons import active_seasons
 from memora.services.srs_redis_manager import rebuild_soon
 
 NAME: Final = re.compile(r"SEASON-[0-9]{4}(-[A-Z0-9_]+)?")
-# The partition has the season's name, and MariaDB's names are no longer.
+# The partition has the season's name, and MariaDB's names have at most this many characters.
 LONGEST_NAME: Final = 64
 PARTITION_JOB: Final = "memora.services.partition_manager.create_season_partition"
 
@@ -56,7 +56,7 @@ class GameSubscriptionSeason(Document):
         self.validate_scheduling()
 
     def keep_what_is_set_by_itself(self) -> None:
-        """Frappe hides read-only fields in the form, but accepts them over HTTP."""
+        """Restore read-only fields: Frappe's form does not change them, but HTTP calls can."""
         before = self.get_doc_before_save()
         self.partition_created = before.partition_created if before else 0
         self.archive_status = before.archive_status if before else None
@@ -64,7 +64,7 @@ class GameSubscriptionSeason(Document):
             return
         self.fsrs_training = before.fsrs_training if before else None
         if not before:
-            # A copy of another season begins with what was trained there.
+            # A copy of another season begins with the parameters that were trained there.
             return
         self.fsrs_parameters = before.fsrs_parameters
         trained = {row.subject: row.fsrs_parameters for row in before.subject_ladders or []}
@@ -100,17 +100,17 @@ class GameSubscriptionSeason(Document):
         throw(_("A season cannot be renamed: its records and its partition have its name."))
 
     def after_insert(self) -> None:
-        # Longer than the attempts to change the table's partitions take.
+        # The timeout is longer than the attempts to change the table's partitions take.
         frappe.enqueue(PARTITION_JOB, timeout=900, season=self.name, enqueue_after_commit=True)
 
     def onload(self) -> None:
-        # The form says so in its title.
+        # The form's title says which season students see.
         self.set_onload("active_seasons", active_seasons())
 
     def on_update(self) -> None:
         self.warn_of_others()
         before = self.get_doc_before_save()
-        # Schedules cached before a time without the cache lack the answers of that time.
+        # Schedules that were cached before enable_redis was switched off lack answers given since.
         is_back = bool(before and self.enable_redis and not before.enable_redis)
         after_commit(lambda engine: engine.season_changed(is_back))
         if is_back:

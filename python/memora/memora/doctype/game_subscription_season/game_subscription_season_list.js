@@ -1,4 +1,4 @@
-// The list and the form's title say which season students see: it is one of those that are active.
+// The list and the form's title say which of the active seasons students see.
 frappe.provide("memora.seasons");
 
 frappe.listview_settings["Game Subscription Season"] = {

@@ -14,16 +14,17 @@ AUDIT: Final = "Memory Review Audit"
 AT_A_TIME: Final = 5_000
 # Answers of the last day in redis_queue without an audit record are saved again (`written.rs`).
 LEAST_DAYS: Final = 2
-# A submission with a key is recognised for so long when it is sent again (`sent_again.rs`).
+# How long a submission with a key is recognised when it is sent again (`sent_again.rs`).
 KEY_DAYS: Final = 30
 
 
 class MemoryReviewAudit(Document):
     @staticmethod
     def clear_old_logs(days: int = 365) -> None:
-        """Frappe's Log Settings call this once a day, and it commits.
+        """Delete audit records older than this many days. Commits.
 
-        The last two days always stay, and the last 30 of submissions with a key.
+        Two days always stay, and 30 days of submissions with a key. Frappe's Log Settings call it
+        once a day.
         """
         for is_keyed, least_days in (("not like", LEAST_DAYS), ("like", KEY_DAYS)):
             before = now_datetime() - timedelta(days=max(days, least_days))

@@ -45,7 +45,7 @@ class PlayerMemoryTracker(Document):
         self.validate_is_first()
 
     def validate_season_is_open(self) -> None:
-        """Refuse changes to records of a season that is archived, or on its way there.
+        """Refuse changes to records of a season that is archived or being archived.
 
         Locks the season until the transaction ends, so that its archiving cannot begin meanwhile.
         """
@@ -53,7 +53,7 @@ class PlayerMemoryTracker(Document):
             throw(_("{0} is archived: its records can no longer change.").format(self.season))
 
     def validate_question_id(self) -> None:
-        """Refuse an id that cache or database would change."""
+        """Refuse an id that the cache or the database would not store unchanged."""
         if not 1 <= len(self.question_id or "") <= LONGEST_QUESTION_ID:
             throw(_("A question id must have 1 to {0} characters.").format(LONGEST_QUESTION_ID))
         has_control = any(unicodedata.category(letter) == "Cc" for letter in self.question_id)
@@ -67,7 +67,7 @@ class PlayerMemoryTracker(Document):
             throw(_("Stability must be from 0 to {0}.").format(highest))
 
     def validate_is_first(self) -> None:
-        """Refuse a second record with a clear message; the primary key's would explain nothing."""
+        """Refuse a second record with a clear message, before the primary key does."""
         if not self.is_new():
             return
         key = {"player": self.player, "season": self.season, "question_id": self.question_id}
@@ -80,7 +80,7 @@ class PlayerMemoryTracker(Document):
         self.answered_at_us = max(time.time_ns() // 1000, cint(self.answered_at_us) + 1)
         before = self.get_doc_before_save()
         if before and cint(before.stability) != cint(self.stability):
-            # The next answer begins from the rung that it was given.
+            # The next answer starts from the rung that this edit sets.
             self.memory_stability = self.memory_difficulty = 0
 
     def on_update(self) -> None:

@@ -14,17 +14,17 @@ from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
 from memora.services.list_filters import conditions_of, has_all
 
-# So many are read at a time.
+# How many are read at a time.
 PAGE = 10_000
 
 
 class RetiredQuestion(Document):
-    """No table: `memora.api.srs.retire_questions` and `restore_questions` change what is listed."""
+    """Has no table: `memora.api.srs.retire_questions` and `restore_questions` change the list."""
 
     doctype_name: ClassVar[str] = "Retired Question"
 
     def load_from_db(self) -> None:
-        """Read it by its name, which is the question's id."""
+        """Load the document by its name, which is the question's id."""
         found = next((one for one in _all() if one["name"] == self.name), None)
         if not found:
             throw(_("{0} is not retired.").format(self.name), frappe.DoesNotExistError)
@@ -32,7 +32,7 @@ class RetiredQuestion(Document):
 
     @staticmethod
     def get_list(args: dict[str, Any]) -> list[dict[str, Any]]:
-        """A page of the list, the last ones first."""
+        """A page of the list, the latest first."""
         _check_may_read()
         start = int(args.get("start") or args.get("limit_start") or 0)
         most = int(args.get("page_length") or args.get("limit_page_length") or 20)
@@ -42,7 +42,7 @@ class RetiredQuestion(Document):
 
     @staticmethod
     def get_count(args: dict[str, Any]) -> int:
-        """How many there are."""
+        """How many retired questions match the filters."""
         _check_may_read()
         if args.get("filters"):
             return sum(1 for _one in _wanted(args))
@@ -50,11 +50,11 @@ class RetiredQuestion(Document):
 
     @staticmethod
     def get_stats(args: dict[str, Any]) -> dict[str, Any]:
-        """The sidebar has no statistics."""
+        """No statistics for the list's sidebar."""
         return {}
 
     def db_insert(self, *_args: object, **_kwargs: object) -> NoReturn:
-        """Refused, as are the two below: one call retires many."""
+        """Refused, like `db_update` and `delete`: questions are retired and restored by calls."""
         _refuse()
 
     def db_update(self, *_args: object, **_kwargs: object) -> NoReturn:
@@ -76,12 +76,12 @@ def _check_may_read() -> None:
 
 
 def _wanted(args: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Those that the list is filtered by."""
+    """The retired questions that match the filters."""
     return filter(has_all(conditions_of(args["filters"])), _all())
 
 
 def _all() -> Iterator[dict[str, Any]]:
-    """All of them, the last ones first."""
+    """All retired questions, the latest first."""
     start, total = 0, 1
     while start < total:
         found, total = _page(start, PAGE)
@@ -90,7 +90,7 @@ def _all() -> Iterator[dict[str, Any]]:
 
 
 def _page(start: int, most: int) -> tuple[list[dict[str, Any]], int]:
-    """Some of them, the last ones first, and how many there are."""
+    """A page of retired questions, the latest first, and how many there are."""
     with frappe_errors(for_students=False):
         found = engine().retired_questions(start, most)
     listed = [

@@ -1,4 +1,4 @@
-// A rebuild, reconciliation or archive of a season. The form follows it while it runs.
+// The form follows a job while it runs.
 frappe.ui.form.on("SRS Job", {
 	setup(frm) {
 		frappe.realtime.on("memora_job", (job) => {

@@ -1,4 +1,4 @@
-"""A rebuild, reconciliation, archive or deletion of a season, from its request to its end."""
+"""A background job of memora, such as a rebuild or an archive, from its request to its end."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ from frappe.utils import now_datetime
 class SRSJob(Document):
     @staticmethod
     def clear_old_logs(days: int = 365) -> None:
-        """Frappe's Log Settings call this once a day."""
+        """Delete jobs older than this many days. Frappe's Log Settings call it once a day."""
         frappe.db.delete("SRS Job", {"modified": ("<", now_datetime() - timedelta(days=days))})

@@ -1,4 +1,4 @@
-// The names are random, so the list hides them. The form takes its colours from here, too.
+// The names are random, so the list hides them. The form uses these colours, too.
 frappe.listview_settings["SRS Job"] = {
 	hide_name_column: true,
 	get_indicator: (job) => [__(job.status), memora.jobs.colour(job), `status,=,${job.status}`],

@@ -1,7 +1,7 @@
 frappe.provide("memora");
 
-// Shows the state of cache and journal, how long students wait, what reconciliations found, and the
-// jobs.
+// Shows the state of cache and journal, how long students wait, the results of reconciliations, and
+// the jobs.
 frappe.pages["srs-monitor"].on_page_load = (wrapper) => {
 	wrapper.monitor = new memora.SRSMonitor(wrapper);
 };
@@ -126,7 +126,7 @@ memora.SRSMonitor = class {
 		}
 	}
 
-	// socket.io brought a job's progress. When the job has ended, everything else may have changed.
+	// socket.io delivered a job's progress. Once the job has ended, everything else may have changed.
 	on_progress(job) {
 		if (!this.monitor) return;
 		this.progress_at = Date.now();
