@@ -359,7 +359,7 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=1000, help="1,000 records each")
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--drain", type=int, default=100_000, help="answers in one drain")
-    parser.add_argument("--buffer-pool", default="1G")
+    parser.add_argument("--buffer-pool", default="2G", help="by default all tables fit")
     parser.add_argument(
         "--order", choices=["time", "key"], default="time", help="in which the table was filled"
     )
