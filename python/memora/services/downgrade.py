@@ -14,7 +14,8 @@ def refuse_downgrade() -> None:
 
     What a newer memora has written, an older one may not read. A patch release changes no stored
     form, so versions are compared by their first two numbers. Frappe notes the versions of all
-    apps at the end of each migration.
+    apps at the end of each migration, and when an app is installed or removed: what an older memora
+    finds after that is its own version, and it is not stopped.
 
     Raises:
         frappe.ValidationError: the site's data is newer.
