@@ -22,8 +22,10 @@ end
 
 function request()
   sent = sent + 1
-  headers["Cookie"] = cookies[sent % #cookies + 1]
-  local body = bodies[sent % #bodies + 1]
+  local student, round = sent % #cookies, math.floor(sent / #cookies)
+  headers["Cookie"] = cookies[student + 1]
+  -- In each round another one, otherwise each student would answer the same questions again.
+  local body = bodies[(student + round) % #bodies + 1]
   if body then
     body = body:gsub("@", run .. sent, 1)
   end

@@ -47,33 +47,36 @@ impl Engine {
         let drawn = cached_students::at_random(&process, season, SAMPLED)?;
         let retired = self.retired_now(&process)?;
         let mut room = MOST_CHANGES;
-        let (mut sampled, mut sums) = (0, vec![0; calendar.ends().len()]);
+        let (mut asked, mut sampled) = (drawn.len(), 0);
+        let mut sums = vec![0; calendar.ends().len()];
         let players = drawn.iter().map(String::as_str);
         for (shard, players) in process.cache.by_shard(players, |player| player) {
             let active = self.active_season(&process, shard)?;
             let active = ActiveSeason { retired: retired.clone(), ..(*active).clone() };
             for players in players.chunks(AT_A_TIME) {
-                let (complete, before) = shard.with(|cache| {
-                    let players = self.up_to_date(
+                let (left, complete, before) = shard.with(|cache| {
+                    let (players, left) = self.up_to_date(
                         cache,
                         (&shard.keys, &active),
                         (players, season),
                         &mut room,
                     )?;
-                    self.cache_scripts.forecast_of_many(
+                    let (complete, before) = self.cache_scripts.forecast_of_many(
                         cache,
                         &shard.keys,
                         (&players, season),
                         active.generation,
                         calendar.ends(),
-                    )
+                    )?;
+                    Ok((left, complete, before))
                 })?;
+                asked -= left;
                 sampled += complete;
                 sums.iter_mut().zip(before).for_each(|(sum, count)| *sum += count);
             }
         }
         let listed = cached_students::count(&process, season)?;
-        let cached_students = listed * sampled / (drawn.len() as u64).max(1);
+        let cached_students = listed * sampled / (asked as u64).max(1);
         // With more of them in the list, the season has more than are counted.
         let is_small = listed <= COUNTED_STUDENTS as u64;
         let size = if is_small { self.season_size(season)? } else { None };
@@ -89,33 +92,38 @@ impl Engine {
     }
 
     /// Those whose schedules have the retired questions as they are now. Changes those that have
-    /// not, as their next reads would, while there is room for it.
+    /// not, as their next reads would, while there is room for it. Also returns how many were left
+    /// for lack of room: nobody looked whether they are cached.
     fn up_to_date<'p>(
         &self,
         cache: &mut RedisConnection,
         (keys, active): (&Keys, &ActiveSeason),
         (players, season): (&[&'p str], &str),
         room: &mut usize,
-    ) -> Result<Vec<&'p str>> {
+    ) -> Result<(Vec<&'p str>, usize)> {
         let retired = &active.retired;
         if retired.version == 0 {
-            return Ok(players.to_vec());
+            return Ok((players.to_vec(), 0));
         }
         let scripts = &self.cache_scripts;
         let versions = scripts.retired_versions(cache, keys, (players, season))?;
-        let mut current = Vec::new();
+        let (mut current, mut left) = (Vec::new(), 0);
         for (player, version) in players.iter().zip(versions) {
             let Some(version) = version else { continue };
             if version < retired.version {
                 let changes = retired.since(version).len();
                 let student = active.student(keys, player, season);
-                if changes > *room || !scripts.retire(cache, student, version)? {
+                if changes > *room {
+                    left += 1;
+                    continue;
+                }
+                if !scripts.retire(cache, student, version)? {
                     continue;
                 }
                 *room -= changes;
             }
             current.push(*player);
         }
-        Ok(current)
+        Ok((current, left))
     }
 }

@@ -162,6 +162,8 @@ def test_retired_questions_are_not_counted(manager: Site, engine: Engine) -> Non
         engine.rehydrate(player, SEASON)
     for process in (engine, other):
         assert process.season_forecast(SEASON)["total"] == 6
+    engine.rehydrate(PLAYER, SEASON)
+    manager.cache.set(manager.key("srs", PLAYER), "of another type")
     engine.retire_questions(["q", "r"], "Administrator")
     for process in (other, engine, manager.engine()):
         forecast = process.season_forecast(SEASON)
@@ -170,3 +172,23 @@ def test_retired_questions_are_not_counted(manager: Site, engine: Engine) -> Non
     engine.restore_questions(["q"], "Administrator")
     assert other.season_forecast(SEASON)["total"] == 4
     assert ids(other.due("b@school.example")) == ["q", "s"]
+
+
+def test_who_is_left_out_after_many_retirements_still_counts_as_cached(
+    manager: Site, engine: Engine
+) -> None:
+    """The changes of two schedules are all that one forecast makes."""
+    engine.create_partition(SEASON)
+    manager.sql(f"DELETE FROM {TRACKER} WHERE season = %s", [SEASON])
+    for number in range(6):
+        manager.add(f"s{number}@school.example", [Record("q"), Record("r")])
+        engine.rehydrate(f"s{number}@school.example", SEASON)
+    manager.sql(
+        "INSERT INTO memora_retired (question_id, version, is_retired) "
+        "SELECT CONCAT('x', seq), 2, 1 FROM seq_1_to_150000"
+    )
+    engine.retire_questions(["q"], "Administrator")
+    for sampled in (2, 4, 6):
+        forecast = engine.season_forecast(SEASON)
+        counted = forecast["sampled_students"], forecast["cached_students"], forecast["total"]
+        assert counted == (sampled, 6, 6)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pymysql
 import pytest
 
 from memora._engine import Engine
@@ -139,3 +140,16 @@ def test_the_desk_s_documents_of_the_app_go(site: Site, app: App) -> None:
     finally:
         for doctype in left:
             site.sql(f"DROP TABLE `tab{doctype}`")
+
+
+def test_a_document_that_cannot_be_removed_keeps_nothing_else(site: Site, app: App) -> None:
+    site.sql("CREATE TABLE `tabDesktop Icon` (id INT PRIMARY KEY)")
+    try:
+        with pytest.raises(pymysql.err.OperationalError, match="name"):
+            uninstall(site)
+        assert own_tables(site) == []
+    finally:
+        # Its transaction has read the table.
+        frappe.local.db.rollback()
+        site.sql("DROP TABLE `tabDesktop Icon`")
+        storage.prepare_storage()

@@ -10,6 +10,7 @@ import pytest
 
 from memora._engine import Engine
 from memora.api import reviews, srs
+from memora.services.list_filters import has_all
 from tests import frappe_standin as frappe
 from tests.support.site_under_test import PLAYER, Record, Site
 
@@ -158,9 +159,48 @@ def test_the_list_of_what_is_retired_is_filtered(
 def test_a_filter_that_is_none_is_refused(school: Site, app: App) -> None:
     app(user=frappe.MANAGER)
     controller: Any = frappe.get_controller("Retired Question")
-    for wrong in ([["name", "timespan", "last week"]], ["name"]):
-        with pytest.raises(frappe.ValidationError, match="filter"):
-            controller.get_list({"filters": wrong})
+    for wrong in (
+        [["name", "timespan", "last week"]],
+        ["name"],
+        5,
+        {"name": ["in", None]},
+        {"retired_at": ["between", ["2026-11-02"]]},
+        {"retired_at": [">", "yesterday"]},
+    ):
+        for which in ("filters", "or_filters"):
+            with pytest.raises(frappe.ValidationError, match="filter"):
+                controller.get_list({which: wrong})
+
+
+def test_one_of_some_filters_is_enough(school: Site, app: App) -> None:
+    """Frappe's search in a Link field asks so."""
+    app(user=frappe.MANAGER)
+    srs.retire_questions(["q1", "q2", "x1"])
+    controller: Any = frappe.get_controller("Retired Question")
+    asked = {"or_filters": [["name", "like", "x%"], ["question_id", "=", "q2"]]}
+    assert {one["name"] for one in controller.get_list(asked)} == {"q2", "x1"}
+    asked["filters"] = [["name", "!=", "x1"]]
+    assert [one["name"] for one in controller.get_list(asked)] == ["q2"]
+    assert controller.get_count(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "is_like"),
+    [
+        ("%a" * 40 + "%b", False),
+        ("%a" * 40, True),
+        ("a" * 140, True),
+        ("a%", True),
+        ("%" * 140, True),
+        ("a" * 70 + "%" + "a" * 70, True),
+        ("a" * 71 + "%" + "a" * 70, False),
+        ("_%" * 70, True),
+        ("_" * 141, False),
+    ],
+)
+def test_no_pattern_takes_long(pattern: str, is_like: bool) -> None:
+    test = has_all([("name", "like", pattern)])
+    assert test({"name": "a" * 140}) == is_like
 
 
 def test_the_list_has_all_that_is_retired(

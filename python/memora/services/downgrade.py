@@ -14,6 +14,8 @@ def refuse_downgrade() -> None:
 
     An older memora may not be able to read what a newer one has written. A patch release changes no
     stored form, so only the first two numbers of versions are compared.
+    Frappe notes the versions of all apps at the end of each migration, and when any app is
+    installed or removed: after that, an older memora finds its own version and is not stopped.
 
     Raises:
         frappe.ValidationError: the site's data is newer.

@@ -30,6 +30,8 @@ def conditions_of(filters: Any) -> list[Condition]:
     if isinstance(filters, Mapping):
         return [_of_pair(name, value) for name, value in filters.items()]
     found: list[Condition] = []
+    if filters and not isinstance(filters, (list, tuple)):
+        throw(_("This is no filter of a list: {0}").format(filters))
     for one in filters or []:
         if isinstance(one, Mapping):
             found += conditions_of(one)
@@ -50,10 +52,29 @@ def _of_pair(name: object, value: Any) -> Condition:
 def has_all(conditions: list[Condition]) -> Callable[[Row], bool]:
     """A function that says whether a row meets all conditions. Only `like` ignores case.
 
-    Raises `frappe.ValidationError` for an unknown operator.
+    Raises `frappe.ValidationError` for an unknown operator, and for a value that the operator
+    cannot use.
     """
-    tests = [(name, _test(name, operator, value)) for name, operator, value in conditions]
-    return lambda row: all(test(_text(name, row.get(name))) for name, test in tests)
+    tests = _tests(conditions)
+    return lambda row: all(test(row) for test in tests)
+
+
+def has_any(conditions: list[Condition]) -> Callable[[Row], bool]:
+    """A function that says whether a row meets one of the conditions; otherwise as `has_all`."""
+    tests = _tests(conditions)
+    return lambda row: any(test(row) for test in tests)
+
+
+def _tests(conditions: list[Condition]) -> list[Callable[[Row], bool]]:
+    return [_of_row(name, operator, value) for name, operator, value in conditions]
+
+
+def _of_row(name: str, operator: str, value: Any) -> Callable[[Row], bool]:
+    try:
+        test = _test(name, operator, value)
+    except (IndexError, TypeError, ValueError, OverflowError):
+        throw(_("This is no filter of a list: {0}").format([name, operator, value]))
+    return lambda row: test(_text(name, row.get(name)))
 
 
 def _test(name: str, operator: str, value: Any) -> Callable[[str], bool]:
@@ -71,8 +92,7 @@ def _test(name: str, operator: str, value: Any) -> Callable[[str], bool]:
         is_set = str(value).strip().lower() == "set"
         return lambda text: bool(text) == is_set
     if operator == "like":
-        pattern = re.compile(_pattern(str(value).casefold()), re.DOTALL)
-        return lambda text: bool(pattern.fullmatch(text.casefold()))
+        return _like(str(value).casefold())
     other = _text(name, value)
     compared: dict[str, Callable[[str], bool]] = {
         "=": lambda text: text == other,
@@ -87,11 +107,30 @@ def _test(name: str, operator: str, value: Any) -> Callable[[str], bool]:
     return compared[operator]
 
 
-def _pattern(like: str) -> str:
-    """The regular expression that matches what SQL's LIKE matches."""
-    parts = re.findall(r"\\.|.", like, re.DOTALL)
-    known = {"%": ".*", "_": "."}
-    return "".join(known.get(part) or re.escape(part[-1]) for part in parts)
+def _like(pattern: str) -> Callable[[str], bool]:
+    """A function that matches what SQL's LIKE matches. It never backtracks: no pattern is slow."""
+    parts: list[str] = [""]
+    lengths = [0]
+    for one in re.findall(r"\\.|.", pattern, re.DOTALL):
+        if one == "%":
+            parts.append("")
+            lengths.append(0)
+        else:
+            parts[-1] += "." if one == "_" else re.escape(one[-1])
+            lengths[-1] += 1
+    first, *others = (re.compile(part, re.DOTALL) for part in parts)
+
+    def test(text: str) -> bool:
+        text = text.casefold()
+        if not others:
+            return bool(first.fullmatch(text))
+        found = first.match(text)
+        for part in others[:-1]:
+            found = found and part.search(text, found.end())
+        end = len(text) - lengths[-1]
+        return bool(found and found.end() <= end and others[-1].fullmatch(text, end))
+
+    return test
 
 
 def _text(name: str, value: Any, is_end: bool = False) -> str:

@@ -62,7 +62,6 @@ def remove_what_is_left() -> None:
     """
     if "memora" in frappe.get_installed_apps():
         return
-    remove_desk_documents()
     try:
         engine().uninstall()
     except MemoraError as error:
@@ -70,6 +69,8 @@ def remove_what_is_left() -> None:
             f"memora: not everything could be removed: {error} "
             "Run bench uninstall-app --force again."
         )
+    # Last: hooks of other apps may fail at it.
+    remove_desk_documents()
 
 
 def remove_desk_documents() -> None:

@@ -7,7 +7,9 @@
 local call = redis.call
 local lists, suspended = unpack(call('HMGET', KEYS[2], '\0', '\0\0'))
 local count, applied, head = string.match(lists or '', '^(%d+),?(%d*) (.*)$')
-if (call('ZSCORE', KEYS[1], '') or 0) % 2 ^ 52 ~= tonumber(ARGV[1]) or not count
+-- A key of the wrong type gives an error, which is no generation.
+local marker = redis.pcall('ZSCORE', KEYS[1], '')
+if type(marker) ~= 'string' or marker % 2 ^ 52 ~= tonumber(ARGV[1]) or not count
   or (applied == '' and '0' or applied) ~= ARGV[2] then
   return 0
 end

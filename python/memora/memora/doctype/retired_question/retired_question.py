@@ -12,7 +12,7 @@ from frappe.model.document import Document
 
 from memora.services.engine import engine
 from memora.services.errors import frappe_errors, throw
-from memora.services.list_filters import conditions_of, has_all
+from memora.services.list_filters import conditions_of, has_all, has_any
 
 # How many are read at a time.
 PAGE = 10_000
@@ -36,7 +36,7 @@ class RetiredQuestion(Document):
         _check_may_read()
         start = int(args.get("start") or args.get("limit_start") or 0)
         most = int(args.get("page_length") or args.get("limit_page_length") or 20)
-        if args.get("filters"):
+        if args.get("filters") or args.get("or_filters"):
             return list(islice(_wanted(args), start, start + most))
         return _page(start, most)[0]
 
@@ -44,7 +44,7 @@ class RetiredQuestion(Document):
     def get_count(args: dict[str, Any]) -> int:
         """How many retired questions match the filters."""
         _check_may_read()
-        if args.get("filters"):
+        if args.get("filters") or args.get("or_filters"):
             return sum(1 for _one in _wanted(args))
         return _page(0, 1)[1]
 
@@ -77,7 +77,9 @@ def _check_may_read() -> None:
 
 def _wanted(args: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The retired questions that match the filters."""
-    return filter(has_all(conditions_of(args["filters"])), _all())
+    found = filter(has_all(conditions_of(args.get("filters"))), _all())
+    one_of = conditions_of(args.get("or_filters"))
+    return filter(has_any(one_of), found) if one_of else found
 
 
 def _all() -> Iterator[dict[str, Any]]:
