@@ -91,9 +91,9 @@ impl Engine {
         })
     }
 
-    /// Those whose schedules have the retired questions as they are now. Changes those that have
-    /// not, as their next reads would, while there is room for it. Also returns how many were left
-    /// for lack of room: nobody looked whether they are cached.
+    /// The students whose schedules have the retired questions as they are now. Older schedules are
+    /// changed, as their next reads would do, while there is room for it. Also returns how many
+    /// students were left out for lack of room: it is unknown whether they are cached.
     fn up_to_date<'p>(
         &self,
         cache: &mut RedisConnection,

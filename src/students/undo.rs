@@ -127,7 +127,8 @@ impl Engine {
                 drain_wanted: kept.drain_wanted(),
                 is_first: true,
             };
-            // First: while nobody can tell whether it counts, reads show what the journals say.
+            // This comes first: while it is unknown whether the undo counts, reads show what the
+            // journals say.
             let head = kept.head(before.head, order);
             self.show(&process, player, &before, head, &entry.states)?;
             return self.if_it_counts(&process, player, &undone, answer).map_err(Error::unsettled);
