@@ -59,6 +59,26 @@ class DueOnDay(TypedDict):
     due: int
 
 @type_check_only
+class FrappeSession(TypedDict):
+    """What Frappe's cache has of a session, its user and its site: pickles; None: nothing.
+
+    `record`: the session. `last_update`: when Frappe 15 last wrote it to the database. `user`: the
+    document of the user. `redirect`: where they are sent after the login. `recorder`: whether the
+    site's recorder is on. `hooks_length`: the bytes of the site's hooks.
+
+    `due`: of the user who was named, not necessarily the session's; None: `Engine.due` must be
+    asked.
+    """
+
+    record: bytes | None
+    last_update: bytes | None
+    user: bytes | None
+    redirect: bytes | None
+    recorder: bytes | None
+    hooks_length: int
+    due: DueAnswer | None
+
+@type_check_only
 class Forecast(TypedDict):
     """What `Engine.forecast` returns. `season` is None when no season is active.
 
@@ -671,6 +691,19 @@ class Engine:
             InvalidInput: days is out of range.
             ServiceUnavailable: the cache, or what it must be filled from, cannot be read. There is
                 no forecast in Safe Mode.
+        """
+
+    def frappe_session(self, session_id: str, user: str, limit: int | None = None) -> FrappeSession:
+        """What Frappe's cache has of a session, in one round trip: for the door (docs/door.md).
+
+        Args:
+            session_id: of the cookie.
+            user: whose document is read. They need not be the session's.
+            limit: with it, their due questions are read at the same time, as `due` returns them,
+                if one answer of the cache is enough.
+
+        Raises:
+            ServiceUnavailable: it does not answer within 0.15 seconds.
         """
 
     def submit(

@@ -13,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
@@ -55,7 +56,7 @@ from memora.services.question_cards import cards_of, due_cards, retired_ones
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from memora._engine import Engine, Question
+    from memora._engine import DueAnswer, Engine, Question
 
 # The parts of a request that name its site (frappe.app.init_request) or affect its cookies.
 SiteKey = tuple[str | None, str | None, str]
@@ -66,6 +67,7 @@ FAULT: Final = "an error of the door: see logs/memora.log"
 
 # How this Frappe reads JSON (make_form_dict), and writes it (as_json).
 loads: Final[Callable[[str], Any]] = getattr(sys.modules["frappe.app"], "orjson", json).loads
+to_json: Final = json.JSONEncoder(default=json_handler, separators=(",", ":")).encode
 orjson_dumps: Final[Any] = getattr(sys.modules["frappe.utils.response"], "orjson_dumps", None)
 
 Answer = tuple[list[tuple[str, str]], bytes]
@@ -121,8 +123,10 @@ class Door:
             raise ToFrappe("a call from another origin")
         body = read_body(environ, site.most_bytes)
         arguments = read_arguments(environ, body, call, loads)
+        ask = _prepared(site, call, arguments, environ)
+        user_hint = unquote(call.cookies.get("user_id", ""))
         try:
-            seen = see_session(site, call.session_id, unquote(call.cookies.get("user_id", "")))
+            seen = see_session(site, call.session_id, user_hint, ask.limit)
         except SiteUnknown:
             self._sites.pop(key, None)
             raise
@@ -132,19 +136,7 @@ class Door:
         user = check_user(seen.user_document, player)
         check_csrf_token(environ, data, call.http_method)
         try:
-            # Without a language, frappe.throw translates nothing. Otherwise it would look for a
-            # site, and log that there is none.
-            frappe.local.lang = ""
-            ask = _prepared(site, player, call, arguments, environ)
-        except ToFrappe:
-            raise
-        except Exception as error:
-            raise ToFrappe("arguments that are refused") from error
-        finally:
-            # This also removes what frappe.throw has set in this thread.
-            frappe.destroy()
-        try:
-            body = _body(ask())
+            body = _body(ask.answer(player, seen.due))
         except MemoraError as error:
             raise ToFrappe(f"the engine: {error.code}") from error
         secure = environ.get("wsgi.url_scheme") == "https"
@@ -220,26 +212,59 @@ def _key(environ: WSGIEnvironment) -> SiteKey:
     )
 
 
+@dataclass(frozen=True)
+class Ask:
+    """What a call asks, before it is known who asks it.
+
+    `answer` asks the engine for a player, and returns what Frappe's method of this name would. It
+    gets the questions that are due for them, if they were read with the session: so many, if there
+    is a limit.
+    """
+
+    answer: Callable[[str, DueAnswer | None], Mapping[str, Any]]
+    limit: int | None = None
+
+
 def _prepared(
-    site: Site, player: str, call: Call, arguments: Mapping[str, Any], environ: WSGIEnvironment
-) -> Callable[[], Mapping[str, Any]]:
-    """A function that asks the engine, and returns what Frappe's method of this name would.
+    site: Site, call: Call, arguments: Mapping[str, Any], environ: WSGIEnvironment
+) -> Ask:
+    """What a call asks with these arguments.
 
     Raises:
-        Exception: the arguments cannot be used; it can be of any kind.
+        ToFrappe: the arguments are refused, or Frappe must answer the call for another reason.
     """
+    try:
+        # Without a language, frappe.throw translates nothing. Otherwise it would look for a site,
+        # and log that there is none.
+        frappe.local.lang = ""
+        return _asked(site, call, arguments, environ)
+    except ToFrappe:
+        raise
+    except Exception as error:
+        raise ToFrappe("arguments that are refused") from error
+    finally:
+        # This also removes what frappe.throw has set in this thread.
+        frappe.destroy()
+
+
+def _asked(site: Site, call: Call, arguments: Mapping[str, Any], environ: WSGIEnvironment) -> Ask:
+    """As `_prepared`; arguments that cannot be used raise exceptions of any kind."""
     engine = site.engine
     if call.name == "get_review_session":
         wanted, load = as_wanted(**arguments), _loader(site)
-        return lambda: _in_season(due_cards(engine, load, player, *wanted))
+        limit, subject, topic = wanted
+        return Ask(
+            lambda player, due: _in_season(due_cards(engine, load, player, wanted, due)),
+            limit if subject is None and topic is None else None,
+        )
     if call.name == "get_forecast":
         days = as_days(arguments.get("days", 30))
-        return lambda: _in_season(engine.forecast(player, days))
+        return Ask(lambda player, _due: _in_season(engine.forecast(player, days)))
     if call.name == "get_persistence_status":
         job_id = as_required_text("job_id", arguments.get("job_id"))
-        return lambda: _status(engine, player, job_id)
-    answers = as_answers(player, environ.get("HTTP_IDEMPOTENCY_KEY"), **arguments)
-    return lambda: _submit(site, answers, environ)
+        return Ask(lambda player, _due: _status(engine, player, job_id))
+    answers = as_answers(environ.get("HTTP_IDEMPOTENCY_KEY"), **arguments)
+    return Ask(lambda player, _due: _submit(site, player, answers, environ))
 
 
 def _in_season(answer: _InSeason) -> _InSeason:
@@ -255,9 +280,9 @@ def _status(engine: Engine, player: str, job_id: str) -> PersistenceStatus:
     return status
 
 
-def _submit(site: Site, answers: Answers, environ: WSGIEnvironment) -> Submission:
+def _submit(site: Site, player: str, answers: Answers, environ: WSGIEnvironment) -> Submission:
     """Take answers. The engine is asked once, whether the door or Frappe finishes the call."""
-    taken = environ[Taken.ENVIRON] = Taken(site.engine, answers)
+    taken = environ[Taken.ENVIRON] = Taken(site.engine, player, answers)
     if not taken.is_acknowledged():
         raise ToFrappe("a submission that was not acknowledged")
     submitted = taken.result()
@@ -294,7 +319,7 @@ def _body(message: Mapping[str, Any]) -> bytes:
     if orjson_dumps:
         # Frappe 16.
         return bytes(orjson_dumps(told, default=json_handler, decode=False))
-    return json.dumps(told, default=json_handler, separators=(",", ":")).encode()
+    return to_json(told).encode()
 
 
 def _log(error: Exception) -> None:

@@ -10,6 +10,7 @@ mod journal;
 mod personal_data;
 mod progress;
 mod season_cache;
+mod sessions;
 mod settings;
 mod status;
 mod storage;

@@ -158,7 +158,7 @@ fn key(submission_id: Option<String>) -> Result<Option<String>> {
 }
 
 #[derive(IntoPyObject)]
-struct DueAnswer {
+pub(super) struct DueAnswer {
     questions: Vec<Question>,
     total_due: u64,
     is_degraded: bool,
@@ -168,7 +168,7 @@ struct DueAnswer {
 }
 
 impl DueAnswer {
-    fn new(zone: &SiteZone, answer: due::DueAnswer) -> DueAnswer {
+    pub(super) fn new(zone: &SiteZone, answer: due::DueAnswer) -> DueAnswer {
         let source = match answer.source {
             Source::Cache | Source::Loaded => "cache",
             Source::Database => "database",

@@ -154,6 +154,30 @@ impl Engine {
                 && lock(&shard.confirmation).is_fresh(confirmation, self.settings.trust_lease, now)
     }
 
+    /// Asks a shard about a student, with the season that this process knows. Nothing else is asked,
+    /// and nothing is loaded. `None` if that is not enough: the schedule is cold, a look must show
+    /// whether it may be believed, or the shard does not answer.
+    pub(crate) fn ask_warm<T>(
+        &self,
+        shard: &Shard,
+        mut ask: impl FnMut(&mut RedisConnection, &ActiveSeason) -> Result<Found<T>>,
+    ) -> Option<(Arc<ActiveSeason>, T)> {
+        let season = lock(&shard.season).clone()?;
+        if !season.uses_cache || Self::is_other_cache(shard, &season.run_id) {
+            return None;
+        }
+        // As in `ask_cache`, taken before asking.
+        let believed_until = shard.believed_until(&season.run_id, self.settings.trust_lease);
+        match Self::on_cache(shard, &season, |cache| ask(cache, &season)) {
+            Ok(Attempt::Done(Found::Warm { confirmation, value })) => {
+                let (run, now) = (&season.run_id, Instant::now());
+                let is_believed = self.is_believed(shard, run, &confirmation, believed_until, now);
+                is_believed.then_some((season, value))
+            }
+            _ => None,
+        }
+    }
+
     /// Asks a shard about a student. First looks whether it may be believed, unless a process has
     /// lately.
     ///

@@ -53,6 +53,9 @@ impl Engine {
         let process = self.process();
         process.cache.close();
         process.journal.close();
+        if let Some(sessions) = &process.sessions {
+            sessions.close();
+        }
         for database in [&process.database, &process.background, &process.look, &process.drain] {
             database.close();
         }

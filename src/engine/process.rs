@@ -1,7 +1,7 @@
 //! What belongs to one process: nothing of it survives a fork.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -20,9 +20,14 @@ use crate::servers::mariadb::connect::DatabaseServer;
 use crate::servers::pool::Pool;
 use crate::servers::redis::RedisServer;
 
+/// How long a call waits for Frappe's cache. If it is silent, Frappe must answer the call.
+const SESSION_PATIENCE: Duration = Duration::from_millis(150);
+
 /// What belongs to one process.
 pub struct Process {
     pub(crate) cache: Cache,
+    /// Frappe's cache, for calls that must not wait for it.
+    pub(crate) sessions: Option<Pool<RedisServer>>,
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
     pub(crate) background: Pool<DatabaseServer>,
@@ -51,8 +56,11 @@ impl Process {
         let kept = |server: &DatabaseServer| {
             Pool::new(Server::Database, server.kept(settings.connection_idle_seconds))
         };
+        let sessions = settings.frappe_cache.as_ref();
         Process {
             cache: Cache::new(settings),
+            sessions: sessions
+                .map(|server| Pool::new(Server::Cache, server.within(SESSION_PATIENCE))),
             journal: Pool::new(Server::Journal, settings.journal.clone()),
             database: kept(&settings.database),
             background: kept(&settings.background),

@@ -18,7 +18,7 @@ pub struct Settings {
     pub keys: Keys,
     /// The cache's servers.
     pub cache: Servers,
-    /// Frappe's own cache, where memora's older versions left keys.
+    /// Frappe's own cache, where its sessions are, and memora's older versions left keys.
     pub frappe_cache: Option<RedisServer>,
     /// The journal's Redis.
     pub journal: RedisServer,

@@ -86,6 +86,11 @@ impl DueAnswer {
 }
 
 impl DueQuery {
+    /// All subjects and topics.
+    pub fn of_all(limit: u32) -> DueQuery {
+        DueQuery { limit, subject: None, topic: None }
+    }
+
     /// Checks the query.
     ///
     /// # Errors
@@ -370,7 +375,7 @@ impl Engine {
         season: &str,
         limit: u32,
     ) -> Result<(Vec<Review>, Source)> {
-        let query = DueQuery { limit, subject: None, topic: None };
+        let query = DueQuery::of_all(limit);
         check_player(player)?;
         check_season(season)?;
         query.check()?;

@@ -8,6 +8,7 @@ pub mod forecast;
 pub mod known_state;
 pub mod safe_mode;
 mod sent_again;
+pub mod session;
 pub mod set_states;
 pub mod show_in_cache;
 pub mod submission_status;

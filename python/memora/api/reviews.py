@@ -88,7 +88,7 @@ def get_review_session(
         ReviewsUnavailable: neither the cache nor MariaDB can be read.
     """
     player = as_player(frappe.session.user)
-    due = due_cards(engine(), load_cards, player, *as_wanted(subject, topic_id, limit))
+    due = due_cards(engine(), load_cards, player, as_wanted(subject, topic_id, limit))
     if due["season"] is not None:
         return due
     return {**due, "message": nothing_to_review()}
@@ -159,18 +159,18 @@ def submit_review_session(
     player = as_player(frappe.session.user)
     request = getattr(frappe.local, "request", None)
     header = frappe.get_request_header("Idempotency-Key") if request else None
-    answers = as_answers(player, header, session_data, responses, submission_id)
-    submitted = _submit(answers, request)
+    answers = as_answers(header, session_data, responses, submission_id)
+    submitted = _submit(player, answers, request)
     follow_up(submitted, player)
     return as_submission(submitted)
 
 
-def _submit(answers: Answers, request: Any) -> SubmitAnswer:
+def _submit(player: str, answers: Answers, request: Any) -> SubmitAnswer:
     """Ask the engine to take answers, unless the door has asked it already for this request."""
     taken = request.environ.get(Taken.ENVIRON) if request else None
     if taken is None:
-        return Taken(engine(), answers).result()
-    if taken.answers != answers:
+        return Taken(engine(), player, answers).result()
+    if (taken.player, taken.answers) != (player, answers):
         # A session never changes its user, so this is a defect.
         raise OutcomeUnknown("the door took other answers for this request")
     result: SubmitAnswer = taken.result()

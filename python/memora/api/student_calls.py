@@ -53,14 +53,12 @@ def as_wanted(
 class Answers:
     """A submission, as the engine takes it."""
 
-    player: str
     session_data: str | None
     responses: str | None
     submission_id: str | None
 
 
 def as_answers(
-    player: str,
     header: str | None,
     session_data: object = None,
     responses: object = None,
@@ -68,7 +66,7 @@ def as_answers(
 ) -> Answers:
     """The submission of these arguments, and of the header Idempotency-Key."""
     data, listed = as_json("session_data", session_data), as_json("responses", responses)
-    return Answers(player, data, listed, as_submission_id(submission_id, header))
+    return Answers(data, listed, as_submission_id(submission_id, header))
 
 
 class Taken:
@@ -81,13 +79,14 @@ class Taken:
     # The key of a WSGI environment. No client can set it: headers are keys that begin with HTTP_.
     ENVIRON: Final = "memora.taken"
 
-    def __init__(self, engine: Engine, answers: Answers) -> None:
+    def __init__(self, engine: Engine, player: str, answers: Answers) -> None:
+        self.player: Final = player
         self.answers: Final = answers
         self._submitted: SubmitAnswer | None = None
         self._error: MemoraError | None = None
         try:
             self._submitted = engine.submit(
-                answers.player, answers.session_data, answers.responses, answers.submission_id
+                player, answers.session_data, answers.responses, answers.submission_id
             )
         except MemoraError as error:
             self._error = error

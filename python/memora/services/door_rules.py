@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -257,6 +258,7 @@ def seconds_since(moment: Any, now: datetime) -> float | None:
     return (now - moment) / timedelta(seconds=1)
 
 
+@lru_cache(maxsize=64)
 def as_seconds(expiry: Any) -> int:
     """Seconds of a session_expiry (frappe.sessions.get_expiry_in_seconds).
 
@@ -329,17 +331,16 @@ def cookies_of_answer(
     if version.tells_cookies_once:
         told["user_lang"] = user.language or site["language"]
         told = {key: value for key, value in told.items() if not _has(call, key, value)}
-    values = [
-        dump_cookie(
-            "sid",
-            quote(call.session_id),
-            max_age=site["expiry"],
-            secure=secure,
-            httponly=True,
-            samesite="Lax",
-        )
-    ]
+    end = _end_of_session_cookie(site["expiry"], secure, int(time.time()))
+    values = [f"sid={call.session_id}{end}"]
     return values + [_cookie(key, value, secure) for key, value in told.items()]
+
+
+@lru_cache(maxsize=64)
+def _end_of_session_cookie(expiry: int, secure: bool, _second: int) -> str:
+    """What follows the session's id, which needs no quotes. It has the time of its end."""
+    cookie = dump_cookie("sid", "", max_age=expiry, secure=secure, httponly=True, samesite="Lax")
+    return cookie.removeprefix("sid=")
 
 
 @lru_cache(maxsize=4096)

@@ -14,25 +14,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import frappe
 import redis
 from frappe.sessions import get_expiry_in_seconds
 from frappe.utils import cint, now_datetime
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from memora._engine import Engine
+from memora._engine import Engine, MemoraError
 from memora.services.door_frappe import followed_version
 from memora.services.door_rules import COMMANDS, SiteUnknown, ToFrappe, Version
 from memora.services.engine import engine
 from memora.services.leeches import has_hook
 from memora.services.question_cards import loader_without_request
 
+if TYPE_CHECKING:
+    from memora._engine import DueAnswer
+
 KNOWN_SECONDS: Final = 1.0
-# The door must not wait for a redis_cache that hangs.
-REDIS_SECONDS: Final = 0.15
 # Frappe's own (frappe.app.init_request).
 LARGEST_FILE: Final = 25 * 1024 * 1024
 SILENT_REDIS: Final = "redis_cache does not answer"
@@ -41,18 +40,13 @@ RECORDER_OFF: Final = (None, False)
 # The files of a configuration, as they are.
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
-# One for each redis_cache, by what its pool was made from: `frappe.cache` is one for all sites.
-_clients: Final[dict[int, tuple[Any, redis.Redis[Any]]]] = {}
-
 
 @dataclass(frozen=True)
 class Site:
     """What holds for a site until `until` (time.monotonic), or until its files change."""
 
-    prefix: str
     version: Version
     engine: Engine
-    secret_redis: redis.Redis[Any]
     # The hook srs_question_loader; refusal: it needs Frappe.
     loader: Callable[..., Any] | None
     loader_needs_request: bool
@@ -80,11 +74,15 @@ class Site:
 
 @dataclass(frozen=True)
 class Seen:
-    """What Redis has of a session: its record, Frappe 15's last update of it, and its user."""
+    """What Redis has of a session: its record, Frappe 15's last update of it, and its user.
+
+    `due`: the questions that are due for this user, if they were read.
+    """
 
     record: Any
     last_update: Any
     user_document: Mapping[str, Any] | None
+    due: DueAnswer | None
 
 
 def note_site(started: float) -> Site:
@@ -100,11 +98,12 @@ def note_site(started: float) -> Site:
     version = followed_version(conf)
     if version is None:
         raise ToFrappe("a Frappe that the door was not compared with: see docs/door.md")
-    secret_redis = _client()
-    # Before Frappe's hooks are looked at: a later change is a change.
+    check_cache(conf.redis_cache)
+    # Before Frappe's hooks are looked at: a later change is a change. Nobody's session: the rest is
+    # of no use.
     try:
-        hooks_length: Any = secret_redis.execute_command("STRLEN", f"{conf.db_name}|app_hooks")
-    except redis.RedisError as error:
+        hooks_length = engine().frappe_session("", "")["hooks_length"]
+    except MemoraError as error:
         raise ToFrappe(SILENT_REDIS) from error
     check_site(conf, version)
     files = (
@@ -115,10 +114,8 @@ def note_site(started: float) -> Site:
     loader, loader_needs_request = loader_without_request()
     utc = datetime.now(timezone.utc).replace(tzinfo=None)
     return Site(
-        prefix=conf.db_name,
         version=version,
         engine=engine(),
-        secret_redis=secret_redis,
         loader=loader,
         loader_needs_request=loader_needs_request,
         has_leech_hook=has_hook(),
@@ -132,6 +129,23 @@ def note_site(started: float) -> Site:
         stamp=stamp,
         until=started + KNOWN_SECONDS,
     )
+
+
+def check_cache(secret_url: str) -> None:
+    """Check that the engine reads sessions from the redis_cache that Frappe uses.
+
+    Frappe uses one for all sites: what the first site of the process names.
+
+    Raises:
+        ToFrappe: it does not.
+    """
+    pool = frappe.cache.connection_pool
+    if type(pool) is not redis.ConnectionPool:
+        raise ToFrappe("redis_cache behind Sentinel")
+    named = redis.ConnectionPool.from_url(secret_url)
+    same_kind = named.connection_class is pool.connection_class
+    if not (same_kind and named.connection_kwargs.items() <= pool.connection_kwargs.items()):
+        raise ToFrappe("a redis_cache of the site's own, which Frappe does not use")
 
 
 def check_site(conf: Any, version: Version) -> None:
@@ -179,30 +193,6 @@ def _language(conf: Any) -> str:
     return frappe.get_system_settings("language") or conf.lang or "en"
 
 
-def _client() -> redis.Redis[Any]:
-    """A client of redis_cache like Frappe's, which does not wait long.
-
-    Raises:
-        ToFrappe: it is not one server by its address.
-    """
-    pool = frappe.cache.connection_pool
-    if type(pool) is not redis.ConnectionPool:
-        raise ToFrappe("redis_cache behind Sentinel")
-    known = _clients.get(id(pool))
-    if known is None or known[0] is not pool:
-        secret_arguments = pool.connection_kwargs | {
-            "socket_timeout": REDIS_SECONDS,
-            "socket_connect_timeout": REDIS_SECONDS,
-            # redis-py of Frappe 16 tries again for seconds.
-            "retry": Retry(NoBackoff(), 0),
-        }
-        ours: redis.ConnectionPool = redis.ConnectionPool(
-            connection_class=pool.connection_class, **secret_arguments
-        )
-        known = _clients[id(pool)] = (pool, redis.Redis(connection_pool=ours))
-    return known[1]
-
-
 def stamp_of(files: tuple[str, ...]) -> Stamp:
     """What changes with each change of the files."""
     return tuple(map(_stamp, files))
@@ -216,48 +206,36 @@ def _stamp(file: str) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-def see_session(site: Site, session_id: str, user_hint: str) -> Seen:
+def see_session(site: Site, session_id: str, user_hint: str, limit: int | None = None) -> Seen:
     """Read a session and its user, as Frappe would for a call now. One round trip, or two.
 
     Args:
         site: whose session.
         session_id: of the cookie.
         user_hint: who the session's user may be, so that one round trip is enough. It is not
-            believed.
+            believed: what was read of another user is dropped.
+        limit: how many due questions to read at the same time; None: none.
 
     Raises:
         ToFrappe: Redis does not answer, or the site has changed since it was noted.
     """
     try:
-        pickled = _ask(site, session_id, user_hint)
-        record = _loads(pickled[0])
+        found = site.engine.frappe_session(session_id, user_hint, limit)
+        record = _loads(found["record"])
         user = _user_of(record)
+        due = found["due"] if user == user_hint else None
         if user is not None and user != user_hint:
-            pickled = _ask(site, session_id, user)
-            record = _loads(pickled[0])
-    except redis.RedisError as error:
+            found = site.engine.frappe_session(session_id, user)
+            record = _loads(found["record"])
+    except MemoraError as error:
         raise SiteUnknown(SILENT_REDIS) from error
-    _record, last_update, document, redirect, recorder, hooks_length = pickled
-    if hooks_length != site.hooks_length:
+    if found["hooks_length"] != site.hooks_length:
         raise SiteUnknown("hooks that have changed")
-    if _loads(recorder) not in RECORDER_OFF:
+    if _loads(found["recorder"]) not in RECORDER_OFF:
         raise ToFrappe("Frappe's recorder is on")
-    if redirect is not None:
+    if found["redirect"] is not None:
         raise ToFrappe("a redirection after the login")
-    return Seen(record, _loads(last_update), _fields(document))
-
-
-def _ask(site: Site, session_id: str, user: str) -> list[Any]:
-    asked = site.secret_redis.pipeline(transaction=False)
-    prefix = site.prefix
-    asked.hget(f"{prefix}|session", session_id)
-    asked.hget(f"{prefix}|last_db_session_update", session_id)
-    asked.get(f"{prefix}|document_cache::User::{user}")
-    asked.hget(f"{prefix}|redirect_after_login", user)
-    asked.get(f"{prefix}|recorder-intercept")
-    asked.strlen(f"{prefix}|app_hooks")
-    found: list[Any] = asked.execute()
-    return found
+    return Seen(record, _loads(found["last_update"]), _fields(found["user"]), due)
 
 
 def _loads(pickled: bytes | None) -> Any:

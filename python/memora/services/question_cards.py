@@ -42,14 +42,23 @@ class DueCards(TypedDict):
     season: str | None
 
 
+# A limit, a subject and a topic.
+Wanted = tuple[int, "str | None", "str | None"]
 # The fields of cards by question id, for questions of a student and season.
 Load = Callable[["list[Question]", str, "str | None"], "dict[str, dict[str, Any]]"]
 
 
 def due_cards(
-    engine: Engine, load: Load, player: str, limit: int, subject: str | None, topic: str | None
+    engine: Engine, load: Load, player: str, wanted: Wanted, found: DueAnswer | None = None
 ) -> DueCards:
     """The due questions of `Engine.due`, with the fields that the site's app adds.
+
+    Args:
+        engine: of the site.
+        load: the cards.
+        player: the student.
+        wanted: limit, subject and topic.
+        found: what `Engine.due` has just returned for them, if it was asked.
 
     The hook names a function that takes a list of question ids and returns a mapping from question
     id to the card's fields; it may leave out ids that it does not know. If it has arguments called
@@ -60,7 +69,8 @@ def due_cards(
     retired: it is no longer due for the student, and other due questions take its place.
     """
     for _ in range(MOST_ROUNDS):
-        due, retired = with_cards(engine.due(player, limit, subject, topic), player, load)
+        due, retired = with_cards(found or engine.due(player, *wanted), player, load)
+        found = None
         season = due["season"]
         # Safe Mode has room for one read.
         if not season or not retired or due["is_degraded"]:
@@ -76,7 +86,7 @@ def with_cards(found: DueAnswer, player: str, load: Load) -> tuple[DueCards, set
     retired = retired_ones(cards)
     shown = [each for each in found["questions"] if each["question_id"] not in retired]
     due: DueCards = {
-        "questions": [{**cards.get(each["question_id"], {}), **with_stage(each)} for each in shown],
+        "questions": [with_stage(each, cards.get(each["question_id"])) for each in shown],
         "total_due": found["total_due"] - (len(found["questions"]) - len(shown)),
         "is_degraded": found["is_degraded"],
         "season": found["season"],
@@ -89,9 +99,13 @@ def retired_ones(cards: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return {name for name, card in cards.items() if cint(card.get(RETIRED))}
 
 
-def with_stage(question: Question) -> dict[str, Any]:
-    """A question with its `stage_id`: its id up to the first colon, or the whole id."""
-    return {**question, "stage_id": question["question_id"].partition(":")[0]}
+def with_stage(question: Question, card: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """A question with its card and its `stage_id`: its id up to the first colon, or the whole id.
+
+    What the card says of the schedule's fields does not count.
+    """
+    stage_id = question["question_id"].partition(":")[0]
+    return {**(card or {}), **question, "stage_id": stage_id}
 
 
 def _retire(engine: Engine, player: str, season: str, question_ids: set[str]) -> bool:

@@ -10,6 +10,7 @@ pub mod dump;
 mod errors;
 pub mod fill;
 pub mod forecast;
+pub mod frappe_session;
 pub mod journal;
 pub mod keys;
 pub mod latency;
@@ -152,6 +153,12 @@ impl RedisServer {
             info: self.info.clone().set_redis_settings(settings.set_db(database)),
             ..self.clone()
         }
+    }
+
+    /// The same server, for calls that wait at most so long.
+    pub fn within(&self, timeout: Duration) -> RedisServer {
+        let connect_timeout = self.connect_timeout.min(timeout);
+        RedisServer { timeout: self.timeout.min(timeout), connect_timeout, ..self.clone() }
     }
 
     /// Whether another URL names the same database of the same server.
