@@ -120,8 +120,8 @@ def test_each_right_in_the_docs_is_needed(site: Site, role: str) -> None:
 def test_each_command_is_in_the_docs(site: Site) -> None:
     """Those that only some set-ups want are in the text around the rules."""
     lists = named(site, "cache") | named(site, "journal")
-    assert sent() - lists == {"cluster", "wait", "sentinel"}
-    assert all(f"`+{command}" in DOCS.read_text() for command in ("cluster", "wait"))
+    assert sent() - lists == {"cluster", "wait", "sentinel", "strlen"}
+    assert all(f"`+{command}" in DOCS.read_text() for command in ("cluster", "wait", "strlen"))
 
 
 def test_without_config_the_status_reads_info(site: Site) -> None:
