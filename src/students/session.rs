@@ -47,8 +47,8 @@ impl Engine {
             self.cache_scripts.due(cache, student, now, limit, None)
         })?;
         let due = due?;
-        self.notice_recovery(process, Server::Cache);
-        self.notice_overdue(process);
+        // Recoveries and answers that wait too long are noticed by the call that each process gives
+        // to Frappe every second.
         self.count_call(process, Call::WarmRead, began);
         Some(DueAnswer {
             reviews: due.reviews,

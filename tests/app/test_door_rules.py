@@ -77,6 +77,11 @@ def test_a_student_s_call() -> None:
         ({"REQUEST_METHOD": "HEAD"}, "another HTTP method"),
         ({"PATH_INFO": SUBMIT}, "another HTTP method"),
         ({"SCRIPT_NAME": "/x"}, "another HTTP method"),
+        # Before anything else is looked at, and also beside JSON, which would count alone.
+        ({"QUERY_STRING": "cmd=x", "HTTP_COOKIE": None}, "other arguments"),
+        ({"QUERY_STRING": "limit=5&frappe"}, "other arguments"),
+        ({"QUERY_STRING": "limi%74=5"}, "other arguments"),
+        ({"QUERY_STRING": "limit=5;cmd=x&cmd=x"}, "other arguments"),
         ({"HTTP_AUTHORIZATION": "token a:b"}, "an Authorization header"),
         ({"HTTP_AUTHORIZATION": ""}, "an Authorization header"),
         ({"HTTP_UPGRADE": "websocket"}, "an Upgrade header"),
@@ -135,7 +140,7 @@ def test_arguments_are_read_as_frappe_reads_them() -> None:
     assert read_arguments(environ(QUERY_STRING="limit=5&limit=6&_=17")) == {"limit": "5"}
     assert read_arguments(posted(b'{"limit": 5, "_": 1}')) == {"limit": 5}
     # JSON, if there is any, is all that counts.
-    assert read_arguments(posted(b'{"limit": 5}', QUERY_STRING="subject=x&cmd=y")) == {"limit": 5}
+    assert read_arguments(posted(b'{"limit": 5}', QUERY_STRING="subject=x&_=y")) == {"limit": 5}
     form = posted(b"limit=5", "application/x-www-form-urlencoded", QUERY_STRING="limit=4&subject=x")
     assert read_arguments(form) == {"limit": "5", "subject": "x"}
 

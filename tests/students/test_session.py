@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from memora._engine import Engine, MemoraError, ServiceUnavailable
-from tests.support.servers import Redis
+from tests.support.servers import Redis, wait_until
 from tests.support.site_under_test import BELIEVING, PLAYER, SCHEDULE, SEASON, Record, Site
 
 SID: Final = "0123456789abcdef" * 3
@@ -133,3 +133,30 @@ def test_a_cache_that_hangs_is_not_waited_for(site: Site) -> None:
         # Schedules are elsewhere.
         assert engine.due(PLAYER)["source"] == "cache"
         frappe.resume()
+
+
+def test_one_server_for_both_may_hang_and_come_back(site: Site) -> None:
+    site.add(PLAYER, [Record("q")])
+    cache = site.servers.cache
+    engine = site.engine(frappe_cache_url=cache.server_url, **BELIEVING, redis_timeout_ms=150)
+    due = engine.due(PLAYER)
+    assert engine.frappe_session(SID, PLAYER, 20)["due"] == due
+    cache.pause()
+    try:
+        for _ in range(3):
+            with pytest.raises(ServiceUnavailable):
+                engine.frappe_session(SID, PLAYER, 20)
+    finally:
+        cache.resume()
+
+    def is_there() -> bool:
+        try:
+            return engine.frappe_session(SID, PLAYER, 20)["due"] == due
+        except ServiceUnavailable:
+            # The breaker is open for a while.
+            return False
+
+    wait_until(is_there, 30.0)
+    # The connections have nothing left of the calls before.
+    assert engine.frappe_session(SID, "another@school.example", 20)["due"] is None
+    assert engine.frappe_session(SID, PLAYER, 20)["due"] == due

@@ -1,5 +1,7 @@
 //! A session as Frappe keeps it in redis_cache. docs/door.md names the places in Frappe's source.
 
+use std::time::{Duration, Instant};
+
 use ::redis::{FromRedisValue, Pipeline, RedisError, RedisResult, Value};
 
 use super::RedisConnection;
@@ -44,7 +46,11 @@ pub fn question(site: &str, session_id: &str, user: &str) -> Pipeline {
     asked
 }
 
-/// Asks a [`question`], does something else, then reads the answer.
+/// The least time for an answer that is read late: it has arrived, or the server does not answer.
+const ARRIVED: Duration = Duration::from_millis(1);
+
+/// Asks a [`question`], does something else, then reads the answer, for which the server has had the
+/// time meanwhile.
 pub fn ask<T>(
     connection: &mut RedisConnection,
     question: &Pipeline,
@@ -52,12 +58,23 @@ pub fn ask<T>(
 ) -> Result<(FrappeSession, T)> {
     let server = connection.server;
     let fail = |error: RedisError| Error::from_redis(server, &error);
-    let redis = &mut connection.inner;
+    let (redis, patience) = (&mut connection.inner, connection.patience);
+    let sent = Instant::now();
     redis.send_packed_command(&question.get_packed_pipeline()).map_err(fail)?;
     let done = meanwhile();
+    let waited = sent.elapsed();
+    // Otherwise a server that hangs would be waited for twice.
+    let is_late = waited > patience / 2;
+    if is_late {
+        let left = patience.saturating_sub(waited).max(ARRIVED);
+        redis.set_read_timeout(Some(left)).map_err(fail)?;
+    }
     // All replies are read, also those after a refusal: otherwise the next call would get them.
     let replies = question.cmd_iter().map(|_| redis.recv_response());
     let replies = replies.collect::<RedisResult<_>>().map_err(fail)?;
+    if is_late {
+        redis.set_read_timeout(Some(patience)).map_err(fail)?;
+    }
     let answer = Value::Array(replies).extract_error().map_err(fail)?;
     let answer = Answer::from_redis_value(answer).map_err(|error| fail(error.into()))?;
     Ok((answer.into(), done))
