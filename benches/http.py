@@ -35,8 +35,9 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from benches import dataset, load
+from benches.http_turns import Turns, numbers_of
 from benches.load import Measured
-from benches.report import Report, add_run_options, number, percentile, progress, repeat, table
+from benches.report import Report, add_run_options, percentile, progress, repeat, table
 from benches.workplace import Workplace, open_workplace, show_persistence
 from tests import frappe_standin
 from tests.support.servers import ServerError, dies_with_parent, free_port
@@ -210,46 +211,34 @@ def measure_here(site: Site, call: Call, clients: int, seconds: float) -> Measur
 def measure_all(
     report: Report, site: Site, options: argparse.Namespace, door: Site | None = None
 ) -> None:
-    """Each call with each number of clients, what does nothing first; also through the door."""
+    """Each call with each number of clients, what does nothing first; also through the door.
+
+    The calls take turns (`benches/http_turns.py`).
+    """
     reads = [each for each in CALLS if each.name in READS]
     if not door:
         reads = [each for each in reads if each.name != FALLS_THROUGH]
     # Drains continue after submissions, so they are last.
     submissions = [] if site.is_read_only else [each for each in CALLS if each.name not in READS]
-    turns = [
-        (each, clients)
-        for calls in (reads, submissions)
-        for clients in options.clients
-        for each in calls
-    ]
+    groups = [(calls, clients) for calls in (reads, submissions) for clients in options.clients]
     lines, failed = [], 0
-    nothing: dict[int, float] = {}
-    for each, clients in progress(turns, "calls"):
-        found = measure(site, each, clients, options.seconds)
-        nothing.setdefault(clients, found.p50)
-        numbers = {
-            "calls a second": found.rate,
-            "p50": found.p50,
-            "p99": found.p99,
-            "ratio": found.p50 / nothing[clients],
-        }
-        name = f"{each.name}, clients: {clients}"
-        report.numbers[name] = numbers
-        over = "" if each.name == NOTHING else number(found.p50 - nothing[clients])
-        cells = [number(found.rate), number(found.p50), number(found.p99), over]
-        failures = found.failed
-        if door:
-            through = measure(door, each, clients, options.seconds)
-            failures += through.failed
-            numbers |= {"door: calls a second": through.rate, "door: p50": through.p50}
-            numbers["door: p99"] = through.p99
-            numbers["door: p50 of nothing"] = through.p50 / nothing[clients]
-            numbers["door: times the calls"] = through.rate / found.rate
-            numbers["door: p50 of Frappe's"] = through.p50 / found.p50
-            cells += [number(through.rate), number(through.p50), number(through.p99)]
-            cells.append(f"{through.rate / found.rate:.2f}x")
-        failed += failures
-        lines.append([each.name, str(clients), *cells, str(failures)])
+    nothing: dict[int, list[Measured]] = {}
+    for calls, clients in progress(groups, "numbers of clients"):
+        measured = {each.name: Turns([], []) for each in calls}
+        for _ in range(options.turns):
+            for each in calls:
+                turns = measured[each.name]
+                turns.found.append(measure(site, each, clients, options.seconds / options.turns))
+                if door:
+                    through = measure(door, each, clients, options.seconds / options.turns)
+                    turns.through.append(through)
+        for name, turns in measured.items():
+            found = nothing.setdefault(clients, turns.found)
+            numbers, cells = numbers_of(turns, found)
+            report.numbers[f"{name}, clients: {clients}"] = numbers
+            failures = sum(each.failed for each in turns.found + turns.through)
+            failed += failures
+            lines.append([name, str(clients), *cells, str(failures)])
     headings = ["call", "clients", "calls a second", "p50 ms", "p99", "p50 over nothing"]
     if door:
         headings += ["door: calls a second", "door: p50 ms", "door: p99", "times the calls"]
@@ -413,7 +402,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 50], help="at once")
-    parser.add_argument("--seconds", type=float, default=10, help="of each call")
+    parser.add_argument("--seconds", type=float, default=10, help="of each call, in all")
+    parser.add_argument("--turns", type=int, default=5, help="in which they are measured")
     parser.add_argument("--students", type=int, default=200, help=f"each has {QUESTIONS} records")
     parser.add_argument("--bench", metavar="URL", help="a real bench instead of the stand-in")
     parser.add_argument("--door", metavar="URL", help="the same site, behind memora's door")
