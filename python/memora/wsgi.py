@@ -39,6 +39,7 @@ from memora.services.door_rules import (
     NO_TRACE,
     STUDENT_CALLS,
     Call,
+    SessionOfFrappe,
     SiteUnknown,
     ToFrappe,
     as_call,
@@ -62,6 +63,10 @@ if TYPE_CHECKING:
 SiteKey = tuple[str | None, str | None, str]
 # A client can name a site in many ways.
 MOST_KEYS: Final = 256
+# How long, and of how many sessions, it is remembered that their calls are Frappe's: otherwise each
+# would first take the time of reading the session here.
+FRAPPES_SECONDS: Final = 10.0
+MOST_FRAPPES: Final = 4096
 NOT_ASKED: Final = "once a second, Frappe is asked what holds for the site"
 FAULT: Final = "an error of the door: see logs/memora.log"
 
@@ -87,6 +92,8 @@ class Door:
         self._sites: Final[dict[SiteKey, Site | str]] = {}
         self._noted_at: Final[dict[SiteKey, float]] = {}
         self._counts: Final[dict[SiteKey, Counts]] = {}
+        # Sessions whose calls are Frappe's: until when (time.monotonic), and why.
+        self._frappes: Final[dict[str, tuple[float, str]]] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request, or let Frappe answer it."""
@@ -121,6 +128,9 @@ class Door:
             raise ToFrappe(NOT_ASKED)
         if site.allows_other_origins and "HTTP_ORIGIN" in environ:
             raise ToFrappe("a call from another origin")
+        until, reason = self._frappes.get(call.session_id, (0.0, ""))
+        if time.monotonic() < until:
+            raise ToFrappe(reason)
         body = read_body(environ, site.most_bytes)
         arguments = read_arguments(environ, body, call, loads)
         ask = _prepared(site, call, arguments, environ)
@@ -130,10 +140,16 @@ class Door:
         except SiteUnknown:
             self._sites.pop(key, None)
             raise
-        player, data = check_session(
-            seen.record, seen.last_update, site.now(), site.expiry, site.version
-        )
-        user = check_user(seen.user_document, player)
+        try:
+            player, data = check_session(
+                seen.record, seen.last_update, site.now(), site.expiry, site.version
+            )
+            user = check_user(seen.user_document, player)
+        except SessionOfFrappe as why:
+            if len(self._frappes) >= MOST_FRAPPES:
+                self._frappes.clear()
+            self._frappes[call.session_id] = (time.monotonic() + FRAPPES_SECONDS, why.reason)
+            raise
         check_csrf_token(environ, data, call.http_method)
         try:
             body = _body(ask.answer(player, seen.due))

@@ -107,6 +107,29 @@ def web(site: Site, app: Callable[..., None], tmp_path: Path) -> Iterator[Web]:
         yield Web(config)
 
 
+def test_a_session_that_is_frappe_s_is_not_read_for_each_call(web: Web) -> None:
+    web.open_door()
+
+    def ask_with_an_end() -> None:
+        web.keep(session_end="2099-01-01T00:00:00+00:00")
+        assert web.ask()[2] is False
+        assert "a session with a fixed end" in web.reasons()
+        web.keep()
+
+    with patch("memora.wsgi.FRAPPES_SECONDS", 0.0):
+        ask_with_an_end()
+        assert web.ask()[2]
+    ask_with_an_end()
+    for _ in range(3):
+        assert web.ask()[2] is False
+    # It is no other session's matter.
+    other = "f" * 48
+    for name in ("session", "last_db_session_update"):
+        value = web.redis.hget(f"{web.config['db_name']}|{name}", SID)
+        web.redis.hset(f"{web.config['db_name']}|{name}", other, value)
+    assert web.ask(Cookie=f"sid={other}")[2]
+
+
 def test_a_live_session_is_answered_as_frappe_answers_it(web: Web) -> None:
     by_frappe = web.ask()
     by_door = web.ask()

@@ -66,6 +66,10 @@ class ToFrappe(Exception):
         self.reason: Final = reason
 
 
+class SessionOfFrappe(ToFrappe):
+    """So are the next calls of this session."""
+
+
 class SiteUnknown(ToFrappe):
     """What the process knows of the site no longer holds."""
 
@@ -229,6 +233,7 @@ def check_session(
         version: of Frappe.
 
     Raises:
+        SessionOfFrappe: it has a fixed end.
         ToFrappe: there is none, or Frappe would end it, extend it or read it from the database.
     """
     if not isinstance(record, dict) or not isinstance(data := record.get("data"), dict):
@@ -237,7 +242,7 @@ def check_session(
     if not isinstance(user, str) or user in ("", "Guest"):
         raise ToFrappe("a session of nobody")
     if data.get("session_end"):
-        raise ToFrappe("a session with a fixed end")
+        raise SessionOfFrappe("a session with a fixed end")
     age = seconds_since(data.get("last_updated"), now)
     expiry = data.get("session_expiry")
     if age is None or age > (as_seconds(expiry) if expiry else default_expiry):
@@ -284,14 +289,15 @@ def check_user(document: Mapping[str, Any] | None, user: str) -> User:
         user: the session's.
 
     Raises:
-        ToFrappe: it is not cached, disabled, or may log in from some addresses only.
+        SessionOfFrappe: it may log in from some addresses only.
+        ToFrappe: it is not cached, or disabled.
     """
     if document is None or document.get("name") != user:
         raise ToFrappe("a user whom Frappe has not cached")
     if document.get("enabled") != 1:
         raise ToFrappe("a user who is disabled")
     if document.get("restrict_ip"):
-        raise ToFrappe("a user with restricted addresses")
+        raise SessionOfFrappe("a user with restricted addresses")
     names = (document.get("first_name"), document.get("last_name"))
     return User(
         document.get("user_type"),
