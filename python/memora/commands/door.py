@@ -28,8 +28,9 @@ def door(terminal: Terminal) -> object:
     else:
         asked = counts["answered"] + sum(counts["to_frappe"].values())
         terminal.say(
-            f"Since {site_time(counts['since'])}, the door has answered "
-            f"{counts['answered']:,} of {asked:,} calls. Frappe answered:"
+            f"Since {site_time(int(counts['since']))}, the door has answered "
+            f"{counts['answered']:,} of {asked:,} calls."
+            + (" Frappe answered:" if counts["to_frappe"] else "")
         )
         for reason, count in counts["to_frappe"].items():
             terminal.say(f"{count:>12,}  {reason}")
