@@ -188,11 +188,23 @@ def test_what_is_due_is_read_with_the_session(web: Web, site: Site) -> None:
 def test_a_redis_cache_that_frappe_does_not_use_has_no_sessions(web: Web) -> None:
     frappe.make_present(web.config, PLAYER)
     url = web.config["redis_cache"]
-    door_site.check_cache(url)
+
+    def check(named: str, **more: object) -> None:
+        door_site.check_cache(frappe._dict(redis_cache=named, **more))
+
+    for same in (url, f"{url}/0", f"{url}?db=0", f"{url}?socket_timeout=3"):
+        check(same)
     others = (f"{url}/7", f"{url}?db=7", "redis://127.0.0.1:1", "rediss" + url[5:], "unix:///x")
-    for other in others:
-        with pytest.raises(ToFrappe, match="redis_cache"):
-            door_site.check_cache(other)
+    for other in (*others, "redis://"):
+        with pytest.raises(ToFrappe, match="which Frappe does not use"):
+            check(other)
+    with pytest.raises(ToFrappe, match="Sentinel"):
+        check(url, redis_cache_sentinel_enabled=1)
+    # The first site of the process named a database, and this one does not.
+    frappe.local.conf.redis_cache = f"{url}/7"
+    check(f"{url}/7")
+    with pytest.raises(ToFrappe, match="which Frappe does not use"):
+        check(url)
 
 
 def test_what_is_switched_on_shuts_the_door(web: Web) -> None:

@@ -27,6 +27,7 @@ from memora.services.door_rules import COMMANDS, SiteUnknown, ToFrappe, Version
 from memora.services.engine import engine
 from memora.services.leeches import has_hook
 from memora.services.question_cards import loader_without_request
+from memora.site_engine import cache_sentinel
 
 if TYPE_CHECKING:
     from memora._engine import DueAnswer
@@ -36,6 +37,8 @@ KNOWN_SECONDS: Final = 1.0
 LARGEST_FILE: Final = 25 * 1024 * 1024
 SILENT_REDIS: Final = "redis_cache does not answer"
 RECORDER_OFF: Final = (None, False)
+# Where redis-py connects if a URL does not say it.
+DEFAULT_PLACE: Final = {"host": "localhost", "port": 6379, "path": "", "db": 0}
 
 # The files of a configuration, as they are.
 Stamp = tuple[tuple[int, int, int] | None, ...]
@@ -98,7 +101,7 @@ def note_site(started: float) -> Site:
     version = followed_version(conf)
     if version is None:
         raise ToFrappe("a Frappe that the door was not compared with: see docs/door.md")
-    check_cache(conf.redis_cache)
+    check_cache(conf)
     # Before Frappe's hooks are looked at: a later change is a change. Nobody's session: the rest is
     # of no use.
     try:
@@ -131,21 +134,28 @@ def note_site(started: float) -> Site:
     )
 
 
-def check_cache(secret_url: str) -> None:
+def check_cache(conf: Any) -> None:
     """Check that the engine reads sessions from the redis_cache that Frappe uses.
 
     Frappe uses one for all sites: what the first site of the process names.
+
+    Args:
+        conf: of the present site.
 
     Raises:
         ToFrappe: it does not.
     """
     pool = frappe.cache.connection_pool
-    if type(pool) is not redis.ConnectionPool:
+    if type(pool) is not redis.ConnectionPool or cache_sentinel(conf):
         raise ToFrappe("redis_cache behind Sentinel")
-    named = redis.ConnectionPool.from_url(secret_url)
-    same_kind = named.connection_class is pool.connection_class
-    if not (same_kind and named.connection_kwargs.items() <= pool.connection_kwargs.items()):
+    if _place(redis.ConnectionPool.from_url(conf.redis_cache)) != _place(pool):
         raise ToFrappe("a redis_cache of the site's own, which Frappe does not use")
+
+
+def _place(pool: redis.ConnectionPool) -> tuple[object, ...]:
+    """Where a pool's connections lead: the kind, the server and the number of its database."""
+    secret_options = DEFAULT_PLACE | pool.connection_kwargs
+    return pool.connection_class, *(secret_options[name] for name in DEFAULT_PLACE)
 
 
 def check_site(conf: Any, version: Version) -> None:
