@@ -1,7 +1,8 @@
 """What `make bench-http` has measured in turns.
 
-A machine is not equally fast all the time. So what is compared was measured within seconds, and
-ratios are medians of those of each turn.
+A machine is not equally fast all the time. So Frappe and the door were measured within seconds, and
+ratios are medians of those of each turn. What does nothing is measured with the reads, so a
+submission's turns are minutes after those of it.
 """
 
 from __future__ import annotations
