@@ -703,7 +703,9 @@ class Engine:
                 if one answer of the cache is enough.
 
         Raises:
-            ServiceUnavailable: it does not answer within 0.15 seconds.
+            ServiceUnavailable: it does not answer soon: within some 0.2 seconds, or with a limit
+                perhaps `redis_timeout_ms`.
+            MemoraError: it refuses to, because a key is of another type, or its user has no right.
         """
 
     def submit(

@@ -232,9 +232,9 @@ def _key(environ: WSGIEnvironment) -> SiteKey:
 class Ask:
     """What a call asks, before it is known who asks it.
 
-    `answer` asks the engine for a player, and returns what Frappe's method of this name would. It
-    gets the questions that are due for them, if they were read with the session: so many, if there
-    is a limit.
+    `answer` takes the player, and what is due for them if that was read with the session. It asks
+    the engine for the rest, and returns what Frappe's method would. `limit`: the most due questions
+    to read with the session; None: none.
     """
 
     answer: Callable[[str, DueAnswer | None], Mapping[str, Any]]

@@ -11,13 +11,14 @@ use crate::rules::names::check_player;
 use crate::servers::redis::frappe_session::{FrappeSession, ask, question};
 
 impl Engine {
-    /// What Frappe's cache has of a session, and of the user who may be its. With a limit, also the
-    /// due questions of that user, read meanwhile, if their schedule is warm. They are for the
-    /// session's user only: the caller must drop them if it is somebody else.
+    /// What Frappe's cache has of a session, and of a user who may be the session's. With a limit,
+    /// also the due questions of that user, read meanwhile, if their schedule is warm. The caller
+    /// must drop what was read of a user who is not the session's.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if Frappe's cache does not answer soon, [`Error::Refused`] if a key is
-    /// of another type.
+    /// [`Error::Unavailable`] if Frappe's cache does not answer soon, [`Error::Exhausted`] if all
+    /// connections are in use, [`Error::Refused`] if a key is of another type, or Redis gives its
+    /// user no right to it.
     pub fn frappe_session(
         &self,
         session_id: &str,

@@ -167,6 +167,25 @@ def test_a_session_s_user_is_the_one_of_its_record(web: Web, site: Site) -> None
     assert [each["question_id"] for each in answer["message"]["questions"]] == ["q", "r"]
 
 
+class Noticed:
+    """Something whose unpickling is noticed."""
+
+    count = 0
+
+    def __setstate__(self, _state: object) -> None:
+        Noticed.count += 1
+
+
+def test_without_a_session_nothing_of_the_named_user_is_looked_at(web: Web) -> None:
+    web.open_door()
+    kept = Noticed()
+    kept.name = PLAYER  # type: ignore[attr-defined]
+    web.redis.set(f"{web.config['db_name']}|document_cache::User::{PLAYER}", pickle.dumps(kept))
+    for sid, count in (("f" * 48, 0), (SID, 1)):
+        assert not web.ask(Cookie=f"sid={sid}; user_id={quote(PLAYER)}")[2]
+        assert Noticed.count == count
+
+
 def test_what_is_due_is_read_with_the_session(web: Web, site: Site) -> None:
     web.open_door()
     named = {"Cookie": f"sid={SID}; user_id={quote(PLAYER)}"}

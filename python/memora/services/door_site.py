@@ -224,7 +224,7 @@ def see_session(site: Site, session_id: str, user_hint: str, limit: int | None =
         session_id: of the cookie.
         user_hint: who the session's user may be, so that one round trip is enough. It is not
             believed: what was read of another user is dropped.
-        limit: how many due questions to read at the same time; None: none.
+        limit: the most due questions to read at the same time; None: none.
 
     Raises:
         ToFrappe: Redis does not answer, or the site has changed since it was noted.
@@ -245,7 +245,9 @@ def see_session(site: Site, session_id: str, user_hint: str, limit: int | None =
         raise ToFrappe("Frappe's recorder is on")
     if found["redirect"] is not None:
         raise ToFrappe("a redirection after the login")
-    return Seen(record, _loads(found["last_update"]), _fields(found["user"]), due)
+    # Without a session, nobody's document is looked at, whomever the cookie names.
+    document = None if user is None else _fields(found["user"])
+    return Seen(record, _loads(found["last_update"]), document, due)
 
 
 def _loads(pickled: bytes | None) -> Any:

@@ -30,7 +30,7 @@ pub struct FrappeSession {
     pub hooks_length: u64,
 }
 
-/// What to ask of a session and of a user.
+/// What to ask of a session and of a user, who need not be the session's.
 ///
 /// # Arguments
 /// `site`: its database name, with which Frappe begins its keys.
@@ -46,11 +46,13 @@ pub fn question(site: &str, session_id: &str, user: &str) -> Pipeline {
     asked
 }
 
-/// The least time for an answer that is read late: it has arrived, or the server does not answer.
+/// The least wait for an answer that is read late: it has arrived by then, or the server hangs.
 const ARRIVED: Duration = Duration::from_millis(1);
 
-/// Asks a [`question`], does something else, then reads the answer, for which the server has had the
-/// time meanwhile.
+/// Asks a [`question`], does something else while the server works on it, then reads the answer.
+///
+/// # Errors
+/// As [`RedisConnection::pipeline`].
 pub fn ask<T>(
     connection: &mut RedisConnection,
     question: &Pipeline,
