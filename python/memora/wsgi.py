@@ -25,6 +25,7 @@ from memora._engine import MemoraError
 from memora.api.arguments import as_days, as_required_text
 from memora.api.student_calls import (
     Answers,
+    DueRead,
     PersistenceStatus,
     Submission,
     Taken,
@@ -52,7 +53,7 @@ from memora.services.door_rules import (
 )
 from memora.services.door_site import KNOWN_SECONDS, Site, note_site, see_session
 from memora.services.leeches import has_news
-from memora.services.question_cards import cards_of, due_cards, retired_ones
+from memora.services.question_cards import DueCards, cards_of, due_cards, retired_ones
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -269,10 +270,14 @@ def _asked(site: Site, call: Call, arguments: Mapping[str, Any], environ: WSGIEn
     if call.name == "get_review_session":
         wanted, load = as_wanted(**arguments), _loader(site)
         limit, subject, topic = wanted
-        return Ask(
-            lambda player, due: _in_season(due_cards(engine, load, player, wanted, due)),
-            limit if subject is None and topic is None else None,
-        )
+
+        def read(player: str, due: DueAnswer | None) -> DueCards:
+            """What is due. It is read once, whether the door or Frappe finishes the call."""
+            found = due or engine.due(player, *wanted)
+            environ[DueRead.ENVIRON] = DueRead(player, wanted, found)
+            return _in_season(due_cards(engine, load, player, wanted, found))
+
+        return Ask(read, limit if subject is None and topic is None else None)
     if call.name == "get_forecast":
         days = as_days(arguments.get("days", 30))
         return Ask(lambda player, _due: _in_season(engine.forecast(player, days)))

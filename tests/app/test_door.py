@@ -398,6 +398,28 @@ def test_a_loader_that_retires_or_fails_is_frappe_s(web: Web, card: Any) -> None
     assert web.reasons() & {"retired questions", "the srs_question_loader failed"}
 
 
+@pytest.mark.parametrize("card", [{"retired": 1}, "nonsense"])
+def test_a_read_in_safe_mode_is_made_once_whoever_finishes_it(web: Web, card: Any) -> None:
+    """Safe Mode has room for one read of a student."""
+    cards: dict[str, Any] = {}
+
+    def load(question_ids: list[str]) -> dict[str, Any]:
+        return {name: cards[name] for name in question_ids if name in cards}
+
+    load.needs_no_request = True  # type: ignore[attr-defined]
+    frappe.recorded.hooks["srs_question_loader"] = [f"{__name__}.loader"]
+    with Redis("cache") as other, patch.dict(globals(), {"loader": load}):
+        web.config["srs_cache_url"] = other.url
+        web.open_door()
+        other.kill()
+        cards["q"] = card
+        status, answer, is_door = web.ask()
+    assert (status, is_door) == (200, False)
+    assert answer["message"]["is_degraded"]
+    asked = [each["question_id"] for each in answer["message"]["questions"]]
+    assert asked == (["r"] if card == {"retired": 1} else ["q", "r"])
+
+
 def test_a_redis_that_hangs_or_is_gone_holds_nobody_up(web: Web, site: Site) -> None:
     with Redis("cache") as other:
         web.config["srs_cache_url"] = site.servers.cache.url

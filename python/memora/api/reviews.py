@@ -22,6 +22,7 @@ from memora.api.arguments import (
 )
 from memora.api.student_calls import (
     Answers,
+    DueRead,
     Forecast,
     PersistenceStatus,
     Submission,
@@ -37,7 +38,8 @@ from memora.services.question_cards import DueCards, due_cards, load_cards, with
 from memora.services.srs_persistence import follow_up
 
 if TYPE_CHECKING:
-    from memora._engine import SubmitAnswer, SuspendedQuestion
+    from memora._engine import DueAnswer, SubmitAnswer, SuspendedQuestion
+    from memora.services.question_cards import Wanted
 
 
 class NoForecast(Forecast):
@@ -87,11 +89,25 @@ def get_review_session(
         frappe.TooManyRequestsError: Safe Mode has no room; `retry_after` is in seconds.
         ReviewsUnavailable: neither the cache nor MariaDB can be read.
     """
-    player = as_player(frappe.session.user)
-    due = due_cards(engine(), load_cards, player, as_wanted(subject, topic_id, limit))
+    player, wanted = as_player(frappe.session.user), as_wanted(subject, topic_id, limit)
+    due = due_cards(engine(), load_cards, player, wanted, _due_read(player, wanted))
     if due["season"] is not None:
         return due
     return {**due, "message": nothing_to_review()}
+
+
+def _due_read(player: str, wanted: Wanted) -> DueAnswer | None:
+    """What the door has read for these arguments, if this request came through it."""
+    read: DueRead | None = _of_door(DueRead.ENVIRON)
+    if read is None or (read.player, read.wanted) != (player, wanted):
+        return None
+    return read.answer
+
+
+def _of_door(name: str) -> Any:
+    """What the door hands over with this request under a name; None without it."""
+    environ = getattr(getattr(frappe.local, "request", None), "environ", None)
+    return environ.get(name) if environ else None
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -160,21 +176,20 @@ def submit_review_session(
     request = getattr(frappe.local, "request", None)
     header = frappe.get_request_header("Idempotency-Key") if request else None
     answers = as_answers(header, session_data, responses, submission_id)
-    submitted = _submit(player, answers, request)
+    submitted = _submit(player, answers)
     follow_up(submitted, player)
     return as_submission(submitted)
 
 
-def _submit(player: str, answers: Answers, request: Any) -> SubmitAnswer:
+def _submit(player: str, answers: Answers) -> SubmitAnswer:
     """Ask the engine to take answers, unless the door has asked it already for this request."""
-    taken = request.environ.get(Taken.ENVIRON) if request else None
+    taken: Taken | None = _of_door(Taken.ENVIRON)
     if taken is None:
         return Taken(engine(), player, answers).result()
     if (taken.player, taken.answers) != (player, answers):
         # A session never changes its user, so this is a defect.
         raise OutcomeUnknown("the door took other answers for this request")
-    result: SubmitAnswer = taken.result()
-    return result
+    return taken.result()
 
 
 @frappe.whitelist(methods=["GET", "POST"])

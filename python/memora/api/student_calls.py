@@ -7,14 +7,15 @@ sends them; `frappe.throw` refuses those that cannot be used.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypedDict
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypedDict
 
 from memora._engine import MemoraError
 from memora.api.arguments import as_json, as_limit, as_submission_id, as_text
 from memora.services.srs_persistence import Acknowledgement, acknowledgement
 
 if TYPE_CHECKING:
-    from memora._engine import DueOnDay, Engine, SubmitAnswer
+    from memora._engine import DueAnswer, DueOnDay, Engine, SubmitAnswer
+    from memora.services.question_cards import Wanted
 
 
 class Forecast(TypedDict):
@@ -42,11 +43,25 @@ class PersistenceStatus(TypedDict):
     is_undone: bool
 
 
-def as_wanted(
-    subject: object = None, topic_id: object = None, limit: object = 20
-) -> tuple[int, str | None, str | None]:
+def as_wanted(subject: object = None, topic_id: object = None, limit: object = 20) -> Wanted:
     """The limit, subject and topic of get_review_session's arguments."""
     return as_limit(limit), as_text("subject", subject), as_text("topic_id", topic_id)
+
+
+@dataclass(frozen=True)
+class DueRead:
+    """What is due for a student, as the door has read it.
+
+    The door hands it to Frappe where Frappe must finish the call. Frappe's method must not read
+    again: Safe Mode has room for one read of a student.
+    """
+
+    # As `Taken.ENVIRON`.
+    ENVIRON: ClassVar = "memora.due"
+
+    player: str
+    wanted: Wanted
+    answer: DueAnswer
 
 
 @dataclass(frozen=True)
