@@ -124,7 +124,7 @@ def test_an_erased_user_can_be_deleted(erased: Site) -> None:
 
 
 @pytest.mark.parametrize("confirm", [None, "", "1", NEIGHBOUR, STUDENT.upper()])
-def test_it_has_to_be_confirmed_with_the_name(erased: Site, confirm: str | None) -> None:
+def test_it_must_be_confirmed_with_the_name(erased: Site, confirm: str | None) -> None:
     with pytest.raises(frappe.ValidationError, match="the same name"):
         srs.forget_student(STUDENT, confirm=confirm)
     assert len(erased.rows(STUDENT)) == 3
@@ -169,7 +169,7 @@ def test_only_managers_may(erased: Site, app: App) -> None:
 
 # -- what comes in meanwhile
 # ------------------------------------------------------------------------------
-def test_an_answer_after_it_begins_anew(erased: Site, engine: Engine) -> None:
+def test_an_answer_after_it_starts_again(erased: Site, engine: Engine) -> None:
     engine.due(STUDENT)
     erased.engine().forget(STUDENT)
     # Like the others, this process must not use the earlier schedule.
@@ -200,7 +200,7 @@ def test_a_drain_that_has_the_answers_in_hand_writes_nothing_of_them(
     assert "lesson" in erased.rows(NEIGHBOUR)
 
 
-def test_an_answer_of_the_very_moment_is_erased_or_begins_anew(site: Site, engine: Engine) -> None:
+def test_an_answer_of_the_very_moment_is_erased_or_starts_again(site: Site, engine: Engine) -> None:
     """Each question is answered once: at stability 4 it stays there, of a new student it gets 1."""
     site.add(PLAYER, [Record(f"q{number}", stability=4) for number in range(240)])
     engine.due(PLAYER)

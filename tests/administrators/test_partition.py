@@ -440,15 +440,13 @@ def test_mariadb_is_killed_while_it_moves_rows(site: Site, engine: Engine, momen
     questions = {f"q{number:04}" for number in range(2_000)}
     without = new_season()
 
-    def is_there() -> bool:
-        """Whether MariaDB has reached that statement, or has run all of them."""
+    def kill_there() -> None:
+        """Kill MariaDB when it has reached that statement, unless it has run all of them."""
         with database.connect_as_root() as root, root.cursor() as cursor:
             while not made.done():
                 cursor.execute("SELECT INFO FROM information_schema.PROCESSLIST")
                 if any(str(info).startswith(moment) for (info,) in cursor.fetchall()):
-                    database.kill()
-                    return True
-        return False
+                    return database.kill()
 
     for student in students:
         site.add(student, [Record(question) for question in questions], without)
@@ -459,9 +457,12 @@ def test_mariadb_is_killed_while_it_moves_rows(site: Site, engine: Engine, momen
             site.add(student, [Record(question) for question in questions], season)
         with ThreadPoolExecutor() as pool:
             made = pool.submit(engine.create_partition, season)
-            is_killed = is_there()
-            assert isinstance(made.exception(), ServiceUnavailable) == is_killed
-    database.start()
+            kill_there()
+            fault = made.exception()
+        # On a fast machine it may have run all by the time that it is killed.
+        is_killed = fault is not None
+        assert not is_killed or isinstance(fault, ServiceUnavailable)
+        database.start()
     reader = site.engine()
     reader.check_cache()
     for _ in range(2):

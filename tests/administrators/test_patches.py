@@ -426,7 +426,7 @@ def test_two_prepare_the_table_at_once(unclean: Site, first: str) -> None:
 def test_killed_at_random_moments_it_ends_right(fresh_tables: Site) -> None:
     """Some runs finish, and must also be right."""
     site, choice = fresh_tables, random.Random(7)
-    make_anew(site)
+    make_again(site)
     expected = survivors(rows_of(site))
     for _ in range(6):
         child = fork(cleaner(site))
@@ -440,7 +440,7 @@ def test_mariadb_is_killed_while_records_are_cleaned(fresh_tables: Site) -> None
     """Not while it alters the table: docs/operating.md says what that can do to a partitioned
     one."""
     site, choice = fresh_tables, random.Random(8)
-    make_anew(site)
+    make_again(site)
     expected = survivors(rows_of(site))
 
     def work() -> None:
@@ -463,7 +463,7 @@ def crash(site: Site, child: int) -> None:
     site.servers.database.start()
 
 
-def make_anew(site: Site) -> None:
+def make_again(site: Site) -> None:
     """Unclean tables again."""
     drop_tables(site)
     with site.servers.database.connect(database=site.name) as connection:

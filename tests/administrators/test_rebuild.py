@@ -371,8 +371,8 @@ def test_an_answer_between_load_and_fill_is_not_undone(school: Site, wires: Wire
     rebuilt: list[int] = []
 
     def rebuild() -> None:
-        # It rests after each piece, so it comes late to the last ones.
-        rebuilt.append(slow.rebuild(SEASON, share=0.05)["done"])
+        # It rests a hundred times as long as it works, so it comes late to the last ones.
+        rebuilt.append(slow.rebuild(SEASON, share=0.01)["done"])
 
     thread = threading.Thread(target=rebuild)
     thread.start()

@@ -295,17 +295,19 @@ def test_a_sample_estimates_the_share(cached: Site, engine: Engine) -> None:
     choice = random.Random(3)
     # Half of the students lack some of their questions: 6% in all.
     lacking = {student: choice.sample(range(QUESTIONS), 3) for student in STUDENTS[::2]}
-    within = 0
+    within = missing = 0
     for _ in range(30):
         for student, questions in lacking.items():
             forget(cached, student, *(f"q{number}" for number in questions))
         found = engine.reconcile(SEASON, sample=300)
         assert found["percent_low"] <= found["percent_differing"] <= found["percent_high"]
-        assert found["missing"] > 0
-        assert set(wrong(found)) == {"missing"}
+        # A sample may have none of them, once in tens of thousands of times.
+        assert set(wrong(found)) <= {"missing"}
+        missing += found["missing"] > 0
         within += found["percent_low"] <= 6.0 <= found["percent_high"]
     # Of 30 intervals of 95% so few would hold the truth once in a million times.
     assert within >= 20
+    assert missing >= 25
 
 
 @pytest.mark.engines(**BELIEVING)

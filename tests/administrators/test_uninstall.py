@@ -119,7 +119,7 @@ def test_what_cannot_be_removed_is_told(
         uninstall(site)
         return capsys.readouterr().out == ""
 
-    wait_until(is_removed, 10.0)
+    assert wait_until(is_removed)
     # The next test finds its tables.
     storage.prepare_storage()
 

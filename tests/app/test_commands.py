@@ -17,6 +17,7 @@ from memora.services.counting import counted
 from memora.services.srs_jobs import new_job
 from tests import frappe_standin as frappe
 from tests.administrators.test_archive import STUDENTS, ended_season, old
+from tests.support.servers import wait_until
 from tests.support.site_under_test import PLAYER, SEASON, TRACKER, Record, Site, session
 
 __all__ = ["old"]
@@ -289,6 +290,8 @@ def test_a_half_archived_season_is_told(site: Site, app: App, old: str) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         site.engine().archive(old, stop)
+    # Its connection is closed; the server frees the lock when it comes to that.
+    assert wait_until(lambda: not site.engine().is_running("Archive", old))
     said = run("archive", old, "--status").stdout
     assert f"{old} is partly archived, and no process works on it: copying" in said
     assert run("archive", old, "--yes").exit_code == 0

@@ -341,17 +341,19 @@ def test_an_answer_and_a_date_at_the_same_time_undo_nothing(site: Site, engine: 
 
     thread = threading.Thread(target=set_dates)
     thread.start()
-    for number in range(300):
-        quality = 5 if number % 2 else 1
-        responses = json.dumps([{"question_id": "q", "quality": quality}])
-        taken = engine.submit(PLAYER, responses=responses)
-        expected = 2 if number % 2 else 1
-        # Due only if the date was set after the answer.
-        for question in engine.due(PLAYER)["questions"]:
-            assert (question["stability"], question["subject"]) == (expected, "Science")
-            assert taken["new_stability_counts"][str(expected)] == 1
-    is_over.set()
-    thread.join()
+    try:
+        for number in range(300):
+            quality = 5 if number % 2 else 1
+            responses = json.dumps([{"question_id": "q", "quality": quality}])
+            taken = engine.submit(PLAYER, responses=responses)
+            expected = 2 if number % 2 else 1
+            # Due only if the date was set after the answer.
+            for question in engine.due(PLAYER)["questions"]:
+                assert (question["stability"], question["subject"]) == (expected, "Science")
+                assert taken["new_stability_counts"][str(expected)] == 1
+    finally:
+        is_over.set()
+        thread.join()
     engine.drain()
     found = engine.reconcile(SEASON)
     assert (found["wrong_state"], found["missing"], found["ghost"]) == (0, 0, 0)

@@ -18,7 +18,7 @@ from tests.support.expectation import stability_after_answers
 from tests.support.processes import AnyEngine
 from tests.support.site_under_test import (
     IMPATIENT,
-    IMPATIENT_WITH_REDIS,
+    OF_A_SCHOOL,
     PLAYER,
     TOPICS,
     Record,
@@ -253,7 +253,7 @@ def test_a_stall_voids_nobody_elses_schedule(
     """As Frappe's own commands stall a Redis, for all; one process waits no longer than a school's
     do."""
     add(site, *BYSTANDERS, PLAYER)
-    reader, impatient = site.engine(), site.engine(**IMPATIENT_WITH_REDIS)
+    reader, impatient = site.engine(), site.engine(redis_timeout_ms=OF_A_SCHOOL["redis_timeout_ms"])
     for player in (*BYSTANDERS, PLAYER):
         reader.due(player)
     impatient.due(PLAYER)

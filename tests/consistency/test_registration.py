@@ -6,6 +6,7 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 import pytest
@@ -15,6 +16,7 @@ from tests import frappe_standin as frappe
 from tests.consistency.test_alone import BYSTANDERS, add, answer, check_saved, check_warm, shown
 from tests.consistency.test_drain import drain_all, kept
 from tests.consistency.test_steps import die_between_journal_and_cache
+from tests.students.test_rehydrate import together
 from tests.support.expectation import stability_after_answers
 from tests.support.servers import Redis, wait_until
 from tests.support.site_under_test import BELIEVING, PLAYER, SEASON, Record, Site, ids, session
@@ -106,14 +108,7 @@ def test_both_hosts_take_answers_of_many_at_once(site: Site, engine: Engine, the
             stale.extend(player for reader in (engine, there) if shown(reader, player) != expected)
 
     hosts = [(engine, BYSTANDERS[:6]), (there, BYSTANDERS[6:10]), (there, BYSTANDERS[10:14])]
-    threads = [
-        threading.Thread(target=work, args=(host, players, number))
-        for number, (host, players) in enumerate(hosts)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    together(*(partial(work, *host, number) for number, host in enumerate(hosts)))
     assert stale == []
     check_saved(
         site,

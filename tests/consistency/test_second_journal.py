@@ -9,6 +9,7 @@ import threading
 import pytest
 
 from memora._engine import Engine, MemoraError, OutcomeUnknown
+from tests.administrators.test_archive import waits_for
 from tests.conftest import ENDS
 from tests.consistency.test_drain import drain_all, kept, raw
 from tests.support.expectation import DAYS_AFTER_ANSWER
@@ -219,7 +220,7 @@ def test_an_answer_that_was_kept_though_nobody_could_say_so_is_not_called_unsave
     """Only the reply of the second journal is lost: a student who is told that nothing was saved
     answers again."""
     with Wires(climbing.servers) as wires:
-        engine = climbing.engine(**wires.settings, database_timeout_ms=1000)
+        engine = climbing.engine(**wires.settings, database_timeout_ms=3_000)
         engine.due(PLAYER)
         climbing.servers.journal.kill()
         engine.submit(PLAYER, session_data=session("r"))
@@ -238,7 +239,8 @@ def test_an_answer_that_was_kept_though_nobody_could_say_so_is_not_called_unsave
 
             thread = threading.Thread(target=answer)
             thread.start()
-            thread.join(0.2)
+            # Its statement has arrived, and waits for the table.
+            assert wait_until(lambda: waits_for(climbing, "INSERT INTO `memora_journal`"))
             wires.to["database"].hang()
             cursor.execute("UNLOCK TABLES")
             thread.join()

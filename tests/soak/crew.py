@@ -23,7 +23,7 @@ from memora._engine import Engine, Settings
 from tests.soak.load import JOBS, Students
 from tests.support.clocks import build_library
 from tests.support.servers import dies_with_parent
-from tests.support.site_under_test import IMPATIENT, Site
+from tests.support.site_under_test import OF_A_SCHOOL, Site
 from tests.support.wire import Exchange, Wires
 
 END_SECONDS: Final = 60.0
@@ -103,7 +103,7 @@ class Crew:
                 last=last,
                 seed="",
                 settings=self.site.plain_settings()
-                | IMPATIENT
+                | OF_A_SCHOOL
                 | wires.settings
                 | dict(settings or {}),
             )

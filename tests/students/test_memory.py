@@ -198,6 +198,7 @@ def test_states_that_are_set_leave_it(site: Site, engine: Engine) -> None:
 # -- beside an older memora --------------------------------------------------------------------
 
 
+@pytest.mark.engines(**BELIEVING)
 def test_a_schedule_of_before_is_read_and_is_not_wrong(site: Site, engine: Engine) -> None:
     site.add(PLAYER, [Record("q"), Record("r")])
     engine.submit(PLAYER, session_data=session("q"))

@@ -65,12 +65,8 @@ def test_a_setting_names_another_place(site: Site, app: App) -> None:
 @pytest.fixture
 def small_server() -> Iterator[Redis]:
     """A Redis that has only four databases, as some providers' have one."""
-    server = Redis("cache", options={"databases": 4})
-    server.start()
-    try:
+    with Redis("cache", options={"databases": 4}) as server:
         yield server
-    finally:
-        server.stop()
 
 
 def test_a_database_that_is_refused_is_named(site: Site, small_server: Redis) -> None:

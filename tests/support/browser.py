@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    ElementClickInterceptedException,
+    ElementNotInteractableException,
+    NoSuchElementException,
+    StaleElementReferenceException,
+)
 from selenium.webdriver import ChromeOptions, Remote
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -77,8 +82,14 @@ class Page:
                     if element.is_displayed() and all(text in element.text for text in texts):
                         done.append(do(element))
                         return True
-            except (NoSuchElementException, StaleElementReferenceException):
+            except (
+                # Another element is in front of it, or it is still being shown.
+                ElementClickInterceptedException,
+                ElementNotInteractableException,
                 # It was written again just now.
+                NoSuchElementException,
+                StaleElementReferenceException,
+            ):
                 pass
             return False
 

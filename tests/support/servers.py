@@ -30,6 +30,7 @@ STOP_SECONDS: Final = 30.0
 # Below Linux's range for outgoing connections: no other program takes the port while the server is
 # down.
 PORTS: Final = range(20000, 32000)
+_given: Final[set[int]] = set()
 # The database of the cache's Redis with the schedules, by default.
 SCHEDULES: Final = 13
 SERVER_FOLDERS: Final = "/usr/sbin:/usr/local/sbin:/sbin"
@@ -416,11 +417,19 @@ class MariaDB(Server):
 
 
 def free_port() -> int:
-    """An unused port of 127.0.0.1."""
+    """An unused port of 127.0.0.1, which this process was not given before.
+
+    A server keeps its port while it is down, or not started yet: no other process of the same run
+    of pytest is given it, either.
+    """
+    place = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    own = PORTS[place :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    left = [port for port in own if port not in _given]
     # Not of the test's seed: two runs with one seed would try the same ports.
-    for port in random.SystemRandom().sample(PORTS, 200):
+    for port in random.SystemRandom().sample(left, min(200, len(left))):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
+            _given.add(port)
             return port
     raise ServerError("no free port found")
 

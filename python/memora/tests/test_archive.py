@@ -188,7 +188,7 @@ class TestArchiveOverHTTP(ArchiveTestCase):
                         self.assertNotIn("Traceback", json.dumps(answer.data))
         self.assertEqual(self.archived(), 0)
 
-    def test_an_administrator_sees_the_status_and_has_to_confirm(self) -> None:
+    def test_an_administrator_sees_the_status_and_must_confirm(self) -> None:
         frappe.get_doc("User", STUDENT).add_roles("System Manager")
         frappe.db.commit()
         self.addCleanup(frappe.db.commit)
