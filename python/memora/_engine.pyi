@@ -703,8 +703,7 @@ class Engine:
                 if one answer of the cache is enough.
 
         Raises:
-            ServiceUnavailable: it does not answer soon: within some 0.2 seconds, or with a limit
-                perhaps `redis_timeout_ms`.
+            ServiceUnavailable: it does not answer within `redis_timeout_ms`, or has not lately.
             MemoraError: it refuses to, because a key is of another type, or its user has no right.
         """
 

@@ -1,7 +1,7 @@
 //! What belongs to one process: nothing of it survives a fork.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -20,13 +20,10 @@ use crate::servers::mariadb::connect::DatabaseServer;
 use crate::servers::pool::Pool;
 use crate::servers::redis::RedisServer;
 
-/// How long a call waits for Frappe's cache. If it is silent, Frappe must answer the call.
-const SESSION_PATIENCE: Duration = Duration::from_millis(150);
-
 /// What belongs to one process.
 pub struct Process {
     pub(crate) cache: Cache,
-    /// Frappe's cache, for calls that must not wait for it.
+    /// Frappe's cache, which has its sessions.
     pub(crate) sessions: Option<Pool<RedisServer>>,
     pub(crate) journal: Pool<RedisServer>,
     pub(crate) database: Pool<DatabaseServer>,
@@ -56,11 +53,10 @@ impl Process {
         let kept = |server: &DatabaseServer| {
             Pool::new(Server::Database, server.kept(settings.connection_idle_seconds))
         };
-        let sessions = settings.frappe_cache.as_ref();
+        let sessions = settings.frappe_cache.clone();
         Process {
             cache: Cache::new(settings),
-            sessions: sessions
-                .map(|server| Pool::new(Server::Cache, server.within(SESSION_PATIENCE))),
+            sessions: sessions.map(|server| Pool::new(Server::Cache, server)),
             journal: Pool::new(Server::Journal, settings.journal.clone()),
             database: kept(&settings.database),
             background: kept(&settings.background),

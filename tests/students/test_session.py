@@ -132,7 +132,11 @@ def test_a_key_of_another_type_is_no_session(
 
 def test_a_cache_that_hangs_is_not_waited_for(site: Site) -> None:
     with Redis("cache") as frappe:
-        engine = site.engine(cache_url=site.servers.cache.url, frappe_cache_url=frappe.server_url)
+        engine = site.engine(
+            cache_url=site.servers.cache.url,
+            frappe_cache_url=frappe.server_url,
+            **IMPATIENT_WITH_REDIS,
+        )
         assert engine.frappe_session(SID, PLAYER)["record"] is None
         frappe.pause()
         for _ in range(3):

@@ -155,12 +155,6 @@ impl RedisServer {
         }
     }
 
-    /// The same server, for calls that wait at most so long.
-    pub fn within(&self, timeout: Duration) -> RedisServer {
-        let connect_timeout = self.connect_timeout.min(timeout);
-        RedisServer { timeout: self.timeout.min(timeout), connect_timeout, ..self.clone() }
-    }
-
     /// Whether another URL names the same database of the same server.
     pub fn is_same(&self, other: &RedisServer) -> bool {
         let is_same_server = match (&self.sentinels, &other.sentinels) {
