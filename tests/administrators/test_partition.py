@@ -446,7 +446,8 @@ def test_mariadb_is_killed_while_it_moves_rows(site: Site, engine: Engine, momen
             while not made.done():
                 cursor.execute("SELECT INFO FROM information_schema.PROCESSLIST")
                 if any(str(info).startswith(moment) for (info,) in cursor.fetchall()):
-                    return database.kill()
+                    database.kill()
+                    return
 
     for student in students:
         site.add(student, [Record(question) for question in questions], without)
