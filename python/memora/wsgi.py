@@ -189,14 +189,15 @@ class Door:
         answer = self._frappe(environ, note_status)
         # Frappe stays connected to the site until its answer is closed.
         try:
-            self._note(key, started, statuses == ["200 OK"])
+            self._note(key, started, "".join(statuses[:1]))
         except Exception as error:
             self._sites.pop(key, None)
             _log(error)
         return answer
 
-    def _note(self, key: SiteKey, started: float, is_answered: bool) -> None:
-        if not getattr(frappe.local, "initialised", False):
+    def _note(self, key: SiteKey, started: float, status: str) -> None:
+        # A refused caller is no reason to take the time: the next call does.
+        if not getattr(frappe.local, "initialised", False) or status.startswith("4"):
             return
         if key not in self._sites and len(self._sites) >= MOST_KEYS:
             for known in (self._sites, self._noted_at, self._counts):
@@ -205,8 +206,8 @@ class Door:
             site: Site | str = note_site(started)
         except ToFrappe as why:
             site = why.reason
-        if isinstance(site, Site) and not is_answered:
-            # Frappe refused this call, perhaps because of the way it names the site.
+        if isinstance(site, Site) and status != "200 OK":
+            # Frappe failed, perhaps because of the way in which the call names the site.
             return
         self._noted_at[key] = started
         self._sites[key] = site

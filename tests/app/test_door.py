@@ -29,6 +29,7 @@ from memora.commands import memora
 from memora.services import door_counts, door_site
 from memora.services.door_frappe import COMPARED_HERE, fingerprint_of_frappe
 from memora.services.door_rules import ToFrappe
+from memora.services.door_site import note_site
 from memora.wsgi import Door
 from tests import frappe_standin as frappe
 from tests.app.door_requests import FORECAST, READ, STATUS, SUBMIT
@@ -105,6 +106,15 @@ def web(site: Site, app: Callable[..., None], tmp_path: Path) -> Iterator[Web]:
         config |= {"sites_path": str(tmp_path), COMPARED_HERE: f"15:{fingerprint_of_frappe()}"}
         frappe.make_present(config, PLAYER)
         yield Web(config)
+
+
+def test_for_a_refused_caller_nothing_is_noted_of_the_site(web: Web) -> None:
+    with patch("memora.wsgi.note_site", wraps=note_site) as noted:
+        status, _answer, is_door = web.ask(Cookie="sid=Guest")
+        assert (status // 100, is_door, noted.called) == (4, False, False)
+        web.ask()
+        assert noted.called
+    assert web.ask()[2]
 
 
 def test_a_session_that_is_frappe_s_is_not_read_for_each_call(web: Web) -> None:
