@@ -196,7 +196,7 @@ class Door:
         return answer
 
     def _note(self, key: SiteKey, started: float, status: str) -> None:
-        # A refused caller is no reason to take the time: the next call does.
+        # A refused caller is not worth the time: a later call notes the site.
         if not getattr(frappe.local, "initialised", False) or status.startswith("4"):
             return
         if key not in self._sites and len(self._sites) >= MOST_KEYS:
